@@ -99,7 +99,6 @@ def main() -> None:
     )
     check_artifact(lock, sources.verdicts)
     decision = read_decision(processing_input("decision") / DECISION_FILE)
-    tracking = files.read_json(tracking_folder / "tracking.json")
     placement = Placement(
         models_uri=arguments.models_uri,
         signing_key=arguments.signing_key,
@@ -122,7 +121,7 @@ def main() -> None:
         version, new = registrar.register(
             arguments.model_package_group,
             files=Path(folder),
-            run_id=tracking["mlflow_run_id"],
+            run_id=files.read_json(tracking_folder / "tracking.json")["mlflow_run_id"],
             threshold=decision.threshold,
             tags=tags,
         )
@@ -202,13 +201,12 @@ def write_provenance(
     Raises:
         InputError: if a statement about an image or the wheel is damaged.
     """
-    subject = [
-        Resource(name=name, digest={"sha256": files.sha256_file(folder / name)})
-        for name in (versions.ARTIFACT_FILE, MANIFEST_FILE)
-    ]
     statement = Statement(
         build="model",
-        subject=tuple(subject),
+        subject=tuple(
+            _file(name, files.sha256_file(folder / name))
+            for name in (versions.ARTIFACT_FILE, MANIFEST_FILE)
+        ),
         parameters={"recipe": sources.recipe},
         dependencies=(
             *_code(sources, surroundings),
@@ -248,16 +246,14 @@ def package_hash(package: Path) -> str:
 def _data(sources: CardSources, facets: Manifest | None) -> Iterator[Resource]:
     for name, manifest in {"training snapshot": sources.snapshot, "facet snapshot": facets}.items():
         if manifest:
-            table = {"table": manifest.table, "as of": manifest.as_of}
-            yield _file(name, manifest.sha256, **table)
+            yield _file(name, manifest.sha256, table=manifest.table, **{"as of": manifest.as_of})
     contract = sources.contract
     yield _file("contract", contract.sha256, id=contract.id, version=contract.version)
 
 
 def _base_model_files(model: ModelSection) -> Iterator[Resource]:
     for name, digest in model.files.items():
-        licence = model.licence or ""
-        yield _file(f"base model/{name}", digest, model=model.name, licence=licence)
+        yield _file(f"base model/{name}", digest, model=model.name, licence=model.licence or "")
 
 
 def _images(surroundings: Surroundings) -> Iterator[Resource]:
@@ -352,8 +348,7 @@ def gather(
     Raises:
         InputError: if a statement about an image or the engine's wheel is damaged.
     """
-    bias_evidence = () if sources.bias_not_judged else (_BIAS_EVIDENCE,)
-    for name in (*_EVIDENCE, *bias_evidence):
+    for name in _EVIDENCE if sources.bias_not_judged else (*_EVIDENCE, _BIAS_EVIDENCE):
         shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
     card = model_card(sources)
     files.write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))

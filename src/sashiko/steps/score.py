@@ -18,7 +18,6 @@ from sashiko.steps.entry import run_step
 
 __all__ = ["main"]
 
-_ANY_THRESHOLD = 0.5  # the scores do not depend on it
 INPUTS = ("artifact", "champion", "test", "validation")
 
 
@@ -34,7 +33,7 @@ def main() -> None:
         champion = None
 
     # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
-    with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
+    with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:  # scores of any threshold
         labels, template, missing = artifact.labels, artifact.template, artifact.missing
         rows = scoring.part_of(scoring.first_rows(splits), host)
         scores = scoring.score_texts(artifact, rows, name=scoring.CANDIDATE)

@@ -9,11 +9,7 @@ import sys
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.bias.gates.estimates import (
-    INTERVALS_FILE,
-    REPORTED_METRICS,
-    read_estimates,
-)
+from sashiko.bias.gates.estimates import INTERVALS_FILE, REPORTED_METRICS, read_estimates
 from sashiko.contract.manifest import MANIFEST_FILE, read_manifest, read_snapshots, write_snapshots
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.evaluation.gates.verdict import (

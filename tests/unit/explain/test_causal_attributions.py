@@ -52,10 +52,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ExplainedModel:
     return ExplainedModel(merged)
 
 
+def read(model: ExplainedModel, *texts: str) -> tuple[Row, ...]:
+    return read_tokens([(("note", text),) for text in texts], model.tokenizer, max_length=64,
+                       truncate=False, prompt=model.prompt)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def rows(model: ExplainedModel) -> tuple[Row, ...]:
-    return read_tokens([(("note", text),) for text in TEXTS], model.tokenizer, max_length=64,
-                       truncate=False, prompt=model.prompt)  # fmt: skip
+    return read(model, *TEXTS)
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +93,7 @@ def _shapley(model: ExplainedModel, row: Row) -> list[float]:
 
 @pytest.mark.parametrize("index", [0, 1])
 def test_the_words_values_are_shapleys_where_an_order_and_its_reverse_are_all_there_are(
-    model: ExplainedModel,
-    rows: tuple[Row, ...],
-    attributions: tuple[RowAttribution, ...],
-    index: int,
+    model, rows, attributions, index
 ) -> None:
     row = rows[index]
     values = [attributions[index].tokens[tokens].sum() for tokens in row.word_tokens]
@@ -118,9 +119,7 @@ def test_they_add_up_from_the_prompt_without_a_text_to_the_whole(model, rows, at
 
 
 def test_a_text_without_a_word_has_no_attributions(model: ExplainedModel) -> None:
-    rows = read_tokens([(("note", ""),)], model.tokenizer, max_length=64, truncate=False,
-                       prompt=model.prompt)  # fmt: skip
-    [item] = model.attribute(rows, steps=0, pairs=1, seed=0)
+    [item] = model.attribute(read(model, ""), steps=0, pairs=1, seed=0)
     assert not item.tokens.any()
     assert item.score == pytest.approx(item.baseline, abs=1e-6)
 
@@ -128,9 +127,7 @@ def test_a_text_without_a_word_has_no_attributions(model: ExplainedModel) -> Non
 def test_the_deletion_test_passes_for_them(model: ExplainedModel) -> None:
     words = (*GOOD, *BAD, *PLAIN)
     random = np.random.default_rng(5)
-    texts = [" ".join(random.choice(words, 8)) for _ in range(20)]
-    rows = read_tokens([(("note", text),) for text in texts], model.tokenizer, max_length=64,
-                       truncate=False, prompt=model.prompt)  # fmt: skip
+    rows = read(model, *(" ".join(random.choice(words, 8)) for _ in range(20)))
     test = deletion_test(
         rows,
         model.attribute(rows, steps=0, pairs=1, seed=0),

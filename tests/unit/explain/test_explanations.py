@@ -41,6 +41,13 @@ def predicted(model, rows):
     return model.probabilities([row.ids for row in rows]) >= 0.5
 
 
+@pytest.fixture(scope="module")
+def deleted(model, rows, predicted):
+    """Deletes words as attributions say; what the model predicts is known."""
+    options = {"predicted": predicted, "probabilities": model.probabilities, "seed": 0}
+    return lambda attributions, **more: deletion_test(rows, attributions, **options | more)
+
+
 def test_the_planted_word_gets_the_most(rows, attributions) -> None:
     telling = [index for index, row in enumerate(rows) if TELLING in row.text]
     assert 8 < len(telling) < 22
@@ -84,12 +91,8 @@ def test_the_words_of_both_sides_are_those_of_several_rows(rows, attributions) -
     assert top_words(rows[:4], attributions[:4]).towards_positive == ()
 
 
-def test_the_deletion_test_passes_for_what_the_model_looks_at(
-    model, rows, attributions, predicted
-) -> None:
-    test = deletion_test(
-        rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=0
-    )
+def test_the_deletion_test_passes_for_what_the_model_looks_at(rows, attributions, deleted) -> None:
+    test = deleted(attributions)
     assert test.faithful
     assert test.lead.low > 0
     assert test.rows == len(rows)
@@ -98,7 +101,7 @@ def test_the_deletion_test_passes_for_what_the_model_looks_at(
 
 
 def test_the_deletion_test_fails_for_attributions_of_other_words(
-    model, rows, attributions, predicted
+    rows, attributions, deleted
 ) -> None:
     random = np.random.default_rng(0)
     shuffled = []
@@ -106,9 +109,7 @@ def test_the_deletion_test_fails_for_attributions_of_other_words(
         tokens = item.tokens.copy()
         tokens[row.content] = random.permutation(tokens[row.content])
         shuffled.append(RowAttribution(tokens=tokens, score=item.score, baseline=item.baseline))
-    test = deletion_test(
-        rows, shuffled, predicted=predicted, probabilities=model.probabilities, seed=0
-    )
+    test = deleted(shuffled)
     assert not test.faithful
     [message] = warnings(test, convergence(attributions), None)
     assert "The deletion test failed" in message
@@ -133,12 +134,11 @@ def test_what_speaks_for_the_predicted_label_is_removed_whichever_it_is(positive
     assert test.lead.value > 0.3
 
 
-def test_a_model_that_hardly_moves_is_explained_by_no_word(rows, attributions, predicted) -> None:
-    test = deletion_test(
-        rows, attributions, predicted=predicted, seed=0,
-        probabilities=lambda texts: np.array([0.5 + 1e-6 * (17 in ids) for ids in texts]),
-    )  # fmt: skip
-    assert not test.faithful
+def test_a_model_that_hardly_moves_is_explained_by_no_word(attributions, deleted) -> None:
+    def still(texts):
+        return np.array([0.5 + 1e-6 * (17 in ids) for ids in texts])
+
+    assert not deleted(attributions, probabilities=still).faithful
 
 
 def test_rows_of_one_token_cannot_be_tested(model) -> None:
@@ -150,13 +150,10 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
 
 
-def test_coarse_attributions_give_a_warning(attributions, rows, predicted, model) -> None:
+def test_coarse_attributions_give_a_warning(attributions, deleted) -> None:
     coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
               for item in attributions]  # fmt: skip
-    test = deletion_test(
-        rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=0
-    )
-    [message] = warnings(test, convergence(coarse), None)
+    [message] = warnings(deleted(attributions), convergence(coarse), None)
     assert "The attributions are coarse" in message
     assert "explain.depth: full" in message
 

@@ -66,17 +66,17 @@ def enumerated(score):
     return values
 
 
-def test_a_model_that_adds_words_up_gives_each_its_own() -> None:
-    # Less 0.5 for each token, which the baseline has in its place.
-    own = [1.5, -1.5, -0.5, -0.5, 2.5]
-    assert sampled(additive, pairs=1) == pytest.approx(own, abs=1e-5)
-    assert enumerated(additive) == pytest.approx(own)
-
-
-def test_what_two_words_do_together_is_halved_between_them() -> None:
-    own = [1.5 + 2, -1.5, -0.5 + 2, -0.5 - 1, 2.5 - 1]
-    assert sampled(in_twos, pairs=1) == pytest.approx(own, abs=1e-5)
-    assert enumerated(in_twos) == pytest.approx(own)
+@pytest.mark.parametrize(
+    ("score", "own"),
+    [
+        # Less 0.5 for each token, which the baseline has in its place.
+        (additive, [1.5, -1.5, -0.5, -0.5, 2.5]),
+        (in_twos, [1.5 + 2, -1.5, -0.5 + 2, -0.5 - 1, 2.5 - 1]),
+    ],
+)
+def test_a_word_gets_its_own_and_half_of_what_two_do_together(score, own) -> None:
+    assert sampled(score, pairs=1) == pytest.approx(own, abs=1e-5)
+    assert enumerated(score) == pytest.approx(own)
 
 
 def test_what_three_do_together_needs_many_orders() -> None:
@@ -94,10 +94,7 @@ def test_the_values_add_up_to_the_difference_of_the_scores(pairs) -> None:
 
 def test_a_real_model_gives_its_telling_word_the_most(planted) -> None:
     model = ExplainedModel(planted)
-    [row] = read_tokens(
-        [(("note", f"the desk was {TELLING} and very"),)],
-        model.tokenizer, max_length=32, truncate=False,
-    )  # fmt: skip
+    [row] = read(f"the desk was {TELLING} and very")
     attributions = model.shapley(row, pairs=20, generator=np.random.default_rng(0))
     [scored] = model.attribute([row], steps=2)
     assert attributions.argmax() == 3
@@ -116,10 +113,17 @@ def test_ranks_correlate_as_scipy_says(other) -> None:
 @pytest.fixture(scope="module")
 def rows():
     random = np.random.default_rng(0)
-    texts = [" ".join(random.permutation(["desk", *PLAIN[2:]])) for _ in range(30)]
-    return read_tokens(
-        [(("note", text),) for text in texts], make_tokenizer(), max_length=32, truncate=False
-    )
+    return read(*(" ".join(random.permutation(["desk", *PLAIN[2:]])) for _ in range(30)))
+
+
+def read(*texts):
+    pieces = [(("note", text),) for text in texts]
+    return read_tokens(pieces, make_tokenizer(), max_length=32, truncate=False)
+
+
+def last_note(check):
+    record = explanations()
+    return list(notes(record.columns, record.deletion, check, rows=check.rows, rows_cut=0))[-1]
 
 
 def truth_of(row):
@@ -150,10 +154,7 @@ def test_methods_that_say_the_same_agree(rows) -> None:
     assert check.chance.rank.high < check.agreement.rank.low
     assert check.chance.top.value == pytest.approx(3 / 7, abs=0.05)
     assert check.largest_delta < 1
-    [*_, message] = notes(
-        explanations().columns, explanations().deletion, check, rows=20, rows_cut=0
-    )
-    assert "bear the attributions out" in message
+    assert "bear the attributions out" in last_note(check)
 
 
 def test_gradients_of_other_words_are_contradicted(rows) -> None:
@@ -183,10 +184,7 @@ def test_noise_contradicts_nobody(rows) -> None:
     check = checked(rows, [attributed(row, truth_of(row)) for row in rows], noise=50)
     assert check.outcome == "undecided"
     assert not list(warnings(explanations().deletion, explanations().convergence, check))
-    [*_, message] = notes(
-        explanations().columns, explanations().deletion, check, rows=20, rows_cut=0
-    )
-    assert "they are noise themselves" in message
+    assert "they are noise themselves" in last_note(check)
 
 
 def test_values_that_do_not_add_up_have_a_delta(rows) -> None:
@@ -200,12 +198,7 @@ def test_values_that_do_not_add_up_have_a_delta(rows) -> None:
 
 
 def test_texts_of_three_words_are_not_compared() -> None:
-    rows = read_tokens(
-        [(("note", "the desk was"),)], make_tokenizer(), max_length=32, truncate=False
-    )
+    rows = read("the desk was")
     check = checked(rows, [attributed(row, truth_of(row)) for row in rows])
     assert (check.rows, check.outcome, check.agreement.rank.value) == (0, "undecided", None)
-    [*_, message] = notes(
-        explanations().columns, explanations().deletion, check, rows=1, rows_cut=0
-    )
-    assert "No text has the four words" in message
+    assert "No text has the four words" in last_note(check)

@@ -7,7 +7,7 @@ import yaml
 
 from sashiko.base.files import read_json, write_json
 from sashiko.run_report import write_report
-from tests.unit.bias.report.test_intersections import CROSSED
+from tests.unit.bias.report.test_disparity import CROSSED
 from tests.unit.contract.documents import document
 from tests.unit.run_report import runs
 from tests.unit.run_report.opened import CUT, PAPER, WIDTHS, opens_whole

@@ -41,14 +41,15 @@ def lay_out(
 ) -> Path:
     """Writes a job's inputs below `root`; the champion is left to the caller."""
     inputs = root / "processing" / "input"
-    (inputs / "config").mkdir(parents=True)
-    section = {"bootstrap_replicates": 100, "threshold": threshold or {}} | section
-    (inputs / "config" / "evaluate.json").write_text(json.dumps(section))
-    (inputs / "config" / "quality.json").write_text(json.dumps({"gates": gates}))
-    (inputs / "config" / "train.json").write_text("{}")
-    (inputs / "config" / "reweighing.json").write_text("{}")
-    source = {"kind": "file", "path": "rows.csv"}
-    (inputs / "config" / "data.json").write_text(json.dumps({"sources": [source]}))
+    sections = {
+        "evaluate": {"bootstrap_replicates": 100, "threshold": threshold or {}} | section,
+        "quality": {"gates": gates},
+        "train": {},
+        "reweighing": {},
+        "data": {"sources": [{"kind": "file", "path": "rows.csv"}]},
+    }
+    for name, value in sections.items():
+        write_json(inputs / "config" / f"{name}.json", value)
     for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
         write_split(inputs / name / "data.parquet", name=name, rows=rows)
     write_slices(inputs / "slices" / "data.parquet", desk=["north", "south", "west"] * 40)

@@ -1,6 +1,5 @@
 """The folders of a Register job: a run's own files, over the small contract of library loans."""
 
-import pickle
 import shutil
 import sys
 from collections.abc import Mapping
@@ -146,11 +145,6 @@ class RegisterJob:
 
     def _copy(self, file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
-
-
-def pickled(protocol: int = 4) -> bytes:
-    """A pickle that would call `print`."""
-    return pickle.dumps(print, protocol=protocol)
 
 
 def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sagemaker") -> None:

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -35,20 +34,39 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture
-def job(tmp_path, model, monkeypatch):
+def job(tmp_path, model, monkeypatch, request):
     """Lays out the job; every test may bend its inputs."""
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["explain"])
-    return lay_out(tmp_path, model)
+    return lay_out(tmp_path, model, **getattr(request, "param", {}))
+
+
+def laid_out(**options: object) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("job", [options], indirect=True, ids=[""])
 
 
 def outputs(job):
     return job.parent / "output"
 
 
-def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
+def explained(job):
     explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    return read_explanations(outputs(job) / "explanations" / "explanations.json")
+
+
+def predictions_of(job):
+    return pq.read_table(job / "predictions" / "predictions.parquet")
+
+
+def bend(job, name: str, **columns: list) -> None:
+    """Puts other columns in an input."""
+    file = "predictions" if name == "predictions" else "data"
+    table = pq.read_table(job / name / f"{file}.parquet").to_pydict()
+    write(job / name, table | columns, name=file)
+
+
+def test_it_writes_figures_apart_from_what_stands_in_rows(job) -> None:
+    explanations = explained(job)
     assert (explanations.rows, explanations.test_rows, explanations.baseline) == (40, 60, "[MASK]")
     assert explanations.columns[0].name == "note"
     assert explanations.deletion.faithful
@@ -90,12 +108,9 @@ def test_analysis_json_is_in_clarifys_schema(job) -> None:
 def test_the_surest_errors_are_explained_word_by_word(job) -> None:
     explain.main()
     errors = read_errors(outputs(job) / "texts" / "errors.jsonl")
-    predictions = {
-        row["key"]: row
-        for row in pq.read_table(job / "predictions" / "predictions.parquet").to_pylist()
-    }
-    texts = dict(zip(*pq.read_table(job / "test" / "data.parquet")
-                     .select(["key", "text"]).to_pydict().values(), strict=True))  # fmt: skip
+    predictions = {row["key"]: row for row in predictions_of(job).to_pylist()}
+    rows = pq.read_table(job / "test" / "data.parquet").to_pylist()
+    texts = {row["key"]: row["text"] for row in rows}
     assert 1 <= len(errors) <= 6
     assert [error.predicted for error in errors] == sorted(
         (error.predicted for error in errors), reverse=True
@@ -118,15 +133,10 @@ def test_the_surest_errors_are_explained_word_by_word(job) -> None:
             assert note[word.start_idx :].startswith(word.partial_text)
 
 
-def test_in_full_depth_shapley_values_say_what_the_gradients_say(
-    tmp_path, model, monkeypatch
-) -> None:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["explain"])
+@laid_out(depth="full")
+def test_in_full_depth_shapley_values_say_what_the_gradients_say(job, monkeypatch) -> None:
     monkeypatch.setattr(explain, "SHAPLEY_PAIRS", 1)
-    job = lay_out(tmp_path, model, depth="full")
-    explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    explanations = explained(job)
     assert (explanations.rows, explanations.shapley.rows) == (60, 40)
     assert explanations.shapley.outcome == "agree"
     assert explanations.shapley.agreement.strongest.value > 0.8
@@ -135,8 +145,7 @@ def test_in_full_depth_shapley_values_say_what_the_gradients_say(
 
 
 def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
-    explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    explanations = explained(job)
     [swap] = explanations.swaps
     assert (swap.facet, swap.group, swap.sample_size) == ("age", ("old",), 60)
     assert 20 < swap.rows == swap.with_words < 60
@@ -157,8 +166,7 @@ def test_a_contract_that_names_no_words_has_nothing_swapped(job) -> None:
     contract = yaml.safe_load(path.read_text())
     del custom(contract, "facets")["value"][0]["words"]
     path.write_text(yaml.safe_dump(contract))
-    explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    explanations = explained(job)
     assert explanations.swaps == ()
     assert read_swaps(outputs(job) / "texts" / "swaps.jsonl") == ()
 
@@ -176,36 +184,28 @@ def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, 
         assert again.read_bytes() == path.read_bytes(), path.name
 
 
-def test_rows_that_the_model_does_not_read_to_the_end_are_counted(
-    tmp_path, model, monkeypatch
-) -> None:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["explain"])
-    job = lay_out(tmp_path, model, length=10)
-    explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+@laid_out(length=10)
+def test_rows_that_the_model_does_not_read_to_the_end_are_counted(job) -> None:
+    explanations = explained(job)
     cut = {column.name: column.rows_cut for column in explanations.columns}
     assert 0 < explanations.rows_cut == cut["note"] <= explanations.rows
     assert cut["title"] == 0
     assert any(f"note in {explanations.rows_cut}" in note for note in explanations.notes)
 
 
-def test_a_model_that_was_not_judged_is_refused(tmp_path, model, monkeypatch) -> None:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["explain"])
-    lay_out(tmp_path, model, scores=[0.3] * 60)
+@laid_out(scores=[0.3] * 60)
+def test_a_model_that_was_not_judged_is_refused(job) -> None:
     with pytest.raises(InputError, match="not the model that Evaluate judged"):
         explain.main()
 
 
 def moved(job, count: int) -> None:
     """Moves the scores of some rows by 0.07, as rounding might, and says that it was rounded."""
-    table = pq.read_table(job / "predictions" / "predictions.parquet").to_pydict()
     scores = [
         score + (0.07 if score < 0.5 else -0.07) * (index < count)
-        for index, score in enumerate(table["score"])
+        for index, score in enumerate(predictions_of(job)["score"].to_pylist())
     ]
-    write(job / "predictions", table | {"score": scores}, name="predictions")
+    bend(job, "predictions", score=scores)
 
 
 INT8 = {"sequence_lengths": [32], "quantization": "int8", "batch_sizes": [1]}
@@ -216,8 +216,7 @@ def test_an_artifact_that_was_rounded_is_distinguished_from_the_model(job) -> No
     with pytest.raises(InputError, match=r"0\.070 away from its prediction"):
         explain.main()
     (job / "config" / "compile.json").write_text(json.dumps(INT8))
-    explain.main()
-    explanations = read_explanations(outputs(job) / "explanations" / "explanations.json")
+    explanations = explained(job)
     assert explanations.largest_difference == pytest.approx(0.07, abs=1e-5)
     rounding = explanations.rounding
     assert rounding is not None
@@ -245,24 +244,22 @@ def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:
         explain.main()
 
 
-def test_a_snapshot_of_another_run_is_refused(job) -> None:
-    table = pq.read_table(job / "data" / "data.parquet").to_pydict()
-    write(job / "data", table | {"note": ["something else"] * 60})
-    with pytest.raises(InputError, match=r"the text of key 'L\d+' is not what the recipe's"):
-        explain.main()
-
-
-def test_a_key_that_the_snapshot_lacks_is_refused(job) -> None:
-    table = pq.read_table(job / "data" / "data.parquet").to_pydict()
-    write(job / "data", table | {"loan_id": [f"M{index:03}" for index in range(60)]})
-    with pytest.raises(InputError, match="both must be of the same data"):
-        explain.main()
-
-
-def test_predictions_without_a_test_row_are_refused(job) -> None:
-    table = pq.read_table(job / "predictions" / "predictions.parquet").to_pydict()
-    write(job / "predictions", table | {"split": ["validation"] * 60}, name="predictions")
-    with pytest.raises(InputError, match="no row of the test split"):
+@pytest.mark.parametrize(
+    ("name", "columns", "message"),
+    [
+        # A snapshot of another run.
+        ("data", {"note": ["something else"] * 60}, r"the text of key 'L\d+' is not what the"),
+        (
+            "data",
+            {"loan_id": [f"M{index:03}" for index in range(60)]},
+            "both must be of the same data",
+        ),
+        ("predictions", {"split": ["validation"] * 60}, "no row of the test split"),
+    ],
+)
+def test_inputs_that_do_not_belong_together_are_refused(job, name, columns, message) -> None:
+    bend(job, name, **columns)
+    with pytest.raises(InputError, match=message):
         explain.main()
 
 
@@ -272,41 +269,32 @@ def test_a_damaged_model_is_refused(job) -> None:
         explain.main()
 
 
-ROWS = 2000
+ROWS = np.arange(2000)
 
 
-def _predictions(root: Path, monkeypatch: pytest.MonkeyPatch, *, label: object) -> None:
-    """Predictions of which 1 % are positive: half of them wrong, as half of the positives are."""
-    rows = np.arange(ROWS)
-    scores = np.where(rows % 100 == 0, 0.9, 0.1)
-    table = pa.table(
-        {
-            "key": [f"k{row}" for row in rows],
-            "split": ["test"] * ROWS,
-            "label": pa.array(label, pa.int64()),
-            "score": scores,
-            "predicted": (scores >= 0.5).astype(np.int64),
-        }
-    )
-    write_table(root / "processing/input/predictions/predictions.parquet", table)
-    monkeypatch.setenv("OPT_ML", str(root))
-
-
-def test_a_rare_decision_and_a_rare_label_are_explained_too(tmp_path, monkeypatch) -> None:
-    rows = np.arange(ROWS)
-    _predictions(tmp_path, monkeypatch, label=(rows % 200 == 0) | (rows % 200 == 1))
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        # A rare decision and a rare label: half of the decisions wrong, half of the labels found.
+        (ROWS % 200 < 2, {(0, 0): 10, (0, 1): 10, (1, 0): 10, (1, 1): 10}),
+        # What a small group lacks comes from the others.
+        (ROWS < 3, {(0, 0): 19, (0, 1): 18, (1, 0): 2, (1, 1): 1}),
+    ],
+)
+def test_a_sample_holds_rare_decisions_and_rare_labels(
+    tmp_path, monkeypatch, label, expected
+) -> None:
+    scores = np.where(ROWS % 100 == 0, 0.9, 0.1)
+    columns = {
+        "key": [f"k{row}" for row in ROWS],
+        "split": ["test"] * len(ROWS),
+        "label": pa.array(label, pa.int64()),
+        "score": scores,
+        "predicted": (scores >= 0.5).astype(np.int64),
+    }
+    write_table(tmp_path / "processing/input/predictions/predictions.parquet", pa.table(columns))
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
     selection = select_rows(EFFORT["default"], rows=40)
     sample = selection.table.take(selection.sample).to_pylist()
-    counts = Counter((row["label"], row["predicted"]) for row in sample)
-    assert counts == {(0, 0): 10, (0, 1): 10, (1, 0): 10, (1, 1): 10}
+    assert Counter((row["label"], row["predicted"]) for row in sample) == expected
     assert len({row["key"] for row in sample}) == 40
-
-
-def test_what_a_small_group_lacks_comes_from_the_others(tmp_path, monkeypatch) -> None:
-    rows = np.arange(ROWS)
-    _predictions(tmp_path, monkeypatch, label=rows < 3)
-    selection = select_rows(EFFORT["default"], rows=40)
-    sample = selection.table.take(selection.sample).to_pylist()
-    counts = Counter((row["label"], row["predicted"]) for row in sample)
-    assert counts[1, 1] + counts[1, 0] == 3
-    assert (counts[0, 1], sum(counts.values())) == (18, 40)

@@ -87,24 +87,20 @@ def test_a_part_that_is_missing_is_not_evaluated_around(root: Path) -> None:
         evaluate.main()
 
 
-@pytest.mark.parametrize("name", ["artifact", "validation", "test", "champion"])
-def test_scores_of_other_rows_or_models_are_not_evaluated(root: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [("artifact", "1"), ("validation", "1"), ("test", "1"), ("champion", "1"), ("artifact", "01")],
+)
+def test_scores_of_other_rows_or_models_are_not_evaluated(root: Path, name, parts) -> None:
+    """Not where all parts agree on them either."""
     folder = evaluate_job.run_score(hosts=2)
-    file = folder / "part-00001.json"
-    record = json.loads(file.read_text())
-    record["inputs"][name] = "0" * 64
-    file.write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"part-00001\.json is of other rows or models"):
-        evaluate.main()
-
-
-def test_parts_that_agree_on_other_rows_or_models_are_not_evaluated(root: Path) -> None:
-    folder = evaluate_job.run_score(hosts=2)
-    for file in folder.glob("part-*.json"):
+    for part in parts:
+        file = folder / f"part-0000{part}.json"
         record = json.loads(file.read_text())
-        record["inputs"]["artifact"] = "0" * 64
+        record["inputs"][name] = "0" * 64
         file.write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"part-00000\.json is of other rows or models"):
+    message = rf"part-0000{parts[0]}\.json is of other rows or models"
+    with pytest.raises(InputError, match=message):
         evaluate.main()
 
 

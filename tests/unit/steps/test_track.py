@@ -45,20 +45,18 @@ def test_of_intersections_only_reported_metrics_are_logged(tmp_path, monkeypatch
     folder = tmp_path / "processing/input/intervals"
     folder.mkdir(parents=True)
     common = {"stage": "post_training", "n_disadvantaged": 120, "n_advantaged": 280}
-    write_estimates(
-        [
-            BiasEstimate(metric=metric, facet=facet, group=group, value=value, **common)
-            for metric, facet, group, value in (
-                ("DI", "age", "60+", 0.9),
-                ("AD", "age", "60+", 0.1),
-                ("DI", ("age", "sex"), ("60+", "f"), 0.7),
-                ("RD", ("age", "sex"), ("60+", "f"), None),
-                ("AD", ("age", "sex"), ("60+", "f"), 0.2),
-                ("DI", ("age", "sex"), ("60+", "x" * 300), 0.8),
-            )
-        ],
-        folder,
-    )
+    estimates = [
+        BiasEstimate(metric=metric, facet=facet, group=group, value=value, **common)
+        for metric, facet, group, value in (
+            ("DI", "age", "60+", 0.9),
+            ("AD", "age", "60+", 0.1),
+            ("DI", ("age", "sex"), ("60+", "f"), 0.7),
+            ("RD", ("age", "sex"), ("60+", "f"), None),
+            ("AD", ("age", "sex"), ("60+", "f"), 0.2),
+            ("DI", ("age", "sex"), ("60+", "x" * 300), 0.8),
+        )
+    ]
+    write_estimates(estimates, folder)
     logged = bias_metrics()
     assert all(_ALLOWED.fullmatch(name) for name in logged)
     assert logged.pop("bias.DI.age and sex.60_ and f") == 0.7

@@ -34,11 +34,7 @@ from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import count_groups, distinct
 from sashiko.bias.clarify.dataset import read_dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
-from sashiko.bias.gates.estimates import (
-    POST_ANALYSIS_FILE,
-    PRE_ANALYSIS_FILE,
-    write_estimates,
-)
+from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE, write_estimates
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
 from sashiko.bias.steps.blocked_texts import blocking_checks

@@ -29,14 +29,10 @@ _CAUSES = (
     "`InferenceAmiVersion` is too old for, more workers than NeuronCores, an artifact of another "
     "compiler than the image's, or a load longer than the start-up timeout all end like this"
 )
-
-
 _NUMBERS = (
     "compile without casting to a smaller type, compare with `largest_difference` in the compile "
     "lock, or allow more in the recipe's `device` section"
 )
-
-
 _SLOW = (
     "smaller `compile.sequence_lengths`, a larger instance for serving, or a bound that the use "
     "allows in the recipe's `device` section"

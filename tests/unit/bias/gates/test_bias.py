@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any, get_args
 
 import pytest
@@ -7,14 +8,11 @@ from sashiko.bias.gates.bias_gate import Mitigation
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.verdict import Check
 from sashiko.settings.recipe_bias import BiasMetric, BiasSection
 from sashiko.settings.recipe_quality import ThresholdSection
 from sashiko.settings.recipe_train import ReweighingSection
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25}
-
-
 SIZES = {"n_disadvantaged": 400, "n_advantaged": 600}
 
 
@@ -26,12 +24,7 @@ def recipe(threshold: dict[str, Any] | None = None, **reweighing: Any) -> Mitiga
 
 
 REWEIGHED = recipe(facets=["age"], strength=1.5)
-
-
-def bias_checks(
-    judged: BiasSection, estimates: list[BiasEstimate], used: Mitigation = REWEIGHED
-) -> list[Check]:
-    return bias_gate.bias_checks(judged, estimates, used)
+bias_checks = partial(bias_gate.bias_checks, recipe=REWEIGHED)
 
 
 def section(**gate: Any) -> BiasSection:
@@ -98,7 +91,7 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
 def test_the_advice_is_of_what_the_recipe_does_not_do_yet(
     used, value, expected, unexpected
 ) -> None:
-    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], used)
+    (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], recipe=used)
     assert expected in check.try_
     assert unexpected not in check.try_
 

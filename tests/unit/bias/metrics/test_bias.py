@@ -1,6 +1,9 @@
+import warnings
+from functools import partial
 from math import log, sqrt
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,14 +21,10 @@ from tests.unit.evaluation.metrics.tables import (
 )
 
 POST = stage_metrics("post_training")
-
-
 LABELS = tuple(name for name in stage_metrics("pre_training") if name != "CI")
-
 
 # [group a, d][label 0, 1][predicted 0, 1]: TN FP, FN TP
 CELLS = np.array([[[40, 10], [10, 40]], [[60, 10], [20, 10]]], dtype=np.int64)
-
 
 # n_a = n_d = 100; n_a(1) = 50, n_d(1) = 30; n'_a(1) = 50, n'_d(1) = 20;
 # P_a = (.5, .5), P_d = (.7, .3)
@@ -55,7 +54,6 @@ BY_HAND = {
     # mean of squares (20 * 4 + 150) / 200
     "GE": ((230 / 200) / (190 / 200) ** 2 - 1) / 2,
 }
-
 
 # Two strata of 100 and 50 rows, [stratum][group a, d][label 0, 1][predicted 0, 1]
 STRATA = [[[[25, 5], [5, 25]], [[24, 6], [4, 6]]], [[[8, 2], [6, 4]], [[15, 5], [5, 5]]]]
@@ -92,8 +90,6 @@ def test_conditioning_dissolves_simpsons_paradox() -> None:
 
 # The examples in the SageMaker AI Developer Guide's pages of the metrics, as they stand there.
 A = [[20, 10], [5, 65]]
-
-
 D = [[18, 5], [7, 20]]
 
 
@@ -218,8 +214,6 @@ def test_too_few_rows_for_an_interval_give_none() -> None:
 
 
 SYMMETRIC = ("JS", "LP", "TVD", "KS")
-
-
 RANGES = {
     **dict.fromkeys(
         ("CI", "DPL", "CDDL", "DPPL", "RD", "SD", "DAR", "DRR", "AD", "CDDPL"), (-1, 1)
@@ -320,3 +314,75 @@ def test_counting_does_not_depend_on_the_order_of_rows(rows: int, seed: int) -> 
     assert one.n_advantaged == ((facet == 0) | (facet == 2)).sum()
     picked = (strata == 0) & (facet == 1) & (labels == 2) & predicted
     assert one.cells[0, 1, 2, 1] == picked.sum()
+
+
+@pytest.fixture(scope="module", params=[0, 1, 2])
+def rows(request: pytest.FixtureRequest) -> pd.DataFrame:
+    generator = np.random.default_rng(request.param)
+    group = generator.random(400) < 0.4
+    label = generator.random(400) < np.where(group, 0.3, 0.55)
+    predicted = generator.random(400) < np.where(label, 0.7, 0.25) - 0.1 * group
+    return pd.DataFrame({"group": group, "label": label, "predicted": predicted}).astype(int)
+
+
+def value(rows: pd.DataFrame, name: str) -> float:
+    columns = (rows[column].to_numpy() == 1 for column in ("group", "label", "predicted"))
+    return measure(name, binary_counts(*columns)).value
+
+
+def test_fairlearns_rates_by_group_give_our_metrics(rows: pd.DataFrame) -> None:
+    fairlearn = pytest.importorskip("fairlearn.metrics")
+    scores = pytest.importorskip("sklearn.metrics")
+
+    frame = fairlearn.MetricFrame(
+        metrics={
+            "DPPL": fairlearn.selection_rate,
+            "RD": scores.recall_score,
+            "SD": partial(scores.recall_score, pos_label=0),
+            "DAR": scores.precision_score,
+            "DRR": partial(scores.precision_score, pos_label=0),
+            "AD": scores.accuracy_score,
+            "n": fairlearn.count,
+        },
+        y_true=rows["label"],
+        y_pred=rows["predicted"],
+        sensitive_features=rows["group"],
+    )
+    by_group = frame.by_group
+    for name in ("DPPL", "RD", "DAR", "AD"):
+        assert value(rows, name) == pytest.approx(by_group[name][0] - by_group[name][1])
+    for name in ("SD", "DRR"):
+        assert value(rows, name) == pytest.approx(by_group[name][1] - by_group[name][0])
+    assert value(rows, "DI") == pytest.approx(by_group["DPPL"][1] / by_group["DPPL"][0])
+    n_a, n_d = by_group["n"]
+    assert value(rows, "CI") == pytest.approx((n_a - n_d) / (n_a + n_d))
+    ratio = fairlearn.demographic_parity_ratio(
+        rows["label"], rows["predicted"], sensitive_features=rows["group"]
+    )
+    assert min(value(rows, "DI"), 1 / value(rows, "DI")) == pytest.approx(ratio)
+
+
+def test_aif360s_metrics_have_our_values_and_the_other_sign(rows: pd.DataFrame) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        datasets = pytest.importorskip("aif360.datasets")
+        metrics = pytest.importorskip("aif360.metrics")
+
+    def dataset(column: str):
+        frame = rows[["group"]].assign(label=rows[column])
+        return datasets.BinaryLabelDataset(
+            df=frame, label_names=["label"], protected_attribute_names=["group"]
+        )
+
+    sides = {"unprivileged_groups": [{"group": 1}], "privileged_groups": [{"group": 0}]}
+    labels = metrics.BinaryLabelDatasetMetric(dataset("label"), **sides)
+    assert value(rows, "DPL") == pytest.approx(-labels.mean_difference())
+    theirs = metrics.ClassificationMetric(dataset("label"), dataset("predicted"), **sides)
+    assert value(rows, "DPPL") == pytest.approx(-theirs.statistical_parity_difference())
+    assert value(rows, "DI") == pytest.approx(theirs.disparate_impact())
+    assert value(rows, "RD") == pytest.approx(-theirs.equal_opportunity_difference())
+    assert value(rows, "SD") == pytest.approx(-theirs.false_positive_rate_difference())
+    assert value(rows, "AD") == pytest.approx(theirs.error_rate_difference())
+    assert value(rows, "DAR") == pytest.approx(theirs.false_discovery_rate_difference())
+    assert value(rows, "DRR") == pytest.approx(-theirs.false_omission_rate_difference())
+    assert value(rows, "GE") == pytest.approx(theirs.generalized_entropy_index(alpha=2))

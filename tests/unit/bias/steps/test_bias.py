@@ -35,9 +35,14 @@ def analyse(job: Job, config: dict[str, Any], text: str | None = None) -> Any:
     return job.json("analysis.json")
 
 
-def values(analysis: Any, stage: str = "post_training", group: int = 0) -> dict[str, Any]:
-    metrics = analysis[f"{stage}_bias_metrics"]["facets"]["age"][group]["metrics"]
-    return {metric["name"]: metric["value"] for metric in metrics}
+def metrics_of(analysis: Any, stage: str, facet: str, group: int = 0) -> dict[str, Any]:
+    metrics = analysis[f"{stage}_training_bias_metrics"]["facets"][facet][group]["metrics"]
+    return {metric["name"]: metric for metric in metrics}
+
+
+def values(analysis: Any, stage: str = "post", group: int = 0) -> dict[str, Any]:
+    metrics = metrics_of(analysis, stage, "age", group)
+    return {name: metric["value"] for name, metric in metrics.items()}
 
 
 def test_the_output_has_clarifys_schema(job: Job) -> None:
@@ -74,14 +79,14 @@ def test_labels_in_parquet_by_value_and_one_against_the_rest(job: Job) -> None:
     analysis = analyse(job, config)
     groups = analysis["pre_training_bias_metrics"]["facets"]["age"]
     assert [group["value_or_threshold"] for group in groups] == ["mid", "old", "young"]
-    metrics = values(analysis, "pre_training", 1)
+    metrics = values(analysis, "pre", 1)
     assert metrics["CI"] == pytest.approx((4 - 2) / 6)
     assert metrics["DPL"] == pytest.approx(2 / 4 - 1 / 2)
     config["facet"] = [{"name_or_index": "age", "value_or_threshold": ["old", "young"]}]
     analysis = analyse(job, config)
     group = analysis["pre_training_bias_metrics"]["facets"]["age"][0]
     assert group["value_or_threshold"] == "old,young"
-    assert values(analysis, "pre_training")["CI"] == 0
+    assert values(analysis, "pre")["CI"] == 0
 
 
 @pytest.mark.parametrize(
@@ -157,23 +162,18 @@ def test_too_many_values_are_no_groups(job: Job) -> None:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/clarify-processing-job-analysis-results.html
 
 
-def of_first_group(analysis: Any, stage: str, facet: str = "Gender") -> dict[str, dict[str, Any]]:
-    metrics = analysis[f"{stage}_training_bias_metrics"]["facets"][facet][0]["metrics"]
-    return {metric["name"]: metric for metric in metrics}
-
-
 def test_all_metrics_of_the_guides_data(job: Job) -> None:
     """The guide's predictor answers a label and its probability; here a column has them."""
     rows = [(*row, label) for row, label in zip(GUIDE_ROWS, [0, 1, 1, 0], strict=True)]
     config = GUIDE | {"methods": BOTH, "predicted_label": "predicted"}
     analysis = analyse(job, config, csv_text(rows, (*NAMES, "predicted")))
-    results = of_first_group(analysis, "pre")
+    results = metrics_of(analysis, "pre", "Gender")
     assert list(results) == ["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
     assert results["CI"]["value"] == pytest.approx((1 - 3) / 4)  # three rows have Gender 0
     assert results["DPL"]["value"] == pytest.approx(1 - 1 / 3)
     assert results["CDDL"]["value"] is None
     assert "group variable" in results["CDDL"]["error"]
-    results = of_first_group(analysis, "post")
+    results = metrics_of(analysis, "post", "Gender")
     names = "AD CDDPL DAR DCA DCR DI DPPL DRR GE RD SD TE"
     assert " ".join(results) == names
     assert results["DI"]["value"] == pytest.approx((1 / 3) / 1)
@@ -192,4 +192,4 @@ def test_a_multiclass_label_and_a_categorical_facet_of_two_values(job: Job) -> N
     stage = analysis["pre_training_bias_metrics"]
     assert stage["label_value_or_threshold"] == "cat,dog"
     assert stage["facets"]["likes"][0]["value_or_threshold"] == "bird,cat"
-    assert of_first_group(analysis, "pre", "likes")["DPL"]["value"] == 0
+    assert metrics_of(analysis, "pre", "likes")["DPL"]["value"] == 0

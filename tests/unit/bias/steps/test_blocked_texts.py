@@ -21,27 +21,21 @@ from tests.unit.contract.documents import document, save
 
 def judged(root: Path, *, old: tuple[int, int], young: tuple[int, int], needed: int = 100) -> Check:
     """The check of a test split with (blocked, rows) of the disadvantaged group and the others."""
-    save(document(), root)
-    contract = load_contract(next(root.glob("*.yaml")))
+    contract = load_contract(save(document(), root))
     groups = [("old", *old), ("young", *young)]
     ages = [name for name, _, rows in groups for _ in range(rows)]
     blocked = [int(place < count) for _, count, rows in groups for place in range(rows)]
     keys = [f"k{number}" for number in range(len(ages))]
     outcomes = root / "outcomes"
     outcomes.mkdir()
-    write_outcomes(
-        pa.table({"key": keys, "label": [0] * len(keys), "blocked": blocked}),
-        Blocker(kind="guardrail", name="guardrail g1, version 3", advice="Loosen a filter."),
-        outcomes,
-    )
+    blocker = Blocker(kind="guardrail", name="guardrail g1, version 3", advice="Loosen a filter.")
+    columns = {"key": keys, "label": [0] * len(keys), "blocked": blocked}
+    write_outcomes(pa.table(columns), blocker, outcomes)
     facets = root / "facets.parquet"
     write_table(facets, facet_rows(keys[::-1], ages[::-1], ["no"] * len(keys)))
+    section = BiasSection(minimum_group_size=needed)
     (check,) = blocking_checks(
-        contract,
-        BiasSection(minimum_group_size=needed),
-        outcomes=outcomes,
-        facets_file=facets,
-        maximum=0.02,
+        contract, section, outcomes=outcomes, facets_file=facets, maximum=0.02
     )
     return check
 

@@ -9,19 +9,23 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import QualitySection
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
+ECE = "expected_calibration_error"
 MEASURED = {
     "auc": Estimate(value=0.82, low=0.80, high=0.84),
-    "expected_calibration_error": Estimate(value=0.06, low=0.04, high=0.08),
+    ECE: Estimate(value=0.06, low=0.04, high=0.08),
 }
-
-
 PLAIN = Training(train=TrainSection(), reweighing=ReweighingSection(), train_rows=4000)
 
 
-def judge(gate: dict[str, Any], recipe: Training = PLAIN, **leads: Estimate) -> Check:
+def judge(
+    gate: dict[str, Any],
+    recipe: Training = PLAIN,
+    measured: dict[str, Estimate] = MEASURED,
+    **leads: Estimate,
+) -> Check:
     section = QualitySection.model_validate({"gates": [{"reason": "because", **gate}]})
     by_baseline = {name: {"auc": lead} for name, lead in leads.items()}
-    (check,) = quality_checks(section, MEASURED, by_baseline, recipe)
+    (check,) = quality_checks(section, measured, by_baseline, recipe)
     return check
 
 
@@ -30,8 +34,8 @@ def judge(gate: dict[str, Any], recipe: Training = PLAIN, **leads: Estimate) -> 
     [
         ({"metric": "auc", "minimum": 0.82}, True, ">="),
         ({"metric": "auc", "minimum": 0.8201}, False, ">="),
-        ({"metric": "expected_calibration_error", "maximum": 0.06}, True, "<="),
-        ({"metric": "expected_calibration_error", "maximum": 0.05}, False, "<="),
+        ({"metric": ECE, "maximum": 0.06}, True, "<="),
+        ({"metric": ECE, "maximum": 0.05}, False, "<="),
         ({"metric": "auc", "minimum": 0.7, "maximum": 0.8}, False, "in_range"),
         ({"metric": "auc", "minimum": 0.8, "maximum": 0.9}, True, "in_range"),
     ],
@@ -45,11 +49,8 @@ def test_bounds_are_held_against_the_point_estimate(gate, passed, comparison) ->
 
 
 def test_a_metric_that_is_undefined_fails_and_says_so() -> None:
-    section = QualitySection.model_validate(
-        {"gates": [{"metric": "auc", "minimum": 0.5, "reason": "because"}]}
-    )
     undefined = {"auc": Estimate(value=None, low=None, high=None)}
-    (check,) = quality_checks(section, undefined, {}, PLAIN)
+    check = judge({"metric": "auc", "minimum": 0.5}, measured=undefined)
     assert not check.passed
     assert "undefined" in check.reason
 
@@ -106,14 +107,8 @@ def test_no_model_is_compared_by_a_rate_that_is_measured_of_one_alone() -> None:
         ("auc", {}, {"train_rows": None}, "all are trained on", "train_rows"),
         ("auc", {"frozen_layers": 0, "epochs": 3}, {}, "(`train.epochs`, now 3)", "frozen"),
         ("auc", {}, {"strength": 1.5}, "a lower `reweighing.strength` (now 1.5)", "temperature"),
-        ("expected_calibration_error", {}, {}, "`train.calibration: temperature`", "epochs"),
-        (
-            "expected_calibration_error",
-            {"calibration": "temperature", "epochs": 3},
-            {},
-            "fewer epochs (`train.epochs`, now 3)",
-            "temperature",
-        ),
+        (ECE, {}, {}, "`train.calibration: temperature`", "epochs"),
+        (ECE, {"calibration": "temperature", "epochs": 3}, {}, "fewer epochs", "temperature"),
     ],
 )
 def test_the_advice_looks_at_the_recipe(metric, train, more, expected, unexpected) -> None:
@@ -122,7 +117,7 @@ def test_the_advice_looks_at_the_recipe(metric, train, more, expected, unexpecte
         reweighing=ReweighingSection(strength=more.get("strength", 0)),
         train_rows=more.get("train_rows", 4000),
     )
-    bound = {"maximum": 0.01} if metric == "expected_calibration_error" else {"minimum": 0.99}
+    bound = {"maximum": 0.01} if metric == ECE else {"minimum": 0.99}
     check = judge({"metric": metric, **bound}, recipe)
     assert expected in check.try_
     assert unexpected not in check.try_

@@ -1,22 +1,32 @@
 """The verdict: its summary, and that an empty list of checks fails."""
 
+import json
+from datetime import date
+from pathlib import Path
+
 import pytest
+from pydantic import ValidationError
 
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.verdict import Check, decide, read_verdict
+from sashiko.evaluation.gates.closed_gate import GateClosedError, closing_summary
+from sashiko.evaluation.gates.verdict import (
+    RELEASE_FILE,
+    Check,
+    Verdict,
+    decide,
+    read_verdict,
+    waive,
+    write_release,
+    write_verdict,
+)
+from sashiko.settings.waiver import Waiver
 
 PASSED = Check(name="rows", value=10, threshold=5, comparison=">=", passed=True)
 FAILED = Check(
-    name="DI gender=female",
-    value=0.43,
-    low=0.38,
-    high=0.48,
-    threshold=(0.8, 1.25),
-    comparison="in_range",
-    passed=False,
-    reason="outside the four-fifths rule",
+    name="DI gender=female", value=0.43, low=0.38, high=0.48, threshold=(0.8, 1.25),
+    comparison="in_range", passed=False, reason="outside the four-fifths rule",
     try_="raise reweighing.strength",
-)
+)  # fmt: skip
 
 
 def test_one_failed_check_closes_the_gate_and_is_reported_in_full():
@@ -69,9 +79,8 @@ def test_an_interval_that_spans_the_bound_is_distinguished_from_one_that_does_no
     assert check.spans_bound is spans
     assert not check.model_copy(update={"passed": False}).spans_bound
     summary = decide(gate="bias", checks=[check], inputs={}).summary
-    assert (
-        "by the value alone, as the interval spans the bound: DI age=old = 0.9 [" in summary
-    ) is (spans)
+    said = "by the value alone, as the interval spans the bound: DI age=old = 0.9 ["
+    assert (said in summary) is spans
 
 
 def test_a_summary_names_a_few_of_what_was_not_judged_and_counts_the_rest() -> None:
@@ -80,3 +89,129 @@ def test_a_summary_names_a_few_of_what_was_not_judged_and_counts_the_rest() -> N
     summary = decide(gate="bias", checks=[judged, *unjudged], inputs={}).summary
     listed = "age=0, age=1, age=2, age=3, age=4 and 2 more"
     assert summary == f"bias: 1 check passed; not judged: {listed}"
+
+
+DAY = date(2027, 3, 31)
+WAIVER = Waiver(
+    check=FAILED.name, reason="the desk reads every case", owner="Ada Lovelace", expires=DAY
+)
+
+
+def verdict(*checks: Check) -> Verdict:
+    return decide(gate="bias", checks=checks, inputs={"data": "d" * 64})
+
+
+def released(folder: Path, *verdicts: Verdict) -> bool:
+    write_release(verdicts, folder)
+    return bool(json.loads((folder / RELEASE_FILE).read_text())["released"])
+
+
+def test_a_waived_check_lets_the_run_go_on_and_the_verdict_stays_failed(tmp_path: Path) -> None:
+    waived = waive(verdict(FAILED, PASSED), [WAIVER], on=DAY)
+    assert not waived.passed
+    assert released(tmp_path, waived)
+    assert "1 of 2 checks failed" in waived.summary
+    assert f"WAIVED by Ada Lovelace until {DAY}: the desk reads every case" in waived.summary
+    write_verdict(waived, tmp_path)
+    assert read_verdict(tmp_path) == waived
+
+
+def test_a_waiver_blocks_from_the_day_after_it_expires(tmp_path: Path) -> None:
+    over = waive(verdict(FAILED), [WAIVER], on=date(2027, 4, 1))
+    assert not released(tmp_path, over)
+    assert "the waiver of Ada Lovelace expired on 2027-03-31" in over.summary
+    assert "WAIVED" not in over.summary
+
+
+def test_a_waiver_of_one_check_waives_no_other(tmp_path: Path) -> None:
+    other = FAILED.model_copy(update={"name": "DI age_band=60+"})
+    waived = waive(verdict(FAILED, other), [WAIVER], on=DAY)
+    assert not released(tmp_path, waived)
+    assert not released(tmp_path, waive(verdict(FAILED), [WAIVER], on=DAY), verdict(other))
+
+
+def test_a_waiver_that_is_spelt_otherwise_is_named_beside_the_failed_check() -> None:
+    near = WAIVER.model_copy(update={"check": FAILED.name.replace("=", " = ")})
+    result = waive(verdict(FAILED), [near], on=DAY)
+    assert not result.released
+    assert f"the waiver of `{near.check}` is of another check" in result.summary
+
+
+def test_a_check_that_passed_needs_no_waiver() -> None:
+    passed = verdict(PASSED)
+    result = waive(passed, [WAIVER.model_copy(update={"check": PASSED.name})], on=DAY)
+    assert result == passed
+    assert "waiver" not in result.model_dump(mode="json")["checks"][0]
+
+
+@pytest.mark.parametrize("missing", ["check", "reason", "owner", "expires"])
+def test_a_waiver_says_what_why_who_and_until_when(missing: str) -> None:
+    value = {key: item for key, item in WAIVER.model_dump().items() if key != missing}
+    with pytest.raises(ValidationError, match=missing):
+        Waiver.model_validate(value)
+
+
+# FailureReason of PipelineExecutionStep, SageMaker API reference.
+MOST = 1024
+LONG = [
+    f"{gate}: 9 of 9 checks failed\n"
+    + "\n".join(f"- check {n}: zu früh, „{gate}“" for n in range(40))
+    for gate in ("data-quality", "data-quality-facets", "model-quality", "bias")
+]
+
+
+def response(message: str) -> str:
+    """What Lambda answers when a function raises (Lambda Developer Guide, python-exceptions)."""
+    error = {
+        "errorMessage": message,
+        "errorType": "GateClosedError",
+        "requestId": "0b5b3a8e-6f1f-4d8a-8b43-0c1f9b0f3f51",
+        "stackTrace": ['  File "/var/task/sashiko/functions/gatekeeper.py", line 36, in handler\n'],
+    }
+    return json.dumps(error)
+
+
+def test_four_long_summaries_fit_and_none_of_them_is_lost() -> None:
+    assert all(len(summary) > 1000 for summary in LONG)
+    closed = GateClosedError(LONG)
+    reason = f"Step failed: {response(str(closed))}"[:MOST]
+    text = closing_summary(reason)
+    lines = text.splitlines()
+    for summary in LONG:
+        head, first = summary.splitlines()[:2]
+        assert head in lines
+        assert first in lines
+    assert text.count("...") == 4
+    assert closed.summary == "\n".join(LONG)
+    assert "requestId" in reason  # so nothing of the message was cut off
+
+
+def test_short_summaries_stay_whole_beside_a_long_one() -> None:
+    short = "bias: 1 of 2 checks failed\n- DI gender=female = 0.7, required >= 0.8"
+    summary = closing_summary(str(GateClosedError([LONG[0], short])))
+    assert summary.endswith(f"...\n{short}")
+    assert len(summary) > 500  # the long one has what the short one leaves
+    assert closing_summary(str(GateClosedError([short]))) == short
+
+
+@pytest.mark.parametrize(
+    "around", ["{}", "ClientError: {}", "GateClosedError: {} (Service: AWSLambda)"]
+)
+def test_the_message_is_extracted_whatever_stands_around_it(around: str) -> None:
+    summary = closing_summary(around.format(GateClosedError(['a "b"\nc'])))
+    assert summary.startswith('a "b"\nc')
+
+
+@pytest.mark.parametrize("cut", [None, 60, 46, 45, 44])
+def test_the_message_is_extracted_from_lambdas_own_words(cut: int | None) -> None:
+    text = 'a "ü"\nc'
+    summary = closing_summary(response(str(GateClosedError([text])))[:cut])
+    assert summary == text if cut is None else summary.startswith("a ")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["", "AccessDenied", response("KeyError: 'passed'"), "2026-11-27 Task timed out after 60.00 s"],
+)
+def test_a_fault_of_the_function_is_no_closed_gate(reason: str) -> None:
+    assert closing_summary(reason) is None

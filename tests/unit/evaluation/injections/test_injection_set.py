@@ -16,9 +16,8 @@ from sashiko.evaluation.injections.injection_set import (
     plan_attacks,
 )
 
-INJECTIONS = injection_set().injections
-
-
+SET = injection_set()
+INJECTIONS = SET.injections
 BY_NAME = {item.name: item for item in INJECTIONS}
 
 
@@ -49,8 +48,8 @@ def test_the_markers_of_chat_templates_are_among_them() -> None:
 def test_no_neutral_sentence_asks_for_an_answer() -> None:
     """They are the control: none is an injection, or has the word of an answer."""
     texts = {item.ask_for("yes") for item in INJECTIONS}
-    assert len(injection_set().neutral) >= 5
-    for sentence in injection_set().neutral:
+    assert len(SET.neutral) >= 5
+    for sentence in SET.neutral:
         assert sentence not in texts
         assert not {"yes", "no", "answer", "label"} & set(sentence.lower().strip(".").split())
 
@@ -75,26 +74,14 @@ def test_a_text_that_asks_for_nothing_is_refused(change: dict[str, str]) -> None
         validate(Injection, value, source="own.yaml")
 
 
-SET = injection_set()
-
-
 # Of each text two rows; the second half of them positive; the longer the later.
 TEXTS = [f"text {'x' * (row // 2)}" for row in range(400)]
-
-
 SCORES = np.linspace(0, 1, 400)
 
 
 def plan(*, most: int = 100, seed: int = 0, threshold: float = 0.5) -> list[Attack]:
-    return plan_attacks(
-        TEXTS,
-        SCORES,
-        threshold=threshold,
-        answers=("no", "yes"),
-        injections=SET,
-        most=most,
-        seed=seed,
-    )
+    options = {"answers": ("no", "yes"), "injections": SET, "most": most, "seed": seed}
+    return plan_attacks(TEXTS, SCORES, threshold=threshold, **options)
 
 
 def test_half_of_the_rows_are_of_each_decision_and_their_attacks_demand_the_other() -> None:

@@ -140,15 +140,11 @@ def test_a_decision_that_turns_either_way_counts_once() -> None:
     assert (rate.low, rate.high) == pytest.approx((0.10779, 0.60322), abs=1e-5)
 
 
-def test_without_a_flip_the_interval_still_has_a_width() -> None:
+def test_without_a_flip_the_interval_has_a_width_and_without_rows_nothing_is_defined() -> None:
     rate = share_estimate(np.zeros(10, dtype=np.bool_))
     assert (rate.value, rate.low) == (0, 0)
     assert rate.high == pytest.approx(0.27753, abs=1e-5)
-
-
-def test_without_rows_the_rate_is_undefined() -> None:
-    nothing = np.zeros(0, dtype=np.bool_)
-    assert share_estimate(nothing).value is None
+    assert share_estimate(np.zeros(0, dtype=np.bool_)).value is None
 
 
 def turns(both: int, change: int, control: int, neither: int) -> tuple[np.ndarray, ...]:
@@ -171,8 +167,6 @@ def test_a_control_that_turns_as_many_leaves_nothing() -> None:
     assert rate.value == 0
     assert rate.low < 0 < rate.high
     assert excess_flip_rate(*turns(0, 0, 0, 0)).value is None
-
-
-def test_the_ends_lie_between_the_possible_differences() -> None:
+    # The ends lie between the possible differences.
     assert excess_flip_rate(*turns(0, 3, 0, 0)).high == 1
     assert excess_flip_rate(*turns(0, 0, 3, 0)).low == -1

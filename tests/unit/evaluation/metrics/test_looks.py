@@ -10,11 +10,6 @@ from tests.unit.evaluation.metrics.tables import BINARY, drawn_counts
 from verification.benchmarks.interval_coverage import bias_coverage
 
 
-def test_the_interval_holds_the_central_95_percent() -> None:
-    ends = uncertainty.percentile_interval(np.linspace(0, 1, 1001))
-    assert (ends.low, ends.high) == pytest.approx((0.025, 0.975))
-
-
 def test_a_few_undefined_resamples_are_left_out_and_many_leave_no_interval() -> None:
     replicates = np.ones(1000)
     replicates[:10] = np.nan
@@ -34,22 +29,20 @@ def test_resampled_counts_keep_the_number_of_rows_and_the_empty_cells() -> None:
     assert drawn.mean(axis=0) == pytest.approx(counts, abs=0.5)
 
 
-def test_counts_do_not_depend_on_the_blocks(monkeypatch) -> None:
-    counts = np.array([3, 4, 5], dtype=np.int64)
-    (whole,) = uncertainty.resampled_counts(counts, replicates=50, seed=3)
+@pytest.mark.parametrize(
+    ("draw", "of", "rows", "blocks"),
+    [
+        (uncertainty.resampled_counts, np.array([3, 4, 5], dtype=np.int64), 12, 8),
+        (uncertainty.resampled_weights, 7, 7, 17),
+    ],
+)
+def test_draws_do_not_depend_on_the_blocks(monkeypatch, draw, of, rows, blocks) -> None:
+    (whole,) = draw(of, replicates=50, seed=3)
     monkeypatch.setattr("sashiko.evaluation.metrics.uncertainty._MAX_WEIGHTS", 21)
-    pieces = list(uncertainty.resampled_counts(counts, replicates=50, seed=3))
-    assert len(pieces) == 8
+    pieces = list(draw(of, replicates=50, seed=3))
+    assert len(pieces) == blocks
     assert (np.concatenate(pieces) == whole).all()
-
-
-def test_weights_count_draws_and_do_not_depend_on_the_blocks(monkeypatch) -> None:
-    whole = np.concatenate(list(uncertainty.resampled_weights(7, replicates=50, seed=3)))
-    monkeypatch.setattr("sashiko.evaluation.metrics.uncertainty._MAX_WEIGHTS", 21)
-    pieces = list(uncertainty.resampled_weights(7, replicates=50, seed=3))
-    assert len(pieces) == 17
-    assert (np.concatenate(pieces) == whole).all()
-    assert (whole.sum(axis=1) == 7).all()
+    assert (whole.sum(axis=1) == rows).all()
 
 
 REPLICATES = st.integers(0, 10_000).map(
@@ -106,8 +99,6 @@ def test_thin_tails_get_enough_resamples() -> None:
 
 
 SIZES = np.array([150, 180, 220, 300, 400, 350, 250, 150])
-
-
 ACCEPTED = np.array([0.3, 0.35, 0.4, 0.45, 0.5, 0.45, 0.4, 0.35])
 
 

@@ -33,18 +33,15 @@ def test_values_equal_those_of_scikit_learn(digits: int | None) -> None:
     labels, scores = scored_rows(1, digits=digits)
     measured = evaluate_scores(labels, scores, threshold=0.55, replicates=100, seed=0)
     predicted = scores >= 0.55
-    assert measured["accuracy"].value == pytest.approx(oracle.accuracy_score(labels, predicted))
-    assert measured["balanced_accuracy"].value == pytest.approx(
-        oracle.balanced_accuracy_score(labels, predicted)
-    )
-    assert measured["f1"].value == pytest.approx(oracle.f1_score(labels, predicted))
-    assert measured["auc"].value == pytest.approx(oracle.roc_auc_score(labels, scores))
-    assert measured["average_precision"].value == pytest.approx(
-        oracle.average_precision_score(labels, scores)
-    )
-    assert measured["precision"].value == pytest.approx(oracle.precision_score(labels, predicted))
-    assert measured["recall"].value == pytest.approx(oracle.recall_score(labels, predicted))
-    assert measured["brier_score"].value == pytest.approx(oracle.brier_score_loss(labels, scores))
+    for name in ("accuracy", "balanced_accuracy", "f1", "precision", "recall"):
+        expected = getattr(oracle, f"{name}_score")(labels, predicted)
+        assert measured[name].value == pytest.approx(expected), name
+    for name, function in (
+        ("auc", oracle.roc_auc_score),
+        ("average_precision", oracle.average_precision_score),
+        ("brier_score", oracle.brier_score_loss),
+    ):
+        assert measured[name].value == pytest.approx(function(labels, scores)), name
 
 
 @pytest.mark.parametrize("digits", [None, 1], ids=["distinct scores", "many ties"])
@@ -95,12 +92,6 @@ def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> N
     measured = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
     assert (measured["auc"].value, measured["auc"].low) == (None, None)
     assert measured["accuracy"].value == pytest.approx(0.5)
-
-
-def test_equal_seeds_give_equal_intervals() -> None:
-    labels, scores = scored_rows(4)
-    runs = [evaluate_scores(labels, scores, threshold=0.5, replicates=200, seed=9) for _ in "ab"]
-    assert runs[0] == runs[1]
 
 
 def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:

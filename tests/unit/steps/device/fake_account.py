@@ -5,6 +5,7 @@ against the API's types, patterns and limits, and nothing can be deleted while i
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,12 @@ from typing import Any
 
 from sashiko.pipeline.definition.validator.check import check_value, shape
 
-_MISSING = 'Could not find {kind} "{name}".'
+_WORDS = {
+    "Model": "model",
+    "EndpointConfig": "endpoint configuration",
+    "Endpoint": "endpoint",
+    "TransformJob": "transform job",
+}
 
 
 class RefusedError(Exception):
@@ -33,6 +39,12 @@ class FakeAccount:
         self.configs: dict[str, dict[str, Any]] = {}  # the same of endpoint configurations
         self.endpoints: dict[str, str] = {}  # name -> status
         self.jobs: dict[str, str] = {}  # name -> status of a transform job
+        self._of = {
+            "Model": self.models,
+            "EndpointConfig": self.configs,
+            "Endpoint": self.endpoints,
+            "TransformJob": self.jobs,
+        }
         self.objects: dict[str, bytes] = {}  # path -> content in S3
         self.refuse: dict[str, tuple[str, str]] = {}  # operation -> the error that it gives
         self.polls = 1  # descriptions of an endpoint or job before it is ready; -1 never
@@ -66,78 +78,56 @@ class FakeAccount:
             request = shape(f"{operation}{'Request' if 'Transform' in operation else 'Input'}")
             problems = check_value(parameters, request, where=operation, resolve=lambda v, _: v)
             assert [problem for problem in problems if problem] == []
-        description: dict[str, Any] | None = getattr(self, f"_{operation}")(parameters)
-        return description or {}
-
-    def _CreateModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _new(self.models, request["ModelName"])
-        self.models[request["ModelName"]] = request
-        return {"ModelArn": "arn:aws:sagemaker:eu-west-1:111122223333:model/m"}
-
-    def _CreateEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.models, "model", request["ProductionVariants"][0]["ModelName"])
-        _new(self.configs, request["EndpointConfigName"])
-        self.configs[request["EndpointConfigName"]] = request
-        return {"EndpointConfigArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint-config/c"}
-
-    def _CreateEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.configs, "endpoint configuration", request["EndpointConfigName"])
-        _new(self.endpoints, request["EndpointName"])
-        self.endpoints[request["EndpointName"]] = "Creating"
-        self._left = self.polls
-        return {"EndpointArn": "arn:aws:sagemaker:eu-west-1:111122223333:endpoint/e"}
-
-    def _CreateTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.models, "model", request["ModelName"])
-        self.jobs[request["TransformJobName"]] = "InProgress"
-        self._left = self.polls
-        return {"TransformJobArn": "arn:aws:sagemaker:eu-west-1:111122223333:transform-job/t"}
-
-    def _DescribeEndpointConfig(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        _known(self.configs, "endpoint configuration", request["EndpointConfigName"])
+        verb, kind = re.fullmatch("(Create|Describe|Delete|Stop)(.*)", operation).groups()
+        if verb == "Create":
+            self._create(kind, parameters)
+            return {f"{kind}Arn": "arn:aws:sagemaker:eu-west-1:111122223333:any"}
+        name = parameters[f"{kind}Name"]
+        self._known(kind, name)
+        if verb == "Describe":
+            return self._describe(kind, name)
+        if verb == "Delete":
+            self._delete(kind, name)
+        else:
+            self.jobs[name] = "Stopped"
         return {}
 
-    def _DescribeEndpoint(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = request["EndpointName"]
-        _known(self.endpoints, "endpoint", name)
-        if self.endpoints[name] == "Creating" and self._due():
-            self.endpoints[name] = "Failed" if self.failure else "InService"
-        self.described.set()
-        description = {"EndpointStatus": self.endpoints[name], "FailureReason": self.failure}
-        if self.endpoints[name] == "Deleting":
-            del self.endpoints[name]
-        return description
+    def _create(self, kind: str, request: dict[str, Any]) -> None:
+        known, name = self._of[kind], request[f"{kind}Name"]
+        if name in known:
+            raise RefusedError("ValidationException", f"Cannot create already existing {name}")
+        if kind == "Endpoint":
+            self._known("EndpointConfig", request["EndpointConfigName"])
+        elif kind != "Model":
+            holder = request if kind == "TransformJob" else request["ProductionVariants"][0]
+            self._known("Model", holder["ModelName"])
+        started = {"Endpoint": "Creating", "TransformJob": "InProgress"}
+        known[name] = started.get(kind, request)
+        self._left = self.polls
 
-    def _DescribeTransformJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        name = request["TransformJobName"]
-        _known(self.jobs, "transform job", name)
-        if self.jobs[name] == "InProgress" and self._due():
-            self.jobs[name] = "Failed" if self.failure else "Completed"
-            if not self.failure:
+    def _describe(self, kind: str, name: str) -> dict[str, Any]:
+        known = self._of[kind]
+        if kind == "EndpointConfig":
+            return {}
+        if known[name] in ("Creating", "InProgress") and self._due():
+            ready = "InService" if kind == "Endpoint" else "Completed"
+            known[name] = "Failed" if self.failure else ready
+            if known[name] == "Completed":
                 self._transform()
         self.described.set()
-        return {"TransformJobStatus": self.jobs[name], "FailureReason": self.failure}
+        return {f"{kind}Status": known[name], "FailureReason": self.failure}
 
-    def _StopTransformJob(self, request: dict[str, Any]) -> None:  # noqa: N802
-        self.jobs[request["TransformJobName"]] = "Stopped"
-
-    def _DeleteEndpoint(self, request: dict[str, Any]) -> None:  # noqa: N802
-        name = request["EndpointName"]
-        _known(self.endpoints, "endpoint", name)
-        if self.endpoints[name] in ("Creating", "Deleting"):
-            raise RefusedError("ValidationException", "Cannot update in-progress endpoint.")
+    def _delete(self, kind: str, name: str) -> None:
         # With the last of its kind gone at once, so that a test need not poll.
-        del self.endpoints[name]
+        if self.endpoints.get(name) == "Creating":
+            assert kind != "EndpointConfig", "an endpoint without it hangs for hours"
+            if kind == "Endpoint":
+                raise RefusedError("ValidationException", "Cannot update in-progress endpoint.")
+        del self._of[kind][name]
 
-    def _DeleteEndpointConfig(self, request: dict[str, Any]) -> None:  # noqa: N802
-        name = request["EndpointConfigName"]
-        _known(self.configs, "endpoint configuration", name)
-        assert self.endpoints.get(name) != "Creating", "an endpoint without it hangs for hours"
-        del self.configs[name]
-
-    def _DeleteModel(self, request: dict[str, Any]) -> None:  # noqa: N802
-        _known(self.models, "model", request["ModelName"])
-        del self.models[request["ModelName"]]
+    def _known(self, kind: str, name: str) -> None:
+        if name not in self._of[kind]:
+            raise RefusedError("ValidationException", f'Could not find {_WORDS[kind]} "{name}".')
 
     def _due(self) -> bool:
         self._left -= 1
@@ -151,16 +141,6 @@ class FakeAccount:
         for path in [path for path in self.objects if path.startswith(start)]:
             name = path.removeprefix(start)
             self.objects[f"{out}/{name}.out"] = self.respond(self.objects[path])
-
-
-def _new(known: dict[str, Any], name: str) -> None:
-    if name in known:
-        raise RefusedError("ValidationException", f"Cannot create already existing {name}")
-
-
-def _known(known: dict[str, Any], kind: str, name: str) -> None:
-    if name not in known:
-        raise RefusedError("ValidationException", _MISSING.format(kind=kind, name=name))
 
 
 @contextmanager

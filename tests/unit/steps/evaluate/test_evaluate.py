@@ -1,6 +1,9 @@
 """Evaluate: the scores, the threshold, the reference and the calibration that it writes."""
 
+import json
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -8,7 +11,9 @@ from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.reference import read_reference
+from sashiko.steps.evaluate import seen_in_train
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.unit import acme
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate_job import predictions, run
 
@@ -63,9 +68,7 @@ def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
     assert {row["predicted"] for row in predictions(root) if row["score"] < 0.9} == {0}
 
 
-def test_a_score_at_the_threshold_is_predicted_positive(
-    root, tmp_path_factory, monkeypatch
-) -> None:
+def test_a_score_at_the_threshold_is_positive(root, tmp_path_factory, monkeypatch) -> None:
     evaluate_job.lay_out(root)
     run(root)
     score = predictions(root)[0]["score"]
@@ -117,3 +120,129 @@ def test_an_output_archive_without_metrics_is_named(root) -> None:
     (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
         evaluate_job.run_evaluate()
+
+
+def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:
+    upside_down = dict.fromkeys(("awful", "bad"), -1.0) | {"fine": 1.0, "good": 1.0}
+    archive = build_artifact(tmp_path / "weak", words=upside_down)
+    evaluate_job.lay_out(root, artifact=archive)
+    evaluation, _, verdict = run(root)
+    assert not verdict.passed
+    assert verdict.summary.startswith("model-quality: 1 of 2 checks failed")
+    assert evaluation.candidate["auc"].value < 0.3
+    note = next(note for note in evaluation.notes if note.startswith("On AUC"))
+    assert "is worse than always answering with the more frequent label" in note
+
+
+def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(
+    root, tmp_path, monkeypatch
+) -> None:
+    acme.make(tmp_path / "src", monkeypatch)
+    cost, top = "acme.metrics:Cost", "acme.metrics:Top"
+    evaluate_job.lay_out(
+        root,
+        gates=[
+            {"metric": cost, "maximum": 0.2, "reason": "the desk's budget"},
+            {"metric": top, "minimum": 0.5, "reason": "the first ten are worth it"},
+            {"metric": cost, "better_than": "majority", "reason": "cheaper than no model"},
+        ],
+    )
+    evaluation, _, verdict = run(root)
+    rows = [row for row in predictions(root) if row["split"] == "test"]
+    errors = [row["label"] - row["predicted"] for row in rows]
+    costs = [5 if error == 1 else -error for error in errors]
+    assert evaluation.candidate[cost].value == pytest.approx(np.mean(costs))
+    # The mean of independent rows: its interval is known.
+    half = 1.96 * np.std(costs) / np.sqrt(len(costs))
+    assert evaluation.candidate[cost].low == pytest.approx(np.mean(costs) - half, rel=0.15)
+    assert evaluation.candidate[cost].high == pytest.approx(np.mean(costs) + half, rel=0.15)
+    bounded, best, lead = verdict.checks
+    assert not verdict.passed
+    assert (bounded.name, bounded.passed, bounded.threshold) == (cost, False, 0.2)
+    assert bounded.try_
+    assert (best.name, best.passed) == (top, evaluation.candidate[top].value >= 0.5)
+    # Lower is better, so that a lead is what the other one costs more.
+    other = evaluation.others["majority"][cost].value - evaluation.candidate[cost].value
+    assert lead.value == pytest.approx(other)
+    assert evaluation.leads["majority"][top].value == pytest.approx(
+        evaluation.candidate[top].value - evaluation.others["majority"][top].value
+    )
+    path = root / "processing" / "input" / "config" / "quality.json"
+    path.write_text(json.dumps({"gates": evaluate_job.GATES}))
+    assert evaluation.candidate["auc"] == run(root)[0].candidate["auc"]
+
+
+def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(
+    root, tmp_path, monkeypatch
+) -> None:
+    package = acme.make(tmp_path / "src", monkeypatch)
+    (package / "metrics.py").write_text(
+        "import math\nclass Never:\n    higher_is_better = True\n"
+        "    def __call__(self, labels, scores, *, threshold):\n        return math.inf\n"
+    )
+    gate = {"metric": "acme.metrics:Never", "minimum": 0, "reason": "why"}
+    evaluate_job.lay_out(root, gates=[gate])
+    _, _, verdict = run(root)
+    assert not verdict.passed
+    assert verdict.checks[0].reason.startswith("undefined on the test split; ")
+
+
+def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root) -> None:
+    inputs = evaluate_job.lay_out(root, slices={"minimum_rows": 30})
+    # Train has the words and pairs of the first 40 rows of test; the others' second word is new.
+    seen = pq.read_table(inputs / "test" / "data.parquet")["text"].to_pylist()[:40]
+    train = pq.read_table(inputs / "train" / "data.parquet")
+    train = train.set_column(1, "text", pa.array([text.upper() for text in seen]))
+    pq.write_table(train, inputs / "train" / "data.parquet")
+    evaluation = run(root)[0]
+    seen_rows, new = evaluation.seen_text
+    assert [(item.seen, item.rows) for item in evaluation.seen_text] == [(True, 40), (False, 80)]
+    assert seen_rows.positives + new.positives == evaluation.splits["test"].positives
+    labels = np.array([row["label"] for row in predictions(root) if row["split"] == "test"])
+    scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
+    expected = evaluate_scores(labels[40:], scores[40:], threshold=0.5, replicates=1, seed=0)
+    assert new.candidate["auc"].value == expected["auc"].value
+    lead = new.candidate["auc"].value - new.linear["auc"].value
+    assert new.lead["auc"].value == pytest.approx(lead)
+    start = "67 % of the test rows have a word, or a"
+    (note,) = (note for note in evaluation.notes if note.startswith(start))
+    assert f"AUC {expected['auc'].value:.3f} there, {new.linear['auc'].value:.3f}" in note
+
+
+def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
+    seen = seen_in_train(["no help came", "it came late"], ["no help", "help no", "It came late!"])
+    assert seen.tolist() == [True, False, True]
+
+
+def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
+    evaluate_job.lay_out(root, slices={"minimum_rows": 200})
+    evaluation = run(root)[0]
+    assert sum(item.rows for item in evaluation.seen_text) == 120
+    assert all(not item.candidate and not item.lead for item in evaluation.seen_text)
+    assert not any("of the test rows have" in note for note in evaluation.notes)
+
+
+def test_slices_come_with_their_support_the_worst_first(root) -> None:
+    inputs = evaluate_job.lay_out(root, slices={"metric": "accuracy", "minimum_rows": 30})
+    desks = ["north" if n % 4 in (0, 3) else "south" for n in range(120)]
+    rare = ["a" if n < 20 else "b" for n in range(120)]
+    evaluate_job.write_slices(inputs / "slices" / "data.parquet", desk=desks, rare=rare)
+    slices = run(root)[0].slices
+    assert [(item.column, item.value) for item in slices.figures] == [
+        ("desk", "south"), ("rare", "b"), ("desk", "north"), ("rare", "a"),
+    ]  # fmt: skip
+    worst, _, best, few = slices.figures
+    south = [n for n in range(120) if n % 4 in (1, 2)]
+    assert (worst.rows, worst.positives) == (60, sum(label_of(n) for n in south))
+    assert worst.differences["accuracy"].high < 0 < best.differences["accuracy"].low
+    assert few.rows == 20
+    assert not few.metrics
+    assert [item.value for item in slices.worse] == ["south"]
+    (note,) = (n for n in run(root)[0].notes if n.startswith("Worst of 3 slices by accuracy"))
+    assert "desk = south" in note
+    assert "60 rows" in note
+    assert "by chance" in note
+
+
+def label_of(row: int) -> int:
+    return int(row % 4 < 2) ^ int(row % 10 == 0)

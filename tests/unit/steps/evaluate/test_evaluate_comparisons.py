@@ -20,15 +20,10 @@ def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     evaluate_job.lay_out(root)
     evaluation, _, verdict = run(root)
     assert evaluation.candidate["accuracy"].value == pytest.approx(0.65)
-    assert (
-        evaluation.candidate["auc"].low
-        < evaluation.candidate["auc"].value
-        < evaluation.candidate["auc"].high
-    )
+    auc = evaluation.candidate["auc"]
+    assert auc.low < auc.value < auc.high
     assert evaluation.others["majority"]["auc"].value == 0.5
-    assert (
-        set(evaluation.others) == set(evaluation.leads) == {"majority", "tfidf_logistic_regression"}
-    )
+    assert set(evaluation.others) == set(evaluation.leads) == {"majority", LINEAR}
     assert evaluation.leads["majority"]["auc"].low > 0
     assert evaluation.splits["test"].rows == 120
     assert evaluation.splits["train"].positives == 20
@@ -95,9 +90,8 @@ def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
     assert evaluation.champion.version == 3
     assert evaluation.leads["champion"]["auc"].high < 0
     assert "auc lead over champion" in verdict.summary
-    assert any(
-        "On AUC the fine-tuned model is worse than the champion" in n for n in evaluation.notes
-    )
+    said = "On AUC the fine-tuned model is worse than the champion"
+    assert any(said in note for note in evaluation.notes)
 
 
 def dates_of(validation_from: str, test_from: str) -> dict[str, str]:

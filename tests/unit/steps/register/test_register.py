@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation, 
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.registry.attestation import (
+    Build,
     Resource,
     Statement,
     read_envelope,
@@ -23,7 +26,8 @@ from sashiko.registry.attestation import (
 )
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
-from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account
+from sashiko.steps import registries, resolve_champion
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account, opened
 from tests.unit.registry.test_attestation import hold_against_the_published_schema
 from tests.unit.steps.register_job import (
     DEFINITION,
@@ -33,6 +37,17 @@ from tests.unit.steps.register_job import (
     RegisterJob,
     run_register,
 )
+
+
+@pytest.fixture
+def mlflow(job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an MLflow, in which the job's run is tracked."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = mlflow_client(uri)
+    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
+    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
+    return uri
 
 
 def test_a_run_becomes_a_package_that_waits(job, account, monkeypatch) -> None:
@@ -106,17 +121,12 @@ def test_the_signed_files_are_the_runs_own(job, account, monkeypatch) -> None:
     }
 
 
-def test_mlflow_holds_the_same_files(job, tmp_path, monkeypatch) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    client = mlflow_client(uri)
-    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
-    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
+def test_mlflow_holds_the_same_files(job, mlflow, tmp_path, monkeypatch) -> None:
     run_register(monkeypatch, registry="mlflow")
     record = json.loads(job.registration.read_text())
     assert (record["version"], record["new"]) == (1, True)
     assert "model_package_arn" not in record
-    [version] = MlflowRegistry(uri).versions(GROUP)
+    [version] = MlflowRegistry(mlflow).versions(GROUP)
     assert version.artifact_sha256 == sha256_file(job.archive)
     [stored] = tmp_path.rglob("mlartifacts/**/manifest-sha256.json")
     for name, digest in json.loads(stored.read_text()).items():
@@ -162,43 +172,36 @@ def test_where_bias_is_not_judged_the_card_says_why(job, account, monkeypatch) -
 
 
 HOST = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
-
-
 JOB, TRAIN = f"{HOST}/acme-dev/job:1-abc", f"{HOST}/acme-dev/train:1-def"
-
-
 NEURON = f"763104351884.dkr.ecr.eu-west-1.amazonaws.com/neuronx@sha256:{'e' * 64}"
 
 
+def statement(build: Build, *subject: Resource, builder: str, **parameters: str) -> bytes:
+    return Statement(
+        build=build, subject=subject, parameters=parameters, dependencies=(), builder=builder
+    ).to_json()
+
+
 def image_statement(image: str) -> bytes:
-    name = image.rpartition("/")[2]
-    return Statement(
-        build="image",
-        subject=(Resource(name=name, digest={"sha256": "1" * 64}),),
-        parameters={"base": "b"},
-        dependencies=(),
-        builder="arn:aws:codebuild:eu-west-1:111122223333:project/acme-dev-image-build",
-    ).to_json()
+    subject = Resource(name=image.rpartition("/")[2], digest={"sha256": "1" * 64})
+    builder = "arn:aws:codebuild:eu-west-1:111122223333:project/acme-dev-image-build"
+    return statement("image", subject, builder=builder, base="b")
 
 
-def wheel_statement() -> bytes:
-    return Statement(
-        build="wheel",
-        subject=(
-            Resource(name="sashiko-0.1.0-py3-none-any.whl", digest={"sha256": "2" * 64}),
-            Resource(name="sashiko/", digest={"dirHash": "3" * 64}),
-        ),
-        parameters={"version": "0.1.0"},
-        dependencies=(),
-        builder="urn:sashiko:builder:make",
-    ).to_json()
+WHEEL = statement(
+    "wheel",
+    Resource(name="sashiko-0.1.0-py3-none-any.whl", digest={"sha256": "2" * 64}),
+    Resource(name="sashiko/", digest={"dirHash": "3" * 64}),
+    builder="urn:sashiko:builder:make",
+    version="0.1.0",
+)
 
 
 def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
     job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account.clients.s3.put_object(Bucket=BUCKET, Key=statement_key(JOB), Body=image_statement(JOB))
-    (job.input("run-manifest") / "wheel.json").write_bytes(wheel_statement())
+    (job.input("run-manifest") / "wheel.json").write_bytes(WHEEL)
     images = [word for uri in (JOB, TRAIN, NEURON) for word in ("--image", uri)]
     run_register(monkeypatch, *images)
     [version] = account.registry.versions(GROUP)
@@ -212,17 +215,17 @@ def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
         SigningAlgorithm="ECDSA_SHA_256",
     )["SignatureValid"]  # fmt: skip
 
-    statement = read_statement(envelope.payload, build="model")
-    assert statement.subject_digest("model.tar.gz") == version.artifact_sha256
-    assert statement.subject_digest("manifest-sha256.json") == version.tags["manifest_sha256"]
+    stated = read_statement(envelope.payload, build="model")
+    assert stated.subject_digest("model.tar.gz") == version.artifact_sha256
+    assert stated.subject_digest("manifest-sha256.json") == version.tags["manifest_sha256"]
     source = json.loads((job.input("run-manifest") / "source.json").read_text())
-    digests = {item.name: dict(item.digest) for item in statement.dependencies}
+    digests = {item.name: dict(item.digest) for item in stated.dependencies}
     assert digests["commit"] == {"gitCommit": source["git_sha"]}
     assert digests["definition"] == {"sha256": DEFINITION}
     assert digests["training snapshot"] == {"sha256": TRAINING}
     assert digests["facet snapshot"] == {"sha256": FACETS}
     assert digests["base model/model.safetensors"] == {"sha256": "a" * 64}
-    licence = statement.dependency("base model/model.safetensors")
+    licence = stated.dependency("base model/model.safetensors")
     assert licence and licence.annotations["licence"] == "Apache-2.0"
     assert digests["image job:1-abc"] == {"sha256": "1" * 64}
     assert digests["image train:1-def"] == {}  # nobody stated it
@@ -237,22 +240,17 @@ def test_the_provenance_names_all_that_a_model_was_made_from_and_is_signed(
 
 
 def test_on_this_machine_it_is_there_unsigned_and_names_the_lock(
-    job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job, mlflow, tmp_path, monkeypatch
 ) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    client = mlflow_client(uri)
-    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
-    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
     run_register(monkeypatch, "--image", JOB, registry="mlflow")
     [file] = tmp_path.rglob("mlartifacts/**/provenance.json")
-    statement = read_statement(file.read_bytes(), build="model")
+    stated = read_statement(file.read_bytes(), build="model")
     manifest = file.with_name("manifest-sha256.json")
-    assert statement.subject_digest("manifest-sha256.json") == sha256_file(manifest)
-    assert statement.builder == "urn:sashiko:builder:local"
-    lock = statement.dependency("requirements/run.txt")
+    assert stated.subject_digest("manifest-sha256.json") == sha256_file(manifest)
+    assert stated.builder == "urn:sashiko:builder:local"
+    lock = stated.dependency("requirements/run.txt")
     assert lock and lock.sha256 == sha256_file(Path("requirements/run.txt"))
-    assert not [item for item in statement.dependencies if item.name.startswith("image ")]
+    assert not [item for item in stated.dependencies if item.name.startswith("image ")]
     assert not file.with_name("provenance.intoto.json").exists()
 
 
@@ -349,11 +347,7 @@ def _refused(
     ],
 )
 def test_an_artifact_that_compile_did_not_write_is_refused(
-    job: RegisterJob,
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    files: dict[str, bytes],
-    expected: str,
+    job, account, monkeypatch, files, expected
 ) -> None:
     job.pack({"model.onnx": b"graph"})
     job.pack(files, lock=False)
@@ -374,12 +368,8 @@ def test_an_artifact_that_the_gates_did_not_judge_is_refused(job, account, monke
 
 def test_a_damaged_artifact_is_refused(job, account, monkeypatch) -> None:
     job.archive.write_bytes(job.archive.read_bytes()[:300])
-    _refused(
-        account,
-        monkeypatch,
-        job,
-        r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again",
-    )
+    message = r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again"
+    _refused(account, monkeypatch, job, message)
 
 
 def test_a_failed_gate_is_refused(job, account, monkeypatch) -> None:
@@ -402,11 +392,7 @@ def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.Mo
     ids=["none", "not-allowed"],
 )
 def test_weights_without_an_allowed_licence_are_refused(
-    job: RegisterJob,
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
-    licence: str | None,
-    message: str,
+    job, account, monkeypatch, licence, message
 ) -> None:
     file = job.input("config") / "model.json"
     write_json(file, json.loads(file.read_text()) | {"licence": licence})
@@ -430,3 +416,48 @@ def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(
     with pytest.raises(InputError, match="merged with another base model"):
         run_register(monkeypatch)
     assert account.created() == []
+
+
+@pytest.fixture
+def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisterJob:
+    register_job = RegisterJob(tmp_path)
+    monkeypatch.setenv("OPT_ML", str(register_job.root))
+    return register_job
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    with opened() as account:
+        monkeypatch.setattr(registries, "connect", lambda: account.clients)
+        yield account
+
+
+def _resolve(monkeypatch: pytest.MonkeyPatch, job: RegisterJob) -> Path:
+    arguments = ["--registry", "sagemaker", "--model-package-group", GROUP]
+    monkeypatch.setattr(sys, "argv", ["resolve_champion", *arguments])
+    resolve_champion.main()
+    return job.root / "processing" / "output" / "champion"
+
+
+def test_the_champion_says_from_which_day_its_test_split_was(job, account, monkeypatch) -> None:
+    path = job.input("metrics") / METRICS_FILE
+    metrics = json.loads(path.read_text())
+    metrics["splits"]["test"]["since"] = "2025-12-01"
+    write_json(path, metrics)
+    run_register(monkeypatch)
+    account.decide(1, "Approved")
+    record = json.loads((_resolve(monkeypatch, job) / "champion.json").read_text())
+    assert record["champion"]["test_from"] == "2025-12-01"
+
+
+def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
+    run_register(monkeypatch)
+    folder = _resolve(monkeypatch, job)
+    assert json.loads((folder / "champion.json").read_text()) == {"champion": None}
+    account.decide(1, "Approved")
+    folder = _resolve(monkeypatch, job)
+    record = json.loads((folder / "champion.json").read_text())["champion"]
+    digest = sha256_file(job.archive)
+    assert record == {"version": 1, "sha256": digest, "threshold": 0.5, "test_from": None}
+    assert sorted(path.name for path in folder.iterdir()) == ["champion.json", "model.tar.gz"]
+    assert sha256_file(folder / "model.tar.gz") == digest

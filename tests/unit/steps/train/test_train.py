@@ -1,10 +1,17 @@
 """The Train step: what it learns, writes, repeats and refuses."""
 
 import json
+import math
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.contract.manifest import Snapshots, read_snapshots
@@ -16,6 +23,7 @@ from sashiko.training.encoder import load_tokenizer
 from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.scoring import outputs
+from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
     FACETS,
     TRAIN_ROWS,
@@ -158,10 +166,7 @@ def test_weights_of_one_change_nothing_and_others_do(job: Job, run: Train) -> No
         ({"epochs": "two"}, r"hyperparameters\.json: key `epochs`"),
         ({"frozen_layers": "3"}, "train.frozen_layers is 3, model type `bert` has 2 layers"),
         ({"max_length": "128"}, "sequence_lengths go up to 128 tokens, the model reads 64"),
-        (
-            {"max_length": "16"},
-            r"train: \d+ of 60 texts are longer than 16 tokens \(the longest has",
-        ),
+        ({"max_length": "16"}, r"train: \d+ of 60 texts are longer than 16 tokens \(the longest"),
     ],
 )
 def test_a_bad_hyperparameter_is_named(job, run, hyperparameters, message) -> None:
@@ -175,15 +180,18 @@ def test_long_texts_are_cut_where_the_recipe_says_so(job: Job, run: Train) -> No
     assert metric_lines(root)[-1]["step"] == 8
 
 
-def test_pickled_weights_are_refused(job: Job, run: Train, encoder: Path, tmp_path: Path) -> None:
-    root = job()
-    folder = tmp_path / "pickled"
-    folder.mkdir()
-    for path in encoder.iterdir():
-        name = "pytorch_model.bin" if path.suffix == ".safetensors" else path.name
-        (folder / name).write_bytes(path.read_bytes())
+def _with_copy(job: Job, encoder: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A job, and the folder of its own copy of the encoder."""
+    root, folder = job(), tmp_path / "copy"
+    shutil.copytree(encoder, folder)
     (root / "input" / "data" / "model").unlink()
     (root / "input" / "data" / "model").symlink_to(folder)
+    return root, folder
+
+
+def test_pickled_weights_are_refused(job: Job, run: Train, encoder: Path, tmp_path: Path) -> None:
+    root, folder = _with_copy(job, encoder, tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"no \.safetensors file: pickled weights"):
         run(root)
 
@@ -191,15 +199,72 @@ def test_pickled_weights_are_refused(job: Job, run: Train, encoder: Path, tmp_pa
 def test_weights_that_lack_part_of_the_encoder_are_refused(job, run, encoder, tmp_path) -> None:
     from safetensors.torch import load_file, save_file
 
-    root = job()
-    folder = tmp_path / "partial"
-    folder.mkdir()
-    for path in encoder.iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
+    root, folder = _with_copy(job, encoder, tmp_path)
     tensors = load_file(encoder / "model.safetensors")
     unchanged = {name: value for name, value in tensors.items() if "layer.1.output" not in name}
     save_file(unchanged, folder / "model.safetensors")
-    (root / "input" / "data" / "model").unlink()
-    (root / "input" / "data" / "model").symlink_to(folder)
     with pytest.raises(InputError, match=r"the weights lack 4 tensors .*encoder\.layer\.1\.output"):
         run(root)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "processes"),
+    [
+        ("none", 1),
+        pytest.param("ddp", 2, marks=pytest.mark.slow),
+        pytest.param("fsdp", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_loss_that_is_not_a_number_ends_the_training(job, strategy, processes) -> None:
+    root = job(learning_rate="1e30", checkpoint_every_steps="1")
+    if processes > 1:
+        spread(root, strategy, processes)
+    done = subprocess.run(
+        [sys.executable, "-m", "sashiko.steps.train"],
+        env=os.environ | {"OPT_ML": str(root), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert 1 <= done.stderr.count("error: training diverged: the loss is nan at step ") <= processes
+    assert "Traceback" not in done.stderr
+    failure = (root / "output/failure").read_text()
+    assert "of 16, with a learning rate of 1e+30: lower train.learning_rate, or raise" in failure
+    assert not (root / "model").exists()
+    assert not (root / "output/data").exists()
+    assert any((root / "checkpoints").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "message"),
+    [
+        ("loss", r"the loss is inf at step 7 of 16"),
+        ("gradient", r"the norm of the gradients is inf at step 7 of 16"),
+    ],
+)
+def test_the_checkpoint_before_the_step_that_diverged_stays_and_is_resumed(
+    job: Job, run: Train, monkeypatch: pytest.MonkeyPatch, spoilt: str, message: str
+) -> None:
+    """The gradient may overflow where the loss does not."""
+    whole, root = job("whole"), job(checkpoint_every_steps="1")
+    run(whole)
+    backward, steps = Compute.backward, []
+
+    def overflow(self: Compute, loss: torch.Tensor) -> float:
+        value = backward(self, loss)
+        steps.append(value)
+        if len(steps) == 7:
+            weight = next(weight for weight in self.model.parameters() if weight.requires_grad)
+            weight.grad.fill_(math.inf)
+            return math.inf if spoilt == "loss" else value
+        return value
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=message):
+        patch.setattr(Compute, "backward", overflow)
+        run(root)
+    assert not (root / "model").exists()
+    tensors = load_file(root / "checkpoints/checkpoint.safetensors")
+    assert all(bool(value.isfinite().all()) for value in tensors.values())
+    run(root)
+    assert sha256_tree(root / "model") == sha256_tree(whole / "model")

@@ -19,6 +19,11 @@ def _weights(root: Path) -> str:
     return sha256_file(root / "model" / "model.safetensors")
 
 
+def _assert_same_training(one: Path, other: Path) -> None:
+    assert sha256_tree(one / "model") == sha256_tree(other / "model")
+    assert metric_lines(one) == metric_lines(other)
+
+
 def _position(root: Path) -> Position:
     from safetensors import safe_open
 
@@ -36,8 +41,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, 
     run(killed)
     resumed = (step - 1) // 4 * 4
     assert ("resuming" in capsys.readouterr().err) == (resumed > 0)
-    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
-    assert metric_lines(killed) == metric_lines(whole)
+    _assert_same_training(killed, whole)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -54,8 +58,7 @@ def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
     assert not (stopped / "model").exists()
     assert _position(stopped).step == step
     run(stopped)
-    assert sha256_tree(stopped / "model") == sha256_tree(whole / "model")
-    assert metric_lines(stopped) == metric_lines(whole)
+    _assert_same_training(stopped, whole)
 
 
 def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
@@ -79,13 +82,15 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
     assert _weights(damaged) == _weights(whole)
 
 
-def _two_at_step_six_and_ten(root: Path, run: Train, monkeypatch, at_step) -> tuple[Path, Path]:
-    """Kills two jobs on the same rows, one further than the other."""
+def _two_at_step_six_and_ten(root, run, monkeypatch, at_step, capsys) -> tuple[Path, Path]:
+    """Kills two jobs on the same rows, one further than the other; a third is to come."""
     for name, step in (("one", 6), ("two", 10)):
         monkeypatch.setenv("TRAINING_JOB_NAME", name)
         at_step(step)
         with pytest.raises(MemoryError):
             run(root)
+    capsys.readouterr()
+    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
     folder = root / "checkpoints"
     return folder / "one.safetensors", folder / "two.safetensors"
 
@@ -93,11 +98,9 @@ def _two_at_step_six_and_ten(root: Path, run: Train, monkeypatch, at_step) -> tu
 def test_two_jobs_at_once_keep_a_checkpoint_each(job, run, monkeypatch, at_step, capsys) -> None:
     whole, shared = job("whole"), job("shared")
     run(whole)
-    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step)
+    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step, capsys)
     assert first.is_file()
     assert second.is_file()
-    capsys.readouterr()
-    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
     run(shared)
     assert "resuming after step 8" in capsys.readouterr().err
     assert sha256_tree(shared / "model") == sha256_tree(whole / "model")
@@ -108,12 +111,10 @@ def test_the_furthest_checkpoint_that_can_be_read_is_taken(
     job, run, monkeypatch, at_step, capsys
 ) -> None:
     shared = job("shared")
-    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step)
+    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step, capsys)
     second.write_bytes(second.read_bytes()[:-50])
     other = second.with_name("other.safetensors")
     other.write_bytes(b"of nobody that is known here")
-    capsys.readouterr()
-    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
     run(shared)
     stderr = capsys.readouterr().err
     assert "ignoring a damaged checkpoint" in stderr

@@ -49,7 +49,6 @@ neuron.NeuronPlugin().configure_single_process()
 names = ("NEURON_RT_VISIBLE_CORES", "NEURON_PJRT_PROCESS_INDEX", "NEURON_PJRT_WORLD_SIZE")
 print([os.environ.get(name) for name in names])
 """
-
 needs_xla = pytest.mark.skipif(
     not _WITH_XLA.exists(), reason="torch_xla is in no .venv-xla; this file says how it gets there"
 )
@@ -98,10 +97,7 @@ def _assert_same_training(one: Path, other: Path) -> None:
 
 
 def test_the_device_computes_batches_of_one_shape_and_the_weights_become_the_same(
-    trained: tuple[Path, Path],
-    run: Train,
-    stand_in: types.ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
+    trained, run, stand_in, monkeypatch
 ) -> None:
     one, other = trained
     shapes = []
@@ -129,20 +125,11 @@ def test_a_process_has_a_core_of_its_own_and_is_none_of_several_to_torch_xla(
 
 
 def _start(root: Path, *command: str) -> str:
-    environment = os.environ | {
-        "OPT_ML": str(root),
-        "OMP_NUM_THREADS": "1",
-        "PJRT_DEVICE": "CPU",
-        "PT_XLA_DEBUG_LEVEL": "1",
-        "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}",
-    }
+    settings = {"OMP_NUM_THREADS": "1", "PJRT_DEVICE": "CPU", "PT_XLA_DEBUG_LEVEL": "1"}
+    folders = {"OPT_ML": str(root), "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}"}
+    environment, command = os.environ | settings | folders, (_WITH_XLA, *command)
     ended = subprocess.run(
-        [_WITH_XLA, *command],
-        check=False,
-        env=environment,
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
+        command, check=False, env=environment, cwd=REPOSITORY, capture_output=True, text=True
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout + ended.stderr
