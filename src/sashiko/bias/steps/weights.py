@@ -19,16 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base import parquet
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import (
-    facet_values,
-    positions,
-    read_columns,
-    rows_of,
-    unique_keys,
-    write_table,
-)
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
@@ -70,21 +63,21 @@ def main() -> None:
 
     train_file = processing_input("train") / "data.parquet"
     facets_file = processing_input("facets") / "data.parquet"
-    train = read_columns(train_file, ["key", "label"]).sort_by("key")
-    keys = unique_keys(train, "key", source=train_file)
-    facets = rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
-    facet_keys = unique_keys(facets, contract.key, source=facets_file)
-    rows = positions(keys, facet_keys, source=train_file, among_source=facets_file)
+    train = parquet.read_columns(train_file, ["key", "label"]).sort_by("key")
+    keys = parquet.unique_keys(train, "key", source=train_file)
+    facets = parquet.rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
+    facet_keys = parquet.unique_keys(facets, contract.key, source=facets_file)
+    rows = parquet.positions(keys, facet_keys, source=train_file, among_source=facets_file)
     facets = facets.take(rows)
     groups = np.zeros(len(keys), dtype=np.int64)  # one for the rows whose facets are all equal
     for facet in section.facets:
-        values = facet_values(facets, facet, source=facets_file).combine_chunks()
+        values = parquet.facet_values(facets, facet, source=facets_file).combine_chunks()
         codes = np.asarray(pc.dictionary_encode(values).indices, dtype=np.int64)
         pairs = groups * (codes.max() + 1) + codes
         groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
     labels = np.asarray(train["label"])
     weights = reweighing_weights(groups, labels, strength=section.strength)
-    write_table(
+    parquet.write_table(
         processing_output("weights") / "weights.parquet",
         pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),
     )
