@@ -133,22 +133,20 @@ def _names(contract: Contract) -> Iterator[str]:
 
 
 def _unknown_columns(contract: Contract) -> Iterator[str]:
-    references = [("label", contract.label.column)]
-    references += [("facets", facet.column) for facet in contract.facets]
-    if contract.group_variable is not None:
-        references.append(("groupVariable", contract.group_variable))
-    references += [("textColumns", name) for name in contract.text_columns]
-    if isinstance(contract.split, TimeSplit):
-        references.append(("split", contract.split.column))
-    if contract.ingest.row_number is not None:
-        references.append(("ingest", contract.ingest.row_number))
-    if contract.freshness:
-        references.append(("slaProperties", contract.freshness.column))
-    for rule in contract.quality:
-        references += [("quality", name) for name in rule.properties]
+    split, freshness = contract.split, contract.freshness
+    references = [
+        ("label", contract.label.column),
+        *(("facets", facet.column) for facet in contract.facets),
+        ("groupVariable", contract.group_variable),
+        *(("textColumns", name) for name in contract.text_columns),
+        ("split", split.column if isinstance(split, TimeSplit) else None),
+        ("ingest", contract.ingest.row_number),
+        ("slaProperties", freshness.column if freshness else None),
+        *(("quality", name) for rule in contract.quality for name in rule.properties),
+    ]
     known = [column.name for column in contract.columns]
     for key, name in references:
-        if name not in known:
+        if name is not None and name not in known:
             yield f"key `{key}`: no column `{name}`; the columns are {', '.join(known)}"
 
 

@@ -39,20 +39,16 @@ def select_sql(
     Raises:
         InputError: if `as_of` is not a valid version.
     """
-    columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
-    version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{_version(as_of)}'"
-    order = f" ORDER BY {_quoted(contract.key)}" if is_sorted else ""
-    return f"SELECT {columns} FROM {_quoted(contract.table)}{version}{order}"  # noqa: S608 - names are quoted
-
-
-def _version(as_of: str) -> str:
-    """Validates a version, which is used unquoted in SQL and S3 keys."""
-    if not _VERSION.fullmatch(as_of):
+    # It is used unquoted in SQL and in S3 keys.
+    if as_of is not None and not _VERSION.fullmatch(as_of):
         raise InputError(
             f"AsOf `{as_of}`: expected up to 128 letters, digits, `.`, `_` and `-`, the first a "
             "letter or a digit; use the version that the lake's load printed"
         )
-    return as_of
+    columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
+    version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{as_of}'"
+    order = f" ORDER BY {_quoted(contract.key)}" if is_sorted else ""
+    return f"SELECT {columns} FROM {_quoted(contract.table)}{version}{order}"  # noqa: S608 - names are quoted
 
 
 def _quoted(name: str) -> str:

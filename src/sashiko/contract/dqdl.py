@@ -93,15 +93,10 @@ def _type(_: RuleArguments) -> str:
 
 
 def _in_set(rule: RuleArguments) -> str:
-    listed = ", ".join(_value(rule, value) for value in rule.arguments["value_set"])
     if threshold := _threshold(rule):
-        return f'ColumnValues "{rule.name}" in [{listed}]{_where_not_null(rule)}{threshold}'
-    return f'ColumnValues "{rule.name}" in [{listed}, NULL]'
-
-
-def _not_in_set(rule: RuleArguments) -> str:
-    values = [_value(rule, value) for value in rule.arguments["value_set"]]
-    return f'ColumnValues "{rule.name}" not in [{", ".join(values)}]'
+        listed = f"in [{_values(rule)}]{_where_not_null(rule)}{threshold}"
+        return f'ColumnValues "{rule.name}" {listed}'
+    return f'ColumnValues "{rule.name}" in [{_values(rule)}, NULL]'
 
 
 def _bounds(rule: RuleArguments) -> str:
@@ -111,11 +106,6 @@ def _bounds(rule: RuleArguments) -> str:
         return _sql(f"count(*) from primary where `{rule.name}` {inverse} {_moment(value)}", "= 0")
     bound = f'"{value.date().isoformat()}"' if rule.type == "date" else _number(value)
     return f'ColumnValues "{rule.name}" {operator} {bound}{_where_not_null(rule)}'
-
-
-def _length(rule: RuleArguments) -> str:
-    ((operator, value),) = _comparisons(rule.arguments)
-    return f'ColumnLength "{rule.name}" {operator} {value}{_where_not_null(rule)}'
 
 
 def _regex(rule: RuleArguments) -> str:
@@ -136,16 +126,10 @@ def _all(rules: Sequence[str]) -> str:
     return rules[0] if len(rules) == 1 else " and ".join(f"({rule})" for rule in rules)
 
 
-def _completeness(rule: RuleArguments) -> str:
-    ((operator, value),) = _comparisons(rule.arguments)
-    return f'Completeness "{rule.name}" {operator} {_number(value)}'
-
-
 def _distinct_share(rule: RuleArguments) -> str:
     """Uses SQL: DQDL's Uniqueness counts values that occur once, not distinct values."""
-    ((operator, value),) = _comparisons(rule.arguments)
     share = f"count(distinct `{rule.name}`) / count(`{rule.name}`)"
-    return _sql(f"{share} from primary", f"{operator} {_number(value)}")
+    return _sql(f"{share} from primary", _end(rule))
 
 
 def _compound_unique(rule: RuleArguments) -> str:
@@ -167,16 +151,26 @@ RENDERERS: Mapping[str, Callable[[RuleArguments], str]] = {
     kinds.NOT_NULL: lambda rule: f'IsComplete "{rule.name}"',
     kinds.UNIQUE: lambda rule: f'IsUnique "{rule.name}"',
     kinds.IN_SET: _in_set,
-    kinds.NOT_IN_SET: _not_in_set,
+    kinds.NOT_IN_SET: lambda rule: f'ColumnValues "{rule.name}" not in [{_values(rule)}]',
     kinds.BETWEEN: _bounds,
-    kinds.LENGTH: _length,
+    kinds.LENGTH: lambda rule: f'ColumnLength "{rule.name}" {_end(rule)}{_where_not_null(rule)}',
     kinds.REGEX: _regex,
-    kinds.NON_NULL_SHARE: _completeness,
+    kinds.NON_NULL_SHARE: lambda rule: f'Completeness "{rule.name}" {_end(rule)}',
     kinds.UNIQUE_SHARE: _distinct_share,
     kinds.COMPOUND_UNIQUE: _compound_unique,
     kinds.ROWS: _rows,
     kinds.MAXIMUM: _newest,
 }
+
+
+def _values(rule: RuleArguments) -> str:
+    return ", ".join(_value(rule, value) for value in rule.arguments["value_set"])
+
+
+def _end(rule: RuleArguments) -> str:
+    """Returns the comparison of an interval with one end."""
+    ((operator, value),) = _comparisons(rule.arguments)
+    return f"{operator} {_number(value)}"
 
 
 def _comparisons(arguments: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -6,12 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from importlib.resources import files
 from typing import Any, get_args
 
-from open_data_contract_standard.model import (
-    DataQuality,
-    OpenDataContractStandard,
-    SchemaObject,
-    SchemaProperty,
-)
+import open_data_contract_standard.model as standard
 
 from sashiko.base.problems import ancestor_places, join_problems, shorten, suggestion
 from sashiko.base.yaml_models import validate
@@ -132,7 +127,7 @@ def _custom_property(document: Any, path: tuple[str | int, ...], error: Any) -> 
     ]
 
 
-def unsupported(odcs: OpenDataContractStandard, table: SchemaObject) -> list[str]:
+def unsupported(odcs: standard.OpenDataContractStandard, table: standard.SchemaObject) -> list[str]:
     """Finds parts of the standard that are not supported here.
 
     Returns:
@@ -187,7 +182,7 @@ def _extra_keys(place: str, keys: Set[str], supported: Set[str]) -> list[str]:
     return [f"{place}: key `{key}` is not supported; remove it" for key in sorted(keys - supported)]
 
 
-def _rule_problems(place: str, rules: list[DataQuality]) -> Iterator[str]:
+def _rule_problems(place: str, rules: list[standard.DataQuality]) -> Iterator[str]:
     for rule in rules:
         if rule.type not in (None, "library"):
             yield (
@@ -211,7 +206,7 @@ def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> 
     """
     plain = plain_values(document)
     _raise_problems(schema_errors(plain), source=source)
-    odcs = OpenDataContractStandard.model_validate(plain)
+    odcs = standard.OpenDataContractStandard.model_validate(plain)
     if odcs.apiVersion < "v3.1.0":
         problem = f"key `apiVersion`: {odcs.apiVersion}; use v3.1.0 or newer"
         _raise_problems([problem], source=source)
@@ -252,7 +247,7 @@ def parse_contract(document: Mapping[str, Any], *, source: str, sha256: str) -> 
     return contract
 
 
-def _column(prop: SchemaProperty, *, source: str) -> Column:
+def _column(prop: standard.SchemaProperty, *, source: str) -> Column:
     values = {
         "name": prop.name,
         "physical_name": prop.name if prop.physicalName is None else prop.physicalName,
@@ -270,7 +265,7 @@ def _column(prop: SchemaProperty, *, source: str) -> Column:
     return validate(Column, present, source=f"{source}: column `{prop.name}`")
 
 
-def _rule(rule: DataQuality) -> dict[str, Any]:
+def _rule(rule: standard.DataQuality) -> dict[str, Any]:
     operator = next(key for key in sorted(rule.model_fields_set) if key.startswith("must"))
     arguments = (rule.arguments or {}).items()
     return {
@@ -284,7 +279,7 @@ def _rule(rule: DataQuality) -> dict[str, Any]:
 
 
 def _freshness(
-    odcs: OpenDataContractStandard, table: SchemaObject, *, source: str
+    odcs: standard.OpenDataContractStandard, table: standard.SchemaObject, *, source: str
 ) -> dict[str, Any] | None:
     """Reads the SLA `latency`: a value in days, `element: table.column`, custom property `asOf`."""
     agreements = odcs.slaProperties or []

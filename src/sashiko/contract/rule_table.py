@@ -27,30 +27,6 @@ class Row:
     advice: str  # what to do when it fails
 
 
-def _no_arguments(_: Any) -> dict[str, Any]:
-    return {}
-
-
-def _at_least(value: Any) -> dict[str, Any]:
-    return {"min_value": value}
-
-
-def _at_most(value: Any) -> dict[str, Any]:
-    return {"max_value": value}
-
-
-def _more_than(value: Any) -> dict[str, Any]:
-    return {"min_value": value, "strict_min": True}
-
-
-def _less_than(value: Any) -> dict[str, Any]:
-    return {"max_value": value, "strict_max": True}
-
-
-def _between(value: Any) -> dict[str, Any]:
-    return {"min_value": value[0], "max_value": value[1]}
-
-
 def _complement(percent: float) -> float:
     return (100 - percent) / 100
 
@@ -87,37 +63,37 @@ RULE_TABLE: tuple[Row, ...] = (
     Row("logicalType", "type {}",
         TYPE, lambda v: {"type_": PANDAS_TYPES[v]}, "load the column again with this type"),
     Row("primaryKey", "no nulls",
-        NOT_NULL, _no_arguments, "give every row a key"),
+        NOT_NULL, lambda _: {}, "give every row a key"),
     Row("primaryKey", "unique",
-        UNIQUE, _no_arguments, _DEDUPLICATE),
+        UNIQUE, lambda _: {}, _DEDUPLICATE),
     Row("required", "no nulls",
-        NOT_NULL, _no_arguments, _FILL_GAPS),
+        NOT_NULL, lambda _: {}, _FILL_GAPS),
     Row("unique", "unique",
-        UNIQUE, _no_arguments, _DEDUPLICATE),
+        UNIQUE, lambda _: {}, _DEDUPLICATE),
     Row("enum", "allowed values",
         IN_SET, lambda v: {"value_set": list(v)}, _FIX_VALUES),
     Row("minimum", "at least {}",
-        BETWEEN, _at_least, _FIX_VALUES),
+        BETWEEN, lambda v: {"min_value": v}, _FIX_VALUES),
     Row("maximum", "at most {}",
-        BETWEEN, _at_most, _FIX_VALUES),
+        BETWEEN, lambda v: {"max_value": v}, _FIX_VALUES),
     Row("exclusiveMinimum", "more than {}",
-        BETWEEN, _more_than, _FIX_VALUES),
+        BETWEEN, lambda v: {"min_value": v, "strict_min": True}, _FIX_VALUES),
     Row("exclusiveMaximum", "less than {}",
-        BETWEEN, _less_than, _FIX_VALUES),
+        BETWEEN, lambda v: {"max_value": v, "strict_max": True}, _FIX_VALUES),
     Row("minLength", "at least {} characters",
-        LENGTH, _at_least, _FIX_VALUES),
+        LENGTH, lambda v: {"min_value": v}, _FIX_VALUES),
     Row("maxLength", "at most {} characters",
-        LENGTH, _at_most, _FIX_VALUES),
+        LENGTH, lambda v: {"max_value": v}, _FIX_VALUES),
     Row("pattern", "matches {}",
         REGEX, lambda v: {"regex": v}, _FIX_VALUES),
     Row("nullValues mustBe 0", "no nulls",
-        NOT_NULL, _no_arguments, _FILL_GAPS),
+        NOT_NULL, lambda _: {}, _FILL_GAPS),
     Row("nullValues mustBeLessThan percent", "less than {} % nulls",
-        NON_NULL_SHARE, lambda v: _more_than(_complement(v)), _FILL_GAPS),
+        NON_NULL_SHARE, lambda v: {"min_value": _complement(v), "strict_min": True}, _FILL_GAPS),
     Row("nullValues mustBeLessOrEqualTo percent", "at most {} % nulls",
-        NON_NULL_SHARE, lambda v: _at_least(_complement(v)), _FILL_GAPS),
+        NON_NULL_SHARE, lambda v: {"min_value": _complement(v)}, _FILL_GAPS),
     Row("missingValues(null) mustBe 0", "no nulls",
-        NOT_NULL, _no_arguments, _FILL_GAPS),
+        NOT_NULL, lambda _: {}, _FILL_GAPS),
     Row("missingValues(values) mustBe 0", "no stand-ins for missing",
         NOT_IN_SET, lambda v: {"value_set": list(v)},
         "name them under `null_values` of the contract's ingest"),
@@ -130,26 +106,27 @@ RULE_TABLE: tuple[Row, ...] = (
     Row("invalidValues(pattern) mustBeLessOrEqualTo percent", "at most {0[1]} % unlike {0[0]}",
         REGEX, lambda v: {"regex": v[0], "mostly": _complement(v[1])}, _FIX_VALUES),
     Row("duplicateValues mustBe 0", "unique",
-        UNIQUE, _no_arguments, _DEDUPLICATE),
+        UNIQUE, lambda _: {}, _DEDUPLICATE),
     Row("duplicateValues mustBeLessThan percent", "less than {} % repeated",
-        UNIQUE_SHARE, lambda v: _more_than(_complement(v)), _DEDUPLICATE),
+        UNIQUE_SHARE, lambda v: {"min_value": _complement(v), "strict_min": True}, _DEDUPLICATE),
     Row("duplicateValues mustBeLessOrEqualTo percent", "at most {} % repeated",
-        UNIQUE_SHARE, lambda v: _at_least(_complement(v)), _DEDUPLICATE),
+        UNIQUE_SHARE, lambda v: {"min_value": _complement(v)}, _DEDUPLICATE),
     Row("duplicateValues(properties) mustBe 0", "unique together: {}",
         COMPOUND_UNIQUE, lambda v: {"column_list": list(v)}, _DEDUPLICATE),
     Row("rowCount mustBe", "exactly {:,} rows",
-        ROWS, lambda v: _between((v, v)), _CHECK_SIZE),
+        ROWS, lambda v: {"min_value": v, "max_value": v}, _CHECK_SIZE),
     Row("rowCount mustBeGreaterThan", "more than {:,} rows",
-        ROWS, _more_than, _CHECK_SIZE),
+        ROWS, lambda v: {"min_value": v, "strict_min": True}, _CHECK_SIZE),
     Row("rowCount mustBeGreaterOrEqualTo", "at least {:,} rows",
-        ROWS, _at_least, _CHECK_SIZE),
+        ROWS, lambda v: {"min_value": v}, _CHECK_SIZE),
     Row("rowCount mustBeLessThan", "fewer than {:,} rows",
-        ROWS, _less_than, _CHECK_SIZE),
+        ROWS, lambda v: {"max_value": v, "strict_max": True}, _CHECK_SIZE),
     Row("rowCount mustBeLessOrEqualTo", "at most {:,} rows",
-        ROWS, _at_most, _CHECK_SIZE),
+        ROWS, lambda v: {"max_value": v}, _CHECK_SIZE),
     Row("rowCount mustBeBetween", "{0[0]:,} to {0[1]:,} rows",
-        ROWS, _between, _CHECK_SIZE),
+        ROWS, lambda v: {"min_value": v[0], "max_value": v[1]}, _CHECK_SIZE),
     Row("latency", "newest row from {0[0]:%Y-%m-%d} to {0[1]:%Y-%m-%d}",
-        MAXIMUM, _between, "load the missing rows, or correct `asOf` of the contract's latency"),
+        MAXIMUM, lambda v: {"min_value": v[0], "max_value": v[1]},
+        "load the missing rows, or correct `asOf` of the contract's latency"),
 )
 # fmt: on

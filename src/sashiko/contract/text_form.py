@@ -56,10 +56,8 @@ def column_form(column: Column, ingest: Ingest) -> TextForm | None:
 def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None:
     """Returns the text form of numbers; None for the default.
 
-    Args:
-        decimal: `.` or `,`.
-        thousands: the optional thousands separator; empty for none.
-        whole: no decimals.
+    `decimal` is `.` or `,`; `thousands` the optional separator, empty for none; `whole` numbers
+    have no decimals.
     """
     if (decimal, thousands) == (".", ""):
         return None
@@ -71,7 +69,7 @@ def number_form(*, decimal: str, thousands: str, whole: bool) -> TextForm | None
 
 
 def number_pattern(*, decimal: str, thousands: str, whole: bool) -> str:
-    """Returns the regular expression of a number; see `number_form` for the arguments."""
+    """Returns the regular expression of a number; see `number_form`."""
     with_groups = rf"[1-9]\d{{0,2}}(?:{_between(thousands)}\d{{3}})+"
     digits = rf"(?:\d+|{with_groups})" if thousands else r"\d+"
     if whole:

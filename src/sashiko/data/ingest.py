@@ -151,10 +151,7 @@ def _typed(
 def clean_texts(values: pa.Array, column: Column, rules: Ingest) -> pa.Array:
     """Trims texts and replaces those that stand for a missing value by null.
 
-    Args:
-        values: of a column, as they were written; of another type than text they stay as they are.
-        column: the column.
-        rules: of the contract.
+    `values` are a column's, as they were written; of another type than text they stay as they are.
     """
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()

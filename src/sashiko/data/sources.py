@@ -31,12 +31,9 @@ Download = kinds.PypiSource | kinds.HuggingFaceSource | kinds.OwnSource
 def convert_gguf(file: Path, folder: Path) -> None:
     """Writes a causal LM's weights in float32; the same file gives the same bytes.
 
-    `save_pretrained` refuses a model that was read from GGUF as quantized, so the files are written
-    one by one.
-
-    Args:
-        file: the GGUF file, in a folder of its own.
-        folder: gets `config.json`, `model.safetensors` and the tokenizer's files.
+    `save_pretrained` refuses a model that was read from GGUF as quantized, so `config.json`,
+    `model.safetensors` and the tokenizer's files are written one by one. The GGUF file lies in a
+    folder of its own.
 
     Raises:
         SourceUnavailable: if the file cannot be read, or its architecture is not known.

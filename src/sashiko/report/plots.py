@@ -22,7 +22,7 @@ from sashiko.report.views import Row, numeric, row
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 
 # A metric's value in one group, its estimate, and the check that judged it, if a gate did.
@@ -189,32 +189,33 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
     with svg.row_chart([figure.subgroup for _, figure, _ in rows]) as axes:
         limits = svg.value_axis(axes, finite, neutral=neutral)
         axes.axvline(neutral, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        for index, row in enumerate(reversed(rows)):
-            _draw(axes, index, row, limits=limits)
+        for index, (value, estimate, check) in enumerate(reversed(rows)):
+            allowed = svg.allowed_range(check) if check else None
+            if allowed is not None:
+                left, right = max(allowed[0], limits[0]), min(allowed[1], limits[1])
+                axes.fill_between(
+                    [left, right], index - 0.42, index + 0.42, color=svg.ALLOWED, linewidth=0
+                )
+                for bound in filter(math.isfinite, allowed):
+                    axes.vlines(bound, index - 0.42, index + 0.42, color=svg.INK, linewidth=1)
+            if estimate.low is not None and estimate.high is not None:
+                axes.hlines(
+                    index,
+                    max(estimate.low, limits[0]),
+                    estimate.high,
+                    color=svg.DARK,
+                    linewidth=1.8,
+                )
+            failed = check is not None and not check.passed
+            position = min(max(value, limits[0]), limits[1])
+            axes.plot(position, index, marker="X" if failed else "o", markersize=9,
+                      markerfacecolor=svg.DARK if check else "white", markeredgewidth=1.2,
+                      markeredgecolor="white" if failed else svg.DARK)  # fmt: skip
+            # Never a negative zero.
+            svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
         axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
         alt = f"{metric}: {'; '.join(texts)}."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
-
-
-def _draw(axes: "Axes", index: int, row: ForestRow, *, limits: tuple[float, float]) -> None:
-    value, estimate, check = row
-    allowed = svg.allowed_range(check) if check else None
-    if allowed is not None:
-        left, right = max(allowed[0], limits[0]), min(allowed[1], limits[1])
-        axes.fill_between([left, right], index - 0.42, index + 0.42, color=svg.ALLOWED, linewidth=0)
-        for bound in filter(math.isfinite, allowed):
-            axes.vlines(bound, index - 0.42, index + 0.42, color=svg.INK, linewidth=1)
-    if estimate.low is not None and estimate.high is not None:
-        axes.hlines(
-            index, max(estimate.low, limits[0]), estimate.high, color=svg.DARK, linewidth=1.8
-        )
-    failed = check is not None and not check.passed
-    position = min(max(value, limits[0]), limits[1])
-    axes.plot(position, index, marker="X" if failed else "o", markersize=9,
-              markerfacecolor=svg.DARK if check else "white",
-              markeredgecolor="white" if failed else svg.DARK, markeredgewidth=1.2)  # fmt: skip
-    # Never a negative zero.
-    svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
 
 
 @dataclass(frozen=True)

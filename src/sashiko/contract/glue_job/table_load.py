@@ -4,7 +4,7 @@ import argparse
 import datetime as dt
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +85,15 @@ def _files(spark: SparkSession, folder: str) -> list[str]:
 
 def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFrame:
     options = _CSV | {"sep": spec.delimiter, "encoding": spec.encoding}
-    names = _header(spark, files, options)
+    # They must be the same in every file: Spark reads by position.
+    headers = [spark.read.options(**options).csv(name).columns for name in files]
+    names = headers[0]
+    for name, header in zip(files, headers, strict=True):
+        if header != names:
+            raise LoadError(
+                f"{name}: its header is {','.join(header)}, but that of {files[0]} is "
+                f"{','.join(names)}; give every file of the table the same header"
+            )
     fields = [StructField(name, StringType()) for name in (*names, UNREADABLE)]
     rows = spark.read.schema(StructType(fields)).options(**options).csv(files)
     if spec.row_number is not None:
@@ -102,18 +110,6 @@ def _read_csv(spark: SparkSession, spec: LoadSpec, files: list[str]) -> DataFram
         *row_number,
         unreadable.otherwise(F.col(UNREADABLE)).alias(UNREADABLE),
     )
-
-
-def _header(spark: SparkSession, files: list[str], options: Mapping[str, Any]) -> list[str]:
-    """Reads the columns' names, which must be the same in every file: Spark reads by position."""
-    headers = [spark.read.options(**options).csv(name).columns for name in files]
-    for name, header in zip(files, headers, strict=True):
-        if header != headers[0]:
-            raise LoadError(
-                f"{name}: its header is {','.join(header)}, but that of {files[0]} is "
-                f"{','.join(headers[0])}; give every file of the table the same header"
-            )
-    return headers[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,12 +40,9 @@ _RUN_OF_ASCII = r"^[!-~]+\z"
 
 
 def describe_personal(texts: pa.Array) -> str:
-    """Says which share of the texts has which personal data; empty if none has any.
+    """Says which share of the texts, null where missing, has which personal data; else empty.
 
     Names and addresses have no form, so a text without a match may still name a person.
-
-    Args:
-        texts: null for a missing one.
     """
     filled = texts.drop_null()
     counts = {
@@ -109,11 +106,8 @@ def column_draft(
 ) -> ColumnDraft:
     """Drafts a column of the file, without the values of a personal one.
 
-    Args:
-        column: its profile.
-        classification: and the reason.
-        key: whether it is the primary key.
-        category: whether it is label or facet, whose values are texts and all listed.
+    `classification` comes with its reason; `key` is the primary key; `category` is label or facet,
+    whose values are texts and all listed.
     """
     kind, why = column.logical_type, column.why
     if category:

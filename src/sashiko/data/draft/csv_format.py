@@ -46,12 +46,8 @@ def number_marks(
     """Returns the marks by which the most columns are numbers; of equal ones the plainest.
 
     Where numbers such as 1.234 can be read in two ways, the mark that the delimiter makes unlikely
-    before decimals stands between thousands: a comma between commas, else a point.
-
-    Args:
-        columns: cleaned texts; null for a missing value.
-        delimiter: of the file.
-        decimal: the user's option.
+    before decimals stands between thousands: a comma between commas, else a point. The columns are
+    cleaned texts, null for a missing value; `decimal` is the user's option.
     """
     candidates = [marks for marks in _MARKS if decimal in (None, marks[0])]
     if delimiter == ",":

@@ -8,14 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.leaks import FEWEST_ROWS, LEAK, SUSPICIOUS, column_auc
-from sashiko.data.draft.column_drafts import (
-    classify,
-    column_draft,
-    find_key,
-    key_like,
-    repeated_rows,
-    row_number_draft,
-)
+from sashiko.data.draft import column_drafts
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.draft_notes import notes
 from sashiko.data.draft.naming import IDENTIFIER, name_matches
@@ -67,10 +60,8 @@ def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
 def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -> SplitDraft:
     """Returns a split by the first date whose bounds give three parts with both labels.
 
-    Args:
-        columns: all that may split: no key, label, sensitive or personal column.
-        positive: per row whether it has the positive label.
-        raw: the file, whose other columns are not used.
+    `columns` are all that may split: no key, label, sensitive or personal column. `positive` says
+    per row whether it has the positive label.
     """
     dates = [column for column in columns if column.is_date]
     for column in dates:
@@ -192,10 +183,8 @@ def _refuse_gaps(column: Profile, *, path: Path, role: str, fix: str) -> None:
 def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Path) -> TextDraft:
     """Returns a template with short values first, each after its name, and sentences last.
 
-    Args:
-        columns: all that a text may use: no key, label, date, sensitive or personal column.
-        leaks: columns that tell the label apart alone, which are not among them.
-        path: the data file, for the error.
+    `columns` are all that a text may use: no key, label, date, sensitive or personal column, and
+    none of `leaks`, which tell the label apart alone.
 
     Raises:
         InputError: if no column is left.
@@ -231,15 +220,10 @@ def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Pa
 def make_draft(
     path: Path, *, name: str, source: str, label: str, facets: Sequence[str], options: FormatOptions
 ) -> Draft:
-    """Guesses the contract and the recipe of a data file.
+    """Guesses the contract and the recipe of a CSV or Parquet file.
 
-    Args:
-        path: a CSV or Parquet file.
-        name: of the recipe.
-        source: the file as the recipe will name it.
-        label: the column to learn, by its name in the file or in the lake.
-        facets: the columns by which bias is judged; may be empty.
-        options: the user's, on the format of the file.
+    `source` is the file as the recipe `name` will name it; `label` and `facets`, which may be
+    empty, are columns by their names in the file or in the lake.
 
     Raises:
         InputError: if the file cannot be read or used, naming file, column and the fix.
@@ -250,16 +234,16 @@ def make_draft(
     positive = np.asarray(pc.equal(target.texts, label_.positive))
     groups = [find_column(raw, facet, option="--facet", path=path) for facet in facets]
     facets_ = facet_drafts(groups, positive, label=label_, path=path)
-    classes = classify(raw, target=target, facets=groups)
-    key = find_key(raw, classes, target=target)
+    classes = column_drafts.classify(raw, target=target, facets=groups)
+    key = column_drafts.find_key(raw, classes, target=target)
     if key is not None:
         why = "every role reads the key of its rows; if it names a person, take another one"
         classes[key.name] = ("none", why)
     others = [column for column in raw.columns if column not in (target, *groups, key)]
-    keys = [column for column in others if key_like(column)]
+    keys = [column for column in others if column_drafts.key_like(column)]
     for column in keys:
         if classes[column.name][0] == "none":
-            classes[column.name] = ("pii", key_like(column))
+            classes[column.name] = ("pii", column_drafts.key_like(column))
     public = [column for column in raw.columns if classes[column.name][0] == "none"]
     free = [column for column in public if column not in (target, key)]
     aucs = suspicious_columns(free, positive)
@@ -269,21 +253,25 @@ def make_draft(
             classes[column.name] = ("none", why)
     usable = [column for column in free if aucs.get(column.name, 0) <= LEAK]
     leaks = [column for column in free if column not in usable]
-    drafts = []
-    for column in raw.columns:
-        kind, category = classes[column.name], column in (target, *groups)
-        is_key = column is key
-        drafts.append(column_draft(column, classification=kind, key=is_key, category=category))
+    drafts = [
+        column_drafts.column_draft(
+            column,
+            classification=classes[column.name],
+            key=column is key,
+            category=column in (target, *groups),
+        )
+        for column in raw.columns
+    ]
     row_number = ""
     if key is None:
         row_number = "row_number"
         while row_number in classes:
             row_number += "_"
-        drafts.insert(0, row_number_draft(row_number))
+        drafts.insert(0, column_drafts.row_number_draft(row_number))
     split = split_draft(usable, positive, raw=raw)
-    repeats = repeated_rows(raw.columns)
+    repeats = column_drafts.repeated_rows(raw.columns)
     if not repeats.rows:
-        repeats = repeated_rows(raw.columns, without=[*keys, *([key] if key else [])])
+        repeats = column_drafts.repeated_rows(raw.columns, without=[*keys, *([key] if key else [])])
     # A number of its own for each row says nothing about the next one.
     texts = [
         column

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import LogicalType
 from sashiko.contract.text_form import date_form, number_form
+from sashiko.data import values as casts
 from sashiko.data.draft.csv_format import (
     NUMBER_LIKE,
     CsvFormat,
@@ -24,14 +25,6 @@ from sashiko.data.draft.csv_format import (
 from sashiko.data.draft.naming import lake_names
 from sashiko.data.draft.records import ColumnType
 from sashiko.data.raw_files import raw_batches
-from sashiko.data.values import (
-    all_match,
-    any_match,
-    can_cast,
-    cast_values,
-    default_form,
-    missing_to_null,
-)
 from sashiko.errors import InputError
 
 Order = Literal["dmy", "mdy"]
@@ -72,16 +65,11 @@ _NATIVE: tuple[tuple[Callable[[pa.DataType], bool], LogicalType], ...] = (
 def _date_types(
     columns: Mapping[str, pa.Array], *, order_option: Order | None, decimal_comma: bool
 ) -> dict[str, ColumnType]:
-    """Returns the types of the columns of dates other than ISO 8601.
+    """Returns the types of the columns of dates other than ISO 8601, of name -> cleaned texts.
 
     If a column's values fit both orders of day and month, the first of these decides: the user's
     option; points, which only day-first dates have; the file's other columns; a decimal comma,
     whose users write the day first.
-
-    Args:
-        columns: name -> cleaned texts; null for a missing value.
-        order_option: the user's.
-        decimal_comma: whether the file's numbers have one.
 
     Raises:
         InputError: if none of them decides, with the option that does.
@@ -135,7 +123,7 @@ def _invalid_date(texts: pa.Array) -> str:
     invalid = {}
     with duckdb.connect() as connection:
         for _, pattern in _patterns(filled[0].as_py()):
-            iso = default_form(texts, date_form(pattern))
+            iso = casts.default_form(texts, date_form(pattern))
             connection.register("dates", pa.table({"iso": iso}))
             invalid[pattern] = connection.sql(
                 "SELECT iso IS NOT NULL AND try_cast(iso AS TIMESTAMP) IS NULL AS bad FROM dates"
@@ -157,12 +145,12 @@ def _matching_patterns(texts: pa.Array) -> dict[str, str]:
     if not len(filled):
         return {}
     patterns = _patterns(filled[0].as_py())
-    if all_match(filled, _COMPACT):
+    if casts.all_match(filled, _COMPACT):
         patterns = iter([("ymd", "yyyyMMdd")])
     matches: dict[str, str] = {}
     time = ARROW_TYPES["timestamp"]
     for order, pattern in patterns:
-        if order not in matches and can_cast(filled, time, form=date_form(pattern)):
+        if order not in matches and casts.can_cast(filled, time, form=date_form(pattern)):
             matches[order] = pattern
     return matches
 
@@ -188,7 +176,7 @@ def _patterns(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
-    if any_match(texts, _CODE):
+    if casts.any_match(texts, _CODE):
         why = "some values are digits that a number would not keep, such as leading zeros"
         return ColumnType(kind="string", why=why)
     point, between = marks.decimal, marks.thousands
@@ -198,12 +186,12 @@ def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
             form = number_form(decimal=point, thousands=between, whole=kind == "integer")
             if marks.ambiguity and is_ambiguous(texts):
                 why += f"; {marks.ambiguity}"
-            elif (point, between) != (".", "") and any_match(texts, _MARKS):
+            elif (point, between) != (".", "") and casts.any_match(texts, _MARKS):
                 why += f", read with `{point}` before decimals"
                 why += f", `{between}` between thousands" if between else ""
-        if can_cast(texts, ARROW_TYPES[kind], form=form):
+        if casts.can_cast(texts, ARROW_TYPES[kind], form=form):
             return ColumnType(kind=kind, why=why, form=form)
-    warning = _invalid_date(texts) or (_NO_NUMBERS if all_match(texts, NUMBER_LIKE) else "")
+    warning = _invalid_date(texts) or (_NO_NUMBERS if casts.all_match(texts, NUMBER_LIKE) else "")
     return ColumnType(kind="string", why=warning or "its values are texts", warning=warning)
 
 
@@ -279,12 +267,12 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
     texts = {name: column for name, column in raw.items() if pa.types.is_string(column.type)}
     trimmed = {name: pc.utf8_trim_whitespace(column) for name, column in texts.items()}
     missing = ("", *_NULL_VALUES)
-    cleaned = {name: missing_to_null(column, missing) for name, column in trimmed.items()}
+    cleaned = {name: casts.missing_to_null(column, missing) for name, column in trimmed.items()}
 
     filled = {name: column for name, column in cleaned.items() if len(column.drop_null())}
     marks = number_marks([*filled.values()], delimiter=csv.delimiter, decimal=options.decimal)
     day = ARROW_TYPES["date"]
-    not_iso = {name: column for name, column in filled.items() if not can_cast(column, day)}
+    not_iso = {name: column for name, column in filled.items() if not casts.can_cast(column, day)}
     comma = marks.decimal == ","
     types = _date_types(not_iso, order_option=options.date_order, decimal_comma=comma)
     for name, column in cleaned.items():
@@ -297,7 +285,7 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
         kind = column_type.kind
         if kind == "string" or _YEAR.fullmatch(name):
             continue
-        if can_cast(pa.array([name]), ARROW_TYPES[kind], form=column_type.form):
+        if casts.can_cast(pa.array([name]), ARROW_TYPES[kind], form=column_type.form):
             raise InputError(
                 f"{path}: the first line seems to be a row and not the header: `{name}` stands "
                 f"above a column of type {kind}; write the columns' names into the first line"
@@ -347,8 +335,8 @@ def _profile(
             physical_name=physical_name,
             logical_type=kind,
             why=column_type.why,
-            texts=cast_values(raw, pa.string()),
-            values=cast_values(raw, ARROW_TYPES[kind], form=column_type.form),
+            texts=casts.cast_values(raw, pa.string()),
+            values=casts.cast_values(raw, ARROW_TYPES[kind], form=column_type.form),
             date_format=column_type.date_format,
             warning=column_type.warning,
         )

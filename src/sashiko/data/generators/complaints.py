@@ -143,10 +143,7 @@ class Weeks:
     def concerned(self, rows: Rows, kind: ShiftKind, *, of: float = 1.0) -> Bools:
         """Says which rows a kind of shift concerns, drawn by row.
 
-        Args:
-            rows: numbers of the rows.
-            kind: of the shifts.
-            of: the share of rows that can change; the plan's size is one of all rows.
+        `of` is the share of rows that can change; the plan's size is one of all rows.
 
         Raises:
             InputError: if the plan wants more rows to change than can.
