@@ -15,9 +15,8 @@ from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
 from sashiko.evaluation.metrics.quality import difference
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.report import words
-from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
 from sashiko.report.gate_views import Verdicts, bias_notices, gate_mark, known
-from sashiko.report.predictions import Predictions
 from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, numeric, row
 from sashiko.run_report.quality_section import quality_warnings
 from sashiko.settings.recipe import Recipe

@@ -16,8 +16,7 @@ from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
-from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.predictions import Predictions
+from sashiko.report.evidence import Evidence, Missing, Predictions
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED

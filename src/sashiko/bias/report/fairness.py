@@ -21,9 +21,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.packs import pack_objects
 from sashiko.report import plots, svg, words
-from sashiko.report.evidence import Evidence, Missing, attempt
+from sashiko.report.evidence import Evidence, Missing, attempt, scores_by_group
 from sashiko.report.gate_views import bias_not_judged
-from sashiko.report.predictions import scores_by_group
 from sashiko.report.views import Cell, Figure, Mark, Row, Section, Table, numeric, row
 
 _MOST_GROUPS = 12

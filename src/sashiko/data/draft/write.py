@@ -1,4 +1,4 @@
-"""Writes a draft as two commented YAML files."""
+"""Writes a draft as two commented YAML files, and the notes on it."""
 
 import json
 import re
@@ -17,6 +17,12 @@ from sashiko.data.draft.records import Draft, Repeats, SplitDraft
 from sashiko.data.raw_files import describe_delimiter
 from sashiko.data.splits import FEWEST_OF_A_LABEL, FEWEST_ROWS
 from sashiko.errors import InputError
+
+_MOST_ROWS = 8000  # to train on: minutes on a laptop
+_SHORTEST = 32  # tokens
+_MODEL = "models/all-minilm-l6-v2.yaml"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_ENDLESS = 1 << 20
 
 
 def notes(
@@ -105,21 +111,6 @@ def _near_key_notes(raw: RawTable) -> Iterator[str]:
                 f"repeat an earlier value, such as {example_rows(near.examples)}; if each row has "
                 "its own, correct these"
             )
-
-
-_MOST_ROWS = 8000  # to train on: minutes on a laptop
-
-
-_SHORTEST = 32  # tokens
-
-
-_MODEL = "models/all-minilm-l6-v2.yaml"
-
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
-
-
-_ENDLESS = 1 << 20
 
 
 def check_place(name: str) -> None:
