@@ -239,10 +239,7 @@ def load_settings(environment: str, *, folder: Path = Path("config")) -> Setting
             f"ENV= of make), or add {folder}/{environment}.yaml"
         )
     values = _read_environment_file(environment, folder=folder) | {"environment": environment}
-    layers = [
-        Layer(str(base), read_yaml(base)),
-        Layer(str(folder / f"{environment}.yaml"), values),
-    ]
+    layers = [Layer(str(base), read_yaml(base)), Layer(str(folder / f"{environment}.yaml"), values)]
     if "packs" in values:
         raise InputError(
             f"{layers[1].source}: key `packs` is the project's, not an environment's: write it in "

@@ -84,9 +84,7 @@ class BiasSection(Frozen):
         description="the largest number of facets in a reported intersection; 1: no intersections",
     )
     minimum_group_size: int = Field(
-        100,
-        ge=1,
-        description="rows; the gate of a smaller group fails",
+        100, ge=1, description="rows; the gate of a smaller group fails"
     )
     bootstrap_replicates: int = Field(20_000, ge=1000)
     seed: int = 0

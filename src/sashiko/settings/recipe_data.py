@@ -137,8 +137,7 @@ class ModelSection(Frozen):
 
     name: str
     family: Literal["encoder", "causal"] = Field(
-        "encoder",
-        description="encoder: a new head reads the text; causal: an LM answers `prompt`",
+        "encoder", description="encoder: a new head reads the text; causal: an LM answers `prompt`"
     )
     licence: str | None = Field(
         None,

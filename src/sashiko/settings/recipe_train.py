@@ -132,8 +132,7 @@ class CompileSection(Frozen):
         (32, 64), min_length=1, description="tokens"
     )
     quantization: Literal["none", "int8"] = Field(
-        "none",
-        description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]",
+        "none", description="with cpu; int8 multiplies 8-bit integers and requires batch_sizes [1]"
     )
     dtype: Dtype = Field(
         "float32",

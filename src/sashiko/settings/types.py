@@ -76,12 +76,7 @@ TargetName = Annotated[
     str,
     plugin_name("targets"),
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"enum": ["cpu", "gpu", "gpu-vllm", "inf2", "inf2-causal"]},
-                {"type": "string"},
-            ]
-        }
+        {"anyOf": [{"enum": ["cpu", "gpu", "gpu-vllm", "inf2", "inf2-causal"]}, {"type": "string"}]}
     ),
 ]
 ImageDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -67,10 +67,7 @@ class World:
     def places(self) -> dict[str, str]:
         """Where the run keeps its test split, and what the version was judged by."""
         runs = f"s3://{self.account.bucket}/runs/x"
-        return {
-            "test_uri": f"{runs}/Prepare/test",
-            "reference_uri": f"{runs}/Evaluate/metrics",
-        }
+        return {"test_uri": f"{runs}/Prepare/test", "reference_uri": f"{runs}/Evaluate/metrics"}
 
     def register(
         self, root: Path, *, status: str = "Approved", artifact: Path | None = None, **lock: Any

@@ -174,11 +174,7 @@ class SmallLake:
         )
 
     def _govern(self) -> None:
-        self.add(
-            "Settings",
-            "Custom::DataLakeSettings",
-            Administrator=f"{self.role('deployer')}",
-        )
+        self.add("Settings", "Custom::DataLakeSettings", Administrator=f"{self.role('deployer')}")
         for kind, values in (
             ("sensitivity", ["none", "sensitive", "pii"]),
             ("environment", ["dev", "prod"]),

@@ -45,10 +45,7 @@ def test_inferentia_is_pinned_to_a_driver_and_each_core_has_a_process(tmp_path: 
     assert spec.instance_type == "ml.inf2.xlarge"
     assert spec.ami == "al2-ami-sagemaker-inference-neuron-2"
     assert (spec.cores, spec.workers) == (2, 2)
-    assert spec.environment == {
-        "SAGEMAKER_MODEL_SERVER_WORKERS": "2",
-        "NEURON_RT_NUM_CORES": "1",
-    }
+    assert spec.environment == {"SAGEMAKER_MODEL_SERVER_WORKERS": "2", "NEURON_RT_NUM_CORES": "1"}
     assert (spec.download_timeout, spec.startup_timeout) == (600, 600)
     assert "neuronx" in spec.image.uri
 

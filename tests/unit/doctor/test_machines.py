@@ -16,10 +16,7 @@ from tests.unit.doctor.results import results
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
 GPU = Needed(
-    instance_type="ml.g5.xlarge",
-    use="training job",
-    count=2,
-    key="jobs.training.instance_type",
+    instance_type="ml.g5.xlarge", use="training job", count=2, key="jobs.training.instance_type"
 )
 PULLED = {"images": [{"imageId": {"imageTag": "x"}}], "failures": []}
 LACKING = {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}

@@ -136,10 +136,7 @@ def test_a_permission_that_iam_has_not_applied_yet_is_waited_for(
 
 @pytest.mark.parametrize("late", [(99, "AccessDeniedException"), (1, "DisabledException")])
 def test_a_denial_that_stays_and_any_other_error_fail_the_deploy_before_the_function_ends(
-    codebuild: CodeBuild,
-    waits: list[float],
-    monkeypatch: pytest.MonkeyPatch,
-    late: tuple[int, str],
+    codebuild: CodeBuild, waits: list[float], monkeypatch: pytest.MonkeyPatch, late: tuple[int, str]
 ) -> None:
     key, sent = new_key(), []
     _late(monkeypatch, LateKms(*late))

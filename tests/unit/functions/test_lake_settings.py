@@ -11,10 +11,7 @@ from sashiko.functions import lake_settings
 OURS = "arn:aws:iam::111122223333:role/cdk-sashiko-cfn-exec-role-111122223333-us-east-1"
 THEIRS = "arn:aws:iam::111122223333:role/another-team"
 EVERYBODY = [
-    {
-        "Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"},
-        "Permissions": ["ALL"],
-    }
+    {"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}
 ]
 
 

@@ -83,8 +83,7 @@ def empty(
     undo: Annotated[
         bool,
         typer.Option(
-            "--undo",
-            help="Delete nothing; reopen the buckets that an interrupted destroy closed.",
+            "--undo", help="Delete nothing; reopen the buckets that an interrupted destroy closed."
         ),
     ] = False,
 ) -> None:

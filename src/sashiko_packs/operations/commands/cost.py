@@ -180,8 +180,7 @@ def cost(
     prices: Annotated[
         Path | None,
         typer.Option(
-            "--prices",
-            help="A file of prices that override src/sashiko/account/prices.yaml.",
+            "--prices", help="A file of prices that override src/sashiko/account/prices.yaml."
         ),
     ] = None,
     load: Annotated[

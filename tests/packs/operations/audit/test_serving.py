@@ -70,12 +70,7 @@ def scaling(**changes: int) -> dict[str, Any]:
 def audit(tmp_path: Path) -> Any:
     """Audits templates with one endpoint; keywords replace the expected answers."""
     lake = SmallLake()
-    lake.add(
-        "Endpoint",
-        "AWS::SageMaker::Endpoint",
-        EndpointName=NAME,
-        EndpointConfigName=CONFIG,
-    )
+    lake.add("Endpoint", "AWS::SageMaker::Endpoint", EndpointName=NAME, EndpointConfigName=CONFIG)
     lake.add(
         "Config",
         "AWS::SageMaker::EndpointConfig",

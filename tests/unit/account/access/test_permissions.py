@@ -102,8 +102,7 @@ def test_describing_is_not_reading(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "action",
-    ["glue:GetTable", "lakeformation:GetDataAccess", "athena:StartQueryExecution"],
+    "action", ["glue:GetTable", "lakeformation:GetDataAccess", "athena:StartQueryExecution"]
 )
 def test_a_grant_is_of_no_use_without_iam(tmp_path: Path, action: str) -> None:
     lake = SmallLake()
