@@ -58,11 +58,8 @@ class ContentStore:
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
         """Writes an object unless it exists, and returns whether it was written now.
 
-        `sha256` is the hex digest of the content; S3 refuses any other.
-
-        Raises:
-            InputError: if the key has other content, the file is larger than one PUT may be, or the
-                caller may not write it.
+        `sha256` is the hex digest of the content; S3 refuses any other. InputError if the key has
+        other content, the file is larger than one PUT may be, or the caller may not write it.
         """
         if self._exists(uri, sha256):
             return False

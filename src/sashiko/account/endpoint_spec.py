@@ -93,9 +93,8 @@ def alarm_name(settings: Settings, subject: str) -> str:
 def served_package(settings: Settings, recipe: Recipe) -> str | None:
     """Returns the ARN of the version that an environment serves; None where it serves none.
 
-    Raises:
-        InputError: if `serving` is enabled and its keys do not fit each other, the environment or
-            the recipe.
+    InputError if `serving` is enabled and its keys do not fit each other, the environment or the
+    recipe.
     """
     serving = settings.serving
     if not serving.enabled:

@@ -220,10 +220,7 @@ def model_package_group_name(settings: Settings, group: str) -> str:
     """Names a recipe's model package group in an environment's registry.
 
     In an account it bears the environment's prefix, as IAM's policies ask; this machine's registry
-    is its own, and has the recipe's name.
-
-    Raises:
-        InputError: if it is longer than SageMaker allows.
+    is its own, and has the recipe's name. InputError if it is longer than SageMaker allows.
     """
     if settings.tier == "local":
         return group

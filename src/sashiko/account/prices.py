@@ -105,10 +105,7 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
     """Reads the prices of an environment's region.
 
     The file `own` overrides the default one; for another region only the times and speeds of the
-    default file apply.
-
-    Raises:
-        InputError: if a file is invalid, or the prices are of another region.
+    default file apply. InputError if a file is invalid, or the prices are of another region.
     """
     default = validate(Prices, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
     override = default

@@ -15,8 +15,7 @@ _ATTEMPTS: Final = 8  # waits of 20 s at most between them
 def handler(event: Mapping[str, str], _context: Any) -> dict[str, Any]:
     """Judges by what lies in S3; the log has in full what SageMaker keeps the beginning of.
 
-    Raises:
-        GateClosedError: if the gate closes.
+    GateClosedError if the gate closes.
     """
     import boto3
     from botocore.config import Config

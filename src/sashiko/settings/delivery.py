@@ -71,10 +71,8 @@ class Source(Frozen):
     def subject(self) -> str:
         """The beginning of the subject of GitHub's tokens, with the ids that are never reused.
 
-        "Immutable subject claims", OpenID Connect reference of GitHub's documentation.
-
-        Raises:
-            InputError: without `ids`.
+        "Immutable subject claims", OpenID Connect reference of GitHub's documentation. InputError
+        without `ids`.
         """
         if self.ids is None:
             raise InputError(f"{DELIVERY_FILE}: key `source.ids` is missing")
@@ -157,9 +155,7 @@ def approved_stages(stages: Sequence[Settings]) -> tuple[Settings, ...]:
 def load_delivery(*, folder: Path = Path("config")) -> Delivery | None:
     """Reads `config/delivery.yaml`; None where the project has no such file.
 
-    Raises:
-        InputError: if the file is not valid, or names a stage that is no environment with an
-            account.
+    InputError if the file is not valid, or names a stage that is no environment with an account.
     """
     file = folder / DELIVERY_FILE
     if not file.exists():
@@ -178,8 +174,7 @@ def load_delivery(*, folder: Path = Path("config")) -> Delivery | None:
 def load_stages(delivery: Delivery, *, folder: Path = Path("config")) -> tuple[Settings, ...]:
     """Reads the settings of the stages, in their order.
 
-    Raises:
-        InputError: if a file is not valid, or two stages contradict each other.
+    InputError if a file is not valid, or two stages contradict each other.
     """
     stages = tuple(load_settings(name, folder=folder) for name in delivery.stages)
     file = folder / DELIVERY_FILE
@@ -205,10 +200,8 @@ def load_stages(delivery: Delivery, *, folder: Path = Path("config")) -> tuple[S
 def github_trust(environment: str, *, folder: Path = Path("config")) -> GitHubTrust | None:
     """Returns what an environment trusts; None if GitHub Actions does not deploy it.
 
-    The first stage in an account makes the account's provider.
-
-    Raises:
-        InputError: as `load_delivery` and `load_stages`.
+    The first stage in an account makes the account's provider. InputError as `load_delivery` and
+    `load_stages`.
     """
     delivery = load_delivery(folder=folder)
     if delivery is None or delivery.by != "actions" or environment not in delivery.stages:

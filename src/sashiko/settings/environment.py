@@ -211,8 +211,7 @@ def environment_names(*, folder: Path = Path("config")) -> tuple[str, ...]:
 def deployed_environments(*, folder: Path = Path("config")) -> tuple[str, ...]:
     """Returns the names of the environments with an AWS account.
 
-    Raises:
-        InputError: if a file cannot be read or has no tier.
+    InputError if a file cannot be read or has no tier.
     """
     names = environment_names(folder=folder)
     return tuple(
@@ -223,8 +222,7 @@ def deployed_environments(*, folder: Path = Path("config")) -> tuple[str, ...]:
 def load_settings(environment: str, *, folder: Path = Path("config")) -> Settings:
     """Reads `base.yaml` and `<environment>.yaml`.
 
-    Raises:
-        InputError: if the environment is unknown, or a file is missing or not valid.
+    InputError if the environment is unknown, or a file is missing or not valid.
     """
     base = folder / "base.yaml"
     if not base.is_file():
@@ -259,8 +257,7 @@ def settings_model(packs: Sequence[Pack]) -> type[Settings]:
 def load_deployed(environment: str, *, folder: Path = Path("config")) -> Settings:
     """Reads the settings of an environment that has an account.
 
-    Raises:
-        InputError: as `load_settings`, and if the environment is of tier `local`.
+    InputError as `load_settings`, and if the environment is of tier `local`.
     """
     settings = load_settings(environment, folder=folder)
     if settings.tier == "local":
@@ -292,10 +289,8 @@ def neighbour_settings(
 ) -> Settings | None:
     """Reads the settings of the environment that `promotion` names; None where it names none.
 
-    A grant to another account requires that both files name each other.
-
-    Raises:
-        InputError: if the two files contradict each other.
+    A grant to another account requires that both files name each other. InputError if the two files
+    contradict each other.
     """
     neighbour = getattr(settings.promotion, side)
     if neighbour is None:

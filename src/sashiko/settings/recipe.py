@@ -139,10 +139,7 @@ def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
 
     A file that names a model replaces the section `model` of those below it as a whole, as the
     digests of two models do not mix. `overrides` are `key.path=value` strings, which override the
-    file.
-
-    Raises:
-        InputError: with file, key and allowed values, if the recipe is not valid.
+    file. InputError with file, key and allowed values, if the recipe is not valid.
     """
     layers: list[Layer] = []
     for file in reversed(recipe_files(path)):
@@ -170,8 +167,7 @@ def recipe_model(packs: Sequence[Pack]) -> type[Recipe]:
 def recipe_files(path: Path) -> tuple[Path, ...]:
     """Returns a recipe's file and those that it extends, each before those that it is merged over.
 
-    Raises:
-        InputError: if a file is missing or not a YAML mapping, or `extends` is circular.
+    InputError if a file is missing or not a YAML mapping, or `extends` is circular.
     """
     return tuple(_files(path, below=()))
 

@@ -20,8 +20,7 @@ class Sectioned(Frozen):
     def section(self, kind: type[S]) -> S:
         """Returns the section of a pack that is on.
 
-        Raises:
-            LookupError: if no pack that is on has such a section.
+        LookupError if no pack that is on has such a section.
         """
         for value in self.__dict__.values():
             if isinstance(value, kind):
@@ -32,8 +31,7 @@ class Sectioned(Frozen):
 def with_sections(model: type[M], packs: Sequence[Pack], *, kind: SectionKind) -> type[M]:
     """Returns the model with the sections of packs as fields.
 
-    Raises:
-        InputError: if two packs have the same section, or a pack has one of the core's.
+    InputError if two packs have the same section, or a pack has one of the core's.
     """
     return _model(model, tuple(pack_sections(packs, kind).items()), kind)
 
@@ -61,8 +59,7 @@ def check_sections(
 ) -> None:
     """Refuses the section of a pack that is off; `source` is the file, for errors.
 
-    Raises:
-        InputError: with the key, the pack and the fix.
+    InputError with the key, the pack and the fix.
     """
     on = pack_sections(packs, kind)
     for pack in other_packs(packs):

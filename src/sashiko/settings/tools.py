@@ -29,9 +29,8 @@ class Tools:
 def load_tools(*, folder: Path = Path("config")) -> Tools:
     """Reads what the pipeline in the tools' account follows from.
 
-    Raises:
-        InputError: if there is no `config/delivery.yaml`, CodePipeline does not deliver, a stage is
-            of another project, or one is in the tools' own account and region.
+    InputError if there is no `config/delivery.yaml`, CodePipeline does not deliver, a stage is of
+    another project, or one is in the tools' own account and region.
     """
     file = folder / DELIVERY_FILE
     delivery = load_delivery(folder=folder)
@@ -76,8 +75,7 @@ def _check_connection(delivery: Delivery, file: Path) -> None:
 def load_place(name: str, *, folder: Path = Path("config")) -> Settings:
     """Reads the settings of an environment that has an account, or of the tools (`delivery`).
 
-    Raises:
-        InputError: as `load_deployed` and `load_tools`.
+    InputError as `load_deployed` and `load_tools`.
     """
     return (
         load_tools(folder=folder).settings if name == TOOLS else load_deployed(name, folder=folder)
@@ -87,10 +85,8 @@ def load_place(name: str, *, folder: Path = Path("config")) -> Settings:
 def stages_tools(settings: Settings, *, folder: Path = Path("config")) -> Tools | None:
     """Returns the tools that an environment's bootstrap trusts; None if it trusts none.
 
-    Environments of one account and region share a bootstrap, so one of them is enough.
-
-    Raises:
-        InputError: as `load_tools`.
+    Environments of one account and region share a bootstrap, so one of them is enough. Errors as
+    `load_tools`.
     """
     delivery = load_delivery(folder=folder)
     if delivery is None or delivery.by != "codepipeline":

@@ -89,8 +89,7 @@ class Charge:
 def charges(templates: Templates, prices: Prices) -> Iterator[Charge]:
     """Yields the charges of an environment that is not used.
 
-    Raises:
-        InputError: if a price is not known, or a template is not understood.
+    InputError if a price is not known, or a template is not understood.
     """
     for kind, rule in _RULES.items():
         for resource in templates.of_type(kind):
@@ -216,8 +215,7 @@ class IdleCost:
 def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
     """Returns the cost of the templates' resources while the environment is idle.
 
-    Raises:
-        InputError: if a type of resource is not known here, or a price is not.
+    InputError if a type of resource is not known here, or a price is not.
     """
     kinds = templates.types()
     unknown = {
@@ -243,9 +241,7 @@ def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     """Returns a message if an environment's idle cost rose by more than is allowed.
 
     `before` is an earlier output of `sashiko cost --json`, `allowed` is in US dollars a month.
-
-    Raises:
-        InputError: if `before` is not such an output, or an amount of the two is unknown.
+    InputError if `before` is not such an output, or an amount of the two is unknown.
     """
     current = known_lines(cost)
     try:
