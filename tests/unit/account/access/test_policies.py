@@ -1,11 +1,73 @@
 """IAM statements, evaluated as AWS does and in doubt as if they allowed."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import jmespath
 import pytest
 
+from sashiko.account.access.environment_access import Principal
+from sashiko.account.access.lake_governance import add_reader
 from sashiko.account.access.policy_evaluation import Request, allows, denies, overlap, statements
+
+OBJECT = "arn:aws:s3:::sashiko-dev-curated/x"
+
+
+ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+
+
+DENY = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("own", "boundary", "expected"),
+    [
+        ([ALLOW], None, True),
+        ([ALLOW], [ALLOW], True),
+        ([ALLOW], [ALLOW, DENY], False),
+        ([ALLOW], [], False),
+        ([ALLOW, DENY], [ALLOW], False),
+        ([], [ALLOW], False),
+    ],
+)
+def test_a_role_may_what_its_policies_allow_and_neither_they_nor_its_boundary_deny(
+    own: list[Mapping[str, Any]], boundary: list[Mapping[str, Any]] | None, expected: bool
+) -> None:
+    role = Principal(
+        name="broker",
+        arn="arn:aws:iam::111122223333:role/sashiko-dev-broker",
+        policy=statements({"Statement": own}),
+        boundary=None if boundary is None else statements({"Statement": boundary}),
+        trust=(),
+    )
+    assert role.may("s3:GetObject", OBJECT) == expected
+
+
+ARN = "arn:aws:iam::111122223333:role/auditor"
+
+
+ME = {"DataLakePrincipalIdentifier": ARN}
+
+
+OTHER = {"DataLakePrincipalIdentifier": "arn:aws:iam::111122223333:role/other"}
+
+
+QUERY = re.compile(r"--query '(DataLakeSettings \| merge\(@, {ReadOnlyAdmins[^']*)'")
+
+
+@pytest.mark.parametrize("readers", [{}, {"ReadOnlyAdmins": [OTHER]}])
+@pytest.mark.parametrize(
+    "command", [add_reader(ARN), Path("docs/first-deploy.md").read_text()], ids=["doctor", "guide"]
+)
+def test_a_reader_joins_those_that_are_there(command: str, readers: dict[str, Any]) -> None:
+    (query,) = QUERY.findall(command)
+    settings = {"DataLakeAdmins": [OTHER], **readers}
+    changed = jmespath.search(query, {"DataLakeSettings": settings})
+    assert changed == settings | {"ReadOnlyAdmins": [*readers.get("ReadOnlyAdmins", []), ME]}
+
 
 READ = Request(
     action="s3:GetObject",
