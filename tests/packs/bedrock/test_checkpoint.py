@@ -1,17 +1,214 @@
 """The folder that Bedrock imports is the judged model, in words that older readers know."""
 
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from botocore.session import get_session
 from safetensors.torch import load_file, save_file
 
 from sashiko.base.files import read_json, sha256_tree
 from sashiko.errors import InputError
-from sashiko_packs.bedrock.checkpoint import import_faults, read_import_facts, write_checkpoint
+from sashiko.serving.container.answers import Answered
+from sashiko_packs.bedrock import checkpoint
+from sashiko_packs.bedrock.checkpoint import (
+    ImportPlan,
+    import_faults,
+    read_import_facts,
+    write_checkpoint,
+)
 from tests.packs.bedrock.models import ANSWERS, PLAN, lock_of, logits, save_artifact
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, save_base
+
+Change = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def importable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("importable")
+    base = save_base(root / "base", tie_word_embeddings=False)
+    folder = root / "folder"
+    folder.mkdir()
+    write_checkpoint(save_artifact(root / "artifact", base), base, lock_of(base), folder)
+    return folder
+
+
+@pytest.fixture
+def folder(importable: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    for file in importable.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    return tmp_path
+
+
+def faults(folder: Path, plan: ImportPlan = PLAN) -> dict[str, str]:
+    faults = import_faults(folder, plan, read_import_facts())
+    return {fault.name: fault.problem for fault in faults}
+
+
+def configured(name: str = "config.json", **values: Any) -> Change:
+    def change(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps(read_json(path) | values))
+
+    return change
+
+
+def without(name: str) -> Change:
+    return lambda folder: (folder / name).unlink()
+
+
+def file(name: str, content: bytes = b"") -> Change:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
+    def rewrite(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        tensors = load_file(path)
+        change(tensors)
+        save_file(tensors, path, metadata={"format": "pt"})
+
+    return rewrite
+
+
+def cut(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_layer(tensors: dict[str, torch.Tensor]) -> None:
+    for name in [name for name in tensors if name.startswith("model.layers.1.")]:
+        del tensors[name]
+
+
+def drop_half_the_embeddings(tensors: dict[str, torch.Tensor]) -> None:
+    name = "model.embed_tokens.weight"
+    tensors[name] = tensors[name][:100].clone()
+
+
+def add_classifier(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["score.weight"] = torch.zeros(2, 32)
+
+
+def quantise(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["model.norm.weight"] = tensors["model.norm.weight"].to(torch.int8)
+
+
+TOKENIZER = "tokenizer_config.json"
+
+
+FAULTS: dict[str, tuple[Change, str]] = {
+    "config": (without("config.json"), "config.json does not exist"),
+    "architecture": (
+        configured(architectures=["SmolLM3ForCausalLM"]),
+        "names SmolLM3ForCausalLM; Bedrock imports LlamaForCausalLM, MistralForCausalLM",
+    ),
+    "custom-code": (configured(auto_map={"AutoModel": "x.Y"}), "auto_map in config.json"),
+    "quantization": (configured(quantization_config={"bits": 4}), "has a quantization_config"),
+    "rope": (configured(rope_theta=None), "older versions read rope_theta"),
+    "no-safetensors": (without("model.safetensors"), "has no .safetensors file"),
+    "other-weights": (file("pytorch_model.bin"), "holds pytorch_model.bin: Bedrock imports"),
+    "adapter": (file("adapter_config.json", b"{}"), "holds adapter_config.json"),
+    "damaged-weights": (cut, "model.safetensors cannot be read"),
+    "index": (
+        file("model.safetensors.index.json", b'{"weight_map": {"a": "model-2.safetensors"}}'),
+        "names model-2.safetensors, which is not there",
+    ),
+    "dtype": (weights(quantise), "tensors of the type I8"),
+    "classifier": (weights(add_classifier), "it is a sequence classifier"),
+    "head": (weights(lambda tensors: tensors.pop("lm_head.weight")), "lack lm_head.weight"),
+    "layers": (weights(drop_layer), "have 1 layers, config.json names 2"),
+    "vocabulary": (weights(drop_half_the_embeddings), "has 100 rows, config.json's vocab_size"),
+    "tokenizer": (file("tokenizer.json", b"{}"), "tokenizer.json cannot be read"),
+    "token-ids": (configured(vocab_size=100), "it is another model's tokenizer"),
+    "tokenizer-config": (without(TOKENIZER), "tokenizer_config.json does not exist"),
+    "tokenizer-class": (
+        configured(TOKENIZER, tokenizer_class="TokenizersBackend"),
+        "which transformers before 5 does not have",
+    ),
+    "chat-template": (configured(TOKENIZER, chat_template=None), "has no chat_template"),
+    "chat-template-digest": (
+        configured(TOKENIZER, chat_template="{{ messages }}"),
+        "the model was judged with",
+    ),
+}
+
+
+def test_a_model_without_fault_has_none(folder: Path) -> None:
+    assert faults(folder) == {}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_folder_is_reported_by_its_name(folder: Path, name: str) -> None:
+    change, words = FAULTS[name]
+    change(folder)
+    assert words in faults(folder)[name]
+
+
+def test_code_beside_the_weights_is_a_fault(folder: Path) -> None:
+    (folder / "modeling_x.py").write_text("")
+    assert "modeling_x.py" in faults(folder)["custom-code"]
+
+
+def test_shards_need_an_index_that_names_each(folder: Path) -> None:
+    second = folder / "model-2.safetensors"
+    second.write_bytes((folder / "model.safetensors").read_bytes())
+    assert "has 2 shards and no model.safetensors.index.json" in faults(folder)["index"]
+    index = folder / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model.safetensors"}}')
+    assert "does not name model-2.safetensors" in faults(folder)["index"]
+    index.write_text("[]")
+    assert "is not an index of shards" in faults(folder)["index"]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("region", {"region": "ap-southeast-1"}, "eu-central-1, us-east-1, us-east-2, us-west-2"),
+        ("s3-uri", {"uri": "s3://bucket/as_of=20261128T1000"}, "none of = + @ :"),
+        ("s3-uri", {"uri": f"s3://bucket/{'x' * 1024}"}, "is no place that Bedrock reads"),
+        ("model-name", {"model_name": "two--hyphens"}, "is no name that Bedrock takes"),
+        ("model-name", {"model_name": "x" * 64}, "(64 characters)"),
+        ("answers", {"answered": Answered(rows=300, missed=4)}, "in 4 of 300 rows (1.3%, at most"),
+        ("answers", {"answered": None}, "an older engine compiled it; run the pipeline again"),
+    ],
+)
+def test_a_fault_of_the_plan_is_reported(
+    folder: Path, name: str, change: dict[str, Any], words: str
+) -> None:
+    assert words in faults(folder, replace(PLAN, **change))[name]
+
+
+def test_all_faults_are_reported_at_once(folder: Path) -> None:
+    configured(architectures=["BertModel"])(folder)
+    without(TOKENIZER)(folder)
+    plan = replace(PLAN, region="eu-west-1")
+    assert set(faults(folder, plan)) == {"architecture", "tokenizer-config", "region"}
+
+
+def test_the_patterns_are_those_of_the_api() -> None:
+    request = get_session().get_service_model("bedrock").shape_for("CreateModelImportJobRequest")
+    uri = request.members["modelDataSource"].members["s3DataSource"].members["s3Uri"].metadata
+    name = request.members["importedModelName"].metadata
+    assert name["pattern"] == checkpoint._MODEL_NAME.pattern
+    assert name["max"] == checkpoint._LONGEST_NAME
+    assert uri["max"] == checkpoint._LONGEST_URI
+    for text in (
+        "s3://bucket",
+        "s3://bucket/",
+        "s3://bucket/a/b.c/",
+        "s3://b/a",
+        "s3://bucket/a=b",
+    ):
+        theirs = re.fullmatch(uri["pattern"], text)
+        assert bool(theirs) == bool(checkpoint._URI.fullmatch(text)), text
+
 
 IDS = [1, 40, 41, 42, 43]
 
