@@ -13,14 +13,14 @@ from sashiko.registry.preflight.expected import Bound
 from sashiko.settings.environment import Settings, settings_model
 from sashiko.settings.recipe import Recipe, load_recipe
 
-ROOT = Path(__file__).parents[3]
-ARN = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"
+REPOSITORY = Path(__file__).parents[3]
+SERVED = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"
 
 
 def prod(*bounds: Any) -> Settings:
     """Prod with bounds of its own, as its file would have them."""
     layers = [
-        Layer("config/base.yaml", read_yaml(ROOT / "config/base.yaml")),
+        Layer("config/base.yaml", read_yaml(REPOSITORY / "config/base.yaml")),
         Layer(
             "config/prod.yaml",
             {
@@ -35,9 +35,9 @@ def prod(*bounds: Any) -> Settings:
 
 
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    monkeypatch.chdir(ROOT)
-    loaded = load_recipe(ROOT / "recipes/complaints.yaml")
+def gated(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    monkeypatch.chdir(REPOSITORY)
+    loaded = load_recipe(REPOSITORY / "recipes/complaints.yaml")
     quality = loaded.quality.model_copy(
         update={"gates": (_gate(loaded.quality.gates[0], metric="auc", minimum=0.7),)}
     )
@@ -52,19 +52,19 @@ def _gate(gate: Any, **change: Any) -> Any:
     return gate.model_copy(update={"better_than": None, **change})
 
 
-def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(recipe: Recipe) -> None:
+def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(gated: Recipe) -> None:
     settings = prod(
         {"metric": "DI", "facet": "gender", "minimum": 0.85, "judged_by": "bound"},
         {"metric": "DI", "facet": ["a", "b"], "minimum": 0.8},
         {"metric": "auc", "minimum": 0.8},
     )
-    bounds = Bound.read(expected_of(settings, recipe, ARN).bounds)
+    bounds = Bound.read(expected_of(settings, gated, SERVED).bounds)
     assert [(bound.gate, str(bound), bound.requirement()) for bound in bounds] == [
         ("bias", "DI of gender", "at least 0.85 for the whole interval"),
         ("bias", "DI of a & b", "at least 0.8"),
         ("model-quality", "auc", "at least 0.8"),
     ]
-    assert Bound.read(expected_of(prod(), recipe, ARN).bounds) == ()
+    assert Bound.read(expected_of(prod(), gated, SERVED).bounds) == ()
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(recipe: Re
     ],
 )
 def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(
-    recipe: Recipe, bound: dict[str, Any]
+    gated: Recipe, bound: dict[str, Any]
 ) -> None:
     with pytest.raises(InputError) as error:
-        expected_of(prod({"metric": "auc", "minimum": 0.8}, bound), recipe, ARN)
+        expected_of(prod({"metric": "auc", "minimum": 0.8}, bound), gated, SERVED)
     assert str(error.value).startswith(
         "config/prod.yaml: key `serving.bounds.1`: the recipe complaints has no gate on "
     )

@@ -9,7 +9,7 @@ from sashiko.doctor.services import check_trail
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount
 
-DEV = settings_of("dev")  # zone a
+SETTINGS = settings_of("dev")  # zone a
 STS, ATHENA = (f"com.amazonaws.us-east-1.{name}" for name in ("sts", "athena"))
 LISTED = ("ec2", "describe_vpc_endpoint_services")
 
@@ -22,7 +22,7 @@ def check_zones_of(**zones: str) -> Check:
         for name, kind in kinds.items()
     ]
     environment: Any = SimpleNamespace(
-        settings=DEV, templates=SimpleNamespace(of_type=lambda _: endpoints)
+        settings=SETTINGS, templates=SimpleNamespace(of_type=lambda _: endpoints)
     )
     details = [
         {
@@ -57,7 +57,7 @@ def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
             SimpleNamespace(properties={"ServiceName": service, "VpcEndpointType": "Interface"})
         ]
     )
-    environment: Any = SimpleNamespace(settings=DEV, templates=templates)
+    environment: Any = SimpleNamespace(settings=SETTINGS, templates=templates)
     (check,) = check_endpoints(FakeAccount({LISTED: {"ServiceDetails": []}}), environment)
     assert check.status == "failed"
     assert check.fix.startswith("network: {mlflow_service: null} in config/dev.yaml")
@@ -78,12 +78,14 @@ def trail(*, logging: bool) -> Check:
             ("cloudtrail", "get_trail_status"): {"IsLogging": logging},
         }
     )
-    return check_trail(account, DEV)
+    return check_trail(account, SETTINGS)
 
 
 def test_without_a_trail_that_is_logging_nobody_hears_of_break_glass() -> None:
     assert trail(logging=True).status == "ok"
     stopped = trail(logging=False)
-    none = check_trail(FakeAccount({("cloudtrail", "describe_trails"): {"trailList": []}}), DEV)
+    none = check_trail(
+        FakeAccount({("cloudtrail", "describe_trails"): {"trailList": []}}), SETTINGS
+    )
     assert {stopped.status, none.status} == {"note"}
     assert "break-glass" in none.detail

@@ -11,13 +11,13 @@ from tests.infra.delivery import CONNECTION, DELIVERY, write_stages
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def written(tmp_path: Path) -> Path:
     write_stages(tmp_path)
     return tmp_path
 
 
-def test_names_follow_from_the_tools_own_account(folder: Path) -> None:
-    tools = load_tools(folder=folder)
+def test_names_follow_from_the_tools_own_account(written: Path) -> None:
+    tools = load_tools(folder=written)
     settings = tools.settings
     assert (settings.project, settings.environment, settings.account) == (
         "sashiko",
@@ -27,19 +27,19 @@ def test_names_follow_from_the_tools_own_account(folder: Path) -> None:
     assert [stage.environment for stage in tools.stages] == ["dev", "staging", "prod"]
 
 
-def test_who_delivers_to_an_environment(folder: Path) -> None:
-    dev = load_tools(folder=folder).stages[0]
-    assert stages_tools(dev, folder=folder) is not None
-    (folder / "delivery.yaml").write_text(DELIVERY.replace("[dev, staging, prod]", "[prod]"))
-    assert stages_tools(dev, folder=folder) is None
-    (folder / "delivery.yaml").unlink()
-    assert stages_tools(dev, folder=folder) is None
+def test_who_delivers_to_an_environment(written: Path) -> None:
+    dev = load_tools(folder=written).stages[0]
+    assert stages_tools(dev, folder=written) is not None
+    (written / "delivery.yaml").write_text(DELIVERY.replace("[dev, staging, prod]", "[prod]"))
+    assert stages_tools(dev, folder=written) is None
+    (written / "delivery.yaml").unlink()
+    assert stages_tools(dev, folder=written) is None
 
 
-def test_a_bootstrap_that_two_environments_share_trusts_the_tools_of_either(folder: Path) -> None:
+def test_a_bootstrap_that_two_environments_share_trusts_the_tools_of_either(written: Path) -> None:
     """Or `make bootstrap` for the one would end the delivery to the other."""
-    (folder / "trial.yaml").write_text((folder / "prod.yaml").read_text())
-    assert stages_tools(load_settings("trial", folder=folder), folder=folder) is not None
+    (written / "trial.yaml").write_text((written / "prod.yaml").read_text())
+    assert stages_tools(load_settings("trial", folder=written), folder=written) is not None
 
 
 BAD = {
@@ -62,15 +62,15 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_delivered_is_one_message(folder: Path, name: str) -> None:
+def test_what_cannot_be_delivered_is_one_message(written: Path, name: str) -> None:
     text, message = BAD[name]
-    (folder / "delivery.yaml").write_text(text) if text else (folder / "delivery.yaml").unlink()
+    (written / "delivery.yaml").write_text(text) if text else (written / "delivery.yaml").unlink()
     with pytest.raises(InputError, match=message):
-        load_tools(folder=folder)
+        load_tools(folder=written)
 
 
-def test_a_stage_of_another_project_is_refused(folder: Path) -> None:
-    dev = folder / "dev.yaml"
+def test_a_stage_of_another_project_is_refused(written: Path) -> None:
+    dev = written / "dev.yaml"
     dev.write_text(dev.read_text() + "project: other\n")
     with pytest.raises(InputError, match="`dev` is of the project other"):
-        load_tools(folder=folder)
+        load_tools(folder=written)
