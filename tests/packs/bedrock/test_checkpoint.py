@@ -101,8 +101,6 @@ def quantise(tensors: dict[str, torch.Tensor]) -> None:
 
 
 TOKENIZER = "tokenizer_config.json"
-
-
 FAULTS: dict[str, tuple[Change, str]] = {
     "config": (without("config.json"), "config.json does not exist"),
     "architecture": (

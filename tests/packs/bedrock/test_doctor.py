@@ -35,11 +35,7 @@ def test_a_model_is_named_once() -> None:
 
 
 SERVING = settings_of("serving")
-
-
 MODEL = SERVING.bedrock.models[0]
-
-
 AVAILABLE = {
     "modelId": MODEL,
     "agreementAvailability": {"status": "AVAILABLE"},

@@ -57,11 +57,7 @@ def test_a_destroy_that_could_not_close_the_cap_is_an_error_that_says_so(
 
 
 DEV = settings_of("dev")
-
-
 RAW, LOGS = (bucket_name(DEV, name) for name in ("raw", "logs"))
-
-
 OWN = {
     "Sid": "Own",
     "Effect": "Deny",

@@ -52,8 +52,6 @@ def test_an_environment_that_serves_nothing_expects_nothing() -> None:
 
 
 REPOSITORY = Path(__file__).parents[3]
-
-
 SERVED = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"
 
 
@@ -146,8 +144,6 @@ def test_a_mistake_names_file_and_key(bound: dict[str, Any], message: str) -> No
 
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
-
-
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
 
 

@@ -22,8 +22,6 @@ from sashiko.settings.types import instance_types
 from tests.project_root import REPOSITORY
 
 _BASE = Layer("base", read_yaml(REPOSITORY / "config/base.yaml"))
-
-
 _PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
 
 
@@ -110,8 +108,6 @@ def test_efa_is_for_several_nodes_of_a_type_that_has_it(
 
 
 JOBS = instance_types("ProcessingInstanceType") | instance_types("TrainingInstanceType")
-
-
 KNOWN = JOBS | instance_types("ProductionVariantInstanceType")
 
 

@@ -93,14 +93,8 @@ def test_a_type_that_ec2_does_not_describe_is_unknown() -> None:
 
 
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
-
-
 NOW = dt.datetime(2026, 12, 1, 11, 0, tzinfo=dt.UTC)
-
-
 END = dt.datetime(2026, 12, 2, 11, 30, tzinfo=dt.UTC)
-
-
 P5 = "ml.p5.48xlarge"
 
 

@@ -114,19 +114,11 @@ def test_a_check_on_a_device_needs_one_machine_of_its_own(check: str, quota: str
 
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
-
-
 GPU = Needed(
     instance_type="ml.g5.xlarge", use="training job", count=2, key="jobs.training.instance_type"
 )
-
-
 PULLED = {"images": [{"imageId": {"imageTag": "x"}}], "failures": []}
-
-
 LACKING = {"images": [], "failures": [{"failureCode": "ImageNotFound"}]}
-
-
 BUILT = {"imageDetails": [{"imageTags": ["x"]}]}
 
 

@@ -61,11 +61,7 @@ def test_a_library_that_is_too_new_for_the_command_line_fails(tmp_path: Path) ->
 
 
 SETTINGS = settings_of("dev")  # zone a
-
-
 STS, ATHENA = (f"com.amazonaws.us-east-1.{name}" for name in ("sts", "athena"))
-
-
 LISTED = ("ec2", "describe_vpc_endpoint_services")
 
 
@@ -147,8 +143,6 @@ def test_without_a_trail_that_is_logging_nobody_hears_of_break_glass() -> None:
 
 
 DEV = settings_of("dev")
-
-
 MONITORS = ("sagemaker", "list_monitoring_schedules")
 
 

@@ -43,8 +43,6 @@ def test_what_does_not_go_together_is_refused(section: dict[str, Any], message: 
 
 
 _SHA = "a" * 64
-
-
 _CAUSAL: dict[str, Any] = {
     "name": "x",
     "description": "x",

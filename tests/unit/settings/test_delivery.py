@@ -81,8 +81,6 @@ def test_a_stage_of_another_project_is_refused(written: Path) -> None:
 _CONNECTION = (
     "arn:aws:codeconnections:us-east-1:777788889999:connection/0123abcd-8aad-4d5d-8878-dfcab0bc441f"
 )
-
-
 _DELIVERY = f"""\
 by: codepipeline
 account: "777788889999"

@@ -14,11 +14,7 @@ from sashiko.account.access.lake_governance import add_reader
 from sashiko.account.access.policy_evaluation import Request, allows, denies, overlap, statements
 
 OBJECT = "arn:aws:s3:::sashiko-dev-curated/x"
-
-
 ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-
-
 DENY = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}
 
 
@@ -47,14 +43,8 @@ def test_a_role_may_what_its_policies_allow_and_neither_they_nor_its_boundary_de
 
 
 ARN = "arn:aws:iam::111122223333:role/auditor"
-
-
 ME = {"DataLakePrincipalIdentifier": ARN}
-
-
 OTHER = {"DataLakePrincipalIdentifier": "arn:aws:iam::111122223333:role/other"}
-
-
 QUERY = re.compile(r"--query '(DataLakeSettings \| merge\(@, {ReadOnlyAdmins[^']*)'")
 
 
