@@ -268,46 +268,38 @@ def test_a_second_time_it_is_the_same_bytes(tmp_path: Path) -> None:
     assert sha256_tree(again) == sha256_tree(folder)
 
 
-def _refused(root: Path, change: Any, why: str) -> None:
-    base = save_base(root / "base")
-    artifact, lock = save_artifact(root / "artifact", base), lock_of(base)
+def _train(_: Path, artifact: Path) -> None:
+    path = artifact / "eager/model.safetensors"
+    tensors = load_file(path)
+    tensors["score.weight"] += 1
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (
+            lambda _, artifact: (artifact / "eager/config.json").unlink(),
+            r"holds a compiled graph and no model: .*target: gpu",
+        ),
+        (
+            lambda base, _: (base / "generation_config.json").write_text("{}"),
+            r"generation_config\.json is not the file that the version was merged with",
+        ),
+        (
+            lambda _, artifact: (artifact / "tokenizer.json").write_text("{}"),
+            r"tokenizer\.json is not the tokenizer of the artifact",
+        ),
+        (_train, "is not the answers' rows of the base model's head"),
+    ],
+    ids=["a compiled graph", "another base model", "another tokenizer", "a head that was trained"],
+)
+def test_what_is_no_model_of_the_base_is_refused(tmp_path: Path, change: Any, why: str) -> None:
+    base = save_base(tmp_path / "base")
+    artifact, lock = save_artifact(tmp_path / "artifact", base), lock_of(base)
     change(base, artifact)
-    folder = root / "folder"
+    folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(InputError, match=why):
         write_checkpoint(artifact, base, lock, folder)
     assert list(folder.iterdir()) == []
-
-
-def test_a_compiled_graph_is_refused_with_the_target_that_keeps_the_model(tmp_path: Path) -> None:
-    _refused(
-        tmp_path,
-        lambda _, artifact: (artifact / "eager/config.json").unlink(),
-        r"holds a compiled graph and no model: .*target: gpu",
-    )
-
-
-def test_another_base_model_is_refused_by_the_file_that_differs(tmp_path: Path) -> None:
-    _refused(
-        tmp_path,
-        lambda base, _: (base / "generation_config.json").write_text("{}"),
-        r"generation_config\.json is not the file that the version was merged with",
-    )
-
-
-def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
-    _refused(
-        tmp_path,
-        lambda _, artifact: (artifact / "tokenizer.json").write_text("{}"),
-        r"tokenizer\.json is not the tokenizer of the artifact",
-    )
-
-
-def test_a_head_that_was_trained_is_refused(tmp_path: Path) -> None:
-    def train(_: Path, artifact: Path) -> None:
-        path = artifact / "eager/model.safetensors"
-        tensors = load_file(path)
-        tensors["score.weight"] += 1
-        save_file(tensors, path, metadata={"format": "pt"})
-
-    _refused(tmp_path, train, "is not the answers' rows of the base model's head")

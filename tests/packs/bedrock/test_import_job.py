@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from botocore.config import Config
@@ -86,14 +87,6 @@ def test_an_interrupted_command_goes_on_with_its_job(
     assert "going on with import job" in capsys.readouterr().err
 
 
-def test_a_lost_answer_starts_no_second_job(bedrock: Bedrock) -> None:
-    bedrock.lost = ["CreateModelImportJob"]
-    run()
-    tokens = [item["clientRequestToken"] for item in bedrock.requests("CreateModelImportJob")]
-    assert tokens == [f"{'ab' * 32}-1"] * 2
-    assert len(bedrock.jobs) == 1
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore gives up on an answer after 0.2 seconds, not after 60."""
@@ -101,23 +94,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_answer_that_never_comes_starts_no_second_job(bedrock: Bedrock) -> None:
-    bedrock.silent = ["CreateModelImportJob"]
+@pytest.mark.parametrize("fault", ["lost", "silent"])
+def test_an_answer_that_is_lost_or_never_comes_starts_no_second_job(
+    bedrock: Bedrock, fault: str
+) -> None:
+    setattr(bedrock, fault, ["CreateModelImportJob"])
     run()
     tokens = [item["clientRequestToken"] for item in bedrock.requests("CreateModelImportJob")]
     assert tokens == [f"{'ab' * 32}-1"] * 2
-    assert len(bedrock.jobs) == 1
-
-
-@pytest.mark.usefixtures("impatient")
-def test_a_job_is_followed_through_read_timeouts(
-    bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    service = jobs()
-    arn, name = service._start(ORDER, attempt=1)
-    bedrock.silent = ["GetModelImportJob"] * 3  # all of botocore's own attempts
-    assert service._follow(arn, name).name == ORDER.model_name
-    assert "asking on: bedrock:get_model_import_job in dev" in capsys.readouterr().err
     assert len(bedrock.jobs) == 1
 
 
@@ -165,12 +149,21 @@ def test_a_deleted_model_is_imported_again_with_a_new_token(bedrock: Bedrock) ->
     assert tokens == [f"{'ab' * 32}-{attempt}" for attempt in (1, 2, 3)]
 
 
-def test_throttling_is_waited_out(bedrock: Bedrock, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("fault", "answers"),
+    # All of botocore's own three attempts, and one more.
+    [("silent", ["GetModelImportJob"] * 3), ("refusals", [THROTTLED] * 4)],
+)
+def test_read_timeouts_and_throttling_are_waited_out(
+    bedrock: Bedrock, capsys: pytest.CaptureFixture[str], fault: str, answers: list[Any]
+) -> None:
     service = jobs()
     arn, name = service._start(ORDER, attempt=1)
-    bedrock.refusals = [THROTTLED] * 4  # botocore itself makes three attempts
+    setattr(bedrock, fault, answers)
     assert service._follow(arn, name).name == ORDER.model_name
-    assert "no answer for the moment, asking on" in capsys.readouterr().err
+    assert "asking on: bedrock:get_model_import_job" in capsys.readouterr().err
+    assert len(bedrock.jobs) == 1
 
 
 def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock: Bedrock) -> None:

@@ -63,32 +63,27 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     assert instances["ml.inf2.xlarge for endpoint usage"] == 1
 
 
-def test_a_job_on_several_instances_needs_them_all() -> None:
+@pytest.mark.parametrize(
+    ("step", "section", "change", "quota", "count", "key"),
+    [
+        ("Train", ["ResourceConfig"], {"InstanceCount": 4}, "ml.g5.xlarge for training job usage",
+         4, "jobs.training.instance_type"),
+        ("Score", ["ProcessingResources", "ClusterConfig"], {"InstanceCount": 10},
+         "ml.m5.2xlarge for processing job usage", 10, "jobs.scoring.instance_type"),
+        ("Train", ["ResourceConfig"], {"InstanceType": "ml.p5.48xlarge"},
+         "ml.p5.48xlarge for training job usage", 1, "train.distributed.instance_type"),
+    ],
+)  # fmt: skip
+def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
+    step: str, section: list[str], change: dict[str, Any], quota: str, count: int, key: str
+) -> None:
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-    (train,) = [step for step in golden["Steps"] if step["Name"] == "Train"]
-    train["Arguments"]["ResourceConfig"]["InstanceCount"] = 4
+    (arguments,) = [item["Arguments"] for item in golden["Steps"] if item["Name"] == step]
+    for name in section:
+        arguments = arguments[name]
+    arguments |= change
     machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
-    (training,) = [item for item in machines if item.use == "training job"]
-    assert training.count == 4
-    assert training.key == "jobs.training.instance_type"
-
-
-def test_score_on_several_instances_needs_as_many_of_its_type() -> None:
-    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-    (score,) = [step for step in golden["Steps"] if step["Name"] == "Score"]
-    score["Arguments"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = 10
-    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
-    counts = {item.quota: item.count for item in machines}
-    assert counts["ml.m5.2xlarge for processing job usage"] == 10
-
-
-def test_a_type_that_no_setting_names_is_the_recipes() -> None:
-    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-    (train,) = [step for step in golden["Steps"] if step["Name"] == "Train"]
-    train["Arguments"]["ResourceConfig"]["InstanceType"] = "ml.p5.48xlarge"
-    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
-    (training,) = [item for item in machines if item.use == "training job"]
-    assert training.key == "train.distributed.instance_type"
+    assert (count, key) in {(item.count, item.key) for item in machines if item.quota == quota}
 
 
 @pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])

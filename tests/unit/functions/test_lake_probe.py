@@ -41,17 +41,8 @@ def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> N
         "Tables": "census complaints",
         "Grants": "1",
     }
-    request = Request(
-        kind=kind,
-        url="",
-        stack="",
-        id="",
-        resource="Closed",
-        physical_id=None,
-        properties=properties,
-        previous={},
-    )
-    lake_probe._work(request)
+    empty: Any = {"url": "", "stack": "", "id": "", "previous": {}, "physical_id": None}
+    lake_probe._work(Request(kind=kind, resource="Closed", properties=properties, **empty))
 
 
 def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +64,6 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(
 ) -> None:
     with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue(name))
-
     message = str(error.value)
     assert message.startswith(f"{name}: open to everybody")
     assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in message
@@ -84,7 +74,6 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(
 def test_all_that_is_open_fits_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
-
     assert len(str(error.value)) <= 1_000
     assert "sashiko audit --env dev" in str(error.value)
 

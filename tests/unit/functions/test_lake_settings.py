@@ -51,26 +51,17 @@ def formation(monkeypatch: pytest.MonkeyPatch) -> Formation:
 
 def ask(kind: Any, *, arn: str = OURS, physical_id: str | None = None) -> Answer:
     """Has the function do what CloudFormation asks."""
-    request = Request(
-        kind=kind,
-        url="",
-        stack="",
-        id="",
-        resource="Settings",
-        physical_id=physical_id,
-        properties={"Administrator": arn},
-        previous={},
-    )
-    return lake_settings._work(request)
+    empty = {"url": "", "stack": "", "id": "", "previous": {}}
+    of_arn = {"resource": "Settings", "properties": {"Administrator": arn}}
+    request: Any = {"kind": kind, "physical_id": physical_id, **of_arn, **empty}
+    return lake_settings._work(Request(**request))
 
 
 def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
     formation: Formation,
 ) -> None:
     before = formation.settings
-
     ask("Create")
-
     assert formation.settings == before | {
         "DataLakeAdmins": principals(THEIRS, OURS),
         "CreateDatabaseDefaultPermissions": [],
@@ -81,9 +72,7 @@ def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
 def test_unchanged_settings_are_not_written_again(formation: Formation) -> None:
     first = ask("Create")
     written = formation.written
-
     again = ask("Update", physical_id=first.physical_id)
-
     assert formation.written == written
     assert again == first  # another id would have CloudFormation delete the first
 
@@ -92,9 +81,7 @@ def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else
     formation: Formation,
 ) -> None:
     added = ask("Create").physical_id
-
     ask("Delete", physical_id=added)
-
     assert formation.settings["DataLakeAdmins"] == principals(THEIRS)
     assert formation.settings["ReadOnlyAdmins"] == principals(f"{THEIRS}-auditor")
     # Opened again they would open what is made next, whoever makes it.
@@ -106,10 +93,8 @@ def test_an_administrator_that_was_there_before_stays(
     formation: Formation, administrators: tuple[str, ...]
 ) -> None:
     formation.settings["DataLakeAdmins"] = principals(*administrators)
-
     physical_id = ask("Create").physical_id
     ask("Delete", physical_id=physical_id)
-
     assert formation.settings["DataLakeAdmins"] == principals(*administrators)
 
 
@@ -117,23 +102,18 @@ def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(
     formation: Formation,
 ) -> None:
     before = dict(formation.settings)
-
     ask("Delete", physical_id="not made")
-
     assert formation.settings == before
 
 
 def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation: Formation) -> None:
     formation.undo = [{"DataLakeAdmins": principals(THEIRS, f"{THEIRS}-2")}]
-
     ask("Create")
-
     assert formation.settings["DataLakeAdmins"] == principals(THEIRS, f"{THEIRS}-2", OURS)
     assert formation.settings["CreateTableDefaultPermissions"] == []
 
 
 def test_what_is_undone_each_time_fails_and_says_where_to_look(formation: Formation) -> None:
     formation.undo = [{"CreateTableDefaultPermissions": EVERYBODY}] * 10
-
     with pytest.raises(RefusedError, match="PutDataLakeSettings in CloudTrail"):
         ask("Create")
