@@ -36,22 +36,14 @@ THRESHOLD = 0.43
 
 @dataclass
 class World:
-    """What the tests look at.
+    """What the tests look at."""
 
-    Attributes:
-        account: with a registered version of a causal LM.
-        recipe: of the version.
-        bedrock: the service.
-        home: local state.
-        base: the base model.
-        judged: what DeviceCheck judged: name of an input -> its digest.
-    """
-
-    account: Account
-    recipe: Recipe
-    bedrock: Bedrock
-    home: Path
-    base: Path
+    account: Account  # with a registered version of a causal LM
+    recipe: Recipe  # of the version
+    bedrock: Bedrock  # the service
+    home: Path  # local state
+    base: Path  # the base model
+    # What DeviceCheck judged: name of an input -> its digest.
     judged: dict[str, str] = field(default_factory=dict)
 
     def sashiko(self, *arguments: str) -> Result:

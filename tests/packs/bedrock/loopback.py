@@ -34,31 +34,25 @@ class RefusedError(Exception):
 
 @dataclass
 class Bedrock:
-    """The service's state, and what a test tells it to do.
+    """The service's state, and what a test tells it to do."""
 
-    Attributes:
-        jobs: ARN -> job, as GetModelImportJob answers it; oldest first.
-        models: ARN -> model, as GetImportedModel answers it.
-        guardrails: id -> its name and the numbers of its versions.
-        calls: operation and request, in order.
-        polls: how often a job is read until it ends.
-        failure: the failure message that jobs end with; empty if they complete.
-        refusals: errors for the next calls, in order, before anything is done.
-        lost: calls, by operation, that are done and whose answer is lost.
-        silent: calls, by operation, that are done and whose answer never comes.
-        over: set when the test ends.
-    """
-
+    # ARN -> job, as GetModelImportJob answers it; oldest first
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # ARN -> model, as GetImportedModel answers it
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Id -> its name and the numbers of its versions.
     guardrails: dict[str, tuple[str, Sequence[int]]] = field(default_factory=dict)
+    # Operation and request, in order.
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    polls: int = 1
-    failure: str = ""
+    polls: int = 1  # how often a job is read until it ends
+    failure: str = ""  # the failure message that jobs end with; empty if they complete
+    # Errors for the next calls, in order, before anything is done.
     refusals: list[RefusedError] = field(default_factory=list)
+    # Calls, by operation, that are done and whose answer is lost.
     lost: list[str] = field(default_factory=list)
+    # Calls, by operation, that are done and whose answer never comes.
     silent: list[str] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)  # set when the test ends
     _tokens: dict[str, str] = field(default_factory=dict)
     _looks: dict[str, int] = field(default_factory=dict)
 

@@ -55,16 +55,21 @@ def save_artifact(folder: Path, base: Path) -> Path:
     write_json(
         eager / "config.json", {**config, "architectures": ["LlamaForSequenceClassification"]}
     )
+    write_serving(folder, base, prompt_of(base))
+    return folder
+
+
+def write_serving(folder: Path, base: Path, prompt: Prompt) -> None:
+    """Writes what an artifact has beside the model itself."""
     (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     serving = {
         "target": "gpu",
         "labels": ["bad", "good"],
         "truncate": True,
         "buckets": [{"batch": 1, "length": LENGTH, "graph": ""}],
-        "prompt": asdict(prompt_of(base)),
+        "prompt": asdict(prompt),
     }
     write_json(folder / "serving.json", serving)
-    return folder
 
 
 def lock_of(base: Path) -> CausalLock:

@@ -38,21 +38,16 @@ INTERVENED = "amazon-bedrock-guardrailAction"
 
 @dataclass
 class Runtime:
-    """What the service answers, and the requests that it got.
+    """What the service answers, and the requests that it got."""
 
-    Attributes:
-        complete: the body of an imported model's answer to a request's body.
-        blocks: whether the guardrail blocks a text.
-        faults: of the next calls, in order: an error's code, `silent` or `cut`.
-        requests: operation and request, in order, of those that were answered or failed.
-        over: set when the test ends.
-    """
-
+    # The body of an imported model's answer to a request's body.
     complete: Callable[[dict[str, Any]], Any] = lambda _: {}
-    blocks: Callable[[str], bool] = lambda _: False
+    blocks: Callable[[str], bool] = lambda _: False  # whether the guardrail blocks a text
+    # Of the next calls, in order: an error's code, `silent` or `cut`.
     faults: list[str] = field(default_factory=list)
+    # Operation and request, in order, of those that were answered or failed.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    over: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)  # set when the test ends
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def texts(self) -> list[str]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
+from sashiko.base.files import sha256_file, sha256_tree, walk_files
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.serving.compile_lock import CausalLock
@@ -27,7 +27,7 @@ from sashiko_packs.bedrock.checkpoint import write_checkpoint
 from sashiko_packs.bedrock.compare import PromptTexts
 from sashiko_packs.bedrock.settings import guardrail_name
 from tests.packs.bedrock.imported import SETTINGS, THRESHOLD, World, opened
-from tests.packs.bedrock.models import LENGTH, logits, save_artifact
+from tests.packs.bedrock.models import LENGTH, logits, save_artifact, write_serving
 from tests.packs.bedrock.runtime import Runtime, serving
 from tests.unit.training.tiny_job import BAD, GOOD, save_job
 from tests.unit.training.tiny_llama import causal_hyperparameters
@@ -35,17 +35,11 @@ from tests.unit.training.tiny_llama import causal_hyperparameters
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained version.
+    """A trained version."""
 
-    Attributes:
-        artifact: what the target gpu serves.
-        lock: what the compile lock says of its parts.
-        prompt: what it reads beside a text.
-    """
-
-    artifact: Path
-    lock: CausalLock
-    prompt: Prompt
+    artifact: Path  # what the target gpu serves
+    lock: CausalLock  # what the compile lock says of its parts
+    prompt: Prompt  # what it reads beside a text
 
 
 def train_version(root: Path, base: Path) -> Trained:
@@ -65,17 +59,9 @@ def train_version(root: Path, base: Path) -> Trained:
     adapter = job / "model"
     artifact.mkdir()
     merge(adapter, base, artifact / "eager")
-    (artifact / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
     prompt = read_prompt(adapter)
     assert prompt is not None
-    serving = {
-        "target": "gpu",
-        "labels": ["bad", "good"],
-        "truncate": True,
-        "buckets": [{"batch": 1, "length": LENGTH, "graph": ""}],
-        "prompt": asdict(prompt),
-    }
-    write_json(artifact / "serving.json", serving)
+    write_serving(artifact, base, prompt)
     lock = CausalLock(
         base=base_digests(adapter),
         adapter_sha256=sha256_file(adapter / "adapter_model.safetensors"),
@@ -93,23 +79,14 @@ TEXTS = [f"the desk was {(GOOD if row % 3 else BAD)[row % 4]} number {row}" for 
 
 @dataclass
 class Compared:
-    """An imported version, and the service that answers as its model does.
+    """An imported version, and the service that answers as its model does."""
 
-    Attributes:
-        world: the account.
-        runtime: the service.
-        folder: the model that was imported.
-        tokenizer: the service's own.
-        answers: the tokens of the negative and the positive answer.
-        scores: what each row was judged with.
-    """
-
-    world: World
-    runtime: Runtime
-    folder: Path
-    tokenizer: Any
-    answers: tuple[int, int]
-    scores: dict[str, float]
+    world: World  # the account
+    runtime: Runtime  # the service
+    folder: Path  # the model that was imported
+    tokenizer: Any  # the service's own
+    answers: tuple[int, int]  # the tokens of the negative and the positive answer
+    scores: dict[str, float]  # what each row was judged with
     shift: float = 0.0  # of the positive answer's log probability
 
     def complete(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -119,25 +96,17 @@ class Compared:
         row[self.answers[1]] += self.shift
         shown = torch.log_softmax(row, dim=0)
         top = torch.topk(shown, body["logprobs"])
-        tokens = [
-            self.tokenizer.decode([token], skip_special_tokens=False) for token in top.indices
-        ]
-        return {
-            "choices": [
-                {
-                    "index": 0,
-                    "text": tokens[0],
-                    "finish_reason": "length",
-                    "logprobs": {
-                        "tokens": tokens[:1],
-                        "token_logprobs": [float(top.values[0])],
-                        "top_logprobs": [dict(zip(tokens, top.values.tolist(), strict=True))],
-                        "text_offset": [0],
-                    },
-                }
-            ],
-            "usage": {"prompt_tokens": len(ids), "completion_tokens": 1},
+        decode = self.tokenizer.decode
+        tokens = [decode([token], skip_special_tokens=False) for token in top.indices]
+        logprobs = {
+            "tokens": tokens[:1],
+            "token_logprobs": [float(top.values[0])],
+            "top_logprobs": [dict(zip(tokens, top.values.tolist(), strict=True))],
+            "text_offset": [0],
         }
+        choice = {"index": 0, "text": tokens[0], "finish_reason": "length", "logprobs": logprobs}
+        usage = {"prompt_tokens": len(ids), "completion_tokens": 1}
+        return {"choices": [choice], "usage": usage}
 
     def compare(self) -> tuple[int, dict[str, Any]]:
         """Returns the exit status and the checks by name."""
@@ -220,22 +189,12 @@ def write_run(folder: Path, scores: list[float]) -> Path:
     labels = [row % 2 for row in range(ROWS)]
     for place in ("Prepare/test", "Evaluate/predictions"):
         (folder / place).mkdir(parents=True)
-    write_table(
-        folder / "Prepare/test/data.parquet",
-        pa.table({"key": keys, "text": TEXTS, "label": labels}),
-    )
-    write_table(
-        folder / "Evaluate/predictions/predictions.parquet",
-        pa.table(
-            {
-                "key": keys,
-                "split": ["test"] * ROWS,
-                "label": labels,
-                "score": scores,
-                "predicted": (np.array(scores) >= THRESHOLD).astype(np.int64),
-            }
-        ),
-    )
+    test = pa.table({"key": keys, "text": TEXTS, "label": labels})
+    write_table(folder / "Prepare/test/data.parquet", test)
+    predicted = (np.array(scores) >= THRESHOLD).astype(np.int64)
+    judged = {"key": keys, "split": ["test"] * ROWS, "label": labels, "score": scores}
+    predictions = pa.table({**judged, "predicted": predicted})
+    write_table(folder / "Evaluate/predictions/predictions.parquet", predictions)
     return folder
 
 

@@ -29,15 +29,10 @@ Script = Answer | Callable[[Mapping[str, Any]], Answer]
 
 @dataclass
 class ScriptedAws:
-    """An account whose every operation answers as `answers` says.
+    """An account whose every operation answers as `answers` says."""
 
-    Attributes:
-        answers: operation, such as `DescribePipeline` -> answer.
-        calls: the requests, in order.
-    """
-
-    answers: dict[str, Script]
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    answers: dict[str, Script]  # operation, such as `DescribePipeline` -> answer
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # the requests, in order
 
     def account(self) -> Account:
         return _Scripted(self)

@@ -41,16 +41,11 @@ GROUP = endpoint_name(PROD, RECIPE)
 
 @dataclass
 class TwoAccounts:
-    """What the tests look at.
+    """What the tests look at."""
 
-    Attributes:
-        dev: the source.
-        prod: the target, with the clients of its promoter.
-        requests: the requests of the promoter to dev's SageMaker and KMS.
-    """
-
-    dev: Account
-    prod: Account
+    dev: Account  # the source
+    prod: Account  # the target, with the clients of its promoter
+    # The requests of the promoter to dev's SageMaker and KMS.
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def promote(self, number: int = 1) -> tuple[ModelVersion, bool]:

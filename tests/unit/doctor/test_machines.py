@@ -75,7 +75,7 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     ],
 )  # fmt: skip
 def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
-    step: str, section: list[str], change: dict[str, Any], quota: str, count: int, key: str
+    step: str, section: list[str], *, change: dict[str, Any], quota: str, count: int, key: str
 ) -> None:
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     (arguments,) = [item["Arguments"] for item in golden["Steps"] if item["Name"] == step]

@@ -28,38 +28,22 @@ def idle(tmp_path: Path, *resources: tuple[str, str, dict[str, Any]]) -> IdleCos
 
 
 def endpoint(count: int = 2, **variant: Any) -> tuple[tuple[str, str, dict[str, Any]], ...]:
-    resources = {
-        "VariantName": "primary",
-        "InstanceType": "ml.inf2.xlarge",
-        "InitialInstanceCount": count,
-        **variant,
-    }
+    kind = {"VariantName": "primary", "InstanceType": "ml.inf2.xlarge"}
+    resources = {**kind, "InitialInstanceCount": count, **variant}
     config = {"Fn::GetAtt": ["Config", "EndpointConfigName"]}
+    named = {"EndpointName": "triage", "EndpointConfigName": config}
     return (
         ("Config", "AWS::SageMaker::EndpointConfig", {"ProductionVariants": [resources]}),
-        (
-            "Endpoint",
-            "AWS::SageMaker::Endpoint",
-            {"EndpointName": "triage", "EndpointConfigName": config},
-        ),
+        ("Endpoint", "AWS::SageMaker::Endpoint", named),
     )
 
 
 def test_a_vpc_endpoint_is_billed_in_each_zone_and_a_gateway_is_not(tmp_path: Path) -> None:
-    service = "com.amazonaws.us-east-1.athena"
-    cost = idle(
-        tmp_path,
-        (
-            "Athena",
-            "AWS::EC2::VPCEndpoint",
-            {"VpcEndpointType": "Interface", "ServiceName": service, "SubnetIds": ["a", "b"]},
-        ),
-        (
-            "S3",
-            "AWS::EC2::VPCEndpoint",
-            {"VpcEndpointType": "Gateway", "ServiceName": "com.amazonaws.us-east-1.s3"},
-        ),
-    )
+    kind, service = "AWS::EC2::VPCEndpoint", "com.amazonaws.us-east-1"
+    athena = {"ServiceName": f"{service}.athena", "SubnetIds": ["a", "b"]}
+    s3 = {"VpcEndpointType": "Gateway", "ServiceName": f"{service}.s3"}
+    interface = ("Athena", kind, {"VpcEndpointType": "Interface", **athena})
+    cost = idle(tmp_path, interface, ("S3", kind, s3))
     assert lines(cost) == {"sashiko-dev-All: VPC endpoint athena, 2 zones": 14.60}
 
 
@@ -111,16 +95,12 @@ def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
     tmp_path: Path,
 ) -> None:
     target = {"ResourceId": PREDICTIONS, "MinCapacity": 1, "MaxCapacity": 4}
-    cost = idle(
-        tmp_path,
-        *endpoint(count=3),
+    policy = {"PolicyName": "p", "PolicyType": "TargetTrackingScaling"}
+    scaled = (
         ("Target", "AWS::ApplicationAutoScaling::ScalableTarget", target),
-        (
-            "Policy",
-            "AWS::ApplicationAutoScaling::ScalingPolicy",
-            {"PolicyName": "p", "PolicyType": "TargetTrackingScaling"},
-        ),
+        ("Policy", "AWS::ApplicationAutoScaling::ScalingPolicy", policy),
     )
+    cost = idle(tmp_path, *endpoint(count=3), *scaled)
     assert cost.monthly == pytest.approx(0.99 * 730 + 0.20)
 
 
