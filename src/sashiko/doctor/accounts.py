@@ -175,7 +175,6 @@ def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterato
 
 
 def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]) -> Check:
-    """Compares whom the deployed role trusts with what config/delivery.yaml says."""
     claims = {
         key: value
         for item in role

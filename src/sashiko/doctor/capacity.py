@@ -142,7 +142,21 @@ def check_capacity(
     training, name = settings.jobs.training, "training capacity"
     count = max((item.count for item in needed if item.use == "training job"), default=1)
     if training.training_plan is None:
-        yield _unreserved(settings, name=name, count=count)
+        detail = "on demand: what is free in the zones when the job starts"
+        if training.spot:
+            detail = "spot: may be interrupted, and Train goes on from its checkpoint"
+        elif training.instance_type in instance_types("ReservedCapacityInstanceType"):
+            yield Check(
+                name,
+                "note",
+                f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
+                fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
+                f"--instance-type {training.instance_type} --instance-count {count} "
+                f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
+                f"{file_of('jobs', settings.environment)}",
+            )
+            return
+        yield Check(name, "ok", detail)
         return
     plan = account.read(
         "sagemaker",
@@ -160,25 +174,6 @@ def check_capacity(
             instance_type=training.instance_type, use="training job", count=reserved, key=_KEY
         )
         yield from check_quotas(account, settings, [whole])
-
-
-def _unreserved(settings: Settings, *, name: str, count: int) -> Check:
-    training = settings.jobs.training
-    if training.spot:
-        detail = "spot: may be interrupted, and Train goes on from its checkpoint"
-        return Check(name, "ok", detail)
-    detail = "on demand: what is free in the zones when the job starts"
-    if training.instance_type not in instance_types("ReservedCapacityInstanceType"):
-        return Check(name, "ok", detail)
-    return Check(
-        name,
-        "note",
-        f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
-        fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
-        f"--instance-type {training.instance_type} --instance-count {count} "
-        f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
-        f"{file_of('jobs', settings.environment)}",
-    )
 
 
 def _judge_plan(

@@ -48,18 +48,14 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
         count = largest * most_at_once(definition, {step.name for step in steps})
         key = _key(settings, instance_type, "training" if "training" in use else "")
         yield Needed(instance_type=instance_type, use=use, count=count, key=key)
-    yield from _hosting(settings, target)
-
-
-def _hosting(settings: Settings, target: str) -> Iterator[Needed]:
     serving, check = settings.serving, settings.device_check
-    kind, key = serving.instance_type(target), f"serving.instance_types.{target}"
+    hosting, key = serving.instance_type(target), f"serving.instance_types.{target}"
     # A deployment starts the new fleet beside the old one.
     fleet = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 0
     if count := fleet + (check == "endpoint"):
-        yield Needed(instance_type=kind, use="endpoint", count=count, key=key)
+        yield Needed(instance_type=hosting, use="endpoint", count=count, key=key)
     if check == "transform":
-        yield Needed(instance_type=kind, use="transform job", count=1, key=key)
+        yield Needed(instance_type=hosting, use="transform job", count=1, key=key)
 
 
 def _key(settings: Settings, instance_type: str, only: str) -> str:

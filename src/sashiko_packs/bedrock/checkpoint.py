@@ -244,6 +244,10 @@ _URI = re.compile(
 _MODEL_NAME = re.compile(r"([0-9a-zA-Z][_-]?)+", flags=re.ASCII)
 _LONGEST_NAME = 63
 _LONGEST_URI = 1024
+_OLD_LOCK = (
+    "the compile lock does not say how often the model answers: an older engine compiled it; run "
+    "the pipeline again, and import the new version"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,9 +263,10 @@ class ImportPlan:
 
 def import_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> list[Fault]:
     """Returns every fault of a Hugging Face folder that would be uploaded, and of its place."""
+    answers = plan.answered.fault() if plan.answered else _OLD_LOCK
     return [
         *_place_faults(plan, facts),
-        *_answer_faults(plan.answered),
+        *([Fault("answers", answers)] if answers else []),
         *_folder_faults(folder, plan, facts),
     ]
 
@@ -286,17 +291,6 @@ def _place_faults(plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
             f"at most {_LONGEST_NAME} letters, digits and single - or _ between them; shorten the "
             "recipe's `model_package_group`",
         )
-
-
-def _answer_faults(answered: Answered | None) -> Iterator[Fault]:
-    problem = (
-        "the compile lock does not say how often the model answers: an older engine compiled it; "
-        "run the pipeline again, and import the new version"
-        if answered is None
-        else answered.fault()
-    )
-    if problem:
-        yield Fault("answers", problem)
 
 
 def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterator[Fault]:
@@ -364,7 +358,12 @@ def write_checkpoint(artifact: Path, base: Path, lock: CausalLock, folder: Path)
             "the artifact holds a compiled graph and no model: Bedrock imports versions whose "
             "recipe has `compile: {target: gpu}`, which keep the merged model"
         )
-    _check_base(base, lock)
+    for name, expected in lock.base.items():
+        path = base / name
+        if not path.is_file() or sha256_file(path) != expected:
+            raise InputError(
+                f"{path} is not the file that the version was merged with ({expected})"
+            )
     tokenizer = base / TOKENIZER_FILE
     if sha256_file(tokenizer) != sha256_file(artifact / TOKENIZER_FILE):
         raise InputError(f"{tokenizer} is not the tokenizer of the artifact: take the other base")
@@ -396,15 +395,6 @@ def write_checkpoint(artifact: Path, base: Path, lock: CausalLock, folder: Path)
     for name in _COPIED:
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
-
-
-def _check_base(base: Path, lock: CausalLock) -> None:
-    for name, expected in lock.base.items():
-        path = base / name
-        if not path.is_file() or sha256_file(path) != expected:
-            raise InputError(
-                f"{path} is not the file that the version was merged with ({expected})"
-            )
 
 
 def _tokenizer_config(base: Path) -> dict[str, Any]:

@@ -27,7 +27,18 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     if not settings.section(BedrockSection).enabled:
         yield Check("Bedrock", "ok", "not used: `bedrock.enabled` is false")
         return
-    yield _region(settings)
+    facts = read_import_facts()
+    has = settings.region in facts.regions
+    detail = f"{', '.join(facts.regions)} as of {facts.read}"
+    yield Check(
+        "Custom Model Import",
+        "ok" if has else "failed",
+        f"{settings.region} has {'it' if has else 'none'}: {detail}",
+        fix=""
+        if has
+        else "choose one of these as `region`, or turn `bedrock.enabled` off in "
+        f"{file_of('bedrock', settings.environment)}",
+    )
     for model in settings.section(BedrockSection).models:
         yield _access(account, settings, model)
     yield _logging(account, settings)
@@ -48,20 +59,6 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
         yield _quota(settings, _GUARDRAILS, quotas, used=len(guardrails), stops="failed")
     models = sum(1 for _ in account.pages("bedrock", "list_imported_models", "modelSummaries"))
     yield _quota(settings, _IMPORTED, quotas, used=models, stops="note")
-
-
-def _region(settings: Settings) -> Check:
-    facts, name = read_import_facts(), "Custom Model Import"
-    known = f"{', '.join(facts.regions)} as of {facts.read}"
-    if settings.region in facts.regions:
-        return Check(name, "ok", f"{settings.region} has it: {known}")
-    return Check(
-        name,
-        "failed",
-        f"{settings.region} has none: {known}",
-        fix="choose one of these as `region`, or turn `bedrock.enabled` off in "
-        f"{file_of('bedrock', settings.environment)}",
-    )
 
 
 def _access(account: Account, settings: Settings, model: str) -> Check:

@@ -2,73 +2,26 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sashiko.account.prices import HOURS_A_MONTH, Price, Prices, total
 from sashiko.account.templates import Resource, Templates
+from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 
-# Type -> what is billed by use.
-BY_USE: Mapping[str, str] = {
-    "AWS::Athena::WorkGroup": "each query, by the data that it scans",
-    "AWS::Bedrock::ApplicationInferenceProfile": "each answer of its model, by the token",
-    "AWS::Bedrock::Guardrail": "each text that it reads, by its length",
-    "AWS::CodeBuild::Project": "each build, by the minute",
-    "AWS::CodePipeline::Pipeline": "each action but approvals, by the minute",
-    "AWS::EC2::FlowLog": "what it writes",
-    "AWS::ECR::Repository": "what its images take up",
-    "AWS::Events::EventBus": "each event, by the million",
-    "AWS::Glue::Job": "each load, by the second",
-    "AWS::Lambda::Function": "each call",
-    "AWS::Logs::LogGroup": "what is written and kept",
-    "AWS::S3::Bucket": "what it holds, and requests",
-    "AWS::SNS::Topic": "each message",
-    "AWS::SQS::Queue": "each message",
-    "AWS::SageMaker::MlflowApp": "its artifacts in S3; for the App itself AWS asks nothing",
-    "AWS::SageMaker::Pipeline": "each run",
-    "AWS::Scheduler::Schedule": "each start",
-    "AWS::StepFunctions::StateMachine": "each step that it takes",
-}
-# Types that are never billed: rules, permissions, descriptions.
-FREE = frozenset(
-    {
-        "AWS::Bedrock::GuardrailVersion",
-        "AWS::Budgets::Budget",
-        "AWS::EC2::RouteTable",
-        "AWS::EC2::SecurityGroup",
-        "AWS::EC2::SecurityGroupEgress",
-        "AWS::EC2::SecurityGroupIngress",
-        "AWS::EC2::Subnet",
-        "AWS::EC2::SubnetRouteTableAssociation",
-        "AWS::EC2::VPC",
-        "AWS::Events::Rule",
-        "AWS::Glue::DataQualityRuleset",
-        "AWS::Glue::Database",
-        "AWS::Glue::SecurityConfiguration",
-        "AWS::Glue::Table",
-        "AWS::IAM::ManagedPolicy",
-        "AWS::IAM::OIDCProvider",
-        "AWS::IAM::Policy",
-        "AWS::IAM::Role",
-        "AWS::KMS::Alias",
-        "AWS::LakeFormation::DataCellsFilter",
-        "AWS::LakeFormation::PrincipalPermissions",
-        "AWS::LakeFormation::Resource",
-        "AWS::LakeFormation::Tag",
-        "AWS::LakeFormation::TagAssociation",
-        "AWS::Lambda::Permission",
-        "AWS::S3::BucketPolicy",
-        "AWS::SNS::Subscription",
-        "AWS::SNS::TopicPolicy",
-        "AWS::SQS::QueuePolicy",
-        "AWS::SageMaker::Model",
-        "AWS::SageMaker::ModelPackageGroup",
-    }
-)
+_FILE = Path(__file__).with_name("idle_cost.yaml")
 _ENDPOINT = "AWS::SageMaker::Endpoint"
 _CONFIG = "AWS::SageMaker::EndpointConfig"
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _ALARMS_OF_TARGET_TRACKING = 2  # CloudWatch's own: one to scale out, one to scale in
+
+
+class Unpriced(Frozen):
+    """The types of resource without a price while they are idle, as `idle_cost.yaml` has them."""
+
+    by_use: dict[str, str]  # type -> what is billed by use
+    free: frozenset[str]  # never billed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,23 +170,24 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
 
     InputError if a type of resource is not known here, or a price is not.
     """
-    kinds = templates.types()
+    kinds, unpriced = templates.types(), validate(Unpriced, read_yaml(_FILE), source=_FILE.name)
     unknown = {
         kind: stack
         for kind, stack in kinds.items()
-        if kind not in PRICED | FREE | BY_USE.keys() and not kind.startswith(_CUSTOM)
+        if kind not in PRICED | unpriced.free | unpriced.by_use.keys()
+        and not kind.startswith(_CUSTOM)
     }
     if unknown:
         listing = ", ".join(f"{kind} ({stack})" for kind, stack in sorted(unknown.items()))
         raise InputError(
             f"no cost rule for {listing}; add a rule, or a line with the reason why it costs "
-            "nothing while it is idle, to src/sashiko_packs/operations/idle_cost.py"
+            "nothing while it is idle, to src/sashiko_packs/operations/idle_cost.py and .yaml"
         )
     all_charges = sorted(charges(templates, prices), key=lambda charge: (charge.stack, charge.what))
     return IdleCost(
         charges=tuple(all_charges),
         instances=max(1, least_instances(templates)),
-        by_use={kind: BY_USE[kind] for kind in sorted(kinds) if kind in BY_USE},
+        by_use={kind: unpriced.by_use[kind] for kind in sorted(kinds) if kind in unpriced.by_use},
     )
 
 

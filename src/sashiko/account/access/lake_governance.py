@@ -162,10 +162,8 @@ _SETTINGS_APART = {
 
 def other_settings(settings: Mapping[str, Any]) -> Mapping[str, frozenset[str]]:
     """Returns the data-lake settings beside administrators and defaults, without empty ones."""
-    values_by_name = {
-        key: _values(value) for key, value in settings.items() if key not in _SETTINGS_APART
-    }
-    return {key: value for key, value in values_by_name.items() if value}
+    named = {key: _values(value) for key, value in settings.items() if key not in _SETTINGS_APART}
+    return {key: value for key, value in named.items() if value}
 
 
 def _values(value: Any) -> frozenset[str]:

@@ -39,31 +39,28 @@ _ADVICE: Advice = (
 
 def main() -> None:
     """Writes the outcomes."""
+    from botocore.config import Config
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="of the guardrail")
     name = parser.parse_args().name
     session = job_session("the guardrail")
     with translate_errors(f"look up the guardrail {name}", advice=_ADVICE):
         guardrail = newest_guardrail(session.client("bedrock"), name)
-    split = read_split(processing_input("test"))
-    blocked = _ask_all(_client(session), guardrail, split["text"].to_pylist())
-    table = split.select(["key", "label"]).append_column("blocked", pa.array(blocked, pa.int64()))
-    blocker = Blocker(kind="guardrail", name=str(guardrail), advice=_TRY)
-    write_outcomes(table, blocker, processing_output("outcomes"))
-    print(f"{guardrail}: {sum(blocked):,} of {len(blocked):,} texts are blocked", file=sys.stderr)
-
-
-def _client(session: Any) -> Any:
-    """Returns a client that does not retry, as `ask` does."""
-    from botocore.config import Config
-
+    # No retries of its own: `ask` has them.
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=10,
         read_timeout=60,
         max_pool_connections=_CONCURRENCY,
     )
-    return session.client("bedrock-runtime", config=config)
+    client = session.client("bedrock-runtime", config=config)
+    split = read_split(processing_input("test"))
+    blocked = _ask_all(client, guardrail, split["text"].to_pylist())
+    table = split.select(["key", "label"]).append_column("blocked", pa.array(blocked, pa.int64()))
+    blocker = Blocker(kind="guardrail", name=str(guardrail), advice=_TRY)
+    write_outcomes(table, blocker, processing_output("outcomes"))
+    print(f"{guardrail}: {sum(blocked):,} of {len(blocked):,} texts are blocked", file=sys.stderr)
 
 
 def _ask_all(client: Any, guardrail: GuardrailVersion, texts: list[str]) -> list[int]:
