@@ -132,7 +132,12 @@ def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
     regions that have it.
     """
     settings = load_deployed(env)
-    available, unavailable = _find_images(settings)
+    available, unavailable = [], []
+    for name in image_map().images:
+        try:
+            available.append(aws_image(settings, name))
+        except InputError as error:
+            unavailable.append(str(error))
     if json_:
         typer.echo(json.dumps(_as_json(settings, available, unavailable), indent=2))
         return
@@ -156,16 +161,6 @@ def digest_command(settings: Settings, image: AwsImage) -> str:
         f"--repository-name {image.pin.repository} --image-ids imageTag={image.pin.tag} "
         "--query 'imageDetails[0].imageDigest' --output text"
     )
-
-
-def _find_images(settings: Settings) -> tuple[list[AwsImage], list[str]]:
-    available, unavailable = [], []
-    for name in image_map().images:
-        try:
-            available.append(aws_image(settings, name))
-        except InputError as error:
-            unavailable.append(str(error))
-    return available, unavailable
 
 
 def _as_json(

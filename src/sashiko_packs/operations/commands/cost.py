@@ -16,7 +16,7 @@ from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
 from sashiko.errors import CHECK_FAILED
 from sashiko.packs import load_object, load_packs
-from sashiko.pipeline.definition.definition_records import Definition, parse_definition
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.pipeline.use_cost import (
     JobCost,
@@ -27,7 +27,6 @@ from sashiko.pipeline.use_cost import (
     run_cost,
 )
 from sashiko.settings.environment import Settings
-from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.settings.tools import TOOLS, load_place
 from sashiko_packs.operations.idle_cost import (
@@ -132,7 +131,6 @@ def _reasons(jobs: Sequence[JobCost]) -> Iterator[str]:
 
 
 def _sum_of(missing: Sequence[str]) -> str:
-    """Names a sum, with the parts that are not in it because they are unknown."""
     return f"all of it but {', '.join(missing)}" if missing else "all of it"
 
 
@@ -285,6 +283,8 @@ def _costs(
         parse_definition(json.loads(item.definition))
         for item in compile_pipelines(settings, recipe, home=home)
     )
+    packs = load_packs(settings.packs, source="settings")
+    of_packs = zip((one for pack in packs for one in pack.pipelines), others_of_packs, strict=True)
     target, serving = recipe.compile.target, settings.serving
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
     device = None if settings.device_check == "off" else instance_types[target]
@@ -294,7 +294,13 @@ def _costs(
         prices=region_prices,
         idle=idle,
         run=run,
-        pipelines=tuple(_pack_costs(settings, recipe, others_of_packs, region_prices, run=run)),
+        pipelines=tuple(
+            load_object(one.costs)(
+                recipe, run=run, jobs=run_cost(definition, region_prices, device=None)
+            )
+            for one, definition in of_packs
+            if one.costs
+        ),
         others=others,
         load=load,
         instance_types=instance_types,
@@ -310,22 +316,6 @@ def _costs(
             least=max(serving.min_instances, idle.instances),
         ),
     )
-
-
-def _pack_costs(
-    settings: Settings,
-    recipe: Recipe,
-    definitions: Sequence[Definition],
-    prices: Prices,
-    *,
-    run: tuple[JobCost, ...],
-) -> Iterator[PipelineCosts]:
-    packs = load_packs(settings.packs, source="settings")
-    pipelines = [one for pack in packs for one in pack.pipelines]
-    for one, definition in zip(pipelines, definitions, strict=True):
-        if one.costs:
-            jobs = run_cost(definition, prices, device=None)
-            yield load_object(one.costs)(recipe, run=run, jobs=jobs)
 
 
 def _warnings(costs: Costs, *, today: dt.date) -> Iterator[str]:
