@@ -68,9 +68,7 @@ OWN = {
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
+def s3() -> Iterator[Any]:
     with mock_aws():
         client = boto3.client("s3", "us-east-1")
         for bucket in (RAW, LOGS):

@@ -140,12 +140,8 @@ def test_what_will_go_is_counted_and_a_bucket_that_is_not_there_is_left_out(
     account: Account, raw: str, settings: Settings
 ) -> None:
     make_bucket(account, "of-somebody-else")
-    (bucket_contents,) = contents(settings, account)
-    assert (bucket_contents.bucket, bucket_contents.objects, bucket_contents.size) == (
-        raw,
-        4,
-        3 + 5 + 1,
-    )
+    (counted,) = contents(settings, account)
+    assert (counted.bucket, counted.objects, counted.size) == (raw, 4, 3 + 5 + 1)
     assert left_in(account, raw) != []
 
 

@@ -188,27 +188,19 @@ def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(
 def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list[Check]:
     created = dt.datetime(2026, 11, 25, 9, 30, tzinfo=dt.UTC)
     arn = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/e"
+    common = {
+        "EndpointArn": arn, "CreationTime": created, "LastModifiedTime": created,
+        "EndpointStatus": "InService",
+    }  # fmt: skip
     account = FakeAccount(
         {
             ("sagemaker", "list_endpoints"): {
-                "Endpoints": [
-                    {
-                        "EndpointName": name,
-                        "EndpointArn": arn,
-                        "CreationTime": created,
-                        "LastModifiedTime": created,
-                        "EndpointStatus": "InService",
-                    }
-                    for name in names
-                ]
+                "Endpoints": [{"EndpointName": name, **common} for name in names]
             },
             ("sagemaker", "describe_endpoint"): {
                 "EndpointName": "e",
-                "EndpointArn": arn,
                 "EndpointConfigName": "c",
-                "EndpointStatus": "InService",
-                "CreationTime": created,
-                "LastModifiedTime": created,
+                **common,
             },
             ("sagemaker", "describe_endpoint_config"): config
             or {

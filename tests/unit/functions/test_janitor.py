@@ -70,12 +70,8 @@ class Account:
         )
 
     def _config(self, name: str) -> None:
-        variant = {
-            "VariantName": "AllTraffic",
-            "ModelName": name,
-            "InitialInstanceCount": 1,
-            "InstanceType": "ml.m5.large",
-        }
+        machines = {"InitialInstanceCount": 1, "InstanceType": "ml.m5.large"}
+        variant = {"VariantName": "AllTraffic", "ModelName": name, **machines}
         self.sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant])
 
     def _endpoint(self, name: str) -> None:

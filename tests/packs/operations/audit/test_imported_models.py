@@ -16,12 +16,6 @@ PACKAGE = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-tr
 TAGS = {"model-package": PACKAGE, "manifest-sha256": "ab" * 32}
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-
-
 def package(**changes: Any) -> dict[str, Any]:
     return {
         "ModelPackageName": "p",
@@ -47,21 +41,12 @@ def audit(tmp_path: Path) -> Any:
 
     def run(**changes: Any) -> list[Difference]:
         tags = changes.pop("tags", TAGS)
+        named = {"modelArn": MODEL, "modelName": "sashiko-dev-triage-v3"}
+        pairs = [{"key": key, "value": value} for key, value in tags.items()]
         answers: dict[str, Any] = {
-            "ListTagsForResource": {
-                "tags": [{"key": key, "value": value} for key, value in tags.items()]
-            },
-            "ListImportedModels": {
-                "modelSummaries": [
-                    {"modelArn": MODEL, "modelName": "sashiko-dev-triage-v3", "creationTime": 0}
-                ]
-            },
-            "GetImportedModel": {
-                "modelArn": MODEL,
-                "modelName": "sashiko-dev-triage-v3",
-                "jobArn": JOB,
-                "modelKmsKeyArn": KEY,
-            },
+            "ListTagsForResource": {"tags": pairs},
+            "ListImportedModels": {"modelSummaries": [{**named, "creationTime": 0}]},
+            "GetImportedModel": {**named, "jobArn": JOB, "modelKmsKeyArn": KEY},
             "GetModelImportJob": job(),
             "DescribeModelPackage": package(),
             "DescribeKey": {"KeyMetadata": {"KeyId": "k1", "Arn": KEY}},

@@ -28,12 +28,6 @@ PLACE = {
 LIMITS = {"MinCapacity": 2, "MaxCapacity": 4}
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-
-
 def endpoint(**changes: Any) -> dict[str, Any]:
     """What SageMaker says of the endpoint that the templates describe, with `changes`."""
     return {
