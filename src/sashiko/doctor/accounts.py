@@ -1,9 +1,9 @@
 """The checks of `sashiko doctor --all`: a line for each account, read by its own profile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sashiko.account.access.policy_evaluation import Statement, statements
 from sashiko.account.account import Account
@@ -140,47 +140,37 @@ def check_connection(account: Account, connection: str) -> Check:
 def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterator[Check]:
     env = settings.environment
     provider = f"arn:aws:iam::{settings.account}:oidc-provider/{GITHUB_ISSUER}"
-    existing = account.read(
-        "iam",
-        "get_open_id_connect_provider",
-        absent=("NoSuchEntity",),
-        OpenIDConnectProviderArn=provider,
-    )
+    call, absent = ("iam", "get_open_id_connect_provider"), ("NoSuchEntity",)
+    existing = account.read(*call, absent=absent, OpenIDConnectProviderArn=provider)
     role = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
-    deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
+    fault, fix = "", ""
     if not existing and not (trust.makes_provider and role is None):
-        yield Check(
-            "GitHub's provider",
-            "failed",
-            f"no {provider}, which config/delivery.yaml expects, or the deployed role",
-            fix=f"take {env} out of existing_providers, deploy the account's first stage before "
-            "this one, or destroy the stack GitHubActions and deploy it again",
+        fault = f"no {provider}, which config/delivery.yaml expects, or the deployed role"
+        fix = (
+            f"take {env} out of existing_providers, deploy the account's first stage before this "
+            "one, or destroy the stack GitHubActions and deploy it again"
         )
     elif existing and trust.makes_provider and role is None:
-        detail = f"{provider} exists, and the stack GitHubActions would make it"
+        fault = f"{provider} exists, and the stack GitHubActions would make it"
         fix = f"config/delivery.yaml: existing_providers: [{env}]"
-        yield Check("GitHub's provider", "failed", detail, fix=fix)
     elif existing and GITHUB_AUDIENCE not in existing["ClientIDList"]:
-        yield Check(
-            "GitHub's provider",
-            "failed",
-            f"{provider} has no audience {GITHUB_AUDIENCE}",
-            fix="aws iam add-client-id-to-open-id-connect-provider "
-            f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}",
+        fault = f"{provider} has no audience {GITHUB_AUDIENCE}"
+        fix = (
+            "aws iam add-client-id-to-open-id-connect-provider "
+            f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}"
         )
+    if fault:
+        yield Check("GitHub's provider", "failed", fault, fix=fix)
     elif role is None:
+        deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
         yield Check("GitHub's role", "later", "not deployed yet", fix=deploy)
     else:
         yield _subject(settings, trust, role)
 
 
 def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]) -> Check:
-    claims = {
-        key: value
-        for item in role
-        for pairs in item.conditions.values()
-        for key, value in pairs.items()
-    }
+    conditions = [pairs for item in role for pairs in item.conditions.values()]
+    claims = {key: value for pairs in conditions for key, value in pairs.items()}
     subject = claims.get(f"{GITHUB_ISSUER}:sub")
     own = trust.source.subject_in(settings.environment)
     if subject == own and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
@@ -196,7 +186,5 @@ def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]
 
 
 def _role_trust(account: Account, name: str) -> tuple[Statement, ...] | None:
-    response: Mapping[str, Any] | None = account.read(
-        "iam", "get_role", absent=("NoSuchEntity",), RoleName=name
-    )
+    response = account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name)
     return statements(response["Role"]["AssumeRolePolicyDocument"]) if response else None

@@ -55,12 +55,8 @@ def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names
     approved: TwoAccounts,
 ) -> None:
     version, new = approved.promote()
-    assert (version.group, version.version, new, version.status) == (
-        GROUP,
-        1,
-        True,
-        "PendingManualApproval",
-    )
+    shown = (version.group, version.version, new, version.status)
+    assert shown == (GROUP, 1, True, "PendingManualApproval")
     assert str(version.arn).startswith(f"arn:aws:sagemaker:us-east-1:{PROD.account}:model-package/")
     dev, prod = approved.folder(approved.dev), approved.folder(approved.prod)
     assert prod == dev.replace("sashiko-dev-", "sashiko-prod-")
@@ -182,26 +178,20 @@ def _refused(accounts: TwoAccounts, why: str) -> None:
     assert accounts.prod.registry.versions(GROUP) == []
 
 
-@pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
-def test_what_the_source_has_not_approved_stays_there(
-    accounts: TwoAccounts, tmp_path: Path, status: str
-) -> None:
-    register(accounts.dev, evidence(tmp_path), status=status)
-    _refused(accounts, f"not promoted: .*/1 is {status}, not Approved")
-
-
 @pytest.mark.parametrize(
-    ("change", "why"),
+    ("change", "status", "why"),
     [
-        ({"failed": "bias"}, "the gate bias did not pass"),
-        ({"unjudged": "device"}, "the gate device did not pass"),
-        ({"lock": {}}, "was compiled for another endpoint"),
+        ({}, "PendingManualApproval", "/1 is PendingManualApproval, not Approved"),
+        ({}, "Rejected", "/1 is Rejected, not Approved"),
+        ({"failed": "bias"}, "Approved", "the gate bias did not pass"),
+        ({"unjudged": "device"}, "Approved", "the gate device did not pass"),
+        ({"lock": {}}, "Approved", "was compiled for another endpoint"),
     ],
 )
-def test_what_the_target_would_not_serve_stays_there(
-    accounts: TwoAccounts, tmp_path: Path, change: dict[str, Any], why: str
+def test_what_is_not_approved_or_would_not_be_served_stays_there(
+    accounts: TwoAccounts, tmp_path: Path, change: dict[str, Any], status: str, why: str
 ) -> None:
-    register(accounts.dev, evidence(tmp_path, **change))
+    register(accounts.dev, evidence(tmp_path, **change), status=status)
     _refused(accounts, f"not promoted: .*{why}")
 
 
@@ -239,15 +229,14 @@ def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved: TwoAc
 
 
 def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path: Path) -> None:
+    none: Any = dict.fromkeys(("manifest_sha256", "signature", "signed_by"), "")
     files = signed_files.SignedFiles(
         clients=signed_files.Clients(sagemaker=None, s3=None, kms=None, scaling=None),
         uri="s3://bucket/models/x",
         digests={"../elsewhere": "0" * 64},
-        manifest_sha256="",
         manifest=b"",
-        signature="",
-        signed_by="",
         statement=None,
+        **none,
     )
     with pytest.raises(RefusedError, match=r"the manifest names '\.\./elsewhere'"):
         files.save(tmp_path / "folder")

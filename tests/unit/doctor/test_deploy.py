@@ -30,14 +30,9 @@ Doctor = Callable[..., Mapping[str, Check]]
 
 def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
     """The data-lake settings of an account."""
-    settings = settings_of("dev")
-    administrators = [exec_role_arn(settings), f"{ROLE}/admin"] if admins is None else admins
-    return {
-        "DataLakeSettings": {
-            "DataLakeAdmins": [{"DataLakePrincipalIdentifier": admin} for admin in administrators],
-            **more,
-        }
-    }
+    names = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin"] if admins is None else admins
+    administrators = [{"DataLakePrincipalIdentifier": name} for name in names]
+    return {"DataLakeSettings": {"DataLakeAdmins": administrators, **more}}
 
 
 def tags(known: Mapping[str, list[str]]) -> Answer:
