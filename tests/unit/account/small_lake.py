@@ -102,19 +102,13 @@ class SmallLake:
     def _roles(self) -> None:
         for role in ROLES:
             service = {"etl": "glue", "lake-formation": "lakeformation"}.get(role, "sagemaker")
+            who = {"Principal": {"Service": f"{service}.amazonaws.com"}}
+            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", **who}
             self.add(
                 f"Role{role}",
                 "AWS::IAM::Role",
                 RoleName=role_name(self.settings, role),  # type: ignore[arg-type]
-                AssumeRolePolicyDocument={
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Action": "sts:AssumeRole",
-                            "Principal": {"Service": f"{service}.amazonaws.com"},
-                        }
-                    ]
-                },
+                AssumeRolePolicyDocument={"Statement": [trust]},
             )
         glue = {"Fn::Sub": "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"}
         names = ("catalog", f"database/{self.database}", f"table/{self.database}/*")
@@ -136,42 +130,25 @@ class SmallLake:
         self.add("Curated", "AWS::S3::Bucket", BucketName=self.curated)
         self.add("Snapshots", "AWS::S3::Bucket", BucketName=self.snapshots)
         exempt = [self.role("lake-formation"), self.role("etl")]
-        self.add(
-            "CuratedPolicy",
-            "AWS::S3::BucketPolicy",
-            Bucket={"Ref": "Curated"},
-            PolicyDocument={
-                "Statement": [
-                    {
-                        "Effect": "Deny",
-                        "Principal": {"AWS": "*"},
-                        "Action": "s3:GetObject",
-                        "Resource": {"Fn::Sub": "${Curated.Arn}/*"},
-                        "Condition": {"ArnNotEquals": {"aws:PrincipalArn": exempt}},
-                    }
-                ]
-            },
-        )
-        self.add(
-            "Database",
-            "AWS::Glue::Database",
-            CatalogId={"Ref": "AWS::AccountId"},
-            DatabaseInput={"Name": self.database, "CreateTableDefaultPermissions": []},
-        )
-        self.add(
-            "Table",
-            "AWS::Glue::Table",
-            CatalogId={"Ref": "AWS::AccountId"},
-            DatabaseName={"Ref": "Database"},
-            TableInput={
-                "Name": "people",
-                "StorageDescriptor": {
-                    "Columns": [{"Name": name, "Type": "string"} for name in COLUMNS],
-                    "Location": {"Fn::Sub": "s3://${Curated}/people/"},
-                },
-                "PartitionKeys": [{"Name": "as_of", "Type": "string"}],
-            },
-        )
+        denial = {
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "s3:GetObject",
+            "Resource": {"Fn::Sub": "${Curated.Arn}/*"},
+            "Condition": {"ArnNotEquals": {"aws:PrincipalArn": exempt}},
+        }
+        document = {"Statement": [denial]}
+        bucket = {"Ref": "Curated"}
+        self.add("CuratedPolicy", "AWS::S3::BucketPolicy", Bucket=bucket, PolicyDocument=document)
+        account: Any = {"CatalogId": {"Ref": "AWS::AccountId"}}
+        database = {"Name": self.database, "CreateTableDefaultPermissions": []}
+        self.add("Database", "AWS::Glue::Database", DatabaseInput=database, **account)
+        columns = [{"Name": name, "Type": "string"} for name in COLUMNS]
+        files = {"Columns": columns, "Location": {"Fn::Sub": "s3://${Curated}/people/"}}
+        keys = [{"Name": "as_of", "Type": "string"}]
+        table = {"Name": "people", "StorageDescriptor": files, "PartitionKeys": keys}
+        place = {"DatabaseName": {"Ref": "Database"}, **account}
+        self.add("Table", "AWS::Glue::Table", TableInput=table, **place)
 
     def _govern(self) -> None:
         self.add("Settings", "Custom::DataLakeSettings", Administrator=f"{self.role('deployer')}")
