@@ -9,7 +9,7 @@ complete for an administrator.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
@@ -35,7 +35,11 @@ def _work(request: Request) -> Answer:
     if request.kind == "Delete":
         return answer
     glue = boto3.client("glue")
-    visible = [resource for resource in _resources(lake) if _is_seen(glue, resource)]
+    tables = [
+        {"Table": {"DatabaseName": lake.database, "Name": table}} for table in lake.tables.split()
+    ]
+    resources = [{"Database": {"Name": lake.database}}, *tables]
+    visible = [resource for resource in resources if _is_seen(glue, resource)]
     if visible:
         (first, *others) = visible
         ((_, name),) = first.items()
@@ -51,12 +55,6 @@ def _work(request: Request) -> Answer:
             "again."
         )
     return answer
-
-
-def _resources(lake: ClosedLake) -> Iterator[Resource]:
-    yield {"Database": {"Name": lake.database}}
-    for table in lake.tables.split():
-        yield {"Table": {"DatabaseName": lake.database, "Name": table}}
 
 
 def _is_seen(glue: Any, resource: Resource) -> bool:

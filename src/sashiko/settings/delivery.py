@@ -15,6 +15,9 @@ from sashiko.settings.environment_sections import EnvironmentName
 __all__ = ["GitHubTrust"]
 
 DELIVERY_FILE: Final = "delivery.yaml"
+_CONNECTION: Final = (
+    r"^arn:aws:codeconnections:[a-z]{2}(-[a-z]+)+-\d:\d{12}:connection/[0-9a-f-]{36}$"
+)
 
 
 class RepositoryIds(Frozen):
@@ -47,15 +50,7 @@ class Source(Frozen):
     host: Literal["github", "gitlab", "bitbucket"]
     repository: str = Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[\w.-]+)+$", max_length=200)
     branch: str = Field(pattern=r"^[A-Za-z0-9][\w./-]*$", max_length=100)
-    connection: (
-        Annotated[
-            str,
-            Field(
-                pattern=r"^arn:aws:codeconnections:[a-z]{2}(-[a-z]+)+-\d:\d{12}:connection/[0-9a-f-]{36}$"
-            ),
-        ]
-        | None
-    ) = None
+    connection: Annotated[str, Field(pattern=_CONNECTION)] | None = None
     ids: RepositoryIds | None = None
 
     @property
