@@ -11,10 +11,6 @@ from sashiko.account.images.job_images import content_tag, copied_files, image_b
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 
-ROOT = Path(__file__).parents[4]
-SETTINGS = load_settings("dev", folder=ROOT / "config").model_copy(
-    update={"account": "111122223333", "region": "us-east-1", "image_digests": {}}
-)
 JOB, SERVING = "images/job/Dockerfile", "images/serving/Dockerfile"
 
 
@@ -55,11 +51,9 @@ def tags(base="pytorch:1"):
 )
 def test_a_changed_file_changes_the_tags_of_the_images_that_hold_it(checkout, file, changed):
     before = tags()
-
     (checkout / file).parent.mkdir(parents=True, exist_ok=True)
     with (checkout / file).open("a") as text:
         text.write("# more\n")
-
     after = tags()
     assert {name for name in before if before[name] != after[name]} == changed
 
@@ -92,7 +86,7 @@ def test_the_code_that_runs_is_in_the_job_image():
 
 
 def test_one_content_has_one_tag_in_each_region_and_project():
-    elsewhere = SETTINGS.model_copy(update={"region": "eu-west-1", "project": "acme"})
+    elsewhere = SETTINGS.model_copy(update={"region": "eu-west-1", "project": "other"})
     there = {build.image: build.tag for build in image_builds(elsewhere, "cpu")}
     assert there == {build.image: build.tag for build in image_builds(SETTINGS, "cpu")}
 
