@@ -128,7 +128,6 @@ class AccountRegistry(PackageRegistry):
 
 
 def _decision(action: Mapping[str, Any]) -> Decision:
-    """Returns the decision that an action records."""
     properties = dict(action["Properties"])
     by, status = properties.pop("by"), properties.pop("status")
     caller = action.get("CreatedBy", {}).get("IamIdentity", {}).get("Arn")

@@ -104,7 +104,6 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
 
 
 def _trust(account: Account, place: Place) -> Iterator[Check]:
-    """Compares whom the bootstrap's roles trust with whom the configuration names."""
     settings = place.settings
     known = {settings.account, *([place.tools] if place.tools else [])}
     for part in _FROM_OUTSIDE:

@@ -36,7 +36,6 @@ class Described:
     spot: bool  # whether EC2 offers it as a spot instance
 
     def __str__(self) -> str:
-        """Returns it in words."""
         parts = [f"{self.vcpus} vCPUs"]
         parts += [f"{count} x {name}" for name, count in self.accelerators.items()]
         parts.append("local disk" if self.local_disk else "no local disk")
@@ -129,7 +128,6 @@ class Block:
     end: dt.datetime | None
 
     def __str__(self) -> str:
-        """Returns it in words."""
         times = [f"{time:%Y-%m-%d %H:%M}" if time else "?" for time in (self.start, self.end)]
         zone = self.zone or "an unknown zone"
         return f"{self.count} x {self.instance_type} in {zone}, {' to '.join(times)} UTC"

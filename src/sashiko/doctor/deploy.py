@@ -166,7 +166,6 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
 
 
 def _closed(account: Account, settings: Settings) -> Iterator[Check]:
-    """Yields a failure for buckets that an aborted destroy left closed for writes."""
     if closed := closed_buckets(settings, account):
         detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
         fix = f"sashiko empty --undo --env {settings.environment}"
@@ -273,7 +272,6 @@ def _tags(account: Account, environment: Environment) -> Iterator[Check]:
 
 
 def _names(account: Account, environment: Environment) -> Iterator[Check]:
-    """Checks for names of the templates that retained resources already have."""
     every, name = list(leftovers(account, environment.templates)), environment.settings.environment
     foreign = [item.name for item in every if item.foreign]
     adoptable = [item for item in every if not item.foreign]

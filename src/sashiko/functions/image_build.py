@@ -102,7 +102,6 @@ def _finish(build_id: str) -> None:
 
 
 def _digest(tag: ImageTag) -> str | None:
-    """Returns an image's digest, or None if it is not there."""
     try:
         images = boto3.client("ecr").describe_images(
             repositoryName=tag.repository, imageIds=[{"imageTag": tag.tag}]

@@ -32,7 +32,6 @@ class Fault:
     problem: str  # what is wrong, where, and how to correct it
 
     def __str__(self) -> str:
-        """Returns it as a line."""
         return f"{self.name}: {self.problem}"
 
 

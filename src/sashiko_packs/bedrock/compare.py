@@ -252,8 +252,6 @@ _ADVICE: Advice = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
-    """What an imported model answered for a row."""
-
     known: ScoreRange | None  # None without an answer's token, or if the guardrail blocked it
     blocked: bool
     as_judged: bool  # the service read as many tokens as the judged row has, and the same ones

@@ -130,7 +130,6 @@ class ImportJobs:
             self._account.client("bedrock").delete_imported_model(modelIdentifier=model.arn)
 
     def _jobs(self, order: ImportOrder) -> list[Mapping[str, Any]]:
-        """Returns the manifest's jobs, newest first."""
         newest_first = {"sortBy": "CreationTime", "sortOrder": "Descending"}
         with self._account.translate_errors("bedrock:ListModelImportJobs", role=IMPORTED_BY):
             pages = self._account.client("bedrock").get_paginator("list_model_import_jobs")
@@ -160,7 +159,6 @@ class ImportJobs:
         return created["jobArn"], name
 
     def _follow(self, arn: str, name: str) -> ImportedModel:
-        """Waits for a job's end, and says each half minute what it does."""
         waited, unanswered = 0.0, 0
         while True:
             try:

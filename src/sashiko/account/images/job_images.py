@@ -5,7 +5,7 @@ image with another default entrypoint: SageMaker starts a training image with th
 `train`, and the bias image replaces Clarify's, which is started without arguments. No call is made
 here.
 
-In an account the tags are computed from the content (`images.content`), so that a definition, a
+In an account the tags are computed from the content (`content_tag`), so that a definition, a
 compile lock and a stack refer to the same image. This machine builds none, and uses the version.
 """
 
@@ -32,10 +32,6 @@ from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.targets import load_target
 from sashiko.settings.types import ImageName
-
-# A tag is computed from the content, so it is known before the image is built and stacks can refer
-# to it.
-
 
 _IGNORED = "**/"
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
