@@ -137,14 +137,6 @@ def sweep_folders(home: Path) -> Iterator[Path]:
     yield from sorted(folders, reverse=True)
 
 
-# Selects the recommended point of a sweep, and its Pareto front.
-#
-# A point is acceptable if, on the validation split, each quality gate passes (without leads over
-# the linear baseline and the champion), each bias gate passes, and each gated bias metric keeps
-# half of the distance to its bounds as a margin for new rows (`keeps_margin`). The acceptable point
-# with the highest value of the metric of the recipe's threshold policy is recommended; of equal
-# ones, that of the lower strength, then that of the recipe's own threshold policy, then the one
-# with the threshold nearest to 0.5.
 def bounds(gate: BiasGate) -> tuple[float, float]:
     """Returns a gate's bounds; a missing bound is infinite."""
     return (
@@ -246,10 +238,6 @@ def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
     )
 
 
-# Judges one model at many thresholds on the validation split, by the recipe's own gates.
-#
-# Leads over the linear baseline and the champion are not judged: a lead under drift is not visible
-# before the drift, and a time split puts validation before it.
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
 _BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
 
@@ -300,7 +288,11 @@ def judge(
     threshold_free: ThresholdFree,
     by_policy: bool = False,
 ) -> Point:
-    """Judges a model at one threshold by the recipe's gates."""
+    """Judges a model at one threshold by the recipe's gates, on the validation split.
+
+    Leads over the linear baseline and the champion are not judged: a lead under drift is not
+    visible before the drift, and a time split puts validation before it.
+    """
     predicted = validation.scores >= threshold
     quality = counted_quality(
         confusion(validation.labels, validation.scores, threshold=threshold),

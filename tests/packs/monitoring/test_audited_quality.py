@@ -1,5 +1,3 @@
-"""Audited labels judge, whichever are missing; ordinary ones cannot, however many there are."""
-
 from collections import Counter
 
 import numpy as np

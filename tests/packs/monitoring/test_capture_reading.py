@@ -1,5 +1,3 @@
-"""Captured folders become rows; what is wrong with them is counted, and nothing else is lost."""
-
 import datetime as dt
 import json
 from itertools import groupby

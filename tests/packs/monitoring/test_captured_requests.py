@@ -1,5 +1,3 @@
-"""A captured request is found by a key of its rows, and can be deleted alone."""
-
 import json
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-"""TODO."""
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest

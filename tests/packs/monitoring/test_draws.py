@@ -1,5 +1,3 @@
-"""Rows to label are drawn once each, and a draw is a fact that no later call changes."""
-
 import csv
 import datetime as dt
 

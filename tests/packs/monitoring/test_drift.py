@@ -1,5 +1,3 @@
-"""TODO."""
-
 import math
 from itertools import pairwise
 

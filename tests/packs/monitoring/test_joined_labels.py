@@ -1,5 +1,3 @@
-"""Which labels count, whenever they come and whoever gave them."""
-
 import pyarrow.parquet as pq
 import pytest
 

@@ -1,5 +1,3 @@
-"""Labels come from people, late, twice and wrong; each is counted, and the first one judges."""
-
 import datetime as dt
 
 import pyarrow as pa

@@ -1,5 +1,3 @@
-"""The ledger keeps answers without their texts, once each, and gives up a deleted key for good."""
-
 import datetime as dt
 
 import pyarrow.parquet as pq

@@ -1,5 +1,3 @@
-"""A monitor's page in a real browser."""
-
 import pytest
 
 from sashiko_packs.monitoring.report.page import write_monitor_page

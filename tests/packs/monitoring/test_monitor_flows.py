@@ -1,5 +1,3 @@
-"""The monitor's state machines, executed: the window that they start, and what they publish."""
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

@@ -1,5 +1,3 @@
-"""The places of monitoring: what its stores are made with, and who reads and writes them."""
-
 import json
 from collections.abc import Callable
 from pathlib import Path

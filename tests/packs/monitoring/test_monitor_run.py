@@ -1,5 +1,3 @@
-"""What monitoring on this machine needs before it runs, and what starts at most once."""
-
 import datetime as dt
 from pathlib import Path
 

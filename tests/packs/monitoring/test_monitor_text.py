@@ -1,5 +1,3 @@
-"""What `sashiko monitor` prints of a window."""
-
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path

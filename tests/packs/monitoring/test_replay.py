@@ -1,5 +1,3 @@
-"""A replayed file is captured as if its rows had come at their times."""
-
 import datetime as dt
 import json
 

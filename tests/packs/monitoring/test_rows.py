@@ -1,5 +1,3 @@
-"""The benchmark of large windows, without the runs."""
-
 from pathlib import Path
 
 from sashiko.base.parquet import read_columns

@@ -1,5 +1,3 @@
-"""Texts are sampled at random, the same ones each time, as the model read them."""
-
 import numpy as np
 import pyarrow as pa
 import pytest

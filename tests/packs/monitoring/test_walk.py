@@ -1,5 +1,3 @@
-"""The documented walk from a run to the retrained version, without the runs."""
-
 from verification.benchmarks.monitoring_walk import PAGE, walk
 
 

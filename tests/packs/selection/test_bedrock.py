@@ -1,5 +1,3 @@
-"""Candidates of Bedrock: what is sent, what is not, and what is made of the answers."""
-
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

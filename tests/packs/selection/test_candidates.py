@@ -1,5 +1,3 @@
-"""Which runs a selection needs, which candidates it refuses, and what an instance costs."""
-
 import datetime as dt
 import itertools
 from collections.abc import Mapping

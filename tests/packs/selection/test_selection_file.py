@@ -1,5 +1,3 @@
-"""What a selection's file may say."""
-
 from pathlib import Path
 from typing import Any
 

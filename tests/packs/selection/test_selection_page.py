@@ -1,5 +1,3 @@
-"""The page and the table of a selection, and where its record goes."""
-
 import datetime as dt
 import json
 from html.parser import HTMLParser

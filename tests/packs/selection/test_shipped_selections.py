@@ -1,5 +1,3 @@
-"""The shipped selections run to their page, with the shipped recipes and data."""
-
 import json
 import subprocess
 import sys

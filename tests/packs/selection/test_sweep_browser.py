@@ -1,5 +1,3 @@
-"""A sweep's page in a real browser."""
-
 import pytest
 
 from sashiko_packs.selection.report.page import write_choice_page

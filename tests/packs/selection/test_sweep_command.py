@@ -1,5 +1,3 @@
-"""What `sashiko run --sweep` refuses."""
-
 import pytest
 
 from tests.unit.commands.in_process import sashiko

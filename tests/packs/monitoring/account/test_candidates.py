@@ -1,5 +1,3 @@
-"""Which executions of an account count as candidates of a recipe, and what became of them."""
-
 import datetime as dt
 from collections.abc import Mapping
 from typing import Any

@@ -1,5 +1,3 @@
-"""Keys deleted in an account: no store has them, and who works at the same time loses nothing."""
-
 import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path

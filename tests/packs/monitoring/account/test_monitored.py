@@ -1,5 +1,3 @@
-"""Monitoring in an account, as a person uses it: outcomes, draws, labels; S3 is moto's."""
-
 import json
 import shlex
 from collections.abc import Iterator

@@ -1,5 +1,3 @@
-"""The monitor's page: what a product owner reads of the windows of a deployed model."""
-
 import datetime as dt
 import re
 import tempfile

@@ -1,5 +1,3 @@
-"""JoinLabels and Quality, one after the other, as the pipeline runs them."""
-
 import datetime as dt
 import json
 import shutil

@@ -1,5 +1,3 @@
-"""Nothing of a row gets out of the steps that read facets and write the outcome."""
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

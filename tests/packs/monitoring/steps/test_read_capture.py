@@ -1,5 +1,3 @@
-"""TODO."""
-
 import datetime as dt
 import shutil
 from pathlib import Path

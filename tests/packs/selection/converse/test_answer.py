@@ -1,5 +1,3 @@
-"""What a response of Converse means."""
-
 import json
 from typing import Any
 

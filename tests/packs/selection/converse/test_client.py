@@ -1,5 +1,3 @@
-"""Requests reach a server that speaks Converse: faults, budget, resume, replay."""
-
 import datetime as dt
 import itertools
 import json

@@ -1,5 +1,3 @@
-"""What is recommended, what is not, and what lies on the front."""
-
 import math
 import shlex
 from typing import Any

@@ -1,5 +1,3 @@
-"""A point is judged by the recipe's own gates, on the rows that it is given."""
-
 from dataclasses import replace
 from pathlib import Path
 

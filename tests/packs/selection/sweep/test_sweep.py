@@ -1,5 +1,3 @@
-"""A sweep in a run's report: shown where it is of the same recipe and data, and only there."""
-
 import re
 
 import pytest
