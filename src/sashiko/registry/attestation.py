@@ -76,14 +76,9 @@ class Statement:
         run: dict[str, Any] = {"builder": {"id": self.builder}}
         if self.invocation:
             run["metadata"] = {"invocationId": self.invocation}
-        return _json(
-            {
-                "_type": _STATEMENT,
-                "subject": _descriptors(self.subject),
-                "predicateType": _PREDICATE,
-                "predicate": {"buildDefinition": definition, "runDetails": run},
-            }
-        )
+        predicate = {"buildDefinition": definition, "runDetails": run}
+        kinds = {"_type": _STATEMENT, "predicateType": _PREDICATE}
+        return _json({**kinds, "subject": _descriptors(self.subject), "predicate": predicate})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +124,9 @@ def signature_input(payload: bytes) -> bytes:
 
 def write_envelope(payload: bytes, *, signature: bytes, key: str) -> bytes:
     """Writes a signed statement; `key` is a hint that no verifier may rely on."""
-    return _json(
-        {
-            "payloadType": _PAYLOAD,
-            "payload": base64.b64encode(payload).decode(),
-            "signatures": [{"keyid": key, "sig": base64.b64encode(signature).decode()}],
-        }
-    )
+    content, sig = (base64.b64encode(part).decode() for part in (payload, signature))
+    signatures = [{"keyid": key, "sig": sig}]
+    return _json({"payloadType": _PAYLOAD, "payload": content, "signatures": signatures})
 
 
 def read_envelope(content: bytes) -> Envelope:

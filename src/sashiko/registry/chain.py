@@ -15,15 +15,9 @@ from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.contract.manifest import Manifest
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
-from sashiko.registry import attestation
+from sashiko.registry import attestation, versions
 from sashiko.registry.attestation import MANIFEST_FILE, Build, Resource, Statement
-from sashiko.registry.versions import (
-    ARTIFACT_FILE,
-    Decision,
-    LineageEdge,
-    ModelVersion,
-    ReviewRegistry,
-)
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, ReviewRegistry
 
 State = Literal["verified", "not verifiable here", "broken"]
 _VERDICT = "verdict.json"
@@ -45,11 +39,11 @@ class Provenance:
     """The sources of a version."""
 
     version: ModelVersion
-    decisions: tuple[Decision, ...]  # oldest first
+    decisions: tuple[versions.Decision, ...]  # oldest first
     files: dict[str, str]  # name -> hex SHA-256 of every file registered with it, by its manifest
     snapshot: Manifest
     verdicts: tuple[Verdict, ...]
-    edges: tuple[LineageEdge, ...]  # what came from what, nearest first
+    edges: tuple[versions.LineageEdge, ...]  # what came from what, nearest first
     chain: tuple[Link, ...] = ()  # from the model to the commit; empty if it was not walked
 
 
@@ -124,12 +118,8 @@ def walk_chain(
 ) -> tuple[Link, ...]:
     """Walks from a model to the commit, and verifies each link.
 
-    Args:
-        registry: reads the version's files.
-        version: the version.
-        files: name -> hex SHA-256 of its files, by its manifest.
-        snapshot: the manifest of its training snapshot, verified against `files`.
-        witness: what can be asked beside the version's files.
+    `files` are name -> hex SHA-256, by the version's manifest; `snapshot`, the manifest of its
+    training snapshot, is verified against them.
 
     Returns:
         The links, model first; a single one for a version that was registered without provenance.

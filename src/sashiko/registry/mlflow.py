@@ -17,18 +17,13 @@ from urllib.request import url2pathname
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError, disk_reason
+from sashiko.registry import versions
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
-    MARKDOWN_FILE,
     ApprovalStatus,
     Decision,
     LineageEdge,
     ModelVersion,
-    already_registered,
-    digests_of,
-    number_in,
-    recorded,
-    to_version,
 )
 
 SQLITE = "sqlite:///"
@@ -59,20 +54,21 @@ class MlflowRegistry:
         # The search returns versions without aliases; the registered model has all of them.
         aliases = self._client.get_registered_model(group).aliases
         items = self._client.search_model_versions(f"name='{group}'")
-        versions = []
+        group_versions = []
         for item in items:
             tags = {k: value for k, value in item.tags.items() if not k.startswith(_DECISION)}
             names = [key for key, number in aliases.items() if str(number) == str(item.version)]
             status, number = tags.get(_STATUS, _PENDING), int(item.version)
-            versions.append(
-                to_version(group, number, status=status, tags=tags, aliases=tuple(sorted(names)))
+            marks = tuple(sorted(names))
+            group_versions.append(
+                versions.to_version(group, number, status=status, tags=tags, aliases=marks)
             )
-        return sorted(versions, key=lambda version: version.version, reverse=True)
+        return sorted(group_versions, key=lambda version: version.version, reverse=True)
 
     def champion(self, group: str) -> ModelVersion | None:
         """Returns the version in use, or None if no version is approved yet."""
-        versions = self.versions(group)
-        return next((item for item in versions if "champion" in item.aliases), None)
+        everyone = self.versions(group)
+        return next((item for item in everyone if "champion" in item.aliases), None)
 
     def version(self, group: str, number: int) -> ModelVersion:
         """Returns one version.
@@ -80,7 +76,7 @@ class MlflowRegistry:
         Raises:
             InputError: if there is no such version.
         """
-        return number_in(self.versions(group), number, group=group)
+        return versions.number_in(self.versions(group), number, group=group)
 
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Copies a version's `model.tar.gz` into `folder` and returns its path.
@@ -124,16 +120,16 @@ class MlflowRegistry:
         if run_id is None:
             raise InputError("MLflow could not be reached by Track, so there is no run to register")
         digest = sha256_file(files / ARTIFACT_FILE)
-        tags = recorded(tags, artifact_sha256=digest, threshold=threshold)
+        tags = versions.recorded(tags, artifact_sha256=digest, threshold=threshold)
         tags[_STATUS] = _PENDING
-        if existing := already_registered(self.versions(group), tags):
+        if existing := versions.already_registered(self.versions(group), tags):
             return self._repair(existing, files, digest), False
         with translate_full_disk(self._uri):
             if not self._client.search_registered_models(f"name='{group}'"):
                 self._client.create_registered_model(group)
             source = f"{self._client.get_run(run_id).info.artifact_uri}/model"
             self._store(files, source, run_id=run_id)
-            card = files / MARKDOWN_FILE
+            card = files / versions.MARKDOWN_FILE
             text = card.read_text(encoding="utf-8")[:_DESCRIPTION] if card.is_file() else None
             item = self._client.create_model_version(
                 group, source, run_id=run_id, tags=tags, description=text
@@ -152,7 +148,7 @@ class MlflowRegistry:
         version = self.version(group, number)
         time = datetime.now(UTC).isoformat(timespec="microseconds")
         decision = Decision(
-            status=status, by=by, reason=reason, time=time, digests=digests_of(version)
+            status=status, by=by, reason=reason, time=time, digests=versions.digests_of(version)
         )
         suffix = secrets.token_hex(4)  # two decisions at one time are two records
         tags = {f"{_DECISION}{time[:-6].replace(':', '.')}.{suffix}": json.dumps(asdict(decision))}

@@ -3,8 +3,7 @@
 It has no timestamp, so the same files give the same card. Source of the schema: "Model package
 model card schema" in the Amazon SageMaker AI Developer Guide (model version details), read on
 2026-11-25. In botocore a card is a plain string, so these records validate it: they have the keys,
-types and lengths that SageMaker requires. Of the schema's metrics, this project uses numbers only
-(`simple_metric`).
+types and lengths that SageMaker requires. Of its metrics, this project uses numbers only.
 """
 
 import json
@@ -24,7 +23,7 @@ from sashiko.bias.gates.estimates import (
 )
 from sashiko.contract.manifest import Manifest
 from sashiko.contract.model import Contract
-from sashiko.evaluation.evaluation_record import Estimates, Evaluation
+from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Verdict, describe
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.explanation_record import Explanations
@@ -259,9 +258,9 @@ def _details(sources: CardSources) -> dict[str, str]:
 def _groups(sources: CardSources) -> Iterator[_MetricGroup]:
     evaluation = sources.evaluation
     for name, estimates in {"candidate": evaluation.gateable, **evaluation.others}.items():
-        yield _group(name, _quality(estimates))
+        yield _group(name, map(_metric, estimates, estimates.values()))
     for name, leads in evaluation.leads.items():
-        yield _group(f"lead over {name}", _quality(leads))
+        yield _group(f"lead over {name}", map(_metric, leads, leads.values()))
     if worst := evaluation.slices.judged[:_WORST_SLICES]:
         metric = evaluation.slices.metric
         names = [f"{metric} {item.column}={item.value} ({item.rows} rows)" for item in worst]
@@ -280,10 +279,6 @@ def _groups(sources: CardSources) -> Iterator[_MetricGroup]:
 def _group(name: str, metrics: Iterator[_SimpleMetric | None]) -> _MetricGroup:
     """Leaves out what is undefined: the schema has no value for that."""
     return _MetricGroup(name=_cut(name, 63), metric_data=tuple(filter(None, metrics)))
-
-
-def _quality(estimates: Estimates) -> Iterator[_SimpleMetric | None]:
-    return (_metric(name, item) for name, item in estimates.items())
 
 
 def _bias_metric(item: BiasEstimate) -> _SimpleMetric | None:
@@ -343,12 +338,9 @@ def _lines(card: ModelCard) -> Iterator[str]:
 
 
 def _section(title: str, text: str) -> Iterator[str]:
-    yield ""
-    yield f"## {title}"
-    yield ""
+    yield from ("", f"## {title}", "")
     if text:
-        yield "  \n".join(_plain(line) for line in text.splitlines())
-        yield ""
+        yield from ("  \n".join(map(_plain, text.splitlines())), "")
 
 
 def _plain(text: str) -> str:

@@ -37,35 +37,19 @@ class Answer:
 
 
 class RequestRefusedError(InputError):
-    """The handler refused a request.
-
-    Attributes:
-        position: which input is at fault, from 0; None if it is the request as a whole.
-        reason: what is wrong with it.
-    """
+    """The handler refused a request."""
 
     def __init__(self, message: str, *, position: int | None, reason: str) -> None:
-        """Takes the handler's message, and its parts."""
         super().__init__(message)
-        self.position = position
-        self.reason = reason
+        self.position = position  # which input is at fault, from 0; None: the request as a whole
+        self.reason = reason  # what is wrong with it
 
 
 class Artifact:
-    """A loaded artifact.
-
-    Attributes:
-        template: turns a row into a text.
-        missing: stands for a null in that text.
-        labels: the negative and the positive label.
-    """
+    """A loaded artifact."""
 
     def __init__(self, handler: ModuleType, folder: Path) -> None:
-        """Loads the model with the handler's `model_fn`.
-
-        Args:
-            handler: the imported `inference` module.
-            folder: the unpacked artifact.
+        """Loads the model with `model_fn` of the imported handler.
 
         Raises:
             InputError: if the artifact is compiled for a different machine.
@@ -78,9 +62,9 @@ class Artifact:
             raise InputError(str(error)) from error
         bundle = json.loads((folder / "serving.json").read_text())
         self._bundle, self._folder = bundle, folder
-        self.template: str = bundle["template"]
-        self.missing: str = bundle["missing"]
-        self.labels: tuple[str, str] = tuple(bundle["labels"])
+        self.template: str = bundle["template"]  # turns a row into a text
+        self.missing: str = bundle["missing"]  # stands for a null in that text
+        self.labels: tuple[str, str] = tuple(bundle["labels"])  # the negative, the positive one
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers one request, as the toolkit does.
@@ -88,20 +72,16 @@ class Artifact:
         Raises:
             RequestRefusedError: if the handler refuses the request.
         """
-        # The handler of an older champion has three functions in place of `transform_fn`.
-        transform = getattr(self._handler, "transform_fn", self._transform)
+        handler, model = self._handler, self._model
         try:
-            return str(transform(self._model, body, content_type, accept))
-        except self._handler.BadRequestError as error:
-            raise RequestRefusedError(
-                str(error), position=error.position, reason=error.reason
-            ) from error
-
-    def _transform(
-        self, model: Any, body: bytes, content_type: str | None, accept: str | None
-    ) -> str:
-        inputs = self._handler.input_fn(body, content_type)
-        return str(self._handler.output_fn(self._handler.predict_fn(inputs, model), accept))
+            if hasattr(handler, "transform_fn"):
+                return str(handler.transform_fn(model, body, content_type, accept))
+            # That of an older champion has three functions in its place.
+            inputs = handler.input_fn(body, content_type)
+            return str(handler.output_fn(handler.predict_fn(inputs, model), accept))
+        except handler.BadRequestError as error:
+            reason = error.reason
+            raise RequestRefusedError(str(error), position=error.position, reason=reason) from error
 
     def predict(
         self,
@@ -111,9 +91,8 @@ class Artifact:
     ) -> list[Answer]:
         """Scores any number of inputs, in requests of the size that the handler allows.
 
-        Args:
-            inputs: texts, or rows of column -> value; dates become ISO 8601 text.
-            on_progress: called with the number of inputs scored so far.
+        Inputs are texts, or rows of column -> value; dates become ISO 8601 text. `on_progress` is
+        called with the number of inputs scored so far.
 
         Returns:
             One answer per input, in their order.
@@ -155,10 +134,8 @@ class Artifact:
 def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> Iterator[Artifact]:
     """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
 
-    Args:
-        archive: the artifact.
-        threshold: the probability at or above which the positive label is given.
-        on_cpu: score an artifact for an accelerator by the model that it was compiled from.
+    The positive label is given at or above the threshold. `on_cpu` scores an artifact for an
+    accelerator by the model that it was compiled from.
 
     Raises:
         InputError: if the archive is missing or damaged, is not an artifact of Compile, contains a
@@ -170,43 +147,27 @@ def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> I
         refuse_pickles(folder, archive=archive)
         if not (folder / "code" / f"{_ENTRY}.py").is_file():
             raise InputError(f"{archive} has no code/{_ENTRY}.py: give an artifact of Compile")
-        environment = {_THRESHOLD: repr(threshold), _ON_CPU: "1" if on_cpu else "0"}
-        with _importable(folder / "code"), _environment(environment):
+        # A handler imports its target's modules when it loads the model, and none later: apart from
+        # another artifact's modules of the same names.
+        code = folder / "code"
+        modules = {path.stem for path in code.glob("*.py")}
+        before = {module: sys.modules.pop(module) for module in modules & sys.modules.keys()}
+        environment = dict(os.environ)
+        os.environ |= {_THRESHOLD: repr(threshold), _ON_CPU: "1" if on_cpu else "0"}
+        sys.path.insert(0, str(code))
+        importlib.invalidate_caches()
+        try:
             artifact = Artifact(importlib.import_module(_ENTRY), folder)
+        finally:
+            sys.path.remove(str(code))
+            for module in modules:
+                sys.modules.pop(module, None)
+            sys.modules.update(before)
+            for variable in (_THRESHOLD, _ON_CPU):
+                os.environ.pop(variable)
+                if variable in environment:
+                    os.environ[variable] = environment[variable]
         yield artifact
-
-
-@contextmanager
-def _importable(code: Path) -> Iterator[None]:
-    """Makes the handler importable, apart from another artifact's modules of the same names.
-
-    A handler imports its target's modules when it loads the model, and none later.
-    """
-    names = {path.stem for path in code.glob("*.py")}
-    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
-    sys.path.insert(0, str(code))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(str(code))
-        for name in names:
-            sys.modules.pop(name, None)
-        sys.modules.update(before)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def format_scalar(value: Any) -> str:

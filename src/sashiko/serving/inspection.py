@@ -40,9 +40,7 @@ _MAX_READ_BYTES = 1 << 22  # of a zip's table of contents
 def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
     """Checks that an artifact has exactly the files that its compile lock names, and no pickle.
 
-    Args:
-        archive: the `model.tar.gz`.
-        expected: name -> hex SHA-256.
+    `expected` is name -> hex SHA-256.
 
     Raises:
         InputError: as `unpack`; or if a file is a pickle, changed, missing or not in the lock.
@@ -55,11 +53,17 @@ def inspect_artifact(archive: Path, *, expected: Mapping[str, str]) -> None:
             path.relative_to(folder).as_posix(): sha256_file(path) for path in walk_files(folder)
         }
     for name in sorted(actual.keys() | expected.keys()):
-        if actual.get(name) != expected.get(name):
-            raise InputError(
-                f"{archive}: {shown(name)} {_difference(name, actual, expected)}; it was changed "
-                "after Compile: run the pipeline again"
-            )
+        if actual.get(name) == expected.get(name):
+            continue
+        problem = f"has sha256 {actual.get(name)}, the compile lock says {expected.get(name)}"
+        if name not in actual:
+            problem = "is missing, the compile lock names it"
+        elif name not in expected:
+            problem = "is not in the compile lock"
+        raise InputError(
+            f"{archive}: {shown(name)} {problem}; it was changed after Compile: run the pipeline "
+            "again"
+        )
 
 
 def unpack(archive: Path, folder: Path) -> None:
@@ -83,34 +87,27 @@ def refuse_pickles(folder: Path, *, archive: Path) -> None:
     """Checks that an unpacked artifact contains no pickle, whatever its files are called.
 
     A pickle is recognized by its suffix or by its protocol's prefix. Protocols 0 and 1 may have no
-    prefix, but such a file is only unpickled by code that expects a pickle.
-
-    Args:
-        folder: the unpacked artifact.
-        archive: the archive that it came from, for the message.
+    prefix, but such a file is only unpickled by code that expects a pickle. `archive` is for the
+    message.
 
     Raises:
         InputError: if a file is a pickle, with its name.
     """
     for path in walk_files(folder):
-        if path.suffix.lower() in _SUFFIXES or _is_pickle(path):
+        with _Bounded(io.FileIO(path)) as content:
+            beginning = content.read(2)
+            content.seek(0)
+            if beginning == b"PK":
+                pickled = _contains_pickle(content)
+            else:
+                # Weights may begin with a protocol's bytes, but do not read on as a pickle.
+                pickled = beginning in _PROTOCOLS and _reads_as_pickle(content)
+        if pickled or path.suffix.lower() in _SUFFIXES:
             name = shown(path.relative_to(folder).as_posix())
             raise InputError(
                 f"{archive}: {name} is a pickle, which runs code when it is loaded; store weights "
                 "as safetensors or ONNX"
             )
-
-
-def _difference(name: str, actual: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    if name not in actual:
-        return "is missing, the compile lock names it"
-    if name not in expected:
-        return "is not in the compile lock"
-    return f"has sha256 {actual[name]}, the compile lock says {expected[name]}"
-
-
-class _TooLongError(Exception):
-    """A read exceeds the limit."""
 
 
 class _Bounded(io.BufferedReader):
@@ -120,18 +117,8 @@ class _Bounded(io.BufferedReader):
         limit = _MAX_READ_BYTES + 1
         content = super().read(limit if size is None or size < 0 else min(size, limit))
         if len(content) == limit:
-            raise _TooLongError
+            raise OverflowError(f"a read of more than {_MAX_READ_BYTES:,} bytes")
         return content
-
-
-def _is_pickle(path: Path) -> bool:
-    with _Bounded(io.FileIO(path)) as content:
-        beginning = content.read(2)
-        content.seek(0)
-        if beginning == b"PK":
-            return _contains_pickle(content)
-        # Weights may begin with the same two bytes by chance, but do not read on as a pickle.
-        return beginning in _PROTOCOLS and _reads_as_pickle(content)
 
 
 def _contains_pickle(content: _Bounded) -> bool:
@@ -161,27 +148,18 @@ def _reads_as_pickle(content: _Bounded) -> bool:
             return False
         if operation.name in _ENDS:
             return True
-        if operation.arg is not None and not _skip_argument(content, operation.arg.n):
+        if operation.arg is None:
+            continue
+        length = operation.arg.n
+        if length == pickletools.UP_TO_NEWLINE:
+            while not (line := content.readline(_MAX_READ_BYTES)).endswith(b"\n"):
+                if not line:
+                    return False
+            continue
+        if length < 0:
+            length = int.from_bytes(content.read(_LENGTH_FIELDS[length]), "little")
+        end = content.tell() + length
+        if end > os.fstat(content.fileno()).st_size:
             return False
+        content.seek(end)
     return True
-
-
-def _skip_argument(content: _Bounded, length: int) -> bool:
-    """Skips an argument; returns whether it is complete."""
-    if length == pickletools.UP_TO_NEWLINE:
-        return _skip_line(content)
-    if length < 0:
-        field = content.read(_LENGTH_FIELDS[length])
-        length = int.from_bytes(field, "little")
-    end = content.tell() + length
-    if end > os.fstat(content.fileno()).st_size:
-        return False
-    content.seek(end)
-    return True
-
-
-def _skip_line(content: _Bounded) -> bool:
-    while line := content.readline(_MAX_READ_BYTES):
-        if line.endswith(b"\n"):
-            return True
-    return False

@@ -42,19 +42,11 @@ class CaptureSettings:
     most_files: int = 10_000  # of the folder; likewise
 
 
-class _BoundError(Exception):
-    """The folder is as large as it may become."""
-
-
 class Capture:
     """Writes the records; a request is answered whether or not it can be captured.
 
     A record is one write to the end of a file, so a server that is killed leaves whole lines. It is
     not safe for use by several threads.
-
-    Attributes:
-        captured: how many requests were captured.
-        lost: reason -> how many requests chance selected that could not be captured.
     """
 
     def __init__(
@@ -66,16 +58,14 @@ class Capture:
     ) -> None:
         """Deletes the files whose retention is over, and measures the others.
 
-        Args:
-            settings: what to capture.
-            chance: a number from 0 to 1 for each request; below the percentage it is captured.
-            clock: the time, in UTC.
+        `chance` is a number from 0 to 1 for each request, which is captured below the percentage;
+        `clock` is in UTC.
 
         Raises:
             InputError: if the folder cannot be written.
         """
-        self.captured = 0
-        self.lost: Counter[str] = Counter()
+        self.captured = 0  # how many requests were captured
+        self.lost: Counter[str] = Counter()  # reason -> requests of those selected that were not
         self._settings, self._chance, self._clock = settings, chance, clock
         self._descriptor: int | None = None
         self._length = 0
@@ -84,29 +74,27 @@ class Capture:
             settings.folder.chmod(0o700)
             self._begin_hour(clock())
         except OSError as error:
-            raise InputError(
-                f"cannot capture in {settings.folder}: {disk_reason(error)}"
-            ) from error
+            problem = f"cannot capture in {settings.folder}: {disk_reason(error)}"
+            raise InputError(problem) from error
 
     def record(self, body: bytes, content_type: str | None, answer: str | None) -> None:
         """Captures a request if chance selects it.
 
-        Args:
-            body: the request's body.
-            content_type: its `Content-Type` header.
-            answer: None if the request was refused or failed; the record then has no output.
+        The answer is None if the request was refused or failed; the record then has no output.
         """
         if self._chance() * 100 >= self._settings.percent:
             return
         time = self._clock()
         try:
-            self._write(_line(body, content_type, answer, time=time), time)
-        except _BoundError as error:
-            self._lose(str(error))
+            reason = self._write(_line(body, content_type, answer, time=time), time)
         except OSError as error:
-            self._lose(disk_reason(error) if is_full(error) else str(error.strerror or error))
-        else:
+            reason = disk_reason(error) if is_full(error) else str(error.strerror or error)
+        if not reason:
             self.captured += 1
+            return
+        if not self.lost[reason]:
+            print(f"requests are answered but not captured: {reason}", file=sys.stderr)
+        self.lost[reason] += 1
 
     def close(self) -> None:
         """Closes the file; prints to stderr how many requests were captured, and how many not."""
@@ -114,36 +102,33 @@ class Capture:
         lost = "".join(f"; {count} were not: {reason}" for reason, count in self.lost.items())
         print(f"captured {self.captured} requests{lost}", file=sys.stderr)
 
-    def _write(self, line: bytes, time: dt.datetime) -> None:
+    def _write(self, line: bytes, time: dt.datetime) -> str:
+        """Writes a record; returns why the folder may not have it, or nothing."""
         settings = self._settings
         if time.strftime(_HOUR) != self._hour:
             self._close_file()
             self._begin_hour(time)
         if self._bytes + len(line) > settings.most_bytes:
-            raise _BoundError(f"{settings.folder} may have {settings.most_bytes:,} bytes")
+            return f"{settings.folder} may have {settings.most_bytes:,} bytes"
         if self._length >= _FILE_BYTES:
             self._close_file()
         if self._descriptor is None:
             if self._files >= settings.most_files:
-                raise _BoundError(f"{settings.folder} may have {settings.most_files:,} files")
-            self._descriptor = self._open(time)
+                return f"{settings.folder} may have {settings.most_files:,} files"
+            folder = settings.folder / settings.endpoint / f"version={settings.version}"
+            folder = folder / settings.endpoint / settings.variant / self._hour
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{time:%M-%S}-{time.microsecond // 1000:03}-{uuid.uuid4()}.jsonl"
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
+            self._descriptor = os.open(folder / name, flags, mode=0o600)
+            self._files += 1
         written = os.write(self._descriptor, line)
         if written < len(line):
             os.ftruncate(self._descriptor, self._length)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._length += written
         self._bytes += written
-
-    def _open(self, time: dt.datetime) -> int:
-        settings = self._settings
-        folder = settings.folder / settings.endpoint / f"version={settings.version}"
-        folder = folder / settings.endpoint / settings.variant / self._hour
-        folder.mkdir(parents=True, exist_ok=True)
-        name = f"{time:%M-%S}-{time.microsecond // 1000:03}-{uuid.uuid4()}.jsonl"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(folder / name, flags, mode=0o600)
-        self._files += 1
-        return descriptor
+        return ""
 
     def _close_file(self) -> None:
         if self._descriptor is not None:
@@ -155,16 +140,14 @@ class Capture:
         oldest = time - dt.timedelta(hours=1, seconds=self._settings.retention)
         self._bytes = self._files = 0
         for path in self._settings.folder.glob(_FILES):
-            if _hour_of(path) <= oldest.strftime(_HOUR):
-                _delete(path)
-            else:
+            if "/".join(path.parts[-5:-1]) > oldest.strftime(_HOUR):
                 self._bytes += path.stat().st_size
                 self._files += 1
-
-    def _lose(self, reason: str) -> None:
-        if not self.lost[reason]:
-            print(f"requests are answered but not captured: {reason}", file=sys.stderr)
-        self.lost[reason] += 1
+                continue
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # the folders of hour, day, month and year, if they are empty
+                for folder in path.parents[:4]:
+                    folder.rmdir()
 
 
 class Responder(Protocol):
@@ -192,41 +175,18 @@ class CapturingResponder:
 
 
 def _line(body: bytes, content_type: str | None, answer: str | None, *, time: dt.datetime) -> bytes:
-    """Returns a record as SageMaker writes it, with its newline."""
     try:
         data, encoding = body.decode(), "JSON"
     except UnicodeDecodeError:
         data, encoding = base64.b64encode(body).decode(), "BASE64"
-    sides = {"endpointInput": _side("INPUT", data, content_type, encoding)}
+    sides = {"endpointInput": _side("INPUT", data, content_type or "", encoding)}
     if answer is not None:
         sides["endpointOutput"] = _side("OUTPUT", answer, "application/json", "JSON")
-    record = {
-        "captureData": sides,
-        "eventMetadata": {
-            "eventId": str(uuid.uuid4()),
-            "inferenceTime": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        },
-        "eventVersion": "0",
-    }
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    event = {"eventId": str(uuid.uuid4()), "inferenceTime": at}
+    record = {"captureData": sides, "eventMetadata": event, "eventVersion": "0"}
     return (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
-def _side(mode: str, data: str, content_type: str | None, encoding: str) -> dict[str, str]:
-    return {
-        "observedContentType": content_type or "",
-        "mode": mode,
-        "data": data,
-        "encoding": encoding,
-    }
-
-
-def _hour_of(path: Path) -> str:
-    return "/".join(path.parts[-5:-1])
-
-
-def _delete(path: Path) -> None:
-    """Deletes a file, and the folders of its hour, day, month and year that it leaves empty."""
-    path.unlink(missing_ok=True)
-    with suppress(OSError):
-        for folder in path.parents[:4]:
-            folder.rmdir()
+def _side(mode: str, data: str, content_type: str, encoding: str) -> dict[str, str]:
+    return {"observedContentType": content_type, "mode": mode, "data": data, "encoding": encoding}

@@ -6,7 +6,7 @@ So monitoring can be tried on rows of the past, or on generated ones with a plan
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -36,17 +36,9 @@ def replay_file(
 ) -> int:
     """Answers the rows of a file in the order of their times, a request each, and captures them.
 
-    Each request has the row's primary key as its id, and the row's time as its inference time. The
-    rows of the period are in memory.
-
-    Args:
-        archive: the artifact, `model.tar.gz`.
-        threshold: the probability at or above which the positive label is given.
-        contract: of the rows. The time is the column of its time split, else of its freshness.
-        path: a `.csv` or `.parquet` file.
-        capture: where the records are written.
-        since: the first time; None from the first row on.
-        until: the end of the times, itself left out; None up to the last row.
+    Each request has the row's primary key as its id, and the row's time as its inference time: the
+    column of the contract's time split, else of its freshness. The rows from `since` up to `until`,
+    itself left out, are in memory.
 
     Returns:
         The number of requests, refused ones among them.
@@ -55,7 +47,15 @@ def replay_file(
         InputError: if the contract has no time, the file cannot be read, or no row is in the
             period.
     """
-    time = _time_column(contract)
+    if isinstance(contract.split, TimeSplit):
+        time = contract.split.column
+    elif contract.freshness is not None:
+        time = contract.freshness.column
+    else:
+        raise InputError(
+            f"contract {contract.id}: its rows have no time to be replayed at: it has neither a "
+            "split by time nor a freshness"
+        )
     with open_artifact(archive, threshold=threshold) as artifact:
         needed = columns(artifact.template)
         rows = _rows(path, contract, time, needed, since=since, until=until)
@@ -63,8 +63,14 @@ def replay_file(
         refused = 0
         with closing(Capture(capture, clock=lambda: at)) as records:
             responder = CapturingResponder(artifact, records)
-            for done, row in enumerate(_requests(rows, contract.key, time, needed), start=1):
-                at, body = row
+            for done, row in enumerate(rows.to_pylist(), start=1):
+                moment: Any = row[time]
+                if not isinstance(moment, dt.datetime):
+                    moment = dt.datetime.combine(moment, dt.time())
+                at = moment.astimezone(dt.UTC)
+                values = {name: row[name] for name in needed}
+                request = {"inputs": [values], "ids": [str(row[contract.key])]}
+                body = json.dumps(request, default=format_scalar).encode()
                 try:
                     responder.respond(body, content_type=JSON, accept=JSON)
                 except RequestRefusedError:
@@ -74,17 +80,6 @@ def replay_file(
         if refused:
             print(f"{refused:,} requests were refused", file=sys.stderr)
     return int(rows.num_rows)
-
-
-def _time_column(contract: Contract) -> str:
-    if isinstance(contract.split, TimeSplit):
-        return contract.split.column
-    if contract.freshness is not None:
-        return contract.freshness.column
-    raise InputError(
-        f"contract {contract.id}: its rows have no time to be replayed at: it has neither a split "
-        "by time nor a freshness"
-    )
 
 
 def _rows(
@@ -112,15 +107,3 @@ def _rows(
             f"{ends['max']}: change --since and --until"
         )
     return rows.sort_by([(time, "ascending"), (contract.key, "ascending")])
-
-
-def _requests(
-    rows: pa.Table, key: str, time: str, needed: Sequence[str]
-) -> Iterator[tuple[dt.datetime, bytes]]:
-    for row in rows.to_pylist():
-        moment: Any = row[time]
-        if not isinstance(moment, dt.datetime):
-            moment = dt.datetime.combine(moment, dt.time())
-        values = {name: row[name] for name in needed}
-        body = {"inputs": [values], "ids": [str(row[key])]}
-        yield moment.astimezone(dt.UTC), json.dumps(body, default=format_scalar).encode()

@@ -5,6 +5,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,8 @@ def build_app(artifact: Responder, *, waiting: int = _WAITING) -> "Starlette":
         if await request.is_disconnected():
             raise ClientDisconnect
 
-        def respond() -> str:
-            accept = request.headers.get("accept")
-            return artifact.respond(body, content_type=content_type, accept=accept)
-
+        accept = request.headers.get("accept")
+        respond = partial(artifact.respond, body, content_type=content_type, accept=accept)
         try:
             return Response(await anyio.to_thread.run_sync(respond), media_type=JSON)
         except RequestRefusedError as error:
@@ -106,14 +105,10 @@ def serve_artifact(
     waiting: int = _WAITING,
     capture: CaptureSettings | None = None,
 ) -> None:
-    """Serves an artifact until Ctrl-C.
+    """Serves an artifact on 127.0.0.1 until Ctrl-C; port 0 takes a free one.
 
-    Args:
-        archive: `model.tar.gz`.
-        threshold: the probability at or above which the positive label is given.
-        port: on 127.0.0.1; 0 takes a free one.
-        waiting: how many requests are accepted at a time; the others get 503.
-        capture: of requests and answers; None captures nothing.
+    The positive label is given at or above the threshold. `waiting` requests are accepted at a
+    time; the others get 503. Without `capture` no request and answer is kept.
 
     Raises:
         InputError: if the port is taken, the artifact cannot be loaded, or the folder of captures
@@ -140,7 +135,10 @@ def serve(artifact: Responder, listener: socket.socket, *, waiting: int = _WAITI
         lifespan="off",
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    print(_ready(listener.getsockname()[1]), file=sys.stderr, flush=True)
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    example = """-H 'Content-Type: application/json' -d '{"inputs": ["a text to score"]}'"""
+    ready = f"ready on {url} (Ctrl-C stops it); try:\n  curl {url}/invocations {example}"
+    print(ready, file=sys.stderr, flush=True)
     # After an orderly stop, uvicorn raises the signal again.
     with suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
@@ -164,10 +162,7 @@ def _refusal(status: int, reason: str) -> "HTTPException":
 
 
 def listen(port: int) -> socket.socket:
-    """Listens on 127.0.0.1.
-
-    Args:
-        port: 0 takes a free one.
+    """Listens on 127.0.0.1; port 0 takes a free one.
 
     Raises:
         InputError: if the port is taken.
@@ -182,9 +177,3 @@ def listen(port: int) -> socket.socket:
         listener.close()
         raise InputError(f"cannot listen on {HOST}:{port}: {error.strerror}; try --port") from error
     return listener
-
-
-def _ready(port: int) -> str:
-    url = f"http://{HOST}:{port}"
-    example = """-H 'Content-Type: application/json' -d '{"inputs": ["a text to score"]}'"""
-    return f"ready on {url} (Ctrl-C stops it); try:\n  curl {url}/invocations {example}"

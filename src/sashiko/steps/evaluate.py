@@ -50,7 +50,7 @@ from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, read_champi
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
 from sashiko.training.examples import read_weights
-from sashiko.training.temperature import TEMPERATURE_FILE
+from sashiko.training.scoring import TEMPERATURE_FILE
 
 __all__ = ["main"]
 

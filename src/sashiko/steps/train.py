@@ -32,14 +32,14 @@ from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
 from sashiko.training.causal import keep_answers
+from sashiko.training.checkpoint import say
 from sashiko.training.compute import Compute
 from sashiko.training.examples import read_split, read_weights, tokenise
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.processes import Group, Processes
-from sashiko.training.scoring import outputs
-from sashiko.training.temperature import scale_to_validation, write_temperature
-from sashiko.training.trainee import load_trainee, with_weights
+from sashiko.training.scoring import TEMPERATURE_FILE, outputs, scale_to_validation
+from sashiko.training.trainee import load_trainee
 from sashiko.training.xla import replicate, uses_xla, xla_device
 
 if TYPE_CHECKING:
@@ -155,12 +155,16 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         ).margins
     sharded = processes.whole_weights(model)
     if processes.is_first:
-        trained = trainee if sharded is None else with_weights(load(), sharded)
+        trained = trainee if sharded is None else load()
+        if sharded is not None:
+            trained.model.load_state_dict(sharded, strict=False)
         if settings.prompt is not None:
             keep_answers(trained.model, trained.classes)
         if validation_margins is not None:
             fit = scale_to_validation(trained.model, validation.labels, validation_margins)
-            write_temperature(fit, job_folders.output_data_dir())
+            files.write_json(
+                job_folders.output_data_dir() / TEMPERATURE_FILE, fit.model_dump(mode="json")
+            )
             say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
         trained.save(job_folders.model_dir())
         if (missed := lines[-1].validation_missed) is not None:
@@ -227,11 +231,6 @@ def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
 def write_metrics(lines: tuple[MetricLine, ...], path: Path) -> None:
     """Writes the metric lines as JSON lines."""
     files.write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
-
-
-def say(message: str) -> None:
-    """Prints progress."""
-    print(message, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A causal LM with a LoRA adapter, which classifies by the score of its answers' tokens."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +7,7 @@ from sashiko.base.files import canonical_json, sha256_file, walk_files, write_by
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, write_prompt
 from sashiko.settings.recipe_train import Hyperparameters
-from sashiko.training.encoder import check_length, load_pretrained
-from sashiko.training.folders import publish
+from sashiko.training.encoder import check_length, load_pretrained, publish
 
 if TYPE_CHECKING:
     import torch
@@ -28,13 +26,7 @@ def load_causal(
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:
-    """Loads a causal LM in float32, and puts an adapter into it.
-
-    Args:
-        folder: a Hugging Face model folder with safetensors weights.
-        labels: the (negative, positive) label; classes 0 and 1.
-        hyperparameters: dropout, the adapter and the longest sequence.
-        attention: `eager`, or None for the fused one.
+    """Loads a causal LM in float32, and puts an adapter into it; see `load_classifier`.
 
     Returns:
         A `LastTokenClassifier` whose classes are the tokens of the vocabulary: its head is the
@@ -62,11 +54,9 @@ def load_causal(
 
 
 def keep_answers(model: Any, answers: tuple[int, int]) -> None:
-    """Reduces the head to the answers' two rows, which is what is calibrated, saved and served.
+    """Reduces the head of a trained model of `load_causal` to the answers' two rows, in place.
 
-    Args:
-        model: of `load_causal`, trained; changed in place.
-        answers: token ids of the negative and the positive answer.
+    This is what is calibrated, saved and served. `answers` are token ids: negative, positive.
     """
     rows = model.model.score.weight.detach()[list(answers)].clone()
     model.model.score = _linear(rows).requires_grad_(False)
@@ -75,45 +65,30 @@ def keep_answers(model: Any, answers: tuple[int, int]) -> None:
 def save_adapter(model: Any, prompt: Prompt, base: Path, folder: Path) -> None:
     """Writes adapter, head, prompt, configuration, tokenizer and the digests of the base model.
 
-    Adapter and head have the format of peft's sequence classifiers.
-
-    Args:
-        model: of `load_causal`, after `keep_answers`.
-        prompt: its prompt.
-        base: the folder of the base model.
-        folder: where the files go.
+    Adapter and head have the format of peft's sequence classifiers. The files beside the base
+    model's weights and configuration are copied unchanged. `model` is of `keep_answers`.
 
     Raises:
         InputError: if they cannot be written.
     """
+    # The rotary base stands where older versions of transformers read it: the images of the targets
+    # gpu and inf2 have version 4, which would take its default instead.
+    config = {**model.model.config.to_diff_dict(), "architectures": [type(model.model).__name__]}
+    theta = (config.get("rope_parameters") or {}).get("rope_theta")
+    if theta is not None:
+        config["rope_theta"] = theta
     with publish(folder) as temporary:
         _write_adapter(model.model, temporary)
         write_prompt(prompt, temporary)
-        write_bytes(temporary / _CONFIG_FILE, _config(model.model))
-        for name in _tokenizer_files(base):
-            (temporary / name).write_bytes((base / name).read_bytes())
+        write_bytes(temporary / _CONFIG_FILE, canonical_json(config))
+        for path in base.iterdir():
+            is_weights = path.suffix == ".safetensors" or path.name.endswith(".index.json")
+            if path.is_file() and path.name != _CONFIG_FILE and not is_weights:
+                (temporary / path.name).write_bytes(path.read_bytes())
         digests = {
             path.relative_to(base).as_posix(): sha256_file(path) for path in walk_files(base)
         }
         (temporary / "base.json").write_bytes(canonical_json(digests))
-
-
-def _config(model: Any) -> bytes:
-    """Returns `config.json`, with the rotary base where older versions of transformers read it.
-
-    The images of the targets gpu and inf2 have version 4, which would take its default instead.
-    """
-    values = {**model.config.to_diff_dict(), "architectures": [type(model).__name__]}
-    theta = (values.get("rope_parameters") or {}).get("rope_theta")
-    return canonical_json(values if theta is None else {**values, "rope_theta": theta})
-
-
-def _tokenizer_files(base: Path) -> Iterator[str]:
-    """Yields the names of the files beside weights and configuration, unchanged from the base."""
-    for path in base.iterdir():
-        is_weights = path.suffix == ".safetensors" or path.name.endswith(".index.json")
-        if path.is_file() and path.name != _CONFIG_FILE and not is_weights:
-            yield path.name
 
 
 def _head(model: Any, folder: Path) -> "torch.Tensor":
@@ -135,7 +110,7 @@ def _head(model: Any, folder: Path) -> "torch.Tensor":
 
 
 def _linear(weight: "torch.Tensor") -> "torch.nn.Linear":
-    """Returns a layer without a bias that has these weights, not a copy of them."""
+    # The layer has these weights, not a copy of them.
     import torch
 
     outputs, inputs = weight.shape
@@ -145,8 +120,8 @@ def _linear(weight: "torch.Tensor") -> "torch.nn.Linear":
 
 
 def _add_adapter(model: Any, hyperparameters: Hyperparameters) -> None:
-    """Puts LoRA matrices beside the chosen layers, in place."""
     from peft import LoraConfig, inject_adapter_in_model
+    from torch.nn import Linear
 
     lora = hyperparameters.lora
     if lora is None:
@@ -155,7 +130,8 @@ def _add_adapter(model: Any, hyperparameters: Hyperparameters) -> None:
     layers = lora.layers or count
     if layers > count:
         raise InputError(f"train.lora.layers is {layers}, the model has {count}: lower it")
-    linear = _linear_names(model)
+    named = model.base_model.named_modules()
+    linear = {name.rpartition(".")[2] for name, part in named if isinstance(part, Linear)}
     unknown = sorted(set(lora.target_modules) - linear)
     if unknown:
         raise InputError(
@@ -173,35 +149,18 @@ def _add_adapter(model: Any, hyperparameters: Hyperparameters) -> None:
     inject_adapter_in_model(config, model)
 
 
-def _linear_names(model: Any) -> set[str]:
-    from torch.nn import Linear
-
-    return {
-        name.rpartition(".")[2]
-        for name, module in model.base_model.named_modules()
-        if isinstance(module, Linear)
-    }
-
-
 def _write_adapter(model: Any, folder: Path) -> None:
-    """Writes `adapter_model.safetensors` and `adapter_config.json`, the same bytes each time."""
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
-    state = {
-        **get_peft_model_state_dict(model, save_embedding_layers=False),
-        "score.weight": model.score.weight,
-    }
+    state = get_peft_model_state_dict(model, save_embedding_layers=False)
+    state["score.weight"] = model.score.weight
     tensors = {
         f"base_model.model.{name}": value.detach().cpu().contiguous()
         for name, value in state.items()
     }
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    values = dict(_config_values(model.peft_config["default"]))
-    content = {**values, "task_type": "SEQ_CLS", "modules_to_save": ["score"]}
+    values = model.peft_config["default"].to_dict().items()
+    content = {key: sorted(item) if isinstance(item, set) else item for key, item in values}
+    content |= {"task_type": "SEQ_CLS", "modules_to_save": ["score"]}
     (folder / "adapter_config.json").write_bytes(canonical_json(content))
-
-
-def _config_values(config: Any) -> Iterator[tuple[str, Any]]:
-    for name, value in config.to_dict().items():
-        yield name, sorted(value) if isinstance(value, set) else value

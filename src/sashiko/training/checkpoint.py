@@ -33,11 +33,11 @@ class CheckpointStore:
     job resumes from the most advanced one.
 
     A checkpoint holds the trainable parameters, the optimiser's state, torch's random state and the
-    position; the position and the fingerprint are JSON in the file's header.
+    position; the position and the fingerprint are JSON in the file's header. Only one of the same
+    fingerprint is resumed.
     """
 
     def __init__(self, folder: Path, *, fingerprint: str, job: str = "checkpoint") -> None:
-        """Names the file by the job; only a checkpoint of the same fingerprint is resumed."""
         self._path = folder / f"{job}{_SUFFIX}"
         self._earlier: tuple[Path, ...] = ()
         self._fingerprint = fingerprint
@@ -48,10 +48,18 @@ class CheckpointStore:
         Raises:
             InputError: if it cannot be written, for example on a full disk; the old one stays.
         """
+        import torch
         from safetensors.torch import save
 
         header = {"fingerprint": self._fingerprint, "position": position.model_dump_json()}
-        write_bytes(self._path, save(_tensors(model, optimiser), metadata=header))
+        tensors = {"random.cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            tensors["random.cuda"] = torch.cuda.get_rng_state()
+        for name, parameter in _trainable(model):
+            tensors[f"model.{name}"] = parameter.detach().contiguous()
+            for field, value in optimiser.state[parameter].items():
+                tensors[f"optimiser.{name}.{field}"] = value
+        write_bytes(self._path, save(tensors, metadata=header))
 
     def load(self, model: Any, optimiser: "torch.optim.Optimizer") -> Position:
         """Restores model, optimiser and random state from the most advanced matching checkpoint.
@@ -60,16 +68,35 @@ class CheckpointStore:
             The position to resume from; step 0 without a matching checkpoint. Checkpoints of other
             data or settings and damaged ones are ignored with a message.
         """
+        import torch
+        from safetensors import SafetensorError, safe_open
+
         folder = self._path.parent
         sweep_half_written(folder)
-        positions = [(self._position(path), path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
-        resumable = [(position, path) for position, path in positions if position is not None]
-        self._earlier = tuple(path for _, path in resumable)
-        for position, path in sorted(resumable, key=lambda item: item[0].step, reverse=True):
-            if tensors := _read(path):
-                _restore(tensors, model, optimiser)
-                _say(f"resuming after step {position.step}")
-                return position
+        positions = {path: self._position(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))}
+        resumable = {path: position for path, position in positions.items() if position}
+        self._earlier = tuple(resumable)
+        for path in sorted(resumable, key=lambda path: resumable[path].step, reverse=True):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    names = file.keys()
+                    tensors = {name: file.get_tensor(name) for name in names}
+            except (SafetensorError, OSError) as error:
+                say(f"ignoring a damaged checkpoint ({error})")
+                continue
+            for name, parameter in _trainable(model):
+                parameter.data.copy_(tensors[f"model.{name}"])
+                prefix = f"optimiser.{name}."
+                optimiser.state[parameter] = {
+                    key.removeprefix(prefix): value.to(parameter.device)
+                    for key, value in tensors.items()
+                    if key.startswith(prefix)
+                }
+            torch.set_rng_state(tensors["random.cpu"])
+            if "random.cuda" in tensors:
+                torch.cuda.set_rng_state(tensors["random.cuda"])
+            say(f"resuming after step {resumable[path].step}")
+            return resumable[path]
         return Position()
 
     def remove(self) -> None:
@@ -88,60 +115,18 @@ class CheckpointStore:
             with safe_open(path, framework="pt") as file:
                 header = file.metadata() or {}
             if header.get("fingerprint") != self._fingerprint:
-                _say("ignoring a checkpoint of other data, settings or code")
+                say("ignoring a checkpoint of other data, settings or code")
                 return None
             return Position.model_validate_json(header.get("position", ""))
         except (SafetensorError, OSError, ValidationError) as error:
-            _say(f"ignoring a damaged checkpoint ({error})")
+            say(f"ignoring a damaged checkpoint ({error})")
             return None
-
-
-def _read(path: Path) -> "dict[str, torch.Tensor]":
-    """Reads a checkpoint's tensors; none if it is damaged."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (SafetensorError, OSError) as error:
-        _say(f"ignoring a damaged checkpoint ({error})")
-        return {}
-
-
-def _tensors(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.Tensor]":
-    import torch
-
-    tensors = {"random.cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["random.cuda"] = torch.cuda.get_rng_state()
-    for name, parameter in _trainable(model):
-        tensors[f"model.{name}"] = parameter.detach().contiguous()
-        for field, value in optimiser.state[parameter].items():
-            tensors[f"optimiser.{name}.{field}"] = value
-    return tensors
-
-
-def _restore(
-    tensors: "dict[str, torch.Tensor]", model: Any, optimiser: "torch.optim.Optimizer"
-) -> None:
-    import torch
-
-    for name, parameter in _trainable(model):
-        parameter.data.copy_(tensors[f"model.{name}"])
-        prefix = f"optimiser.{name}."
-        optimiser.state[parameter] = {
-            key.removeprefix(prefix): value.to(parameter.device)
-            for key, value in tensors.items()
-            if key.startswith(prefix)
-        }
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors:
-        torch.cuda.set_rng_state(tensors["random.cuda"])
 
 
 def _trainable(model: Any) -> "list[tuple[str, torch.nn.Parameter]]":
     return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
+    """Prints progress."""
     print(message, file=sys.stderr, flush=True)

@@ -1,13 +1,15 @@
 """Loads, partly freezes and saves the encoder with its new classification head."""
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sashiko.errors import InputError
+from sashiko.errors import InputError, disk_reason
 from sashiko.settings.recipe_train import Hyperparameters
-from sashiko.training.folders import publish
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -18,9 +20,8 @@ def load_tokenizer(folder: Path) -> Any:
     """
     _refuse_code(folder)
     if not (folder / "tokenizer.json").is_file():
-        raise InputError(
-            f"{folder} has no tokenizer.json: the recipe's model needs a fast tokenizer"
-        )
+        problem = "has no tokenizer.json: the recipe's model needs a fast tokenizer"
+        raise InputError(f"{folder} {problem}")
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -33,14 +34,11 @@ def load_classifier(
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:
-    """Loads a pre-trained encoder in float32 and puts a new head on it.
+    """Loads a pre-trained encoder in float32, puts a new head on it, and freezes lower layers.
 
-    Args:
-        folder: a Hugging Face model folder with safetensors weights.
-        labels: the (negative, positive) label; classes 0 and 1.
-        hyperparameters: dropout, frozen layers and the longest sequence.
-        attention: `eager`, or None for the fused one where the model has it; the saved model does
-            not depend on it.
+    What is frozen are the embeddings, what projects them, and the lowest layers of the encoder.
+    `labels` are the (negative, positive) label: classes 0 and 1. `attention` is `eager`, or None
+    for the fused one where the model has it; the saved model does not depend on it.
 
     Returns:
         A `PreTrainedModel` for sequence classification; its head is drawn from torch's generator.
@@ -54,7 +52,17 @@ def load_classifier(
         folder, labels=labels, dropout=hyperparameters.dropout, attention=attention
     )
     check_length(model, hyperparameters.max_length)
-    freeze(model, layers=hyperparameters.frozen_layers)
+    blocks, layers = layers_of(model), hyperparameters.frozen_layers
+    if layers > len(blocks):
+        count = f"{len(blocks)} layers" if blocks else "no layers with weights of their own"
+        raise InputError(
+            f"train.frozen_layers is {layers}, model type `{model.config.model_type}` has {count}: "
+            f"set it to at most {len(blocks)}"
+        )
+    named = model.base_model.named_modules()
+    embeddings = [part for name, part in named if name.split(".")[-1].startswith("embedding")]
+    for module in (model.get_input_embeddings(), *embeddings, *blocks[:layers]):
+        module.requires_grad_(False)
     return model
 
 
@@ -69,16 +77,9 @@ def load_pretrained(
 ) -> Any:
     """Loads a model in float32 as a sequence classifier whose head is drawn at random.
 
-    Args:
-        folder: a Hugging Face model folder with safetensors weights.
-        labels: the (negative, positive) label; classes 0 and 1.
-        dropout: replaces each probability of dropout in the configuration.
-        attention: as in `load_classifier`.
-        architectures: the model types that are allowed; empty for any.
-        marks: keys that the saved configuration gets.
-
-    Raises:
-        InputError: as `load_classifier`.
+    `dropout` replaces each probability of dropout in the configuration, `architectures` are the
+    model types that are allowed (empty: any), and the saved configuration gets the keys `marks`.
+    All else is as of `load_classifier`.
     """
     _refuse_code(folder)
     import torch
@@ -96,10 +97,12 @@ def load_pretrained(
         )
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
-    for name in _dropouts(config):
-        setattr(config, name, dropout)
-    for name, value in marks.items():
-        setattr(config, name, value)
+    # As each family calls its probabilities.
+    for name, value in config.to_dict().items():
+        if "dropout" in name and not isinstance(value, bool | str):
+            setattr(config, name, dropout)
+    for name, mark in marks.items():
+        setattr(config, name, mark)
     try:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             folder,
@@ -118,7 +121,15 @@ def load_pretrained(
             f"{folder}: transformers makes no classifier of model type `{config.model_type}`: "
             f"{str(error).partition(chr(10))[0]}"
         ) from error
-    _check_pretrained(model, set(report["missing_keys"]), folder)
+    # Only the head and a pooler may be new.
+    prefix = f"{model.base_model_prefix}."
+    missing = [name for name in report["missing_keys"] if name.startswith(prefix)]
+    lacking = sorted({name for name in missing if ".pooler." not in f".{name}"})
+    if lacking:
+        raise InputError(
+            f"{folder}: the weights lack {len(lacking)} tensors that config.json asks for, such as "
+            f"{lacking[0]}: the folder's files do not belong together"
+        )
     return model
 
 
@@ -132,34 +143,8 @@ def check_length(model: Any, max_length: int) -> None:
 
     limit = longest_input(model)
     if limit is not None and max_length > limit:
-        raise InputError(
-            f"compile.sequence_lengths go up to {max_length} tokens, the model reads {limit}: "
-            "lower them"
-        )
-
-
-def freeze(model: Any, *, layers: int) -> None:
-    """Stops training of the embeddings, what projects them, and the lowest `layers` of the encoder.
-
-    Raises:
-        InputError: if the model has fewer layers with weights of their own.
-    """
-    blocks = layers_of(model)
-    if layers > len(blocks):
-        problem = (
-            f"has {len(blocks)} layers" if blocks else "has no layers with weights of their own"
-        )
-        raise InputError(
-            f"train.frozen_layers is {layers}, model type `{model.config.model_type}` {problem}: "
-            f"set it to at most {len(blocks)}"
-        )
-    embeddings = [
-        module
-        for name, module in model.base_model.named_modules()
-        if name.rpartition(".")[2].startswith("embedding")
-    ]
-    for module in (model.get_input_embeddings(), *embeddings, *blocks[:layers]):
-        module.requires_grad_(False)
+        most = f"{max_length} tokens, the model reads {limit}: lower them"
+        raise InputError(f"compile.sequence_lengths go up to {most}")
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -182,28 +167,6 @@ def _refuse_code(folder: Path) -> None:
         raise InputError(str(error)) from error
 
 
-def _check_pretrained(model: Any, missing: set[str], folder: Path) -> None:
-    """Checks that only the head and pooler are newly initialised."""
-    prefix = f"{model.base_model_prefix}."
-    uninitialised = sorted(
-        name for name in missing if name.startswith(prefix) and ".pooler." not in f".{name}"
-    )
-    if uninitialised:
-        raise InputError(
-            f"{folder}: the weights lack {len(uninitialised)} tensors that config.json asks for, "
-            f"such as {uninitialised[0]}: the folder's files do not belong together"
-        )
-
-
-def _dropouts(config: Any) -> list[str]:
-    """Names the probabilities of dropout in a configuration, as each family calls its own."""
-    return [
-        name
-        for name, value in config.to_dict().items()
-        if "dropout" in name and not isinstance(value, bool | str)
-    ]
-
-
 def layers_of(model: Any) -> list[Any]:
     """Returns the model's layers: the first module list of the configured length.
 
@@ -214,3 +177,30 @@ def layers_of(model: Any) -> list[Any]:
     count = model.config.num_hidden_layers
     lists = (module for module in model.base_model.modules() if isinstance(module, ModuleList))
     return list(next((module for module in lists if len(module) == count), ()))
+
+
+@contextmanager
+def publish(folder: Path) -> Iterator[Path]:
+    """Yields a folder beside `folder`; its files move into that one when all are written.
+
+    Raises:
+        InputError: if they cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    temporary = ""
+    try:
+        temporary = tempfile.mkdtemp(dir=folder.parent, prefix=".tmp-model-")
+        yield Path(temporary)
+        for file in sorted(Path(temporary).iterdir()):
+            file.chmod(0o644)
+            file.replace(folder / file.name)
+    except OSError as error:
+        raise InputError(f"cannot write the model to {folder}: {disk_reason(error)}") from error
+    except SafetensorError as error:
+        raise InputError(
+            f"cannot write the model to {folder}: {error}; free some space and run again"
+        ) from error
+    finally:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from sashiko.base.parquet import read_columns
 from sashiko.errors import InputError
-from sashiko.serving.container.prompt import Prompt, RowTokenizer
+from sashiko.serving.container.prompt import RowTokenizer
 from sashiko.settings.recipe_train import LONGEST_ROW
 
 Tokenize = Callable[[list[str]], list[list[int]]]
@@ -70,28 +70,9 @@ def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]
 
 
 def encoder_rows(tokenizer: Any, *, max_length: int, truncate: bool) -> Tokenize:
-    """Returns what tokenizes texts for an encoder, as the served model does.
-
-    Args:
-        tokenizer: of `transformers`.
-        max_length: tokens of a row.
-        truncate: cut longer rows.
-    """
+    """Returns what tokenizes texts for an encoder, as the served model does; rows may be cut."""
     content = tokenizer.backend_tokenizer.to_str()
     return RowTokenizer(content, max_length=max_length, truncate=truncate).rows
-
-
-def prompted_rows(model: Path, prompt: Prompt, *, max_length: int, truncate: bool) -> Tokenize:
-    """Returns what tokenizes texts for a causal LM, inside its prompt, as the served model does.
-
-    Args:
-        model: the model's folder.
-        prompt: around each text.
-        max_length: tokens of a row.
-        truncate: cut the end of longer texts.
-    """
-    content = (model / "tokenizer.json").read_text(encoding="utf-8")
-    return RowTokenizer(content, max_length=max_length, truncate=truncate, prompt=prompt).rows
 
 
 def tokenise(

@@ -8,24 +8,18 @@ import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # C classes
 from torch.distributed.elastic.agent.server.api import WorkerSpec
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.rendezvous import (
-    RendezvousHandler,
-    RendezvousInfo,
-    RendezvousStoreInfo,
-)
+from torch.distributed.elastic.rendezvous import RendezvousInfo, RendezvousStoreInfo
+from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
 from sashiko.settings.recipe_train import DistributedSection
-
-if TYPE_CHECKING:
-    from torch.distributed.elastic.agent.server.api import RunResult
+from sashiko.training.checkpoint import say
 
 _PORT = 29400  # torchrun's own for nodes that look for each other
 _START_UP = timedelta(minutes=15)  # for all nodes' containers to come up
@@ -38,17 +32,11 @@ _WORKER = "TORCHELASTIC_RUN_ID"  # set by the elastic agent in each process that
 
 @dataclass(frozen=True)
 class Hosts:
-    """The nodes of a training job, from SageMaker's hosts file.
+    """The nodes of a training job, from SageMaker's hosts file."""
 
-    Attributes:
-        names: of all nodes, in the same order on each.
-        current: the name of this one.
-        interface: the network interface between nodes.
-    """
-
-    names: tuple[str, ...]
-    current: str
-    interface: str
+    names: tuple[str, ...]  # of all nodes, in the same order on each
+    current: str  # the name of this one
+    interface: str  # the network interface between nodes
 
     @property
     def several(self) -> bool:
@@ -97,33 +85,17 @@ def launch(section: DistributedSection, *, hosts: Hosts, module: str) -> None:
     A process that was killed (out of memory, a fault of its accelerator) ends the others. On a
     single node they then start again, up to three times, and resume from the last checkpoint. Of
     several nodes none has the others' shards on its disk: there the job ends, and the job that
-    replaces it resumes from S3.
-
-    Args:
-        section: how many processes.
-        hosts: this node and the others.
-        module: the Python module, which `is_worker` tells that it is one.
+    replaces it resumes from S3. `is_worker` tells the module that it is one of the processes.
 
     Raises:
         SystemExit: with the status of the process that failed, or of the signal that stopped them.
     """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    share = max(1, int(threads) // section.processes) if threads.isdigit() else 1
+    os.environ["OMP_NUM_THREADS"] = str(share)
+    interface = hosts.interface if hosts.several else "lo"
+    os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     for attempt in range(1 if hosts.several else 1 + _RESTARTS):
-        result = _run(section, hosts=hosts, module=module, attempt=attempt)
-        if not result.is_failed():
-            return
-        codes = [failure.exitcode for failure in result.failures.values()]
-        # By SIGTERM the agent ends the processes beside one that has failed.
-        killed = [-code for code in codes if code < 0 and -code != signal.SIGTERM]
-        stopped = [code for code in codes if code - 128 in _STOPS]
-        if stopped or not killed:
-            sys.exit(max(stopped or codes))
-        _say(f"a process was killed by signal {killed[0]}")
-    sys.exit(128 + killed[0])
-
-
-def _run(section: DistributedSection, *, hosts: Hosts, module: str, attempt: int) -> "RunResult":
-    os.environ |= _environment(section, hosts)
-    with tempfile.TemporaryDirectory() as logs:
         spec = WorkerSpec(
             role="train",
             local_world_size=section.processes,
@@ -133,24 +105,21 @@ def _run(section: DistributedSection, *, hosts: Hosts, module: str, attempt: int
             max_restarts=0,
             monitor_interval=0.1,
         )
-        agent = _Agent(spec, DefaultLogsSpecs(log_dir=logs))
-        try:
-            result: RunResult = agent.run()
-        except SignalException as stop:
-            sys.exit(128 + stop.sigval)
-    return result
-
-
-def _environment(section: DistributedSection, hosts: Hosts) -> dict[str, str]:
-    """Returns the variables of the processes: a part of the job's threads, and the interface."""
-    threads = os.environ.get("OMP_NUM_THREADS", "")
-    share = max(1, int(threads) // section.processes) if threads.isdigit() else 1
-    interface = hosts.interface if hosts.several else "lo"
-    return {
-        "OMP_NUM_THREADS": str(share),
-        "GLOO_SOCKET_IFNAME": interface,
-        "NCCL_SOCKET_IFNAME": interface,
-    }
+        with tempfile.TemporaryDirectory() as logs:
+            try:
+                result = _Agent(spec, DefaultLogsSpecs(log_dir=logs)).run()
+            except SignalException as stop:
+                sys.exit(128 + stop.sigval)
+        if not result.is_failed():
+            return
+        codes = [failure.exitcode for failure in result.failures.values()]
+        # By SIGTERM the agent ends the processes beside one that has failed.
+        killed = [-code for code in codes if code < 0 and -code != signal.SIGTERM]
+        stopped = [code for code in codes if code - 128 in _STOPS]
+        if stopped or not killed:
+            sys.exit(max(stopped or codes))
+        say(f"a process was killed by signal {killed[0]}")
+    sys.exit(128 + killed[0])
 
 
 class _Agent(LocalElasticAgent):
@@ -168,7 +137,7 @@ class _Agent(LocalElasticAgent):
             self._pcontext.close(death_sig, _SECONDS_TO_STOP)
 
 
-class _Rendezvous(RendezvousHandler):
+class _Rendezvous(StaticTCPRendezvous):
     """The nodes of a job, which are known from the start; the first one holds the store.
 
     torch's own handlers listen on every interface, and one of them unpickles what comes in. This
@@ -176,60 +145,26 @@ class _Rendezvous(RendezvousHandler):
     """
 
     def __init__(self, hosts: Hosts, *, attempt: int) -> None:
-        self._hosts = hosts
-        self._run = f"attempt-{attempt}"
-        self._store: Any = None
-
-    @property
-    def use_agent_store(self) -> bool:
-        return True
-
-    def get_backend(self) -> str:
-        return "hosts"
+        address = hosts.names[0] if hosts.several else "127.0.0.1"
+        rank, count = hosts.names.index(hosts.current), len(hosts.names)
+        super().__init__(address, _PORT, rank, count, f"attempt-{attempt}", _START_UP.seconds)
 
     def next_rendezvous(self) -> RendezvousInfo:
-        rank = self._hosts.names.index(self._hosts.current)
-        address, port = self._open(is_first=rank == 0)
-        return RendezvousInfo(
-            PrefixStore(self._run, self._store),
-            rank,
-            len(self._hosts.names),
-            RendezvousStoreInfo(address, port),
-        )
-
-    def _open(self, *, is_first: bool) -> tuple[str, int]:
-        address = self._hosts.names[0] if self._hosts.several else "127.0.0.1"
-        if not is_first:
-            self._store = TCPStore(address, _PORT, is_master=False, timeout=_START_UP)
-            return address, _PORT
-        listener = socket.create_server((address, _PORT if self._hosts.several else 0))
-        port = listener.getsockname()[1]
-        self._store = TCPStore(
-            address,
-            port,
-            is_master=True,
-            timeout=_START_UP,
-            wait_for_workers=False,
-            multi_tenant=True,
-            master_listen_fd=listener.detach(),
-        )
-        return address, port
-
-    def is_closed(self) -> bool:
-        return False
-
-    def set_closed(self) -> None:
-        pass
-
-    def num_nodes_waiting(self) -> int:
-        return 0
-
-    def get_run_id(self) -> str:
-        return self._run
-
-    def shutdown(self) -> bool:
-        return True
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+        address, port = self.master_addr, self.master_port
+        if self.rank:
+            store = TCPStore(address, port, is_master=False, timeout=_START_UP)
+        else:
+            listener = socket.create_server((address, port if self.world_size > 1 else 0))
+            port = listener.getsockname()[1]
+            store = TCPStore(
+                address,
+                port,
+                is_master=True,
+                timeout=_START_UP,
+                wait_for_workers=False,
+                multi_tenant=True,
+                master_listen_fd=listener.detach(),
+            )
+        self._store = store
+        place = RendezvousStoreInfo(address, port)
+        return RendezvousInfo(PrefixStore(self.run_id, store), self.rank, self.world_size, place)

@@ -1,7 +1,6 @@
 """The training loop: resumable at every step and independent of the clock."""
 
 import math
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -15,9 +14,8 @@ from sashiko.base.stopping import Stop
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.settings.recipe_train import Hyperparameters
-from sashiko.training.batches import epoch_batches
-from sashiko.training.checkpoint import Position
-from sashiko.training.compute import Compute
+from sashiko.training.checkpoint import Position, say
+from sashiko.training.compute import Compute, epoch_batches
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes, Store
 from sashiko.training.scoring import outputs
@@ -42,9 +40,9 @@ def make_optimiser(model: Any, hyperparameters: Hyperparameters) -> "torch.optim
     return torch.optim.AdamW(groups, lr=hyperparameters.learning_rate, fused=True)
 
 
-def learning_rate(step: int, *, steps: int, peak: float, warmup_ratio: float) -> float:
-    """Returns the rate of a step: linear from 0 up to `peak`, then linear down to 0."""
-    warmup = round(steps * warmup_ratio)
+def learning_rate(step: int, *, steps: int, settings: Hyperparameters) -> float:
+    """Returns the rate of a step: linear from 0 up to the peak, then linear down to 0."""
+    peak, warmup = settings.learning_rate, round(steps * settings.warmup_ratio)
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * (steps - step) / (steps - warmup)
@@ -60,18 +58,13 @@ class Stopped(Exception):  # noqa: N818 - a requested stop is not an error
 
 @dataclass
 class Loop:
-    """One training run, resumed from its checkpoint.
+    """One training run, resumed from its checkpoint."""
 
-    Attributes:
-        model: what is trained; of several processes, this one's share.
-        compute: computes its logits and gradients.
-        classes: the logits of the negative and of the positive label. A causal LM has one for
-            each token of its vocabulary, so that its answer becomes the most probable token and
-            not only more probable than the other answer.
-    """
-
-    model: Any
-    compute: Compute
+    model: Any  # what is trained; of several processes, this one's share
+    compute: Compute  # computes its logits and gradients
+    # The logits of the negative and of the positive label. A causal LM has one for each token of
+    # its vocabulary, so that its answer becomes the most probable token and not only more probable
+    # than the other answer.
     classes: tuple[int, int]
     train: Examples
     validation: Examples
@@ -108,11 +101,6 @@ class Loop:
         return self._after_epoch(position, optimiser).lines
 
     @property
-    def _answers(self) -> bool:
-        """Whether the model is a causal LM, whose classes are tokens."""
-        return self.hyperparameters.prompt is not None
-
-    @property
     def _steps_per_epoch(self) -> int:
         return -(-len(self.train.labels) // self.hyperparameters.batch_size)
 
@@ -120,29 +108,17 @@ class Loop:
     def _steps(self) -> int:
         return self._steps_per_epoch * self.hyperparameters.epochs
 
-    @property
-    def _largest_part(self) -> int:
-        """Returns how many rows of a batch go through the model at once, at most."""
-        rows = -(-self.hyperparameters.batch_size // self.processes.world_size)
-        return -(-rows // self.hyperparameters.accumulation_steps)
-
     def _batches(self, done: int) -> Iterator[npt.NDArray[np.int64]]:
-        """Yields the row numbers of every batch after the first `done` ones."""
+        size, seed = self.hyperparameters.batch_size, self.hyperparameters.seed
         first, skip = divmod(done, self._steps_per_epoch)
         for epoch in range(first, self.hyperparameters.epochs):
-            batches = epoch_batches(
-                self.train.lengths,
-                batch_size=self.hyperparameters.batch_size,
-                seed=self.hyperparameters.seed,
-                epoch=epoch,
-            )
+            batches = epoch_batches(self.train.lengths, batch_size=size, seed=seed, epoch=epoch)
             yield from batches[skip:]
             skip = 0
 
     def _step(
         self, rows: npt.NDArray[np.int64], step: int, optimiser: "torch.optim.Optimizer"
     ) -> float:
-        """Takes one optimiser step and returns the batch's weighted mean loss."""
         import torch
         from torch.nn.functional import cross_entropy
 
@@ -154,9 +130,12 @@ class Loop:
         # the batch's own.
         weight = torch.from_numpy(self.train.weights[rows]).sum().to(self.compute.device)
         classes = torch.tensor(self.classes, device=self.compute.device)
-        parts = self.processes.parts(rows, count=self.hyperparameters.accumulation_steps)
-        for part, counts in parts:
-            batch = self.compute.batch(self.train, part, pad=self.pad, largest=self._largest_part)
+        count = self.hyperparameters.accumulation_steps
+        # Rows that go through the model at once, at most.
+        largest = -(-self.hyperparameters.batch_size // self.processes.world_size)
+        largest = -(-largest // count)
+        for part, counts in self.processes.parts(rows, count=count):
+            batch = self.compute.batch(self.train, part, pad=self.pad, largest=largest)
             with self._autocast():
                 logits = self.compute.forward(**batch.inputs).logits
             losses = cross_entropy(logits.float(), classes[batch.labels], reduction="none")
@@ -179,7 +158,7 @@ class Loop:
         return mean
 
     def _check_finite(self, value: float, what: str, *, step: int) -> None:
-        """Ends a training that has diverged, before the optimiser or a checkpoint takes it over."""
+        # A training that has diverged ends before the optimiser or a checkpoint takes it over.
         if not math.isfinite(value):
             raise InputError(
                 f"training diverged: {what} is {value} at step {step + 1} of {self._steps}, with a "
@@ -189,12 +168,7 @@ class Loop:
             )
 
     def _learning_rate(self, step: int) -> float:
-        return learning_rate(
-            step,
-            steps=self._steps,
-            peak=self.hyperparameters.learning_rate,
-            warmup_ratio=self.hyperparameters.warmup_ratio,
-        )
+        return learning_rate(step, steps=self._steps, settings=self.hyperparameters)
 
     def _record_step(self, position: Position, loss: float) -> Position:
         """Adds a step; every tenth one, except an epoch's last, adds a metric line."""
@@ -231,11 +205,14 @@ class Loop:
         loss = float(validation.losses.mean())
         self._check_finite(loss, "the validation loss", step=position.step - 1)
         auc = validation.auc(self.validation.labels)
+        answers = (
+            self.hyperparameters.prompt is not None
+        )  # of a causal LM, whose classes are tokens
         updated = self._with_line(
             position,
             validation_loss=loss,
             validation_auc=auc,
-            validation_missed=int(validation.missed.sum()) if self._answers else None,
+            validation_missed=int(validation.missed.sum()) if answers else None,
         )
         line = updated.lines[-1]
         self._say(
@@ -247,16 +224,14 @@ class Loop:
     def _autocast(self) -> AbstractContextManager[None]:
         import torch
 
-        device = self.compute.device.type
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=self.bf16)
+        return torch.autocast(self.compute.device.type, dtype=torch.bfloat16, enabled=self.bf16)
 
     def _stop_if_requested(self, position: Position, optimiser: "torch.optim.Optimizer") -> None:
         signal = self.processes.agree(self.stop.signal)
         if signal is not None:
             self.store.save(position, self.model, optimiser)
-            self._say(
-                f"stopped after step {position.step}/{self._steps}; the next run goes on from there"
-            )
+            step = f"{position.step}/{self._steps}"
+            self._say(f"stopped after step {step}; the next run goes on from there")
             raise Stopped(signal)
 
     def _report(self, position: Position, *, since: int) -> None:
@@ -271,4 +246,4 @@ class Loop:
 
     def _say(self, message: str) -> None:
         if self.processes.is_first:
-            print(message, file=sys.stderr, flush=True)
+            say(message)

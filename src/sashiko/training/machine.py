@@ -2,6 +2,7 @@
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,17 +49,18 @@ def check_memory(folder: Path, section: DistributedSection, device: "torch.devic
     Each process of a node loads the whole model in float32 into the host's memory. A GPU then holds
     all of it, unless it is sharded. Activations and the optimiser come on top.
 
-    Args:
-        folder: of the pre-trained model, with safetensors weights.
-        section: how many processes train, and how.
-        device: of this process.
-
     Raises:
         InputError: with the sizes, and what to choose instead.
     """
     import torch
+    from safetensors import SafetensorError, safe_open
 
-    size = _float32_bytes(folder)
+    size = 0  # bytes of the folder's tensors in float32, from the headers of its files
+    for path in folder.glob("*.safetensors"):
+        # What loads the model says why a file cannot be read.
+        with suppress(OSError, SafetensorError), safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 - not a mapping
+                size += 4 * math.prod(file.get_slice(name).get_shape())
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if size * section.processes > host:
         raise InputError(
@@ -76,21 +78,6 @@ def check_memory(folder: Path, section: DistributedSection, device: "torch.devic
             f"{_gigabytes(memory)}: set train.distributed.strategy to fsdp, which shards it over "
             "several, or choose a larger GPU or a smaller model"
         )
-
-
-def _float32_bytes(folder: Path) -> int:
-    """Returns the bytes of a folder's tensors in float32, from the headers of its files."""
-    from safetensors import SafetensorError, safe_open
-
-    size = 0
-    for path in folder.glob("*.safetensors"):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    size += 4 * math.prod(file.get_slice(name).get_shape())
-        except (OSError, SafetensorError):
-            continue  # what loads the model says why it cannot be read
-    return size
 
 
 def _gigabytes(size: int) -> str:

@@ -6,12 +6,11 @@ the loop, its batches and its losses are the same.
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTERM
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from sashiko.base.files import sha256_file, write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
-from sashiko.training.checkpoint import CheckpointStore, Position
+from sashiko.training.checkpoint import CheckpointStore, Position, say
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +51,6 @@ class ShardedStore:
     def __init__(
         self, folder: Path, *, fingerprint: str, job: str, rank: int, local_rank: int
     ) -> None:
-        """Names the job's folder; only a checkpoint of the same fingerprint is resumed."""
         self._root = folder
         self._folder = folder / job
         self._fingerprint = fingerprint
@@ -97,8 +95,16 @@ class ShardedStore:
         from torch.distributed.checkpoint.api import CheckpointException
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
-        complete = {manifest.position.step: (manifest, path) for manifest, path in self._complete()}
-        step = _newest_common(set(complete))
+        complete = {}
+        for manifest, folder in self._all():
+            # One process of a node looks for shards: a step that one process lacks, none resumes.
+            if self._cleans:
+                digests = {path.name: sha256_file(path) for path in folder.glob("*.safetensors")}
+                if digests != manifest.shards:
+                    say(f"ignoring an incomplete or damaged checkpoint ({folder})")
+                    continue
+            complete[manifest.position.step] = (manifest, folder)
+        step = self._newest_common(set(complete))
         if not step:
             return Position()
         manifest, folder = complete[step]
@@ -111,7 +117,7 @@ class ShardedStore:
                 "training goes on from the one before it"
             ) from error
         if self._rank == 0:
-            _say(f"resuming after step {step}")
+            say(f"resuming after step {step}")
         return manifest.position
 
     def remove(self) -> None:
@@ -124,18 +130,20 @@ class ShardedStore:
                 if not any(job.iterdir()):
                     job.rmdir()
 
-    def _complete(self) -> Iterator[tuple[Manifest, Path]]:
-        """Yields the checkpoints of this training whose shards are all on this node.
+    @staticmethod
+    def _newest_common(own: set[int]) -> int:
+        """Returns the newest step whose checkpoint every process has on its node's disk, or 0."""
+        import torch
+        from torch import distributed
 
-        One process of a node looks for them: a step that one process lacks, none resumes.
-        """
-        for manifest, folder in self._all():
-            if self._cleans:
-                digests = {path.name: sha256_file(path) for path in folder.glob("*.safetensors")}
-                if digests != manifest.shards:
-                    _say(f"ignoring an incomplete or damaged checkpoint ({folder})")
-                    continue
-            yield manifest, folder
+        while True:
+            step = torch.tensor(max(own, default=0))
+            distributed.all_reduce(step, distributed.ReduceOp.MIN)
+            absent = torch.tensor(int(int(step) not in own | {0}))
+            distributed.all_reduce(absent, distributed.ReduceOp.MAX)
+            if not int(absent):
+                return int(step)
+            own = {other for other in own if other < int(step)}
 
     def _all(self) -> Iterator[tuple[Manifest, Path]]:
         """Yields the checkpoints of this training, with all shards or with this node's alone."""
@@ -153,36 +161,14 @@ class ShardedStore:
         from torch import distributed
 
         digests = torch.zeros((distributed.get_world_size(), 32), dtype=torch.uint8)
-        file = folder / _shard_name(self._rank)
+        # As HuggingFaceStorageWriter calls the file of each process.
+        names = [f"shard-{n + 1:05}-model-00001-of-00001.safetensors" for n in range(len(digests))]
+        file = folder / names[self._rank]
         if file.is_file():  # a process without a part of any tensor writes none
             digests[self._rank] = torch.tensor([*bytes.fromhex(sha256_file(file))])
         distributed.all_reduce(digests)
-        rows = (bytes(row.tolist()).hex() for row in digests)
-        return {_shard_name(rank): digest for rank, digest in enumerate(rows) if int(digest, 16)}
-
-
-def _newest_common(own: set[int]) -> int:
-    """Returns the newest step whose checkpoint every process has on its node's disk, or 0."""
-    import torch
-    from torch import distributed
-
-    while True:
-        step = torch.tensor(max(own, default=0))
-        distributed.all_reduce(step, distributed.ReduceOp.MIN)
-        absent = torch.tensor(int(int(step) not in own | {0}))
-        distributed.all_reduce(absent, distributed.ReduceOp.MAX)
-        if not int(absent):
-            return int(step)
-        own = {other for other in own if other < int(step)}
-
-
-def _shard_name(rank: int) -> str:
-    """Returns how HuggingFaceStorageWriter calls the file of a process."""
-    return f"shard-{rank + 1:05}-model-00001-of-00001.safetensors"
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+        shards = {name: bytes(row.tolist()) for name, row in zip(names, digests, strict=True)}
+        return {name: digest.hex() for name, digest in shards.items() if any(digest)}
 
 
 def _state(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.Tensor]":
@@ -192,41 +178,27 @@ def _state(model: Any, optimiser: "torch.optim.Optimizer") -> "dict[str, torch.T
 
     options = StateDictOptions(ignore_frozen_params=True, flatten_optimizer_state_dict=True)
     weights, moments = get_state_dict(model, optimiser, options=options)
-    named: dict[str, dict[str, Any]] = {"model": {**weights}, "optimiser": {**moments}}
-    return {
-        f"{part}.{name}": value
-        for part, values in named.items()
-        for name, value in values.items()
-        if isinstance(value, torch.Tensor)  # not the numbers of the recipe, such as its rate
-    }
+    named: dict[str, Any] = {f"model.{name}": value for name, value in weights.items()}
+    named |= {f"optimiser.{name}": value for name, value in moments.items()}
+    # Not the numbers of the recipe, such as its rate.
+    return {name: value for name, value in named.items() if isinstance(value, torch.Tensor)}
 
 
-class Store(Protocol):
-    """The checkpoints of a training."""
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Returns the seed of a process's random numbers in a step."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
 
-    def save(self, position: Position, model: Any, optimiser: "torch.optim.Optimizer") -> None:
-        """Replaces the checkpoint."""
 
-    def load(self, model: Any, optimiser: "torch.optim.Optimizer") -> Position:
-        """Restores the most advanced checkpoint, and returns its position."""
-
-    def remove(self) -> None:
-        """Removes the checkpoints of this training."""
+Store = CheckpointStore | ShardedStore
 
 
 @dataclass(frozen=True)
 class Processes:
-    """A training by one process.
+    """A training by one process."""
 
-    Attributes:
-        rank: the number of this process.
-        world_size: how many processes there are.
-        local_rank: the number of this process on its node.
-    """
-
-    rank: int = 0
-    world_size: int = 1
-    local_rank: int = 0
+    rank: int = 0  # the number of this process
+    world_size: int = 1  # how many processes there are
+    local_rank: int = 0  # the number of this process on its node
 
     @property
     def is_first(self) -> bool:
@@ -247,8 +219,7 @@ class Processes:
 
     def place(self, model: Any, device: "torch.device") -> Callable[..., Any]:
         """Moves a model to the device, and returns what computes its logits in training."""
-        model.to(device)
-        forward: Callable[..., Any] = model
+        forward: Callable[..., Any] = model.to(device)
         return forward
 
     def start_step(self, step: int) -> None:
@@ -283,17 +254,11 @@ class Processes:
 
 @dataclass(frozen=True)
 class Group(Processes):
-    """A training by several processes, of which this is one.
+    """A training by several processes, of which this is one."""
 
-    Attributes:
-        strategy: how the model is spread.
-        seed: of the random numbers of steps.
-        launcher: the id of the process that started this one.
-    """
-
-    strategy: Literal["ddp", "fsdp"] = "ddp"
-    seed: int = 0
-    launcher: int = field(default_factory=os.getppid)
+    strategy: Literal["ddp", "fsdp"] = "ddp"  # how the model is spread
+    seed: int = 0  # of the random numbers of steps
+    launcher: int = field(default_factory=os.getppid)  # the process that started this one
 
     def place(self, model: Any, device: "torch.device") -> Callable[..., Any]:
         """Spreads the model over the processes."""
@@ -318,8 +283,7 @@ class Group(Processes):
         """Seeds the random numbers (dropout) of a step, so that no checkpoint has to hold them."""
         import torch
 
-        (seed,) = np.random.SeedSequence([self.seed, step, self.rank]).generate_state(1)
-        torch.manual_seed(int(seed))
+        torch.manual_seed(step_seed(self.seed, step, self.rank))
 
     def mean(self, value: float) -> float:
         """Returns the mean over the processes."""

@@ -1,36 +1,37 @@
-"""How good the model is on the validation split."""
+"""How good the model is on the validation split, and the temperature that is fitted there.
+
+Temperature scaling is one number, made part of the weights.
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from sashiko.errors import InputError
+from sashiko.evaluation.evaluation_record import TemperatureFit
 from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.calibration import fit_temperature
 from sashiko.evaluation.metrics.quality import Scored
 from sashiko.serving.container.answers import SHOWN
-from sashiko.training.batches import ordered_batches
-from sashiko.training.compute import Compute
+from sashiko.training.compute import Compute, ordered_batches
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes
 
+TEMPERATURE_FILE = "temperature.json"
 _ROWS = 64
 _ONE = Processes()
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a model says of the rows of a split, in their order.
+    """What a model says of the rows of a split, in their order."""
 
-    Attributes:
-        margins: the positive label's logit minus the negative one's.
-        losses: the unweighted cross-entropy of the row's label, over all classes of the model.
-        missed: 1 where a label is not among the `SHOWN` most probable classes, else 0.
-    """
-
-    margins: Floats
-    losses: Floats
-    missed: Floats
+    margins: Floats  # the positive label's logit minus the negative one's
+    losses: Floats  # unweighted cross-entropy of the row's label, over all classes of the model
+    missed: Floats  # 1 where a label is not among the `SHOWN` most probable classes, else 0
 
     def auc(self, labels: Ints) -> float:
         """Returns the area under the ROC curve."""
@@ -51,16 +52,8 @@ def outputs(
 ) -> Outputs:
     """Computes a split's rows in evaluation mode; what `after_batch` raises ends it.
 
-    Each process computes a part of the rows, and gets the outputs of all.
-
-    Args:
-        compute: computes logits, (rows, classes of the model).
-        examples: the split.
-        classes: the logits of the negative and of the positive label.
-        pad: the token id that fills short rows.
-        autocast: the type of the computations.
-        after_batch: is called after each batch.
-        processes: of the training.
+    Each process computes a part of the rows, and gets the outputs of all. `classes` are the logits
+    of the negative and of the positive label, `autocast` the type of the computations.
     """
     import torch
 
@@ -83,3 +76,46 @@ def outputs(
                 values[2, part] = (both < least).any(dim=1).numpy()
         after_batch()
     return Outputs(*processes.sum(values))
+
+
+def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> TemperatureFit:
+    """Fits the temperature and divides the head's weights by it: so what is served is calibrated.
+
+    Raises:
+        InputError: if the model's logits do not come out of one linear layer.
+    """
+    fit = fit_temperature(labels, margins)
+    divide_logits(model, fit.value)
+    return TemperatureFit(
+        temperature=fit.value,
+        validation_loss_before=fit.loss_before,
+        validation_loss_after=fit.loss_after,
+        kept=fit.kept,
+    )
+
+
+def divide_logits(model: Any, temperature: float) -> None:
+    """Divides a model's logits by a number, in the weights of the layer that gives them.
+
+    Raises:
+        InputError: if there is not exactly one such layer outside of the encoder.
+    """
+    from torch import no_grad
+    from torch.nn import Linear
+
+    encoder = f"{model.base_model_prefix}."
+    heads = [
+        layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, Linear)
+        and layer.out_features == model.config.num_labels
+        and not name.startswith(encoder)
+    ]
+    if len(heads) != 1:
+        raise InputError(
+            f"recipe key train.calibration: the head of model type `{model.config.model_type}` has "
+            f"{len(heads)} linear layers that could give its logits, not one: say `none`"
+        )
+    with no_grad():
+        for parameter in heads[0].parameters():
+            parameter.div_(temperature)

@@ -1,6 +1,6 @@
 """The model that is trained, whichever its family: how it reads texts, and how it is saved."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.serving.container.prompt import Prompt
+from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.recipe_train import (
     LONGEST_ROW,
     TEXT_PLACEHOLDER,
@@ -17,7 +17,7 @@ from sashiko.settings.recipe_train import (
 )
 from sashiko.training.causal import load_causal, save_adapter
 from sashiko.training.encoder import load_classifier, load_tokenizer, save_model
-from sashiko.training.examples import Tokenize, encoder_rows, prompted_rows
+from sashiko.training.examples import Tokenize, encoder_rows
 from sashiko.training.machine import attention, check_memory
 
 if TYPE_CHECKING:
@@ -40,38 +40,15 @@ def make_prompt(
 ) -> Prompt:
     """Renders the prompt by the tokenizer's chat template, up to where the answer begins.
 
-    Args:
-        section: of the recipe.
-        tokenizer: of `transformers`.
-        labels: the (negative, positive) label.
-        chat_template_sha256: expected of the chat template.
-        max_length: the largest number of tokens of a row.
-        source: the model's folder, for errors.
+    A row has at most `max_length` tokens; `source`, the model's folder, is for errors.
 
     Raises:
         InputError: if the tokenizer has another chat template or none, the template loses the
             text, an answer is not one token after the prompt or both are the same one, a label has
             no answer, or the prompt leaves no room for a text.
     """
-    template = _chat_template(tokenizer, expected=chat_template_sha256, source=source)
-    before, after = _render(section, tokenizer, source=source)
-    prefix, suffix = (_ids(tokenizer, text) for text in (before, after))
-    prompt = Prompt(
-        prefix=tuple(prefix),
-        suffix=tuple(suffix),
-        answers=_answers(section, tokenizer, labels=labels, after=after),
-        chat_template_sha256=sha256_bytes(template.encode()),
-    )
-    if prompt.size >= max_length:
-        raise InputError(
-            f"recipe key prompt: system message, template and question have {prompt.size} tokens, "
-            f"and the longest compile.sequence_lengths is {max_length}: no room is left for a "
-            f"text; shorten the prompt or raise the length ({LONGEST_ROW} at most)"
-        )
-    return prompt
+    from jinja2.exceptions import TemplateError
 
-
-def _chat_template(tokenizer: Any, *, expected: str, source: Path) -> str:
     template = tokenizer.chat_template
     if not isinstance(template, str):
         raise InputError(
@@ -79,18 +56,12 @@ def _chat_template(tokenizer: Any, *, expected: str, source: Path) -> str:
             "follow instructions"
         )
     digest = sha256_bytes(template.encode())
-    if digest != expected:
+    if digest != chat_template_sha256:
         raise InputError(
             f"{source}: the chat template has sha256 {digest}, and the recipe's key "
-            f"model.chat_template_sha256 is {expected}: read the template, then correct the key"
+            f"model.chat_template_sha256 is {chat_template_sha256}: read the template, then "
+            "correct the key"
         )
-    return template
-
-
-def _render(section: PromptSection, tokenizer: Any, *, source: Path) -> tuple[str, str]:
-    """Returns what stands before and after the text."""
-    from jinja2.exceptions import TemplateError
-
     user = section.template.replace(TEXT_PLACEHOLDER, _MARK)
     messages = [{"role": "system", "content": section.system}] if section.system else []
     messages.append({"role": "user", "content": user})
@@ -106,7 +77,19 @@ def _render(section: PromptSection, tokenizer: Any, *, source: Path) -> tuple[st
             f"{source}: the chat template does not show the user's message once: the model would "
             "not read the text; choose another model"
         )
-    return before, after
+    prompt = Prompt(
+        prefix=tuple(_ids(tokenizer, before)),
+        suffix=tuple(_ids(tokenizer, after)),
+        answers=_answers(section, tokenizer, labels=labels, after=after),
+        chat_template_sha256=digest,
+    )
+    if prompt.size >= max_length:
+        raise InputError(
+            f"recipe key prompt: system message, template and question have {prompt.size} tokens, "
+            f"and the longest compile.sequence_lengths is {max_length}: no room is left for a "
+            f"text; shorten the prompt or raise the length ({LONGEST_ROW} at most)"
+        )
+    return prompt
 
 
 def _answers(
@@ -140,7 +123,7 @@ def _answers(
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
-    """Tokenizes a part of the rendered prompt, which has its special tokens already."""
+    # The rendered prompt has its special tokens already.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
@@ -161,54 +144,34 @@ def load_trainee(
 ) -> Trainee:
     """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 
-    Args:
-        folder: a Hugging Face model folder.
-        settings: the job's hyperparameters.
-        labels: the (negative, positive) label.
-        device: what it will be trained on.
+    `labels` are the (negative, positive) label, and `device` is what it will be trained on.
 
     Raises:
         InputError: if the folder's files are refused, do not fit the hyperparameters, or take more
             memory than the machine has.
     """
     check_memory(folder, settings.distributed, device)
+    longest, truncate = settings.max_length, settings.truncate
     tokenizer = load_tokenizer(folder)
-    kernel = attention(device, max_length=settings.max_length)
+    kernel = attention(device, max_length=longest)
     if settings.prompt is None:
         model = load_classifier(folder, labels=labels, hyperparameters=settings, attention=kernel)
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
-        return Trainee(
-            model=model,
-            classes=(0, 1),
-            tokenize=encoder_rows(
-                tokenizer, max_length=settings.max_length, truncate=settings.truncate
-            ),
-            pad=tokenizer.pad_token_id,
-            save=partial(save_model, model, tokenizer),
-        )
+        tokenize = encoder_rows(tokenizer, max_length=longest, truncate=truncate)
+        save = partial(save_model, model, tokenizer)
+        return Trainee(model, (0, 1), tokenize, tokenizer.pad_token_id, save)
     prompt = make_prompt(
         settings.prompt,
         tokenizer,
         labels=labels,
         chat_template_sha256=settings.chat_template_sha256 or "",
-        max_length=settings.max_length,
+        max_length=longest,
         source=folder,
     )
+    content = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    rows = RowTokenizer(content, max_length=longest, truncate=truncate, prompt=prompt).rows
     model = load_causal(folder, labels=labels, hyperparameters=settings, attention=kernel)
-    return Trainee(
-        model=model,
-        classes=prompt.answers,
-        tokenize=prompted_rows(
-            folder, prompt, max_length=settings.max_length, truncate=settings.truncate
-        ),
-        # Any token does, as no token looks ahead: many chat models have no token for padding.
-        pad=tokenizer.pad_token_id or 0,
-        save=partial(save_adapter, model, prompt, folder),
-    )
-
-
-def with_weights(trainee: Trainee, weights: Mapping[str, Any]) -> Trainee:
-    """Puts trained weights, by name, into a model that has just been loaded."""
-    trainee.model.load_state_dict(weights, strict=False)
-    return trainee
+    # Any token pads, as no token looks ahead: many chat models have no token for padding.
+    pad, save = tokenizer.pad_token_id or 0, partial(save_adapter, model, prompt, folder)
+    return Trainee(model, prompt.answers, rows, pad, save)

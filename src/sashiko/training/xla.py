@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sashiko.training.batches import Batch, collate
-from sashiko.training.compute import Compute
+from sashiko.training.compute import Batch, Compute, collate
 from sashiko.training.examples import Examples
-from sashiko.training.processes import Processes
+from sashiko.training.processes import Processes, step_seed
 
 if TYPE_CHECKING:
     import torch
@@ -52,23 +51,15 @@ def xla_device(*, local_rank: int) -> "torch.device":
 
 @dataclass(frozen=True)
 class Replica(Compute):
-    """A copy of the trained model on an XLA device.
+    """A copy of the trained model on an XLA device."""
 
-    Attributes:
-        trained: the trained weights by name, in the host's memory.
-        processes: whose gradients are averaged.
-        length: tokens of each batch: the longest row.
-        seed: of the device's random numbers (dropout).
-    """
-
-    trained: Mapping[str, Any]
-    processes: Processes
-    length: int
-    seed: int
+    trained: Mapping[str, Any]  # the trained weights by name, in the host's memory
+    processes: Processes  # whose gradients are averaged
+    length: int  # tokens of each batch: the longest row
+    seed: int  # of the device's random numbers (dropout)
     _copies: Mapping[str, Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Finds the copies of the trained weights."""
         copies = dict(self.model.named_parameters())
         object.__setattr__(self, "_copies", {name: copies[name] for name in self.trained})
 
@@ -76,9 +67,7 @@ class Replica(Compute):
         """Seeds the random numbers of a step, so that no checkpoint has to hold them."""
         import torch_xla
 
-        entropy = [self.seed, step, self.processes.rank]
-        (seed,) = np.random.SeedSequence(entropy).generate_state(1)
-        torch_xla.manual_seed(int(seed))
+        torch_xla.manual_seed(step_seed(self.seed, step, self.processes.rank))
 
     def batch(
         self, examples: Examples, rows: npt.NDArray[np.int64], *, pad: int, largest: int
@@ -117,22 +106,10 @@ class Replica(Compute):
 def replicate(
     model: Any, device: "torch.device", processes: Processes, *, length: int, seed: int
 ) -> Replica:
-    """Copies a model to an XLA device.
+    """Copies a model to a device of `xla_device`; it stays in the host's memory too.
 
-    Args:
-        model: in the host's memory, where it stays.
-        device: of `xla_device`.
-        processes: of the training.
-        length: tokens of each batch.
-        seed: of the training.
+    `length` is of each batch in tokens, `seed` that of the training.
     """
-    replica = copy.deepcopy(model).to(device)
+    copied = copy.deepcopy(model).to(device)
     trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    return Replica(
-        model=replica,
-        forward=replica,
-        trained=trained,
-        processes=processes,
-        length=length,
-        seed=seed,
-    )
+    return Replica(copied, copied, trained, processes, length, seed)

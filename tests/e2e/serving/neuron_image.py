@@ -48,13 +48,9 @@ def loads(path):
 
 
 def install(monkeypatch, folder: Path, *, devices: int = 1, **versions: str) -> None:
-    """Makes this machine look like the image on an Inferentia instance.
+    """Makes this machine look like the image on an Inferentia instance of that many chips.
 
-    Args:
-        monkeypatch: pytest's.
-        folder: an empty one.
-        devices: Inferentia chips.
-        versions: of packages, instead of the image's; `-` is written `_`.
+    The folder is empty; `versions` of packages, instead of the image's, are written with `_`.
     """
     for name, default in PACKAGES.items():
         version = versions.get(name.replace("-", "_"), default)
@@ -75,3 +71,12 @@ def install(monkeypatch, folder: Path, *, devices: int = 1, **versions: str) -> 
         "SAGEMAKER_MODEL_SERVER_WORKERS",
     ):
         monkeypatch.delenv(name, raising=False)
+
+
+def install_modules(monkeypatch, contents):
+    """Lets modules of these names be imported, with what is in them."""
+    for name, content in contents.items():
+        module = types.ModuleType(name)
+        module.__path__ = []
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, name, module)

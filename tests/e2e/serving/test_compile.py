@@ -17,10 +17,9 @@ import numpy as np
 import onnx
 import onnx_backend
 import pytest
-import verify
 
 from sashiko.serving.artifact import open_artifact
-from sashiko.training.temperature import divide_logits
+from sashiko.training.scoring import divide_logits
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
 from tests.e2e.serving.tiny_artifact import HANDLER_FILES
 
@@ -46,13 +45,13 @@ def outputs(model, tmp_path_factory):
     return [root / "processing" / "output" for root in roots]
 
 
-def test_the_same_model_gives_the_same_bytes(outputs) -> None:
+def test_the_same_model_gives_the_same_bytes(outputs):
     first, second = outputs
     for name in ("artifact/model.tar.gz", "lock/compile-lock.json"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
-def test_the_served_scores_are_the_eager_models(outputs, model) -> None:
+def test_the_served_scores_are_the_eager_models(outputs, model):
     expected = eager_scores(model)
     with open_artifact(outputs[0] / "artifact" / "model.tar.gz", threshold=0.5) as artifact:
         answers = artifact.predict(TEXTS)
@@ -65,7 +64,7 @@ def test_the_served_scores_are_the_eager_models(outputs, model) -> None:
 
 def test_a_temperature_in_the_weights_is_in_the_served_scores_and_labels(
     model, tmp_path, monkeypatch
-) -> None:
+):
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -90,7 +89,7 @@ def test_a_temperature_in_the_weights_is_in_the_served_scores_and_labels(
     ]
 
 
-def test_the_graph_is_fused_takes_any_length_and_names_no_path(outputs, tmp_path) -> None:
+def test_the_graph_is_fused_takes_any_length_and_names_no_path(outputs, tmp_path):
     graph = unpacked_graph(outputs[0], tmp_path)
     dims = [dim for value in graph.input for dim in value.type.tensor_type.shape.dim]
     assert [dim.dim_param for dim in dims] == ["batch", "length"] * 2
@@ -107,7 +106,7 @@ def test_the_graph_is_fused_takes_any_length_and_names_no_path(outputs, tmp_path
     assert not operators["Transpose"]
 
 
-def test_the_last_layer_computes_what_the_classifier_reads(outputs, tmp_path) -> None:
+def test_the_last_layer_computes_what_the_classifier_reads(outputs, tmp_path):
     """Holds that its queries, and all that follows them, are of the first token alone."""
     graph = unpacked_graph(outputs[0], tmp_path)
     sizes = {
@@ -132,7 +131,7 @@ def unpacked_graph(outputs, folder) -> onnx.GraphProto:
 
 
 @pytest.mark.parametrize("wrong", [(1, 2), (1, 8), (4, 16)], ids=str)
-def test_a_shape_with_other_scores_is_noticed(wrong, outputs, model, tmp_path, monkeypatch) -> None:
+def test_a_shape_with_other_scores_is_noticed(wrong, outputs, model, tmp_path, monkeypatch):
     unpacked_graph(outputs[0], tmp_path)
     about = bundle.read_bundle(tmp_path)
     right = onnx_backend.OnnxBackend.run
@@ -141,12 +140,12 @@ def test_a_shape_with_other_scores_is_noticed(wrong, outputs, model, tmp_path, m
         return right(self, bucket, ids, mask) + 0.5 * (ids.shape == wrong)
 
     eager = classifier.load_classifier(model)
-    assert verify.largest_difference(eager, tmp_path, about) < 1e-6
+    assert compile_model.largest_difference(eager, tmp_path, about) < 1e-6
     monkeypatch.setattr(onnx_backend.OnnxBackend, "run", run)
-    assert verify.largest_difference(eager, tmp_path, about) > 0.4
+    assert compile_model.largest_difference(eager, tmp_path, about) > 0.4
 
 
-def test_the_lock_says_what_was_compiled(outputs) -> None:
+def test_the_lock_says_what_was_compiled(outputs):
     lock = json.loads((outputs[0] / "lock" / "compile-lock.json").read_text())
     assert (lock["target"], lock["image"]) == ("cpu", "serving:1")
     assert (lock["neuron_sdk"], lock["compiler"], lock["cores"]) == (None, None, None)
@@ -159,9 +158,7 @@ def test_the_lock_says_what_was_compiled(outputs) -> None:
     assert lock["artifact_sha256"] == hashlib.sha256(archive).hexdigest()
 
 
-def test_the_artifact_has_the_handler_that_other_tests_use_and_no_other_targets_files(
-    outputs,
-) -> None:
+def test_the_artifact_has_the_handler_that_other_tests_use_and_no_other_targets_files(outputs):
     lock = json.loads((outputs[0] / "lock" / "compile-lock.json").read_text())
     code = {name.partition("/")[2] for name in lock["artifact"] if name.startswith("code/")}
     assert code == set(HANDLER_FILES)
@@ -179,7 +176,7 @@ def int8(model, tmp_path_factory):
     return root / "processing" / "output"
 
 
-def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, tmp_path) -> None:
+def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, tmp_path):
     graph = unpacked_graph(int8, tmp_path)
     weights = graph.initializer
     integers = {item.name for item in weights if item.data_type == onnx.TensorProto.INT8}
@@ -195,7 +192,7 @@ def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, 
     assert 0 < lock["largest_difference"] <= lock["tolerance"] == 0.2
 
 
-def test_an_int8_score_is_near_the_eager_models_and_no_other_rows_business(int8, model) -> None:
+def test_an_int8_score_is_near_the_eager_models_and_no_other_rows_business(int8, model):
     expected = eager_scores(model)
     with open_artifact(int8 / "artifact" / "model.tar.gz", threshold=0.5) as artifact:
         together = [answer.score for answer in artifact.predict(TEXTS)]
@@ -216,12 +213,12 @@ def failure(monkeypatch, root) -> str:
     return message
 
 
-def test_a_difference_over_the_tolerance_is_an_error(model, tmp_path, monkeypatch) -> None:
+def test_a_difference_over_the_tolerance_is_an_error(model, tmp_path, monkeypatch):
     message = failure(monkeypatch, job(tmp_path, model, tolerance=1e-12))
     assert "more than compile.tolerance=1e-12" in message
 
 
-def test_weights_that_are_missing_are_not_made_up(model, tmp_path, monkeypatch) -> None:
+def test_weights_that_are_missing_are_not_made_up(model, tmp_path, monkeypatch):
     from shutil import copytree
 
     from safetensors.torch import load_file, save_file
@@ -241,11 +238,11 @@ def test_weights_that_are_missing_are_not_made_up(model, tmp_path, monkeypatch) 
         ({"target": "inf2"}, "this machine lacks neuronx-cc: compile for cpu here"),
     ],
 )
-def test_settings_that_cannot_be_met_are_named(model, tmp_path, monkeypatch, changes, says) -> None:
+def test_settings_that_cannot_be_met_are_named(model, tmp_path, monkeypatch, changes, says):
     assert says in failure(monkeypatch, job(tmp_path, model, **changes))
 
 
-def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch) -> None:
+def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
 

@@ -69,7 +69,7 @@ EACH_TIME = ("modernbert",)
 )
 def test_a_familys_encoder_is_trained_compiled_served_and_explained(
     family, trained, tmp_path, monkeypatch
-) -> None:
+):
     layers = "0" if family == "albert" else "1"
     folder = trained(family, frozen_layers=layers, epochs="8", calibration="temperature") / "model"
     compiled = job(tmp_path / "compile", folder, batch_sizes=[2], sequence_lengths=[12, 32])
@@ -111,25 +111,23 @@ def _is_partly_frozen(encoder, trained, *, layers: int) -> None:
     assert not layers or not {name for name in moved if ".0." in name}
 
 
-def test_layers_that_share_their_weights_are_not_frozen_in_part(trained) -> None:
+def test_layers_that_share_their_weights_are_not_frozen_in_part(trained):
     with pytest.raises(InputError, match="`albert` has no layers with weights of their own: set"):
         trained("albert", frozen_layers="1")
 
 
-def test_more_layers_than_there_are_cannot_be_frozen(trained) -> None:
+def test_more_layers_than_there_are_cannot_be_frozen(trained):
     with pytest.raises(InputError, match="frozen_layers is 3, model type `electra` has 2 layers"):
         trained("electra", frozen_layers="3")
 
 
 @pytest.mark.parametrize(("family", "reads"), [("bert", 66), ("roberta", 64), ("modernbert", 66)])
-def test_what_is_longer_than_a_familys_positions_is_refused(family, reads, trained) -> None:
+def test_what_is_longer_than_a_familys_positions_is_refused(family, reads, trained):
     with pytest.raises(InputError, match=f"go up to 67 tokens, the model reads {reads}"):
         trained(family, max_length="67")
 
 
-def test_long_texts_are_trained_on_without_fused_attention_where_a_family_has_none(
-    tmp_path,
-) -> None:
+def test_long_texts_are_trained_on_without_fused_attention_where_a_family_has_none(tmp_path):
     save_encoder(tmp_path, "deberta-v2")
     settings = Hyperparameters(max_length=64, truncate=False, frozen_layers=0)
     attention = machine.attention(torch.device("cpu"), max_length=512)
@@ -139,7 +137,7 @@ def test_long_texts_are_trained_on_without_fused_attention_where_a_family_has_no
     assert model.config._attn_implementation == "eager"
 
 
-def test_a_dropout_is_set_by_whatever_name_a_family_gives_it(tmp_path) -> None:
+def test_a_dropout_is_set_by_whatever_name_a_family_gives_it(tmp_path):
     for family in ("bert", "distilbert", "modernbert"):
         save_encoder(tmp_path / family, family)
         settings = Hyperparameters(max_length=32, truncate=False, frozen_layers=0, dropout=0.25)
@@ -150,7 +148,7 @@ def test_a_dropout_is_set_by_whatever_name_a_family_gives_it(tmp_path) -> None:
         assert set(drops.values()) == {0.25}, family
 
 
-def test_a_model_type_without_a_classifier_is_refused_by_name(tmp_path) -> None:
+def test_a_model_type_without_a_classifier_is_refused_by_name(tmp_path):
     save_encoder(tmp_path, "bert")
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"model_type": "vit"}))

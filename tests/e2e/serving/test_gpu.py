@@ -21,7 +21,7 @@ def output(model, tmp_path_factory):
     return root / "processing" / "output"
 
 
-def test_a_job_without_a_gpu_scores_the_model_in_every_shape(output, model) -> None:
+def test_a_job_without_a_gpu_scores_the_model_in_every_shape(output, model):
     archive = output / "artifact" / "model.tar.gz"
     texts = TEXTS * 2 + TEXTS[:1]
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
@@ -29,7 +29,7 @@ def test_a_job_without_a_gpu_scores_the_model_in_every_shape(output, model) -> N
     assert scores == pytest.approx(eager_scores(model, texts), abs=1e-5)
 
 
-def test_the_lock_names_the_model_and_no_compiler(output) -> None:
+def test_the_lock_names_the_model_and_no_compiler(output):
     lock = json.loads((output / "lock" / "compile-lock.json").read_text())
     assert (lock["target"], lock["image"], lock["dtype"]) == ("gpu", "gpu:1", "float32")
     assert (lock["compiler"], lock["cores"], lock["largest_difference"]) == (None, None, None)
@@ -38,7 +38,7 @@ def test_the_lock_names_the_model_and_no_compiler(output) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine serves it")
-def test_elsewhere_the_artifact_says_what_it_needs(output) -> None:
+def test_elsewhere_the_artifact_says_what_it_needs(output):
     archive = output / "artifact" / "model.tar.gz"
     says = "compiled for gpu, and torch finds no CUDA device here: .* or compile for cpu"
     with pytest.raises(InputError, match=says), open_artifact(archive, threshold=0.5):

@@ -61,12 +61,7 @@ class ModelServer:
 
 @contextmanager
 def model_server(artifacts: Mapping[str, Path], *, threshold: float) -> Iterator[ModelServer]:
-    """Starts the server as the toolkit's `mms_model_server` does, but for its addresses.
-
-    Args:
-        artifacts: name of a model -> its unpacked artifact.
-        threshold: of all of them.
-    """
+    """Starts the server as the toolkit's `mms_model_server` does, but for its addresses."""
     if not PYTHON.is_file():
         pytest.fail(f"{PYTHON} is missing: run `make test`, which installs the model server")
     java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
@@ -162,41 +157,44 @@ def server(artifacts):
         yield running
 
 
-def test_a_sound_model_answers(server) -> None:
+def test_a_sound_model_answers(server):
     status, answers = server.ask("sound", GOOD)
     assert (status, [answer["label"] for answer in answers]) == (200, ["no"])
     assert answers[0]["score"] == pytest.approx(expected_score("bad"), abs=1e-6)
+    row = b'{"inputs": [{"tone": "awful", "note": null}], "ids": ["c-1"]}'
+    status, (answer,) = server.ask("sound", row)
+    assert (status, answer["id"], answer["label"]) == (200, "c-1", "yes")
 
 
 @pytest.mark.parametrize(("body", "content_type", "says"), BAD_REQUESTS)
-def test_a_bad_request_is_a_400_with_the_reason(server, body, content_type, says) -> None:
+def test_a_bad_request_is_a_400_with_the_reason(server, body, content_type, says):
     status, answer = server.ask("sound", body, content_type)
     assert status == 400
     assert says in answer["message"]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_the_model_is_a_500_at_each_request(server, fault) -> None:
+def test_a_fault_of_the_model_is_a_500_at_each_request(server, fault):
     answers = [server.ask(fault, GOOD) for _ in range(2)]
     assert [status for status, _ in answers] == [500, 500]
 
 
-def test_a_fault_says_nothing_of_the_request_and_its_cause_is_in_the_log(server) -> None:
+def test_a_fault_says_nothing_of_the_request_and_its_cause_is_in_the_log(server):
     _, answer = server.ask("neuron-error", GOOD)
     assert answer == {"error": "internal error: see the log"}
     assert server.logs(NEURON)
 
 
-def test_a_machine_that_does_not_fit_is_named_to_whoever_asks(server) -> None:
+def test_a_machine_that_does_not_fit_is_named_to_whoever_asks(server):
     _, answer = server.ask("other-machine", GOOD)
     assert "there is no code/tpu_backend.py" in answer["error"]
 
 
-def test_a_bad_request_to_a_model_that_is_not_loaded_is_a_500_too(server) -> None:
+def test_a_bad_request_to_a_model_that_is_not_loaded_is_a_500_too(server):
     assert server.ask("missing-tokenizer", b"{}")[0] == 500
 
 
-def test_a_model_that_can_be_loaded_later_then_answers(server, artifacts) -> None:
+def test_a_model_that_can_be_loaded_later_then_answers(server, artifacts):
     shutil.copyfile(
         artifacts["sound"] / "tokenizer.json", artifacts["missing-tokenizer"] / "tokenizer.json"
     )

@@ -15,7 +15,7 @@ import pytest
 import torch
 from backend import Machine
 from bundle import Bucket, read_bundle, write_bundle
-from neuron_backend import load_graph, open_backend
+from neuron_backend import open_backend
 from payload import BadRequestError
 
 from sashiko.errors import InputError
@@ -88,14 +88,14 @@ def served(folder, texts):
     return [answer["score"] for answer in answers]
 
 
-def test_texts_of_every_length_and_number_get_the_models_scores(folder, model) -> None:
+def test_texts_of_every_length_and_number_get_the_models_scores(folder, model):
     texts = TEXTS * 2 + TEXTS[:1]  # more than a batch of every length, and a rest
     scores = served(folder, texts)
     assert scores == pytest.approx(eager_scores(model, texts), abs=1e-5)
     assert os.environ["NEURON_RT_NUM_CORES"] == "1"
 
 
-def test_the_lock_says_all_that_a_deploy_has_to_match(recompiled) -> None:
+def test_the_lock_says_all_that_a_deploy_has_to_match(recompiled):
     lock, _ = recompiled(auto_cast="matmul")
     assert (lock["target"], lock["image"], lock["cores"]) == ("inf2", "neuronx:1", 1)
     assert (lock["neuron_sdk"], lock["compiler"]) == ("2.26.0", neuron_image.COMPILER)
@@ -110,17 +110,7 @@ def test_the_lock_says_all_that_a_deploy_has_to_match(recompiled) -> None:
     assert "model.neuron" not in lock["artifact"]
 
 
-def test_what_stands_in_for_a_graph_takes_the_compiled_shape_and_no_other(folder) -> None:
-    graph = load_graph(folder / "model_b4_l8.neuron")
-    ids = torch.ones(4, 8, dtype=torch.long)
-    assert graph(ids, ids, ids)[0].shape == (4, 2)
-    for shape in ((3, 8), (8, 8), (4, 7), (4, 16)):
-        wrong = torch.ones(shape, dtype=torch.long)
-        with pytest.raises(AssertionError):
-            graph(wrong, wrong, wrong)
-
-
-def test_another_shape_never_reaches_the_runtime(folder) -> None:
+def test_another_shape_never_reaches_the_runtime(folder):
     about = read_bundle(folder)
     backend = open_backend(folder, about, Machine())
     bucket = Bucket(4, 8, "model_b4_l8.neuron")
@@ -131,9 +121,7 @@ def test_another_shape_never_reaches_the_runtime(folder) -> None:
 
 
 @pytest.mark.parametrize("truncate", [False, True])
-def test_a_text_that_fits_no_graph_is_refused_or_cut_as_the_recipe_says(
-    folder, model, truncate
-) -> None:
+def test_a_text_that_fits_no_graph_is_refused_or_cut_as_the_recipe_says(folder, model, truncate):
     write_bundle(replace(read_bundle(folder), truncate=truncate), folder)
     if truncate:
         cut = " ".join(LONG.split()[:14])  # 16 tokens with the two special ones
@@ -141,9 +129,6 @@ def test_a_text_that_fits_no_graph_is_refused_or_cut_as_the_recipe_says(
     else:
         with pytest.raises(BadRequestError, match="has 19 tokens, at most 16 are allowed"):
             served(folder, [LONG])
-
-
-# --- the endpoint's machine and settings ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -158,21 +143,21 @@ def test_a_text_that_fits_no_graph_is_refused_or_cut_as_the_recipe_says(
 )
 def test_settings_that_do_not_fit_are_named_before_the_runtime_starts(
     folder, monkeypatch, environment, says
-) -> None:
+):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(inference.CannotServeError, match=says):
         inference.model_fn(str(folder))
 
 
-def test_a_larger_instance_serves_with_a_worker_for_each_of_its_cores() -> None:
+def test_a_larger_instance_serves_with_a_worker_for_each_of_its_cores():
     workers = {**CORES, "SAGEMAKER_MODEL_SERVER_WORKERS": "12"}
     neuron_machine.check_cores(1, devices=6, environment=workers)
     with pytest.raises(inference.CannotServeError, match="set at most 2"):
         neuron_machine.check_cores(1, devices=1, environment=workers)
 
 
-def test_a_worker_of_several_cores_needs_them_all() -> None:
+def test_a_worker_of_several_cores_needs_them_all():
     """A causal LM's graph is spread over the cores of its worker."""
     for environment in (
         {"SAGEMAKER_MODEL_SERVER_WORKERS": "6"},
@@ -187,7 +172,7 @@ def test_a_worker_of_several_cores_needs_them_all() -> None:
             neuron_machine.check_cores(2, devices=6, environment=environment)
 
 
-def test_a_machine_without_a_device_is_named(folder, monkeypatch, tmp_path) -> None:
+def test_a_machine_without_a_device_is_named(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(neuron_machine, "_DEVICES", tmp_path / "none")
     with pytest.raises(
         inference.CannotServeError, match=r"no Neuron device .* InferenceAmiVersion"
@@ -195,14 +180,14 @@ def test_a_machine_without_a_device_is_named(folder, monkeypatch, tmp_path) -> N
         inference.model_fn(str(folder))
 
 
-def test_a_graph_of_another_compiler_is_not_loaded(folder, monkeypatch, tmp_path) -> None:
+def test_a_graph_of_another_compiler_is_not_loaded(folder, monkeypatch, tmp_path):
     neuron_image.install(monkeypatch, tmp_path / "newer", neuronx_cc="2.22.1.0+aa")
     with pytest.raises(inference.CannotServeError) as caught:
         inference.model_fn(str(folder))
     assert "compiled with neuronx-cc 2.21.18209.0+043b1bf7, and 2.22.1.0+aa is" in str(caught.value)
 
 
-def test_what_the_runtime_refuses_comes_with_the_likely_causes(folder, monkeypatch) -> None:
+def test_what_the_runtime_refuses_comes_with_the_likely_causes(folder, monkeypatch):
 
     def refuse(path):
         raise RuntimeError("nrt_load: unsupported NEFF version")
@@ -214,16 +199,13 @@ def test_what_the_runtime_refuses_comes_with_the_likely_causes(folder, monkeypat
         inference.model_fn(str(folder))
 
 
-# --- Evaluate, the champion, and a laptop --------------------------------------------------------
-
-
-def test_a_job_without_a_device_scores_the_model_that_was_compiled(archive, model) -> None:
+def test_a_job_without_a_device_scores_the_model_that_was_compiled(archive, model):
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
         scores = [answer.score for answer in artifact.predict(TEXTS)]
     assert scores == pytest.approx(eager_scores(model), abs=1e-5)
 
 
-def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, tmp_path) -> None:
+def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, tmp_path):
     (tmp_path / "champion").mkdir()
     shutil.copyfile(archive, tmp_path / "champion" / "model.tar.gz")
     test = Split(keys=tuple("1234"), texts=tuple(TEXTS), labels=np.array([0, 1, 0, 1]))
@@ -236,13 +218,10 @@ def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, t
     assert scores == pytest.approx(eager_scores(model), abs=1e-5)
 
 
-def test_elsewhere_the_artifact_says_what_it_needs(archive) -> None:
+def test_elsewhere_the_artifact_says_what_it_needs(archive):
     says = "compiled for inf2, and neuronx-cc is not installed here: .* compile for cpu"
     with pytest.raises(InputError, match=says), open_artifact(archive, threshold=0.5):
         pass
-
-
-# --- Compile -------------------------------------------------------------------------------------
 
 
 def refusal(recompiled, tmp_path) -> str:
@@ -255,7 +234,7 @@ def refusal(recompiled, tmp_path) -> str:
 
 def test_an_image_with_another_compiler_than_the_map_says_is_refused(
     recompiled, monkeypatch, tmp_path
-) -> None:
+):
     monkeypatch.setenv("NEURON_COMPILER", "2.20.0.0")
     message = refusal(recompiled, tmp_path)
     assert "neuronx-cc 2.21.18209.0, src/sashiko/account/images/images.yaml says 2" in message
@@ -263,12 +242,12 @@ def test_an_image_with_another_compiler_than_the_map_says_is_refused(
 
 def test_graphs_that_an_inf2_xlarge_has_no_memory_for_are_refused(
     recompiled, monkeypatch, tmp_path
-) -> None:
+):
     monkeypatch.setattr(export_neuron, "MOST_BYTES", 16)
     assert "name fewer compile.batch_sizes or compile.seq" in refusal(recompiled, tmp_path)
 
 
-def test_the_model_goes_along_unchanged(recompiled, monkeypatch) -> None:
+def test_the_model_goes_along_unchanged(recompiled, monkeypatch):
     def changes(classifier, bucket, path, *, auto_cast):
         classifier.config.torchscript = True  # as optimum-neuron does
         torch.nn.init.zeros_(classifier.classifier.weight)

@@ -6,7 +6,6 @@ does: the token with the largest position, the LM's whole head, logits of (batch
 
 import json
 import shutil
-import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -99,11 +98,7 @@ def prepare(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         "optimum.neuron.utils": {},
         "optimum.neuron.utils.instance": align,
     }
-    for name, content in contents.items():
-        module = types.ModuleType(name)
-        module.__path__ = []
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+    neuron_image.install_modules(monkeypatch, contents)
     for name in ("BASE_COMPILE_WORK_DIR", "HF_ENDPOINT"):
         monkeypatch.setenv(name, "")  # restored after the test
     monkeypatch.setenv("SERVING_IMAGE", "neuronx:1")
@@ -112,7 +107,7 @@ def prepare(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def trained(tmp_path_factory):
     """A base model whose rotations are not transformers' default, and an adapter of it."""
     folder = tmp_path_factory.mktemp("trained")
     rotations = {"rope_type": "default", "rope_theta": 100_000.0}
@@ -122,7 +117,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def image(monkeypatch, tmp_path):
     prepare(monkeypatch, tmp_path / "image")
 
 
@@ -139,7 +134,7 @@ def compiled(
 
 
 @pytest.fixture(scope="module")
-def archive(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def archive(trained, tmp_path_factory):
     """What a job with the defaults writes."""
     root = tmp_path_factory.mktemp("archive")
     with pytest.MonkeyPatch.context() as patch:
@@ -147,7 +142,7 @@ def archive(trained: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
         return compiled(patch, root / "job", trained) / "artifact" / "model.tar.gz"
 
 
-def test_the_decoder_gives_the_judged_scores(image: None, archive: Path, tmp_path: Path) -> None:
+def test_the_decoder_gives_the_judged_scores(image, archive, tmp_path):
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
         judged = [answer.score for answer in artifact.predict(TEXTS)]
     unpack(archive, tmp_path / "served")
@@ -160,9 +155,7 @@ def test_the_decoder_gives_the_judged_scores(image: None, archive: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_the_lock_says_what_serves_it_and_in_which_type(
-    image: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
+def test_the_lock_says_what_serves_it_and_in_which_type(image, monkeypatch, tmp_path, trained):
     output = compiled(monkeypatch, tmp_path / "job", trained, dtype="bfloat16", tolerance=0.1)
     lock = json.loads((output / "lock" / "compile-lock.json").read_text())
     assert (lock["target"], lock["dtype"], lock["cores"]) == ("inf2-causal", "bfloat16", 1)
@@ -171,7 +164,7 @@ def test_the_lock_says_what_serves_it_and_in_which_type(
     assert lock["weights_sha256"] == lock["artifact"]["eager/model.safetensors"]
 
 
-def test_transformers_4_reads_the_same_rotations(archive: Path, tmp_path: Path) -> None:
+def test_transformers_4_reads_the_same_rotations(archive, tmp_path):
     unpack(archive, tmp_path / "served")
     for folder in ("eager", "decoder"):
         config = json.loads((tmp_path / "served" / folder / "config.json").read_text())
@@ -183,16 +176,6 @@ def test_transformers_4_reads_the_same_rotations(archive: Path, tmp_path: Path) 
     assert config["torch_dtype"] == "float32"
 
 
-def test_more_than_one_shape_is_refused(
-    image: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
+def test_more_than_one_shape_is_refused(image, monkeypatch, tmp_path, trained):
     with pytest.raises(SystemExit, match=r"name one of compile\.batch_sizes"):
         compiled(monkeypatch, tmp_path / "job", trained, batch_sizes=[1, 4])
-
-
-def test_off_the_image_the_missing_package_is_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: tuple[Path, Path]
-) -> None:
-    monkeypatch.setenv("SERVING_IMAGE", "neuronx:1")
-    with pytest.raises(SystemExit, match=r"this machine lacks neuronx-cc: compile for cpu here"):
-        compiled(monkeypatch, tmp_path / "job", trained)

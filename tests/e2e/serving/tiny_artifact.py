@@ -21,8 +21,7 @@ from sashiko.serving.container.pack import pack
 SERVING = Path(sashiko.serving.container.__file__).parent
 HANDLER_FILES = (
     "backend.py", "bundle.py", "inference.py", "onnx_backend.py", "payload.py", "prompt.py",
-    "scorer.py",
-    "text.py",
+    "scorer.py", "text.py",
 )  # fmt: skip
 WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
@@ -54,15 +53,9 @@ def build_artifact(
         onnx.save(_graph(weights, batch=batch, length=length), artifact / graph)
         buckets.append({"batch": batch, "length": length, "graph": graph})
     about = {
-        "target": "cpu",
-        "backend": "onnx_backend",
-        "labels": labels,
-        "template": template,
-        "missing": "unknown",
-        "truncate": truncate,
-        "pad_id": 0,
-        "buckets": buckets,
-    }
+        "target": "cpu", "backend": "onnx_backend", "labels": labels, "template": template,
+        "missing": "unknown", "truncate": truncate, "pad_id": 0, "buckets": buckets,
+    }  # fmt: skip
     (artifact / "serving.json").write_text(json.dumps(about))
     pack(artifact, folder / "model.tar.gz")
     return folder / "model.tar.gz"

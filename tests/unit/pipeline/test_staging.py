@@ -62,7 +62,7 @@ def test_each_place_says_what_it_has_to_hold() -> None:
 
 def test_the_code_that_compile_ships_is_whole() -> None:
     files = serving_code("cpu")
-    assert {"compile_model.py", "inference.py", "lock.py", "target.json"} <= set(files)
+    assert {"compile_model.py", "inference.py", "export.py", "target.json"} <= set(files)
     assert "__init__.py" not in files
 
 

@@ -52,21 +52,21 @@ def hold_against_the_published_schema(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("invocation", ["", "run-1"])
-def test_a_statement_is_what_in_toto_and_slsa_publish(invocation: str) -> None:
+def test_a_statement_is_what_in_toto_and_slsa_publish(invocation):
     original = statement(invocation=invocation)
     hold_against_the_published_schema(original.to_json())
     assert read_statement(original.to_json(), build="model") == original
     assert original.to_json().count(b"\n") == 1
 
 
-def test_a_signature_is_over_dsses_encoding() -> None:
+def test_a_signature_is_over_dsses_encoding():
     """The example of protocol.md has another payload type; the form is its form."""
     encoding = b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
     assert signature_input(b"hello world") == encoding
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
-def test_an_envelope_comes_back_in_either_alphabet(encode: Any) -> None:
+def test_an_envelope_comes_back_in_either_alphabet(encode):
     payload, signature = bytes(range(250, 256)), b"\xff\xfe signed"
     value = json.loads(write_envelope(payload, signature=signature, key="arn"))
     assert value["payloadType"] == "application/vnd.in-toto+json"
@@ -81,7 +81,7 @@ def test_an_envelope_comes_back_in_either_alphabet(encode: Any) -> None:
     [b"", b"[]", b"null", b'{"payloadType": "text/plain", "payload": "", "signatures": []}',
      b'{"payloadType": "application/vnd.in-toto+json", "payload": "*", "signatures": []}'],
 )  # fmt: skip
-def test_what_is_no_envelope_is_refused(content: bytes) -> None:
+def test_what_is_no_envelope_is_refused(content):
     with pytest.raises(ValueError, match="no envelope of a statement"):
         read_envelope(content)
 
@@ -103,16 +103,16 @@ def _change(**change: Any) -> bytes:
         statement(build="image").to_json(),
     ],
 )
-def test_what_is_no_statement_about_a_model_is_refused(content: bytes) -> None:
+def test_what_is_no_statement_about_a_model_is_refused(content):
     with pytest.raises(ValueError, match=r"no SLSA provenance v1 about a build of model"):
         read_statement(content, build="model")
 
 
-def test_fields_of_a_later_minor_version_are_ignored() -> None:
+def test_fields_of_a_later_minor_version_are_ignored():
     assert read_statement(_change(newer=1), build="model") == statement()
 
 
-def test_an_image_is_named_by_its_package_url_and_its_statement_by_its_tag() -> None:
+def test_an_image_is_named_by_its_package_url_and_its_statement_by_its_tag():
     host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
     assert image_purl(IMAGE) == f"pkg:oci/job?repository_url={host}/acme-dev/job&tag=1.0-abc"
     by_digest = image_purl(f"{host}/acme-dev/job@sha256:{'d' * 64}")

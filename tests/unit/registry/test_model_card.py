@@ -3,8 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -13,14 +11,14 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.registry.model_card import CardSources, card_markdown, card_text, model_card
+from sashiko.registry.model_card import card_markdown, card_text, model_card
 from sashiko.settings.waiver import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob
 
 
 @pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CardSources:
+def sources(tmp_path, monkeypatch):
     job = RegisterJob(tmp_path)
     monkeypatch.setenv("OPT_ML", str(job.root))
     contract = job.input("config") / "contract.odcs.yaml"
@@ -29,13 +27,11 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CardSources:
 
 
 @pytest.fixture
-def card(sources: CardSources) -> dict[str, Any]:
+def card(sources):
     return model_card(sources).model_dump(mode="json", exclude_none=True)
 
 
-def test_sagemakers_schema_knows_every_key_and_allows_every_value(
-    card: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sagemakers_schema_knows_every_key_and_allows_every_value(card, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     from sagemaker.core.shapes.model_card_shapes import ModelCardContent
 
@@ -43,9 +39,7 @@ def test_sagemakers_schema_knows_every_key_and_allows_every_value(
     assert json.loads(read.model_dump_json(exclude_none=True)) == card
 
 
-def test_a_packages_card_says_no_more_of_the_model_than_its_schema_takes(
-    card: dict[str, Any],
-) -> None:
+def test_a_packages_card_says_no_more_of_the_model_than_its_schema_takes(card):
     assert set(card["model_overview"]) <= {"model_creator", "model_artifact"}
     assert "model_package_details" not in card
 
@@ -61,22 +55,20 @@ def test_a_packages_card_says_no_more_of_the_model_than_its_schema_takes(
         (("additional_information", "custom_details"), {"key": 1}),
     ],
 )
-def test_what_sagemaker_would_refuse_is_refused_before(
-    card: dict[str, Any], path: tuple[str, str], value: object
-) -> None:
+def test_what_sagemaker_would_refuse_is_refused_before(card, path, value):
     card[path[0]][path[1]] = value
     with pytest.raises(InputError, match=path[1]):
         card_text(card)
 
 
-def test_an_interval_stands_beside_its_number(card: dict[str, Any]) -> None:
+def test_an_interval_stands_beside_its_number(card):
     [bias] = [group for group in card["evaluation_details"][0]["metric_groups"]
               if group["name"] == "bias"]  # fmt: skip
     [impact] = [item for item in bias["metric_data"] if " DI " in item["name"]]
     assert (impact["value"], impact["notes"]) == (0.95, "95 % interval 0.9 to 1")
 
 
-def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: CardSources) -> None:
+def test_the_combination_that_is_worst_off_is_named_with_its_number(sources):
     common = {"stage": "post_training", "metric": "DI", "facet": ("age", "sex"), "looks": 3,
               "n_disadvantaged": 120, "n_advantaged": 280}  # fmt: skip
     intersections = [
@@ -101,20 +93,18 @@ def test_the_combination_that_is_worst_off_is_named_with_its_number(sources: Car
     assert not any("&" in item.name for item in groups["bias"])
 
 
-def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card: dict[str, Any]) -> None:
+def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card):
     text = card["additional_information"]["custom_details"]["explanations"]
     assert text == "title moves the score most."
     assert "overdue" not in card_text(card)
 
 
-def test_long_texts_are_cut_and_the_text_is_one_line(card: dict[str, Any]) -> None:
+def test_long_texts_are_cut_and_the_text_is_one_line(card):
     assert len(card["intended_uses"]["factors_affecting_model_efficiency"]) == 2048
     assert len(card_text(card).splitlines()) == 1
 
 
-def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(
-    card: dict[str, Any],
-) -> None:
+def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(card):
     uses = card["intended_uses"]
     assert uses["intended_uses"].startswith("Sorting a queue.\nNot intended: Not stated: key `card")
     assert uses["risk_rating"] == "Low"
@@ -123,7 +113,7 @@ def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(
     assert {"name": "reweighing_strength", "value": "1.5"} in job["user_provided_hyper_parameters"]
 
 
-def test_a_waived_check_begins_the_limits(sources: CardSources) -> None:
+def test_a_waived_check_begins_the_limits(sources):
     waiver = Waiver(
         check="DI a=b", reason="a person reads it", owner="Ada", expires=date(2027, 1, 1)
     )
@@ -134,9 +124,7 @@ def test_a_waived_check_begins_the_limits(sources: CardSources) -> None:
     assert limits.startswith("FAILED: DI a=b = 0.7. WAIVED by Ada until 2027-01-01")
 
 
-def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(
-    sources: CardSources,
-) -> None:
+def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(sources):
     spans = Check(
         name="DI a=b", value=0.85, low=0.75, high=0.95, threshold=0.8, comparison=">=", passed=True
     )
@@ -149,7 +137,7 @@ def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(
     )
 
 
-def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: CardSources) -> None:
+def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources):
     card = model_card(sources)
     overview = card.model_overview.model_copy(update={"model_creator": "<script>*x*</script> | y"})
     loud = card.model_copy(update={"model_overview": overview})
@@ -161,7 +149,7 @@ def test_the_markdown_has_the_same_figures_and_no_markup_of_others(sources: Card
         assert f"## {heading}" in text
 
 
-def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources: CardSources) -> None:
+def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources):
     test = sources.evaluation.splits["test"].model_copy(update={"since": date(2025, 12, 1)})
     evaluation = sources.evaluation.model_copy(update={"splits": {"test": test}})
     card = model_card(replace(sources, evaluation=evaluation))
@@ -169,9 +157,7 @@ def test_the_first_day_of_a_split_by_time_stands_beside_its_rows(sources: CardSo
     assert observations == "test: 400 rows, 160 positive, from 2025-12-01"
 
 
-def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(
-    sources: CardSources,
-) -> None:
+def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(sources):
     rate = FlipCount(
         rows=20, flips=7, control_flips=2, rate=Estimate(value=0.35, low=0.2, high=0.6),
         above_control=Estimate(value=0.25, low=0.1, high=0.5),
@@ -191,7 +177,7 @@ def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(
         assert rates == expected
 
 
-def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card: dict[str, Any]) -> None:
+def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card):
     groups = {group["name"]: group["metric_data"]
               for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip
     assert "auc" in {item["name"] for item in groups["lead over tfidf_logistic_regression"]}

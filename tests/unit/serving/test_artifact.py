@@ -34,7 +34,7 @@ def output_fn(predictions, accept):
 """
 
 
-def test_inputs_beyond_one_request_come_back_in_order(tmp_path) -> None:
+def test_inputs_beyond_one_request_come_back_in_order(tmp_path):
     texts = [("bad", "good", "awful fine")[n % 3] for n in range(1003)]
     progress = []
     with open_artifact(build_artifact(tmp_path), threshold=0.5) as artifact:
@@ -45,7 +45,7 @@ def test_inputs_beyond_one_request_come_back_in_order(tmp_path) -> None:
     assert progress == [1000, 1003]
 
 
-def test_the_threshold_is_the_callers(tmp_path, monkeypatch) -> None:
+def test_the_threshold_is_the_callers(tmp_path, monkeypatch):
     monkeypatch.setenv("SASHIKO_THRESHOLD", "0.1")
     archive = build_artifact(tmp_path)
     with (
@@ -56,7 +56,7 @@ def test_the_threshold_is_the_callers(tmp_path, monkeypatch) -> None:
         assert mild.predict(["bad"])[0].label == "yes"
 
 
-def test_a_champion_of_the_handlers_older_form_is_still_scored(tmp_path) -> None:
+def test_a_champion_of_the_handlers_older_form_is_still_scored(tmp_path):
     build_artifact(tmp_path)
     (tmp_path / "artifact" / "code" / "inference.py").write_text(OLDER)
     pack(tmp_path / "artifact", tmp_path / "older.tar.gz")
@@ -67,7 +67,7 @@ def test_a_champion_of_the_handlers_older_form_is_still_scored(tmp_path) -> None
             artifact.respond(b"a", content_type="text/csv", accept=None)
 
 
-def test_two_artifacts_in_one_process_use_their_own_code(tmp_path, monkeypatch) -> None:
+def test_two_artifacts_in_one_process_use_their_own_code(tmp_path, monkeypatch):
     first = build_artifact(tmp_path / "first")
     build_artifact(tmp_path / "second")
     changed = tmp_path / "second" / "artifact"
@@ -90,7 +90,7 @@ def test_two_artifacts_in_one_process_use_their_own_code(tmp_path, monkeypatch) 
     assert "scorer" not in sys.modules
 
 
-def test_a_refused_input_is_counted_over_all_requests(tmp_path) -> None:
+def test_a_refused_input_is_counted_over_all_requests(tmp_path):
     texts = ["bad"] * 1001 + ["bad " * 9]
     with (
         open_artifact(build_artifact(tmp_path), threshold=0.5) as artifact,
@@ -106,7 +106,7 @@ def refused(path, says: str) -> None:
         pass
 
 
-def test_what_is_no_artifact_is_refused_by_name(tmp_path) -> None:
+def test_what_is_no_artifact_is_refused_by_name(tmp_path):
     path = tmp_path / "model.tar.gz"
     refused(path, r"model\.tar\.gz does not exist")
     path.write_bytes(build_artifact(tmp_path / "a").read_bytes()[:5000])

@@ -47,7 +47,7 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(line) for path in files(folder) for line in path.read_text().splitlines()]
 
 
-def test_a_record_and_its_file_are_those_of_sagemaker(tmp_path) -> None:
+def test_a_record_and_its_file_are_those_of_sagemaker(tmp_path):
     with closing(Capture(settings(tmp_path / "new"), clock=lambda: NOON)) as capture:
         capture.record(BODY, "application/json; charset=utf-8", ANSWER)
     (path,), (record,) = files(tmp_path), records(tmp_path)
@@ -56,26 +56,18 @@ def test_a_record_and_its_file_are_those_of_sagemaker(tmp_path) -> None:
     assert path.name.startswith("59-59-250-")
     assert path.stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    sent = {"observedContentType": "application/json; charset=utf-8", "data": BODY.decode()}
+    given = {"observedContentType": "application/json", "data": ANSWER}
     assert record["captureData"] == {
-        "endpointInput": {
-            "observedContentType": "application/json; charset=utf-8",
-            "mode": "INPUT",
-            "data": BODY.decode(),
-            "encoding": "JSON",
-        },
-        "endpointOutput": {
-            "observedContentType": "application/json",
-            "mode": "OUTPUT",
-            "data": ANSWER,
-            "encoding": "JSON",
-        },
+        "endpointInput": {**sent, "mode": "INPUT", "encoding": "JSON"},
+        "endpointOutput": {**given, "mode": "OUTPUT", "encoding": "JSON"},
     }
     assert record["eventMetadata"]["inferenceTime"] == "2026-03-09T12:59:59Z"
     assert len(record["eventMetadata"]["eventId"]) == 36
     assert record["eventVersion"] == "0"
 
 
-def test_a_refused_request_has_no_output_and_stays_refused(tmp_path) -> None:
+def test_a_refused_request_has_no_output_and_stays_refused(tmp_path):
     class Refusing:
         def respond(self, body, *, content_type, accept):
             raise RequestRefusedError("no", position=None, reason="no")
@@ -90,7 +82,7 @@ def test_a_refused_request_has_no_output_and_stays_refused(tmp_path) -> None:
     assert base64.b64decode(side["data"]).decode("utf-16") == '{"inputs": ["a"]}'
 
 
-def test_chance_selects_requests_by_the_percentage(tmp_path) -> None:
+def test_chance_selects_requests_by_the_percentage(tmp_path):
     chances = itertools.cycle(number / 100 for number in range(100))
     with closing(Capture(settings(tmp_path, percent=20), chance=lambda: next(chances))) as capture:
         for _ in range(200):
@@ -98,7 +90,7 @@ def test_chance_selects_requests_by_the_percentage(tmp_path) -> None:
     assert len(records(tmp_path)) == 40
 
 
-def test_each_hour_has_a_file_of_its_own(tmp_path) -> None:
+def test_each_hour_has_a_file_of_its_own(tmp_path):
     times = iter([NOON, NOON, NOON, NOON + dt.timedelta(seconds=1)])
     with closing(Capture(settings(tmp_path), clock=lambda: next(times))) as capture:
         for _ in range(3):
@@ -111,7 +103,7 @@ def test_each_hour_has_a_file_of_its_own(tmp_path) -> None:
     ("bound", "says"),
     [({"most_bytes": 1200}, "may have 1,200 bytes"), ({"most_files": 2}, "may have 2 files")],
 )
-def test_a_bound_ends_the_capture_and_is_reported_once(tmp_path, capsys, bound, says) -> None:
+def test_a_bound_ends_the_capture_and_is_reported_once(tmp_path, capsys, bound, says):
     hours = itertools.count()
     clock = lambda: NOON + dt.timedelta(hours=next(hours))  # noqa: E731
     with closing(Capture(settings(tmp_path, **bound), clock=clock)) as capture:
@@ -126,7 +118,7 @@ def test_a_bound_ends_the_capture_and_is_reported_once(tmp_path, capsys, bound, 
     assert len(records(tmp_path)) == 2, "a second server starts with what is there"
 
 
-def test_files_are_deleted_after_their_retention_and_no_others(tmp_path) -> None:
+def test_files_are_deleted_after_their_retention_and_no_others(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     times = iter([NOON, NOON, NOON + dt.timedelta(hours=2)])
     with closing(Capture(settings(tmp_path), clock=lambda: next(times))) as capture:
@@ -141,7 +133,7 @@ def test_files_are_deleted_after_their_retention_and_no_others(tmp_path) -> None
     assert (tmp_path / "notes.txt").exists()
 
 
-def test_a_full_disk_leaves_whole_lines_and_the_requests_answered(tmp_path, capsys) -> None:
+def test_a_full_disk_leaves_whole_lines_and_the_requests_answered(tmp_path, capsys):
     capture = Capture(settings(tmp_path))
     with file_size_limit(1000):
         for _ in range(4):
@@ -152,13 +144,13 @@ def test_a_full_disk_leaves_whole_lines_and_the_requests_answered(tmp_path, caps
     assert "captured 3 requests; 2 were not: " in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_one_message(tmp_path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_message(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot capture in .*file"):
         Capture(settings(tmp_path / "file"))
 
 
-def test_a_killed_server_leaves_whole_records(tmp_path) -> None:
+def test_a_killed_server_leaves_whole_records(tmp_path):
     archive = build_artifact(tmp_path / "served")
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(archive), str(tmp_path / "captured")],
@@ -166,11 +158,8 @@ def test_a_killed_server_leaves_whole_records(tmp_path) -> None:
         text=True,
     )
     url = process.stderr.readline().split()[2]
-    bodies = [
-        b'{"inputs": ["bad x"], "ids": ["c-9"]}',
-        b'{"inputs": [""]}',
-        b'{"inputs": ["fine"]}',
-    ]
+    named = b'{"inputs": ["bad x"], "ids": ["c-9"]}'
+    bodies = [named, b'{"inputs": [""]}', b'{"inputs": ["fine"]}']
     statuses = [call(f"{url}/invocations", body)[0] for body in bodies]
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -181,7 +170,7 @@ def test_a_killed_server_leaves_whole_records(tmp_path) -> None:
     assert json.loads(captured[0]["endpointOutput"]["data"])[0]["id"] == "c-9"
 
 
-def test_nothing_is_captured_by_default(tmp_path, monkeypatch) -> None:
+def test_nothing_is_captured_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with serving(build_artifact(tmp_path / "served")) as (url, _):
         assert call(f"{url}/invocations", BODY)[0] == 200

@@ -46,7 +46,7 @@ def artifact(folder: Path, *members: tuple[tarfile.TarInfo, bytes], end: int = 2
     ],
     ids=lambda value: value if isinstance(value, str) else f"{value[0].name[:20]}{value[0].type}",
 )
-def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, odd, says) -> None:
+def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, odd, says):
     path = artifact(tmp_path, member("serving.json"), odd)
     folder = tmp_path / "unpacked"
     folder.mkdir()
@@ -58,7 +58,7 @@ def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, odd, 
     assert not (tmp_path / "evil.py").exists()
 
 
-def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked(tmp_path) -> None:
+def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked(tmp_path):
     bomb, _ = member("weights.bin")
     bomb.size = 1 << 60
     path = artifact(tmp_path, (bomb, b"\0" * 4096))
@@ -70,13 +70,13 @@ def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked
 @pytest.mark.parametrize(
     ("name", "number"), [("{}", 10_001), ("e", 10_001), ("{0}/{0}/{0}/{0}/{0}/{0}", 2000)]
 )
-def test_an_archive_of_very_many_entries_is_refused(tmp_path, name, number) -> None:
+def test_an_archive_of_very_many_entries_is_refused(tmp_path, name, number):
     folders = [member(name.format(n), kind=tarfile.DIRTYPE) for n in range(number)]
     with pytest.raises(InputError, match="one more than the 10,000"):
         inspect_artifact(artifact(tmp_path, *folders), expected={})
 
 
-def test_what_was_changed_after_compile_is_named(tmp_path) -> None:
+def test_what_was_changed_after_compile_is_named(tmp_path):
     path = artifact(tmp_path, member("a", b"a"), member("b", b"b"))
     right = {"a": sha256_bytes(b"a"), "b": sha256_bytes(b"b")}
     inspect_artifact(path, expected=right)
@@ -137,7 +137,7 @@ def zip_of(*names: str) -> bytes:
     ],
     ids=lambda content: repr(content[:12]),
 )
-def test_a_pickle_under_another_name_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_pickle_under_another_name_is_refused(tmp_path, content):
     archive = artifact(tmp_path, member("weights.bin", content))
     with pytest.raises(InputError, match=r"weights\.bin is a pickle"):
         inspect_artifact(archive, expected={"weights.bin": sha256_bytes(content)})
@@ -154,6 +154,6 @@ def test_a_pickle_under_another_name_is_refused(tmp_path: Path, content: bytes) 
     ],
     ids=lambda content: repr(content[:12]),
 )  # fmt: skip
-def test_what_is_none_is_let_through(tmp_path: Path, content: bytes) -> None:
+def test_what_is_none_is_let_through(tmp_path, content):
     archive = artifact(tmp_path, member("model.neuron", content))
     inspect_artifact(archive, expected={"model.neuron": sha256_bytes(content)})

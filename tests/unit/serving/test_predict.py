@@ -55,7 +55,7 @@ def rows_of(text: str):
     return list(csv.DictReader(text.splitlines()))
 
 
-def test_a_csv_is_scored_in_its_order_whatever_its_other_columns(score, tmp_path) -> None:
+def test_a_csv_is_scored_in_its_order_whatever_its_other_columns(score, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text('\ufeffnote,id,tone\nx,1,bad\n"fine\nfine",2,good\n,3,bad\n')
     score(path, tmp_path / "out.csv")
@@ -65,7 +65,7 @@ def test_a_csv_is_scored_in_its_order_whatever_its_other_columns(score, tmp_path
     assert [float(row["score"]) for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
-def test_values_are_cleaned_as_they_were_for_training(score, tmp_path) -> None:
+def test_values_are_cleaned_as_they_were_for_training(score, tmp_path):
     (tmp_path / "raw.csv").write_text("tone,the-note\n bad , x\ngood,?\n")
     score(tmp_path / "raw.csv", tmp_path / "out.csv")
     rows = rows_of((tmp_path / "out.csv").read_text())
@@ -73,7 +73,7 @@ def test_values_are_cleaned_as_they_were_for_training(score, tmp_path) -> None:
     assert [float(row["score"]) for row in rows] == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys) -> None:
+def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys):
     table = pa.table({"tone": ["awful", None], "note": ["2026-01-02", None], "other": [1, 2]})
     pq.write_table(table, tmp_path / "rows.parquet")
     score(tmp_path / "rows.parquet", threshold=0.9)
@@ -95,15 +95,13 @@ def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys) -
         ("a.xlsx", b"", r"ends in \.csv or \.parquet"),
     ],
 )
-def test_a_bad_file_ends_with_one_message_and_no_output(
-    score, tmp_path, name, content, says
-) -> None:
+def test_a_bad_file_ends_with_one_message_and_no_output(score, tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=says):
         score(tmp_path / name, tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_a_missing_file_is_named(score, tmp_path) -> None:
+def test_a_missing_file_is_named(score, tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
         score(tmp_path / "nowhere.csv")

@@ -56,17 +56,17 @@ def call(url: str, body: bytes | None = None, content_type: str = "application/j
     return response.status, response.read()
 
 
-def test_it_listens_on_loopback_only_and_shows_how_to_call_it(server) -> None:
+def test_it_listens_on_loopback_only_and_shows_how_to_call_it(server):
     url, example = server
     assert url.startswith("http://127.0.0.1:")
     assert f"curl {url}/invocations" in example
 
 
-def test_ping_says_that_the_model_is_loaded(server) -> None:
+def test_ping_says_that_the_model_is_loaded(server):
     assert call(f"{server[0]}/ping") == (200, b"")
 
 
-def test_invocations_answers_texts_and_rows_at_the_threshold(server) -> None:
+def test_invocations_answers_texts_and_rows_at_the_threshold(server):
     for inputs in (
         ["bad x", "awful x"],
         [{"tone": tone, "note": "x"} for tone in ("bad", "awful")],
@@ -89,15 +89,13 @@ def test_invocations_answers_texts_and_rows_at_the_threshold(server) -> None:
         (b" " * (MAX_BODY_BYTES + 1), "application/json", 413, "send fewer rows"),
     ],
 )
-def test_a_bad_request_gets_its_status_and_a_reason(
-    server, body, content_type, status, says
-) -> None:
+def test_a_bad_request_gets_its_status_and_a_reason(server, body, content_type, status, says):
     actual, answer = call(f"{server[0]}/invocations", body, content_type)
     assert actual == status
     assert says in json.loads(answer)["error"]
 
 
-def test_a_fault_of_the_model_is_a_500_and_its_cause_is_shown_here(tmp_path) -> None:
+def test_a_fault_of_the_model_is_a_500_and_its_cause_is_shown_here(tmp_path):
     build_artifact(tmp_path)
     FAULTS["broken-graph"](tmp_path / "artifact")
     archive = tmp_path / "faulty.tar.gz"
@@ -107,13 +105,13 @@ def test_a_fault_of_the_model_is_a_500_and_its_cause_is_shown_here(tmp_path) -> 
     assert (status, json.loads(answer)) == (500, {"error": "internal error: see the server's log"})
 
 
-def test_other_routes_and_methods_are_refused_as_json(server) -> None:
+def test_other_routes_and_methods_are_refused_as_json(server):
     assert call(f"{server[0]}/models")[0] == 404
     status, answer = call(f"{server[0]}/invocations")
     assert (status, json.loads(answer)["error"]) == (405, "Method Not Allowed")
 
 
-def test_a_taken_port_is_one_clear_message(tmp_path) -> None:
+def test_a_taken_port_is_one_clear_message(tmp_path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()

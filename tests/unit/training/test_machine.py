@@ -18,15 +18,13 @@ _CPU = torch.device("cpu")
     ("capabilities", "expected"),
     [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx512_f": True}, False)],
 )
-def test_auto_takes_bf16_where_the_cpu_has_it(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: bool
-) -> None:
+def test_auto_takes_bf16_where_the_cpu_has_it(monkeypatch, capabilities, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert uses_bf16("auto", _CPU) is expected
     assert uses_bf16("fp32", _CPU) is False
 
 
-def test_bf16_is_refused_where_it_would_only_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_is_refused_where_it_would_only_be_emulated(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     with pytest.raises(InputError, match=r"train\.precision is bf16"):
         uses_bf16("bf16", _CPU)
@@ -51,12 +49,7 @@ _NEED_FSDP = r"the model takes 32\.0 GB in float32, and this GPU has 24\.0 GB: .
     ("billions", "section", "device", "message"),
     [
         # An ml.p5.48xlarge has 2 TiB; an L4, as in an ml.g6.12xlarge, 24 GB.
-        (
-            70,
-            {"strategy": "fsdp", "processes": 8},
-            "cuda",
-            r"2,240\.0 GB of the host's 2,199",
-        ),
+        (70, {"strategy": "fsdp", "processes": 8}, "cuda", r"2,240\.0 GB of the host's 2,199"),
         (8, {"strategy": "ddp", "processes": 4}, "cuda", _NEED_FSDP),
         (8, {}, "cuda", _NEED_FSDP),
         (8, {"strategy": "fsdp", "processes": 4}, "cuda", None),
@@ -65,7 +58,7 @@ _NEED_FSDP = r"the model takes 32\.0 GB in float32, and this GPU has 24\.0 GB: .
     ],
 )
 def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
-    tmp_path: Path, *, billions: int, section: dict[str, object], device: str, message: str | None
+    tmp_path, *, billions, section, device, message
 ) -> None:
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**41 // 4096}
     properties = SimpleNamespace(total_memory=24 * 10**9)
@@ -77,6 +70,6 @@ def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
         check_memory(folder, DistributedSection.model_validate(section), torch.device(device))
 
 
-def test_long_sequences_do_not_use_the_attention_whose_memory_grows_with_the_square() -> None:
+def test_long_sequences_do_not_use_the_attention_whose_memory_grows_with_the_square():
     assert attention(_CPU, max_length=64) == "eager"
     assert attention(_CPU, max_length=512) is None

@@ -1,8 +1,5 @@
 """Which rows each process of a training takes, and what the hosts file of a job says."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -14,9 +11,7 @@ from sashiko.training.processes import Processes
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])
 @pytest.mark.parametrize("count", [1, 4])
-def test_each_row_of_a_batch_counts_once_and_all_take_equally_many_parts(
-    world_size: int, count: int
-) -> None:
+def test_each_row_of_a_batch_counts_once_and_all_take_equally_many_parts(world_size, count):
     for size in range(1, 20):
         rows = np.arange(100, 100 + size)
         shares = [
@@ -30,14 +25,10 @@ def test_each_row_of_a_batch_counts_once_and_all_take_equally_many_parts(
         assert {counts for share in shares for _, counts in share} <= {0, world_size}
 
 
-HOSTS = {
-    "current_host": "algo-2",
-    "hosts": ["algo-2", "algo-1"],
-    "network_interface_name": "eth0",
-}
+HOSTS = {"current_host": "algo-2", "hosts": ["algo-2", "algo-1"], "network_interface_name": "eth0"}
 
 
-def test_nodes_have_one_order_whatever_the_order_of_their_file(tmp_path: Path) -> None:
+def test_nodes_have_one_order_whatever_the_order_of_their_file(tmp_path):
     write_json(tmp_path / "hosts.json", HOSTS)
     hosts = read_hosts(tmp_path / "hosts.json", nodes=2)
     assert (hosts.names, hosts.current) == (("algo-1", "algo-2"), "algo-2")
@@ -51,9 +42,7 @@ def test_nodes_have_one_order_whatever_the_order_of_their_file(tmp_path: Path) -
         ({"hosts": None}, 2, "expected hosts, current_host and network_interface_name"),
     ],
 )
-def test_a_hosts_file_of_another_job_is_refused(
-    tmp_path: Path, change: dict[str, Any], nodes: int, message: str
-) -> None:
+def test_a_hosts_file_of_another_job_is_refused(tmp_path, change, nodes, message):
     write_json(tmp_path / "hosts.json", HOSTS | change)
     with pytest.raises(InputError, match=message):
         read_hosts(tmp_path / "hosts.json", nodes=nodes)

@@ -33,7 +33,7 @@ def _examples(count: int) -> Examples:
     )
 
 
-def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
+def test_a_split_is_scored_in_its_own_order_and_unweighted():
     examples = _examples(150)
     batches: list[int] = []
     scored = outputs(
@@ -49,7 +49,7 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted() -> None:
     assert len(batches) == 3
 
 
-def test_what_is_raised_between_batches_ends_the_scoring() -> None:
+def test_what_is_raised_between_batches_ends_the_scoring():
     def stop() -> None:
         raise KeyboardInterrupt
 

@@ -1,7 +1,6 @@
 """Checkpoints of a training by several processes; here one process is a group of its own."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from sashiko.training.processes import ShardedStore
 
 
 @pytest.fixture(autouse=True)
-def group() -> Iterator[None]:
+def group():
     distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
@@ -44,12 +43,10 @@ def _resumed(folder: Path, *, fingerprint: str = "a") -> tuple[int, float]:
     return position.step, float(model.weight.detach().unique())
 
 
-def test_the_newest_checkpoint_is_resumed_and_two_are_kept(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_resumed_and_two_are_kept(tmp_path):
     _save(tmp_path, 4, 8, 12)
-    assert [path.name for path in sorted(tmp_path.glob("job/*"))] == [
-        "step-00000008",
-        "step-00000012",
-    ]
+    kept = [path.name for path in sorted(tmp_path.glob("job/*"))]
+    assert kept == ["step-00000008", "step-00000012"]
     assert _resumed(tmp_path) == (12, 12.0)
 
 
@@ -83,14 +80,12 @@ def _change_the_fingerprint(folder: Path) -> None:
     "damage",
     [_flip_a_bit, _lose_a_shard, _add_a_shard, _cut_the_manifest, _change_the_fingerprint],
 )
-def test_a_checkpoint_that_is_not_the_one_that_was_written_is_passed_over(
-    tmp_path: Path, damage: Callable[[Path], None]
-) -> None:
+def test_a_checkpoint_that_is_not_the_one_that_was_written_is_passed_over(tmp_path, damage):
     _save(tmp_path, 4, 8)
     damage(tmp_path / "job/step-00000008")
     assert _resumed(tmp_path) == (4, 4.0)
 
 
-def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_not_resumed(tmp_path):
     _save(tmp_path, 4)
     assert _resumed(tmp_path, fingerprint="b") == (0, 0.0)

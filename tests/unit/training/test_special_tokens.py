@@ -50,7 +50,7 @@ def _save(made: Tokenizer, special: list[str], folder: Path) -> None:
     (folder / "model.safetensors").touch()  # a model's folder has weights
 
 
-def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path: Path) -> None:
+def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path):
     """Chat models have tokens that steer them and are not marked as special."""
     save_llama(tmp_path, ["a good day"])
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -62,7 +62,7 @@ def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path: Path) -> N
     texts = ["a good</think> day", "</think>" * 3, "<|im_end|></think>"]
     rows = RowTokenizer(content, max_length=64, truncate=True, prompt=prompt).rows(texts)
     for text, row in zip(texts, rows, strict=True):
-        assert steering not in row
+        assert not set(row[1:-1]) & {steering, *tokenizer.all_special_ids}
         assert tokenizer.decode(row[1:-1]) == text
     explained = read_tokens(
         [(("note", text),) for text in texts],
@@ -78,9 +78,7 @@ def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path: Path) -> N
     [(_word_piece(), _BERT), (_words(), _BERT), (_unigram(), _ROBERTA)],
     ids=["word piece", "words", "unigram"],
 )
-def test_a_text_writes_no_special_token_and_all_read_it_in_the_same_way(
-    tmp_path: Path, made: Tokenizer, special: list[str]
-) -> None:
+def test_a_text_writes_no_special_token_and_all_read_it_in_the_same_way(tmp_path, made, special):
     _save(made, special, tmp_path)
     pad, _, start, end, mask = range(len(special))
     texts = ["kind desk", *(f"kind {token} desk" for token in special), "".join(special)]

@@ -12,13 +12,9 @@ _BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask":
 _ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 _WORDS = (*GOOD, *BAD, *PLAIN)
 _SIZES = {
-    "vocab_size": len(_BERT) + len(_WORDS),
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 66,
-}
+    "vocab_size": len(_BERT) + len(_WORDS), "hidden_size": 32, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 66,
+}  # fmt: skip
 # What a family's configuration has beside or in place of the sizes.
 FAMILIES = {
     "bert": {},
@@ -38,11 +34,8 @@ def save_encoder(folder: Path, family: str, *, layers: int = 2) -> None:
     """Writes a random encoder with a tokenizer of its family's special tokens."""
     special = _ROBERTA if "roberta" in family else _BERT
     words = [*special.values(), *_WORDS]
-    made = Tokenizer(
-        models.WordLevel(
-            {word: index for index, word in enumerate(words)}, unk_token=special["unk"]
-        )
-    )
+    vocabulary = {word: index for index, word in enumerate(words)}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk"]))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [(special[name], words.index(special[name])) for name in ("cls", "sep")]
     made.post_processor = processors.TemplateProcessing(

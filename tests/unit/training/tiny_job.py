@@ -14,19 +14,10 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 Job = Callable[..., Path]
 Train = Callable[[Path], None]
 HYPERPARAMETERS = {
-    "epochs": "2",
-    "batch_size": "8",
-    "learning_rate": "0.01",
-    "warmup_ratio": "0.1",
-    "weight_decay": "0.01",
-    "dropout": "0.1",
-    "frozen_layers": "1",
-    "precision": "fp32",
-    "checkpoint_every_steps": "4",
-    "seed": "3",
-    "max_length": "32",
-    "truncate": "false",
-}
+    "epochs": "2", "batch_size": "8", "learning_rate": "0.01", "warmup_ratio": "0.1",
+    "weight_decay": "0.01", "dropout": "0.1", "frozen_layers": "1", "precision": "fp32",
+    "checkpoint_every_steps": "4", "seed": "3", "max_length": "32", "truncate": "false",
+}  # fmt: skip
 TRAINING, FACETS = "d" * 64, "f" * 64  # digests of the snapshots
 TRAIN_ROWS = 60  # 8 steps an epoch, the last of them smaller
 GOOD = ("kind", "quick", "fair", "clear")
@@ -104,11 +95,7 @@ def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
         "splits": {},
         "removed_repeats": {},
         "removed_over_limit": 0,
-        "dates": {
-            "column": "day",
-            "validation_from": "2025-09-01",
-            "test_from": "2025-12-01",
-        },
+        "dates": {"column": "day", "validation_from": "2025-09-01", "test_from": "2025-12-01"},
     }
     write_json(channels / "meta" / "split.json", meta)
     write_snapshots(Snapshots(training=TRAINING), channels / "meta")

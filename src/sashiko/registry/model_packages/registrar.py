@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import regex
@@ -18,21 +18,14 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE
 from sashiko.evaluation.reference import REFERENCE_FILE
-from sashiko.registry import attestation
+from sashiko.registry import attestation, versions
 from sashiko.registry.attestation import MANIFEST_FILE, SIGNATURE_FILE
 from sashiko.registry.model_card import CARD_FILE, card_text
 from sashiko.registry.model_packages.registry import PackageRegistry, translate_errors
-from sashiko.registry.versions import (
-    ARTIFACT_FILE,
-    SIGNED_BY_TAG,
-    ModelVersion,
-    already_registered,
-    recorded,
-)
+from sashiko.registry.versions import ARTIFACT_FILE, SIGNED_BY_TAG, ModelVersion
 from sashiko.serving.compile_lock import read_lock
 from sashiko.settings.targets import load_target
 
-Edge = Literal["ContributedTo", "DerivedFrom", "Produced"]
 # For an ECC_NIST_P256 key, as the Platform stack creates it.
 _ALGORITHM = "ECDSA_SHA_256"
 _ACTION_NAME = 120
@@ -77,8 +70,6 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class _ModelFiles:
-    """The files of a version, and their S3 prefix."""
-
     folder: Path
     uri: str  # S3 prefix without a final slash; equal files have equal prefixes
     digests: Mapping[str, str]  # name -> hex SHA-256, the manifest's content
@@ -89,19 +80,16 @@ class _ModelFiles:
 
     def reports(self, specs: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         """Returns the reports that exist; a run without facets has no bias reports."""
-        entries = {
-            kind: {
-                key: {
-                    "ContentType": "application/json",
-                    "ContentDigest": f"sha256:{self.digests[name]}",
-                    "S3Uri": self.file_uri(name),
-                }
-                for key, name in names.items()
-                if name in self.digests
-            }
-            for kind, names in specs.items()
-        }
-        return {kind: sources for kind, sources in entries.items() if sources}
+        reports: dict[str, dict[str, Any]] = {}
+        for kind, names in specs.items():
+            for key, name in names.items():
+                if name in self.digests:
+                    reports.setdefault(kind, {})[key] = {
+                        "ContentType": "application/json",
+                        "ContentDigest": f"sha256:{self.digests[name]}",
+                        "S3Uri": self.file_uri(name),
+                    }
+        return reports
 
 
 class PackageRegistrar:
@@ -138,10 +126,11 @@ class PackageRegistrar:
         alias, artifact = self._placement.signing_key, model.digests[ARTIFACT_FILE]
         with translate_errors(f"find the signing key {alias}"):  # one key signs all of a version
             key = str(self._clients.kms.describe_key(KeyId=alias)["KeyMetadata"]["Arn"])
-        tags = recorded(tags, artifact_sha256=artifact, threshold=threshold) | {SIGNED_BY_TAG: key}
+        tags = versions.recorded(tags, artifact_sha256=artifact, threshold=threshold)
+        tags[SIGNED_BY_TAG] = key
         metadata = _metadata(tags, model, run_id=run_id)
         lineage = _Lineage(self._clients.sagemaker, group, model, tags, self._placement.made_from)
-        existing = already_registered(self._registry.versions(group), tags)
+        existing = versions.already_registered(self._registry.versions(group), tags)
         if existing:
             if existing.tags["execution_id"] == tags["execution_id"]:
                 lineage.record_package(str(existing.arn))  # a killed attempt may lack it
@@ -302,14 +291,11 @@ class _Lineage:
 
     def _artifact(self, uri: str, kind: str, **properties: str) -> str:
         known = self.client.list_artifacts(SourceUri=uri, ArtifactType=kind)["ArtifactSummaries"]
-        artifact = (
-            known[0]
-            if known
-            else self.client.create_artifact(
-                Source={"SourceUri": uri}, ArtifactType=kind, Properties=properties
-            )
-        )
-        return str(artifact["ArtifactArn"])
+        if known:
+            return str(known[0]["ArtifactArn"])
+        source = {"SourceUri": uri}
+        made = self.client.create_artifact(Source=source, ArtifactType=kind, Properties=properties)
+        return str(made["ArtifactArn"])
 
     def _action(self) -> str:
         execution = self.tags["execution_id"]
@@ -327,7 +313,7 @@ class _Lineage:
             )
             return str(response["ActionArn"])
 
-    def _associate(self, source: str, destination: str, edge: Edge) -> None:
+    def _associate(self, source: str, destination: str, edge: str) -> None:
         ends = {"SourceArn": source, "DestinationArn": destination}
         if not self.client.list_associations(**ends)["AssociationSummaries"]:
             self.client.add_association(**ends, AssociationType=edge)

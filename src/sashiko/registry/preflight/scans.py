@@ -19,8 +19,6 @@ from sashiko.base.custom_resource import RefusedError
 _RESULT: Final = ("COMPLETE", "ACTIVE")
 _UNFINISHED: Final = ("IN_PROGRESS", "PENDING")
 _NOT_BUILT: Final = ("ImageNotFoundException", "RepositoryNotFoundException")
-_NO_SCAN: Final = "NO_SCAN"
-_FILE: Final = "images/accepted.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +97,7 @@ def check_scans(ecr: Any, rule: ScanRule) -> tuple[str, ...]:
         entries = ", ".join(f"{{id: {item.id}, package: {item.package}, ...}}" for item in refusals)
         raise RefusedError(
             f"{'; '.join(item.text for item in refusals)}. Remove the cause, or accept it in "
-            f"{_FILE} with reason, owner and expires, the last day: {entries}"
+            f"images/accepted.yaml with reason, owner and expires, the last day: {entries}"
         )
     return tuple(notes)
 
@@ -135,7 +133,7 @@ def _findings(ecr: Any, name: str) -> Iterator[_Finding]:
     except ClientError as error:
         if error.response["Error"]["Code"] != "ScanNotFoundException":
             raise
-        yield _without_result(name, _NO_SCAN, "it was never scanned")
+        yield _without_result(name, "NO_SCAN", "it was never scanned")
 
 
 def _without_result(name: str, status: str, description: str) -> _Finding:

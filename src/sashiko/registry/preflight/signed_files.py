@@ -13,14 +13,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from sashiko.base.custom_resource import RefusedError
-from sashiko.registry.attestation import (
-    ENVELOPE_FILE,
-    MANIFEST_FILE,
-    SIGNATURE_FILE,
-    STATEMENT_FILE,
-    read_envelope,
-    signature_input,
-)
+from sashiko.registry import attestation
 from sashiko.registry.preflight.expected import Expected
 
 _ALGORITHM = "ECDSA_SHA_256"
@@ -83,9 +76,9 @@ class SignedFiles:
             with path.open("wb") as file:
                 for chunk in self._chunks(name):
                     file.write(chunk)
-        (folder / MANIFEST_FILE).write_bytes(self.manifest)
+        (folder / attestation.MANIFEST_FILE).write_bytes(self.manifest)
         if self.statement:
-            (folder / STATEMENT_FILE).write_bytes(self.statement)
+            (folder / attestation.STATEMENT_FILE).write_bytes(self.statement)
 
     def _chunks(self, name: str) -> Iterator[bytes]:
         digest = hashlib.sha256()
@@ -118,8 +111,8 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
     Raises:
         RefusedError: if manifest or signature is missing, or a signature is of no expected key.
     """
-    manifest = _read(clients, f"{uri}/{MANIFEST_FILE}")
-    signed = _read(clients, f"{uri}/{SIGNATURE_FILE}")
+    manifest = _read(clients, f"{uri}/{attestation.MANIFEST_FILE}")
+    signed = _read(clients, f"{uri}/{attestation.SIGNATURE_FILE}")
     digest = hashlib.sha256(manifest).digest()
     try:
         signature = base64.b64decode(json.loads(signed)["signature"], validate=True)
@@ -127,7 +120,7 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
         signature = b""
     signed_by = signer(clients.kms, digest, signature, keys=expected.signing_keys.split(","))
     if signed_by is None:
-        raise _unsigned(f"{uri}/{MANIFEST_FILE}", signed, expected)
+        raise _unsigned(f"{uri}/{attestation.MANIFEST_FILE}", signed, expected)
     return SignedFiles(
         clients=clients,
         uri=uri,
@@ -136,7 +129,7 @@ def signed_files(clients: Clients, uri: str, expected: Expected) -> SignedFiles:
         manifest=manifest,
         signature=base64.b64encode(signature).decode(),
         signed_by=signed_by,
-        statement=_statement(clients, f"{uri}/{ENVELOPE_FILE}", expected),
+        statement=_statement(clients, f"{uri}/{attestation.ENVELOPE_FILE}", expected),
     )
 
 
@@ -194,10 +187,10 @@ def _statement(clients: Clients, uri: str, expected: Expected) -> bytes | None:
             raise
         return None
     try:
-        envelope = read_envelope(content)
+        envelope = attestation.read_envelope(content)
     except ValueError as error:
         raise RefusedError(f"{uri}: {error}; {_ADVICE}") from error
-    digest = hashlib.sha256(signature_input(envelope.payload)).digest()
+    digest = hashlib.sha256(attestation.signature_input(envelope.payload)).digest()
     keys = expected.signing_keys.split(",")
     if not any(signer(clients.kms, digest, item, keys=keys) for item in envelope.signatures):
         raise _unsigned(uri, content, expected)

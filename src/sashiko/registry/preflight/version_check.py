@@ -17,19 +17,13 @@ from sashiko.registry.preflight.signed_files import Clients, SignedFiles, signed
 
 _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 _ARTIFACT = "model.tar.gz"
-_DECISION = "decision.json"
-_LOCK = "compile-lock.json"
 _VERDICT = "verdict.json"
-_THRESHOLD = "SASHIKO_THRESHOLD"
 _FOLDER = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A version that is approved, judged, signed and compiled for its endpoint.
-
-    Only its JSON files have been read.
-    """
+    """A version that is approved, judged, signed and compiled; its JSON files alone were read."""
 
     package: Mapping[str, Any]  # as SageMaker describes it
     files: SignedFiles  # what was signed
@@ -103,10 +97,10 @@ def judge(clients: Clients, expected: Expected) -> Judged:
             f"{arn} was compiled for another endpoint: {'; '.join(problems)}. Change the settings "
             "back, or run the pipeline with these"
         )
-    threshold = repr(float(files.json(_DECISION)["threshold"]))
+    threshold = repr(float(files.json("decision.json")["threshold"]))
     for field, actual, required in (
         ("image", container.get("Image"), expected.image),
-        ("environment", container.get("Environment"), {_THRESHOLD: threshold}),
+        ("environment", container.get("Environment"), {"SASHIKO_THRESHOLD": threshold}),
         ("additional data", container.get("AdditionalS3DataSource"), None),
     ):
         if actual != required:
@@ -223,7 +217,9 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
         verdict = files.json(name)
         failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
         if verdict.get("gate") == gate and failed and all(item.get("waiver") for item in failed):
-            _check_waivers(verdict, expected)
+            for check in verdict["checks"]:
+                if check.get("waiver"):
+                    _check_waiver(check["name"], check["waiver"], expected)
             continue
         unjudged = name in required and verdict.get("judged") is False
         if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
@@ -233,28 +229,23 @@ def _check_gates(files: SignedFiles, expected: Expected) -> None:
             )
 
 
-def _check_waivers(verdict: Mapping[str, Any], expected: Expected) -> None:
-    today = datetime.now(UTC).date()
-    for check in verdict["checks"]:
-        waiver = check.get("waiver")
-        if not waiver:
-            continue
-        until = f"`{check['name']}` failed and is waived by {waiver['owner']} until"
-        if expected.allow_waived != "true":
-            raise RefusedError(
-                f"{expected.model_package_arn}: {until} {waiver['expires']}: {waiver['reason']}. "
-                "This environment serves no waived model: set `serving.allow_waived` in its "
-                "configuration to serve it until then, or register one that passes"
-            )
-        if date.fromisoformat(waiver["expires"]) < today:
-            raise RefusedError(
-                f"{expected.model_package_arn}: {until} {waiver['expires']}, which is over: serve "
-                "another version, or waive the check anew in the recipe and run the pipeline"
-            )
+def _check_waiver(name: str, waiver: Mapping[str, Any], expected: Expected) -> None:
+    until = f"`{name}` failed and is waived by {waiver['owner']} until {waiver['expires']}"
+    if expected.allow_waived != "true":
+        raise RefusedError(
+            f"{expected.model_package_arn}: {until}: {waiver['reason']}. This environment serves "
+            "no waived model: set `serving.allow_waived` in its configuration to serve it until "
+            "then, or register one that passes"
+        )
+    if date.fromisoformat(waiver["expires"]) < datetime.now(UTC).date():
+        raise RefusedError(
+            f"{expected.model_package_arn}: {until}, which is over: serve another version, or "
+            "waive the check anew in the recipe and run the pipeline"
+        )
 
 
 def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
-    lock, image = files.json(_LOCK), expected.image.rpartition("/")[2]
+    lock, image = files.json("compile-lock.json"), expected.image.rpartition("/")[2]
     if lock.get("artifact_sha256") != files.digests[_ARTIFACT]:
         yield "it is another artifact's lock"
     if lock.get("target") != expected.target:

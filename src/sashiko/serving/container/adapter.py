@@ -1,4 +1,4 @@
-"""Merges a LoRA adapter into the weights of its base model.
+"""Merges a LoRA adapter into the weights of its base model, and casts them to the served type.
 
 The files are those of the library peft (`adapter_config.json`, `adapter_model.safetensors`), which
 is not in the serving images: there a merge is `W + alpha / rank * B @ A` for each adapted layer.
@@ -8,8 +8,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ _PREFIX = "base_model.model."  # peft's, before each name
 # Files of the adapter's folder that only a merge reads.
 _MERGED_AWAY = (ADAPTER_FILE, ADAPTER_CONFIG_FILE, BASE_FILE, "answers.json")
 _CHUNK_BYTES = 1 << 20
+FLOAT32 = "float32"
+_TYPES = {FLOAT32: torch.float32, "bfloat16": torch.bfloat16}
 
 
 class AdapterError(Exception):
@@ -35,22 +37,12 @@ class AdapterError(Exception):
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter's matrices.
+    """An adapter's matrices."""
 
-    Attributes:
-        scaling: what the product of two matrices counts.
-        layers: name of a linear layer -> its matrices A (rank, inputs) and B (outputs, rank).
-        head: the classifier's head, (2, width).
-    """
-
-    scaling: float
+    scaling: float  # what the product of two matrices counts
+    # Name of a linear layer -> its matrices A (rank, inputs) and B (outputs, rank).
     layers: "dict[str, tuple[torch.Tensor, torch.Tensor]]"
-    head: torch.Tensor
-
-    def delta(self, name: str) -> torch.Tensor:
-        """Returns what the adapter adds to the weights of a layer, float32."""
-        first, second = self.layers[name]
-        return self.scaling * (second @ first)
+    head: torch.Tensor  # the classifier's head, (2, width)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -61,10 +53,7 @@ def is_adapter(folder: Path) -> bool:
 def merge(source: Path, base: Path, folder: Path) -> None:
     """Writes the classifier that an adapter and its base model make together, in float32.
 
-    Args:
-        source: the adapter's folder, as Train wrote it.
-        base: the folder of the base model.
-        folder: where the merged model goes; it does not exist yet.
+    `source` is the adapter's folder, as Train wrote it; `folder` does not exist yet.
 
     Raises:
         AdapterError: if the adapter was trained on another base model, or does not fit it.
@@ -74,36 +63,56 @@ def merge(source: Path, base: Path, folder: Path) -> None:
     tensors = {
         name: tensor.float() for name, tensor in _tensors(base) if not name.startswith("lm_head.")
     }
-    for name in adapter.layers:
+    for name, (first, second) in adapter.layers.items():
         weight = f"{name}.weight"
         if weight not in tensors:
             raise AdapterError(f"{base} has no layer {name}, which the adapter changes")
-        tensors[weight] = tensors[weight] + adapter.delta(name)
+        tensors[weight] = tensors[weight] + adapter.scaling * (second @ first)
     tensors[_HEAD] = adapter.head
-    folder.mkdir()
-    for file in sorted(source.iterdir()):
-        if file.name not in _MERGED_AWAY:
-            shutil.copyfile(file, folder / file.name)
-    _name_rotations(folder / _MODEL_CONFIG_FILE)
+    _copy_files(source, folder, without=_MERGED_AWAY)
+    # transformers 5 writes `rope_parameters`, which 4 ignores without a word: it would take its
+    # default, and so make another model. The Neuron image has 4, which has other names for them.
+    path = folder / _MODEL_CONFIG_FILE
+    config = json.loads(path.read_text(encoding="utf-8"))
+    rotary = config.get("rope_parameters")
+    if rotary and "rope_theta" in rotary:
+        plain = rotary.get("rope_type", "default") == "default"
+        config |= {"rope_theta": rotary["rope_theta"], "rope_scaling": None if plain else rotary}
+        _write_config(config, path)
     save_file(tensors, str(folder / _MODEL_FILE), metadata={"format": "pt"})
 
 
-def _name_rotations(path: Path) -> None:
-    """Adds the names that transformers 4 has for the rotary embeddings' parameters.
+def cast_model(source: Path, folder: Path, *, dtype: str) -> Path:
+    """Writes a causal LM's weights once in the type that is served; its head stays float32.
 
-    transformers 5 writes `rope_parameters`, which 4 ignores without a word: it would take its
-    default, and so make another model. The Neuron image has 4.
+    The head has two rows of the LM's. In float32 the two logits, whose difference is the score, are
+    not rounded to 8 bits; vLLM computes a classifier's head in float32 too (its `head_dtype`).
+
+    Returns:
+        The folder of the model that is served: `source` where nothing is to be cast.
     """
-    config = json.loads(path.read_text(encoding="utf-8"))
-    parameters = config.get("rope_parameters")
-    if parameters and "rope_theta" in parameters:
-        plain = parameters.get("rope_type", "default") == "default"
-        config |= {
-            "rope_theta": parameters["rope_theta"],
-            "rope_scaling": None if plain else parameters,
-        }
-        text = json.dumps(config, indent=2, sort_keys=True) + "\n"
-        path.write_text(text, encoding="utf-8")
+    if dtype == FLOAT32:
+        return source
+    _copy_files(source, folder, without=(_MODEL_FILE, _MODEL_CONFIG_FILE))
+    config = json.loads((source / _MODEL_CONFIG_FILE).read_text(encoding="utf-8"))
+    _write_config({**config, "dtype": dtype}, folder / _MODEL_CONFIG_FILE)
+    tensors = {
+        name: tensor if name == _HEAD else tensor.to(_TYPES[dtype])
+        for name, tensor in _tensors(source)
+    }
+    save_file(tensors, str(folder / _MODEL_FILE), metadata={"format": "pt"})
+    return folder
+
+
+def _copy_files(source: Path, folder: Path, *, without: "Sequence[str]") -> None:
+    folder.mkdir()
+    for file in sorted(source.iterdir()):
+        if file.name not in without:
+            shutil.copyfile(file, folder / file.name)
+
+
+def _write_config(config: "dict[str, Any]", path: Path) -> None:
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def read_adapter(folder: Path) -> Adapter:
@@ -150,8 +159,12 @@ def check_base(source: Path, base: Path) -> None:
         AdapterError: names the file that differs.
     """
     for name, expected in base_digests(source).items():
-        path = base / name
-        actual = _sha256(path) if path.is_file() else "none"
+        path, digest = base / name, hashlib.sha256()
+        if path.is_file():
+            with path.open("rb") as handle:
+                while chunk := handle.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+        actual = digest.hexdigest() if path.is_file() else "none"
         if actual != expected:
             raise AdapterError(
                 f"the adapter was trained on another base model: {path} has sha256 {actual}, "
@@ -164,28 +177,17 @@ def merge_difference(
 ) -> float:
     """Compares the merged model with base model and adapter side by side, both in float32.
 
-    Args:
-        model: the merged model: token ids and mask to P(positive).
-        source: the adapter's folder.
-        base: the folder of its base model.
-        rows: token ids, at least one in each row.
+    The merged model takes token ids and mask to P(positive); each row has at least one token.
 
     Returns:
         The largest absolute difference of a probability.
     """
-    merged = _probabilities(model, rows)
-    with _unmerged(model, read_adapter(source), base):
-        apart = _probabilities(model, rows)
-    return float((merged - apart).abs().max())
-
-
-@contextmanager
-def _unmerged(model: Any, adapter: Adapter, base: Path) -> Iterator[None]:
-    """Puts the base model's weights back, and adds the adapter to each layer's output."""
-    layers = {name: model.classifier.get_submodule(f"model.{name}") for name in adapter.layers}
+    merged, parts = _probabilities(model, rows), read_adapter(source)
+    layers = {name: model.classifier.get_submodule(f"model.{name}") for name in parts.layers}
     weights = {name: layer.weight.data for name, layer in layers.items()}
+    # The base model's weights, and the adapter beside each layer.
     hooks = [
-        layer.register_forward_hook(_adds(adapter.scaling, *adapter.layers[name]))
+        layer.register_forward_hook(partial(_add, parts.scaling, *parts.layers[name]))
         for name, layer in layers.items()
     ]
     for name, tensor in _tensors(base):
@@ -193,19 +195,17 @@ def _unmerged(model: Any, adapter: Adapter, base: Path) -> Iterator[None]:
         if layer_name in layers:
             layers[layer_name].weight.data = tensor.float()
     try:
-        yield
+        apart = _probabilities(model, rows)
     finally:
         for hook in hooks:
             hook.remove()
         for name, layer in layers.items():
             layer.weight.data = weights[name]
+    return float((merged - apart).abs().max())
 
 
-def _adds(scaling: float, first: torch.Tensor, second: torch.Tensor) -> Any:
-    def hook(_: Any, inputs: "tuple[torch.Tensor, ...]", output: torch.Tensor) -> torch.Tensor:
-        return output + scaling * (inputs[0] @ first.T @ second.T)
-
-    return hook
+def _add(scaling: float, first: Any, second: Any, _: Any, inputs: Any, output: Any) -> Any:
+    return output + scaling * (inputs[0] @ first.T @ second.T)
 
 
 def _probabilities(model: Any, rows: "Sequence[Sequence[int]]") -> torch.Tensor:
@@ -225,11 +225,3 @@ def _tensors(folder: Path) -> "Iterator[tuple[str, torch.Tensor]]":
                     yield name, file.get_tensor(name)
         except (OSError, SafetensorError) as error:
             raise AdapterError(f"{path} cannot be read: {error}") from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

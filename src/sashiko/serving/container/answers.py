@@ -16,15 +16,10 @@ LARGEST_SHARE = 0.01  # of rows that are not answered
 
 @dataclass(frozen=True)
 class Answered:
-    """A causal LM's answers to rows.
+    """A causal LM's answers to rows."""
 
-    Attributes:
-        rows: how many rows it was asked for.
-        missed: of those, rows with an answer that is not among the `SHOWN` most probable tokens.
-    """
-
-    rows: int
-    missed: int
+    rows: int  # how many rows it was asked for
+    missed: int  # of those, with an answer that is not among the `SHOWN` most probable tokens
 
     @property
     def share(self) -> float:

@@ -5,30 +5,39 @@ Runs in the serving image as a plain file:
 """
 
 import errno
+import gc
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from adapter import AdapterError, is_adapter
+import adapter
+import numpy as np
+import torch
+from answers import ANSWERS_FILE, read_answered
+from backend import Machine, open_backend
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
-from cast import FLOAT32, cast_model
 from classifier import CompileError, PositiveProbability, load_classifier
-from export import MODEL_FILE, export
-from lock import write_lock
-from merge import Merge, merge_model
-from pack import pack
+from export import MODEL_FILE, Exported, export
+from numpy.typing import NDArray
+from pack import files_of, pack, sha256
 from prompt import read_prompt
+from scorer import Scorer
 from tar_reader import ArchiveError, unpack
-from verify import largest_difference
 
+LARGEST_DIFFERENCE = 1e-5  # of a probability, merged against apart, in float32
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PACKAGES = ("numpy", "tokenizers", "torch", "transformers")  # of every target
+_SEED = 0
+_ROWS = 8  # different rows per bucket; they repeat until each batch is full
+_LONGEST_TEXT = 40  # tokens
 
 
 @dataclass(frozen=True)
@@ -60,17 +69,29 @@ def compile_job(job: Job) -> None:
     target = _read(job.input("code") / "target.json")  # sashiko.pipeline.staging writes it
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
-        archive = Path(scratch, "model.tar.gz")
-        artifact.mkdir()
+        archive = job.input("model") / "model.tar.gz"
+        (artifact / "code").mkdir(parents=True)
         _log("unpacking the model")
-        _unpack(job.input("model") / "model.tar.gz", source)
-        merge = None
-        if is_adapter(source):
+        try:
+            unpack(archive, source)
+        except ArchiveError as error:
+            raise CompileError(f"{archive} cannot be unpacked: {error}") from error
+        except FileNotFoundError as error:
+            raise CompileError(f"{archive} does not exist: run Train again") from error
+        causal: dict[str, Any] | None = None
+        if adapter.is_adapter(source):
             _log("merging adapter and base model")
-            source, merge = _merge(source, job.input("base"), Path(scratch, "merged"))
+            merged = Path(scratch, "merged")
+            try:
+                causal = merge_model(source, job.input("base"), merged)
+            except adapter.AdapterError as error:
+                raise CompileError(str(error)) from error
+            source = merged
         model = load_classifier(source)
         dtype = settings["dtype"]
-        served = cast_model(source, Path(scratch, "cast"), dtype=dtype) if merge else source
+        served = source
+        if causal:
+            served = adapter.cast_model(source, Path(scratch, "cast"), dtype=dtype)
         _log(f"exporting for {settings['target']} in {dtype}")
         exported = export(model, served, artifact, settings, target)
         bundle = Bundle(
@@ -88,69 +109,151 @@ def compile_job(job: Job) -> None:
         )
         write_bundle(bundle, artifact)
         shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
-        _copy_handler(target["handler"], job.input("code"), artifact / "code")
-        difference = _measure_difference(model, artifact, bundle, tolerance=settings["tolerance"])
+        for name in target["handler"]:
+            shutil.copyfile(job.input("code") / name, artifact / "code" / name)
+        _log(f"comparing {len(bundle.buckets)} shapes with the eager model")
+        difference, tolerance = largest_difference(model, artifact, bundle), settings["tolerance"]
+        _log(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
+        # With `not`, so that NaN fails.
+        if not difference <= tolerance:
+            raise CompileError(
+                f"the compiled model differs from the eager one by {difference:.3g}, more than "
+                f"compile.tolerance={tolerance:g} allows"
+            )
         _log("packing the artifact")
-        pack(artifact, archive)
-        write_lock(
-            job.output("lock"),
+        packed = Path(scratch, "model.tar.gz")
+        pack(artifact, packed)
+        if causal:
+            causal["cast_difference"] = None if dtype == adapter.FLOAT32 else difference
+        _write_lock(
+            job.output("lock") / "compile-lock.json",
             settings=settings,
             exported=exported,
             # DeviceCheck measures the difference of an accelerator's graphs on the accelerator.
-            difference=None if target["accelerated"] else difference,
-            weights=served / MODEL_FILE,
-            artifact=artifact,
-            archive=archive,
-            merge=merge,
-            cast_difference=None if dtype == FLOAT32 else difference,
+            largest_difference=None if target["accelerated"] else difference,
+            weights_sha256=sha256(served / MODEL_FILE),
+            artifact={name: sha256(artifact / name) for name in files_of(artifact)},
+            artifact_sha256=sha256(packed),
+            causal=causal,
         )
-        _publish(archive, job.output("artifact") / "model.tar.gz")
+        # A copy, possibly between file systems: no partial file has the artifact's name.
+        partial = job.output("artifact") / "model.tar.part"
+        shutil.copyfile(packed, partial)
+        partial.replace(partial.with_suffix(".gz"))
 
 
-def _unpack(archive: Path, folder: Path) -> None:
-    try:
-        unpack(archive, folder)
-    except ArchiveError as error:
-        raise CompileError(f"{archive} cannot be unpacked: {error}") from error
-    except FileNotFoundError as error:
-        raise CompileError(f"{archive} does not exist: run Train again") from error
+def merge_model(source: Path, base: Path, folder: Path) -> "dict[str, Any]":
+    """Merges an adapter in float32, and checks that the merged model gives the same scores.
 
+    `source` is the adapter's folder, as Train wrote it; `folder` does not exist yet.
 
-def _merge(source: Path, base: Path, folder: Path) -> tuple[Path, Merge]:
-    try:
-        merge = merge_model(source, base, folder)
-    except AdapterError as error:
-        raise CompileError(str(error)) from error
-    _log(f"merged and apart, a probability differs by {merge.difference:.1e} at most")
-    return folder, merge
+    Returns:
+        What the lock says of it: files of the base model, adapter and merged weights in float32 by
+        their SHA-256, the largest difference of a probability between the merged model and its two
+        parts, how often the trained model answers (as Train measured it), and the prompt.
 
-
-def _measure_difference(
-    model: PositiveProbability, artifact: Path, bundle: Bundle, *, tolerance: float
-) -> float:
-    _log(f"comparing {len(bundle.buckets)} shapes with the eager model")
-    difference = largest_difference(model, artifact, bundle)
-    _log(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
+    Raises:
+        AdapterError: if the model does not answer, the adapter was trained on another base model,
+            does not fit it, or merging moves a probability by more than `LARGEST_DIFFERENCE`.
+    """
+    prompt = read_prompt(source)
+    if prompt is None:
+        raise adapter.AdapterError(
+            f"{source} has an adapter and no prompt.json: give the output of Train"
+        )
+    if not (source / ANSWERS_FILE).is_file():
+        raise adapter.AdapterError(
+            f"{source} has no {ANSWERS_FILE}, which says how often the model answers: an older "
+            "engine trained it; run Train again"
+        )
+    answered = read_answered(source)
+    if fault := answered.fault():
+        raise adapter.AdapterError(fault)
+    adapter.merge(source, base, folder)
+    model = load_classifier(folder)
+    lengths = np.linspace(1, _LONGEST_TEXT, num=_ROWS).astype(int)
+    generator = np.random.default_rng(_SEED)
+    rows = [prompt.around(row) for row in _random_rows(model, lengths, generator)]
+    difference = adapter.merge_difference(model, source, base, rows)
+    del model
+    gc.collect()  # Compile loads the model again; two of them need twice the memory
     # With `not`, so that NaN fails.
-    if not difference <= tolerance:
-        raise CompileError(
-            f"the compiled model differs from the eager one by {difference:.3g}, more than "
-            f"compile.tolerance={tolerance:g} allows"
+    if not difference <= LARGEST_DIFFERENCE:
+        raise adapter.AdapterError(
+            f"merging the adapter moves a probability by {difference:.3g}, more than "
+            f"{LARGEST_DIFFERENCE:g}: the merged model would not be the trained one"
         )
-    return difference
+    _log(f"merged and apart, a probability differs by {difference:.1e} at most")
+    return {
+        "base": adapter.base_digests(source),
+        "adapter_sha256": sha256(source / adapter.ADAPTER_FILE),
+        "merged_sha256": sha256(folder / MODEL_FILE),
+        "merge_difference": difference,
+        "answered": asdict(answered),
+        "answers": list(prompt.answers),
+        "chat_template_sha256": prompt.chat_template_sha256,
+    }
 
 
-def _copy_handler(names: Sequence[str], code: Path, folder: Path) -> None:
-    folder.mkdir()
-    for name in names:
-        shutil.copyfile(code / name, folder / name)
+def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundle) -> float:
+    """Runs every bucket on a seeded sample of rows of all lengths that it takes.
+
+    The eager model gets each sample padded to the longest bucket, the graph padded to its own
+    bucket, so the result also covers padding. This machine has no accelerator, so in place of an
+    accelerator's graphs the trained model in the artifact is run.
+
+    Returns:
+        The largest absolute difference of a probability over all buckets.
+    """
+    generator, machine = np.random.default_rng(_SEED), Machine(threads=torch.get_num_threads())
+    scorer = Scorer(artifact, bundle, open_backend(artifact, bundle, machine, on_cpu=True))
+    worst = 0.0
+    for bucket in bundle.buckets:
+        # From a row that fills the bucket down to one of two tokens.
+        count = min(bucket.batch, _ROWS) if bundle.fixed_lengths else _ROWS
+        lengths = np.linspace(bucket.length, 2, num=count).astype(int)
+        rows = _random_rows(model, lengths, generator)
+        ids = torch.full((count, bundle.max_length), bundle.pad_id, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = 1
+        with torch.inference_mode():
+            eager: NDArray[np.float32] = model(ids, mask).numpy()
+        for start in range(0, count, bucket.batch):
+            positions = (start + np.arange(bucket.batch)) % count
+            compiled = scorer.run(bucket, [rows[position] for position in positions])
+            worst = np.maximum(worst, np.abs(compiled - eager[positions]).max())
+    return float(worst)
 
 
-def _publish(source: Path, target: Path) -> None:
-    """Copies a file, possibly between file systems, so that no partial file has its name."""
-    partial = target.with_suffix(".part")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+def _random_rows(
+    model: PositiveProbability, lengths: "NDArray[np.int64]", generator: np.random.Generator
+) -> "list[list[int]]":
+    size = model.config.vocab_size
+    return [generator.integers(0, size, size=length).tolist() for length in lengths]
+
+
+def _write_lock(
+    path: Path, *, settings: Mapping[str, Any], exported: Exported, **measured: Any
+) -> None:
+    # Image, SDK and compiler come from the environment: a job cannot read its own image's name.
+    lock = {
+        "target": settings["target"],
+        "image": os.environ["SERVING_IMAGE"],
+        "neuron_sdk": os.environ.get("NEURON_SDK"),
+        "compiler": os.environ.get("NEURON_COMPILER"),
+        "cores": exported.cores,
+        "dtype": exported.dtype,
+        "onnx_opset": exported.onnx_opset,
+        "python": ".".join(str(part) for part in sys.version_info[:2]),
+        "packages": {name: version(name) for name in (*_PACKAGES, *exported.packages)},
+        "batch_sizes": sorted(settings["batch_sizes"]),
+        "sequence_lengths": sorted(settings["sequence_lengths"]),
+        "tolerance": settings["tolerance"],
+        **measured,
+    }
+    path.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _read(path: Path) -> Any:
@@ -166,16 +269,14 @@ def main() -> None:
     job = Job(Path(os.environ.get("OPT_ML", "/opt/ml")))
     try:
         compile_job(job)
+        return
     except CompileError as error:
-        _fail(job, str(error))
+        reason = str(error)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         place = error.filename or "an output"
-        _fail(job, f"cannot write {place}: {error.strerror}; free some space and run again")
-
-
-def _fail(job: Job, reason: str) -> NoReturn:
+        reason = f"cannot write {place}: {error.strerror}; free some space and run again"
     failure = job.root / "output" / "failure"
     with suppress(OSError):  # on a full disk the message goes to stderr only
         failure.parent.mkdir(parents=True, exist_ok=True)

@@ -46,7 +46,13 @@ def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]
         # The exporter changes the classifier's configuration.
         classifier = copy.deepcopy(model.classifier)
         inputs = compile_graph(classifier, bucket, folder / bucket.graph, auto_cast=auto_cast)
-    _check_size(folder, buckets)
+    total = sum((folder / bucket.graph).stat().st_size for bucket in buckets)
+    if total > MOST_BYTES:
+        raise CompileError(
+            f"{len(buckets)} graphs take {total / (1 << 30):.1f} GiB, and each worker loads them "
+            f"all: at most {MOST_BYTES >> 30} GiB fit an inf2.xlarge; name fewer "
+            "compile.batch_sizes or compile.sequence_lengths"
+        )
     neuron = Neuron(inputs=tuple(inputs), cores=_CORES, packages=versions)
     return Exported(
         buckets=buckets,
@@ -60,8 +66,7 @@ def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]
 def compiler_versions(compiler: str | None) -> dict[str, str]:
     """Returns the versions of the packages that graphs depend on.
 
-    Args:
-        compiler: the version of neuronx-cc that `images.yaml` names for the image.
+    `compiler` is the version of neuronx-cc that `images.yaml` names for the image.
 
     Raises:
         CompileError: if a package is missing, or the image has another compiler: its tag was moved.
@@ -69,14 +74,13 @@ def compiler_versions(compiler: str | None) -> dict[str, str]:
     try:
         versions = {name: version(name) for name in COMPILER_PACKAGES}
     except PackageNotFoundError as error:
-        raise _wrong_image(str(error.name)) from error
+        raise wrong_image(error, "inf2") from error
     release = versions["neuronx-cc"].partition("+")[0]  # without +<commit>
     if release != compiler:
         raise CompileError(
-            f"this image has neuronx-cc {release}, "
-            f"src/sashiko/account/images/images.yaml says {compiler}: AWS has moved "
-            "its tag; review the new image, then change the map or pin the old digest "
-            "(image_digests)"
+            f"this image has neuronx-cc {release}, src/sashiko/account/images/images.yaml says "
+            f"{compiler}: AWS has moved its tag; review the new image, then change the map or pin "
+            "the old digest (image_digests)"
         )
     return versions
 
@@ -86,11 +90,8 @@ def compile_graph(
 ) -> Sequence[str]:
     """Compiles one shape into a TorchScript file that returns logits.
 
-    Args:
-        classifier: the Hugging Face model; its configuration is changed.
-        bucket: the shape.
-        path: the file.
-        auto_cast: the operations that the compiler casts to bfloat16: none, matmul or all.
+    The classifier's configuration is changed. `auto_cast` names the operations that the compiler
+    casts to bfloat16: none, matmul or all.
 
     Returns:
         The names of the graph's inputs, in their order.
@@ -109,19 +110,16 @@ def compile_graph(
         from optimum.exporters.tasks import TasksManager
         from optimum.neuron.utils import InputShapesArguments
     except ImportError as error:
-        raise _wrong_image(str(error.name)) from error
-    try:
-        constructor = TasksManager.get_exporter_config_constructor(
-            exporter="neuron", model=classifier, task=_TASK, library_name="transformers"
-        )
-    except (KeyError, ValueError) as error:
-        raise CompileError(f"optimum-neuron cannot export this model: {error}") from error
+        raise wrong_image(error, "inf2") from error
     shape = InputShapesArguments(batch_size=bucket.batch, sequence_length=bucket.length)
     with (
         tempfile.TemporaryDirectory(prefix="neuronx-") as workdir,
-        _translate_errors(bucket),
+        translate_errors(bucket),
         quiet(),
     ):
+        constructor = TasksManager.get_exporter_config_constructor(
+            exporter="neuron", model=classifier, task=_TASK, library_name="transformers"
+        )
         inputs, _ = export(
             model_or_path=classifier,
             config=constructor(classifier.config, dynamic_batch_size=False, input_shapes=shape),
@@ -136,10 +134,16 @@ def compile_graph(
 
 
 @contextmanager
-def _translate_errors(bucket: Bucket) -> Iterator[None]:
-    """Explains a failure of the compiler, of which torch-neuronx reports only the exit status."""
+def translate_errors(bucket: Bucket) -> Iterator[None]:
+    """Explains a failure of the compiler, of which torch-neuronx reports only the exit status.
+
+    Raises:
+        CompileError: if optimum-neuron does not know the architecture, or the compiler fails.
+    """
     try:
         yield
+    except (KeyError, ValueError) as error:
+        raise CompileError(f"optimum-neuron cannot export this model: {error}") from error
     except RuntimeError as error:
         hint = "; it was killed, most often because memory ran out" if "-9" in str(error) else ""
         raise CompileError(
@@ -149,18 +153,9 @@ def _translate_errors(bucket: Bucket) -> Iterator[None]:
         ) from error
 
 
-def _check_size(folder: Path, buckets: Sequence[Bucket]) -> None:
-    total = sum((folder / bucket.graph).stat().st_size for bucket in buckets)
-    if total > MOST_BYTES:
-        raise CompileError(
-            f"{len(buckets)} graphs take {total / (1 << 30):.1f} GiB, and each worker loads them "
-            f"all: at most {MOST_BYTES >> 30} GiB fit an inf2.xlarge; name fewer "
-            "compile.batch_sizes or compile.sequence_lengths"
-        )
-
-
-def _wrong_image(package: str) -> CompileError:
+def wrong_image(error: ImportError, target: str) -> CompileError:
+    """Returns the refusal of a machine without the compiler's packages."""
     return CompileError(
-        f"compile.target: inf2 needs AWS's Neuron image, and this machine lacks {package}: compile "
-        "for cpu here (--set compile.target=cpu)"
+        f"compile.target: {target} needs AWS's Neuron image, and this machine lacks {error.name}: "
+        "compile for cpu here (--set compile.target=cpu)"
     )

@@ -9,17 +9,16 @@ release (0.4.5, optimum/neuron/vllm/runner.py: `logprobs=None`) as in that of th
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import export_neuron
 import torch
 from bundle import EAGER_FOLDER, Bucket, shapes
 from classifier import CompileError, PositiveProbability, quiet
 from export import MODEL_FILE, Exported
-from export_neuron import COMPILER_PACKAGES, INSTANCE_TYPE, MOST_BYTES, compiler_versions
 from neuron_causal_backend import GRAPH, RELEASE_GRAPH
 from neuron_machine import Neuron
 from safetensors import safe_open
@@ -47,13 +46,18 @@ def export(
             differs from the one that the lock names, or the model is too large for the smallest
             instance.
     """
-    versions = compiler_versions(os.environ.get("NEURON_COMPILER"))
-    bucket = _only_shape(settings)
-    eager = folder / EAGER_FOLDER
-    if (eager / MODEL_FILE).stat().st_size > MOST_BYTES:
+    versions = export_neuron.compiler_versions(os.environ.get("NEURON_COMPILER"))
+    bucket, *others = shapes(settings["batch_sizes"], settings["sequence_lengths"])
+    if others:
         raise CompileError(
-            f"the model takes more than the {MOST_BYTES >> 30} GiB of a worker on an inf2.xlarge: "
-            "serve it by gpu-vllm (compile.target)"
+            "compile.target: inf2-causal holds the weights once for each shape: name one of "
+            "compile.batch_sizes and one of compile.sequence_lengths"
+        )
+    eager = folder / EAGER_FOLDER
+    if (eager / MODEL_FILE).stat().st_size > export_neuron.MOST_BYTES:
+        most = f"{export_neuron.MOST_BYTES >> 30} GiB of a worker on an inf2.xlarge"
+        raise CompileError(
+            f"the model takes more than the {most}: serve it by gpu-vllm (compile.target)"
         )
     with tempfile.TemporaryDirectory(prefix="decoder-") as scratch:
         source = write_decoder(eager, Path(scratch, "source"), dtype=settings["dtype"])
@@ -61,7 +65,7 @@ def export(
     neuron = Neuron(inputs=INPUTS, cores=_CORES, packages=versions)
     return Exported(
         buckets=(replace(bucket, graph=DECODER_FOLDER),),
-        packages=("optimum-neuron", *COMPILER_PACKAGES),
+        packages=("optimum-neuron", *export_neuron.COMPILER_PACKAGES),
         dtype=settings["dtype"],
         cores=_CORES,
         runtime=asdict(neuron),
@@ -72,15 +76,8 @@ def write_decoder(classifier: Path, folder: Path, *, dtype: str) -> Path:
     """Writes a sequence classifier as the causal LM that optimum-neuron reads.
 
     The LM's head has the classifier's two rows as the first two of its vocabulary; the other rows
-    are zeros, and nobody reads their logits.
-
-    Args:
-        classifier: a Hugging Face folder whose head is called `score`.
-        folder: where the causal LM goes; it does not exist yet.
-        dtype: of all its weights.
-
-    Returns:
-        The folder.
+    are zeros, and nobody reads their logits. All its weights are of `dtype`. The folder, which it
+    returns, does not exist yet.
     """
     folder.mkdir()
     with safe_open(str(classifier / MODEL_FILE), framework="pt") as file:
@@ -92,25 +89,16 @@ def write_decoder(classifier: Path, folder: Path, *, dtype: str) -> Path:
     head[: len(score)] = score.to(head.dtype)
     tensors["lm_head.weight"] = head
     save_file(tensors, str(folder / MODEL_FILE), metadata={"format": "pt"})
-    config |= {
-        "architectures": [
-            name.replace(_CLASS, "ForCausalLM") for name in config.get("architectures", [])
-        ],
-        "tie_word_embeddings": False,
-        "torch_dtype": dtype,
-    }
+    architectures = [
+        name.replace(_CLASS, "ForCausalLM") for name in config.get("architectures", [])
+    ]
+    config |= {"architectures": architectures, "tie_word_embeddings": False, "torch_dtype": dtype}
     (folder / _CONFIG_FILE).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return folder
 
 
 def compile_decoder(source: Path, folder: Path, bucket: Bucket, *, workdir: Path) -> None:
     """Compiles a causal LM for one shape, and writes graph, configuration and weights.
-
-    Args:
-        source: the causal LM's folder.
-        folder: where the files go.
-        bucket: the shape.
-        workdir: of the compiler.
 
     Raises:
         CompileError: if optimum-neuron does not know the architecture, or the compiler fails.
@@ -121,17 +109,14 @@ def compile_decoder(source: Path, folder: Path, bucket: Bucket, *, workdir: Path
         from optimum.neuron.utils.instance import align_compilation_target
 
         # Before neuronx-distributed is imported, which reads the variable that this sets.
-        align_compilation_target(INSTANCE_TYPE, override=True)
+        align_compilation_target(export_neuron.INSTANCE_TYPE, override=True)
         from optimum.neuron import NeuronModelForCausalLM
     except ImportError as error:
-        raise CompileError(
-            f"compile.target: inf2-causal needs AWS's Neuron image, and this machine lacks "
-            f"{error.name}: compile for cpu here (--set compile.target=cpu)"
-        ) from error
-    with _translate_errors(bucket), quiet():
+        raise export_neuron.wrong_image(error, "inf2-causal") from error
+    with export_neuron.translate_errors(bucket), quiet():
         neuron_config = NeuronModelForCausalLM.get_neuron_config(
             str(source),
-            instance_type=INSTANCE_TYPE,
+            instance_type=export_neuron.INSTANCE_TYPE,
             batch_size=bucket.batch,
             sequence_length=bucket.length,
             tensor_parallel_size=_CORES,
@@ -143,27 +128,3 @@ def compile_decoder(source: Path, folder: Path, bucket: Bucket, *, workdir: Path
         decoder.save_pretrained(str(folder))
     # The name of a pickle, which an artifact must not have; TorchScript is none.
     (folder / RELEASE_GRAPH).rename(folder / GRAPH)
-
-
-def _only_shape(settings: Mapping[str, Any]) -> Bucket:
-    buckets = shapes(settings["batch_sizes"], settings["sequence_lengths"])
-    if len(buckets) > 1:
-        raise CompileError(
-            "compile.target: inf2-causal holds the weights once for each shape: name one of "
-            "compile.batch_sizes and one of compile.sequence_lengths"
-        )
-    return buckets[0]
-
-
-@contextmanager
-def _translate_errors(bucket: Bucket) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, ValueError) as error:
-        raise CompileError(f"optimum-neuron cannot export this model: {error}") from error
-    except RuntimeError as error:
-        raise CompileError(
-            f"the Neuron compiler failed for {bucket.batch} rows of {bucket.length} tokens: "
-            f"{error}. Give `jobs.scoring` an instance with more memory, or compile a smaller "
-            "batch (compile.batch_sizes)"
-        ) from error

@@ -2,8 +2,7 @@
 
 The model is a sequence classifier of transformers whose head is called `score`, which vLLM serves
 as a pooling model: the head at the last token of a prompt, in float32 ("Pooling Models" and
-"Classification Usages" in vLLM's documentation). No log probabilities of a vocabulary are needed,
-and no second file in which two rows of an LM's head are replaced.
+"Classification Usages" in vLLM's documentation).
 """
 
 from collections.abc import Mapping

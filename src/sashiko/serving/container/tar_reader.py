@@ -35,8 +35,10 @@ _LONG_NAME = b"L"
 _GLOBAL_PAX = b"g"  # of all members: a date, a comment
 _IGNORED = (b"K", _GLOBAL_PAX)  # the first is the target of a link, and links are refused
 _MEMBER_KEYS = frozenset({b"path", b"size", b"hdrcharset"})
-_KINDS = {b"1": "a link", b"2": "a link", b"6": "a pipe", b"S": "a file with holes"}
-_DEVICES = (b"3", b"4")
+_KINDS = {
+    b"1": "a link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a pipe",
+    b"S": "a file with holes",
+}  # fmt: skip
 
 
 class ArchiveError(ValueError):
@@ -45,30 +47,16 @@ class ArchiveError(ValueError):
 
 @dataclass(frozen=True)
 class Member:
-    """A file or a folder.
+    """A file or a folder."""
 
-    Attributes:
-        path: within the archive.
-        size: in bytes; None of a folder.
-    """
-
-    path: PurePosixPath
-    size: int | None
-
-
-@dataclass(frozen=True)
-class _Header:
-    kind: bytes
-    name: bytes
-    size: int
+    path: PurePosixPath  # within the archive
+    size: int | None  # in bytes; None of a folder
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpacks a tar.gz into a folder of its own, which is created if it is missing.
 
-    Args:
-        archive: the tar.gz.
-        folder: nothing outside of it is written; the archive's owners, modes and times are ignored.
+    Nothing outside of it is written; the archive's owners, modes and times are ignored.
 
     Raises:
         ArchiveError: if it is damaged, contains anything but files and folders within `folder`, or
@@ -94,15 +82,9 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def read_files(archive: Path, names: Collection[str], *, at_most: int) -> dict[str, bytes]:
-    """Reads files of a tar.gz by name; the result leaves out those that it does not have.
+    """Reads files of a tar.gz: path -> content, without those that it does not have.
 
-    Args:
-        archive: the tar.gz.
-        names: paths within it.
-        at_most: the largest size of a file, in bytes.
-
-    Returns:
-        Path -> content.
+    `at_most` is the largest size of a file, in bytes.
 
     Raises:
         ArchiveError: if it is damaged, or a file is larger.
@@ -135,34 +117,34 @@ def read_members(archive: Path) -> Iterator[tuple[Member, Iterator[bytes]]]:
                     f"{shown(str(member.path))} is one more than the {_MAX_ENTRIES:,} files and "
                     "folders that are read"
                 )
-            _add_entry(member, entries)
+            # Entries with their parent folders: path -> whether it is a folder.
+            path, folder = member.path, member.size is None
+            if len(path.parts) > _MAX_DEPTH:
+                raise ArchiveError(f"{shown(str(path))} is in {_MAX_DEPTH} folders or more")
+            if not all(entries.setdefault(parent, True) for parent in path.parents[:-1]):
+                raise ArchiveError(f"{shown(str(path))} is in a file")
+            if path in entries and not (folder and entries[path]):
+                raise ArchiveError(f"{shown(str(path))} occurs twice")
+            entries[path] = folder
             content = _content(stream, member.size or 0)
             yield member, content
             for _ in content:  # the rest, if the caller did not read it
                 pass
         if not stream.tell():
             raise ArchiveError(f"is empty{_RERUN}")
-        _read_rest(stream)
+        # The padding of the last record: gzip checks the bytes only at its end.
+        rest = 0
+        while chunk := _read(stream, _BLOCK):
+            if chunk.strip(b"\0"):  # some readers would read on
+                raise ArchiveError("has data after its end")
+            rest += len(chunk)
+            if rest > _MAX_REST_BYTES:
+                raise ArchiveError(f"has more than {_MAX_REST_BYTES:,} bytes after its end")
 
 
 def shown(name: str) -> str:
     """Returns the beginning of a name for a message, with control characters escaped."""
     return repr(name[:_MAX_SHOWN])[1:-1]
-
-
-def _add_entry(member: Member, entries: dict[PurePosixPath, bool]) -> None:
-    """Adds a member and its parent folders to the entries: path -> whether it is a folder."""
-    path, folder = member.path, member.size is None
-    if len(path.parts) > _MAX_DEPTH:
-        problem = f"is in {_MAX_DEPTH} folders or more"
-    elif not all(entries.setdefault(parent, True) for parent in path.parents[:-1]):
-        problem = "is in a file"
-    elif path in entries and not (folder and entries[path]):
-        problem = "occurs twice"
-    else:
-        entries[path] = folder
-        return
-    raise ArchiveError(f"{shown(str(path))} {problem}")
 
 
 def _next_member(stream: gzip.GzipFile) -> Member | None:
@@ -173,37 +155,38 @@ def _next_member(stream: gzip.GzipFile) -> Member | None:
         header = _header(stream)
         if header is None:
             return None
-        if header.kind not in (*_PAX, _LONG_NAME, *_IGNORED):
-            return _member(
-                header, header.name if name is None else name, header.size if size is None else size
-            )
-        text = _extension(stream, header.size)
-        if header.kind in (*_PAX, _LONG_NAME):
+        kind, own_name, own_size = header
+        if kind not in (*_PAX, _LONG_NAME, *_IGNORED):
+            name = own_name if name is None else name
+            return _member(kind, name, own_size if size is None else size)
+        if own_size > _MAX_EXTENSION_BYTES:
+            most = f"of which at most {_MAX_EXTENSION_BYTES:,} are read"
+            raise ArchiveError(f"has a header of {own_size:,} bytes, {most}")
+        text = b"".join(_content(stream, own_size))
+        if kind in (*_PAX, _LONG_NAME):
             if has_name:  # some readers take the first, some the last
                 raise ArchiveError("names a member in two headers")
             has_name = True
-        if header.kind == _LONG_NAME:
+        if kind == _LONG_NAME:
             name = text.partition(b"\0")[0]
-        elif header.kind in _PAX:
+        elif kind in _PAX:
             records = dict(_records(text))
             name = records.get(b"path", name)
             size = _decimal(records[b"size"]) if b"size" in records else size
-        elif header.kind == _GLOBAL_PAX and _MEMBER_KEYS.intersection(dict(_records(text))):
+        elif kind == _GLOBAL_PAX and _MEMBER_KEYS.intersection(dict(_records(text))):
             raise ArchiveError("names all members by one header")
     raise ArchiveError(f"has more than {_MAX_EXTENSIONS} headers for one member")
 
 
-def _member(header: _Header, name: bytes, size: int) -> Member:
+def _member(kind: bytes, name: bytes, size: int) -> Member:
     try:
         text = name.decode()
     except UnicodeDecodeError as error:
         raise ArchiveError(f"{shown(name.decode(errors='replace'))} is not in UTF-8") from error
     path = PurePosixPath(text)
-    folder = header.kind == _FOLDER or (header.kind == b"\0" and text.endswith("/"))
-    if header.kind in _DEVICES:
-        problem = "is a device"
-    elif not folder and header.kind not in _FILES:
-        problem = f"is {_KINDS.get(header.kind, 'of an unknown kind')}"
+    folder = kind == _FOLDER or (kind == b"\0" and text.endswith("/"))
+    if not folder and kind not in _FILES:
+        problem = f"is {_KINDS.get(kind, 'of an unknown kind')}"
     elif path.is_absolute() or ".." in path.parts:
         problem = "is outside the folder"
     elif (
@@ -218,8 +201,8 @@ def _member(header: _Header, name: bytes, size: int) -> Member:
     raise ArchiveError(f"{shown(text)} {problem}: only plain files and folders are read")
 
 
-def _header(stream: gzip.GzipFile) -> _Header | None:
-    """Reads a header; returns None at the end: zeros, or no more bytes, like tar."""
+def _header(stream: gzip.GzipFile) -> tuple[bytes, bytes, int] | None:
+    """Reads a header's kind, name and size; None at the end: zeros, or no more bytes, like tar."""
     block = _read(stream, _BLOCK)
     if not block.strip(b"\0") and len(block) in (0, _BLOCK):
         return None
@@ -235,7 +218,7 @@ def _header(stream: gzip.GzipFile) -> _Header | None:
         if block[257:263] != b"ustar\0":
             raise ArchiveError("has a header that is not a plain file's")
         name = prefix + b"/" + name
-    return _Header(kind=block[156:157], name=name, size=_number(block[124:136]))
+    return block[156:157], name, _number(block[124:136])
 
 
 def _records(text: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -282,14 +265,6 @@ def _check_range(value: int) -> int:
     return value
 
 
-def _extension(stream: gzip.GzipFile, size: int) -> bytes:
-    if size > _MAX_EXTENSION_BYTES:
-        raise ArchiveError(
-            f"has a header of {size:,} bytes, of which at most {_MAX_EXTENSION_BYTES:,} are read"
-        )
-    return b"".join(_content(stream, size))
-
-
 def _content(stream: gzip.GzipFile, size: int) -> Iterator[bytes]:
     """Yields the bytes after a header, in pieces, and reads on to the next block."""
     left = size
@@ -302,17 +277,6 @@ def _content(stream: gzip.GzipFile, size: int) -> Iterator[bytes]:
     padding = -size % _BLOCK
     if len(_read(stream, padding)) < padding:
         raise ArchiveError(f"ends within a file{_RERUN}")
-
-
-def _read_rest(stream: gzip.GzipFile) -> None:
-    """Reads the padding of the last record, as gzip checks the bytes only at its end."""
-    rest = 0
-    while chunk := _read(stream, _BLOCK):
-        if chunk.strip(b"\0"):  # some readers would read on
-            raise ArchiveError("has data after its end")
-        rest += len(chunk)
-        if rest > _MAX_REST_BYTES:
-            raise ArchiveError(f"has more than {_MAX_REST_BYTES:,} bytes after its end")
 
 
 def _read(stream: gzip.GzipFile, count: int) -> bytes:

@@ -312,7 +312,7 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
         "NEURON_COMPILER": pin.neuron.compiler,
     }
     assert f"sdk{pin.neuron.sdk}-" in pin.tag
-    written = (ROOT / "src/sashiko/serving/container/lock.py").read_text()
+    written = (ROOT / "src/sashiko/serving/container/compile_model.py").read_text()
     for variable in serving.lock_environment():
         assert f'"{variable}"' in written
 

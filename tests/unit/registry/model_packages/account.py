@@ -25,16 +25,10 @@ PLACEMENT = Placement(
     serving_image="111122223333.dkr.ecr.eu-west-1.amazonaws.com/acme/serving:1",
     made_from="s3://snapshots/training/data/c0ffee/2026-11-01",
 )
-_LINEAGE = {
-    "ListArtifacts": "ListArtifactsRequest",
-    "CreateArtifact": "CreateArtifactRequest",
-    "DescribeAction": "DescribeActionRequest",
-    "ListActions": "ListActionsRequest",
-    "DescribeArtifact": "DescribeArtifactRequest",
-    "CreateAction": "CreateActionRequest",
-    "ListAssociations": "ListAssociationsRequest",
-    "AddAssociation": "AddAssociationRequest",
-}
+_LINEAGE = (
+    "ListArtifacts", "CreateArtifact", "DescribeAction", "ListActions", "DescribeArtifact",
+    "CreateAction", "ListAssociations", "AddAssociation",
+)  # fmt: skip
 
 
 class Killed(BaseException):
@@ -43,24 +37,17 @@ class Killed(BaseException):
 
 @dataclass
 class Account:
-    """What the tests look at.
+    """What the tests look at."""
 
-    Attributes:
-        clients: of moto.
-        bucket: of the models.
-        group: the model package group.
-        calls: every call of SageMaker that was made: operation -> parameters.
-        edges: the lineage's associations: source, destination, type.
-        sources: ARN of an artifact or action -> its source URI.
-        actions: ARN of an action -> what DescribeAction answers.
-    """
-
-    clients: Clients
-    bucket: str = BUCKET
-    group: str = GROUP
+    clients: Clients  # of moto
+    bucket: str = BUCKET  # of the models
+    group: str = GROUP  # the model package group
+    # Every call of SageMaker that was made: operation -> parameters.
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    # The lineage's associations: source, destination, type.
     edges: list[tuple[str, str, str]] = field(default_factory=list)
-    sources: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)  # ARN -> source URI
+    # ARN of an action -> what DescribeAction answers.
     actions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -128,7 +115,14 @@ class Account:
         if operation == "DescribeAction":
             return self.actions.get(_arn("action", params["ActionName"]))
         if operation == "ListActions":
-            return self._list_actions(params)
+            assert (params["SortBy"], params["SortOrder"]) == ("CreationTime", "Ascending")
+            names = [
+                {"ActionName": action["ActionName"]}
+                for action in self.actions.values()
+                if action["Source"]["SourceUri"] == params["SourceUri"]
+                and action["ActionType"] == params["ActionType"]
+            ]
+            return {"ActionSummaries": names}
         if operation == "DescribeArtifact":
             return {"Source": {"SourceUri": self.sources[params["ArtifactArn"]]}}
         if operation == "ListAssociations":
@@ -141,16 +135,6 @@ class Account:
             return {"AssociationSummaries": edges}
         return self._create(operation.removeprefix("Create"), params)
 
-    def _list_actions(self, params: dict[str, Any]) -> dict[str, Any]:
-        assert (params["SortBy"], params["SortOrder"]) == ("CreationTime", "Ascending")
-        names = [
-            {"ActionName": action["ActionName"]}
-            for action in self.actions.values()
-            if action["Source"]["SourceUri"] == params["SourceUri"]
-            and action["ActionType"] == params["ActionType"]
-        ]
-        return {"ActionSummaries": names}
-
     def _create(self, kind: str, params: dict[str, Any]) -> dict[str, Any]:
         if kind == "AddAssociation":
             edge = (params["SourceArn"], params["DestinationArn"], params["AssociationType"])
@@ -162,12 +146,8 @@ class Account:
         self.sources[arn] = params["Source"]["SourceUri"]
         if kind == "Action":
             caller = {"IamIdentity": {"Arn": "arn:aws:sts::1:assumed-role/approver/ada"}}
-            self.actions[arn] = {
-                **params,
-                "ActionArn": arn,
-                "CreationTime": datetime.now(UTC),
-                "CreatedBy": caller,
-            }
+            about = {"ActionArn": arn, "CreationTime": datetime.now(UTC), "CreatedBy": caller}
+            self.actions[arn] = params | about
         return {f"{kind}Arn": arn}
 
 
@@ -178,23 +158,13 @@ def opened() -> Iterator[Account]:
         session = boto3.Session(
             aws_access_key_id="a", aws_secret_access_key="b", region_name=REGION
         )
-        clients = Clients(
-            sagemaker=session.client("sagemaker"),
-            s3=session.client("s3"),
-            kms=session.client("kms"),
-        )
+        clients = Clients(**{name: session.client(name) for name in ("sagemaker", "s3", "kms")})
         where = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
         yield furnished(Account(clients), key=KEY, where=where)
 
 
 def furnished(account: Account, *, key: str, where: Mapping[str, Any]) -> Account:
-    """Makes what the stacks make, and what moto lacks.
-
-    Args:
-        account: an empty one.
-        key: alias of the signing key.
-        where: S3's configuration of the bucket's region.
-    """
+    """Makes in an empty account what the stacks make, and what moto lacks."""
     clients = account.clients
     clients.s3.create_bucket(Bucket=account.bucket, **where)
     created = clients.kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
@@ -233,7 +203,7 @@ def _arn(kind: str, name: str) -> str:
 
 def _within_limits(operation: str, params: dict[str, Any]) -> None:
     """Holds what is sent against the API's enums, patterns and lengths: boto3 leaves them alone."""
-    shape_name = _LINEAGE.get(operation) or f"{operation}Input"
+    shape_name = f"{operation}{'Request' if operation in _LINEAGE else 'Input'}"
     checked = {key: value for key, value in params.items() if key != "CustomerMetadataProperties"}
     problems = check_value(checked, shape(shape_name), where=operation, resolve=lambda value: value)
     assert [problem for problem in problems if problem] == []

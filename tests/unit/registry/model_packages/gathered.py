@@ -50,14 +50,8 @@ def gather(root: Path) -> Path:
     folder = root / "model"
     folder.mkdir()
     (folder / "model.tar.gz").write_bytes(b"weights")
-    names = (
-        "metrics.json",
-        "reference.json",
-        INTERVALS_FILE,
-        PRE_ANALYSIS_FILE,
-        POST_ANALYSIS_FILE,
-    )
-    for name in names:
+    reports = (INTERVALS_FILE, PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE)
+    for name in ("metrics.json", "reference.json", *reports):
         write_json(folder / name, {"file": name})
     for gate in ("data-quality", "model-quality", "bias"):
         write_verdict(decide(gate=gate, checks=[CHECK], inputs={}), folder / gate)
@@ -81,13 +75,10 @@ def seal(folder: Path) -> None:
 def state(folder: Path, **change: Any) -> None:
     """Writes the statement about a sealed folder, with a change."""
     names = ("model.tar.gz", "manifest-sha256.json")
+    digests = {name: {"sha256": sha256_file(folder / name)} for name in names}
     fields: dict[str, Any] = {
-        "build": "model",
-        "subject": tuple(
-            Resource(name=name, digest={"sha256": sha256_file(folder / name)}) for name in names
-        ),
-        "parameters": {"recipe": "late-loans"},
-        "dependencies": (),
+        "build": "model", "parameters": {"recipe": "late-loans"}, "dependencies": (),
+        "subject": tuple(Resource(name=name, digest=item) for name, item in digests.items()),
         "builder": "urn:sashiko:builder:sagemaker",
-    }
+    }  # fmt: skip
     (folder / "provenance.json").write_bytes(Statement(**(fields | change)).to_json())

@@ -1,6 +1,5 @@
 """What AWS refuses is one message that names the thing and the fix."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from sashiko.base.aws_calls import Clients
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.registry import PackageRegistry, connect
 from tests.unit.data.stubs import stubbed
-from tests.unit.registry.model_packages.account import GROUP, KEY, Account
+from tests.unit.registry.model_packages.account import GROUP, KEY
 from tests.unit.registry.model_packages.test_registrar import register
 
 
@@ -34,17 +33,12 @@ def denied(action: str) -> str:
 @pytest.mark.parametrize(
     ("code", "message", "advice"),
     [
-        (
-            "AccessDeniedException",
-            denied("kms:Sign"),
-            "cannot sign the manifest with the key arn:.*; allow this role kms:Sign on the",
-        ),
+        ("AccessDeniedException", denied("kms:Sign"),
+         "cannot sign the manifest with the key arn:.*; allow this role kms:Sign on the"),
         ("DisabledException", "key is disabled", "enable the key, or give another one"),
     ],
-)
-def test_a_key_that_does_not_sign_leaves_nothing_behind(
-    account: Account, model: Path, code: str, message: str, advice: str
-) -> None:
+)  # fmt: skip
+def test_a_key_that_does_not_sign_leaves_nothing_behind(account, model, code, message, advice):
     refuse(account.clients.kms, "Sign", code, message)
     with pytest.raises(InputError, match=advice):
         register(account, model)
@@ -52,7 +46,7 @@ def test_a_key_that_does_not_sign_leaves_nothing_behind(
     assert account.registry.versions(GROUP) == []
 
 
-def test_an_account_without_a_signing_key_says_what_makes_it(account: Account, model: Path) -> None:
+def test_an_account_without_a_signing_key_says_what_makes_it(account, model):
     account.clients.kms.delete_alias(AliasName=KEY)
     with pytest.raises(InputError, match=f"the signing key {KEY}: .*; deploy the Platform stack"):
         register(account, model)
@@ -66,22 +60,20 @@ def test_an_account_without_a_signing_key_says_what_makes_it(account: Account, m
         ("CreateAction", "record the lineage of s3://"),
     ],
 )
-def test_a_registry_that_refuses_names_the_action(
-    account: Account, model: Path, operation: str, doing: str
-) -> None:
+def test_a_registry_that_refuses_names_the_action(account, model, operation, doing):
     action = f"sagemaker:{operation}"
     refuse(account.clients.sagemaker, operation, "AccessDeniedException", denied(action))
     with pytest.raises(InputError, match=f"cannot {doing}.*{action}.*allow that action to this"):
         register(account, model)
 
 
-def test_a_bucket_that_refuses_names_the_file(account: Account, model: Path) -> None:
+def test_a_bucket_that_refuses_names_the_file(account, model):
     refuse(account.clients.s3, "PutObject", "AccessDenied", "Access Denied")
     with pytest.raises(InputError, match=r"cannot write s3://.*bias/verdict.json: AccessDenied"):
         register(account, model)
 
 
-def test_a_group_that_does_not_exist_says_who_makes_it() -> None:
+def test_a_group_that_does_not_exist_says_who_makes_it():
     with stubbed("sagemaker") as (client, stub):
         stub.add_client_error(
             "list_model_packages", "ValidationException", "Model Package Group does not exist"
@@ -91,22 +83,19 @@ def test_a_group_that_does_not_exist_says_who_makes_it() -> None:
             registry.champion(GROUP)
 
 
-def test_a_group_of_many_pages_is_read_to_its_end() -> None:
+def test_a_group_of_many_pages_is_read_to_its_end():
     arn = f"arn:aws:sagemaker:eu-west-1:111122223333:model-package/{GROUP}/"
     with stubbed("sagemaker") as (client, stub):
         for number, more in ((2, {"NextToken": "more"}), (1, {})):
-            summary = {
-                "ModelPackageArn": f"{arn}{number}",
-                "CreationTime": 0,
-                "ModelPackageStatus": "Completed",
-            }
+            summary = {"CreationTime": 0, "ModelPackageStatus": "Completed"}
+            summary["ModelPackageArn"] = f"{arn}{number}"
             page = {"ModelPackageSummaryList": [summary], **more}
             stub.add_response("list_model_packages", page)
         registry = PackageRegistry(Clients(sagemaker=client, s3=None, kms=None))
         assert list(registry._arns(GROUP)) == [f"{arn}2", f"{arn}1"]
 
 
-def test_a_job_without_a_way_to_aws_says_what_it_needs(account: Account, model: Path) -> None:
+def test_a_job_without_a_way_to_aws_says_what_it_needs(account, model):
     def unreachable(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="https://kms")
 
@@ -115,7 +104,7 @@ def test_a_job_without_a_way_to_aws_says_what_it_needs(account: Account, model: 
         register(account, model)
 
 
-def test_a_job_that_knows_no_region_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_knows_no_region_says_so(monkeypatch):
     monkeypatch.delenv("AWS_REGION", raising=False)
     with pytest.raises(InputError, match=r"AWS_REGION is not set; .* the model registry"):
         connect()

@@ -1,27 +1,21 @@
 """Reading an account's registry: the newest approved version, whole."""
 
-from pathlib import Path
-
 import pytest
 
 from sashiko.errors import InputError
-from tests.unit.registry.model_packages.account import BUCKET, GROUP, Account
+from tests.unit.registry.model_packages.account import BUCKET, GROUP
 from tests.unit.registry.model_packages.test_registrar import register
 
 
-def three_versions(account: Account, model: Path) -> None:
-    for number in (1, 2, 3):
-        register(account, model, execution_id=f"run-{number}", threshold=number / 10)
-
-
-def test_nobody_is_champion_before_a_person_approves(account: Account, model: Path) -> None:
+def test_nobody_is_champion_before_a_person_approves(account, model):
     assert account.registry.champion(GROUP) is None
     register(account, model)
     assert account.registry.champion(GROUP) is None
 
 
-def test_the_newest_approved_version_is_the_champion(account: Account, model: Path) -> None:
-    three_versions(account, model)
+def test_the_newest_approved_version_is_the_champion(account, model):
+    for number in (1, 2, 3):
+        register(account, model, execution_id=f"run-{number}", threshold=number / 10)
     account.decide(1, "Approved")
     account.decide(2, "Approved")
     account.decide(3, "Rejected")
@@ -34,16 +28,12 @@ def test_the_newest_approved_version_is_the_champion(account: Account, model: Pa
     assert listed == [(3, ("candidate",)), (2, ()), (1, ("champion",))]
 
 
-def test_the_artifact_is_downloaded_as_it_was_registered(
-    account: Account, model: Path, tmp_path: Path
-) -> None:
+def test_the_artifact_is_downloaded_as_it_was_registered(account, model, tmp_path):
     version, _ = register(account, model)
     assert account.registry.download(version, tmp_path).read_bytes() == b"weights"
 
 
-def test_an_artifact_that_was_changed_in_the_bucket_is_refused(
-    account: Account, model: Path, tmp_path: Path
-) -> None:
+def test_an_artifact_that_was_changed_in_the_bucket_is_refused(account, model, tmp_path):
     version, _ = register(account, model)
     [key] = [key for key in account.objects() if key.endswith("model.tar.gz")]
     account.clients.s3.put_object(Bucket=BUCKET, Key=key, Body=b"other weights")
@@ -54,7 +44,7 @@ def test_an_artifact_that_was_changed_in_the_bucket_is_refused(
         account.registry.download(version, tmp_path)
 
 
-def test_an_approved_package_that_register_did_not_make_is_no_champion(account: Account) -> None:
+def test_an_approved_package_that_register_did_not_make_is_no_champion(account):
     account.clients.sagemaker.create_model_package(
         ModelPackageGroupName=GROUP, ModelApprovalStatus="Approved"
     )
@@ -62,7 +52,7 @@ def test_an_approved_package_that_register_did_not_make_is_no_champion(account: 
         account.registry.champion(GROUP)
 
 
-def test_an_unknown_version_lists_the_known_ones(account: Account, model: Path) -> None:
+def test_an_unknown_version_lists_the_known_ones(account, model):
     register(account, model)
     with pytest.raises(InputError, match="no version 9; registered: 1"):
         account.registry.version(GROUP, 9)

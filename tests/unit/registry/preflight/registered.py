@@ -24,12 +24,8 @@ from tests.unit.registry.model_packages.account import (
 )
 from tests.unit.registry.model_packages.gathered import gather, seal
 
-LOCK = {
-    **gathered.LOCK,
-    "target": "cpu",
-    "image": PLACEMENT.serving_image.rpartition("/")[2],
-    "cores": None,
-}
+_IMAGE = PLACEMENT.serving_image.rpartition("/")[2]
+LOCK = {**gathered.LOCK, "target": "cpu", "image": _IMAGE, "cores": None}
 CHECKS: Mapping[str, list[dict[str, Any]]] = MappingProxyType(
     {
         "data-quality": [{"name": "loan_id: no nulls", "passed": True}],
@@ -45,46 +41,29 @@ CHECKS: Mapping[str, list[dict[str, Any]]] = MappingProxyType(
     }
 )
 TAGS = {
-    "execution_id": "one",
-    "recipe": "late-loans",
-    "git_sha": "c0ffee",
-    "data_sha256": "0" * 64,
+    "execution_id": "one", "recipe": "late-loans", "git_sha": "c0ffee", "data_sha256": "0" * 64,
     "contract_sha256": "1" * 64,
-}
+}  # fmt: skip
 
 
 @dataclass
 class Version:
-    """A registered version.
+    """A registered version."""
 
-    Attributes:
-        account: in which it is.
-        arn: of its package.
-        folder: of its files, as an S3 prefix within the bucket.
-    """
-
-    account: Account
-    arn: str
-    folder: str
+    account: Account  # in which it is
+    arn: str  # of its package
+    folder: str  # of its files, as an S3 prefix within the bucket
 
     def expected(self, **change: str) -> Expected:
         """What an environment that serves it expects, with a change."""
         fitting = {
-            "model_package_arn": self.arn,
-            "model_package_group": GROUP,
-            "models_uri": PLACEMENT.models_uri,
-            "signing_keys": KEY,
-            "image": PLACEMENT.serving_image,
-            "target": "cpu",
-            "instance_type": "ml.c6i.xlarge",
-            "min_instances": "1",
-            "cores": "0",
-            "workers": "1",
-            "gates": "data-quality,model-quality,bias",
-            "allow_waived": "false",
-            "bounds": "[]",
+            "model_package_arn": self.arn, "model_package_group": GROUP,
+            "models_uri": PLACEMENT.models_uri, "signing_keys": KEY,
+            "image": PLACEMENT.serving_image, "target": "cpu", "instance_type": "ml.c6i.xlarge",
+            "min_instances": "1", "cores": "0", "workers": "1",
+            "gates": "data-quality,model-quality,bias", "allow_waived": "false", "bounds": "[]",
             "scans": ScanRule(images=(), accepted=(), strict=True).write(),
-        }
+        }  # fmt: skip
         return Expected(**(fitting | change))
 
     def check(self, **change: str) -> Passed:
@@ -114,37 +93,23 @@ def write_evidence(
     waived_until: str = "",
     artifact: bytes = b"weights",
 ) -> Path:
-    """Writes what Register gathers, sealed.
+    """Writes what Register gathers into an empty folder, sealed.
 
-    Args:
-        root: an empty folder.
-        lock: what differs in the compile lock.
-        failed: the gate that did not pass.
-        unjudged: the gate that was switched off.
-        waived_until: the day until which the failed gate's one check is waived.
-        artifact: the content of `model.tar.gz`.
+    `lock` is what differs in the compile lock, `failed` a gate that did not pass, whose one check
+    is waived until a day, and `unjudged` a gate that was switched off.
     """
     folder = gather(root)
-    waiver = {
-        "check": "DI",
-        "owner": "Ada",
-        "reason": "the desk reads every case",
-        "expires": waived_until,
-    }
-    waived = [{"name": "DI", "passed": False, **({"waiver": waiver} if waived_until else {})}]
+    waiver = {"check": "DI", "owner": "Ada", "reason": "the desk reads every case"}
+    waived: list[dict[str, Any]] = [{"name": "DI", "passed": False}]
+    if waived_until:
+        waived[0]["waiver"] = {**waiver, "expires": waived_until}
     (folder / "model.tar.gz").write_bytes(artifact)
     for gate in ("data-quality", "data-quality-facets", "model-quality", "bias", "device"):
-        write_json(
-            folder / gate / "verdict.json",
-            {
-                "gate": gate,
-                "passed": gate != failed,
-                "inputs": {},
-                "summary": f"{gate}: said so",
-                "checks": waived if gate == failed else CHECKS.get(gate, []),
-                **({"judged": False} if gate == unjudged else {}),
-            },
-        )
+        checks = waived if gate == failed else CHECKS.get(gate, [])
+        verdict = {"gate": gate, "passed": gate != failed, "summary": f"{gate}: said so"}
+        switched_off = {"judged": False} if gate == unjudged else {}
+        about = {**verdict, "inputs": {}, "checks": checks, **switched_off}
+        write_json(folder / gate / "verdict.json", about)
     archive = sha256_file(folder / "model.tar.gz")
     write_json(folder / "compile-lock.json", {**LOCK, "artifact_sha256": archive, **lock})
     write_json(folder / "decision.json", {"threshold": 0.43})

@@ -1,14 +1,12 @@
 """What an environment asks of a version, held against what the version was signed with."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sashiko.base.custom_resource import RefusedError
 from sashiko.registry.preflight.expected import Bound, write_bounds
-from tests.unit.registry.model_packages.account import Account
-from tests.unit.registry.preflight.registered import Version, registered, write_evidence
+from tests.unit.registry.preflight.registered import registered, write_evidence
 
 
 def bounds(metric: str, *facets: str, **limits: Any) -> str:
@@ -28,7 +26,7 @@ def bounds(metric: str, *facets: str, **limits: Any) -> str:
         bounds("auc", maximum=0.87),
     ],
 )
-def test_a_version_within_the_bounds_passes_and_says_so(version: Version, bounds_text: str) -> None:
+def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
     (message,) = version.check(bounds=bounds_text).bounds
     assert " at " in message or " from " in message
 
@@ -51,8 +49,8 @@ def test_a_version_within_the_bounds_passes_and_says_so(version: Version, bounds
     ],
 )
 def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
-    version: Version, bounds_text: str, message: str
-) -> None:
+    version, bounds_text, message
+):
     with pytest.raises(RefusedError, match=message):
         version.check(bounds=bounds_text)
 
@@ -71,24 +69,20 @@ def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
         ),
     ],
 )
-def test_what_was_not_signed_is_refused_and_never_passed_over(
-    version: Version, bounds_text: str, message: str
-) -> None:
+def test_what_was_not_signed_is_refused_and_never_passed_over(version, bounds_text, message):
     with pytest.raises(RefusedError) as error:
         version.check(bounds=bounds_text)
     assert message in str(error.value)
 
 
-def test_a_waiver_of_the_recipe_moves_no_bound_of_the_environment(
-    account: Account, tmp_path: Path
-) -> None:
+def test_a_waiver_of_the_recipe_moves_no_bound_of_the_environment(account, tmp_path):
     model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
     assert model.check(allow_waived="true").files
     with pytest.raises(RefusedError, match="no DI of age was judged"):
         model.check(allow_waived="true", bounds=bounds("DI", "age", minimum=0.8))
 
 
-def test_bounds_cross_a_template_unchanged() -> None:
+def test_bounds_cross_a_template_unchanged():
     original = (
         Bound(
             gate="bias", metric="DI", facets=("a", "b"), minimum=0.8, maximum=None,

@@ -1,7 +1,6 @@
 """CloudFormation gets its answer, whatever happens: without one a deploy hangs for an hour."""
 
 import json
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ import pytest
 from sashiko.functions.preflight_handler import handler
 from sashiko.registry.preflight.scans import ScanRule
 from tests.unit.registry.model_packages.account import REGION
-from tests.unit.registry.preflight.registered import Version
 
 PLENTY = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 
@@ -50,7 +48,7 @@ class Listener:
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+def listener(monkeypatch):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
@@ -63,9 +61,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     thread.join()
 
 
-def test_a_version_that_may_be_served_answers_with_its_threshold(
-    listener: Listener, version: Version
-) -> None:
+def test_a_version_that_may_be_served_answers_with_its_threshold(listener, version):
     handler(listener.event("Create", version.expected().properties()), PLENTY)
 
     (answer,) = listener.answers
@@ -75,9 +71,7 @@ def test_a_version_that_may_be_served_answers_with_its_threshold(
     assert (answer["StackId"], answer["RequestId"]) == ("stack", "request")
 
 
-def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(
-    listener: Listener, version: Version
-) -> None:
+def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(listener, version):
     """Lambda ends the function without an answer; the last half minute is for that."""
     properties = version.expected().properties()
     for left in (30_000, 30_001):
@@ -90,7 +84,7 @@ def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(
     assert in_time["Status"] == "SUCCESS"
 
 
-def test_an_update_checks_and_keeps_its_id(listener: Listener, version: Version) -> None:
+def test_an_update_checks_and_keeps_its_id(listener, version):
     version.account.decide(1, "Rejected")
     properties = version.expected().properties()
 
@@ -101,12 +95,12 @@ def test_an_update_checks_and_keeps_its_id(listener: Listener, version: Version)
     assert "preflight refused: " in answer["Reason"] and "is Rejected" in answer["Reason"]
 
 
-def test_a_deletion_checks_nothing(listener: Listener) -> None:
+def test_a_deletion_checks_nothing(listener):
     handler(listener.event("Delete", {}, PhysicalResourceId="mine"), PLENTY)
     assert [answer["Status"] for answer in listener.answers] == ["SUCCESS"]
 
 
-def test_what_nobody_expected_is_answered_too(listener: Listener, version: Version) -> None:
+def test_what_nobody_expected_is_answered_too(listener, version):
     handler(listener.event("Create", {}), PLENTY)
     missing = version.expected(signing_keys="alias/nothing").properties()
     handler(listener.event("Create", missing), PLENTY)
@@ -117,9 +111,7 @@ def test_what_nobody_expected_is_answered_too(listener: Listener, version: Versi
     assert "NotFoundException" in second["Reason"]
 
 
-def test_an_image_without_a_scan_stops_a_bare_deploy_too(
-    listener: Listener, version: Version
-) -> None:
+def test_an_image_without_a_scan_stops_a_bare_deploy_too(listener, version):
     ecr = boto3.client("ecr")
     ecr.create_repository(repositoryName="acme-dev/serving")
     manifest = {

@@ -6,8 +6,7 @@ import boto3
 import pytest
 
 from sashiko.base.custom_resource import RefusedError
-from tests.unit.registry.model_packages.account import GROUP, REGION, Account
-from tests.unit.registry.preflight.registered import Version
+from tests.unit.registry.model_packages.account import GROUP, REGION
 
 TARGET = f"endpoint/{GROUP}/variant/primary"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -15,7 +14,7 @@ Serve = Callable[[int], None]
 
 
 @pytest.fixture
-def serve(account: Account) -> Serve:
+def serve(account):
     """Makes the endpoint that serves: `serve(1)` has an instance of an `ml.c5.xlarge`."""
 
     def make(instances: int) -> None:
@@ -24,11 +23,9 @@ def serve(account: Account) -> Serve:
         image = {"Image": "serving:1"}
         sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=image)
         variant = {
-            "VariantName": "primary",
-            "ModelName": "m",
-            "InitialInstanceCount": instances,
+            "VariantName": "primary", "ModelName": "m", "InitialInstanceCount": instances,
             "InstanceType": "ml.c5.xlarge",
-        }
+        }  # fmt: skip
         sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
         sagemaker.create_endpoint(EndpointName=GROUP, EndpointConfigName="c")
 
@@ -45,9 +42,7 @@ def scale() -> None:
     )
 
 
-def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(
-    version: Version, serve: Serve
-) -> None:
+def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(version, serve):
     serve(1)
     assert version.check(instance_type="ml.c5.2xlarge").files  # it does not scale
     scale()
@@ -59,9 +54,7 @@ def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(
 @pytest.mark.parametrize(
     ("there", "least", "fits"), [(1, "1", True), (1, "2", False), (2, "3", True)]
 )
-def test_a_canary_wants_two_instances_that_are_there(
-    version: Version, serve: Serve, there: int, least: str, fits: bool
-) -> None:
+def test_a_canary_wants_two_instances_that_are_there(version, serve, there, least, fits):
     assert version.check(
         min_instances=least, instance_type="ml.c5.xlarge"
     ).files  # no endpoint yet: nothing to send it ahead of

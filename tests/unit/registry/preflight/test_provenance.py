@@ -1,7 +1,6 @@
 """A deploy is refused for a provenance that is certainly not that of the version."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +10,15 @@ from botocore.exceptions import ClientError
 from sashiko.base.custom_resource import RefusedError
 from sashiko.base.files import sha256_file
 from sashiko.registry.attestation import Resource
-from tests.unit.registry.model_packages.account import KEY, Account, replace_signing_key
+from tests.unit.registry.model_packages.account import KEY, replace_signing_key
 from tests.unit.registry.model_packages.gathered import seal, state
-from tests.unit.registry.preflight.registered import Version, registered, write_evidence
+from tests.unit.registry.preflight.registered import registered, write_evidence
 
 ENVELOPE = "provenance.intoto.json"
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> Path:
+def evidence(tmp_path):
     """What Register gathers, with the statement about an image."""
     folder = write_evidence(tmp_path)
     (folder / "provenance").mkdir()
@@ -33,46 +32,25 @@ def resource(folder: Path, name: str, **change: Any) -> tuple[Resource, ...]:
     return (Resource(name=name, digest=digest | change),)
 
 
-def test_a_version_with_its_own_provenance_is_served(account: Account, evidence: Path) -> None:
+def test_a_version_with_its_own_provenance_is_served(account, evidence):
     state(evidence, dependencies=resource(evidence, "provenance/job.json"))
     assert registered(account, evidence).check().files == 16
 
 
-def test_one_of_an_earlier_key_is_read_while_that_key_is_listed(
-    account: Account, evidence: Path
-) -> None:
+def test_one_of_an_earlier_key_is_read_while_that_key_is_listed(account, evidence):
     state(evidence)
     version = registered(account, evidence)
     replace_signing_key(account.clients.kms, KEY)
     assert version.check(signing_keys=f"{KEY},{KEY}-1").judged.files.statement
 
 
-def test_one_of_before_provenance_is_served(version: Version) -> None:
+def test_one_of_before_provenance_is_served(version):
     keys = {key.rpartition("/")[2] for key in version.account.objects()}
     assert ENVELOPE not in keys
     assert version.check().files
 
 
-def test_where_s3_denies_to_say_that_it_is_missing_it_is_served(
-    version: Version, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = version.clients.s3.get_object
-
-    def deny(**request: Any) -> Any:
-        if request["Key"].endswith(ENVELOPE):
-            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
-        return read(**request)
-
-    monkeypatch.setattr(version.account.clients.s3, "get_object", deny)
-    assert version.check().files
-
-
-@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
-def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provenance(
-    account: Account, evidence: Path, monkeypatch: pytest.MonkeyPatch, code: str
-) -> None:
-    state(evidence, dependencies=resource(evidence, "provenance/job.json", sha256="0" * 64))
-    version = registered(account, evidence)
+def fail_to_read(monkeypatch, version, code):
     read = version.clients.s3.get_object
 
     def fail(**request: Any) -> Any:
@@ -81,6 +59,20 @@ def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provena
         return read(**request)
 
     monkeypatch.setattr(version.account.clients.s3, "get_object", fail)
+
+
+def test_where_s3_denies_to_say_that_it_is_missing_it_is_served(version, monkeypatch):
+    fail_to_read(monkeypatch, version, "AccessDenied")
+    assert version.check().files
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provenance(
+    account, evidence, monkeypatch, code
+):
+    state(evidence, dependencies=resource(evidence, "provenance/job.json", sha256="0" * 64))
+    version = registered(account, evidence)
+    fail_to_read(monkeypatch, version, code)
     with pytest.raises(ClientError, match=code):
         version.check()
 
@@ -97,17 +89,13 @@ def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provena
         ({"build": "image"}, "no SLSA provenance v1"),
     ],
 )  # fmt: skip
-def test_one_of_another_version_is_refused(
-    account: Account, evidence: Path, change: Mapping[str, Any], problem: str
-) -> None:
+def test_one_of_another_version_is_refused(account, evidence, change, problem):
     state(evidence, **change)
     with pytest.raises(RefusedError, match=problem):
         registered(account, evidence).check()
 
 
-def test_one_that_was_changed_or_that_another_key_signed_is_refused(
-    account: Account, evidence: Path
-) -> None:
+def test_one_that_was_changed_or_that_another_key_signed_is_refused(account, evidence):
     state(evidence)
     version = registered(account, evidence)
     content = json.loads(account.body(f"s3://{account.bucket}/{version.folder}/{ENVELOPE}"))

@@ -75,7 +75,7 @@ def check(
     [answer("COMPLETE", findings=[BASIC]), answer("ACTIVE", enhancedFindings=[INSPECTED])],
     ids=["basic", "inspector"],
 )
-def test_a_critical_finding_is_refused_in_each_tier(page: Mapping[str, Any], strict: bool) -> None:
+def test_a_critical_finding_is_refused_in_each_tier(page, strict):
     with pytest.raises(RefusedError) as refusal:
         check(page, strict=strict)
     text = str(refusal.value)
@@ -83,7 +83,7 @@ def test_a_critical_finding_is_refused_in_each_tier(page: Mapping[str, Any], str
     assert "images/accepted.yaml" in text and "{id: CVE-2026-1, package: openssl, ...}" in text
 
 
-def test_findings_of_every_page_count() -> None:
+def test_findings_of_every_page_count():
     harmless = BASIC | {"severity": "HIGH"}
     with pytest.raises(RefusedError, match="CVE-2026-1"):
         check(
@@ -92,12 +92,12 @@ def test_findings_of_every_page_count() -> None:
         )
 
 
-def test_what_is_not_critical_or_closed_passes() -> None:
+def test_what_is_not_critical_or_closed_passes():
     assert check(answer("COMPLETE", findings=[BASIC | {"severity": "HIGH"}])) == ()
     assert check(answer("ACTIVE", enhancedFindings=[INSPECTED | {"status": "CLOSED"}])) == ()
 
 
-def test_an_accepted_finding_passes_until_its_last_day_and_is_named() -> None:
+def test_an_accepted_finding_passes_until_its_last_day_and_is_named():
     page = answer("COMPLETE", findings=[BASIC])
     (note,) = check(page, by=(acceptance(),))
     assert "accepted until 2999-12-31 by Ada: nothing listens" in note
@@ -113,9 +113,7 @@ def test_an_accepted_finding_passes_until_its_last_day_and_is_named() -> None:
         (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), False),
     ],
 )
-def test_an_acceptance_holds_to_the_end_of_its_last_day(
-    monkeypatch: pytest.MonkeyPatch, moment: datetime, holds: bool
-) -> None:
+def test_an_acceptance_holds_to_the_end_of_its_last_day(monkeypatch, moment, holds):
     class Clock(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> datetime:
@@ -139,9 +137,7 @@ def test_an_acceptance_holds_to_the_end_of_its_last_day(
         ("ScanNotFoundException", "NO_SCAN", "it was never scanned"),
     ],
 )
-def test_an_image_without_a_result_is_refused_where_the_tier_is_strict(
-    response: Any, status: str, advice: str
-) -> None:
+def test_an_image_without_a_result_is_refused_where_the_tier_is_strict(response, status, advice):
     with pytest.raises(RefusedError, match=f"has no result, it is {status}: .*{advice}"):
         check(response)
     (note,) = check(response, strict=False)
@@ -151,11 +147,11 @@ def test_an_image_without_a_result_is_refused_where_the_tier_is_strict(
 
 
 @pytest.mark.parametrize("code", ["ImageNotFoundException", "RepositoryNotFoundException"])
-def test_an_image_that_the_deploy_is_to_build_is_named(code: str) -> None:
+def test_an_image_that_the_deploy_is_to_build_is_named(code):
     (note,) = check(code)
     assert note == "acme-dev/job:1-abc is not built yet, so it has no scan: the deploy builds it"
 
 
-def test_a_call_that_is_denied_says_nothing_of_the_image() -> None:
+def test_a_call_that_is_denied_says_nothing_of_the_image():
     with pytest.raises(ClientError, match="AccessDeniedException"):
         check("AccessDeniedException")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from classifier import load_classifier
-from fused_attention import _attend, fused_attention
+from export_onnx import _attend, fused_attention
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
@@ -18,9 +18,7 @@ def classifier(folder, family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(
-    family, tmp_path
-) -> None:
+def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(family, tmp_path):
     model = classifier(tmp_path, family)
     with fused_attention(model):
         fused = model.config._attn_implementation != "eager"
@@ -28,7 +26,7 @@ def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(
     assert model.config._attn_implementation == "eager"
 
 
-def test_what_the_operator_cannot_compute_is_left_to_the_family(tmp_path) -> None:
+def test_what_the_operator_cannot_compute_is_left_to_the_family(tmp_path):
     module = classifier(tmp_path, "bert").bert.encoder.layer[0].attention.self
     query, key, value = torch.randn(3, 1, 2, 5, 16).unbind()
     expected, weights = eager_attention_forward(module, query, key, value, None, scaling=0.25)

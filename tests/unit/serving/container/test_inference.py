@@ -23,17 +23,17 @@ def ask(model, inputs):
 
 
 @pytest.fixture(autouse=True)
-def threshold(monkeypatch) -> None:
+def threshold(monkeypatch):
     monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
 
 
-def test_without_a_threshold_nothing_is_served(folder, monkeypatch) -> None:
+def test_without_a_threshold_nothing_is_served(folder, monkeypatch):
     monkeypatch.delenv("SASHIKO_THRESHOLD")
     with pytest.raises(ValueError, match=r"decision\.json"):
         inference.model_fn(folder)
 
 
-def test_a_score_at_the_threshold_is_positive(folder, monkeypatch) -> None:
+def test_a_score_at_the_threshold_is_positive(folder, monkeypatch):
     """Two words without weight score 0.5, which is a float32 as it is."""
     monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
     (answer,) = ask(inference.model_fn(folder), ["neither nor"])
@@ -41,16 +41,14 @@ def test_a_score_at_the_threshold_is_positive(folder, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("threshold", ["1.5", "nan", "high"])
-def test_a_threshold_that_is_no_probability_stops_the_start(folder, monkeypatch, threshold) -> None:
+def test_a_threshold_that_is_no_probability_stops_the_start(folder, monkeypatch, threshold):
     monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)
     with pytest.raises(ValueError):
         inference.model_fn(folder)
 
 
 @pytest.mark.parametrize(("gpu", "device"), [(None, "cuda:0"), (3, "cuda:3")])
-def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
-    folder, monkeypatch, gpu, device
-) -> None:
+def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(folder, monkeypatch, gpu, device):
     opened = []
     monkeypatch.setattr(
         eager_backend, "EagerBackend", lambda folder, *, device: opened.append((folder, device))
@@ -61,7 +59,7 @@ def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
     assert opened == [(path / "eager", device)]
 
 
-def test_a_backend_that_the_artifact_lacks_is_refused(folder) -> None:
+def test_a_backend_that_the_artifact_lacks_is_refused(folder):
     path = Path(folder)
     bundle.write_bundle(replace(bundle.read_bundle(path), backend="tpu_backend"), path)
     with pytest.raises(inference.CannotServeError, match=r"serving.json: .*code/tpu_backend.py"):

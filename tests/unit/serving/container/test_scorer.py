@@ -16,7 +16,7 @@ BUCKETS = tuple(
 
 
 @given(st.lists(st.integers(min_value=2, max_value=8), max_size=40))
-def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths) -> None:
+def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths):
     rows = []
     for bucket, positions in scorer.plan(lengths, BUCKETS):
         assert len(positions) <= bucket.batch
@@ -26,12 +26,12 @@ def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths) -> None:
     assert sorted(rows) == list(range(len(lengths)))
 
 
-def test_a_rest_is_not_padded_where_a_smaller_batch_exists() -> None:
+def test_a_rest_is_not_padded_where_a_smaller_batch_exists():
     sizes = [(bucket.batch, len(rows)) for bucket, rows in scorer.plan([3] * 6, BUCKETS)]
     assert sizes == [(4, 4), (1, 1), (1, 1)]
 
 
-def test_a_rest_below_the_smallest_batch_is_padded() -> None:
+def test_a_rest_below_the_smallest_batch_is_padded():
     only = (bundle.Bucket(batch=4, length=4, graph=""),)
     assert [rows for _, rows in scorer.plan([3] * 6, only)] == [(0, 1, 2, 3), (4, 5)]
 
@@ -48,13 +48,13 @@ def opened(folder):
     return scorer.Scorer(folder, about, backend.open_backend(folder, about, machine))
 
 
-def test_scores_come_back_in_the_order_of_the_texts(folder) -> None:
+def test_scores_come_back_in_the_order_of_the_texts(folder):
     texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
     scores = opened(folder).scores(texts)
     assert scores == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
 
 
-def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(folder) -> None:
+def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(folder):
     shapes = []
 
     class Watched:
@@ -69,7 +69,7 @@ def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(
     assert shapes == [(1, 3), (4, 6)]
 
 
-def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
+def test_a_text_that_fits_no_bucket_is_refused(folder):
     longest = "bad " * 6
     model = opened(folder)
     assert model.scores([longest]) == pytest.approx([expected_score(longest)], abs=1e-6)
@@ -78,7 +78,7 @@ def test_a_text_that_fits_no_bucket_is_refused(folder) -> None:
     assert caught.value.position == 1
 
 
-def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path) -> None:
+def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path):
     build_artifact(tmp_path, truncate=True)
     folder = tmp_path / "artifact"
     model = opened(folder)
@@ -86,14 +86,14 @@ def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path) -> 
 
 
 @given(st.lists(st.integers(0, 250_000), max_size=30))
-def test_texts_reach_the_tokenizer_in_order_and_few_letters_at_a_time(lengths) -> None:
+def test_texts_reach_the_tokenizer_in_order_and_few_letters_at_a_time(lengths):
     texts = ["x" * length for length in lengths]
     several = list(scorer.slices(texts))
     assert [text for slice_ in several for text in slice_] == texts
     assert all(len(one) == 1 or sum(map(len, one)) <= scorer.MAX_LETTERS for one in several)
 
 
-def test_a_text_of_a_megabyte_is_refused_before_it_is_read(folder) -> None:
+def test_a_text_of_a_megabyte_is_refused_before_it_is_read(folder):
     long = "x" * (scorer.MAX_LETTERS + 1)
     with pytest.raises(payload.BadRequestError, match="100,001 letters, at most 100,000") as caught:
         opened(folder).scores(["bad", long])
@@ -103,7 +103,7 @@ def test_a_text_of_a_megabyte_is_refused_before_it_is_read(folder) -> None:
     assert opened(folder).scores([]) == []
 
 
-def test_where_texts_are_cut_a_megabyte_is_cut_too(tmp_path) -> None:
+def test_where_texts_are_cut_a_megabyte_is_cut_too(tmp_path):
     build_artifact(tmp_path, truncate=True)
     model = opened(tmp_path / "artifact")
     assert model.scores(["bad " * 300_000]) == model.scores(["bad " * 6])

@@ -68,7 +68,7 @@ names = st.lists(
     contents=st.dictionaries(names, st.binary(max_size=1200), min_size=1, max_size=5),
     kind=st.sampled_from(FORMATS[1:]),
 )
-def test_what_python_writes_is_read_as_it_was(tmp_path_factory, contents, kind) -> None:
+def test_what_python_writes_is_read_as_it_was(tmp_path_factory, contents, kind):
     paths = [Path(name) for name in contents]
     if any(one in other.parents for one in paths for other in paths):
         return
@@ -80,7 +80,7 @@ def test_what_python_writes_is_read_as_it_was(tmp_path_factory, contents, kind) 
 
 @pytest.mark.skipif(shutil.which("tar") is None, reason="tar was not found")
 @pytest.mark.parametrize("form", ["ustar", "gnu", "pax", "v7"])
-def test_what_tar_writes_is_read_as_it_was(tmp_path, form) -> None:
+def test_what_tar_writes_is_read_as_it_was(tmp_path, form):
     source = tmp_path / "source"
     deep = source / ("d" * 60) / ("e" * (20 if form == "v7" else 60))
     deep.mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_what_tar_writes_is_read_as_it_was(tmp_path, form) -> None:
     assert files(tmp_path / "unpacked") == files(source)
 
 
-def test_modes_owners_and_times_are_not_the_archives(tmp_path) -> None:
+def test_modes_owners_and_times_are_not_the_archives(tmp_path):
     odd = member("first", b"x", mode=0o6777, uid=7, mtime=1 << 60)
     tar_reader.unpack(written(tmp_path, odd), tmp_path / "unpacked")
     about = (tmp_path / "unpacked" / "first").stat()
@@ -107,20 +107,20 @@ def test_modes_owners_and_times_are_not_the_archives(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
-def test_a_long_header_is_not_taken_into_memory(tmp_path, kind) -> None:
+def test_a_long_header_is_not_taken_into_memory(tmp_path, kind):
     bomb = member("bomb", b"9" * (64 * MIB), kind=kind)
     refused(written(tmp_path, member("first"), bomb, member("a")), "16,384")
 
 
 @pytest.mark.parametrize("size", [1 << 40, (1 << 63) - 1])
-def test_a_header_that_promises_a_long_name_is_not_believed(tmp_path, size) -> None:
+def test_a_header_that_promises_a_long_name_is_not_believed(tmp_path, size):
     promise, _ = member("bomb", kind=b"L")
     promise.size = size
     refused(written(tmp_path, (promise, b"")), "16,384 are read")
 
 
 @pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
-def test_headers_of_headers_come_to_an_end(tmp_path, kind) -> None:
+def test_headers_of_headers_come_to_an_end(tmp_path, kind):
     many = [member("pax", b"", kind=kind)] * 3000
     says = "more than 8 headers" if kind in b"gK" else "in two headers"
     refused(written(tmp_path, member("first"), *many, member("a")), says)
@@ -137,18 +137,18 @@ def test_headers_of_headers_come_to_an_end(tmp_path, kind) -> None:
         ([pax(b"9 size=1\n", kind=b"g")], "all members by one"),
     ],
 )
-def test_what_readers_would_name_otherwise_is_refused(tmp_path, headers, says) -> None:
+def test_what_readers_would_name_otherwise_is_refused(tmp_path, headers, says):
     refused(written(tmp_path, member("first"), *headers, member("a", b"x")), says)
 
 
-def test_what_stands_after_the_end_is_no_hidden_member(tmp_path) -> None:
+def test_what_stands_after_the_end_is_no_hidden_member(tmp_path):
     tar = tar_of(member("first"), end=1) + tar_of(member("hidden.pkl"))
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "has data after its end")
 
 
-def test_a_comment_on_all_members_is_passed_over(tmp_path) -> None:
+def test_a_comment_on_all_members_is_passed_over(tmp_path):
     archive = written(tmp_path, pax(b"13 comment=x\n", kind=b"g"), member("a", b"1"))
     tar_reader.unpack(archive, tmp_path / "unpacked")
     assert files(tmp_path / "unpacked") == {"a": b"1"}
@@ -176,23 +176,23 @@ def test_a_comment_on_all_members_is_passed_over(tmp_path) -> None:
         (b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n", "with holes"),
     ],
 )
-def test_a_pax_header_of_another_shape_is_refused(tmp_path, records, says) -> None:
+def test_a_pax_header_of_another_shape_is_refused(tmp_path, records, says):
     refused(written(tmp_path, member("first"), pax(records), member("a", b"x")), says)
 
 
-def test_a_header_whose_checksum_is_wrong_is_refused(tmp_path) -> None:
+def test_a_header_whose_checksum_is_wrong_is_refused(tmp_path):
     tar = tar_of(member("first"), member("a")).replace(b"a\0\0\0", b"b\0\0\0", 1)
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "checksum is wrong")
 
 
-def test_a_file_with_holes_is_refused(tmp_path) -> None:
+def test_a_file_with_holes_is_refused(tmp_path):
     refused(written(tmp_path, member("a", b"x" * 512, kind=b"S")), "with holes")
 
 
 @pytest.mark.parametrize("size", [-1, -(1 << 50), 1 << 64])
-def test_a_size_that_no_file_has_is_refused(tmp_path, size) -> None:
+def test_a_size_that_no_file_has_is_refused(tmp_path, size):
     odd, _ = member("a")
     odd.size = size
     huge, _ = member("b")
@@ -200,7 +200,7 @@ def test_a_size_that_no_file_has_is_refused(tmp_path, size) -> None:
     refused(written(tmp_path, (odd, b""), (huge, b"")), "malformed|63 bits")
 
 
-def test_a_name_says_nothing_but_itself_in_a_message(tmp_path) -> None:
+def test_a_name_says_nothing_but_itself_in_a_message(tmp_path):
     odd = member("\x1b[2J\n" + "x" * 5000, kind=tarfile.SYMTYPE)
     with pytest.raises(tar_reader.ArchiveError) as caught:
         tar_reader.unpack(written(tmp_path, odd), tmp_path / "unpacked")
@@ -208,12 +208,12 @@ def test_a_name_says_nothing_but_itself_in_a_message(tmp_path) -> None:
     assert len(str(caught.value)) < 300
 
 
-def test_a_name_of_other_letters_is_refused(tmp_path) -> None:
+def test_a_name_of_other_letters_is_refused(tmp_path):
     refused(written(tmp_path, member("a\udcff")), "not in UTF-8")
 
 
 @pytest.mark.parametrize("at", range(20, 2600, 40))
-def test_a_byte_that_changed_on_the_way_is_noticed(tmp_path, at) -> None:
+def test_a_byte_that_changed_on_the_way_is_noticed(tmp_path, at):
     content = bytes(range(256)) * 3
     packed = bytearray(gzip.compress(tar_of(member("a", content), member("b", content)), 0))
     packed[at] ^= 0x10
@@ -223,7 +223,7 @@ def test_a_byte_that_changed_on_the_way_is_noticed(tmp_path, at) -> None:
         tar_reader.unpack(archive, tmp_path / "unpacked")
 
 
-def test_deflate_that_breaks_within_a_file_is_refused(tmp_path) -> None:
+def test_deflate_that_breaks_within_a_file_is_refused(tmp_path):
     noise = b"".join(zlib.crc32(bytes([n % 256])).to_bytes(4, "big") for n in range(20_000))
     archive = written(tmp_path, member("first"), member("a", noise[::-1] + noise))
     packed = bytearray(archive.read_bytes())
@@ -235,7 +235,7 @@ def test_deflate_that_breaks_within_a_file_is_refused(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("keep", [5, 18, 200, 1500, 2512])
-def test_an_archive_that_was_cut_is_refused(tmp_path, keep) -> None:
+def test_an_archive_that_was_cut_is_refused(tmp_path, keep):
     tar = tar_of(member("first", b"x" * 2000))
     archive = tmp_path / "model.tar.gz"
     for content, says in (
@@ -248,18 +248,18 @@ def test_an_archive_that_was_cut_is_refused(tmp_path, keep) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", gzip.compress(b"")], ids=["nothing", "an empty stream"])
-def test_an_archive_without_even_an_end_is_refused(tmp_path, content) -> None:
+def test_an_archive_without_even_an_end_is_refused(tmp_path, content):
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(content)
     with pytest.raises(tar_reader.ArchiveError, match="is empty"):
         tar_reader.unpack(archive, tmp_path / "unpacked")
 
 
-def test_what_follows_the_end_is_not_read_for_ever(tmp_path) -> None:
+def test_what_follows_the_end_is_not_read_for_ever(tmp_path):
     refused(written(tmp_path, member("first"), end=2 + 64 * MIB // 512), "after its end")
 
 
-def test_some_files_are_read_by_their_names(tmp_path) -> None:
+def test_some_files_are_read_by_their_names(tmp_path):
     archive = written(tmp_path, member("./a", b"1"), member("b", b"22"), member("c/a", b"333"))
     assert tar_reader.read_files(archive, ("a", "c/a", "d"), at_most=3) == {
         "a": b"1",

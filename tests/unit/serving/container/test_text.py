@@ -6,7 +6,7 @@ import pytest
 from sashiko.serving.container import text
 
 
-def test_a_template_takes_its_columns_from_the_row() -> None:
+def test_a_template_takes_its_columns_from_the_row():
     row = {"product": "loan", "note": "late {again}", "other": 1}
     assert text.assemble("{product}: {note} {{x}}", row, "?") == "loan: late {again} {x}"
     assert text.columns("{b} {a} {b}") == ("b", "a")
@@ -25,21 +25,21 @@ def test_a_template_takes_its_columns_from_the_row() -> None:
         ("", ""),
     ],
 )
-def test_a_value_reads_the_same_from_parquet_and_from_json(value: object, written: str) -> None:
+def test_a_value_reads_the_same_from_parquet_and_from_json(value, written):
     assert text.assemble("{a}", {"a": value}, "unknown") == written
 
 
-def test_a_row_without_the_column_is_refused_by_name() -> None:
+def test_a_row_without_the_column_is_refused_by_name():
     with pytest.raises(ValueError, match="column `age` is missing"):
         text.assemble("{age}", {"Age": 3}, "unknown")
 
 
 @pytest.mark.parametrize("template", ["{a", "a}", "{}", "{a.b}", "{a[0]}", "{a!r}", "{a:>9}"])
-def test_a_template_is_plain_column_names_only(template: str) -> None:
+def test_a_template_is_plain_column_names_only(template):
     with pytest.raises(ValueError):
         text.columns(template)
 
 
-def test_case_white_space_and_compatibility_forms_do_not_make_a_text_new() -> None:
+def test_case_white_space_and_compatibility_forms_do_not_make_a_text_new():
     assert text.normalise("  Caf\u00e9\tIS\n\uff2fpen ") == text.normalise("cafe\u0301 is open")
     assert text.normalise("open") != text.normalise("opens")

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from sashiko.training import xla
-from sashiko.training.batches import collate
+from sashiko.training.compute import collate
 from tests.project_root import REPOSITORY
 from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
