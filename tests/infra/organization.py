@@ -13,9 +13,10 @@ from cfnlint.helpers import load_resource
 from sashiko.account.access.environment_access import Environment, Principal, read_environment
 from sashiko.account.access.policy_evaluation import Request, Statement, covers, statements
 from sashiko.account.names import prefix
+from tests.infra import variants
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_requests import DELIVERY, OF_TOOLS
-from tests.infra.variants import settings_of, synthesized
+from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
 
 ORGANIZATION = "o-exampleorgid"
@@ -88,7 +89,7 @@ def environment_of(variant: str) -> Environment:
     """The roles of an environment, or of the tools, by their templates."""
     if variant == DELIVERY:
         return read_environment(tools_of().settings, folder=delivery_folder())
-    return read_environment(settings_of(variant), folder=synthesized(variant))
+    return variants.environment_of(variant)
 
 
 def grants(principal: Principal, *, region: str) -> Iterator[Request]:

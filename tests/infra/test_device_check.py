@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Principal, read_environment
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import covers
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.environment import Settings
@@ -13,11 +13,11 @@ from sashiko_cdk.identity.artifact_access import Places, artifact_places
 from sashiko_cdk.identity.role_permissions import device_actions, device_permissions
 from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import (
+    environment_of,
     pipelines_of,
     recipes_of,
     resources,
     settings_of,
-    synthesized,
     templates_of,
 )
 
@@ -35,7 +35,7 @@ BY_ARN = {"sagemaker:InstanceTypes": "ml.inf2.xlarge", "sagemaker:VolumeKmsKeyAr
 
 @pytest.fixture(scope="module")
 def role() -> Principal:
-    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    dev = environment_of("dev")
     return next(principal for principal in dev.principals if principal.name == "device-check")
 
 
@@ -161,7 +161,7 @@ def test_each_hour_the_janitor_gets_the_prefix_and_the_age_of_leftovers() -> Non
 
 
 def test_the_janitor_deletes_what_a_check_made_and_makes_nothing() -> None:
-    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    dev = environment_of("dev")
     janitor = next(principal for principal in dev.principals if principal.name == "janitor")
     for kind, name in (("model", "Model"), ("endpoint", "Endpoint")):
         assert janitor.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{OURS}")

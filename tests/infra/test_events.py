@@ -13,7 +13,14 @@ from tests.infra.sample_events import (
     package_changed,
     role_assumed,
 )
-from tests.infra.variants import recipes_of, resources, settings_of, some, templates_of
+from tests.infra.variants import (
+    environment_of,
+    recipes_of,
+    resources,
+    settings_of,
+    some,
+    templates_of,
+)
 
 MARKER = "complaints/as_of=20261125T104500Z/_SUCCESS"
 
@@ -184,10 +191,8 @@ def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
 
 
 def test_the_roles_start_exactly_their_job_and_pipeline():
-    from sashiko.account.access.environment_access import read_environment
-    from tests.infra.variants import synthesized
 
-    environment = read_environment(settings_of("dev"), folder=synthesized("dev"))
+    environment = environment_of("dev")
     roles = {principal.name: principal for principal in environment.principals}
     jobs = "arn:aws:glue:us-east-1:111122223333:job/sashiko-dev-etl-"
     pipelines = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-"

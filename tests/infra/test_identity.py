@@ -7,7 +7,7 @@ import pytest
 
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
 from sashiko_cdk.identity.role_table import role_records, roles_of
-from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
+from tests.infra.variants import VARIANTS, as_list, resources, settings_of, some, synthesized
 
 PEOPLE = {
     "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "privacy-officer",
@@ -30,12 +30,8 @@ def _statements(role, effect):
     return [item for item in document["Statement"] if item["Effect"] == effect]
 
 
-def _list(value):
-    return value if isinstance(value, list) else [value]
-
-
 def _actions(role, effect):
-    return {action for item in _statements(role, effect) for action in _list(item["Action"])}
+    return {action for item in _statements(role, effect) for action in as_list(item["Action"])}
 
 
 @pytest.mark.control("boundary")
@@ -89,7 +85,7 @@ def test_the_registrar_registers_as_pending_alone(roles):
     (statement,) = [
         item
         for item in _statements(roles["registrar"], "Allow")
-        if "sagemaker:CreateModelPackage" in _list(item["Action"])
+        if "sagemaker:CreateModelPackage" in as_list(item["Action"])
     ]
     assert statement["Condition"] == {
         "StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}
@@ -100,7 +96,7 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
     (statement,) = [
         item
         for item in _statements(roles["pipeline"], "Allow")
-        if "iam:PassRole" in _list(item["Action"])
+        if "iam:PassRole" in as_list(item["Action"])
     ]
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
     core = {"bias-evaluator", "broker", "device-check", "registrar", "registry-reader", "training"}
@@ -149,7 +145,7 @@ def test_the_pipeline_uses_the_training_plan_that_is_named_and_no_other():
     training = dev.jobs.training.model_copy(update={"training_plan": plan})
     jobs = dev.jobs.model_copy(update={"training": training})
     (allowed,) = own_permissions_on_plan(dev.model_copy(update={"jobs": jobs}))
-    assert _list(allowed["Action"]) == ["sagemaker:CreateTrainingJob"]
+    assert as_list(allowed["Action"]) == ["sagemaker:CreateTrainingJob"]
     reserved = "arn:aws:sagemaker:us-east-1:111122223333:reserved-capacity/*"
     assert set(allowed["Resource"]) == {plan, reserved}
 
@@ -176,8 +172,8 @@ def _closed(templates, variant, role):
     return {
         arn.removeprefix("arn:aws:s3:::sashiko-dev-").partition("-")[0]
         for item in _statements(properties, "Deny")
-        if "s3:GetObject" in _list(item["Action"])
-        for arn in _list(item["Resource"])
+        if "s3:GetObject" in as_list(item["Action"])
+        for arn in as_list(item["Resource"])
     }
 
 
@@ -233,7 +229,7 @@ def test_nobody_may_decrypt_under_every_key(templates):
     decrypting = [
         item
         for item in _allowing(templates)
-        if any(fnmatch.fnmatchcase("kms:Decrypt", action) for action in _list(item["Action"]))
+        if any(fnmatch.fnmatchcase("kms:Decrypt", action) for action in as_list(item["Action"]))
     ]
     assert decrypting
     artifacts = {
@@ -261,7 +257,7 @@ def test_the_boundary_lets_through_what_the_policies_allow_and_no_other_service(
 ):
     statements = boundary["Statement"]
     (cap,) = [item for item in statements if item["Effect"] == "Allow"]
-    allowed = {action for item in _allowing(templates) for action in _list(item["Action"])}
+    allowed = {action for item in _allowing(templates) for action in as_list(item["Action"])}
     capped = {a for a in allowed if not any(fnmatch.fnmatchcase(a, w) for w in cap["Action"])}
     assert not capped, "these have no effect without a line in src/sashiko_cdk/identity/boundary.py"
     for action in ("ec2:RunInstances", "iam:CreateUser", "lambda:CreateFunction"):

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko.account.access.policy_evaluation import Request, allows, denies
 from sashiko.account.images.job_images import copied_files, image_builds, job_images
 from sashiko.account.instances import settings_for
 from sashiko.functions.image_build import CONTEXT
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.platform.image_builds import recipe_builds
-from tests.infra.variants import all_before, resources, settings_of, some, synthesized
+from tests.infra.variants import (
+    all_before,
+    environment_of,
+    principals_of,
+    resources,
+    settings_of,
+    some,
+    synthesized,
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +39,7 @@ def project(platform):
 @pytest.fixture(scope="session")
 def principals():
     """Role -> what dev's templates let it do."""
-    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
-    return {principal.name: principal for principal in dev.principals}
+    return principals_of("dev")
 
 
 def test_each_image_is_requested_by_the_tag_of_its_content(platform):
@@ -171,7 +177,7 @@ def test_packages_come_from_the_index_that_is_set_and_the_token_stays_out_of_the
 
 
 def test_a_build_reads_its_index_and_no_other():
-    prod = read_environment(settings_of("prod"), folder=synthesized("prod"))
+    prod = environment_of("prod")
     (build,) = [role for role in prod.principals if role.name == "image-build"]
     place = "arn:aws:codeartifact:us-east-1:666677778888"
     assert build.may("codeartifact:GetAuthorizationToken", f"{place}:domain/acme")

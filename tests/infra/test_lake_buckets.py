@@ -6,7 +6,7 @@ import pytest
 
 from sashiko_cdk.identity.role_table import role_records
 from tests.infra.lake_grants import policy_text
-from tests.infra.variants import resources, settings_of, some
+from tests.infra.variants import as_list, resources, settings_of, some
 
 BUCKETS = {"raw", "curated", "snapshots", "artifacts", "capture", "logs"}
 OBJECT_READERS = {"sashiko-dev-lake-formation", "sashiko-dev-etl", "sashiko-dev-break-glass"}
@@ -35,20 +35,14 @@ def let_through(template, bucket, action, below=""):
     arn = {"Fn::Join": ["", [{"Fn::GetAtt": [logical, "Arn"]}, f"/{below}*"]]}
     allowed = None
     for statement in _statements(template, bucket):
-        actions = _as_list(statement["Action"])
+        actions = as_list(statement["Action"])
         exceptions = statement.get("Condition", {}).get("ArnNotEquals")
-        if statement["Effect"] == "Deny" and exceptions and arn in _as_list(statement["Resource"]):
+        if statement["Effect"] == "Deny" and exceptions and arn in as_list(statement["Resource"]):
             assert statement["Principal"] == {"AWS": "*"}
             if any(action.startswith(denied.rstrip("*")) for denied in actions):
-                names = {
-                    item.split("role/")[1] for item in _as_list(exceptions["aws:PrincipalArn"])
-                }
+                names = {item.split("role/")[1] for item in as_list(exceptions["aws:PrincipalArn"])}
                 allowed = names if allowed is None else allowed & names
     return allowed
-
-
-def _as_list(value):
-    return value if isinstance(value, list) else [value]
 
 
 @pytest.mark.control("AC-4")

@@ -2,10 +2,9 @@
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko.errors import InputError
 from sashiko.settings.environment import deployed_environments
-from tests.infra.variants import all_before, resources, settings_of, synthesized, write_config
+from tests.infra.variants import all_before, environment_of, resources, write_config
 
 ACCOUNT = "LakeFormationAccount"
 
@@ -21,7 +20,7 @@ def test_one_role_alone_may_put_the_settings_and_not_the_deploying_one(templates
     """CloudFormation's own handler would ignore emptied defaults: nothing of ours is to use it."""
     action = "lakeformation:PutDataLakeSettings"
     for variant, names in (("dev", ["lake-settings"]), ("account_off", []), ("iam_only", [])):
-        environment = read_environment(settings_of(variant), folder=synthesized(variant))
+        environment = environment_of(variant)
         assert [role.name for role in environment.principals if role.may(action, "*")] == names
     kinds = {r["Type"] for t in templates("dev").values() for r in t["Resources"].values()}
     assert "AWS::LakeFormation::DataLakeSettings" not in kinds

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from tests.infra.variants import resources
+from tests.infra.variants import as_list, resources
 
 
 def _groups(key):
@@ -15,12 +15,8 @@ def _groups(key):
         for statement in key["Properties"]["KeyPolicy"]["Statement"]
         if "logs." in json.dumps(statement["Principal"])
         for condition in statement["Condition"].values()
-        for pattern in _as_list(condition["kms:EncryptionContext:aws:logs:arn"])
+        for pattern in as_list(condition["kms:EncryptionContext:aws:logs:arn"])
     ]
-
-
-def _as_list(value):
-    return value if isinstance(value, list) else [value]
 
 
 def _key(templates, template, reference):

@@ -2,12 +2,11 @@
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.network.vpc_endpoints import interfaces
-from tests.infra.variants import ROOT, new_app, resources, settings_of, synthesized
+from tests.infra.variants import ROOT, environment_of, new_app, resources, settings_of
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +65,7 @@ def test_the_way_to_the_mlflow_app_is_a_setting():
 
 @pytest.mark.parametrize("variant", ["dev", "serving"])
 def test_each_caller_may_do_something_behind_its_door(variant):
-    environment = read_environment(settings_of(variant), folder=synthesized(variant))
+    environment = environment_of(variant)
     roles = {role.name: role for role in environment.principals}
     uses = interfaces(settings_of(variant))
     doors = uses.keys() - {"sts"}  # who one is needs no permission

@@ -17,13 +17,7 @@ from sashiko.account.access.policy_evaluation import Request
 from sashiko.account.instances import families_with_local_disk
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
 from tests.infra.deploy_requests import OF_TOOLS, settings
-from tests.infra.organization import (
-    ORGANIZATION,
-    denying,
-    documents,
-    environment_of,
-    make_request,
-)
+from tests.infra.organization import ORGANIZATION, denying, documents, environment_of, make_request
 from tests.project_root import REPOSITORY
 
 HERE = "arn:aws:{}:us-east-1:111122223333:{}"

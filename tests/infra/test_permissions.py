@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.permission_matrix import permission_matrix
 from sashiko.commands.permissions import text
 from sashiko.contract.glue import captured_table
 from tests.golden.parts import read_parts
 from tests.golden.rewrite import access
 from tests.infra import never
-from tests.infra.variants import contracts_of, settings_of, synthesized
+from tests.infra.variants import contracts_of, environment_of, settings_of
 
 ENVIRONMENTS = ("dev", "prod")
 
 
 @functools.cache
 def environment(variant: str) -> Environment:
-    return read_environment(settings_of(variant), folder=synthesized(variant))
+    return environment_of(variant)
 
 
 @pytest.mark.parametrize("variant", ENVIRONMENTS)

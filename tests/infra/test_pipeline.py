@@ -8,12 +8,19 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.names import bucket_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline, pipeline_modules
 from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of
-from tests.infra.variants import pipelines_of, recipes_of, resources, settings_of, some, synthesized
+from tests.infra.variants import (
+    environment_of,
+    pipelines_of,
+    recipes_of,
+    resources,
+    settings_of,
+    some,
+)
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 S3 = "s3.us-east-1.amazonaws.com"
@@ -71,7 +78,7 @@ def jobs(templates: Templates) -> dict[str, Json]:
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return environment_of("dev")
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import Bucket, bucket_name
 from tests.infra.job_requests import jobs_of
-from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
+from tests.infra.variants import environment_of, pipelines_of, recipes_of, settings_of
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 CAPTURE = bucket_name(settings_of("dev"), "capture")
@@ -24,7 +24,7 @@ Place = tuple[str, str, str]  # step, role, key in a bucket
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return environment_of("dev")
 
 
 @pytest.fixture(scope="module")

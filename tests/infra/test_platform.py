@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko_cdk.identity.role_table import role_records
-from tests.infra.variants import VARIANTS, resources, settings_of, some, synthesized
+from tests.infra.variants import VARIANTS, principals_of, resources, settings_of, some
 
 KEY = "AWS::KMS::Key"
 
@@ -34,8 +33,7 @@ def _key(template, policy):
 @pytest.fixture(scope="session")
 def principals():
     """Role -> what dev's templates let it do."""
-    dev = read_environment(settings_of("dev"), folder=synthesized("dev"))
-    return {principal.name: principal for principal in dev.principals}
+    return principals_of("dev")
 
 
 @pytest.mark.control("ECR.1, ECR.2")

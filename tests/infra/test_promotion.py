@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, Principal, read_environment
+from sashiko.account.access.environment_access import Environment, Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
 from sashiko.account.names import bucket_name
-from tests.infra.variants import resources, settings_of, synthesized, templates_of
+from tests.infra.variants import environment_of, resources, settings_of, templates_of
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")
 PROMOTER = PROD.role_arn("promoter")
@@ -35,12 +35,12 @@ NEEDED = [
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(DEV, folder=synthesized("serving"))
+    return environment_of("serving")
 
 
 @pytest.fixture(scope="module")
 def prod() -> Environment:
-    return read_environment(PROD, folder=synthesized("serving_prod"))
+    return environment_of("serving_prod")
 
 
 def _role(environment: Environment, name: str) -> Principal:
@@ -198,7 +198,7 @@ def test_a_promoter_signs_only_where_versions_are_promoted_to() -> None:
 def test_as_it_ships_no_environment_knows_another_and_the_promoter_can_do_nothing(
     variant: str,
 ) -> None:
-    environment = read_environment(settings_of(variant), folder=synthesized(variant))
+    environment = environment_of(variant)
     promoter = _role(environment, "promoter")
     assert [item for item in promoter.policy if item.effect == "Allow"] == []
     other = {"dev": "444455556666", "prod": "111122223333"}[variant]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, Principal, read_environment
+from sashiko.account.access.environment_access import Environment, Principal
 from sashiko.account.access.policy_evaluation import covers
 from tests.infra.job_requests import Json, jobs_of
 from tests.infra.test_pipeline_places import ARTIFACTS, place, repository
-from tests.infra.variants import pipelines_of, recipes_of, settings_of, synthesized
+from tests.infra.variants import environment_of, pipelines_of, recipes_of, settings_of
 
 # What no definition names, and why it is allowed all the same.
 BESIDE = {("inference", "models/*"): "the version that the serving stack serves"}
@@ -22,7 +22,7 @@ READERS = ("gatekeeper", "inference", "pipeline")
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return environment_of("dev")
 
 
 @pytest.fixture(scope="module")

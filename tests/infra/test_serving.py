@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko.account.endpoint_spec import endpoint_spec
 from sashiko_cdk.serving.model_endpoint import EndpointConfig, ServedModel
 from sashiko_cdk.stack import EnvironmentStack
 from tests.infra.variants import (
     all_before,
     deployment_of,
+    environment_of,
     new_app,
+    only,
     resources,
     settings_of,
     some,
-    synthesized,
 )
 
 CHECK, ALARM = "Custom::Preflight", "AWS::CloudWatch::Alarm"
@@ -27,11 +27,6 @@ FIRST = {CHECK, "AWS::Lambda::Function", "AWS::Logs::LogGroup"}
 def serving(templates):
     """`serving("serving_prod")` is the stack's template."""
     return lambda variant: templates(variant)["Serving"]
-
-
-def _only(template, kind):
-    (resource,) = resources(template, kind).values()
-    return resource["Properties"]
 
 
 def _alarms(template):
@@ -59,7 +54,7 @@ def test_a_change_is_another_check_which_a_rollback_does_not_ask(serving):
 
 
 def test_the_check_knows_what_serves(serving):
-    check = _only(serving("serving_prod"), CHECK)
+    check = only(serving("serving_prod"), CHECK)
     assert check["ModelPackageGroup"] == "sashiko-prod-complaint-triage"
     assert check["SigningKeys"] == "alias/sashiko-prod-signing"
     assert check["Image"].startswith("444455556666.dkr.ecr.us-east-1.amazonaws.com/sashiko-prod/")
@@ -69,19 +64,19 @@ def test_the_check_knows_what_serves(serving):
 
 def test_prod_sends_a_canary_ahead_and_dev_has_no_second_instance(serving):
     prod, dev = (
-        _only(serving(v), "AWS::SageMaker::Endpoint")["DeploymentConfig"]["BlueGreenUpdatePolicy"][
+        only(serving(v), "AWS::SageMaker::Endpoint")["DeploymentConfig"]["BlueGreenUpdatePolicy"][
             "TrafficRoutingConfiguration"
         ]
         for v in ("serving_prod", "serving")
     )
-    variants = _only(serving("serving_prod"), "AWS::SageMaker::EndpointConfig")
+    variants = only(serving("serving_prod"), "AWS::SageMaker::EndpointConfig")
     assert variants["ProductionVariants"][0]["InitialInstanceCount"] == 2
     assert (prod["Type"], prod["CanarySize"]) == ("CANARY", {"Type": "INSTANCE_COUNT", "Value": 1})
     assert (dev["Type"], dev.get("CanarySize")) == ("ALL_AT_ONCE", None)
 
 
 def _rollback(template):
-    endpoint, alarms = _only(template, "AWS::SageMaker::Endpoint"), _alarms(template)
+    endpoint, alarms = only(template, "AWS::SageMaker::Endpoint"), _alarms(template)
     rollback = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
     names = {item["AlarmName"].rpartition("endpoint-")[2] for item in rollback}
     return {name: alarms[name]["Properties"] for name in names}
@@ -89,7 +84,7 @@ def _rollback(template):
 
 def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
     template = serving("serving")
-    config = _only(template, "AWS::SageMaker::EndpointConfig")["EndpointConfigName"]
+    config = only(template, "AWS::SageMaker::EndpointConfig")["EndpointConfigName"]
     digest, rollback, alarms = config[-12:], _rollback(template), _alarms(template)
 
     assert set(rollback) == {f"5xx-{digest}", f"p99-latency-{digest}"}
@@ -133,7 +128,7 @@ def test_an_endpoint_without_metrics_is_an_idle_one(serving):
 
 
 def test_an_update_keeps_the_count_and_takes_the_new_capture(serving):
-    endpoint = _only(serving("serving"), "AWS::SageMaker::Endpoint")
+    endpoint = only(serving("serving"), "AWS::SageMaker::Endpoint")
     assert endpoint["RetainAllVariantProperties"] is True
     assert endpoint["ExcludeRetainedVariantProperties"] == [
         {"VariantPropertyType": "DataCaptureConfig"}
@@ -141,7 +136,7 @@ def test_an_update_keeps_the_count_and_takes_the_new_capture(serving):
 
 
 def test_a_model_runs_isolated_in_the_vpc_as_the_role_of_endpoints(serving):
-    model = _only(serving("serving"), "AWS::SageMaker::Model")
+    model = only(serving("serving"), "AWS::SageMaker::Model")
     assert model["EnableNetworkIsolation"] is True
     assert model["VpcConfig"]["Subnets"] and model["VpcConfig"]["SecurityGroupIds"]
     assert model["ExecutionRoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-inference"
@@ -170,16 +165,16 @@ def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(targ
     EndpointConfig(stack, "Config", settings=settings, spec=spec, endpoint="one", model=model)
     template = json.loads((Path(app.synth().directory) / "One.template.json").read_text())
 
-    (variant,) = _only(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    (variant,) = only(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
     assert variant.get("InferenceAmiVersion") == driver
     assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
     assert variant["ModelDataDownloadTimeoutInSeconds"] == 600
 
 
 def test_each_version_is_captured_below_a_prefix_of_its_own(serving):
-    config = _only(serving("serving"), "AWS::SageMaker::EndpointConfig")
-    package = _only(serving("serving"), "AWS::SageMaker::Model")["PrimaryContainer"]
-    endpoint = _only(serving("serving"), "AWS::SageMaker::Endpoint")["EndpointName"]
+    config = only(serving("serving"), "AWS::SageMaker::EndpointConfig")
+    package = only(serving("serving"), "AWS::SageMaker::Model")["PrimaryContainer"]
+    endpoint = only(serving("serving"), "AWS::SageMaker::Endpoint")["EndpointName"]
     number = package["ModelPackageName"].rpartition("/")[2]
     uri = f"s3://sashiko-dev-capture-111122223333-us-east-1/{endpoint}/version={number}"
     assert config["DataCaptureConfig"]["DestinationS3Uri"] == uri
@@ -198,7 +193,7 @@ def test_what_is_captured_is_gone_after_its_retention_old_versions_too(templates
 
 
 def test_the_preflight_reads_and_verifies_and_does_nothing_else():
-    environment = read_environment(settings_of("serving"), folder=synthesized("serving"))
+    environment = environment_of("serving")
     (role,) = [item for item in environment.principals if item.name == "preflight"]
     bucket = "sashiko-dev-artifacts-111122223333-us-east-1"
 

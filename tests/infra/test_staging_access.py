@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, Principal, read_environment
+from sashiko.account.access.environment_access import Environment, Principal
 from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
 from sashiko.account.names import bucket_name
-from tests.infra.variants import settings_of, synthesized
+from tests.infra.variants import environment_of, settings_of
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/0123"
@@ -17,7 +17,7 @@ MARKER = "monitor/sashiko-dev-complaint-triage/windows/none.json"  # no window w
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(settings_of("dev"), folder=synthesized("dev"))
+    return environment_of("dev")
 
 
 def _allowed(environment: Environment, role: str, action: str, bucket: str) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ def test_the_deployer_reads_and_writes_what_it_stages_and_reads_nothing_else(
 
 
 def test_where_data_are_kept_the_deployer_loads_none() -> None:
-    prod = read_environment(settings_of("prod"), folder=synthesized("prod"))
+    prod = environment_of("prod")
     assert _allowed(prod, "deployer", "s3:PutObject", bucket_name(prod.settings, "raw")) == ()
 
 

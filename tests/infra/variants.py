@@ -276,3 +276,41 @@ def all_before(template: dict[str, Any], logical: str) -> set[str]:
         queue += [name for name in needed if name not in dependencies]
         dependencies.update(needed)
     return dependencies
+
+
+def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The properties of the one resource of a type."""
+    (resource,) = resources(template, kind).values()
+    return dict(resource["Properties"])
+
+
+def named(template: dict[str, Any], kind: str, key: str) -> dict[str, dict[str, Any]]:
+    """Name -> properties, of the resources of a type that have a name, in the property `key`."""
+    properties = [resource["Properties"] for resource in some(template, kind).values()]
+    return {item[key]: item for item in properties if key in item}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The items of what templates write as a list, or alone where it is one."""
+    return value if isinstance(value, list) else [value]
+
+
+@functools.cache
+def environment_of(variant: str) -> Any:
+    """Who may do what, by a variant's templates."""
+    from sashiko.account.access.environment_access import read_environment
+
+    return read_environment(settings_of(variant), folder=synthesized(variant))
+
+
+def principals_of(variant: str) -> dict[str, Any]:
+    """Role, without the environment's prefix -> what a variant's templates let it do."""
+    return {principal.name: principal for principal in environment_of(variant).principals}
+
+
+def changed(settings: Any, section: str, **values: Any) -> Any:
+    """The same settings with other values in a section, such as `jobs.training`."""
+    name, _, rest = section.partition(".")
+    part = getattr(settings, name)
+    part = changed(part, rest, **values) if rest else part.model_copy(update=values)
+    return settings.model_copy(update={name: part})

@@ -20,7 +20,7 @@ from tests.infra.delivery import (
     write_stages,
 )
 from tests.infra.test_lint import _findings
-from tests.infra.variants import resources, settings_of, some
+from tests.infra.variants import as_list, resources, settings_of, some
 from tests.packs.delivery.golden import IDS, golden
 from tests.project_root import REPOSITORY
 
@@ -118,7 +118,7 @@ def test_each_role_has_the_boundary_and_reaches_the_bootstrap_of_its_own_place(r
             arn
             for statement in policy["PolicyDocument"]["Statement"]
             if statement["Action"] == "sts:AssumeRole"
-            for arn in _many(statement["Resource"])
+            for arn in as_list(statement["Resource"])
         ]
         place, _, kind = name.removeprefix("sashiko-delivery-").rpartition("-")
         parts = {"difference": ("lookup",), "deploy": ("deploy", "file-publishing", "lookup")}
@@ -211,7 +211,7 @@ def test_caches_and_artifacts_are_not_shared_upwards(template, roles):
             arn
             for statement in policy["PolicyDocument"]["Statement"]
             if "s3:PutObject" in statement["Action"]
-            for arn in _many(statement["Resource"])
+            for arn in as_list(statement["Resource"])
         ]
         own = f"{bucket}/cache/{name.removeprefix('sashiko-delivery-')}/*"
         artifacts = [f"{bucket}/sashiko-delivery*"] * name.endswith(("-synth", "-difference"))
@@ -261,10 +261,6 @@ def test_resources_that_would_stay_are_none(template):
     ]
     assert kept == []
     assert resources(template, "AWS::S3::Bucket")
-
-
-def _many(value):
-    return value if isinstance(value, list) else [value]
 
 
 def test_what_a_delivery_costs(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from aws_cdk import App, CfnOutput, Stack
 
-from sashiko.account.access.environment_access import Environment, Principal, read_environment
+from sashiko.account.access.environment_access import Environment, Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, denies, statements
 from sashiko.account.names import GITHUB_ISSUER as ISSUER
 from sashiko.account.names import bucket_name
@@ -21,10 +21,10 @@ from tests.infra.both_sides import assumes, bootstrap_role, trusts
 from tests.infra.variants import (
     assembly_of,
     bootstrapped,
+    environment_of,
     github_template,
     resources,
     settings_of,
-    synthesized,
 )
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")
@@ -51,12 +51,12 @@ DIGEST = {
 
 @pytest.fixture(scope="module")
 def dev() -> Environment:
-    return read_environment(DEV, folder=synthesized("serving"))
+    return environment_of("serving")
 
 
 @pytest.fixture(scope="module")
 def prod() -> Environment:
-    return read_environment(PROD, folder=synthesized("serving_prod"))
+    return environment_of("serving_prod")
 
 
 def _role(environment: Environment, part: str) -> Principal:

@@ -5,12 +5,11 @@ import json
 import pytest
 from moto.events.models import EventPattern
 
-from sashiko.account.access.environment_access import read_environment
 from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
 from sashiko.account.names import bootstrap_role_arn
 from tests.infra.delivery import boundary_document, tools_of
 from tests.infra.sample_events import package_changed
-from tests.infra.variants import resources, settings_of, some, synthesized, templates_of
+from tests.infra.variants import environment_of, resources, settings_of, some, templates_of
 from tests.packs.delivery.model_tools import DEV, TOOLS, VARIANT, tools_template
 
 BUS = f"arn:aws:events:us-east-1:{TOOLS}:event-bus/sashiko-delivery-approvals"
@@ -231,6 +230,6 @@ def test_what_the_check_of_a_version_calls_is_allowed(action, resource, context)
         "application-autoscaling": "",
     }
     arn = places.get(service, f"arn:aws:{service}:us-east-1:111122223333:") + resource
-    environment = read_environment(DEV, folder=synthesized(VARIANT))
+    environment = environment_of(VARIANT)
     (role,) = (r for r in environment.principals if r.name == "endpoint-deployer")
     assert role.may(action, arn, context)
