@@ -5,17 +5,14 @@ import json
 import pytest
 
 from tests.infra.lake_grants import policy_text, role_of
-from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
-
-ALL_VARIANTS = ["dev", "account_off", "iam_only", "prod"]
+from tests.infra.variants import VARIANTS, contracts_of, resources, settings_of, some, synthesized
 
 
-@pytest.mark.parametrize("variant", ALL_VARIANTS)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_no_value_crosses_stacks_by_export(templates, variant):
-    for name, template in templates(variant).items():
-        assert "Fn::ImportValue" not in json.dumps(template), name
-        exports = [o for o in template.get("Outputs", {}).values() if "Export" in o]
-        assert exports == [], name
+    """CloudFormation refuses to change one in use: what changes would deploy once."""
+    text = json.dumps(templates(variant))
+    assert "Fn::ImportValue" not in text and '"Export"' not in text
 
 
 def loaded_tables(template):
@@ -66,7 +63,7 @@ def test_tables_are_parquet_and_never_iceberg(templates):
         assert "parquet" in storage["SerdeInfo"]["SerializationLibrary"]
 
 
-@pytest.mark.parametrize("variant", ALL_VARIANTS)
+@pytest.mark.parametrize("variant", ["dev", "iam_only", "prod"])
 def test_no_resource_is_of_a_type_that_cloudformation_breaks_under_lake_formation(
     templates, variant
 ):

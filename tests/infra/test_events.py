@@ -14,7 +14,10 @@ from tests.infra.sample_events import (
     role_assumed,
 )
 from tests.infra.variants import (
-    environment_of,
+    changed,
+    named,
+    only,
+    principals_of,
     recipes_of,
     resources,
     settings_of,
@@ -26,11 +29,8 @@ MARKER = "complaints/as_of=20261125T104500Z/_SUCCESS"
 
 
 def _rules(template):
-    rules = some(template, "AWS::Events::Rule").values()
-    return {
-        rule["Properties"]["Name"].removeprefix("sashiko-dev-"): rule["Properties"]
-        for rule in rules
-    }
+    rules = named(template, "AWS::Events::Rule", "Name")
+    return {name.removeprefix("sashiko-dev-"): rule for name, rule in rules.items()}
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,8 @@ def test_break_glass_is_heard_of_though_cloudtrail_takes_the_call_for_a_read(rul
     """By default a rule hears of no call that only reads, and a rule hears one region."""
     assert rules["break-glass"]["State"] == "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
     assert {rule["State"] for name, rule in rules.items() if name != "break-glass"} == {"ENABLED"}
-    (role,) = (
-        item["Properties"]
-        for item in resources(templates_of("dev")["Identity"], "AWS::IAM::Role").values()
-        if item["Properties"]["RoleName"] == "sashiko-dev-break-glass"
-    )
+    roles = named(templates_of("dev")["Identity"], "AWS::IAM::Role", "RoleName")
+    role = roles["sashiko-dev-break-glass"]
     for statement in role["AssumeRolePolicyDocument"]["Statement"]:
         assert statement["Condition"]["StringEquals"] == {"aws:RequestedRegion": "us-east-1"}
 
@@ -117,23 +114,15 @@ def test_break_glass_is_heard_of_though_cloudtrail_takes_the_call_for_a_read(rul
 def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
     template = templates_of("dev")["Pipeline"]
     ((queue, resource),) = resources(template, "AWS::SQS::Queue").items()
-    (policy,) = resources(template, "AWS::SQS::QueuePolicy").values()
-    alarms = {
-        alarm["Properties"]["AlarmName"]: alarm["Properties"]
-        for alarm in resources(template, "AWS::CloudWatch::Alarm").values()
-    }
-
+    policy = only(template, "AWS::SQS::QueuePolicy")["PolicyDocument"]
+    alarms = named(template, "AWS::CloudWatch::Alarm", "AlarmName")
     for rule in rules.values():
         (target,) = rule["Targets"]
         assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue, "Arn"]}}
         assert target["RoleArn"] == "arn:aws:iam::111122223333:role/sashiko-dev-event-router"
     assert resource["Properties"]["SqsManagedSseEnabled"] is True
     assert resource["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
-    (sends,) = [
-        item
-        for item in policy["Properties"]["PolicyDocument"]["Statement"]
-        if item["Effect"] == "Allow"
-    ]
+    (sends,) = [item for item in policy["Statement"] if item["Effect"] == "Allow"]
     assert sends["Principal"] == {"Service": "events.amazonaws.com"}
     assert sends["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "111122223333"},
@@ -149,16 +138,11 @@ def test_what_cannot_be_handed_over_is_kept_and_an_alarm_says_so(rules):
 @pytest.mark.control("StepFunctions.1")
 def test_the_state_machines_log_to_an_encrypted_group_that_is_kept(rules):
     template = templates_of("dev")["Pipeline"]
-    machines = some(template, "AWS::StepFunctions::StateMachine").values()
-    groups = {
-        logical: item["Properties"]
-        for logical, item in resources(template, "AWS::Logs::LogGroup").items()
-    }
-
-    for machine in machines:
+    for machine in some(template, "AWS::StepFunctions::StateMachine").values():
         logged = machine["Properties"]["LoggingConfiguration"]
         (destination,) = logged["Destinations"]
-        group = groups[destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]]
+        logical, _ = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"]
+        group = resources(template, "AWS::Logs::LogGroup")[logical]["Properties"]
         assert logged["Level"] == "ALL"
         assert (group["RetentionInDays"], bool(group["KmsKeyId"])) == (365, True)
 
@@ -174,26 +158,18 @@ def test_a_trigger_that_is_off_is_not_there(rules, off, rule, machine):
     from infra.app import add_stacks
     from tests.infra.variants import deployment_of, new_app
 
-    settings = settings_of("dev")
-    triggers = settings.triggers.model_copy(update={off: False})
-    settings = settings.model_copy(update={"triggers": triggers})
     app = new_app()
-    add_stacks(app, deployment_of(settings))
+    add_stacks(app, deployment_of(changed(settings_of("dev"), "triggers", **{off: False})))
     template = app.synth().get_stack_by_name("sashiko-dev-Pipeline").template
-
     assert set(rules) - set(_rules(template)) == {rule}
-    names = [
-        item["Properties"]["StateMachineName"]
-        for item in resources(template, "AWS::StepFunctions::StateMachine").values()
-    ]
+    names = named(template, "AWS::StepFunctions::StateMachine", "StateMachineName")
     assert f"sashiko-dev-{machine}" not in names
     assert len(names) == 2
 
 
 def test_the_roles_start_exactly_their_job_and_pipeline():
 
-    environment = environment_of("dev")
-    roles = {principal.name: principal for principal in environment.principals}
+    roles = principals_of("dev")
     jobs = "arn:aws:glue:us-east-1:111122223333:job/sashiko-dev-etl-"
     pipelines = "arn:aws:sagemaker:us-east-1:111122223333:pipeline/sashiko-dev-"
     machines = "arn:aws:states:us-east-1:111122223333:stateMachine:sashiko-dev-"
@@ -214,14 +190,10 @@ def test_the_roles_start_exactly_their_job_and_pipeline():
 
 def test_the_raw_bucket_tells_eventbridge_without_a_function():
     template = templates_of("dev")["DataLake"]
-    notifying = [
-        bucket["Properties"]["BucketName"]
-        for bucket in resources(template, "AWS::S3::Bucket").values()
-        if "NotificationConfiguration" in bucket["Properties"]
-    ]
+    buckets = named(template, "AWS::S3::Bucket", "BucketName")
+    notifying = [name for name, bucket in buckets.items() if "NotificationConfiguration" in bucket]
     assert notifying == ["sashiko-dev-raw-111122223333-us-east-1"]
-    functions = resources(template, "AWS::Lambda::Function").values()
-    assert [f["Properties"]["FunctionName"] for f in functions] == ["sashiko-dev-lake-probe"]
+    assert only(template, "AWS::Lambda::Function")["FunctionName"] == "sashiko-dev-lake-probe"
     assert not resources(template, "Custom::S3BucketNotifications")
 
 

@@ -7,7 +7,15 @@ import pytest
 
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
 from sashiko_cdk.identity.role_table import role_records, roles_of
-from tests.infra.variants import VARIANTS, as_list, resources, settings_of, some, synthesized
+from tests.infra.variants import (
+    VARIANTS,
+    as_list,
+    changed,
+    named,
+    resources,
+    settings_of,
+    synthesized,
+)
 
 PEOPLE = {
     "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "privacy-officer",
@@ -18,11 +26,8 @@ PEOPLE = {
 @pytest.fixture(scope="session")
 def roles(templates):
     """Role -> its properties, in dev."""
-    resources = some(templates("dev")["Identity"], "AWS::IAM::Role").values()
-    return {
-        role["Properties"]["RoleName"].removeprefix("sashiko-dev-"): role["Properties"]
-        for role in resources
-    }
+    roles = named(templates("dev")["Identity"], "AWS::IAM::Role", "RoleName")
+    return {name.removeprefix("sashiko-dev-"): role for name, role in roles.items()}
 
 
 def _statements(role, effect):
@@ -32,6 +37,13 @@ def _statements(role, effect):
 
 def _actions(role, effect):
     return {action for item in _statements(role, effect) for action in as_list(item["Action"])}
+
+
+def _allowing_to(role, action):
+    """The one statement that allows an action."""
+    allowing = _statements(role, "Allow")
+    (statement,) = [item for item in allowing if action in as_list(item["Action"])]
+    return statement
 
 
 @pytest.mark.control("boundary")
@@ -82,22 +94,13 @@ def test_nobody_both_registers_and_approves(roles):
 
 
 def test_the_registrar_registers_as_pending_alone(roles):
-    (statement,) = [
-        item
-        for item in _statements(roles["registrar"], "Allow")
-        if "sagemaker:CreateModelPackage" in as_list(item["Action"])
-    ]
-    assert statement["Condition"] == {
-        "StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}
-    }
+    pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}}
+    statement = _allowing_to(roles["registrar"], "sagemaker:CreateModelPackage")
+    assert statement["Condition"] == pending
 
 
 def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
-    (statement,) = [
-        item
-        for item in _statements(roles["pipeline"], "Allow")
-        if "iam:PassRole" in as_list(item["Action"])
-    ]
+    statement = _allowing_to(roles["pipeline"], "iam:PassRole")
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
     core = {"bias-evaluator", "broker", "device-check", "registrar", "registry-reader", "training"}
     assert passed == core | set(roles_of(settings_of("dev"), "job"))
@@ -142,21 +145,15 @@ def test_the_pipeline_uses_the_training_plan_that_is_named_and_no_other():
     dev = settings_of("dev")
     assert training_plan_permissions(dev) == []
     plan = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
-    training = dev.jobs.training.model_copy(update={"training_plan": plan})
-    jobs = dev.jobs.model_copy(update={"training": training})
-    (allowed,) = own_permissions_on_plan(dev.model_copy(update={"jobs": jobs}))
-    assert as_list(allowed["Action"]) == ["sagemaker:CreateTrainingJob"]
-    reserved = "arn:aws:sagemaker:us-east-1:111122223333:reserved-capacity/*"
-    assert set(allowed["Resource"]) == {plan, reserved}
-
-
-def own_permissions_on_plan(settings):
-    """The pipeline's statements on reserved capacity."""
+    settings = changed(dev, "jobs.training", training_plan=plan)
     statements = [
         item.statement.to_statement_json()
         for item in own_permissions(settings, "pipeline", targets=["cpu"])
     ]
-    return [item for item in statements if "training-plan" in str(item["Resource"])]
+    (allowed,) = [item for item in statements if "training-plan" in str(item["Resource"])]
+    assert as_list(allowed["Action"]) == ["sagemaker:CreateTrainingJob"]
+    reserved = "arn:aws:sagemaker:us-east-1:111122223333:reserved-capacity/*"
+    assert set(allowed["Resource"]) == {plan, reserved}
 
 
 @pytest.mark.parametrize("role", ["training", "registrar", "registry-reader", "pipeline"])
@@ -165,13 +162,10 @@ def test_who_needs_no_lake_is_denied_it(roles, role):
 
 
 def _closed(templates, variant, role):
-    roles = some(templates(variant)["Identity"], "AWS::IAM::Role").values()
-    (properties,) = [
-        item["Properties"] for item in roles if item["Properties"]["RoleName"].endswith(f"-{role}")
-    ]
+    roles = named(templates(variant)["Identity"], "AWS::IAM::Role", "RoleName")
     return {
         arn.removeprefix("arn:aws:s3:::sashiko-dev-").partition("-")[0]
-        for item in _statements(properties, "Deny")
+        for item in _statements(roles[f"sashiko-dev-{role}"], "Deny")
         if "s3:GetObject" in as_list(item["Action"])
         for arn in as_list(item["Resource"])
     }
@@ -192,35 +186,29 @@ def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
 def boundary():
     """The policy that caps the roles, as `make bootstrap` makes it."""
     template = json.loads((synthesized("dev") / "bootstrap/Bootstrap.template.json").read_text())
-    (policy,) = [
-        policy["Properties"]["PolicyDocument"]
-        for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
-        if "-boundary-" in policy["Properties"]["ManagedPolicyName"]
-    ]
-    return policy
+    policies = named(template, "AWS::IAM::ManagedPolicy", "ManagedPolicyName")
+    (name,) = (name for name in policies if "-boundary-" in name)
+    return policies[name]["PolicyDocument"]
 
 
 def _allowing(templates):
     """The statements that give somebody something, in all variants."""
     for variant in VARIANTS:
         for template in templates(variant).values():
-            documents = [
-                policy["PolicyDocument"]
-                for role in resources(template, "AWS::IAM::Role").values()
-                for policy in role["Properties"].get("Policies", [])
-            ] + [
-                policy["Properties"]["PolicyDocument"]
-                for policy in resources(template, "AWS::IAM::ManagedPolicy").values()
-            ]
-            for document in documents:
-                yield from (item for item in document["Statement"] if item["Effect"] == "Allow")
+            managed = resources(template, "AWS::IAM::ManagedPolicy").values()
+            policies = [policy["Properties"] for policy in managed]
+            for role in resources(template, "AWS::IAM::Role").values():
+                policies += role["Properties"].get("Policies", [])
+            for policy in policies:
+                statements = policy["PolicyDocument"]["Statement"]
+                yield from (item for item in statements if item["Effect"] == "Allow")
 
 
 def test_whoever_a_state_machine_acts_as_may_log_before_the_machine_is_made(templates, roles):
     """Step Functions looks at once; the stack of the machines comes after that of the roles."""
-    machines = some(templates("dev")["Pipeline"], "AWS::StepFunctions::StateMachine").values()
-    for machine in machines:
-        name = machine["Properties"]["RoleArn"].rpartition("sashiko-dev-")[2]
+    kind = "AWS::StepFunctions::StateMachine"
+    for machine in named(templates("dev")["Pipeline"], kind, "RoleArn").values():
+        name = machine["RoleArn"].rpartition("sashiko-dev-")[2]
         assert "logs:CreateLogDelivery" in _actions(roles[name], "Allow"), name
 
 
@@ -280,12 +268,8 @@ def test_inline_policies_are_within_awss_limit(roles):
     assert all(len(json.dumps(role["Policies"])) < 10_240 for role in roles.values())
 
 
-def test_who_deploys_may_stay_as_long_as_the_first_deploy_takes(templates):
+def test_who_deploys_may_stay_as_long_as_the_first_deploy_takes(roles):
     """Four images, each built for 50 minutes at most; an hour is what a role has without a word."""
-    durations = {
-        role["Properties"]["RoleName"]: role["Properties"].get("MaxSessionDuration", 3600)
-        for role in templates("dev")["Identity"]["Resources"].values()
-        if role["Type"] == "AWS::IAM::Role"
-    }
-    assert durations.pop("sashiko-dev-deployer") >= 4 * 50 * 60
+    durations = {name: role.get("MaxSessionDuration", 3600) for name, role in roles.items()}
+    assert durations.pop("deployer") >= 4 * 50 * 60
     assert set(durations.values()) == {3600}

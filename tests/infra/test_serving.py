@@ -12,11 +12,12 @@ from tests.infra.variants import (
     all_before,
     deployment_of,
     environment_of,
+    named,
     new_app,
     only,
+    principals_of,
     resources,
     settings_of,
-    some,
 )
 
 CHECK, ALARM = "Custom::Preflight", "AWS::CloudWatch::Alarm"
@@ -30,8 +31,8 @@ def serving(templates):
 
 
 def _alarms(template):
-    alarms = some(template, ALARM).values()
-    return {item["Properties"]["AlarmName"].rpartition("endpoint-")[2]: item for item in alarms}
+    alarms = named(template, ALARM, "AlarmName")
+    return {name.rpartition("endpoint-")[2]: alarm for name, alarm in alarms.items()}
 
 
 def test_there_is_no_endpoint_until_somebody_says_so(templates):
@@ -79,7 +80,7 @@ def _rollback(template):
     endpoint, alarms = only(template, "AWS::SageMaker::Endpoint"), _alarms(template)
     rollback = endpoint["DeploymentConfig"]["AutoRollbackConfiguration"]["Alarms"]
     names = {item["AlarmName"].rpartition("endpoint-")[2] for item in rollback}
-    return {name: alarms[name]["Properties"] for name in names}
+    return {name: alarms[name] for name in names}
 
 
 def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
@@ -100,11 +101,11 @@ def test_errors_and_latency_of_the_new_fleet_alone_take_an_update_back(serving):
         # A fleet that gets no request yet has no metrics.
         assert item["TreatMissingData"] == "notBreaching"
     for name in notifying:
-        dimensions = alarms[name]["Properties"]["Dimensions"]
+        dimensions = alarms[name]["Dimensions"]
         assert [each["Name"] for each in dimensions] == ["EndpointName", "VariantName"]
     assert rollback[f"p99-latency-{digest}"]["Threshold"] == 500_000  # microseconds
     topic = "arn:aws:sns:us-east-1:111122223333:sashiko-dev-alerts"
-    assert {tuple(item["Properties"]["AlarmActions"]) for item in alarms.values()} == {(topic,)}
+    assert {tuple(item["AlarmActions"]) for item in alarms.values()} == {(topic,)}
 
 
 def test_another_configuration_has_other_alarms_which_are_there_before_it_serves(serving):
@@ -122,7 +123,7 @@ def _of_fleets(template):
 
 
 def test_an_endpoint_without_metrics_is_an_idle_one(serving):
-    idle = _alarms(serving("serving"))["idle"]["Properties"]
+    idle = _alarms(serving("serving"))["idle"]
     assert idle["TreatMissingData"] == "breaching"
     assert idle["Period"] * idle["EvaluationPeriods"] == 24 * 3600
 
@@ -182,11 +183,8 @@ def test_each_version_is_captured_below_a_prefix_of_its_own(serving):
 
 def test_what_is_captured_is_gone_after_its_retention_old_versions_too(templates):
     lake = templates("serving")["DataLake"]
-    (bucket,) = [
-        item["Properties"]
-        for name, item in resources(lake, "AWS::S3::Bucket").items()
-        if name.startswith("CaptureBucket")
-    ]
+    buckets = named(lake, "AWS::S3::Bucket", "BucketName")
+    bucket = buckets["sashiko-dev-capture-111122223333-us-east-1"]
     rules = bucket["LifecycleConfiguration"]["Rules"]
     assert min(rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule) == 14
     assert min(rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules) == 1
@@ -194,7 +192,7 @@ def test_what_is_captured_is_gone_after_its_retention_old_versions_too(templates
 
 def test_the_preflight_reads_and_verifies_and_does_nothing_else():
     environment = environment_of("serving")
-    (role,) = [item for item in environment.principals if item.name == "preflight"]
+    role = principals_of("serving")["preflight"]
     bucket = "sashiko-dev-artifacts-111122223333-us-east-1"
 
     assert environment.object_paths(role, "s3:GetObject", bucket) == ("models/*",)

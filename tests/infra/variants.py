@@ -314,3 +314,8 @@ def changed(settings: Any, section: str, **values: Any) -> Any:
     part = getattr(settings, name)
     part = changed(part, rest, **values) if rest else part.model_copy(update=values)
     return settings.model_copy(update={name: part})
+
+
+def who_may(variant: str, action: str) -> set[str]:
+    """The roles that a variant's templates let do something, on whatever resource."""
+    return {name for name, role in principals_of(variant).items() if role.may(action, "*")}
