@@ -13,8 +13,8 @@ from sashiko_cdk.identity.artifact_access import Places, artifact_places
 from sashiko_cdk.identity.role_permissions import device_actions, device_permissions
 from sashiko_cdk.network.vpc_endpoints import interfaces
 from tests.infra.variants import (
-    environment_of,
     pipelines_of,
+    principals_of,
     recipes_of,
     resources,
     settings_of,
@@ -35,8 +35,7 @@ BY_ARN = {"sagemaker:InstanceTypes": "ml.inf2.xlarge", "sagemaker:VolumeKmsKeyAr
 
 @pytest.fixture(scope="module")
 def role() -> Principal:
-    dev = environment_of("dev")
-    return next(principal for principal in dev.principals if principal.name == "device-check")
+    return principals_of("dev")["device-check"]
 
 
 def with_check(mode: str) -> Settings:
@@ -161,8 +160,7 @@ def test_each_hour_the_janitor_gets_the_prefix_and_the_age_of_leftovers() -> Non
 
 
 def test_the_janitor_deletes_what_a_check_made_and_makes_nothing() -> None:
-    dev = environment_of("dev")
-    janitor = next(principal for principal in dev.principals if principal.name == "janitor")
+    janitor = principals_of("dev")["janitor"]
     for kind, name in (("model", "Model"), ("endpoint", "Endpoint")):
         assert janitor.may(f"sagemaker:Delete{name}", f"{PLACE}:{kind}/{OURS}")
         assert not janitor.may(f"sagemaker:Create{name}", f"{PLACE}:{kind}/{OURS}")

@@ -5,16 +5,9 @@ import json
 import pytest
 
 from sashiko.contract.glue_job.spec import parse_spec
-from tests.infra.variants import contracts_of, resources, settings_of, some, synthesized
+from tests.infra.variants import contracts_of, named, settings_of, some, synthesized
 
 ASSETS = "s3://cdk-sashiko-assets-111122223333-us-east-1/"
-
-
-def _named(template, kind):
-    return {
-        item["Properties"]["Name"]: item["Properties"]
-        for item in resources(template, kind).values()
-    }
 
 
 @pytest.fixture
@@ -24,7 +17,7 @@ def lake(templates):
 
 @pytest.fixture
 def jobs(lake):
-    return _named(lake, "AWS::Glue::Job")
+    return named(lake, "AWS::Glue::Job", "Name")
 
 
 def _asset(uri):
@@ -37,12 +30,12 @@ def _asset(uri):
 
 def test_each_contract_has_a_job_and_a_ruleset_of_one_name(lake, jobs):
     names = {f"sashiko-dev-etl-{c.table}" for c in contracts_of(settings_of("dev"))}
-    assert set(jobs) == set(_named(lake, "AWS::Glue::DataQualityRuleset")) == names
+    assert set(jobs) == set(named(lake, "AWS::Glue::DataQualityRuleset", "Name")) == names
 
 
 @pytest.mark.control("Glue.4")
 def test_a_job_runs_once_at_a_time_encrypted_and_remembers_nothing(lake, jobs):
-    (security,) = _named(lake, "AWS::Glue::SecurityConfiguration")
+    (security,) = named(lake, "AWS::Glue::SecurityConfiguration", "Name")
     for job in jobs.values():
         assert job["SecurityConfiguration"] == security
         assert job["GlueVersion"] == "5.0"
@@ -65,7 +58,7 @@ def test_a_job_reads_and_writes_where_the_table_lies(lake, jobs):
 
 
 def test_the_spec_blocks_on_the_ruleset_that_glue_shows(lake, jobs):
-    rulesets = _named(lake, "AWS::Glue::DataQualityRuleset")
+    rulesets = named(lake, "AWS::Glue::DataQualityRuleset", "Name")
     for name, job in jobs.items():
         spec = parse_spec(_asset(job["DefaultArguments"]["--spec"]).read_text())
         assert name.endswith(f"-{spec.table}")

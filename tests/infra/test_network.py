@@ -6,7 +6,17 @@ from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.network.vpc_endpoints import interfaces
-from tests.infra.variants import ROOT, environment_of, new_app, resources, settings_of
+from tests.infra.variants import (
+    ROOT,
+    as_list,
+    changed,
+    named,
+    new_app,
+    only,
+    principals_of,
+    resources,
+    settings_of,
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,17 +54,15 @@ def test_each_service_in_the_table_has_a_door_for_its_callers_alone(network):
         (statement,) = doors[service]["Properties"]["PolicyDocument"]["Statement"]
         condition = statement["Condition"]
         callers = condition["ArnEquals"]["aws:PrincipalArn"]
-        callers = [callers] if isinstance(callers, str) else callers
         assert condition["StringEquals"] == {"aws:PrincipalAccount": "111122223333"}
-        assert {arn.partition("sashiko-dev-")[2] for arn in callers} == set(use.callers)
+        assert {arn.partition("sashiko-dev-")[2] for arn in as_list(callers)} == set(use.callers)
 
 
 def test_the_way_to_the_mlflow_app_is_a_setting():
     dev = settings_of("dev")
 
     def ways(service):
-        network = dev.network.model_copy(update={"mlflow_service": service})
-        return interfaces(dev.model_copy(update={"network": network}))
+        return interfaces(changed(dev, "network", mlflow_service=service))
 
     assert "experiments" not in ways(None)
     assert ways(None).keys() | {"experiments"} == interfaces(dev).keys()
@@ -65,8 +73,7 @@ def test_the_way_to_the_mlflow_app_is_a_setting():
 
 @pytest.mark.parametrize("variant", ["dev", "serving"])
 def test_each_caller_may_do_something_behind_its_door(variant):
-    environment = environment_of(variant)
-    roles = {role.name: role for role in environment.principals}
+    roles = principals_of(variant)
     uses = interfaces(settings_of(variant))
     doors = uses.keys() - {"sts"}  # who one is needs no permission
     idle = [
@@ -87,12 +94,8 @@ def test_each_caller_may_do_something_behind_its_door(variant):
 
 @pytest.mark.control("SC-7")
 def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
-    (jobs,) = [
-        group["Properties"]
-        for group in resources(network, "AWS::EC2::SecurityGroup").values()
-        if group["Properties"]["GroupName"] == "sashiko-dev-jobs"
-    ]
-    rules = jobs["SecurityGroupEgress"]
+    groups = named(network, "AWS::EC2::SecurityGroup", "GroupName")
+    rules = groups["sashiko-dev-jobs"]["SecurityGroupEgress"]
     assert {(rule["FromPort"], rule["ToPort"]) for rule in rules} == {(443, 443)}
     assert {rule.get("DestinationPrefixListId") for rule in rules} == {None, "pl-63a5400a"}
     assert not [rule for rule in rules if "CidrIp" in rule or "CidrIpv6" in rule]
@@ -106,11 +109,8 @@ def _network_of(*overrides, instances=1):
     from infra.stacks.network import Network
 
     recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
-    settings = settings_of("dev")
-    scoring = settings.jobs.scoring.model_copy(update={"instance_count": instances})
-    jobs = settings.jobs.model_copy(update={"scoring": scoring})
     deployment = Deployment(
-        settings=settings.model_copy(update={"jobs": jobs}),
+        settings=changed(settings_of("dev"), "jobs.scoring", instance_count=instances),
         environments=("dev",),
         contracts=(),
         recipes=(recipe,),
@@ -131,10 +131,9 @@ def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else(ove
         if group["Properties"].get("GroupName") == "sashiko-dev-nodes"
     ]
     itself = {"Fn::GetAtt": [name, "GroupId"]}
-    (out,) = resources(network, "AWS::EC2::SecurityGroupEgress").values()
-    assert out["Properties"]["GroupId"] == itself
-    assert out["Properties"]["DestinationSecurityGroupId"] == itself
-    assert out["Properties"]["IpProtocol"] == "-1"
+    out = only(network, "AWS::EC2::SecurityGroupEgress")
+    assert out["GroupId"] == out["DestinationSecurityGroupId"] == itself
+    assert out["IpProtocol"] == "-1"
     (back,) = [
         rule["Properties"]
         for rule in resources(network, "AWS::EC2::SecurityGroupIngress").values()
@@ -148,18 +147,16 @@ def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else(ove
 
 @pytest.mark.control("EC2.6")
 def test_all_flows_are_logged_encrypted(network):
-    (log,) = resources(network, "AWS::EC2::FlowLog").values()
-    (group,) = resources(network, "AWS::Logs::LogGroup").values()
-    assert log["Properties"]["TrafficType"] == "ALL"
-    assert "KmsKeyId" in group["Properties"]
+    assert only(network, "AWS::EC2::FlowLog")["TrafficType"] == "ALL"
+    assert "KmsKeyId" in only(network, "AWS::Logs::LogGroup")
 
 
 def test_no_function_but_those_of_the_table(templates):
     """The CDK adds some of its own, under roles of theirs, where a construct's setting asks."""
     for template in templates("prod").values():
         functions = resources(template, "AWS::Lambda::Function")
-        named = {item["Properties"].get("FunctionName", "") for item in functions.values()}
-        assert {name.removeprefix("sashiko-prod-") for name in named} <= set(
+        names = {item["Properties"].get("FunctionName", "") for item in functions.values()}
+        assert {name.removeprefix("sashiko-prod-") for name in names} <= set(
             roles_of(settings_of("prod"), "function")
         )
         called = {

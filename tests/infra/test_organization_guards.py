@@ -17,7 +17,14 @@ from sashiko.account.access.policy_evaluation import Request
 from sashiko.account.instances import families_with_local_disk
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, bucket_name, prefix
 from tests.infra.deploy_requests import OF_TOOLS, settings
-from tests.infra.organization import ORGANIZATION, denying, documents, environment_of, make_request
+from tests.infra.organization import (
+    ORGANIZATION,
+    PERSON,
+    denying,
+    documents,
+    environment_of,
+    make_request,
+)
 from tests.project_root import REPOSITORY
 
 HERE = "arn:aws:{}:us-east-1:111122223333:{}"
@@ -60,6 +67,21 @@ def stranger(request: Request) -> Request:
     return without(request, "aws:principalorgid")
 
 
+def of_caller(
+    action: str,
+    resource: str = "*",
+    keys: Mapping[str, str] | None = None,
+    *,
+    good: str,
+    bad: str = PERSON,
+) -> Case:
+    """A request that one caller may make, and another may not."""
+    return Case(
+        bad=make_request(action, resource, keys, caller=bad),
+        good=make_request(action, resource, keys, caller=good),
+    )
+
+
 SERVICE = {"aws:PrincipalIsAWSService": "true", "aws:SourceAccount": "999999999999"}
 FOR_US = {"aws:SourceOrgID": ORGANIZATION}
 CASES: Mapping[str, Case] = {
@@ -93,51 +115,37 @@ CASES: Mapping[str, Case] = {
             "iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/another-team"
         ),
     ),
-    "KeysByDeploy": Case(
-        bad=make_request("kms:ScheduleKeyDeletion", KEY, OURS),
-        good=make_request("kms:ScheduleKeyDeletion", KEY, OURS, caller=CFN),
-    ),
+    "KeysByDeploy": of_caller("kms:ScheduleKeyDeletion", KEY, OURS, good=CFN),
     "AliasesByDeploy": Case(
         bad=make_request("kms:UpdateAlias", HERE.format("kms", "alias/sashiko-dev-signing")),
         good=make_request("kms:UpdateAlias", HERE.format("kms", "alias/another-team")),
     ),
-    "SignedByRegistrars": Case(
-        bad=make_request("kms:Sign", KEY, OURS, caller=CFN),
-        good=make_request("kms:Sign", KEY, OURS, caller=ROLE.format("registrar")),
+    "SignedByRegistrars": of_caller("kms:Sign", KEY, OURS, bad=CFN, good=ROLE.format("registrar")),
+    "RegisteredByRegistrars": of_caller(
+        "sagemaker:CreateModelPackage",
+        VERSION,
+        bad=ROLE.format("training"),
+        good=ROLE.format("registrar"),
     ),
-    "RegisteredByRegistrars": Case(
-        bad=make_request("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("training")),
-        good=make_request("sagemaker:CreateModelPackage", VERSION, caller=ROLE.format("registrar")),
+    "DecidedByApprovers": of_caller(
+        "sagemaker:UpdateModelPackage", VERSION, good=ROLE.format("approver")
     ),
-    "DecidedByApprovers": Case(
-        bad=make_request("sagemaker:UpdateModelPackage", VERSION),
-        good=make_request("sagemaker:UpdateModelPackage", VERSION, caller=ROLE.format("approver")),
+    "BucketsStayClosed": of_caller("s3:PutBucketPublicAccessBlock", BUCKET, good=CFN),
+    "DeploysByDeployers": of_caller(
+        "sts:AssumeRole", CDK.format("deploy"), good=ROLE.format("deployer")
     ),
-    "BucketsStayClosed": Case(
-        bad=make_request("s3:PutBucketPublicAccessBlock", BUCKET),
-        good=make_request("s3:PutBucketPublicAccessBlock", BUCKET, caller=CFN),
+    "ComparesByDelivery": of_caller(
+        "sts:AssumeRole",
+        CDK.format("lookup"),
+        bad=ROLE.format("deployer"),
+        good=ROLE.format("github-reader"),
     ),
-    "DeploysByDeployers": Case(
-        bad=make_request("sts:AssumeRole", CDK.format("deploy")),
-        good=make_request("sts:AssumeRole", CDK.format("deploy"), caller=ROLE.format("deployer")),
+    "CloudFormationByDeploy": of_caller(
+        "iam:PassRole", CFN, bad=ROLE.format("deployer"), good=CDK.format("deploy")
     ),
-    "ComparesByDelivery": Case(
-        bad=make_request("sts:AssumeRole", CDK.format("lookup"), caller=ROLE.format("deployer")),
-        good=make_request(
-            "sts:AssumeRole", CDK.format("lookup"), caller=ROLE.format("github-reader")
-        ),
-    ),
-    "CloudFormationByDeploy": Case(
-        bad=make_request("iam:PassRole", CFN, caller=ROLE.format("deployer")),
-        good=make_request("iam:PassRole", CFN, caller=CDK.format("deploy")),
-    ),
-    "ObjectsByReaders": Case(
-        bad=make_request("s3:GetObject", f"{BUCKET}/x"),
-        good=make_request("s3:GetObject", f"{BUCKET}/x", caller=ROLE.format("break-glass")),
-    ),
-    "BuildsByTheirStarters": Case(
-        bad=make_request("codebuild:StartBuild", BUILD),
-        good=make_request("codebuild:StartBuild", BUILD, caller=ROLE.format("image-build-starter")),
+    "ObjectsByReaders": of_caller("s3:GetObject", f"{BUCKET}/x", good=ROLE.format("break-glass")),
+    "BuildsByTheirStarters": of_caller(
+        "codebuild:StartBuild", BUILD, good=ROLE.format("image-build-starter")
     ),
     "NoLogsByLookup": Case(
         bad=make_request("logs:GetLogEvents", caller=CDK.format("lookup")),

@@ -8,26 +8,23 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment
 from sashiko.account.names import bucket_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline, pipeline_modules
 from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of
 from tests.infra.variants import (
-    environment_of,
+    named,
+    only,
     pipelines_of,
+    principals_of,
     recipes_of,
-    resources,
     settings_of,
-    some,
 )
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 S3 = "s3.us-east-1.amazonaws.com"
 KEY = "arn:aws:kms:us-east-1:{account}:key/0a1b2c3d-1234-1234-1234-0a1b2c3d4e5f"
 Templates = Callable[[str], dict[str, Json]]
-
-
 MODULES = pipeline_modules(settings_of("dev"))
 
 
@@ -36,11 +33,7 @@ def pipeline(templates: Templates, variant: str = "dev", *, module: str = "finet
     settings = settings_of(variant)
     suffix = "" if module == "finetune" else module
     name = pipeline_name(settings, settings.recipe, module=suffix)
-    pipelines = resources(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline").values()
-    (properties,) = (
-        item["Properties"] for item in pipelines if item["Properties"]["PipelineName"] == name
-    )
-    return dict(properties)
+    return named(templates(variant)["Pipeline"], "AWS::SageMaker::Pipeline", "PipelineName")[name]
 
 
 def deployed(templates: Templates, variant: str = "dev", *, module: str = "finetune") -> Json:
@@ -74,11 +67,6 @@ def jobs_in(templates: Templates, variant: str) -> dict[str, Json]:
 @pytest.fixture(scope="module")
 def jobs(templates: Templates) -> dict[str, Json]:
     return jobs_in(templates, "dev")
-
-
-@pytest.fixture(scope="module")
-def dev() -> Environment:
-    return environment_of("dev")
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -131,8 +119,7 @@ def _built(**changes: Any) -> Json:
         Stack(app, "S"), "P", settings=settings_of("dev"), compiled=compiled, values={}
     )
     (stack,) = app.synth().stacks
-    (resource,) = resources(stack.template, "AWS::SageMaker::Pipeline").values()
-    return dict(resource["Properties"]["PipelineDefinition"])
+    return dict(only(stack.template, "AWS::SageMaker::Pipeline")["PipelineDefinition"])
 
 
 def test_a_body_of_more_than_200_kb_fails_synth() -> None:
@@ -163,10 +150,9 @@ def test_a_definition_that_sagemaker_would_refuse_fails_synth(
 
 
 def _guardrails(templates: Templates, variant: str = "dev") -> Json:
-    for role in some(templates(variant)["Identity"], "AWS::IAM::Role").values():
-        if role["Properties"]["RoleName"] == f"sashiko-{settings_of(variant).environment}-pipeline":
-            return dict(role["Properties"]["Policies"][0]["PolicyDocument"])
-    raise LookupError("pipeline")
+    roles = named(templates(variant)["Identity"], "AWS::IAM::Role", "RoleName")
+    (policy,) = roles[f"sashiko-{settings_of(variant).environment}-pipeline"]["Policies"]
+    return dict(policy["PolicyDocument"])
 
 
 @pytest.mark.parametrize("suffix", NAMES)
@@ -244,13 +230,13 @@ def test_the_pipeline_passes_the_roles_of_its_jobs_and_no_other(
     assert {job["RoleArn"] for job in jobs.values()} == set(statement["Resource"])
 
 
-def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Environment) -> None:
+def test_who_writes_and_who_reads_may_use_the_key(templates: Templates) -> None:
     """Each job its output's and its volume's; who reads an output the one that it lies under."""
     keys = {
         name: f"<sashiko-dev-DataLake.{'.'.join(item['Value']['Fn::GetAtt'])}>"
         for name, item in templates("dev")["DataLake"]["Outputs"].items()
     }
-    principals = {principal.name: principal for principal in dev.principals}
+    principals = principals_of("dev")
     jobs = all_jobs(templates)
     under = {
         name: keys[(job.get("ProcessingOutputConfig") or job["OutputDataConfig"])["KmsKeyId"]]
@@ -260,11 +246,8 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
     for name, job in jobs.items():
         role = principals[job["RoleArn"].rpartition("-dev-")[2]]
         needed = [("kms:GenerateDataKey", under[name]), ("kms:Encrypt", under[name])]
-        if (
-            volume := job.get("ProcessingResources", {})
-            .get("ClusterConfig", {})
-            .get("VolumeKmsKeyId")
-        ):
+        cluster = job.get("ProcessingResources", {}).get("ClusterConfig", {})
+        if volume := cluster.get("VolumeKmsKeyId"):
             needed.append(("kms:CreateGrant", keys[volume]))
             granted = {"kms:GrantIsForAWSResource": "true"}
             assert principals["pipeline"].may("kms:CreateGrant", keys[volume], granted)
@@ -277,7 +260,7 @@ def test_who_writes_and_who_reads_may_use_the_key(templates: Templates, dev: Env
 
 @pytest.mark.parametrize("domain", ["ml", "snapshots"])
 def test_the_gatekeeper_opens_artifacts_and_no_snapshot_and_the_pipeline_neither(
-    templates: Templates, dev: Environment, domain: str
+    templates: Templates, domain: str
 ) -> None:
     outputs = templates("dev")["DataLake"]["Outputs"]
     (output,) = [name for name in outputs if f"Key{domain}" in name]
@@ -290,8 +273,7 @@ def test_the_gatekeeper_opens_artifacts_and_no_snapshot_and_the_pipeline_neither
             "kms:ViaService": through,
             "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket}",
         }
-        principal = next(item for item in dev.principals if item.name == role)
-        return any(principal.may("kms:Decrypt", key, context) for key in keys)
+        return any(principals_of("dev")[role].may("kms:Decrypt", key, context) for key in keys)
 
     snapshots = bucket_name(settings_of("dev"), "snapshots")
     assert opens("gatekeeper", ARTIFACTS, through=S3)

@@ -10,6 +10,7 @@ from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import Bucket, bucket_name
+from tests.infra import variants
 from tests.infra.job_requests import jobs_of
 from tests.infra.variants import environment_of, pipelines_of, recipes_of, settings_of
 
@@ -41,16 +42,13 @@ def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
         return value
     if "Std:Join" in value:
         return "/".join(place(part, jobs) for part in value["Std:Join"]["Values"])
-    output = re.fullmatch(
-        r"Steps\.(\w+)\.ProcessingOutputConfig\.Outputs\['([^']+)'\]\.S3Output\.S3Uri", value["Get"]
-    )
-    if output:
+    name = value["Get"]
+    uri = r"Steps\.(\w+)\.ProcessingOutputConfig\.Outputs\['([^']+)'\]\.S3Output\.S3Uri"
+    if output := re.fullmatch(uri, name):
         return _outputs(jobs[output[1]], jobs)[output[2]]
-    if trained := re.fullmatch(
-        r"Steps\.(\w+)\.(OutputDataConfig|ModelArtifacts)\..+", value["Get"]
-    ):
+    if trained := re.fullmatch(r"Steps\.(\w+)\.(OutputDataConfig|ModelArtifacts)\..+", name):
         return _outputs(jobs[trained[1]], jobs)["model"]
-    return _parameter(value["Get"], jobs)
+    return _parameter(name, jobs)
 
 
 def _parameter(name: str, jobs: dict[str, dict[str, Any]]) -> str:
@@ -93,8 +91,7 @@ def places_of(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> li
 
 
 def _allowed(dev: Environment, role: str, action: str, bucket: str) -> tuple[str, ...]:
-    principals = {principal.name: principal for principal in dev.principals}
-    return dev.object_paths(principals[role], action, bucket)
+    return dev.object_paths(variants.principals_of("dev")[role], action, bucket)
 
 
 ACTIONS = {True: "s3:GetObject", False: "s3:PutObject"}
@@ -203,7 +200,7 @@ def principals_of(
 def test_each_job_may_pull_its_image_and_no_other(
     dev: Environment, jobs: dict[str, dict[str, Any]]
 ) -> None:
-    principals = {principal.name: principal for principal in dev.principals}
+    principals = variants.principals_of("dev")
     job_set = job_images(dev.settings, "cpu")
     images = {image.uri for image in (*job_set.of_jobs(), job_set.serving)}
     used: dict[str, set[str]] = {}

@@ -6,10 +6,17 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, Principal
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
 from sashiko.account.names import bucket_name
-from tests.infra.variants import environment_of, resources, settings_of, templates_of
+from tests.infra.variants import (
+    as_list,
+    environment_of,
+    principals_of,
+    resources,
+    settings_of,
+    templates_of,
+)
 
 DEV, PROD = settings_of("serving"), settings_of("serving_prod")
 PROMOTER = PROD.role_arn("promoter")
@@ -34,17 +41,9 @@ NEEDED = [
 
 
 @pytest.fixture(scope="module")
-def dev() -> Environment:
-    return environment_of("serving")
-
-
-@pytest.fixture(scope="module")
-def prod() -> Environment:
-    return environment_of("serving_prod")
-
-
-def _role(environment: Environment, name: str) -> Principal:
-    (role,) = (role for role in environment.principals if role.name == name)
+def promoter() -> Principal:
+    """Prod's, as all of its templates let it act."""
+    role: Principal = principals_of("serving_prod")["promoter"]
     return role
 
 
@@ -104,9 +103,9 @@ def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) 
 
 @pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
 def test_both_accounts_allow_what_a_promotion_reads(
-    prod: Environment, action: str, resource: str, context: Mapping[str, str]
+    promoter: Principal, action: str, resource: str, context: Mapping[str, str]
 ) -> None:
-    assert _role(prod, "promoter").may(action, resource, context)
+    assert promoter.may(action, resource, context)
     assert _lets_in(PROMOTER, action, resource, context)
 
 
@@ -147,32 +146,30 @@ def test_nobody_else_of_the_other_account_gets_in(
     ],
 )  # fmt: skip
 def test_a_promoter_reads_registered_models_and_changes_nothing(
-    prod: Environment, action: str, resource: str, context: Mapping[str, str]
+    promoter: Principal, action: str, resource: str, context: Mapping[str, str]
 ) -> None:
     request = Request(action=action, resource=resource, context=context, complete=True)
-    promoter = _role(prod, "promoter")
     assert not (promoter.within(request) and allows(promoter.policy, request))
     assert not _lets_in(PROMOTER, action, resource, context)
 
 
 def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_approve(
-    prod: Environment,
+    promoter: Principal,
 ) -> None:
-    promoter, place = _role(prod, "promoter"), "arn:aws:sagemaker:us-east-1:444455556666"
+    place = "arn:aws:sagemaker:us-east-1:444455556666"
     package = f"{place}:model-package/sashiko-prod-complaint-triage"
     status = "sagemaker:ModelApprovalStatus"
     assert promoter.may("sagemaker:CreateModelPackage", package, {status: "PendingManualApproval"})
     assert not promoter.may("sagemaker:CreateModelPackage", package, {status: "Approved"})
     for action in ("UpdateModelPackage", "CreateTrainingJob", "CreateEndpoint"):
         assert not promoter.may(f"sagemaker:{action}", "*"), action
-    bucket = bucket_name(PROD, "artifacts")
+    bucket, prod = bucket_name(PROD, "artifacts"), environment_of("serving_prod")
     assert prod.object_paths(promoter, "s3:PutObject", bucket) == ("models/*",)
     assert prod.object_paths(promoter, "s3:GetObject", bucket) == ()
 
 
-def test_an_earlier_key_is_verified_with_by_its_own_alias(prod: Environment) -> None:
+def test_an_earlier_key_is_verified_with_by_its_own_alias(promoter: Principal) -> None:
     """What dev's key was called before it was replaced, and what begins as that does."""
-    promoter = _role(prod, "promoter")
     for alias, allowed in (("signing-1", True), ("signing", True), ("signings", False)):
         context = DIGEST | {"kms:requestalias": f"alias/sashiko-dev-{alias}"}
         assert promoter.may("kms:Verify", KEY, context) == allowed, alias
@@ -186,7 +183,7 @@ def _signers(variant: str) -> set[str]:
         if item.effect == "Deny" and item.actions == ("kms:Sign",)
     )
     arns = deny.conditions["ArnNotEquals"]["aws:PrincipalArn"]
-    return {arn.rpartition("-")[2] for arn in ([arns] if isinstance(arns, str) else arns)}
+    return {arn.rpartition("-")[2] for arn in as_list(arns)}
 
 
 def test_a_promoter_signs_only_where_versions_are_promoted_to() -> None:
@@ -198,18 +195,9 @@ def test_a_promoter_signs_only_where_versions_are_promoted_to() -> None:
 def test_as_it_ships_no_environment_knows_another_and_the_promoter_can_do_nothing(
     variant: str,
 ) -> None:
-    environment = environment_of(variant)
-    promoter = _role(environment, "promoter")
-    assert [item for item in promoter.policy if item.effect == "Allow"] == []
+    policy = principals_of(variant)["promoter"].policy
+    assert [item for item in policy if item.effect == "Allow"] == []
     other = {"dev": "444455556666", "prod": "111122223333"}[variant]
     assert other not in json.dumps(templates_of(variant))
-    assert _policies_naming(variant, "promoter") == []
-
-
-def _policies_naming(variant: str, role: str) -> list[Statement]:
-    return [
-        item
-        for policy in _policies(variant)
-        for item in policy
-        if f"-{role}" in str(item.conditions)
-    ]
+    statements_of_all = [item for policy in _policies(variant) for item in policy]
+    assert not [item for item in statements_of_all if "-promoter" in str(item.conditions)]

@@ -20,7 +20,7 @@ from tests.infra.delivery import (
     write_stages,
 )
 from tests.infra.test_lint import _findings
-from tests.infra.variants import as_list, resources, settings_of, some
+from tests.infra.variants import as_list, named, only, resources, settings_of, some
 from tests.packs.delivery.golden import IDS, golden
 from tests.project_root import REPOSITORY
 
@@ -31,8 +31,6 @@ PLACES = {
     "prod": "444455556666",
 }
 BOUNDARY = "arn:aws:iam::777788889999:policy/cdk-sashiko-boundary-us-east-1"
-
-
 MODELS = "sashiko-delivery-models"  # deploys nothing: tests/packs/delivery/test_model_delivery.py
 
 
@@ -44,23 +42,24 @@ def template():
 @pytest.fixture(scope="module")
 def stages(template):
     """The stages of the pipeline, by name, in their order."""
-    (pipeline,) = some(template, "AWS::CodePipeline::Pipeline").values()
-    assert pipeline["Properties"]["PipelineType"] == "V2"
-    return {stage["Name"]: stage for stage in pipeline["Properties"]["Stages"]}
+    pipeline = only(template, "AWS::CodePipeline::Pipeline")
+    assert pipeline["PipelineType"] == "V2"
+    return {stage["Name"]: stage for stage in pipeline["Stages"]}
 
 
 @pytest.fixture(scope="module")
 def roles(template):
-    """Name -> properties of each role."""
-    entries = some(template, "AWS::IAM::Role").values()
-    return {role["Properties"]["RoleName"]: role["Properties"] for role in entries}
+    return named(template, "AWS::IAM::Role", "RoleName")
 
 
 def _projects(template):
-    return {
-        project["Properties"]["Name"]: project["Properties"]
-        for project in some(template, "AWS::CodeBuild::Project").values()
-    }
+    return named(template, "AWS::CodeBuild::Project", "Name")
+
+
+def _request(action, role, resource="*", **context):
+    principal = f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}"
+    always = {"aws:principalarn": principal, "aws:requestedregion": "us-east-1"}
+    return Request(action=action, resource=resource, context=always | context, complete=True)
 
 
 def test_a_merge_reaches_dev_and_a_person_allows_all_that_follows(stages):
@@ -134,15 +133,8 @@ def test_the_boundary_parts_the_environments_whatever_a_policy_says():
     boundary = statements(boundary_document())
 
     def reaches(role, account, part="deploy"):
-        request = Request(
-            action="sts:AssumeRole",
-            resource=f"arn:aws:iam::{account}:role/cdk-sashiko-{part}-role-{account}-us-east-1",
-            context={
-                "aws:principalarn": f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}",
-                "aws:requestedregion": "us-east-1",
-            },
-            complete=True,
-        )
+        arn = f"arn:aws:iam::{account}:role/cdk-sashiko-{part}-role-{account}-us-east-1"
+        request = _request("sts:AssumeRole", role, arn)
         return allows(boundary, request) and not denies(boundary, request)
 
     for place, account in PLACES.items():
@@ -152,19 +144,6 @@ def test_the_boundary_parts_the_environments_whatever_a_policy_says():
         assert not reaches("test", account) and not reaches("synth", account)
         assert not reaches("pipeline", account)
         assert not reaches(f"{place}-deploy", account, part="cfn-exec")
-
-
-def _request(action, role, **context):
-    return Request(
-        action=action,
-        resource="*",
-        context={
-            "aws:principalarn": f"arn:aws:iam::777788889999:role/sashiko-delivery-{role}",
-            "aws:requestedregion": "us-east-1",
-            **context,
-        },
-        complete=True,
-    )
 
 
 @pytest.mark.parametrize("action", ["StartBuild", "StartBuildBatch"])
@@ -220,10 +199,7 @@ def test_caches_and_artifacts_are_not_shared_upwards(template, roles):
 
 
 def test_builds_are_unprivileged_logged_and_encrypted(template):
-    groups = {
-        group["Properties"]["LogGroupName"]: group["Properties"]
-        for group in some(template, "AWS::Logs::LogGroup").values()
-    }
+    groups = named(template, "AWS::Logs::LogGroup", "LogGroupName")
     for project in _projects(template).values():
         assert project["Environment"]["PrivilegedMode"] is False
         assert project["EncryptionKey"]

@@ -9,7 +9,16 @@ from sashiko.account.access.policy_evaluation import Request, allows, denies, st
 from sashiko.account.names import bootstrap_role_arn
 from tests.infra.delivery import boundary_document, tools_of
 from tests.infra.sample_events import package_changed
-from tests.infra.variants import environment_of, resources, settings_of, some, templates_of
+from tests.infra.variants import (
+    as_list,
+    named,
+    only,
+    principals_of,
+    resources,
+    settings_of,
+    some,
+    templates_of,
+)
 from tests.packs.delivery.model_tools import DEV, TOOLS, VARIANT, tools_template
 
 BUS = f"arn:aws:events:us-east-1:{TOOLS}:event-bus/sashiko-delivery-approvals"
@@ -28,8 +37,7 @@ def pipeline():
 
 
 def _rules(template):
-    rules = [rule["Properties"] for rule in some(template, "AWS::Events::Rule").values()]
-    return {rule["Name"]: rule for rule in rules if "Name" in rule}
+    return named(template, "AWS::Events::Rule", "Name")
 
 
 def _matches(rule, event):
@@ -42,12 +50,7 @@ def _only(template, kind):
 
 
 def _role(template, name):
-    (role,) = (
-        item["Properties"]
-        for item in resources(template, "AWS::IAM::Role").values()
-        if item["Properties"]["RoleName"] == name
-    )
-    return role
+    return named(template, "AWS::IAM::Role", "RoleName")[name]
 
 
 def test_an_environment_without_a_pipeline_of_its_own_hands_nothing_over():
@@ -105,8 +108,7 @@ def test_each_environments_approval_starts_the_build_for_it(tools):
 
 
 def test_the_bus_takes_approvals_of_the_environments_routers_alone(tools):
-    (bus,) = resources(tools, "AWS::Events::EventBus").values()
-    policy = statements(bus["Properties"]["Policy"])
+    policy = statements(only(tools, "AWS::Events::EventBus")["Policy"])
 
     def may(role, account, **context):
         request = Request(
@@ -137,7 +139,7 @@ def test_the_build_may_push_read_versions_and_nothing_else(tools):
     allowed = {
         action: item["Resource"]
         for item in policy["PolicyDocument"]["Statement"]
-        for action in ([item["Action"]] if isinstance(item["Action"], str) else item["Action"])
+        for action in as_list(item["Action"])
     }
     connection = tools_of().delivery.source.connection
     registries = [stage.role_arn("endpoint-deployer") for stage in tools_of().stages]
@@ -187,12 +189,8 @@ def test_the_environment_trusts_the_build_with_its_registry_alone():
     assert build["Action"] == "sts:AssumeRole"
     assert build["Principal"] == {"AWS": f"arn:aws:iam::{TOOLS}:root"}
     assert build["Condition"] == {"ArnEquals": {"aws:PrincipalArn": BUILD}}
-    others = [
-        role["Properties"]
-        for role in some(templates["Identity"], "AWS::IAM::Role").values()
-        if role["Properties"]["RoleName"] != DEPLOYER
-    ]
-    assert TOOLS not in json.dumps(others)
+    roles = named(templates["Identity"], "AWS::IAM::Role", "RoleName")
+    assert TOOLS not in json.dumps([role for name, role in roles.items() if name != DEPLOYER])
 
 
 @pytest.mark.parametrize(
@@ -230,6 +228,4 @@ def test_what_the_check_of_a_version_calls_is_allowed(action, resource, context)
         "application-autoscaling": "",
     }
     arn = places.get(service, f"arn:aws:{service}:us-east-1:111122223333:") + resource
-    environment = environment_of(VARIANT)
-    (role,) = (r for r in environment.principals if r.name == "endpoint-deployer")
-    assert role.may(action, arn, context)
+    assert principals_of(VARIANT)["endpoint-deployer"].may(action, arn, context)
