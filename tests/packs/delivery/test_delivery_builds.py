@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.delivery import delivery_template
-from tests.infra.variants import some
+from tests.infra.variants import named
 
 # It installs a command line that writes what it is called with.
 _NPM = """#!/bin/bash
@@ -18,6 +18,17 @@ mkdir -p cli/node_modules/.bin
 printf '#!/bin/bash\\necho "cdk $*" >> "$CALLS"\\necho what changes\\n' > cli/node_modules/.bin/cdk
 chmod +x cli/node_modules/.bin/cdk
 """
+
+
+def _specs():
+    """Project -> what its builds run."""
+    projects = named(delivery_template(), "AWS::CodeBuild::Project", "Name")
+    return {name: json.loads(item["Source"]["BuildSpec"]) for name, item in projects.items()}
+
+
+def _bash(commands, **more):
+    command = ["bash", "-c", "\n".join(commands)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **more)
 
 
 @pytest.fixture
@@ -42,11 +53,6 @@ def build(tmp_path):
     for script in (source / ".venv/bin/sashiko", *tools.iterdir()):
         script.chmod(0o755)
 
-    projects = some(delivery_template(), "AWS::CodeBuild::Project").values()
-    specs = {
-        item["Properties"]["Name"]: item["Properties"]["Source"]["BuildSpec"] for item in projects
-    }
-
     def run(name, *, status=0, tamper=False):
         folder = tmp_path / "build"
         shutil.rmtree(folder, ignore_errors=True)
@@ -60,22 +66,16 @@ def build(tmp_path):
             tar.write_bytes(tar.read_bytes() + b"\0" * 10240)
         calls = tmp_path / "calls"
         calls.write_text("")
-        spec = json.loads(specs[name])
+        spec = _specs()[name]
         echoes = [f'echo "{key}=${key}"' for key in spec["env"]["exported-variables"]]
-        done = subprocess.run(
-            ["bash", "-c", "\n".join([*spec["phases"]["build"]["commands"], *echoes])],
-            cwd=folder,
-            env={
-                "PATH": f"{tools}:{os.environ['PATH']}",
-                "HOME": str(tmp_path),
-                "ASSEMBLY": digest.stdout.split()[0],
-                "CALLS": str(calls),
-                "REFUSED": str(status),
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        env = {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "ASSEMBLY": digest.stdout.split()[0],
+            "CALLS": str(calls),
+            "REFUSED": str(status),
+        }
+        done = _bash([*spec["phases"]["build"]["commands"], *echoes], cwd=folder, env=env)
         return done, calls.read_text().splitlines()
 
     return run
@@ -133,14 +133,9 @@ def test_the_deploy_of_the_pipeline_needs_no_python(build):
 def clone(tmp_path):
     """Clones a repository of a branch and a feature, as CodeBuild does, and runs a build on it."""
     origin, place = tmp_path / "origin", tmp_path / "clone"
-    env = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        **{
-            f"GIT_{who}_{key}": "a@b"
-            for who in ("AUTHOR", "COMMITTER")
-            for key in ("NAME", "EMAIL")
-        },
+    people = [f"{who}_{key}" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | {
+        f"GIT_{person}": "a@b" for person in people
     }
 
     def git(*arguments):
@@ -154,10 +149,6 @@ def clone(tmp_path):
     git("-C", str(origin), "switch", "--quiet", "--create", "feature")
     git("-C", str(origin), "commit", "--quiet", "--allow-empty", "--message=unmerged")
     git("-C", str(origin), "switch", "--quiet", "main")
-    specs = {
-        item["Properties"]["Name"]: json.loads(item["Properties"]["Source"]["BuildSpec"])
-        for item in some(delivery_template(), "AWS::CodeBuild::Project").values()
-    }
 
     def run(name, commit, *, fetched=True):
         shutil.rmtree(place, ignore_errors=True)
@@ -165,15 +156,8 @@ def clone(tmp_path):
         git("-C", str(place), "checkout", "--quiet", "--detach", commit)
         if not fetched:
             git("-C", str(place), "update-ref", "-d", "refs/remotes/origin/main")
-        commands = specs[name]["phases"]["build"]["commands"]
-        return subprocess.run(
-            ["bash", "-c", "\n".join(commands)],
-            cwd=place,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        commands = _specs()[name]["phases"]["build"]["commands"]
+        return _bash(commands, cwd=place, env=env)
 
     return run
 
@@ -192,8 +176,6 @@ def test_a_commit_that_was_not_merged_is_refused_before_it_runs(clone, part, fet
 
 
 def test_whoever_clones_may_fetch_the_branch_and_nobody_else_gets_a_credential():
-    for project in some(delivery_template(), "AWS::CodeBuild::Project").values():
-        properties = project["Properties"]
-        helper = json.loads(properties["Source"]["BuildSpec"])["env"].get("git-credential-helper")
-        clones = properties["Name"].removeprefix("sashiko-delivery-") in ("test", "synth", "models")
-        assert helper == ("yes" if clones else None)
+    for name, spec in _specs().items():
+        clones = name.removeprefix("sashiko-delivery-") in ("test", "synth", "models")
+        assert spec["env"].get("git-credential-helper") == ("yes" if clones else None)

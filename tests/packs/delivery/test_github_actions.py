@@ -23,7 +23,7 @@ from tests.infra.variants import (
     bootstrapped,
     environment_of,
     github_template,
-    resources,
+    named,
     settings_of,
 )
 
@@ -66,11 +66,8 @@ def _role(environment: Environment, part: str) -> Principal:
 
 def _lets_in(part: str, claims: dict[str, str]) -> bool:
     """Whether the role's trust lets in a token of GitHub's with these claims and no others."""
-    (document,) = (
-        item["Properties"]["AssumeRolePolicyDocument"]
-        for item in resources(github_template("serving"), "AWS::IAM::Role").values()
-        if item["Properties"]["RoleName"].endswith(f"github-{part}")
-    )
+    roles = named(github_template("serving"), "AWS::IAM::Role", "RoleName")
+    document = roles[f"sashiko-dev-github-{part}"]["AssumeRolePolicyDocument"]
     token = {"aud": "sts.amazonaws.com", **claims}
     context = {f"{ISSUER}:{name}": value for name, value in token.items()}
     request = Request(
@@ -125,9 +122,8 @@ def test_a_job_before_the_approval_does_not_get_the_deployers_role() -> None:
 
 @pytest.mark.control("github-oidc")
 def test_no_claim_is_a_pattern() -> None:
-    text = json.dumps(resources(github_template("serving"), "AWS::IAM::Role"))
-    for role in json.loads(text).values():
-        for statement in role["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+    for role in named(github_template("serving"), "AWS::IAM::Role", "RoleName").values():
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
             assert list(statement["Condition"]) == ["StringEquals"]
             assert "*" not in json.dumps(statement["Condition"])
 
@@ -227,11 +223,8 @@ def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
 @pytest.mark.parametrize("part", TOKENS)
 def test_a_deploy_changes_nobodys_trust_in_github(part: str) -> None:
     template = bootstrapped(DEV, assembly_of("serving"))
-    (cap,) = (
-        item["Properties"]["PolicyDocument"]
-        for item in template["Resources"].values()
-        if "-cap-" in item["Properties"]["ManagedPolicyName"]
-    )
+    policies = named(template, "AWS::IAM::ManagedPolicy", "ManagedPolicyName")
+    (cap,) = (item["PolicyDocument"] for name, item in policies.items() if "-cap-" in name)
     for action in ("iam:UpdateAssumeRolePolicy", "iam:DeleteRole"):
         request = Request(
             action=action, resource=f"arn:aws:iam::111122223333:role/sashiko-dev-github-{part}"
