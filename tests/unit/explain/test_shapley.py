@@ -1,5 +1,6 @@
 """Shapley values, against models of which they are known, and the notes where methods differ."""
 
+from dataclasses import replace
 from itertools import combinations
 from math import factorial
 from zlib import crc32
@@ -189,10 +190,7 @@ def test_noise_contradicts_nobody(rows) -> None:
 
 def test_values_that_do_not_add_up_have_a_delta(rows) -> None:
     attributions = [attributed(row, truth_of(row)) for row in rows]
-    off = [
-        RowAttribution(tokens=item.tokens, score=item.score + 1, baseline=0.0)
-        for item in attributions
-    ]
+    off = [replace(item, score=item.score + 1) for item in attributions]
     assert checked(rows, attributions).largest_delta < 1e-9
     assert checked(rows, off).largest_delta == pytest.approx(1)
 

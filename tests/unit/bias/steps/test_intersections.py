@@ -129,9 +129,8 @@ def test_what_is_judged_by_the_bound_holds_at_once_over_all_that_is_judged_so(cr
     assert estimates["DI", "old"]["low"] < plain["low"]
     assert estimates["DI", "old"]["high"] > plain["high"]
     assert "looks" not in estimates["RD", "old"]
-    assert "judged by the whole interval; the interval holds over 5 looks at once" in (
-        verdict.checks[0].reason
-    )
+    said = "judged by the whole interval; the interval holds over 5 looks at once"
+    assert said in verdict.checks[0].reason
 
 
 def test_more_looks_make_a_bound_stricter_and_leave_a_value_alone(crossed: CrossedJob) -> None:
