@@ -26,7 +26,6 @@ _VIEWS: Mapping[Reader, View] = {"broker": "training", "bias-evaluator": "facets
 
 
 def _row_filter_problems(contract: Contract) -> Iterator[str]:
-    """Yields the problems of the row filters, with key and what to do."""
     known = {column.name: column for column in contract.columns}
     counts = Counter(item.persona for item in contract.row_filters)
     for persona, count in counts.items():

@@ -14,16 +14,10 @@ from sashiko.errors import InputError
 
 # Expectations on single rows -> the job's check.
 _ROW_CHECKS: Mapping[str, Check] = {
-    kinds.TYPE: "type",
-    kinds.NOT_NULL: "not_null",
-    kinds.UNIQUE: "unique",
-    kinds.COMPOUND_UNIQUE: "unique",
-    kinds.IN_SET: "in_set",
-    kinds.NOT_IN_SET: "not_in_set",
-    kinds.BETWEEN: "bounds",
-    kinds.LENGTH: "length",
-    kinds.REGEX: "regex",
-}
+    kinds.TYPE: "type", kinds.NOT_NULL: "not_null", kinds.UNIQUE: "unique",
+    kinds.COMPOUND_UNIQUE: "unique", kinds.IN_SET: "in_set", kinds.NOT_IN_SET: "not_in_set",
+    kinds.BETWEEN: "bounds", kinds.LENGTH: "length", kinds.REGEX: "regex",
+}  # fmt: skip
 # Expectations on the table as a whole are only in the ruleset.
 _TABLE_KINDS = (kinds.COLUMNS, kinds.ROWS, kinds.MAXIMUM, kinds.NON_NULL_SHARE, kinds.UNIQUE_SHARE)
 

@@ -328,5 +328,4 @@ def _columns_of(metric: MetricConfiguration) -> tuple[str, ...]:
 
 
 def _limit(metric: MetricConfiguration) -> int:
-    """Returns the number of examples of a metric."""
     return int(metric.metric_value_kwargs.get("result_format", {}).get(_EXAMPLES, 0))

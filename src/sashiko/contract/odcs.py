@@ -16,22 +16,15 @@ from sashiko.errors import InputError
 
 # Supported custom properties of the table -> fields of `Contract`.
 PROPERTY_FIELDS: Mapping[str, str] = {
-    "label": "label",
-    "facets": "facets",
-    "groupVariable": "group_variable",
-    "split": "split",
-    "textColumns": "text_columns",
-    "acceptedLeaks": "accepted_leaks",
-    "ingest": "ingest",
+    "label": "label", "facets": "facets", "groupVariable": "group_variable", "split": "split",
+    "textColumns": "text_columns", "acceptedLeaks": "accepted_leaks", "ingest": "ingest",
     "rowFilters": "row_filters",
-}
+}  # fmt: skip
 # Arguments of quality rules -> fields of `QualityRule`.
 ARGUMENT_FIELDS: Mapping[str, str] = {
-    "validValues": "valid_values",
-    "pattern": "pattern",
-    "missingValues": "missing_values",
+    "validValues": "valid_values", "pattern": "pattern", "missingValues": "missing_values",
     "properties": "properties",
-}
+}  # fmt: skip
 # Keys of the standard that this project implements or that only describe. Any other key is an
 # error, since nothing would enforce it.
 _DESCRIBING = {

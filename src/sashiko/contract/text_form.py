@@ -18,17 +18,11 @@ from sashiko.contract.model import Column, Ingest
 
 # A pattern's letters -> their regular expression, and their field in ISO 8601.
 _FIELDS: Mapping[str, tuple[str, str]] = {
-    "yyyy": (r"(\d{4})", "year"),
-    "yy": (r"(\d{2})", "year"),
-    "MM": (r"(\d{2})", "month"),
-    "M": (r"(\d{1,2})", "month"),
-    "dd": (r"(\d{2})", "day"),
-    "d": (r"(\d{1,2})", "day"),
-    "HH": (r"(\d{2})", "hour"),
-    "H": (r"(\d{1,2})", "hour"),
-    "mm": (r"(\d{2})", "minute"),
+    "yyyy": (r"(\d{4})", "year"), "yy": (r"(\d{2})", "year"), "MM": (r"(\d{2})", "month"),
+    "M": (r"(\d{1,2})", "month"), "dd": (r"(\d{2})", "day"), "d": (r"(\d{1,2})", "day"),
+    "HH": (r"(\d{2})", "hour"), "H": (r"(\d{1,2})", "hour"), "mm": (r"(\d{2})", "minute"),
     "ss": (r"(\d{2})", "second"),
-}
+}  # fmt: skip
 _TOKEN = re.compile(r"'T'|([A-Za-z])\1*|[^A-Za-z]")
 _BETWEEN = (".", "/", "-", " ", ":", ",", "'T'")
 _DAY = ("year", "month", "day")

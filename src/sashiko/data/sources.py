@@ -67,9 +67,7 @@ def convert_gguf(file: Path, folder: Path) -> None:
 def fetch_weights(model: ModelSection, folder: Path) -> None:
     """Fetches the files of a pre-trained model into a folder that has no others.
 
-    Args:
-        model: the recipe's model, with its sources and the digest of every file.
-        folder: is replaced as a whole, unless it is already right.
+    The folder is replaced as a whole, unless it is already right.
 
     Raises:
         InputError: naming every source and why it could not be used.

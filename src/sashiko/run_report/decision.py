@@ -11,13 +11,10 @@ from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view, mark
 
 _WORDS = {
-    "waiting": "WAITS FOR YOUR DECISION",
-    "waived": "✕ REGISTERED, WAIVED",
-    "blocked": "✕ BLOCKED",
-    "failed": "✕ FAILED",
-    "interrupted": "! INTERRUPTED",
+    "waiting": "WAITS FOR YOUR DECISION", "waived": "✕ REGISTERED, WAIVED",
+    "blocked": "✕ BLOCKED", "failed": "✕ FAILED", "interrupted": "! INTERRUPTED",
     "partial": "– PART OF A SWEEP",
-}
+}  # fmt: skip
 
 
 class Registration(BaseModel):

@@ -42,7 +42,6 @@ _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
 def _swapped_words(explanations: record.Explanations) -> Table:
-    """Shows how far the score moves when words of a facet are swapped."""
     title = "Words of a facet swapped"
     if not explanations.swaps:
         return Table(title, absent="Not judged: the contract's facets name no words (key words).")
@@ -62,7 +61,6 @@ def _swapped_words(explanations: record.Explanations) -> Table:
 
 
 def _most_moved(evidence: Evidence) -> Iterator[Passage]:
-    """Shows the texts with the largest score changes, if words were swapped."""
     swaps = evidence.read("Explain", "texts", record.SWAPS_FILE, record.read_swaps)
     if isinstance(swaps, Missing) or not swaps:
         return
@@ -82,7 +80,6 @@ def _most_moved(evidence: Evidence) -> Iterator[Passage]:
 
 
 def _column_bars(columns: Sequence[record.ColumnImportance]) -> Markup:
-    """Draws each column's share of the attributions, with its interval."""
     with svg.row_chart([item.name for item in columns]) as axes:
         for index, column in enumerate(reversed(columns)):
             value, (low, high) = column.share.value or 0.0, _ends(column.share)
@@ -201,7 +198,6 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
 
 
 def _cross_check(check: record.ShapleyCheck | None) -> Iterator[Table]:
-    """Shows the agreement of attributions and Shapley values, if both exist."""
     if check is None or not check.rows:
         return
     results = check.agreement, check.itself, check.chance
@@ -256,7 +252,6 @@ def _errors(evidence: Evidence, labels: Sequence[str]) -> Iterator[Passage]:
 
 
 def _parts(item: record.ExplainedError) -> Iterator[Part]:
-    """Yields the words of each feature, and the text between them."""
     sizes = [abs(part.attribution[0]) for each in item.explanations for part in each.attributions]
     strongest = max(sizes, default=0.0)
     for feature, text in zip(item.explanations, item.texts, strict=True):

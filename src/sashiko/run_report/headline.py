@@ -107,7 +107,6 @@ def _judged(evidence: Evidence) -> _Judged | None:
 
 
 def _model_settings(recipe: Recipe) -> dict[str, Any]:
-    """Returns the settings of a model and its threshold, besides data and weights."""
     return recipe.model_dump(
         mode="json",
         include={"model": True, "text": True, "train": True, "compile": True,

@@ -24,24 +24,15 @@ _MOVES = 60
 _STAND_IN = 0.16  # width of a passing arrow, in node widths
 State = Literal["ran", "cached", "failed", "blocked", "passed", "interrupted", "not reached"]
 _SYMBOLS: dict[State, str] = {
-    "ran": "✓",
-    "cached": "↺",
-    "failed": "✕",
-    "blocked": "✕",
-    "passed": "✓",
-    "interrupted": "!",
+    "ran": "✓", "cached": "↺", "failed": "✕", "blocked": "✕", "passed": "✓", "interrupted": "!",
     "not reached": "–",
-}
+}  # fmt: skip
 _BOX_WIDTH, _BOX_HEIGHT = 122, 40
 _COLUMN, _ROW = 134, 64
 _STATES: dict[str, State] = {
-    "succeeded": "ran",
-    "cached": "cached",
-    "failed": "failed",
-    "blocked": "blocked",
-    "running": "interrupted",
-    "interrupted": "interrupted",
-}
+    "succeeded": "ran", "cached": "cached", "failed": "failed", "blocked": "blocked",
+    "running": "interrupted", "interrupted": "interrupted",
+}  # fmt: skip
 
 
 # Lays out a directed graph in rows from top to bottom, with mostly vertical arrows.
@@ -169,7 +160,6 @@ def _push(wish: Sequence[float], sizes: Sequence[float], width: float) -> list[f
 
 
 def _arrow(points: Sequence[Point]) -> str:
-    """Draws one curve through the points, and its head."""
     (x, y), *rest = (_coordinates(point) for point in points)
     y += _BOX_HEIGHT / 2
     path = f"M{x:.1f} {y:.1f}"

@@ -20,7 +20,6 @@ from sashiko.run_report.quality_section import quality_section
 
 
 def _card_section(evidence: Evidence) -> Section:
-    """Shows the card's own facts, and the whole card as text."""
     card = evidence.read("Register", "registration", CARD_FILE, lambda p: read_record(ModelCard, p))
     if isinstance(card, Missing):
         return Section("card", "Model card", absent=f"No card. {card.why}")

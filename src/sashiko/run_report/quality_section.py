@@ -24,12 +24,10 @@ from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")
 _WORDS: dict[Standing, str] = {
-    "better": "✓ better",
-    "no worse": "= no worse, not shown to be better",
-    "not shown to be better": "? not shown to be better",
-    "worse": "✕ worse",
+    "better": "✓ better", "no worse": "= no worse, not shown to be better",
+    "not shown to be better": "? not shown to be better", "worse": "✕ worse",
     "undefined": "cannot be compared",
-}
+}  # fmt: skip
 _WORST = 10
 _NOTE = (
     "Seen: each word and each pair of adjacent words of the text, as the linear baseline counts "
@@ -66,7 +64,6 @@ _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 
 
 def _lead_table(evaluation: record.Evaluation, name: Callable[[str], str]) -> Table:
-    """Shows the model's lead over each other one, paired by rows."""
     effect, rows = evaluation.minimum_effect, []
     for other, leads in evaluation.leads.items():
         standings = [standing(leads[metric], minimum_effect=effect) for metric in _METRICS]
@@ -86,7 +83,6 @@ def _lead_table(evaluation: record.Evaluation, name: Callable[[str], str]) -> Ta
 
 
 def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -> Iterator[str]:
-    """Warns if a simpler or older model is better on the main metrics."""
     for other, leads in evaluation.leads.items():
         lost = [
             METRIC_NAMES[metric] for metric in ("auc", "accuracy")
@@ -140,7 +136,6 @@ def _cell(estimates: record.Estimates, metric: str) -> Cell:
 
 
 def _seen_text_tables(evaluation: record.Evaluation) -> Iterator[Table]:
-    """Shows model and linear baseline on seen and unseen text, if the run has them."""
     rows = []
     for item in evaluation.seen_text:
         share = numeric(words.percent(item.positives / item.rows) if item.rows else "none")
@@ -155,7 +150,6 @@ def _seen_text_tables(evaluation: record.Evaluation) -> Iterator[Table]:
 
 
 def _injection_tables(figures: record.InjectionFigures | None) -> Iterator[Table]:
-    """Shows how many decisions prompt injections turned, if the run measured it."""
     if figures is None:
         return
     counts = {

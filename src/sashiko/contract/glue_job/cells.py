@@ -13,13 +13,10 @@ from sashiko.contract.glue_job.spec import TYPES, Kind, LoadError, SpecColumn
 
 # Types of Parquet columns that convert without loss.
 _WIDENED: dict[Kind, tuple[str, ...]] = {
-    "string": ("varchar", "char"),
-    "integer": ("tinyint", "smallint", "int"),
-    "number": ("tinyint", "smallint", "int", "float"),
-    "boolean": (),
-    "date": (),
+    "string": ("varchar", "char"), "integer": ("tinyint", "smallint", "int"),
+    "number": ("tinyint", "smallint", "int", "float"), "boolean": (), "date": (),
     "timestamp": ("timestamp_ntz", "date"),
-}
+}  # fmt: skip
 # Unicode's blanks and the four separators that Arrow also counts as such.
 _BLANK = r"[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _ENDS = rf"^{_BLANK}+|{_BLANK}+\z"

@@ -18,12 +18,9 @@ from sashiko.contract.glue_job.transform import UNREADABLE, physical, transform
 # A header, quotes doubled inside quotes, line ends inside quotes; delimiter and encoding are the
 # spec's. Spark reads other encodings than UTF-8 with line ends inside quotes since SPARK-26122.
 _CSV: dict[str, Any] = {
-    "header": True,
-    "multiLine": True,
-    "escape": '"',
-    "mode": "PERMISSIVE",
+    "header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE",
     "columnNameOfCorruptRecord": UNREADABLE,
-}
+}  # fmt: skip
 # What Spark calls a column without a name at the place of a written-out index.
 _UNNAMED = "_c0"
 _NOT_UTF8 = "\ufffd"

@@ -254,7 +254,6 @@ def _product_shares(order: Order) -> Numbers:
 
 
 def _batches(order: Order, batch_rows: int) -> Iterator[Rows]:
-    """Yields the numbers of the rows, batch by batch."""
     end = Weeks(order).rows
     for start in range(0, end, batch_rows):
         yield np.arange(start, min(start + batch_rows, end), dtype=np.uint64)
