@@ -31,17 +31,11 @@ class Mark:
     def text(self) -> str:
         """The symbol and the word."""
         return {
-            "passed": "✓ passed",
-            "spans": "! passed, interval spans the bound",
-            "suspicious": "! suspicious",
-            "failed": "✕ failed",
-            "waived": "✕ failed, waived",
-            "reported": "– reported",
-            "unjudged": "– not judged",
-            "partly": "– partly judged",
-            "ok": "✓ ok",
-            "alarm": "✕ alarm",
-        }[self.kind]
+            "passed": "✓ passed", "spans": "! passed, interval spans the bound",
+            "suspicious": "! suspicious", "failed": "✕ failed", "waived": "✕ failed, waived",
+            "reported": "– reported", "unjudged": "– not judged", "partly": "– partly judged",
+            "ok": "✓ ok", "alarm": "✕ alarm",
+        }[self.kind]  # fmt: skip
 
 
 @dataclass(frozen=True)

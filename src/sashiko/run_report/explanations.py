@@ -96,10 +96,8 @@ def _deletion_curve(test: record.DeletionTest) -> Markup:
     """Draws how far the predicted label's probability falls by the share of tokens removed."""
     removed = [point.removed for point in test.points]
     with svg.chart() as axes:
-        for kind, colour, marker, line in (
-            ("top", svg.DARK, "o", "-"),
-            ("random", svg.INK, "s", "--"),
-        ):
+        styles = (("top", svg.DARK, "o", "-"), ("random", svg.INK, "s", "--"))
+        for kind, colour, marker, line in styles:
             estimates: list[Estimate] = [getattr(point, kind) for point in test.points]
             ends = [_ends(item) for item in estimates]
             axes.vlines(removed, *zip(*ends, strict=True), color=colour, linewidth=1.4)

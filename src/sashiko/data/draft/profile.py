@@ -13,15 +13,7 @@ from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import LogicalType
 from sashiko.contract.text_form import date_form, number_form
 from sashiko.data import values as casts
-from sashiko.data.draft.csv_format import (
-    NUMBER_LIKE,
-    CsvFormat,
-    FormatOptions,
-    NumberMarks,
-    csv_format,
-    is_ambiguous,
-    number_marks,
-)
+from sashiko.data.draft import csv_format as formats
 from sashiko.data.draft.naming import lake_names
 from sashiko.data.draft.records import ColumnType
 from sashiko.data.raw_files import raw_batches
@@ -175,7 +167,7 @@ def _patterns(value: str) -> Iterator[tuple[str, str]]:
             yield "mdy", mark.join((month, day, year)) + time
 
 
-def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
+def _type(texts: pa.Array, marks: formats.NumberMarks) -> ColumnType:
     if casts.any_match(texts, _CODE):
         why = "some values are digits that a number would not keep, such as leading zeros"
         return ColumnType(kind="string", why=why)
@@ -184,14 +176,16 @@ def _type(texts: pa.Array, marks: NumberMarks) -> ColumnType:
         form, why = None, f"every value is a {_DESCRIPTIONS[kind]}"
         if kind in ("integer", "number"):
             form = number_form(decimal=point, thousands=between, whole=kind == "integer")
-            if marks.ambiguity and is_ambiguous(texts):
+            if marks.ambiguity and formats.is_ambiguous(texts):
                 why += f"; {marks.ambiguity}"
             elif (point, between) != (".", "") and casts.any_match(texts, _MARKS):
                 why += f", read with `{point}` before decimals"
                 why += f", `{between}` between thousands" if between else ""
         if casts.can_cast(texts, ARROW_TYPES[kind], form=form):
             return ColumnType(kind=kind, why=why, form=form)
-    warning = _invalid_date(texts) or (_NO_NUMBERS if casts.all_match(texts, NUMBER_LIKE) else "")
+    warning = _invalid_date(texts) or (
+        _NO_NUMBERS if casts.all_match(texts, formats.NUMBER_LIKE) else ""
+    )
     return ColumnType(kind="string", why=warning or "its values are texts", warning=warning)
 
 
@@ -243,11 +237,11 @@ class RawTable:
     numbered: bool  # the first column has no name, as in an exported index
     trim: bool  # a value has blanks around it
     null_values: tuple[str, ...]  # texts that stand for a missing value
-    csv: CsvFormat
-    marks: NumberMarks
+    csv: formats.CsvFormat
+    marks: formats.NumberMarks
 
 
-def read_raw(path: Path, options: FormatOptions) -> RawTable:
+def read_raw(path: Path, options: formats.FormatOptions) -> RawTable:
     """Reads and profiles a CSV or Parquet file.
 
     Raises:
@@ -255,7 +249,7 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
             nothing decides on the order of its dates, or a column has no name or a type that
             contracts do not have.
     """
-    csv = csv_format(path, options)
+    csv = formats.csv_format(path, options)
     batches = raw_batches(path, delimiter=csv.delimiter, encoding=csv.encoding)
     table = pa.Table.from_batches(batches).combine_chunks()
     numbered = table.column_names[0] == ""
@@ -270,7 +264,9 @@ def read_raw(path: Path, options: FormatOptions) -> RawTable:
     cleaned = {name: casts.missing_to_null(column, missing) for name, column in trimmed.items()}
 
     filled = {name: column for name, column in cleaned.items() if len(column.drop_null())}
-    marks = number_marks([*filled.values()], delimiter=csv.delimiter, decimal=options.decimal)
+    marks = formats.number_marks(
+        [*filled.values()], delimiter=csv.delimiter, decimal=options.decimal
+    )
     day = ARROW_TYPES["date"]
     not_iso = {name: column for name, column in filled.items() if not casts.can_cast(column, day)}
     comma = marks.decimal == ","
