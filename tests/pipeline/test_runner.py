@@ -13,8 +13,7 @@ from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
-from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.state import View
+from sashiko.pipeline.runner.run_record import RunRecord, View
 from sashiko.pipeline.runner.store import Store
 
 REGISTRY = "111122223333.dkr.ecr.us-east-1.amazonaws.com"

@@ -15,7 +15,7 @@ from sashiko.functions import gatekeeper_handler
 from sashiko.pipeline.runner import run_record
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
-from sashiko.pipeline.runner.state import View
+from sashiko.pipeline.runner.run_record import View
 
 
 class ClockSetBack(datetime):

@@ -13,7 +13,7 @@ from sashiko.errors import INTERRUPTED, InputError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.cloud.start import check_as_of, start
 from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
-from sashiko.pipeline.runner.state import open_view
+from sashiko.pipeline.runner.run_record import open_view
 from sashiko.settings.environment import Settings
 
 

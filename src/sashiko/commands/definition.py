@@ -42,7 +42,7 @@ def stage(
     credentials, which must be those of the role `deployer`.
     """
     from sashiko.account.account import Account
-    from sashiko.pipeline.cloud.input_upload import check_seed, stage_inputs, stage_seed
+    from sashiko.pipeline.cloud.start import check_seed, stage_inputs, stage_seed
     from sashiko.pipeline.compiled import compile_pipelines
     from sashiko.pipeline.staging import staged_inputs
 

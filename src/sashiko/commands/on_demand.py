@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Command of the core -> module in this package with a function of that name, or with an `app`.
 _MODULES = (
-    ("new", "new"), ("upgrade", "upgrade"), ("run", "run"), ("predict", "predict"),
+    ("new", "new"), ("upgrade", "new"), ("run", "run"), ("predict", "predict"),
     ("bias", "bias_command"), ("definition", "definition"), ("doctor", "doctor"),
     ("preflight", "doctor"), ("permissions", "permissions"), ("stage", "definition"),
     ("clean", "run"), ("runs", "runs"), ("data", "data"), ("contract", "contract"),

@@ -26,8 +26,7 @@ from sashiko.pipeline.project import (
 from sashiko.pipeline.runner.definition_run import check_step, run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
-from sashiko.pipeline.runner.run_record import RunRecord, new_run_id
-from sashiko.pipeline.runner.state import open_view
+from sashiko.pipeline.runner.run_record import RunRecord, new_run_id, open_view
 from sashiko.pipeline.runner.store import Store
 from sashiko.pipeline.staging import staged_inputs, weights_uri
 from sashiko.settings.environment import Settings

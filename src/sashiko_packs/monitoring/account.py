@@ -18,7 +18,7 @@ from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
 from sashiko.pipeline.candidates import Candidate, State
-from sashiko.pipeline.cloud.input_upload import StagedPlace, put_place
+from sashiko.pipeline.cloud.start import StagedPlace, put_place
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.draws import Draw, draw_period

@@ -17,8 +17,7 @@ from sashiko.pipeline.project import CAPTURES, LAKE, command_options, recipe_tab
 from sashiko.pipeline.runner.definition_run import run_definition
 from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
-from sashiko.pipeline.runner.run_record import RunRecord, new_run_id
-from sashiko.pipeline.runner.state import open_view
+from sashiko.pipeline.runner.run_record import RunRecord, new_run_id, open_view
 from sashiko.pipeline.runner.store import Store, copy_files
 from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
 from sashiko.settings.environment import Settings

@@ -17,10 +17,10 @@ from sashiko.pipeline.runner.run_record import (
     RunStatus,
     StepRecord,
     StepStatus,
+    View,
     now,
     stamp,
 )
-from sashiko.pipeline.runner.state import View
 from sashiko.settings.environment import Settings
 
 STARTED_BY: Role = "data-scientist"

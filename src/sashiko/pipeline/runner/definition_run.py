@@ -35,14 +35,15 @@ from sashiko.pipeline.runner.process import Processes, StoppedError
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import (
     RunRecord,
+    RunState,
     StepRecord,
     StepStatus,
+    View,
     now,
     read_run,
     stamp,
     write_run,
 )
-from sashiko.pipeline.runner.state import RunState, View
 from sashiko.pipeline.runner.store import Digests, Store
 
 _NAME = re.compile(r"[A-Za-z0-9](-*[A-Za-z0-9]){0,63}")

@@ -1,18 +1,27 @@
-"""The record of a run, `run.json`: each step with its state, times, inputs and outputs."""
+"""The record of a run, `run.json`, and how its progress is shown: each step with its state."""
 
+import re
 import secrets
 import shlex
-from contextlib import suppress
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from pydantic import ConfigDict, Field
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.errors import BLOCKED, FAILED, INTERRUPTED, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
 
 RunStatus = Literal[
     "running", "registered", "succeeded", "partial", "blocked", "failed", "interrupted"
@@ -30,8 +39,8 @@ StepStatus = Literal[
 _FILE_NAME = "run.json"
 _ID_TIME = "%Y%m%d-%H%M%S"
 _ID_TIME_LENGTH = len("20261125-101500")
-_EXIT_CODES = dict.fromkeys(("registered", "succeeded", "partial"), 0)
-_EXIT_CODES |= {"blocked": BLOCKED, "interrupted": INTERRUPTED}
+_DONE_WELL = dict.fromkeys(("registered", "succeeded", "partial"), 0)
+_EXIT_CODES = _DONE_WELL | {"blocked": BLOCKED, "interrupted": INTERRUPTED}
 
 
 class DataRecord(Frozen):
@@ -144,3 +153,195 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / _FILE_NAME
     return validate(RunRecord, read_json(path), source=str(path))
+
+
+_REGISTER = "Register"
+_DONE = ("succeeded", "cached")
+_FINISHED = (*_DONE, "failed", "blocked", "interrupted")
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+_STYLES = {
+    "running": "bold cyan",
+    "succeeded": "green",
+    "cached": "blue",
+    "failed": "bold red",
+    "blocked": "bold yellow",
+    "interrupted": "yellow",
+}
+
+
+class View:
+    """Shows the events of a run as lines, for logs and pipes; one thread calls its methods."""
+
+    shows_lines = False  # whether it shows the log lines of steps
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def step(self, record: StepRecord) -> None:
+        """Takes a step's new state."""
+        if record.status in ("waiting", "not_run"):
+            return
+        text = f"{record.name}: {record.status}"
+        if record.cached_from:
+            text += f", from run {record.cached_from}"
+        elif record.seconds is not None and record.type in ("Processing", "Training"):
+            text += f" in {record.seconds:.1f} s"
+        self.note(text + (f": {record.reason}" if record.reason else ""))
+
+    def line(self, step: str, text: str) -> None:
+        """Takes what a step has written to its log, which lines leave out."""
+
+    def note(self, text: str) -> None:
+        """Writes a message for the user."""
+        print(_printable(text), file=self._stream, flush=True)
+
+
+class LiveView(View):
+    """A table with a row per step, redrawn in place."""
+
+    shows_lines = True
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._steps: dict[str, StepRecord] = {}
+        self._lines: dict[str, str] = {}
+
+    def step(self, record: StepRecord) -> None:
+        """Takes the new state into the next drawing."""
+        self._steps[record.name] = record
+
+    def line(self, step: str, text: str) -> None:
+        """Takes the line into the next drawing."""
+        self._lines[step] = _printable(text).strip()
+
+    def note(self, text: str) -> None:
+        """Writes the text above the table."""
+        self._console.print(_printable(text), markup=False, highlight=False)
+
+    def __rich__(self) -> "Table":
+        """Draws the table; if it is too high, without the waiting steps."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2), expand=True)
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+        rows = list(self._steps.values())
+        if len(rows) >= self._console.height:
+            rows = [row for row in rows if row.status not in ("waiting", "not_run")]
+        for row in rows[-max(1, self._console.height - 1) :]:
+            style = _STYLES.get(row.status, "dim")
+            seconds, detail = row.seconds, ""
+            if row.status == "running":
+                detail = self._lines.get(row.name, "")
+                if row.start:
+                    seconds = (now() - datetime.fromisoformat(row.start)).total_seconds()
+            if row.reason or row.cached_from:
+                detail = _printable(row.reason).split("\n")[0] or f"from run {row.cached_from}"
+            digits = 0 if row.status == "running" else 1
+            table.add_row(
+                Text(row.name, style=style),
+                Text(row.status.replace("_", " "), style=style),
+                Text("" if seconds is None else f"{seconds:.{digits}f} s"),
+                Text(detail, style="dim"),
+            )
+        return table
+
+
+@contextmanager
+def open_view(stream: TextIO | None = None) -> Iterator[View]:
+    """Yields a live table if `stream` (stderr by default) is a terminal, else plain lines."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield View(stream)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=stream)
+    view = LiveView(console)
+    with Live(view, console=console, refresh_per_second=4, redirect_stdout=False):
+        yield view
+
+
+def _printable(text: str) -> str:  # without terminal control sequences
+    return _ESCAPES.sub("", text.replace("\r", "\n"))
+
+
+class RunState:
+    """Updates `run.json` and the view with every change."""
+
+    def __init__(self, record: RunRecord, *, folder: Path, view: View) -> None:
+        """Writes the first record."""
+        self.record = record
+        self.view = view
+        self.interrupted = False
+        self._folder = folder
+        self._start = time.monotonic()
+        self._step_starts: dict[str, float] = {}
+        write_run(folder, record)
+        for step in record.steps:
+            view.step(step)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing new should start."""
+        statuses = {step.status for step in self.record.steps}
+        return self.interrupted or bool(statuses & {"failed", "blocked"})
+
+    def step(self, name: str) -> StepRecord:
+        """Returns a step's record as it is now."""
+        return self.record.step(name)
+
+    def start(self, name: str) -> None:
+        """Records that a step's job starts."""
+        log = f"logs/{name}.log"
+        self._step_starts[name] = time.monotonic()
+        self.change(name, status="running", start=stamp(now()), log=log)
+
+    def change(self, name: str, **changes: Any) -> None:
+        """Changes a step's record; sets the times of a step that ends."""
+        step = self.step(name)
+        if changes["status"] in _FINISHED:
+            end = stamp(now())
+            start = self._step_starts.get(name)
+            changes |= {
+                "start": step.start or end,
+                "end": end,
+                "seconds": 0.0 if start is None else round(time.monotonic() - start, 3),
+            }
+        changed = step.model_copy(update=changes)
+        steps = tuple(changed if item.name == name else item for item in self.record.steps)
+        self._write(steps=steps)
+        self.view.step(changed)
+
+    def finish(self) -> RunRecord:
+        """Closes the record: sets the run's status, and marks the steps that did not run."""
+        for step in self.record.steps:
+            if step.status in ("waiting", "running"):
+                self.change(step.name, status="not_run")
+        steps = self.record.steps
+        unfinished = [step.name for step in steps if step.status not in _DONE]
+        culprits = [step for step in steps if step.status in ("failed", "blocked")]
+        culprits.sort(key=lambda step: step.status == "blocked")  # a failure counts more
+        status: RunStatus
+        reason = ""
+        if self.interrupted:
+            status, reason = "interrupted", "stopped on request"
+        elif culprits:
+            status = "failed" if culprits[0].status == "failed" else "blocked"
+            reason = f"step {culprits[0].name}: {culprits[0].reason}"
+        elif unfinished:
+            status, reason = "failed", f"the run ended before {', '.join(unfinished)}"
+        elif self.record.until:
+            status = "partial"
+        else:
+            status = "registered" if any(step.name == _REGISTER for step in steps) else "succeeded"
+        seconds = round(time.monotonic() - self._start, 3)
+        self._write(status=status, reason=reason, end=stamp(now()), seconds=seconds)
+        return self.record
+
+    def _write(self, **changes: Any) -> None:
+        self.record = self.record.model_copy(update=changes)
+        write_run(self._folder, self.record)

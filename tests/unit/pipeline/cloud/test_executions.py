@@ -12,8 +12,7 @@ from sashiko.account.account import BusyError
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
-from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.state import View
+from sashiko.pipeline.runner.run_record import RunRecord, View
 from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
 

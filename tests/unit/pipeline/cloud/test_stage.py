@@ -19,7 +19,7 @@ from sashiko.account.content_store import ContentStore
 from sashiko.account.names import bucket_name
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud.input_upload import StagedPlace, stage_inputs, stage_seed
+from sashiko.pipeline.cloud.start import StagedPlace, stage_inputs, stage_seed
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe, load_recipe

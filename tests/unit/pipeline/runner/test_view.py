@@ -3,8 +3,7 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from sashiko.pipeline.runner.run_record import StepRecord, now, stamp
-from sashiko.pipeline.runner.state import LiveView, View, open_view
+from sashiko.pipeline.runner.run_record import LiveView, StepRecord, View, now, open_view, stamp
 
 
 def render(view: LiveView, console: Console) -> str:
