@@ -57,7 +57,7 @@ class MlflowRegistry:
         group_versions = []
         for item in items:
             tags = {k: value for k, value in item.tags.items() if not k.startswith(_DECISION)}
-            names = [key for key, number in aliases.items() if str(number) == str(item.version)]
+            names = (key for key, number in aliases.items() if str(number) == str(item.version))
             status, number = tags.get(_STATUS, _PENDING), int(item.version)
             marks = tuple(sorted(names))
             group_versions.append(
@@ -67,8 +67,7 @@ class MlflowRegistry:
 
     def champion(self, group: str) -> ModelVersion | None:
         """Returns the version in use, or None if no version is approved yet."""
-        everyone = self.versions(group)
-        return next((item for item in everyone if "champion" in item.aliases), None)
+        return next((item for item in self.versions(group) if "champion" in item.aliases), None)
 
     def version(self, group: str, number: int) -> ModelVersion:
         """Returns one version.

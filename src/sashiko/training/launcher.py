@@ -27,7 +27,6 @@ _RESTARTS = 3
 # SageMaker kills a stopped job 120 seconds after SIGTERM (StopTrainingJob, API Reference).
 _SECONDS_TO_STOP = 110
 _STOPS = (signal.SIGINT, signal.SIGTERM)
-_WORKER = "TORCHELASTIC_RUN_ID"  # set by the elastic agent in each process that it starts
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def read_hosts(file: Path, *, nodes: int) -> Hosts:
 
 def is_worker() -> bool:
     """Returns whether this process was started by `launch`."""
-    return _WORKER in os.environ
+    return "TORCHELASTIC_RUN_ID" in os.environ  # the elastic agent sets it
 
 
 def launch(section: DistributedSection, *, hosts: Hosts, module: str) -> None:
