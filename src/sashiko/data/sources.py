@@ -46,11 +46,16 @@ def convert_gguf(file: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     try:
-        local = {"gguf_file": file.name, "local_files_only": True}
         model = AutoModelForCausalLM.from_pretrained(
-            file.parent, dtype=torch.float32, trust_remote_code=False, **local
+            file.parent,
+            gguf_file=file.name,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
         )
-        tokenizer = AutoTokenizer.from_pretrained(file.parent, trust_remote_code=False, **local)
+        tokenizer = AutoTokenizer.from_pretrained(
+            file.parent, gguf_file=file.name, local_files_only=True, trust_remote_code=False
+        )
     except (ImportError, KeyError, OSError, ValueError) as error:
         raise SourceUnavailable(f"{file.name} cannot be converted: {error}") from error
     folder.mkdir(parents=True, exist_ok=True)
