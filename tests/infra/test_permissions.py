@@ -8,7 +8,6 @@ import pytest
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.permission_matrix import permission_matrix
 from sashiko.commands.permissions import text
-from sashiko.contract.glue import captured_table
 from tests.golden.parts import read_parts
 from tests.golden.rewrite import access
 from tests.infra import never
@@ -41,12 +40,19 @@ def test_the_command_prints_the_matrix() -> None:
 
 def classes(variant: str) -> never.Classes:
     contracts = contracts_of(settings_of(variant))
-    captured = (captured_table(contract) for contract in contracts)
-    return {
+    of_contracts = {
         (contract.table, column.name): column.classification
         for contract in contracts
         for column in contract.columns
-    } | {(table.name, column.name): "pii" for table in captured for column in table.columns}
+    }
+    tables = {contract.table for contract in contracts}
+    captured = {  # a pack's tables
+        (table, column): "pii"
+        for (_, table), columns in environment(variant).governance.tables.items()
+        for column in columns
+        if table not in tables
+    }
+    return of_contracts | captured
 
 
 @pytest.mark.parametrize("variant", [*ENVIRONMENTS, "account_off"])

@@ -65,36 +65,6 @@ def captured_name(table: str) -> str:
     return f"{table}_captured"
 
 
-def captured_table(contract: Contract) -> GlueTable:
-    """Returns the Glue table of decoded requests, with the columns of the contract.
-
-    `input` has every column that a template of the contract may use: Parquet's are found by name,
-    and one that a model does not read is null.
-    """
-    fields = ",".join(f"{name}:string" for name in contract.text_columns)
-    columns = (
-        ("event_id", "string", "SageMaker's id of the request."),
-        ("position", "int", "Of the row in its request, from 0."),
-        ("time", "timestamp", "When it was answered, in UTC."),
-        ("version", "bigint", "Of the model that answered."),
-        ("key", "string", f"`{contract.key}`, where the request named it."),
-        ("score", "double", f"The probability of `{contract.label.positive}`."),
-        ("decision", "string", f"`{contract.label.negative}` or `{contract.label.positive}`."),
-        ("text", "string", "The text, where the request gave one instead of columns."),
-        ("input", f"struct<{fields}>", "The columns of the request, as their text."),
-        ("cluster", "bigint", "Rows with one number may be alike: of a client, text or request."),
-        ("dominates", "boolean", "Whether its cluster has too many of the window's rows."),
-    )
-    return GlueTable(
-        name=captured_name(contract.table),
-        description=f"Answered requests: {contract.title}",
-        columns=tuple(
-            GlueColumn(name=name, type=kind, comment=text) for name, kind, text in columns
-        ),
-        partition_key=None,
-    )
-
-
 def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
     """Checks that the contracts of an environment can share a lake.
 

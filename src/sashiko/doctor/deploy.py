@@ -10,7 +10,6 @@ from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.live import cap_fault, read_settings
 from sashiko.account.account import Account
-from sashiko.account.emptying import closed_buckets
 from sashiko.account.names import exec_role_arn, prefix
 from sashiko.account.templates import Templates
 from sashiko.base.yaml_models import Frozen, read_yaml
@@ -161,15 +160,7 @@ def examine(account: Account, environment: Environment) -> Iterator[Check]:
         )
     yield from run_check("endpoint services", lambda: check_endpoints(account, environment))
     yield from run_check("CloudTrail", lambda: check_trail(account, settings))
-    yield from run_check("closed buckets", lambda: _closed(account, settings))
     yield from run_check("names", lambda: _names(account, environment))
-
-
-def _closed(account: Account, settings: Settings) -> Iterator[Check]:
-    if closed := closed_buckets(settings, account):
-        detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
-        fix = f"sashiko empty --undo --env {settings.environment}"
-        yield Check("closed buckets", "failed", detail, fix=fix)
 
 
 def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:

@@ -6,6 +6,7 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="operations",
+    checks={"closed buckets": "sashiko_packs.operations.emptying:check_closed"},
     commands={
         "audit": "sashiko_packs.operations.commands.account:audit",
         "cost": "sashiko_packs.operations.commands.cost:cost",

@@ -21,7 +21,6 @@ from sashiko.evaluation.evaluation_record import InjectionFigures
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
-from sashiko.pipeline.scores import cached_scores
 from sashiko.pipeline.use_cost import prediction_costs
 from sashiko.serving.artifact import open_artifact
 from sashiko.settings.environment import Settings
@@ -55,6 +54,7 @@ from sashiko_packs.selection.rows import (
     Runs,
     refuse_classified,
 )
+from sashiko_packs.selection.scores import cached_scores
 
 _WARM_UP = 10  # requests
 _ROUNDS = 5

@@ -29,7 +29,6 @@ from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
-from sashiko.pipeline.scores import cached_scores
 from sashiko.serving.container.text import columns, normalise
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
@@ -37,6 +36,7 @@ from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.settings.recipe_quality import QualityGate, QualitySection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
 from sashiko_packs.selection.file import Selection
+from sashiko_packs.selection.scores import cached_scores
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
 _RATIO = "DI"

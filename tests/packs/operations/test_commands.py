@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 import sashiko_packs.operations.commands.account as command
 from sashiko.account.account import Account
-from sashiko.account.emptying import closed_buckets, empty_bucket, reopen
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import InputError
+from sashiko_packs.operations.emptying import closed_buckets, empty_bucket, reopen
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
 from tests.unit.commands.in_process import ROOT, sashiko

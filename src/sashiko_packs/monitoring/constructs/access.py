@@ -9,7 +9,7 @@ from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name
 from sashiko.account.names import Bucket, Role, arn, bucket_name
-from sashiko.contract.glue import GlueTable, captured_table
+from sashiko.contract.glue import GlueColumn, GlueTable, captured_name
 from sashiko.contract.model import Contract
 from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.pipeline.project import recipe_table
@@ -235,6 +235,36 @@ def protect_stores(settings: Settings, buckets: Mapping[Bucket, PrivateBucket]) 
     # Amazon S3 handles conflicts in lifecycle configurations", S3 User Guide).
     for folder in (prefix, f"facets/{prefix}"):
         snapshots.add_lifecycle_rule(prefix=folder, noncurrent_version_expiration=_DELETED)
+
+
+def captured_table(contract: Contract) -> GlueTable:
+    """Returns the Glue table of decoded requests, with the columns of the contract.
+
+    `input` has every column that a template of the contract may use: Parquet's are found by name,
+    and one that a model does not read is null.
+    """
+    fields = ",".join(f"{name}:string" for name in contract.text_columns)
+    columns = (
+        ("event_id", "string", "SageMaker's id of the request."),
+        ("position", "int", "Of the row in its request, from 0."),
+        ("time", "timestamp", "When it was answered, in UTC."),
+        ("version", "bigint", "Of the model that answered."),
+        ("key", "string", f"`{contract.key}`, where the request named it."),
+        ("score", "double", f"The probability of `{contract.label.positive}`."),
+        ("decision", "string", f"`{contract.label.negative}` or `{contract.label.positive}`."),
+        ("text", "string", "The text, where the request gave one instead of columns."),
+        ("input", f"struct<{fields}>", "The columns of the request, as their text."),
+        ("cluster", "bigint", "Rows with one number may be alike: of a client, text or request."),
+        ("dominates", "boolean", "Whether its cluster has too many of the window's rows."),
+    )
+    return GlueTable(
+        name=captured_name(contract.table),
+        description=f"Answered requests: {contract.title}",
+        columns=tuple(
+            GlueColumn(name=name, type=kind, comment=text) for name, kind, text in columns
+        ),
+        partition_key=None,
+    )
 
 
 def captured_tables(

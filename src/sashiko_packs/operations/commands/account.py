@@ -93,7 +93,13 @@ def empty(
     groups. Do nothing if `on_destroy` is `retain`: then they outlive the stacks.
     """
     from sashiko.account.account import Account
-    from sashiko.account.emptying import contents, empty_bucket, packages, reopen, unregister
+    from sashiko_packs.operations.emptying import (
+        contents,
+        empty_bucket,
+        packages,
+        reopen,
+        unregister,
+    )
 
     settings = load_place(env)
     if settings.on_destroy == "retain":

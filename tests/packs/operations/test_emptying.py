@@ -8,12 +8,12 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from sashiko.account import emptying
 from sashiko.account.account import Account
-from sashiko.account.emptying import contents, empty_bucket, packages, unregister
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
+from sashiko_packs.operations import emptying
+from sashiko_packs.operations.emptying import contents, empty_bucket, packages, unregister
 from tests.infra.variants import settings_of
 
 OWN_STATEMENT = {

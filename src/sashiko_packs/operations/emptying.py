@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from sashiko.account.account import Account
 from sashiko.account.names import Bucket, bucket_name, prefix
+from sashiko.doctor.check_result import Check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
@@ -81,6 +82,14 @@ def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
     """Lists the environment's buckets that were closed for a destroy and still exist."""
     names = (bucket_name(settings, bucket) for bucket in get_args(Bucket))
     return tuple(name for name in names if _is_closed(_policy(account, name)))
+
+
+def check_closed(account: Account, settings: Settings) -> Iterator[Check]:
+    """Yields a failed check if buckets are closed: what writes to them is refused."""
+    if closed := closed_buckets(settings, account):
+        detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
+        fix = f"sashiko empty --undo --env {settings.environment}"
+        yield Check("closed buckets", "failed", detail, fix=fix)
 
 
 def reopen(settings: Settings, account: Account) -> Iterator[str]:
