@@ -12,14 +12,7 @@ from sashiko.account.names import bucket_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline, pipeline_modules
 from tests.infra.job_requests import NAMES, Json, context, denials, jobs_of
-from tests.infra.variants import (
-    named,
-    only,
-    pipelines_of,
-    principals_of,
-    recipes_of,
-    settings_of,
-)
+from tests.infra.variants import named, only, pipelines_of, principals_of, recipes_of, settings_of
 
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 S3 = "s3.us-east-1.amazonaws.com"
