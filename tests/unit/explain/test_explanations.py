@@ -100,9 +100,7 @@ def test_the_deletion_test_passes_for_what_the_model_looks_at(rows, attributions
     assert not list(warnings(test, convergence(attributions), None))
 
 
-def test_the_deletion_test_fails_for_attributions_of_other_words(
-    rows, attributions, deleted
-) -> None:
+def test_the_deletion_test_fails_for_attributions_of_other_words(rows, attributions, deleted):
     random = np.random.default_rng(0)
     shuffled = []
     for row, item in zip(rows, attributions, strict=True):

@@ -281,9 +281,7 @@ ROWS = np.arange(2000)
         (ROWS < 3, {(0, 0): 19, (0, 1): 18, (1, 0): 2, (1, 1): 1}),
     ],
 )
-def test_a_sample_holds_rare_decisions_and_rare_labels(
-    tmp_path, monkeypatch, label, expected
-) -> None:
+def test_a_sample_holds_rare_decisions_and_rare_labels(tmp_path, monkeypatch, label, expected):
     scores = np.where(ROWS % 100 == 0, 0.9, 0.1)
     columns = {
         "key": [f"k{row}" for row in ROWS],

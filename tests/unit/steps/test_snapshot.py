@@ -100,9 +100,7 @@ def test_data_that_changed_since_the_run_began_are_refused(lake, contract, monke
         _run(lake, monkeypatch, as_of=version)
 
 
-def test_keys_that_run_together_differently_have_different_digests(
-    lake: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_run_together_differently_have_different_digests(lake, contract, monkeypatch):
     digests = set()
     for keys in (["ab", "c", "d", "e"], ["a", "bc", "d", "e"]):
         write_table(lake / "loans" / "data.parquet", rows(contract, loan_id=keys))
@@ -157,9 +155,7 @@ def test_a_lake_that_does_not_fit_its_contract_is_refused_with_file_and_column(
         ("athena://group/lake/table", "athena://<workgroup>/<database>"),
     ],
 )
-def test_a_lake_that_no_engine_reads_is_refused_by_name(
-    uri: str, message: str, contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lake_that_no_engine_reads_is_refused_by_name(uri, message, contract, monkeypatch):
     arguments = ["--view", "training", "--lake-uri", uri, "--as-of", "0"]
     monkeypatch.setattr(sys, "argv", ["snapshot", *arguments])
     with pytest.raises(InputError, match=message):

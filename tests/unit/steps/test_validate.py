@@ -57,9 +57,7 @@ def test_bad_data_are_blocked_by_the_name_of_the_rule(tmp_path, monkeypatch) -> 
     assert "late: allowed values = 1, required <= 0: 1 of 4 rows fail" in verdict.summary
 
 
-def test_a_column_that_tells_the_label_apart_alone_is_blocked_by_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_column_that_tells_the_label_apart_alone_is_blocked_by_its_name(tmp_path, monkeypatch):
     late = ["yes", "no", "no", "no"] * 20
     day = dt.datetime(2025, 3, 10, tzinfo=dt.UTC)
     _snapshot(

@@ -88,9 +88,7 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
         (recipe(), 0.5, "now it maximizes balanced_accuracy", "threshold.value"),
     ],
 )  # fmt: skip
-def test_the_advice_is_of_what_the_recipe_does_not_do_yet(
-    used, value, expected, unexpected
-) -> None:
+def test_the_advice_is_of_what_the_recipe_does_not_do_yet(used, value, expected, unexpected):
     (check,) = bias_checks(section(**FOUR_FIFTHS), [measured(value)], recipe=used)
     assert expected in check.try_
     assert unexpected not in check.try_

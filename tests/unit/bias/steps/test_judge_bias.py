@@ -228,9 +228,7 @@ def test_swapped_analyses_are_named(analyse, judge) -> None:
         judge(FAIR, analyse(FACETS))
 
 
-def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(
-    job: Job, analyse, judge
-) -> None:
+def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(job, analyse, judge):
     # of old nobody is late, of young half is; Clarify compares what both groups have, the noes
     labels = facet_rows(list("abcd"), ["old", "old", "young", "young"], ["no", "no", "no", "yes"])
     theirs = analyse(labels)

@@ -170,17 +170,13 @@ def test_a_container_that_does_not_start_closes_the_gate_with_what_to_look_at(
     assert "more workers than NeuronCores" in describe(job.check("answers on the device"))
 
 
-def test_an_instance_that_aws_has_not_got_is_no_fault_of_the_model(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_instance_that_aws_has_not_got_is_no_fault_of_the_model(job, account, monkeypatch):
     account.failure = "Unable to provision requested ML compute capacity"
     with pytest.raises(InputError, match="SageMaker had no instance"):
         run(monkeypatch, "endpoint")
 
 
-def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(
-    job: DeviceJob, account: FakeAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_job_judges_answers_and_says_what_it_cannot_judge(job, account, monkeypatch):
     run(monkeypatch, "transform")
     assert job.verdict.passed
     assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).passed) == (1.0, True)

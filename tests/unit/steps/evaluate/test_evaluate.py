@@ -134,9 +134,7 @@ def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp
     assert "is worse than always answering with the more frequent label" in note
 
 
-def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(
-    root, tmp_path, monkeypatch
-) -> None:
+def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(root, tmp_path, monkeypatch):
     acme.make(tmp_path / "src", monkeypatch)
     cost, top = "acme.metrics:Cost", "acme.metrics:Top"
     evaluate_job.lay_out(
@@ -172,9 +170,7 @@ def test_a_gate_on_the_projects_own_metric_blocks_with_its_interval(
     assert evaluation.candidate["auc"] == run(root)[0].candidate["auc"]
 
 
-def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(
-    root, tmp_path, monkeypatch
-) -> None:
+def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(root, tmp_path, monkeypatch):
     package = acme.make(tmp_path / "src", monkeypatch)
     (package / "metrics.py").write_text(
         "import math\nclass Never:\n    higher_is_better = True\n"

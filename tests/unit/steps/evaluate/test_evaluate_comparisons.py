@@ -108,9 +108,7 @@ def test_the_first_days_of_a_split_by_time_are_recorded(root) -> None:
 @pytest.mark.parametrize(
     ("test_from", "favoured"), [("2025-12-02", True), ("2025-12-01", False), (None, False)]
 )
-def test_a_champion_that_knows_rows_of_the_test_split_is_named(
-    root, tmp_path, test_from, favoured
-) -> None:
+def test_a_champion_that_knows_rows_of_the_test_split_is_named(root, tmp_path, test_from, favoured):
     evaluate_job.lay_out(root, dates=dates_of("2025-09-01", "2025-12-01"))
     archive = build_artifact(tmp_path / "other", words={"awful": 1.0})
     evaluate_job.champion(root, record_of(archive, test_from=test_from), archive)

@@ -133,9 +133,7 @@ def test_mlflow_holds_the_same_files(job, mlflow, tmp_path, monkeypatch) -> None
         assert sha256_file(stored.parent / name) == digest
 
 
-def test_without_mlflow_only_its_own_registry_is_closed(
-    job: RegisterJob, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_mlflow_only_its_own_registry_is_closed(job, account, tmp_path, monkeypatch):
     (job.input("tracking") / "tracking.json").write_text('{"mlflow_run_id": null}')
     run_register(monkeypatch)
     assert len(account.created()) == 1
@@ -275,9 +273,7 @@ OTHER = "0" * 64
         ("bias joined_facets_snapshot", "BiasInput joined 000000000000, the facets snapshot is"),
     ],
 )
-def test_evidence_of_other_data_is_not_registered(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch, place: str, message: str
-) -> None:
+def test_evidence_of_other_data_is_not_registered(job, account, monkeypatch, place, message):
     gate, name = place.split()
     job.read(gate, **{name: OTHER})
     with pytest.raises(InputError, match=message) as caught:
@@ -401,9 +397,7 @@ def test_weights_without_an_allowed_licence_are_refused(
     assert account.created() == []
 
 
-def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(
-    job: RegisterJob, account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(job, account, monkeypatch):
     model, lock = job.input("config") / "model.json", job.input("lock") / "compile-lock.json"
     causal = {
         "base": {"model.safetensors": OTHER}, "adapter_sha256": OTHER, "merge_difference": 0.0,

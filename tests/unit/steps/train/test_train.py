@@ -41,9 +41,7 @@ def _weights(root: Path) -> str:
     return sha256_file(root / "model" / "model.safetensors")
 
 
-def test_it_learns_and_writes_a_model_that_says_nothing_of_where_it_was_made(
-    job: Job, run: Train, tmp_path: Path
-) -> None:
+def test_it_learns_and_writes_a_model_that_says_nothing_of_where_it_was_made(job, run, tmp_path):
     from safetensors import safe_open
 
     root = job(epochs="8")

@@ -68,9 +68,7 @@ def test_it_learns_and_the_same_seed_gives_the_same_bytes(job, run, encoder, tmp
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_after_training_both_answers_are_among_the_most_probable_of_all_tokens(
-    job: Job, run: Train, tmp_path: Path
-) -> None:
+def test_after_training_both_answers_are_among_the_most_probable_of_all_tokens(job, run, tmp_path):
     base = save_base(tmp_path / "base")
     settings = {"epochs": "3", "learning_rate": "0.02", "lora": '{"rank": 8, "alpha": 16}'}
     root = job(**(_SETTINGS | settings | {"max_length": "96"}))
@@ -108,9 +106,7 @@ def test_a_model_that_says_something_else_is_recorded_as_one(job: Job, run: Trai
     assert answered.missed == metric_lines(root)[-1]["validation_missed"] > 0.9 * answered.rows
 
 
-def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(
-    job, run, at_step
-) -> None:
+def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(job, run, at_step):
     settings = _SETTINGS | {"accumulation_steps": "2", "checkpoint_every_steps": "100"}
     whole, stopped = job("whole", **settings), job("stopped", **settings)
     run(whole)
@@ -125,9 +121,7 @@ def test_sigterm_saves_a_checkpoint_and_the_training_goes_on_to_the_same_bytes(
     assert metric_lines(stopped) == metric_lines(whole)
 
 
-def test_a_checkpoint_holds_the_adapter_and_none_of_the_base_models_weights(
-    job, run, at_step
-) -> None:
+def test_a_checkpoint_holds_the_adapter_and_none_of_the_base_models_weights(job, run, at_step):
     root = job(**_SETTINGS)
     at_step(6)
     with pytest.raises(MemoryError):

@@ -46,9 +46,7 @@ def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [5, 8])
-def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
-    job, run, at_step, number, step
-) -> None:
+def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(job, run, at_step, number, step):
     whole, stopped = job("whole"), job("stopped")
     run(whole)
     at_step(step, lambda: signal.raise_signal(number))
@@ -61,9 +59,7 @@ def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(
     _assert_same_training(stopped, whole)
 
 
-def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(
-    job, run, at_step, capsys
-) -> None:
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(job, run, at_step, capsys):
     whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
     run(whole)
     at_step(6)
@@ -107,9 +103,7 @@ def test_two_jobs_at_once_keep_a_checkpoint_each(job, run, monkeypatch, at_step,
     assert list((shared / "checkpoints").iterdir()) == []
 
 
-def test_the_furthest_checkpoint_that_can_be_read_is_taken(
-    job, run, monkeypatch, at_step, capsys
-) -> None:
+def test_the_furthest_checkpoint_that_can_be_read_is_taken(job, run, monkeypatch, at_step, capsys):
     shared = job("shared")
     _, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step, capsys)
     second.write_bytes(second.read_bytes()[:-50])

@@ -114,9 +114,7 @@ def test_the_device_computes_batches_of_one_shape_and_the_weights_become_the_sam
     _assert_same_training(one, other)
 
 
-def test_a_process_has_a_core_of_its_own_and_is_none_of_several_to_torch_xla(
-    stand_in: types.ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_has_a_core_of_its_own_and_is_none_of_several_to_torch_xla(stand_in, monkeypatch):
     for name, value in _AGENT.items():
         monkeypatch.setenv(name, value)
     xla.xla_device(local_rank=1)
@@ -158,9 +156,7 @@ def test_two_processes_of_torch_xla_of_which_one_is_killed_learn_the_same(traine
 
 @needs_xla
 @pytest.mark.slow
-def test_torch_xlas_own_set_up_for_neuron_leaves_the_process_its_core(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_torch_xlas_own_set_up_for_neuron_leaves_the_process_its_core(tmp_path, monkeypatch):
     for name, value in _AGENT.items():
         monkeypatch.setenv(name, value)
     assert _start(tmp_path, "-c", _NEURON_SETUP).splitlines()[:2] == ["xla", "['5', '0', None]"]
