@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.unit.bias.steps.crossed import FAIR_BY_FACET, OUTCOMES
+from tests.unit.bias.steps.bias_folders import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import BiasCli, csv_text
 from tests.unit.contract.documents import save, two_facets
 

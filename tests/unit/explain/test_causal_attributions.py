@@ -2,7 +2,6 @@
 
 from itertools import combinations
 from math import factorial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,17 +11,8 @@ from sashiko.explain.explanation_checks import deletion_test
 from sashiko.explain.explanation_notes import convergence
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.adapter import merge
-from sashiko.settings.recipe_train import Hyperparameters, PromptSection
-from sashiko.training.causal import keep_answers, load_causal, save_adapter
-from sashiko.training.encoder import load_tokenizer
-from sashiko.training.trainee import make_prompt
-from tests.unit.training.tiny_job import BAD, GOOD, HYPERPARAMETERS, PLAIN
-from tests.unit.training.tiny_llama import (
-    CHAT_TEMPLATE_SHA256,
-    causal_hyperparameters,
-    prompt,
-    save_llama,
-)
+from tests.unit.training.tiny_job import BAD, GOOD, PLAIN
+from tests.unit.training.tiny_llama import save_llama, save_trained_adapter
 
 LABELS = ("bad", "good")
 TEXTS = ("kind", "rude desk", "my quick letter", "the slow desk was very wrong and unfairly late")
@@ -33,21 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ExplainedModel:
     root = tmp_path_factory.mktemp("causal")
     base, adapter, merged = root / "base", root / "adapter", root / "merged"
     save_llama(base, [" ".join(words) for words in (PLAIN, GOOD, BAD)])
-    made = make_prompt(
-        PromptSection.model_validate(prompt(*LABELS)),
-        load_tokenizer(base),
-        labels=LABELS,
-        chat_template_sha256=CHAT_TEMPLATE_SHA256,
-        max_length=64,
-        source=Path("base"),
-    )
-    settings = Hyperparameters.model_validate(
-        HYPERPARAMETERS | causal_hyperparameters() | {"max_length": "64"}
-    )
-    adapter.mkdir()
-    trained = load_causal(base, labels=LABELS, hyperparameters=settings, attention="eager")
-    keep_answers(trained, made.answers)
-    save_adapter(trained, made, base, adapter)
+    save_trained_adapter(base, adapter, labels=LABELS)
     merge(adapter, base, merged)
     return ExplainedModel(merged)
 

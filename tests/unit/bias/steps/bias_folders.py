@@ -19,6 +19,16 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from tests.unit.contract.documents import custom, document, save
 
 JOINED = "e" * 64  # digest of the facets that BiasInput joined
+Cells = Mapping[tuple[str, str], tuple[int, int, int, int]]
+# (age, sex) -> rows that are late and predicted late, late alone, predicted late alone, neither.
+# Of old and young, of f and m, half is predicted late each time; of old f a fifth.
+FAIR_BY_FACET: Cells = {
+    ("old", "f"): (10, 30, 10, 50),
+    ("old", "m"): (45, 5, 35, 15),
+    ("young", "f"): (45, 5, 35, 15),
+    ("young", "m"): (10, 40, 10, 40),
+}
+OUTCOMES = ((1, 1), (1, 0), (0, 1), (0, 0))
 PREDICTIONS = pa.schema({
     "key": pa.string(), "split": pa.string(), "label": pa.int64(), "score": pa.float64(),
     "predicted": pa.int64(),

@@ -11,14 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.files import read_json, sha256_file, sha256_tree
 from sashiko.bias.metrics.clarify_metrics import stage_metrics
 from sashiko.bias.steps import judge_bias
 from sashiko.bias.steps.blocked_texts import Blocker, write_outcomes
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
-from tests.unit.bias.steps.bias_folders import JOINED, Job, analysis_of, facet_rows
-from tests.unit.contract.documents import column_of, document, grouped
+from tests.unit.bias.steps.bias_folders import (
+    FAIR_BY_FACET,
+    JOINED,
+    OUTCOMES,
+    Cells,
+    Job,
+    analysis_of,
+    facet_rows,
+)
+from tests.unit.contract.documents import column_of, document, grouped, two_facets
 
 FOUR_FIFTHS = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "4 / 5"}
 # Of the labels: 300 rows of old, of them 60 late, and 500 of young, of them 150 late.
@@ -66,13 +74,14 @@ def judge(job: Job, analyse):
         gates: Any = (FOUR_FIFTHS,),
         arguments: Sequence[str] = (),
         contract: dict[str, Any] | None = None,
+        facets: Sequence[str] = ("age",),
         **section: Any,
     ) -> Verdict:
         pre, post = pre or analyse(labels, contract), post or analyse(csv, contract)
         analyses = {"pre-analysis": pre, "post-analysis": post}
         job.contract(contract)
         job.section("bias", {"gates": gates, **section})
-        job.section("reweighing", {"facets": ["age"], "strength": 1})
+        job.section("reweighing", {"facets": list(facets), "strength": len(facets)})
         job.section("evaluate", {})
         for name, value in analyses.items():
             job.text(name, json.dumps(value), file="analysis.json")
@@ -291,3 +300,173 @@ def test_without_a_gate_a_group_that_is_not_judged_makes_no_pass(judge) -> None:
     verdict = judge(FAIR, labels=_with("unborn", 120), gates=())
     assert not verdict.passed
     assert [check.name for check in verdict.checks] == ["no checks"]
+
+
+# Intersections of facets, from the rows to the verdict; the expected numbers are by hand.
+BOTH = ["age", "sex"]
+
+
+@pytest.fixture
+def crossed(judge):
+    """Judges the rows of `cells`, which are both the test split and the snapshot."""
+
+    def run(cells: Cells = FAIR_BY_FACET, *, gates, contract=None, **section: Any) -> Verdict:
+        rows = [
+            (label, predicted, age, sex)
+            for (age, sex), counts in cells.items()
+            for (label, predicted), count in zip(OUTCOMES, counts, strict=True)
+            for _ in range(count)
+        ]
+        csv = "label,predicted_label,age,sex\n"
+        csv += "".join(f"{','.join(map(str, row))}\n" for row in rows)
+        labels, _, ages, sexes = (list(column) for column in zip(*rows, strict=True))
+        late = ["yes" if label else "no" for label in labels]
+        snapshot = facet_rows([f"L{number}" for number in range(len(rows))], ages, late)
+        snapshot = snapshot.append_column("sex", [sexes])
+        value = contract or two_facets()
+        return judge(csv, labels=snapshot, gates=gates, contract=value, facets=(), **section)
+
+    return run
+
+
+def estimates_of(job: Job) -> dict[tuple[str, str], dict[str, Any]]:
+    """Returns metric and group -> a line of `intervals.json`."""
+    rows = job.json("intervals/intervals.json")
+    groups = [row["group"] for row in rows]
+    names = [group if isinstance(group, str) else " & ".join(group) for group in groups]
+    return {(row["metric"], name): row for row, name in zip(rows, names, strict=True)}
+
+
+def gate(facet: str | list[str], **more: Any) -> dict[str, Any]:
+    return FOUR_FIFTHS | {"facet": facet, **more}
+
+
+def test_what_no_facet_shows_alone_fails_where_they_meet(crossed) -> None:
+    verdict = crossed(gates=[gate("age"), gate("sex")])
+    assert [(check.name, check.value) for check in verdict.checks] == [
+        ("DI age=old", 1.0),
+        ("DI sex=f", 1.0),
+    ]
+    assert verdict.passed
+    verdict = crossed(gates=[gate("age"), gate(BOTH)])
+    # 20 of 100 are predicted late, of the rest 180 of 300; and 80 of 100 against 120 of 300, twice
+    expected = {
+        "DI age=old": 1.0,
+        "DI age=old & sex=f": 0.2 / 0.6,
+        "DI age=old & sex=m": 0.8 / 0.4,
+        "DI age=young & sex=f": 0.8 / 0.4,
+    }
+    assert {check.name: check.value for check in verdict.checks} == pytest.approx(expected)
+    assert [check.passed for check in verdict.checks] == [True, False, False, False]
+    assert "put `age` and `sex` in `reweighing.facets`" in verdict.summary
+
+
+def test_every_metric_agrees_with_the_table_worked_by_hand(job, crossed) -> None:
+    crossed(gates=[gate("age")])
+    estimates = estimates_of(job)
+    expected = {
+        "DPL": 150 / 300 - 40 / 100,
+        "DI": (20 / 100) / (180 / 300),
+        "RD": 100 / 150 - 10 / 40,
+    }
+    for name, value in expected.items():
+        row = estimates[name, "old & f"]
+        assert row["value"] == pytest.approx(value), name
+        assert row["low"] < value < row["high"], name
+        assert (row["facet"], row["group"]) == (BOTH, ["old", "f"])
+        assert (row["n_disadvantaged"], row["n_advantaged"]) == (100, 300)
+        assert row["looks"] == 4
+    assert "no group variable" in estimates["CDDPL", "old & f"]["error"]
+    assert ("GE", "old & f") not in estimates
+
+
+def test_clarifys_files_know_nothing_of_them(job, crossed) -> None:
+    crossed(gates=[gate(BOTH)])
+    for name in ("pre-training", "post-training"):
+        stages = read_json(job.output("intervals") / f"{name}-analysis.json")
+        (stage,) = (value for key, value in stages.items() if key != "version")
+        assert set(stage["facets"]) == {"age", "sex"}
+        assert all(len(groups) == 1 for groups in stage["facets"].values())
+
+
+def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(job, crossed) -> None:
+    few = {**FAIR_BY_FACET, ("old", "f"): (10, 10, 10, 10), ("young", "f"): (0, 0, 0, 0)}
+    verdict = crossed(few, gates=[gate(BOTH)])
+    reasons = {check.name: check.reason for check in verdict.checks if not check.passed}
+    assert "40 rows of age=old & sex=f, at least 100" in reasons["DI age=old & sex=f"]
+    assert "0 rows of age=young & sex=f, at least 100" in reasons["DI age=young & sex=f"]
+    estimates = estimates_of(job)
+    assert estimates["DI", "old & f"]["value"] is not None
+    assert estimates["DI", "old & f"]["low"] is None
+    assert estimates["DI", "young & f"]["error"] == "the disadvantaged group has no rows"
+    # the two that are left are all that is judged
+    assert estimates["DI", "old & m"]["looks"] == 2
+
+
+def test_an_undefined_metric_of_a_combination_blocks_with_its_reason(crossed) -> None:
+    nobody = dict.fromkeys(FAIR_BY_FACET, (0, 50, 0, 50))
+    verdict = crossed(nobody, gates=[gate(BOTH)])
+    assert not any(check.passed for check in verdict.checks)
+    assert "undefined: no row is predicted positive" in verdict.checks[0].reason
+
+
+def test_joined_values_stay_joined_and_a_value_that_no_row_has_is_counted(job, crossed) -> None:
+    contract = two_facets()
+    column_of(contract, "age")["enum"] = [{"value": one} for one in ("young", "old", "oldest")]
+    contract["schema"][0]["customProperties"][1]["value"][0]["disadvantaged"] = ["old", "oldest"]
+    column_of(contract, "sex")["enum"].append({"value": "unknown"})
+    verdict = crossed(gates=[gate(BOTH)], contract=contract)
+    values = {check.name: check.value for check in verdict.checks}
+    assert values["DI age=old,oldest & sex=f"] == pytest.approx(1 / 3)
+    assert values["DI age=old,oldest & sex=unknown"] is None
+    assert "DI age=young & sex=unknown" not in values
+    assert ("DI", "young & unknown") in estimates_of(job)
+
+
+def test_the_gates_facets_may_come_in_any_order(crossed) -> None:
+    one = crossed(gates=[gate(BOTH)]).checks
+    assert crossed(gates=[gate(["sex", "age"])]).checks == one
+
+
+def test_at_depth_one_only_what_a_gate_names_is_combined(job, crossed) -> None:
+    crossed(gates=[gate("age")], intersection_depth=1)
+    assert {group for _, group in estimates_of(job)} == {"old", "f"}
+    crossed(gates=[gate(BOTH)], intersection_depth=1)
+    assert ("DI", "old & f") in estimates_of(job)
+
+
+def test_what_is_judged_by_the_bound_holds_at_once_over_all_that_is_judged_so(job, crossed) -> None:
+    wide = {"minimum": 0.1, "maximum": 3.0}
+    crossed(gates=[gate("age", **wide)])
+    plain = estimates_of(job)["DI", "old"]
+    assert "looks" not in plain
+    crossed(gates=[gate("age", judged_by="bound", **wide)])
+    assert estimates_of(job)["DI", "old"] == plain
+
+    # age alone, sex alone, and the three combinations with old or f
+    names: list[str | list[str]] = ["age", "sex", BOTH]
+    gates = [gate(facet, judged_by="bound", **wide) for facet in names]
+    verdict = crossed(gates=gates)
+    estimates = estimates_of(job)
+    for name in ("old", "f", "old & f", "old & m", "young & f"):
+        assert estimates["DI", name]["looks"] == 5
+    assert estimates["DI", "young & m"]["looks"] == 4
+    assert estimates["DI", "old"]["low"] < plain["low"]
+    assert estimates["DI", "old"]["high"] > plain["high"]
+    assert "looks" not in estimates["RD", "old"]
+    said = "judged by the whole interval; the interval holds over 5 looks at once"
+    assert said in verdict.checks[0].reason
+
+
+def test_more_looks_make_a_bound_stricter_and_leave_a_value_alone(job, crossed) -> None:
+    crossed(gates=[gate("age")])
+    plain = estimates_of(job)["DI", "old"]
+    just = {"minimum": plain["low"] - 0.001, "maximum": 3.0}
+    others = [gate(BOTH, minimum=0.01, maximum=9.0, judged_by="bound")]
+    alone = crossed(gates=[gate("age", judged_by="bound", **just)])
+    assert alone.checks[0].passed
+    among = crossed(gates=[gate("age", judged_by="bound", **just), *others])
+    assert not among.checks[0].passed
+    value = crossed(gates=[gate("age", **just), *others])
+    assert value.checks[0].passed
+    assert (value.checks[0].low, value.checks[0].high) == (plain["low"], plain["high"])

@@ -262,6 +262,21 @@ def test_a_damaged_statement_about_an_image_registers_nothing(job, account, monk
 OTHER = "0" * 64
 
 
+@pytest.fixture
+def refused(job, account, monkeypatch):
+    """Registers nothing, and returns what the error says."""
+
+    def run(message: str) -> str:
+        with pytest.raises(InputError, match=message) as caught:
+            run_register(monkeypatch)
+        assert account.objects() == set()
+        assert account.created() == []
+        assert not job.registration.exists()
+        return str(caught.value)
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("place", "message"),
     [
@@ -273,34 +288,26 @@ OTHER = "0" * 64
         ("bias joined_facets_snapshot", "BiasInput joined 000000000000, the facets snapshot is"),
     ],
 )
-def test_evidence_of_other_data_is_not_registered(job, account, monkeypatch, place, message):
+def test_evidence_of_other_data_is_not_registered(job, refused, place, message) -> None:
     gate, name = place.split()
     job.read(gate, **{name: OTHER})
-    with pytest.raises(InputError, match=message) as caught:
-        run_register(monkeypatch)
-    assert "load them as a new version, and start the pipeline with it" in str(caught.value)
+    assert "load them as a new version, and start the pipeline with it" in refused(message)
     job.read(gate, **{name: None})
-    with pytest.raises(InputError, match=r"data that it does not name"):
-        run_register(monkeypatch)
-    assert account.created() == []
+    refused("data that it does not name")
 
 
-def test_explanations_of_other_data_are_not_registered(job, account, monkeypatch) -> None:
+def test_explanations_of_other_data_are_not_registered(job, refused) -> None:
     write_snapshots(Snapshots(training=OTHER), job.input("tracking"))
-    with pytest.raises(InputError, match=r"Explain read 000000000000, the training snapshot is"):
-        run_register(monkeypatch)
-    assert account.created() == []
+    refused("Explain read 000000000000, the training snapshot is")
 
 
-def test_facets_that_were_loaded_again_are_enough(job, account, monkeypatch) -> None:
+def test_facets_that_were_loaded_again_are_enough(job, refused) -> None:
     """The training rows are the same, and every step but the snapshot came from the cache."""
     file = job.input("tracking") / "manifest.json"
     write_json(file, json.loads(file.read_text()) | {"sha256": OTHER})
-    with pytest.raises(InputError, match="facets snapshot is 000000000000") as caught:
-        run_register(monkeypatch)
-    assert str(caught.value).count("the facets snapshot is") == 4
-    assert "the training snapshot is" not in str(caught.value)
-    assert account.created() == []
+    message = refused("facets snapshot is 000000000000")
+    assert message.count("the facets snapshot is") == 4
+    assert "the training snapshot is" not in message
 
 
 def test_without_bias_no_facet_is_required(job, account, monkeypatch) -> None:
@@ -312,26 +319,11 @@ def test_without_bias_no_facet_is_required(job, account, monkeypatch) -> None:
     assert len(account.created()) == 1
 
 
-def test_a_reference_of_another_artifact_or_none_is_refused(job, account, monkeypatch) -> None:
+def test_a_reference_of_another_artifact_or_none_is_refused(job, refused) -> None:
     job.describe(artifact_sha256=OTHER)
-    with pytest.raises(
-        InputError, match=r"reference.json describes another artifact \(sha256 0000"
-    ):
-        run_register(monkeypatch)
+    refused(r"reference.json describes another artifact \(sha256 0000")
     (job.input("metrics") / "reference.json").unlink()
-    with pytest.raises(InputError, match=r"reference.json does not exist"):
-        run_register(monkeypatch)
-    assert account.created() == []
-
-
-def _refused(
-    account: Account, monkeypatch: pytest.MonkeyPatch, job: RegisterJob, expected: str
-) -> None:
-    with pytest.raises(InputError, match=expected):
-        run_register(monkeypatch)
-    assert account.objects() == set()
-    assert account.created() == []
-    assert not job.registration.exists()
+    refused("reference.json does not exist")
 
 
 @pytest.mark.parametrize(
@@ -342,36 +334,32 @@ def _refused(
         ({}, "model.onnx is missing, the compile lock names it"),
     ],
 )
-def test_an_artifact_that_compile_did_not_write_is_refused(
-    job, account, monkeypatch, files, expected
-) -> None:
+def test_an_artifact_that_compile_did_not_write_is_refused(job, refused, files, expected) -> None:
     job.pack({"model.onnx": b"graph"})
     job.pack(files, lock=False)
-    _refused(account, monkeypatch, job, expected)
+    refused(expected)
 
 
-def test_an_artifact_that_was_packed_again_is_refused(job, account, monkeypatch) -> None:
+def test_an_artifact_that_was_packed_again_is_refused(job, refused) -> None:
     path = job.input("lock") / "compile-lock.json"
-    lock = json.loads(path.read_text())
-    path.write_text(json.dumps({**lock, "artifact_sha256": "0" * 64}))
-    _refused(account, monkeypatch, job, "is not the archive that the compile lock names")
+    write_json(path, json.loads(path.read_text()) | {"artifact_sha256": OTHER})
+    refused("is not the archive that the compile lock names")
 
 
-def test_an_artifact_that_the_gates_did_not_judge_is_refused(job, account, monkeypatch) -> None:
+def test_an_artifact_that_the_gates_did_not_judge_is_refused(job, refused) -> None:
     job.pack({"model.onnx": b"another model, with its own lock"})
-    _refused(account, monkeypatch, job, "gate model-quality judged another artifact")
+    refused("gate model-quality judged another artifact")
 
 
-def test_a_damaged_artifact_is_refused(job, account, monkeypatch) -> None:
+def test_a_damaged_artifact_is_refused(job, refused) -> None:
     job.archive.write_bytes(job.archive.read_bytes()[:300])
-    message = r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again"
-    _refused(account, monkeypatch, job, message)
+    refused(r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again")
 
 
-def test_a_failed_gate_is_refused(job, account, monkeypatch) -> None:
+def test_a_failed_gate_is_refused(job, refused) -> None:
     failed = decide(gate="bias", checks=[Check(name="DI", passed=False)], inputs={})
     write_verdict(failed, job.input("verdicts") / "bias")
-    _refused(account, monkeypatch, job, "a failed gate cannot be registered")
+    refused("a failed gate cannot be registered")
 
 
 def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,29 +375,22 @@ def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.Mo
     ],
     ids=["none", "not-allowed"],
 )
-def test_weights_without_an_allowed_licence_are_refused(
-    job, account, monkeypatch, licence, message
-) -> None:
+def test_weights_without_an_allowed_licence_are_refused(job, refused, licence, message) -> None:
     file = job.input("config") / "model.json"
     write_json(file, json.loads(file.read_text()) | {"licence": licence})
-    with pytest.raises(InputError, match=message):
-        run_register(monkeypatch)
-    assert account.created() == []
+    refused(message)
 
 
-def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(job, account, monkeypatch):
+def test_a_causal_lm_that_was_merged_with_another_base_model_is_refused(job, refused) -> None:
     model, lock = job.input("config") / "model.json", job.input("lock") / "compile-lock.json"
     causal = {
         "base": {"model.safetensors": OTHER}, "adapter_sha256": OTHER, "merge_difference": 0.0,
         "answers": [1, 2], "chat_template_sha256": OTHER,
     }  # fmt: skip
     write_json(lock, json.loads(lock.read_text()) | {"causal": causal})
-    with pytest.raises(InputError, match=r"model\.family is encoder"):
-        run_register(monkeypatch)
+    refused(r"model\.family is encoder")
     write_json(model, json.loads(model.read_text()) | {"family": "causal"})
-    with pytest.raises(InputError, match="merged with another base model"):
-        run_register(monkeypatch)
-    assert account.created() == []
+    refused("merged with another base model")
 
 
 @pytest.fixture

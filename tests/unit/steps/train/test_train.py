@@ -1,9 +1,10 @@
-"""The Train step: what it learns, writes, repeats and refuses."""
+"""The Train step: what it learns, writes, repeats and refuses, and how it resumes."""
 
 import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.classifier import load_classifier
+from sashiko.training.checkpoint import Position
 from sashiko.training.compute import Compute
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.examples import encoder_rows, read_split, tokenise
 from sashiko.training.loop import Loop
 from sashiko.training.scoring import outputs
+from tests.full_disk import file_size_limit
 from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
     FACETS,
@@ -42,8 +46,6 @@ def _weights(root: Path) -> str:
 
 
 def test_it_learns_and_writes_a_model_that_says_nothing_of_where_it_was_made(job, run, tmp_path):
-    from safetensors import safe_open
-
     root = job(epochs="8")
     run(root)
     lines = metric_lines(root)
@@ -81,8 +83,6 @@ def test_a_metric_line_tells_the_mean_loss_since_the_one_before(job, run, monkey
 
 def _margins(root: Path) -> np.ndarray:
     """The saved model's logits of the validation split, loaded as Compile loads it."""
-    import torch
-
     model = load_classifier(root / "model").classifier
     channels = root / "input" / "data"
     tokenizer = load_tokenizer(channels / "model")
@@ -95,8 +95,6 @@ def _margins(root: Path) -> np.ndarray:
 
 
 def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(job, run) -> None:
-    from safetensors.torch import load_file
-
     plain, scaled = job("plain", epochs="8"), job("scaled", epochs="8", calibration="temperature")
     run(plain)
     run(scaled)
@@ -112,8 +110,6 @@ def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(
 
 
 def test_embeddings_and_lower_layers_stay_as_they_were(job: Job, run: Train, encoder: Path) -> None:
-    from safetensors.torch import load_file
-
     root = job()
     run(root)
     before = load_file(encoder / "model.safetensors")
@@ -195,8 +191,6 @@ def test_pickled_weights_are_refused(job: Job, run: Train, encoder: Path, tmp_pa
 
 
 def test_weights_that_lack_part_of_the_encoder_are_refused(job, run, encoder, tmp_path) -> None:
-    from safetensors.torch import load_file, save_file
-
     root, folder = _with_copy(job, encoder, tmp_path)
     tensors = load_file(encoder / "model.safetensors")
     unchanged = {name: value for name, value in tensors.items() if "layer.1.output" not in name}
@@ -266,3 +260,134 @@ def test_the_checkpoint_before_the_step_that_diverged_stays_and_is_resumed(
     assert all(bool(value.isfinite().all()) for value in tensors.values())
     run(root)
     assert sha256_tree(root / "model") == sha256_tree(whole / "model")
+
+
+def _assert_same_training(one: Path, other: Path) -> None:
+    assert sha256_tree(one / "model") == sha256_tree(other / "model")
+    assert metric_lines(one) == metric_lines(other)
+
+
+def _position(root: Path) -> Position:
+    with safe_open(root / "checkpoints" / "checkpoint.safetensors", framework="pt") as file:
+        return Position.model_validate_json(file.metadata()["position"])
+
+
+@pytest.mark.parametrize("step", [2, 6, 8, 13])
+def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, step) -> None:
+    whole, killed = job("whole"), job("killed")
+    run(whole)
+    at_step(step)
+    with pytest.raises(MemoryError):
+        run(killed)
+    run(killed)
+    resumed = (step - 1) // 4 * 4
+    assert ("resuming" in capsys.readouterr().err) == (resumed > 0)
+    _assert_same_training(killed, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_signal_saves_a_checkpoint_at_the_next_step_and_leaves(job, run, at_step, number, step):
+    whole, stopped = job("whole"), job("stopped")
+    run(whole)
+    at_step(step, lambda: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as left:
+        run(stopped)
+    assert left.value.code == 128 + number
+    assert not (stopped / "model").exists()
+    assert _position(stopped).step == step
+    run(stopped)
+    _assert_same_training(stopped, whole)
+
+
+def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_ignored(job, run, at_step, capsys):
+    whole, other, damaged = job("whole"), job("other", seed="9"), job("damaged")
+    run(whole)
+    at_step(6)
+    with pytest.raises(MemoryError):
+        run(other)
+    checkpoint = other / "checkpoints" / "checkpoint.safetensors"
+    (damaged / "checkpoints").mkdir()
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes()[:-50])
+    run(damaged)
+    assert "ignoring a damaged checkpoint" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+    (damaged / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes())
+    run(damaged)
+    assert "ignoring a checkpoint of other" in capsys.readouterr().err
+    assert _weights(damaged) == _weights(whole)
+
+
+def _two_at_step_six_and_ten(root, run, monkeypatch, at_step, capsys) -> tuple[Path, Path]:
+    """Kills two jobs on the same rows, one further than the other; a third is to come."""
+    for name, step in (("one", 6), ("two", 10)):
+        monkeypatch.setenv("TRAINING_JOB_NAME", name)
+        at_step(step)
+        with pytest.raises(MemoryError):
+            run(root)
+    capsys.readouterr()
+    monkeypatch.setenv("TRAINING_JOB_NAME", "three")
+    folder = root / "checkpoints"
+    return folder / "one.safetensors", folder / "two.safetensors"
+
+
+def test_two_jobs_at_once_keep_a_checkpoint_each(job, run, monkeypatch, at_step, capsys) -> None:
+    whole, shared = job("whole"), job("shared")
+    run(whole)
+    first, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step, capsys)
+    assert first.is_file()
+    assert second.is_file()
+    run(shared)
+    assert "resuming after step 8" in capsys.readouterr().err
+    assert sha256_tree(shared / "model") == sha256_tree(whole / "model")
+    assert list((shared / "checkpoints").iterdir()) == []
+
+
+def test_the_furthest_checkpoint_that_can_be_read_is_taken(job, run, monkeypatch, at_step, capsys):
+    shared = job("shared")
+    _, second = _two_at_step_six_and_ten(shared, run, monkeypatch, at_step, capsys)
+    second.write_bytes(second.read_bytes()[:-50])
+    other = second.with_name("other.safetensors")
+    other.write_bytes(b"of nobody that is known here")
+    run(shared)
+    stderr = capsys.readouterr().err
+    assert "ignoring a damaged checkpoint" in stderr
+    assert "resuming after step 4" in stderr
+    assert set((shared / "checkpoints").iterdir()) == {second, other}
+
+
+def test_a_full_disk_leaves_one_message_and_nothing_half_written(job, run, monkeypatch) -> None:
+    root = job()
+    with file_size_limit(20_000):
+        with pytest.raises(InputError, match=r"cannot write .*checkpoint\.safetensors"):
+            run(root)
+        assert list((root / "checkpoints").iterdir()) == []
+        monkeypatch.setattr("sashiko.training.checkpoint.CheckpointStore.save", lambda *_: None)
+        with pytest.raises(InputError, match=r"cannot write the model to .*model"):
+            run(root)
+        assert list((root / "model").iterdir()) == []
+        assert not list(root.glob(".tmp*"))
+
+
+def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
+    whole, killed = job("whole"), job("killed")
+    code = (
+        "import os, signal\n"
+        "from sashiko.steps import train\n"
+        "from sashiko.training.loop import Loop\n"
+        "step = Loop._step\n"
+        "def act(self, rows, done, optimiser):\n"
+        "    if done == 10: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return step(self, rows, done, optimiser)\n"
+        "Loop._step = act; train.main()\n"
+    )
+    environment = os.environ | {"OPT_ML": str(killed), "OMP_NUM_THREADS": "1"}
+    died = subprocess.run([sys.executable, "-c", code], env=environment, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert (killed / "checkpoints" / "checkpoint.safetensors").is_file()
+    (killed / "checkpoints" / ".tmp-half").touch()  # as if it had been killed while it wrote one
+    run(whole)
+    run(killed)
+    assert sha256_tree(killed / "model") == sha256_tree(whole / "model")
+    assert list((killed / "checkpoints").iterdir()) == []
