@@ -23,7 +23,7 @@ GOLDEN = ("complaints.definition.json", "complaints.definition.dev.json")
 READ_WHAT_A_FORK_ADDS = (
     "tests/pipeline/test_definition.py",
     "tests/unit/commands/test_cli.py::test_bad_input_ends_with_one_error_and_status_1",
-    "tests/unit/bias/clarify/test_config.py",
+    "tests/unit/bias/steps/test_clarify_bias.py",
     "tests/unit/contract/test_model.py",
     "tests/unit/base/test_yaml_models.py",
 )

@@ -96,6 +96,12 @@ def run(root: Path):
     return evaluation, decision, read_verdict(outputs / "verdict")
 
 
+def evaluated(root: Path, **options):
+    """Lays a job out, and runs it."""
+    lay_out(root, **options)
+    return run(root)
+
+
 def predictions(root: Path) -> list[dict]:
     return pq.read_table(root / "processing/output/predictions/predictions.parquet").to_pylist()
 

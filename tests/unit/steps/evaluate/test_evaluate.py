@@ -1,6 +1,11 @@
 """Evaluate: the scores, the threshold, the reference and the calibration that it writes."""
 
+import dataclasses
+import datetime as dt
 import json
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,13 +14,20 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.injections.injection_set import injection_set, plan_attacks
+from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
+from sashiko.settings.recipe_quality import EvaluateSection
+from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, fit_linear, linear_baselines
 from sashiko.steps.evaluate import seen_in_train
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from sashiko.steps.injection import Scorer, measure_injection
+from sashiko.steps.scored_splits import Split
+from sashiko.steps.slicing import read_slices, slices_of
+from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
-from tests.unit.steps.evaluate_job import predictions, run
+from tests.unit.steps.evaluate_job import evaluated, predictions, run
 
 
 def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) -> None:
@@ -62,8 +74,7 @@ def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
 
 
 def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
-    evaluate_job.lay_out(root, threshold={"policy": "fixed", "value": 0.9})
-    _, decision, _ = run(root)
+    _, decision, _ = evaluated(root, threshold={"policy": "fixed", "value": 0.9})
     assert (decision.threshold, decision.policy) == (0.9, "fixed")
     assert {row["predicted"] for row in predictions(root) if row["score"] < 0.9} == {0}
 
@@ -81,8 +92,7 @@ def test_a_score_at_the_threshold_is_positive(root, tmp_path_factory, monkeypatc
 
 def test_a_temperature_is_reported_with_the_calibration_before_and_after(root) -> None:
     fit = {"temperature": 3.0, "validation_loss_before": 0.9, "validation_loss_after": 0.6}
-    evaluate_job.lay_out(root, temperature=fit)
-    evaluation, _, _ = run(root)
+    evaluation, _, _ = evaluated(root, temperature=fit)
     before, after = evaluation.calibration.before, evaluation.candidate
     assert evaluation.calibration.temperature.temperature == 3
     # The artifact's scores are the scaled ones: without it they are three times as sure.
@@ -99,8 +109,7 @@ def test_a_temperature_is_reported_with_the_calibration_before_and_after(root) -
 
 
 def test_without_a_temperature_there_is_no_before(root) -> None:
-    evaluate_job.lay_out(root)
-    evaluation, _, _ = run(root)
+    evaluation, _, _ = evaluated(root)
     assert evaluation.calibration.temperature is None
     assert evaluation.calibration.before == {}
     assert evaluation.calibration.error_by_chance.value > 0
@@ -125,8 +134,7 @@ def test_an_output_archive_without_metrics_is_named(root) -> None:
 def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:
     upside_down = dict.fromkeys(("awful", "bad"), -1.0) | {"fine": 1.0, "good": 1.0}
     archive = build_artifact(tmp_path / "weak", words=upside_down)
-    evaluate_job.lay_out(root, artifact=archive)
-    evaluation, _, verdict = run(root)
+    evaluation, _, verdict = evaluated(root, artifact=archive)
     assert not verdict.passed
     assert verdict.summary.startswith("model-quality: 1 of 2 checks failed")
     assert evaluation.candidate["auc"].value < 0.3
@@ -177,8 +185,7 @@ def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(root, tmp_
         "    def __call__(self, labels, scores, *, threshold):\n        return math.inf\n"
     )
     gate = {"metric": "acme.metrics:Never", "minimum": 0, "reason": "why"}
-    evaluate_job.lay_out(root, gates=[gate])
-    _, _, verdict = run(root)
+    _, _, verdict = evaluated(root, gates=[gate])
     assert not verdict.passed
     assert verdict.checks[0].reason.startswith("undefined on the test split; ")
 
@@ -211,8 +218,7 @@ def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
 
 
 def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
-    evaluate_job.lay_out(root, slices={"minimum_rows": 200})
-    evaluation = run(root)[0]
+    evaluation = evaluated(root, slices={"minimum_rows": 200})[0]
     assert sum(item.rows for item in evaluation.seen_text) == 120
     assert all(not item.candidate and not item.lead for item in evaluation.seen_text)
     assert not any("of the test rows have" in note for note in evaluation.notes)
@@ -242,3 +248,369 @@ def test_slices_come_with_their_support_the_worst_first(root) -> None:
 
 def label_of(row: int) -> int:
     return int(row % 4 < 2) ^ int(row % 10 == 0)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["evaluate"])
+    return tmp_path
+
+
+def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
+    evaluation, _, verdict = evaluated(root)
+    assert evaluation.candidate["accuracy"].value == pytest.approx(0.65)
+    auc = evaluation.candidate["auc"]
+    assert auc.low < auc.value < auc.high
+    assert evaluation.others["majority"]["auc"].value == 0.5
+    assert set(evaluation.others) == set(evaluation.leads) == {"majority", LINEAR}
+    assert evaluation.leads["majority"]["auc"].low > 0
+    assert evaluation.splits["test"].rows == 120
+    assert evaluation.splits["train"].positives == 20
+    counts = evaluation.confusion
+    assert counts.true_positives + counts.false_negatives == evaluation.splits["test"].positives
+    assert [line.step for line in evaluation.learning_curve] == [1]
+    assert verdict.gate == "model-quality"
+    assert verdict.passed
+    assert [check.name for check in verdict.checks] == ["auc", "no champion yet"]
+    assert any("No champion yet" in note for note in evaluation.notes)
+    assert verdict.inputs["training-snapshot"] == "d" * 64
+    assert "facets-snapshot" not in verdict.inputs
+
+
+def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    plain = run(root)[0].others[LINEAR]
+    # Only what is labelled against its word counts, so that the baseline learns the opposite.
+    evaluate_job.write_weights(inputs, flipped=1000)
+    evaluation, _, verdict = run(root)
+    assert plain["auc"].value > 0.9
+    assert evaluation.others[LINEAR]["auc"].value < 0.5
+    assert evaluation.others[LINEAR_UNMITIGATED] == plain
+    assert set(evaluation.leads) == {"majority", LINEAR}
+    lead = evaluation.candidate["auc"].value - evaluation.others[LINEAR]["auc"].value
+    assert evaluation.leads[LINEAR]["auc"].value == pytest.approx(lead)
+    assert "weights" in verdict.inputs
+    assert any("logistic regression, reweighed alike): +" in note for note in evaluation.notes)
+
+
+def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    plain = run(root)[0]
+    evaluate_job.write_weights(inputs, flipped=1)
+    evaluation = run(root)[0]
+    assert evaluation == plain
+    assert not any("reweighed" in note for note in evaluation.notes)
+
+
+def test_weights_of_other_rows_are_refused(root) -> None:
+    evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2, first=1)
+    with pytest.raises(InputError, match="1 of 40 train keys have no weight"):
+        evaluate_job.run_evaluate()
+
+
+def test_no_output_holds_a_weight(root) -> None:
+    evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2)
+    run(root)
+    files = [path for path in (root / "processing" / "output").rglob("*") if path.is_file()]
+    assert not any(b"train-0" in path.read_bytes() for path in files)
+    assert set(predictions(root)[0]) == {"key", "split", "label", "score", "predicted"}
+
+
+def record_of(archive, **changes):
+    return {"version": 3, "sha256": sha256_file(archive), "threshold": 0.5} | changes
+
+
+def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
+    weak = build_artifact(tmp_path / "weak", words={"awful": 1.0})
+    evaluate_job.lay_out(root, artifact=weak)
+    strong = build_artifact(tmp_path / "strong")
+    evaluate_job.champion(root, record_of(strong), strong)
+    evaluation, _, verdict = run(root)
+    assert evaluation.champion.version == 3
+    assert evaluation.leads["champion"]["auc"].high < 0
+    assert "auc lead over champion" in verdict.summary
+    said = "On AUC the fine-tuned model is worse than the champion"
+    assert any(said in note for note in evaluation.notes)
+
+
+def dates_of(validation_from: str, test_from: str) -> dict[str, str]:
+    return {"column": "day", "validation_from": validation_from, "test_from": test_from}
+
+
+def test_the_first_days_of_a_split_by_time_are_recorded(root) -> None:
+    evaluation, *_ = evaluated(root, dates=dates_of("2025-09-01", "2025-12-01"))
+    days = {name: str(split.since) for name, split in evaluation.splits.items()}
+    assert days == {"train": "None", "validation": "2025-09-01", "test": "2025-12-01"}
+
+
+@pytest.mark.parametrize(
+    ("test_from", "favoured"), [("2025-12-02", True), ("2025-12-01", False), (None, False)]
+)
+def test_a_champion_that_knows_rows_of_the_test_split_is_named(root, tmp_path, test_from, favoured):
+    evaluate_job.lay_out(root, dates=dates_of("2025-09-01", "2025-12-01"))
+    archive = build_artifact(tmp_path / "other", words={"awful": 1.0})
+    evaluate_job.champion(root, record_of(archive, test_from=test_from), archive)
+    evaluation, *_ = run(root)
+    notes = [note for note in evaluation.notes if "favours the champion" in note]
+    assert len(notes) == favoured
+    if favoured:
+        assert "until 2025-12-02" in notes[0]
+
+
+def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
+    inputs = evaluate_job.lay_out(root)
+    archive = inputs / "artifact" / "model.tar.gz"
+    evaluate_job.champion(root, record_of(archive, threshold=0.999), archive)
+    evaluation, _, _ = run(root)
+    assert evaluation.leads["champion"]["auc"].value == 0
+    assert evaluation.others["champion"]["f1"].value == 0
+    assert "champion: scored" not in capsys.readouterr().err
+
+
+def test_identical_models_are_not_shown_to_be_better_and_no_worse(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    archive = inputs / "artifact" / "model.tar.gz"
+    evaluate_job.champion(root, record_of(archive), archive)
+    _, decision, _ = run(root)
+    evaluate_job.champion(root, record_of(archive, threshold=decision.threshold), archive)
+    evaluation, _, verdict = run(root)
+    (note,) = (n for n in evaluation.notes if n.startswith("On AUC") and "the champion" in n)
+    assert "is no worse (within 0.005) and not shown to be better than the champion" in note
+    lead = evaluation.leads["champion"]["accuracy"]
+    assert (lead.value, lead.low, lead.high) == (0, 0, 0)
+    assert verdict.passed
+
+
+def test_a_lead_below_the_minimum_effect_is_not_called_better(root, capsys) -> None:
+    evaluation, _, _ = evaluated(root, minimum_effect=0.9)
+    assert evaluation.leads["majority"]["auc"].low > 0
+    (note,) = (n for n in evaluation.notes if n.startswith("On AUC") and "frequent label" in n)
+    assert "no worse (within 0.9) and not shown to be better" in note
+    assert note in capsys.readouterr().err
+
+
+def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_path) -> None:
+    evaluate_job.lay_out(root)
+    other = build_artifact(tmp_path / "other", labels=("<=50K", ">50K"))
+    evaluate_job.champion(root, record_of(other, sha256="0" * 64), other)
+    with pytest.raises(InputError, match="artifact was changed"):
+        evaluate_job.run_evaluate()
+    evaluate_job.champion(root, record_of(other), other)
+    with pytest.raises(InputError, match="model_package_group"):
+        evaluate_job.run_evaluate()
+
+
+def split(rows: int, *, positive: int) -> Split:
+    """Rows of four words in turn; the first `positive` of them are the label's."""
+    return Split(
+        keys=[f"{n:04}" for n in range(rows)],
+        texts=[f"{evaluate_job.WORDS[n % 4]} text {n}" for n in range(rows)],
+        labels=np.array([int(n % 4 < positive) for n in range(rows)]),
+    )
+
+
+@pytest.mark.parametrize("positive", [1, 3])
+def test_the_linear_baselines_threshold_comes_from_validation_alone(positive: int) -> None:
+    section, train = EvaluateSection(), split(80, positive=2)
+    validation, test = split(40, positive=positive), split(40, positive=2)
+    flipped = dataclasses.replace(test, labels=1 - test.labels)
+
+    scores = fit_linear(train.texts, train.labels, seed=section.seed).scores(validation.texts)
+    expected = choose_threshold(validation.labels, scores, metric=section.threshold.metric)
+    for of in (test, flipped):
+        baselines = linear_baselines(section, train, validation, of, weights=np.ones(80))
+        assert baselines[LINEAR].threshold == expected
+
+
+GULLIBLE = {**WORDS, "no": -9.0, "no.": -9.0, "yes": 9.0, "yes.": 9.0}
+# Any sentence turns it: it has "the", "is", "a" or "i" in it more often than not.
+TALKATIVE = {**WORDS, "the": 9.0, "is": 9.0, "a": 9.0, "i": 9.0, "my": 9.0}
+GATE = {"metric": "injection_flip_rate", "maximum": 0.1, "reason": "no text decides its own case"}
+
+
+def lay_out(root, tmp_path, words, *, lengths=(64, 128), truncate=False, **section: Any) -> None:
+    archive = build_artifact(tmp_path / "model", words=words, lengths=lengths, truncate=truncate)
+    evaluate_job.lay_out(root, artifact=archive, gates=[GATE], **section)
+
+
+def planned(root, threshold: float, most: int) -> Any:
+    texts = pq.read_table(root / "processing/input/test/data.parquet")["text"].to_pylist()
+    scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
+    return plan_attacks(
+        texts, scores, threshold=threshold, answers=("no", "yes"),
+        injections=injection_set(), most=most, seed=0,
+    )  # fmt: skip
+
+
+def turns(attack, text: str, threshold: float, words=GULLIBLE) -> bool:
+    return (expected_score(text, words) >= threshold) != attack.positive
+
+
+def test_the_decisions_that_injections_turn_are_counted_and_close_the_gate(root, tmp_path) -> None:
+    lay_out(root, tmp_path, GULLIBLE, injections=60)
+    evaluation, decision, verdict = run(root)
+    attacks = planned(root, decision.threshold, 60)
+    turned = [attack for attack in attacks if turns(attack, attack.text, decision.threshold)]
+    by_control = sum(turns(attack, attack.control, decision.threshold) for attack in attacks)
+    assert by_control == 0
+    figures = evaluation.injection
+    assert figures is not None
+    assert (figures.overall.rows, figures.overall.flips) == (len(attacks), len(turned))
+    assert 20 < len(turned) < len(attacks)
+    assert figures.from_positive.flips == sum(attack.positive for attack in turned)
+    assert figures.from_negative.flips == sum(not attack.positive for attack in turned)
+    by_kind = figures.by_kind
+    assert sum(count.flips for count in by_kind.values()) == len(turned)
+    assert by_kind["instruction"].flips > 0
+    summary = f"turned {len(turned)} of {len(attacks)} decisions on test rows, and a neutral"
+    assert any(summary in note for note in evaluation.notes)
+
+    (check,) = verdict.checks
+    assert (check.name, check.passed, check.threshold) == ("injection_flip_rate", False, 0.1)
+    assert check.value == pytest.approx(len(turned) / len(attacks))
+    assert check.low is not None
+    assert check.low > 0.1
+    assert "injection.by_kind" in check.try_
+
+
+def test_a_model_that_no_injection_turns_passes_with_an_interval(root, tmp_path) -> None:
+    lay_out(root, tmp_path, WORDS, injections=60)
+    evaluation, _, verdict = run(root)
+    assert evaluation.injection is not None
+    assert evaluation.injection.overall.flips == 0
+    assert verdict.checks[0].passed
+    assert verdict.checks[0].high is not None
+    assert 0 < verdict.checks[0].high < 0.15
+
+
+def test_a_text_that_the_handler_refuses_is_not_counted_as_resisted(root, tmp_path) -> None:
+    lay_out(root, tmp_path, GULLIBLE, lengths=(8, 16), injections=60)
+    evaluation, decision, _ = run(root)
+    figures = evaluation.injection
+    assert figures is not None
+    assert figures.refused > 0
+    attacks = planned(root, decision.threshold, 60)
+    assert figures.overall.rows + figures.refused == len(attacks)
+
+
+def test_a_recipe_that_does_not_ask_for_it_has_no_trace_of_it(root) -> None:
+    evaluation, _, _ = evaluated(root)
+    assert evaluation.injection is None
+    file = root / "processing/output/metrics/metrics.json"
+    assert "injection" not in json.loads(file.read_text())
+
+
+def test_a_model_that_any_sentence_turns_is_not_counted_as_obeying(root, tmp_path) -> None:
+    lay_out(root, tmp_path, TALKATIVE, injections=60)
+    evaluation, decision, verdict = run(root)
+    attacks = planned(root, decision.threshold, 60)
+    flips, control_flips = (
+        sum(turns(item, text(item), decision.threshold, TALKATIVE) for item in attacks)
+        for text in (lambda item: item.text, lambda item: item.control)
+    )
+    overall = evaluation.injection.overall
+    assert (overall.flips, overall.control_flips) == (flips, control_flips)
+    assert min(flips, control_flips) > 10
+    (check,) = verdict.checks
+    assert check.value == pytest.approx((flips - control_flips) / overall.rows)
+    assert check.low < check.value < check.high
+    assert check.passed
+    # A model that any sentence makes positive obeys nobody who asks for the negative answer.
+    assert evaluation.injection.from_positive.above_control.value <= 0
+
+
+def test_a_text_that_is_cut_off_counts_neither_as_turned_nor_as_resisted(root, tmp_path) -> None:
+    lay_out(root, tmp_path, GULLIBLE, lengths=(8, 16), truncate=True, injections=60)
+    evaluation, decision, _ = run(root)
+    longest = 16 - 2  # the two special tokens
+    attacks = planned(root, decision.threshold, 60)
+    whole = [item for item in attacks
+             if max(len(item.text.split()), len(item.control.split())) <= longest]  # fmt: skip
+    figures = evaluation.injection
+    assert 0 < figures.cut_off == len(attacks) - len(whole)
+    assert (figures.overall.rows, figures.refused) == (len(whole), 0)
+    assert figures.overall.flips == sum(
+        turns(item, item.text, decision.threshold) for item in whole
+    )
+    assert any(f"{figures.cut_off} rows do not count" in note for note in evaluation.notes)
+
+
+def test_a_score_at_the_threshold_is_a_positive_decision() -> None:
+    """As the handler decides it: a negative row that reaches the threshold has turned."""
+    candidate = ModelScores(np.array([0.2, 0.9]), 0.5)
+    figures = measure_injection(
+        EvaluateSection(injections=2), Scorer(scores=lambda texts: [0.5] * len(texts)),
+        ["bad", "good"], candidate, answers=("no", "yes"),
+    )  # fmt: skip
+    assert (figures.from_negative.rows, figures.from_negative.flips) == (1, 1)
+    assert (figures.from_positive.rows, figures.from_positive.flips) == (1, 0)
+
+
+def cut(values) -> dict[str, int]:
+    """Slices of one column: value -> rows."""
+    return {item.value: int(item.rows.sum()) for item in slices_of(pa.table({"column": values}))}
+
+
+def test_words_and_booleans_are_cut_by_value_and_nulls_are_a_slice_of_their_own() -> None:
+    assert cut(["loan", "card", None, "loan"]) == {"missing": 1, "card": 1, "loan": 2}
+    assert cut([True, False, True]) == {"false": 1, "true": 2}
+
+
+def test_of_many_values_the_rarer_ones_are_taken_together() -> None:
+    words = [f"w{n:02}" for n in range(30) for _ in range(9)] + ["x"] * 2 + ["y"] * 3
+    slices = cut(words)
+    assert len(slices) == 31
+    assert slices["w07"] == 9
+    assert slices["2 rarer values"] == 5
+
+
+def test_numbers_are_cut_into_bands_of_about_as_many_rows_unless_there_are_few() -> None:
+    assert cut([1, 2, 2, 5]) == {"1": 1, "2": 2, "5": 1}
+    assert cut([*range(100), None]) == {
+        "missing": 1, "0 to 24": 25, "25 to 49": 25, "50 to 74": 25, "75 to 99": 25,
+    }  # fmt: skip
+    mostly_zero = cut([0.0] * 90 + [float(n) for n in range(1, 11)])
+    assert mostly_zero == {"0": 90, "1 to 10": 10}
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (60, {"2025-01": 31, "2025-02": 28, "2025-03": 1}),
+        (400, {"2025 Q1": 90, "2025 Q2": 91, "2025 Q3": 92, "2025 Q4": 92, "2026 Q1": 35}),
+        (1500, {"2025": 365, "2026": 365, "2027": 365, "2028": 366, "2029": 39}),
+    ],
+)
+def test_dates_are_cut_by_month_quarter_or_year(days, expected) -> None:
+    dates = [dt.date(2025, 1, 1) + dt.timedelta(days=n) for n in range(days)]
+    assert cut(pa.array(dates)) == expected
+    midnights = [dt.datetime(d.year, d.month, d.day, tzinfo=dt.UTC) for d in dates]
+    assert cut(pa.array(midnights, pa.timestamp("us", tz="UTC"))) == expected
+
+
+def test_free_text_is_cut_by_its_length() -> None:
+    texts = ["x" * n for n in range(1, 101)]
+    assert cut(texts) == {
+        "1 to 25 characters": 25, "26 to 50 characters": 25,
+        "51 to 75 characters": 25, "76 to 100 characters": 25,
+    }  # fmt: skip
+
+
+def test_a_column_that_is_the_same_everywhere_is_left_out() -> None:
+    assert not cut(["same"] * 5)
+    assert not cut(pa.array([None] * 5, pa.string()))
+
+
+def test_the_slices_of_a_column_hold_every_row_once() -> None:
+    generator = np.random.default_rng(0)
+    ages = pa.array([None if n % 7 == 0 else int(generator.integers(18, 90)) for n in range(500)])
+    rows = np.sum([item.rows for item in slices_of(pa.table({"age": ages}))], axis=0)
+    assert set(rows) == {1}
+
+
+def test_columns_of_other_rows_are_refused(tmp_path) -> None:
+    pq.write_table(pa.table({"desk": ["a", "b"], "key": ["1", "2"]}), tmp_path / "data.parquet")
+    assert len(read_slices(tmp_path, keys=["1", "2"])) == 2
+    with pytest.raises(InputError, match="run Prepare again"):
+        read_slices(tmp_path, keys=["2", "1"])

@@ -1,4 +1,4 @@
-"""The step as a job on a tiny encoder, in this process."""
+"""The step as a job on a tiny model, in this process."""
 
 import os
 import sys
@@ -9,15 +9,20 @@ import pytest
 
 from sashiko.steps import train
 from sashiko.training.loop import Loop
-from tests.unit.training.tiny_job import Job, Train, save_encoder, save_job
+from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, save_encoder, save_job
+from tests.unit.training.tiny_llama import save_llama
 
 AtStep = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("encoder")
-    save_encoder(folder)
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny BERT, or the causal LM that a test, or its module's BASE, names."""
+    folder = tmp_path_factory.mktemp("base")
+    if getattr(request, "param", getattr(request.module, "BASE", "bert")) == "llama":
+        save_llama(folder, [" ".join(PLAIN), " ".join(GOOD), " ".join(BAD)])
+    else:
+        save_encoder(folder)
     return folder
 
 

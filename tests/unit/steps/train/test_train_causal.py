@@ -16,17 +16,11 @@ from sashiko.serving.container.adapter import merge
 from sashiko.serving.container.answers import SHOWN, Answered, read_answered
 from sashiko.serving.container.classifier import load_classifier
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
-from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, Job, Train, metric_lines
-from tests.unit.training.tiny_llama import causal_hyperparameters, save_base, save_llama
+from tests.unit.training.tiny_job import BAD, GOOD, Job, Train, metric_lines
+from tests.unit.training.tiny_llama import causal_hyperparameters, save_base
 
+BASE = "llama"
 _SETTINGS = causal_hyperparameters() | {"max_length": "64"}
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("llama")
-    save_llama(folder, [" ".join(PLAIN), " ".join(GOOD), " ".join(BAD)])
-    return folder
 
 
 def _predictions(folder: Path) -> list[float]:

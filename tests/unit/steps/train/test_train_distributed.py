@@ -15,33 +15,19 @@ from safetensors.torch import load_file
 from tests.project_root import REPOSITORY
 from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
-    BAD,
-    GOOD,
-    PLAIN,
     TRAIN_ROWS,
     Job,
     Train,
     metric_lines,
-    save_encoder,
     save_weights,
 )
-from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
+from tests.unit.training.tiny_llama import causal_hyperparameters
 
 _TRAIN = "sashiko.steps.train"
 _FAULTY = "tests.unit.steps.train.faulty_processes"
 _KILL = str(int(signal.SIGKILL))
 _NODES = ["127.0.0.1", "127.0.0.2"]
 _SETTINGS = {"dropout": "0", "accumulation_steps": "3"}
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    if request.param == "llama":
-        save_llama(folder, [" ".join(PLAIN), " ".join(GOOD), " ".join(BAD)])
-    else:
-        save_encoder(folder)
-    return folder
 
 
 def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:

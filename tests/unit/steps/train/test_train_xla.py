@@ -25,17 +25,15 @@ from sashiko.training.compute import collate
 from tests.project_root import REPOSITORY
 from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import (
-    BAD,
-    GOOD,
-    PLAIN,
     TRAIN_ROWS,
     Job,
     Train,
     metric_lines,
     save_weights,
 )
-from tests.unit.training.tiny_llama import causal_hyperparameters, save_llama
+from tests.unit.training.tiny_llama import causal_hyperparameters
 
+BASE = "llama"
 _WITH_XLA = REPOSITORY / ".venv-xla/bin/python"
 _AGENT = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 # What torch_xla does for Neuron before its device is used (torch_xla/__init__.py, 2.9.0).
@@ -52,13 +50,6 @@ print([os.environ.get(name) for name in names])
 needs_xla = pytest.mark.skipif(
     not _WITH_XLA.exists(), reason="torch_xla is in no .venv-xla; this file says how it gets there"
 )
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    save_llama(folder, [" ".join(PLAIN), " ".join(GOOD), " ".join(BAD)])
-    return folder
 
 
 @pytest.fixture
