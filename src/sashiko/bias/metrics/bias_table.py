@@ -147,28 +147,50 @@ NO_BENEFIT = Condition(
 )
 
 
-# Clarify's pre-training metrics: bias of the labels.
-#
-# Source: "Pre-training Bias Metrics" in the Amazon SageMaker AI Developer Guide. The advantaged
-# group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive label, n_a(0)
-# the others, and P_a(y) is the share of label y. KL, JS, LP, TVD and KS compare the whole
-# distribution of any number of labels; they are distances without a direction.
-def class_imbalance(groups: Comparison) -> Floats:
-    """CI = (n_a - n_d) / (n_a + n_d), from -1 to 1; more than 0: d has fewer rows."""
-    return ratio(groups.a.rows - groups.d.rows, groups.a.rows + groups.d.rows)
+# Formulas of "Pre-training Bias Metrics" and "Post-training Data and Model Bias Metrics" in the
+# Amazon SageMaker AI Developer Guide. The advantaged group is a, the disadvantaged one d; n_a
+# counts rows, n_a(1) those with a positive label, n'_a(1) those predicted positive, (0) the others,
+# and P_a(y) is the share of label y. KL, JS, LP, TVD and KS compare the whole distribution of any
+# number of labels; they are distances without a direction. To the others all labels that are not
+# positive count as negative. Which side of the neutral value is worse for d is the guide's reading.
+Formula = Callable[[Comparison], Floats]  # NaN if a denominator is 0
 
 
-def label_difference(groups: Comparison) -> Floats:
-    """DPL = n_a(1) / n_a - n_d(1) / n_d, from -1 to 1; more than 0: d has the label less often."""
-    return ratio(groups.a.positives, groups.a.rows) - ratio(groups.d.positives, groups.d.rows)
+def _rates(count: str, of: str, *, of_d_less_a: bool = False) -> Formula:
+    """Returns the difference of a share of rows in the two groups, a's less d's."""
+
+    def formula(groups: Comparison) -> Floats:
+        sides = (groups.d, groups.a) if of_d_less_a else (groups.a, groups.d)
+        one, other = (ratio(getattr(group, count), getattr(group, of)) for group in sides)
+        return one - other
+
+    return formula
 
 
-def kullback_leibler(groups: Comparison) -> Floats:
-    """KL = sum over y of P_a(y) ln(P_a(y) / P_d(y)), from 0 up, in nats; 0: equal distributions.
+def _conditional(rejected: str, accepted: str) -> Formula:
+    """Returns the demographic disparity of strata, each weighted by its rows.
 
-    NaN if d lacks a label that a has, since the divergence is infinite.
+    It is the share of d in the rejected rows less that in the accepted ones; a stratum without rows
+    has no weight. NaN if a stratum with rows has none rejected or none accepted.
     """
-    return _divergence(groups.a.shares, groups.d.shares)
+
+    def formula(groups: Comparison) -> Floats:
+        a, d = groups.a_strata, groups.d_strata
+        rows = a.rows + d.rows
+        of_rejected, of_accepted = (
+            ratio(getattr(d, count), getattr(a, count) + getattr(d, count))
+            for count in (rejected, accepted)
+        )
+        weighted = np.where(rows > 0, rows * (of_rejected - of_accepted), 0.0)
+        return ratio(weighted.sum(axis=-1), rows.sum(axis=-1))
+
+    return formula
+
+
+def _divergence(p: Floats, q: Floats) -> Floats:
+    """KL(p, q) over the last axis, with 0 ln 0 = 0; NaN if q is 0 where p is not."""
+    terms = np.where(p == 0, 0.0, p * np.log(ratio(np.where(p == 0, 1.0, p), q)))
+    return np.asarray(terms.sum(axis=-1))
 
 
 def jensen_shannon(groups: Comparison) -> Floats:
@@ -178,141 +200,10 @@ def jensen_shannon(groups: Comparison) -> Floats:
     return (_divergence(a, middle) + _divergence(d, middle)) / 2
 
 
-def lp_norm(groups: Comparison) -> Floats:
-    """LP = (sum over y of (P_a(y) - P_d(y))^2)^(1/2), from 0 to the root of 2; 0: equal."""
-    return np.asarray(np.sqrt(np.square(groups.a.shares - groups.d.shares).sum(axis=-1)))
-
-
-def total_variation(groups: Comparison) -> Floats:
-    """TVD = sum over y of |P_a(y) - P_d(y)| / 2, from 0 to 1; 0: equal distributions."""
-    return np.asarray(np.abs(groups.a.shares - groups.d.shares).sum(axis=-1) / 2)
-
-
-def kolmogorov_smirnov(groups: Comparison) -> Floats:
-    """KS = largest |P_a(y) - P_d(y)| over y, from 0 to 1; 0: equal distributions."""
-    return np.asarray(np.abs(groups.a.shares - groups.d.shares).max(axis=-1))
-
-
-def conditional_label_disparity(groups: Comparison) -> Floats:
-    """CDDL = sum over strata i of n_i / n (n_di(0) / n_i(0) - n_di(1) / n_i(1)), from -1 to 1.
-
-    More than 0: within the strata d makes up more of the rejected rows than of the accepted ones.
-    NaN if a stratum has no rejected or no accepted row.
-    """
-    a, d = groups.a_strata, groups.d_strata
-    return _weighted_disparity(
-        a.rows + d.rows,
-        ratio(d.negatives, a.negatives + d.negatives),
-        ratio(d.positives, a.positives + d.positives),
-    )
-
-
-def _weighted_disparity(rows: Floats, rejected: Floats, accepted: Floats) -> Floats:
-    """Averages the demographic disparity of strata, each weighted by its rows.
-
-    Args:
-        rows: n_i, shape (..., strata); a stratum without rows has no weight.
-        rejected: the share of d in the rejected rows, shape (..., strata).
-        accepted: its share in the accepted rows, shape (..., strata).
-
-    Returns:
-        Shape (...,); NaN if a stratum with rows has none rejected or none accepted.
-    """
-    weighted = np.where(rows > 0, rows * (rejected - accepted), 0.0)
-    return ratio(weighted.sum(axis=-1), rows.sum(axis=-1))
-
-
-def _divergence(p: Floats, q: Floats) -> Floats:
-    """KL(p, q) over the last axis, with 0 ln 0 = 0; NaN if q is 0 where p is not."""
-    terms = np.where(p == 0, 0.0, p * np.log(ratio(np.where(p == 0, 1.0, p), q)))
-    return np.asarray(terms.sum(axis=-1))
-
-
-# Clarify's post-training count-based metrics: bias of the predictions.
-#
-# Source: "Post-training Data and Model Bias Metrics" in the Amazon SageMaker AI Developer Guide.
-# The advantaged group is a, the disadvantaged one d; n_a counts rows, n_a(1) those with a positive
-# label, n'_a(1) those predicted positive, (0) the others. Of several labels all that are not
-# positive count as negative. Which side of the neutral value is worse for d is the guide's reading.
-def predicted_difference(groups: Comparison) -> Floats:
-    """DPPL = n'_a(1) / n_a - n'_d(1) / n_d, from -1 to 1; more than 0: d is predicted it less."""
-    return _acceptance(groups.a) - _acceptance(groups.d)
-
-
 def disparate_impact(groups: Comparison) -> Floats:
     """DI = (n'_d(1) / n_d) / (n'_a(1) / n_a), from 0 up; less than 1: d is predicted it less."""
-    return ratio(_acceptance(groups.d), _acceptance(groups.a))
-
-
-def conditional_acceptance(groups: Comparison) -> Floats:
-    """DCA = n_a(1) / n'_a(1) - n_d(1) / n'_d(1), unbounded; less than 0: d is accepted too rarely.
-
-    That is, of d fewer are accepted for each row that has the label than of a.
-    """
-    a, d = groups.a, groups.d
-    return ratio(a.positives, a.predicted_positives) - ratio(d.positives, d.predicted_positives)
-
-
-def conditional_rejection(groups: Comparison) -> Floats:
-    """DCR = n_d(0) / n'_d(0) - n_a(0) / n'_a(0), unbounded; less than 0: d is rejected too often.
-
-    That is, of d more are rejected for each row that lacks the label than of a.
-    """
-    a, d = groups.a, groups.d
-    return ratio(d.negatives, d.predicted_negatives) - ratio(a.negatives, a.predicted_negatives)
-
-
-def recall_difference(groups: Comparison) -> Floats:
-    """RD = TP_a / n_a(1) - TP_d / n_d(1), from -1 to 1; more than 0: d's positives are missed."""
-    a, d = groups.a, groups.d
-    return ratio(a.true_positives, a.positives) - ratio(d.true_positives, d.positives)
-
-
-def specificity_difference(groups: Comparison) -> Floats:
-    """SD = TN_d / n_d(0) - TN_a / n_a(0), from -1 to 1; more than 0: a is favoured wrongly more."""
-    a, d = groups.a, groups.d
-    return ratio(d.true_negatives, d.negatives) - ratio(a.true_negatives, a.negatives)
-
-
-def acceptance_rates(groups: Comparison) -> Floats:
-    """DAR = TP_a / n'_a(1) - TP_d / n'_d(1), from -1 to 1; more than 0: d's acceptances err."""
-    of_a, of_d = (
-        ratio(group.true_positives, group.predicted_positives) for group in (groups.a, groups.d)
-    )
-    return of_a - of_d
-
-
-def rejection_rates(groups: Comparison) -> Floats:
-    """DRR = TN_d / n'_d(0) - TN_a / n'_a(0), from -1 to 1; less than 0: d's rejections err more."""
-    of_a, of_d = (
-        ratio(group.true_negatives, group.predicted_negatives) for group in (groups.a, groups.d)
-    )
-    return of_d - of_a
-
-
-def accuracy_difference(groups: Comparison) -> Floats:
-    """AD = (TP_a + TN_a) / n_a - (TP_d + TN_d) / n_d, from -1 to 1; more than 0: d errs more."""
-    return ratio(groups.a.right, groups.a.rows) - ratio(groups.d.right, groups.d.rows)
-
-
-def conditional_predicted_disparity(groups: Comparison) -> Floats:
-    """CDDPL: CDDL with predictions in the labels' place, from -1 to 1.
-
-    More than 0: within the strata d makes up more of the rows predicted negative than of those
-    predicted positive. NaN where a stratum has none of the one or of the other.
-    """
-    a, d = groups.a_strata, groups.d_strata
-    return _weighted_disparity(
-        a.rows + d.rows,
-        ratio(d.predicted_negatives, a.predicted_negatives + d.predicted_negatives),
-        ratio(d.predicted_positives, a.predicted_positives + d.predicted_positives),
-    )
-
-
-def treatment_equality(groups: Comparison) -> Floats:
-    """TE = FN_d / FP_d - FN_a / FP_a, unbounded; more than 0: d errs by refusals more."""
-    a, d = groups.a, groups.d
-    return ratio(d.false_negatives, d.false_positives) - ratio(a.false_negatives, a.false_positives)
+    of_a, of_d = (ratio(group.predicted_positives, group.rows) for group in (groups.a, groups.d))
+    return ratio(of_d, of_a)
 
 
 def generalized_entropy(groups: Comparison) -> Floats:
@@ -330,10 +221,6 @@ def generalized_entropy(groups: Comparison) -> Floats:
     return (ratio(squares, mean**2) - 1) / 2
 
 
-def _acceptance(group: Group) -> Floats:
-    return ratio(group.predicted_positives, group.rows)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """A bias metric."""
@@ -341,7 +228,7 @@ class Metric:
     name: str  # Clarify's abbreviation
     description: str  # its full name, as Clarify writes it
     stage: Stage  # bias of the labels or of the predictions
-    formula: Callable[[Comparison], Floats]  # of two groups; NaN if a denominator is 0
+    formula: Formula  # of two groups
     # The conditions of an undefined value; the first that holds is the reason.
     undefined: tuple[Condition, ...]
     neutral: float = 0.0  # its value if the groups do not differ
@@ -357,7 +244,7 @@ def _metric(
     stage: Stage,
     name: str,
     title: str,
-    formula: Callable[[Comparison], Floats],
+    formula: Formula,
     undefined: tuple[Condition, ...],
     *,
     kinds: str = "",
@@ -373,45 +260,77 @@ def _metric(
 _label = partial(_metric, "pre_training")
 _prediction = partial(_metric, "post_training")
 METRIC_LIST = (
-    _label("CI", "Class Imbalance", class_imbalance, GROUPS),
-    _label("DPL", "Difference in Positive Proportions in Labels", label_difference,
+    # (n_a - n_d) / (n_a + n_d), from -1 to 1; more than 0: d has fewer rows.
+    _label("CI", "Class Imbalance",
+           lambda groups: ratio(groups.a.rows - groups.d.rows, groups.a.rows + groups.d.rows),
+           GROUPS),
+    # n_a(1) / n_a - n_d(1) / n_d, from -1 to 1; more than 0: d has the label less often.
+    _label("DPL", "Difference in Positive Proportions in Labels", _rates("positives", "rows"),
            LABELS, kinds=_SPLIT),
-    _label("KL", "Kullback-Leibler Divergence", kullback_leibler,
+    # Sum over y of P_a(y) ln(P_a(y) / P_d(y)), from 0 up, in nats; NaN if d lacks a label of a.
+    _label("KL", "Kullback-Leibler Divergence",
+           lambda groups: _divergence(groups.a.shares, groups.d.shares),
            (*LABELS, LACKING_LABEL), kinds="labels", worse="either"),
     _label("JS", "Jensen-Shannon Divergence", jensen_shannon, LABELS, kinds="labels",
            worse="either"),
-    _label("LP", "L-p Norm", lp_norm, LABELS, kinds="labels", worse="either"),
-    _label("TVD", "Total Variation Distance", total_variation, LABELS, kinds="labels",
-           worse="either"),
-    _label("KS", "Kolmogorov-Smirnov Distance", kolmogorov_smirnov, LABELS,
-           kinds="labels", worse="either"),
+    # (Sum over y of (P_a(y) - P_d(y))^2)^(1/2), from 0 to the root of 2; 0: equal.
+    _label("LP", "L-p Norm",
+           lambda groups: np.sqrt(np.square(groups.a.shares - groups.d.shares).sum(axis=-1)),
+           LABELS, kinds="labels", worse="either"),
+    # Sum over y of |P_a(y) - P_d(y)| / 2, from 0 to 1; 0: equal distributions.
+    _label("TVD", "Total Variation Distance",
+           lambda groups: np.abs(groups.a.shares - groups.d.shares).sum(axis=-1) / 2,
+           LABELS, kinds="labels", worse="either"),
+    # Largest |P_a(y) - P_d(y)| over y, from 0 to 1; 0: equal distributions.
+    _label("KS", "Kolmogorov-Smirnov Distance",
+           lambda groups: np.abs(groups.a.shares - groups.d.shares).max(axis=-1),
+           LABELS, kinds="labels", worse="either"),
+    # Sum over strata i of n_i / n (n_di(0) / n_i(0) - n_di(1) / n_i(1)), from -1 to 1; more than 0:
+    # within the strata d makes up more of the rejected rows than of the accepted ones.
     _label("CDDL", "Conditional Demographic Disparity in Labels",
-           conditional_label_disparity, (*LABELS, LABEL_STRATA), kinds=_SPLIT,
+           _conditional("negatives", "positives"), (*LABELS, LABEL_STRATA), kinds=_SPLIT,
            conditional=True),
+    # n'_a(1) / n_a - n'_d(1) / n_d, from -1 to 1; more than 0: d is predicted it less.
     _prediction("DPPL", "Difference in Positive Proportions in Predicted Labels",
-                predicted_difference, PREDICTIONS, kinds=_PREDICTED),
+                _rates("predicted_positives", "rows"), PREDICTIONS, kinds=_PREDICTED),
     _prediction("DI", "Disparate Impact", disparate_impact,
                 (*PREDICTIONS, ACCEPTED[0]), kinds=_PREDICTED, neutral=1.0, worse="below"),
+    # n_a(1) / n'_a(1) - n_d(1) / n'_d(1), unbounded; less than 0: of d fewer are accepted for each
+    # row that has the label than of a.
     _prediction("DCA", "Difference in Conditional Acceptance",
-                conditional_acceptance, (*PREDICTIONS, *ACCEPTED),
+                _rates("positives", "predicted_positives"), (*PREDICTIONS, *ACCEPTED),
                 kinds="true_positives false_positives false_negatives", worse="below"),
-    _prediction("DCR", "Difference in Conditional Rejection", conditional_rejection,
+    # n_d(0) / n'_d(0) - n_a(0) / n'_a(0), unbounded; less than 0: of d more are rejected for each
+    # row that lacks the label than of a.
+    _prediction("DCR", "Difference in Conditional Rejection",
+                _rates("negatives", "predicted_negatives", of_d_less_a=True),
                 (*PREDICTIONS, *REJECTED), kinds="true_negatives false_positives false_negatives",
                 worse="below"),
-    _prediction("RD", "Recall Difference", recall_difference,
+    # TP_a / n_a(1) - TP_d / n_d(1), from -1 to 1; more than 0: d's positives are missed.
+    _prediction("RD", "Recall Difference", _rates("true_positives", "positives"),
                 (*PREDICTIONS, *POSITIVES), kinds="true_positives false_negatives"),
-    _prediction("SD", "Specificity Difference", specificity_difference,
+    # TN_d / n_d(0) - TN_a / n_a(0), from -1 to 1; more than 0: a is favoured wrongly more.
+    _prediction("SD", "Specificity Difference",
+                _rates("true_negatives", "negatives", of_d_less_a=True),
                 (*PREDICTIONS, *NEGATIVES), kinds="true_negatives false_positives"),
-    _prediction("DAR", "Difference in Acceptance Rates", acceptance_rates,
+    # TP_a / n'_a(1) - TP_d / n'_d(1), from -1 to 1; more than 0: d's acceptances err.
+    _prediction("DAR", "Difference in Acceptance Rates",
+                _rates("true_positives", "predicted_positives"),
                 (*PREDICTIONS, *ACCEPTED), kinds="true_positives false_positives"),
-    _prediction("DRR", "Difference in Rejection Rates", rejection_rates,
+    # TN_d / n'_d(0) - TN_a / n'_a(0), from -1 to 1; less than 0: d's rejections err more.
+    _prediction("DRR", "Difference in Rejection Rates",
+                _rates("true_negatives", "predicted_negatives", of_d_less_a=True),
                 (*PREDICTIONS, *REJECTED), kinds="true_negatives false_negatives", worse="below"),
-    _prediction("AD", "Accuracy Difference", accuracy_difference, PREDICTIONS,
+    # (TP_a + TN_a) / n_a - (TP_d + TN_d) / n_d, from -1 to 1; more than 0: d errs more.
+    _prediction("AD", "Accuracy Difference", _rates("right", "rows"), PREDICTIONS,
                 kinds="right wrong"),
+    # CDDL with predictions in the labels' place, from -1 to 1.
     _prediction("CDDPL", "Conditional Demographic Disparity in Predicted Labels",
-                conditional_predicted_disparity, (*PREDICTIONS, PREDICTED_STRATA),
-                kinds=_PREDICTED, conditional=True),
-    _prediction("TE", "Treatment Equality", treatment_equality,
+                _conditional("predicted_negatives", "predicted_positives"),
+                (*PREDICTIONS, PREDICTED_STRATA), kinds=_PREDICTED, conditional=True),
+    # FN_d / FP_d - FN_a / FP_a, unbounded; more than 0: d errs by refusals more.
+    _prediction("TE", "Treatment Equality",
+                _rates("false_negatives", "false_positives", of_d_less_a=True),
                 (*PREDICTIONS, *FALSE_POSITIVES), kinds="false_negatives false_positives"),
     _prediction("GE", "Generalized Entropy", generalized_entropy, (NO_BENEFIT,),
                 worse="either", compares=False),
