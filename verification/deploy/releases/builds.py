@@ -22,6 +22,7 @@ URL = "https://github.com/acme/triage.git"
 # What a delivery reads: what is synthesized, and what the images are made of.
 _FILES = (
     ".dockerignore", ".gitignore", "LICENSE", "Makefile", "README.md", "cdk.json", "contracts",
+    "delivery.mk", "operations.mk",
     "engine.mk", "images", "infra", "package-lock.json", "package.json", "pipelines",
     "pyproject.toml", "recipes", "requirements", "setup.py", "src",
 )  # fmt: skip
