@@ -1,23 +1,33 @@
 """A compiled definition is taken again only if nothing that it depends on has changed."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
+from botocore.model import OperationModel, ServiceModel
+from botocore.validate import ParamValidator
 
 from sashiko.pipeline import compiled, dependencies
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import open_recipe
 from sashiko.settings.environment import Settings, load_settings
 from tests.golden.rewrite import ROOT
+from tests.pipeline.every_definition import names
 
 PARTS = ("config", "contracts", "images", "pipelines", "recipes", "requirements", "src")
+
 FILES = (".dockerignore", "LICENSE", "README.md", "pyproject.toml")
+
 RECIPE = Path("recipes/complaints.yaml")
+
 # Says what a build has loaded and opened, by means that are not those of the code under test.
 WITNESS = """
 import os, runpy, sys
@@ -210,3 +220,148 @@ def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: 
     assert {"pipelines/finetune.py", "src/sashiko/settings/environment.py"} <= read
     inputs = {file for file in read if file.startswith(".sashiko/")}  # settings and recipe: the key
     assert read - set(recorded) - inputs == set()
+
+
+Json = dict[str, Any]
+
+_EXECUTION = "abcdefghijkl"
+
+_TEXT = "text-that-a-run-knows"
+
+_CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
+
+
+def create_calls(definition: Json) -> Iterator[tuple[str, OperationModel, Json]]:
+    """Yields name, call and request of each step that runs a job, in branches too."""
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    model = ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")
+    values = {
+        item["Name"]: item.get("DefaultValue", _sample(item["Type"]))
+        for item in definition.get("Parameters", [])
+    }
+    for step in _steps(definition["Steps"]):
+        if call := _CALLS.get(step["Type"]):
+            name = f"pipelines-{_EXECUTION}-{step['Name']}-abcdefghij"[:63]
+            request = {f"{step['Type']}JobName": name, **_resolved(step["Arguments"], values)}
+            yield step["Name"], model.operation_model(call), request
+
+
+def refusals(definition: Json) -> list[str]:
+    """Returns what botocore's client would refuse to send, a line a step; no call is made."""
+    problems = []
+    for step, operation, request in create_calls(definition):
+        report = ParamValidator().validate(request, operation.input_shape)
+        if report.has_errors():
+            problems.append(f"{step}: {report.generate_report()}")
+    return problems
+
+
+def _steps(steps: list[Json]) -> Iterator[Json]:
+    for step in steps:
+        yield step
+        for branch in ("IfSteps", "ElseSteps"):
+            yield from _steps(step.get("Arguments", {}).get(branch, []))
+
+
+def _sample(kind: str) -> Any:
+    return {"String": _TEXT, "Integer": 1, "Float": 1.0, "Boolean": True}[kind]
+
+
+def _resolved(value: Any, values: Json) -> Any:
+    match value:
+        case list():
+            return [_resolved(item, values) for item in value]
+        case {"Get": str(target)}:
+            return _referred(target, values)
+        case {"Std:Join": {"Values": parts, **rest}}:
+            return str(rest.get("On", "")).join(str(part) for part in _resolved(parts, values))
+        case {"Std:JsonGet": _}:
+            return _TEXT
+        case dict():
+            return {key: _resolved(item, values) for key, item in value.items()}
+        case _:
+            return value
+
+
+def _referred(target: str, values: Json) -> Any:
+    scope, _, name = target.partition(".")
+    if scope == "Parameters":
+        return values[name]
+    return _EXECUTION if scope == "Execution" else f"s3://bucket/{_TEXT}"
+
+
+@pytest.mark.parametrize("name", names())
+def test_botocore_would_send_each_job_that_we_ship(name: str, compiled: dict[str, Any]) -> None:
+    calls = [(step, call.name) for step, call, _ in create_calls(compiled[name])]
+    assert ("Train", "CreateTrainingJob") in calls
+    assert ("Snapshot", "CreateProcessingJob") in calls
+    assert len(calls) >= 11
+    assert refusals(compiled[name]) == []
+
+
+MESSAGE = "deprecated since 0.1; use `acme.new`; removed in 0.2"
+
+OLD = f"""\
+import warnings
+
+from typing_extensions import deprecated
+
+
+@deprecated({MESSAGE!r})
+def old():
+    warnings.warn("someone else's", DeprecationWarning, stacklevel=2)
+"""
+
+USE = """
+from acme.names import old
+for _ in range(3):
+    old()
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose pipeline uses a deprecated name, three times in one line."""
+    root = tmp_path_factory.mktemp("deprecation")
+    for part in ("config", "contracts", "pipelines", "recipes"):
+        shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "src/acme").mkdir(parents=True)
+    (root / "src/acme/__init__.py").touch()
+    (root / "src/acme/names.py").write_text(OLD)
+    with (root / "pipelines/finetune.py").open("a") as pipeline:
+        pipeline.write(USE)
+    return root
+
+
+def test_the_definition_comes_with_the_place_and_the_way_out_once(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from sashiko.cli import main; main()", "definition"],
+        cwd=project,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    line = (project / "pipelines/finetune.py").read_text().splitlines().index("    old()") + 1
+    place = rf"^\S*pipelines/finetune\.py:{line}: DeprecationWarning: {re.escape(MESSAGE)}$"
+    assert len(re.findall(place, done.stderr, re.M)) == 1, done.stderr
+    assert done.stderr.count("Warning") == 1, "no other warning, of the SDK or of anyone"
+    assert "deprecated" not in done.stdout
+
+
+def test_a_step_says_it_too(project: Path, tmp_path: Path) -> None:
+    """Beyond `__main__`, where Python itself shows a warning."""
+    (project / "src/acme/caller.py").write_text(
+        "from acme.names import old\n\n\ndef main(): old()\n"
+    )
+    code = "from acme.caller import main; from sashiko.steps.entry import run_step; run_step(main)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": str(project / "src"), "OPT_ML": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"caller.py:4: DeprecationWarning: {MESSAGE}\n" in done.stderr
+    assert "someone else's" not in done.stderr

@@ -12,12 +12,25 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
 from sashiko.pipeline.definition.validator.check import check_definition, job_shape, limit_problem
-from tests.pipeline.argument_faults import ARGUMENT_FAULTS
 from tests.pipeline.every_definition import ROOT, names
-from tests.pipeline.faults import SNAPSHOT, TRAIN, Fault, broken, find, set_in, set_parameter
-from tests.pipeline.gate_faults import GATE_FAULTS
-from tests.pipeline.reference_faults import REFERENCE_FAULTS
-from tests.pipeline.rule_faults import KEY, PLAN, RULE_FAULTS, several, spot, train_on
+from tests.pipeline.faults import (
+    ARGUMENT_FAULTS,
+    GATE_FAULTS,
+    KEY,
+    PLAN,
+    REFERENCE_FAULTS,
+    RULE_FAULTS,
+    SNAPSHOT,
+    TRAIN,
+    Fault,
+    broken,
+    find,
+    set_in,
+    set_parameter,
+    several,
+    spot,
+    train_on,
+)
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
 FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RULE_FAULTS

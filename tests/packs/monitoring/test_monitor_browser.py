@@ -2,7 +2,7 @@ import pytest
 
 from sashiko_packs.monitoring.report.page import write_monitor_page
 from tests.packs.monitoring.report.windows import windows
-from tests.unit.run_report.opened import OUTSIDE, PAPER, WIDTHS, opens_whole
+from tests.unit.run_report.page import OUTSIDE, PAPER, WIDTHS, opens_whole
 
 MONITORED = {
     "alarm": lambda: windows(14, shifted=10, deploy=5),

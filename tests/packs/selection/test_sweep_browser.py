@@ -4,7 +4,7 @@ from sashiko_packs.selection.report.page import write_choice_page
 from sashiko_packs.selection.report.sweep_page import sweep_view
 from sashiko_packs.selection.sweep import write_sweep
 from tests.packs.selection.sweep.sweeps import recipe, sweep
-from tests.unit.run_report.opened import PAPER, WIDTHS, opens_whole
+from tests.unit.run_report.page import PAPER, WIDTHS, opens_whole
 
 
 @pytest.fixture(scope="module", params=["a point will do", "none will do"])

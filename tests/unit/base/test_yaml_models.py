@@ -3,16 +3,22 @@
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sashiko.base.yaml_models import parse_override, validate
+from sashiko.base.yaml_models import parse_override, set_in_section, validate
+from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.recipe_data import DataSection
 from sashiko.settings.recipe_train import TrainSection
+from tests.unit.hostile import bounded
 
 ROOT = Path(__file__).parents[3]
+
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
@@ -160,3 +166,135 @@ def test_a_downloaded_data_set_must_be_pinned(tmp_path):
         (tmp_path / "models" / model.name).write_text(model.read_text())
     (tmp_path / "r.yaml").write_text("\n".join(lines))
     assert "sha256 is required" in error_of(lambda: load_recipe(tmp_path / "r.yaml"))
+
+
+# Two billion values in half a kilobyte.
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
+    for before, after in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+MERGED = "a: &a {k: 1}\n" + "".join(
+    f"{after}: &{after} {{<<: [{', '.join([f'*{before}'] * 9)}]}}\n"
+    for before, after in zip("abcdefghi", "bcdefghij", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {epochs: 1}\ntrain: {epochs: 2}", "line 2, column 1: duplicate key `train`"),
+        ("a: {b: 1, 'b': 2}", "column 11: duplicate key `b`"),
+        ("[" * 100_000, "column 41: nested deeper than 40 levels"),
+        ("{a: " * 5000, "nested deeper"),
+        ("- " * 5000, "nested deeper"),
+        (BOMB, "more than 50,000 values"),
+        (MERGED, "more than 50,000 values"),
+        ("a: &a [*a]", r"`\*a` contains itself"),
+        ("&a {train: *a}", r"`\*a` contains itself"),
+        ("a: *b", "undefined alias"),
+        ("a: 2021-13-45", "line 1, column 4: `2021-13-45` is not a valid timestamp"),
+        ("a: 2021-01-01T00:00:00+99:00", "is not a valid timestamp"),
+        ("a: !!timestamp x", "`x` is not a valid timestamp"),
+        ("a: " + "1" * 5000, r"`1+ \.\.\. 1+` is not a valid int"),
+        ("a: 0x" + "f" * 100, "a number beyond 64 bits"),
+        ("a: 0b_", "`0b_` is not a valid int"),
+        ("a: !!int ''", "`` is not a valid int"),
+        ("a: !!bool x", "`x` is not a valid bool"),
+        ("a: !!float x", "`x` is not a valid float"),
+        ("a: " + "1:" * 200 + "0.5", "is not a valid float"),
+        ("a: .nan", "`.nan` is not a finite number"),
+        ("a: -.inf", "not a finite number"),
+        ("a: 1.0e+999", "not a finite number"),
+        ('a: "\\ud800"', "half of a surrogate pair"),
+        ('extends: "x\\0.yaml"', "a text with a NUL"),
+        ("a: \0", "#x0000"),
+        ('a: "\\U99999999"', "escape beyond Unicode"),
+        ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
+        ("a: 1\n---\nb: 2", "expected a single document"),
+        ("? [a]\n: 1", "unhashable key"),
+    ],
+)
+def test_what_is_no_plain_value_is_refused_with_its_place(text, message) -> None:
+    with pytest.raises(YamlError, match=message) as error:
+        parse_yaml(text)
+    assert len(str(error.value)) < 1000
+
+
+def test_anchors_that_end_are_followed() -> None:
+    text = "a: &a {x: 1}\nb: {<<: *a, x: 2, y: *a}\nc: [*a, *a]"
+    assert parse_yaml(text) == yaml.safe_load(text)
+
+
+_LETTERS = st.text(alphabet="ab0_:-.&*<>[]{}!%|'\"\\\n \t#,?0xeE+", max_size=60)
+
+
+@bounded
+@given(text=_LETTERS | st.text(max_size=60))
+def test_any_text_is_read_as_yaml_reads_it_or_refused(text) -> None:
+    try:
+        value = parse_yaml(text)
+    except YamlError as error:
+        assert str(error)
+        return
+    assert repr(value) == repr(yaml.safe_load(text))
+
+
+ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/acme-dev-loans/3"
+
+VALUES = {"enabled": "true", "arn": ARN}
+
+
+@pytest.mark.parametrize(("before", "after"), [
+    ("a: 1\n", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
+    ("a: 1", "a: 1\nserving: {enabled: true, arn: ARN}\n"),
+    ("a: 1\r\n", "a: 1\r\nserving: {enabled: true, arn: ARN}\r\n"),
+    ("serving: {}  # c\n", "serving: {enabled: true, arn: ARN}  # c\n"),
+    ("serving: {n:  2}  # c\n", "serving: {n:  2, enabled: true, arn: ARN}  # c\n"),
+    ("serving: {n: 2,}\n", "serving: {n: 2, enabled: true, arn: ARN,}\n"),
+    ("{a: 1, serving: {n: 2}}", "{a: 1, serving: {n: 2, enabled: true, arn: ARN}}"),
+    ("serving: {enabled: no, arn: null}\nb: 'x'\n", "serving: {enabled: true, arn: ARN}\nb: 'x'\n"),
+    ("serving:\n  # why\n  n: 2 # two\n\n  m:   4\nb: [a,  c]\n",
+     "serving:\n  # why\n  enabled: true\n  arn: ARN\n" "  n: 2 # two\n\n  m:   4\nb: [a,  c]\n"),
+    ("serving:\r\n    enabled: false\r\n    arn:   # none yet\r\n",
+     "serving:\r\n    enabled: true\r\n    arn: ARN   # none yet\r\n"),
+    ('\ufeff# a mark\nserving: {enabled: true, arn: "old"}\n',
+     "\ufeff# a mark\nserving: {enabled: true, arn: ARN}\n"),
+    ("x: &m {n: 1}\nserving:\n  <<: *m\n  k: 2\n",
+     "x: &m {n: 1}\nserving:\n  enabled: true\n  arn: ARN\n  <<: *m\n  k: 2\n"),
+])  # fmt: skip
+def test_only_the_values_change(before: str, after: str) -> None:
+    assert set_in_section(before, "serving", VALUES) == after.replace("ARN", ARN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: &s {enabled: false}\nserving: *s\n",  # the change would be one of `x` too
+        "serving: {enabled: &e false}\nx: *e\n",  # `x` would lose its value
+        "x: &e false\nserving: {enabled: *e}\n",
+        "serving:\nx: 1\n",
+        "serving: [1]\n",
+        "- 1\n",
+        "",
+        "a: [\n",
+        "{a: 1}\n",
+        "a: 1\n...\n",
+    ],
+)
+def test_what_cannot_change_alone_is_refused(text: str) -> None:
+    with pytest.raises(YamlError):
+        set_in_section(text, "serving", VALUES)
+
+
+def test_the_projects_own_files_keep_every_line() -> None:
+    """Each shipped environment, with the settings that the endpoint has in it."""
+    from sashiko.settings.environment import deployed_environments
+
+    for name in deployed_environments():
+        before = Path(f"config/{name}.yaml").read_text("utf-8")
+        after = set_in_section(before, "serving", VALUES)
+        assert parse_yaml(after)["serving"]["arn"] == ARN
+        changed = set(before.splitlines()) - set(after.splitlines())
+        assert len(changed) <= 1
+        assert all(line.startswith("serving:") for line in changed)

@@ -10,8 +10,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.unit.bias.steps.bias_folders import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import DI, PREDICTED, ROWS, BiasCli, csv_text, interval
-from tests.unit.contract.documents import column_of, document, grouped, save, table_of
+from tests.unit.contract.documents import (
+    column_of,
+    custom,
+    document,
+    grouped,
+    save,
+    table_of,
+    two_facets,
+)
 
 
 @pytest.fixture
@@ -200,3 +209,118 @@ def test_a_key_that_is_the_rows_number_is_counted_or_read(cli: BiasCli) -> None:
     rows = [(n, *row[1:]) for n, row in enumerate(ROWS)]
     keyed = cli.write("own.csv", csv_text("loan_id,age,late", rows[::-1]))
     assert cli.json(*options, data=keyed) == expected
+
+
+WORDS = ("no", "yes")
+
+
+@pytest.fixture
+def two_facets_cli(tmp_path) -> BiasCli:
+    """The rows of which each facet alone looks fair."""
+    cli = BiasCli(tmp_path)
+    cli.contract = save(two_facets(), tmp_path)
+    rows, predictions = [], []
+    for (age, sex), counts in FAIR_BY_FACET.items():
+        for (label, predicted), count in zip(OUTCOMES, counts, strict=True):
+            for _ in range(count):
+                rows.append((f"L{len(rows)}", age, sex, WORDS[label]))
+                predictions.append((rows[-1][0], WORDS[predicted]))
+    cli.write("data.csv", csv_text("loan_id,age,sex,late", rows))
+    cli.write("predictions.csv", csv_text("loan_id,predicted_label", predictions))
+    return cli
+
+
+def test_the_worst_off_is_printed_first_with_size_and_interval(two_facets_cli: BiasCli) -> None:
+    result = two_facets_cli.run("--predictions", two_facets_cli.predictions)
+    assert result.exit_code == 0
+    section = result.stdout[
+        result.stdout.index("intersections of the predictions, the worst off by DI") :
+    ]
+    lines = section.splitlines()
+    assert lines[1] == "  the intervals of all 4 hold at once"
+    assert lines[2] == "    age=old & sex=f, 100 rows"
+    assert lines[3].startswith("      DI      0.333  [0.")
+    assert "intersections of the labels, the worst off by DPL first" in result.stdout
+
+
+def test_without_predictions_those_of_the_labels_are_printed(two_facets_cli: BiasCli) -> None:
+    output = two_facets_cli.run().stdout
+    assert "intersections of the labels" in output
+    assert "of the predictions" not in output
+
+
+def test_json_keeps_them_out_of_clarifys_part(two_facets_cli: BiasCli) -> None:
+    value = two_facets_cli.json("--predictions", two_facets_cli.predictions)
+    intervals = value.pop("intervals")
+    assert any(row["facet"] == ["age", "sex"] for row in intervals)
+    assert "&" not in json.dumps(value)
+    assert set(value["post_training_bias_metrics"]["facets"]) == {"age", "sex"}
+
+
+def test_a_value_that_the_contract_does_not_know_is_a_group_of_its_own(
+    two_facets_cli: BiasCli,
+) -> None:
+    two_facets_cli.data.write_text(
+        two_facets_cli.data.read_text().replace(",young,m,", ",ageless,m,")
+    )
+    rows = [row for row in two_facets_cli.json()["intervals"] if row["metric"] == "DPL"]
+    sizes = {tuple(row["group"]): row["n_disadvantaged"] for row in rows}
+    assert sizes["not in the contract", "m"] == 100
+    assert sizes["young", "m"] == 0
+
+
+def test_a_row_without_a_facet_leaves_no_metric_that_compares(two_facets_cli: BiasCli) -> None:
+    two_facets_cli.data.write_text(two_facets_cli.data.read_text().replace(",young,m,", ",,m,", 1))
+    rows = [row for row in two_facets_cli.json()["intervals"] if row["facet"] == ["age", "sex"]]
+    assert rows
+    for row in rows:
+        assert row["value"] is None
+        assert "1 of 400 rows have no value of the facet" in row["error"]
+
+
+@pytest.mark.parametrize(("codes", "options", "message"), [
+    ({"yes": 1.2, "no": 0.5}, (), "has 60 values of 100 outside 0 to 1"),
+    ({"yes": 0.5, "no": -1}, ("--probability-threshold", 0.5), "outside 0 to 1"),
+    ({"yes": "yes", "no": "no"}, ("--probability-threshold", 0.5), "holds texts, not probab"),
+])  # fmt: skip
+def test_what_is_no_probability_is_refused(cli: BiasCli, codes, options, message: str) -> None:
+    rows = [(key, codes[text]) for key, text in PREDICTED]
+    predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))
+    assert message in cli.refused("--predictions", predictions, *options)
+
+
+def test_a_contract_whose_guesses_nobody_read_is_refused(cli: BiasCli) -> None:
+    cli.contract.write_text(cli.contract.read_text().replace("old\n", "old  # review: a guess\n"))
+    assert "remove its `# review` comment" in cli.refused()
+
+
+@pytest.mark.parametrize(("predictions", "message"), [
+    ("loan_id,predicted_label\nL1,yes\nZ9,no\n", "1 of 2 keys, such as 'Z9', are not in"),
+    ("loan_id,predicted_label\nL1,yes\nL1,no\n", "more than once, such as 'L1'"),
+    ("loan_id,predicted_label\nL1,\n", "column `predicted_label` has empty values"),
+    ("loan_id,predicted_label\nL1,nan\n", "column `predicted_label` has empty values"),
+    ("loan_id,predicted_label\nL1,maybe\n", "'maybe', which is neither a label of the contr"),
+    ("loan_id,predicted_label\nL1,1.5\n", "1 values of 1 outside 0 to 1"),
+    ("loan_id,prediction\nL1,yes\n",
+     "predictions.csv has no column `predicted_label` or `predicted`"),
+    ("id,predicted_label\nL1,yes\n", "predictions.csv has no column `loan_id` or `key`"),
+    ("", "predictions.csv is empty"),
+])  # fmt: skip
+def test_bad_predictions_are_named(cli: BiasCli, predictions: str, message: str) -> None:
+    assert message in cli.refused("--predictions", cli.write("predictions.csv", predictions))
+
+
+def test_what_tells_no_groups_is_never_fair(cli: BiasCli) -> None:
+    one_group = cli.write(
+        "one.csv", csv_text("loan_id,age,late", [(k, "old", c) for k, _, c in ROWS])
+    )
+    assert "the advantaged group has no rows" in interval(cli.json(data=one_group), "DPL")["error"]
+    with_missing = cli.write(
+        "some.csv", csv_text("loan_id,age,late", [("L0", "", "yes"), *ROWS[1:]])
+    )
+    error = interval(cli.json(data=with_missing), "DPL")["error"]
+    assert "1 of 100 rows have no value of the facet" in error
+    value = document()
+    custom(value, "facets")["value"] = []
+    save(value, cli.folder)
+    assert "has no facets, so there is no group to compare" in cli.refused()

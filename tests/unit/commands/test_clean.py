@@ -10,6 +10,7 @@ from sashiko.commands.run import clean
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs
 from sashiko.pipeline.runner.run_lock import run_lock
+from tests.unit.commands.deploy_tools import LOCK, import_with_the_lock, locked
 
 
 @pytest.fixture
@@ -81,3 +82,13 @@ def test_the_word_alone_deletes(
     with suppress(InputError):
         clean(home)
     assert (home / "mlflow.db").exists() == left
+
+
+def test_preflight_needs_nothing_but_the_lock() -> None:
+    import_with_the_lock("sashiko.cli", command="sashiko.commands.doctor")
+
+
+def test_a_deploy_installs_no_torch_and_everything_by_hash() -> None:
+    text = LOCK.read_text()
+    assert not {"torch", "mlflow", "sagemaker"} & set(locked())
+    assert text.count("--hash=sha256:") >= text.count("==") == len(locked())

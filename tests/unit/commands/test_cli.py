@@ -1,18 +1,29 @@
 """The command line as a person meets it: help, errors, exit status."""
 
+import datetime as dt
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from sashiko.cli import app
-from sashiko.commands import runs
+from sashiko.commands import local_runs, run, runs
+from sashiko.commands.local_runs import summary
+from sashiko.commands.options import parse_duration, parse_time
 from sashiko.errors import InputError
+from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
+from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
+from sashiko.pipeline.runner.store import Store
 from tests.unit.commands.in_process import sashiko
+from verification.faults.kills import at_work
 
 
 def test_the_list_says_of_each_command_what_the_command_says_of_itself():
@@ -153,3 +164,105 @@ def test_logs_take_step_and_run_in_either_order(tmp_path, monkeypatch, order):
     log.write_text("epoch 1\n")
     done = CliRunner().invoke(runs.app, ["logs", *order])
     assert done.stdout == "epoch 1\n", done.output
+
+
+CHECKS = (
+    Check(name="DI age=old", value=0.85, low=0.75, high=0.95, threshold=0.8, comparison=">=",
+          passed=True),
+    Check(name="DI age=young", value=0.95, low=0.9, high=0.99, threshold=0.8, comparison=">=",
+          passed=True),
+    Check(name="age=none", passed=True, judged=False, reason="0 rows in the test split"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", ["Track", "DeviceCheck"])
+def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
+    tmp_path: Path, step: str
+) -> None:
+    store = Store(tmp_path)
+    verdict = decide(gate="bias", checks=CHECKS, inputs={})
+    write_verdict(verdict, store.path(f"s3://b/{step}") / "bias")
+    outputs = {"verdicts": DataRecord(uri=f"s3://b/{step}", sha256="0" * 64)}
+    record = RunRecord(
+        id="run", pipeline="loans", status="blocked", start="2026-01-01T00:00:00+00:00",
+        reason="the device gate closed",
+        steps=(StepRecord(name=step, type="Processing", status="succeeded", outputs=outputs),),
+    )  # fmt: skip
+    lines = summary(record, store, None).splitlines()
+    assert lines[1:] == [
+        "the device gate closed",
+        "passed by its value alone, the interval spans the bound: bias: DI age=old = 0.85 "
+        "[0.75, 0.95], required >= 0.8",
+        "not judged: bias: age=none: 0 rows in the test split",
+    ]
+
+
+def test_sigterm_ends_a_run_that_prepares_and_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prepare(*_: Any, home: Path, **__: Any) -> None:
+        """Does as the build of a definition does: it waits for a child."""
+        subprocess.run(["sleep", "600"], env={"HOME": str(home)}, check=False)
+
+    wait = subprocess.Popen.communicate
+
+    def stopped_while_it_waits(child: Any, *arguments: Any, **named: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return wait(child, *arguments, **named)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(subprocess.Popen, "communicate", stopped_while_it_waits)
+    monkeypatch.setattr("sashiko.commands.local_runs.run_locally", prepare)
+    with pytest.raises(typer.Exit) as ended:
+        run.run(home=tmp_path)
+    assert ended.value.exit_code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+    assert at_work(tmp_path) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Path) -> Path:
+        raise KeyboardInterrupt
+
+    record = RunRecord(id="run", pipeline="loans", status="failed", start="", steps=())
+    monkeypatch.setattr(local_runs, "run_pipeline", lambda *_, **__: record)
+    monkeypatch.setattr("sashiko.run_report.write_report", interrupted)
+    options: Any = {"from_step": None, "command": "sashiko run"}
+    assert local_runs.run_locally(None, None, home=tmp_path, **options) == (
+        record,
+        "failed: run run",
+    )
+    assert "`sashiko runs report` writes it" in capsys.readouterr().err
+
+
+NOON = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(("text", "time"), [
+    ("2026-03-09T12:00", NOON),
+    ("2026-03-09T13:00+01:00", NOON),
+    ("20260309T120000Z", NOON),
+    ("2026-03-09", NOON.replace(hour=0)),
+])  # fmt: skip
+def test_a_time_is_in_utc_unless_it_names_a_zone(text: str, time: dt.datetime) -> None:
+    assert parse_time(text, option="--now") == time
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01"])
+def test_another_text_is_refused_with_the_option_and_an_example(text: str) -> None:
+    with pytest.raises(InputError, match=f"--now {text}: .* such as 2026-03-09"):
+        parse_time(text, option="--now")
+
+
+def test_a_duration_is_in_days_or_hours() -> None:
+    assert parse_duration("7d", option="--window") == dt.timedelta(days=7)
+    assert parse_duration("36h", option="--window") == dt.timedelta(hours=36)
+
+
+@pytest.mark.parametrize("text", ["", "7", "0d", "-1d", "1w", "99999d"])
+def test_another_duration_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=f"--window {text}: expected days or hours"):
+        parse_duration(text, option="--window")

@@ -1,3 +1,4 @@
+import csv
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -6,13 +7,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.base.parquet import write_table
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import ingest, typed_batches, typed_columns
+from sashiko.data.ingest import check_file, ingest, typed_batches, typed_columns
 from sashiko.errors import InputError
-from tests.unit.contract.documents import column_of, contract_of, document, rows, table_of
+from tests.unit.contract.documents import (
+    ROWS,
+    column_of,
+    contract_of,
+    custom,
+    document,
+    rows,
+    table_of,
+)
 
 HEADER = "loan_id,lent_at,pages,price,title,reader,age,late"
+
 LINE = "a,2025-03-01T12:00:00Z,100,9.5,Emma,a@x.org,young,yes"
 
 
@@ -232,3 +243,45 @@ def test_a_bad_row_leaves_no_file_and_the_old_one_in_place(tmp_path):
         ingest(_csv(tmp_path, LINE, LINE.replace("100", "many")), contract, target)
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["data.parquet"]
+
+
+def _good_csv(path: Path, *, encoding: str = "utf-8", **changes: list[object]) -> Path:
+    known = [column["name"] for column in table_of(document())["properties"]]
+    columns = {**{name: ROWS[name] for name in known}, **changes}
+    with path.open("w", encoding=encoding, newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def test_a_good_csv_passes_every_rule_of_every_column(tmp_path, contract):
+    verdict = check_file(_good_csv(tmp_path / "loans.csv"), contract)
+    assert (verdict.gate, verdict.passed) == ("data-quality", True), verdict.summary
+    assert "reader: matches @" in [check.name for check in verdict.checks]
+
+
+def test_parquet_is_judged_as_csv_is(tmp_path, contract):
+    write_table(tmp_path / "loans.parquet", rows(contract, loan_id=["a", "a", "b", "c"]))
+    verdict = check_file(tmp_path / "loans.parquet", contract)
+    assert [check.name for check in verdict.checks if not check.passed] == ["loan_id: unique"]
+
+
+def test_what_ingest_would_clean_is_not_held_against_the_file(tmp_path):
+    bent = document()
+    cleaning = {"property": "ingest", "value": {"trim": True, "null_values": ["", "?"]}}
+    table_of(bent)["customProperties"].append(cleaning)
+    file = _good_csv(
+        tmp_path / "loans.csv", late=[" yes", "no ", " no", "yes"], pages=[1, "?", " 3", 4]
+    )
+    assert check_file(file, contract_of(bent, tmp_path)).passed
+    custom(bent, "ingest")["value"]["trim"] = False
+    verdict = check_file(file, contract_of(bent, tmp_path))
+    assert [check.name for check in verdict.checks if not check.passed] == ["late: allowed values"]
+
+
+def test_a_verdict_repeats_no_personal_value(tmp_path, contract):
+    file = _good_csv(tmp_path / "loans.csv", reader=["Ann Lee", "a@x.org", "b@x.org", "c@x.org"])
+    verdict = check_file(file, contract)
+    assert not verdict.passed
+    assert "Ann Lee" not in verdict.model_dump_json()

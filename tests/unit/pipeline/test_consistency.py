@@ -1,22 +1,34 @@
 """Recipe and contract: each is valid alone, and together they may not be."""
 
+import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
+from moto import mock_aws
 from pydantic import ValidationError
 
+from sashiko.account.names import key_alias
 from sashiko.base.yaml_models import deep_merge
 from sashiko.errors import InputError
 from sashiko.pipeline.project import check_recipe
+from sashiko.pipeline.witness import AccountWitness
+from sashiko.registry.chain import Link
+from sashiko.registry.versions import to_version
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.recipe_bias import BiasSection
+from tests.infra.variants import recipes_of, settings_of
 from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
+from tests.unit.registry.model_packages.account import replace_signing_key
 from tests.unit.run_report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
+
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
+
 INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
 
 
@@ -142,3 +154,42 @@ def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lm
     text = problems(tmp_path, changed("causal", {"target": "inf2"}))
     assert "key `prompt.answers`: it is for false, true; the labels of" in text
     assert "key `compile.target`: inf2 serves encoders only" in text
+
+
+SETTINGS = settings_of("dev")
+
+DIGEST = hashlib.sha256(b"a statement").digest()
+
+
+@pytest.fixture
+def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The environment's KMS, with its first key."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    with mock_aws():
+        client = boto3.client("kms", region_name=SETTINGS.region)
+        key = client.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]
+        alias = key_alias(SETTINGS, "signing")
+        client.create_alias(AliasName=alias, TargetKeyId=key["KeyId"])
+        yield client
+
+
+def witness(*numbers: int, signature: bytes) -> Link:
+    settings = SETTINGS.model_copy(update={"signing_keys": numbers})
+    version = to_version("group", 1, status="Approved", tags={}, aliases=())
+    (recipe,) = recipes_of(settings)
+    known = AccountWitness(settings, recipe, home=Path(), version=version)
+    return known.signature(DIGEST, signature)
+
+
+def test_an_earlier_keys_signature_is_verified_until_that_key_is_distrusted(kms: Any) -> None:
+    alias = key_alias(SETTINGS, "signing")
+    signed = kms.sign(
+        KeyId=alias, Message=DIGEST, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256"
+    )
+    replace_signing_key(kms, alias)
+
+    link = witness(1, 2, signature=signed["Signature"])
+    assert (link.state, link.detail) == ("verified", f"signed by {signed['KeyId']}")
+    link = witness(2, signature=signed["Signature"])
+    assert (link.state, link.detail) == ("broken", f"its signature is not of {alias}")

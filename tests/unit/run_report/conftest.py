@@ -3,8 +3,10 @@
 import pytest
 
 from tests.unit.run_report import runs
-from tests.unit.run_report.opened import tab  # noqa: F401  # a fixture
-from tests.unit.run_report.page import page_of
+from tests.unit.run_report.page import (
+    page_of,
+    tab,  # noqa: F401  # a fixture
+)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from sashiko.run_report import write_report
 from tests.unit.bias.report.test_disparity import CROSSED
 from tests.unit.contract.documents import document
 from tests.unit.run_report import runs
-from tests.unit.run_report.opened import CUT, PAPER, WIDTHS, opens_whole
+from tests.unit.run_report.page import CUT, PAPER, WIDTHS, opens_whole
 
 SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
             "settings"]  # fmt: skip

@@ -2,13 +2,21 @@
 
 import datetime as dt
 import re
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sashiko.contract.model import SplitDates
+from sashiko.errors import InputError
+from sashiko.run_report import write_report
+from sashiko.run_report.lineage import place
 from tests.unit.contract.documents import custom, document
 from tests.unit.run_report import runs
-from tests.unit.run_report.page import page_of, pictures
+from tests.unit.run_report.folders import RUN_ID, RunFolder
+from tests.unit.run_report.page import HOSTILE, page_of, pictures
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +158,129 @@ def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
     runs.prepared(run, dates=SplitDates(column="lent_at", validation_from=first, test_from=last))
     page = page_of(run.write("failed", reason="step Train failed"))
     assert f"validation: validation from {first}, test from {last}" in page.text("data")
+
+
+def test_a_run_folder_with_nothing_but_run_json_is_reported(tmp_path):
+    folder = RunFolder(tmp_path).write("failed", reason="no space left")
+    (folder / "definition.json").unlink()
+    page = page_of(folder)
+    assert "No space left." in page.text("decision")
+    assert "definition.json does not exist" in page.text("lineage")
+
+
+def test_a_folder_without_run_json_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"run\.json does not exist"):
+        write_report(tmp_path, tmp_path)
+
+
+def damage(root: Path, *files: str) -> None:
+    for file in files:
+        path = root / "home" / "s3" / "bucket" / "runs" / RUN_ID / file
+        path.write_bytes(b'label,predicted_label,age\n{"a')
+
+
+def test_damaged_records_are_named_and_the_rest_is_shown(tmp_path):
+    folder = runs.registered(tmp_path)
+    damage(
+        tmp_path,
+        "Snapshot/manifest/manifest.json",
+        "Prepare/meta/split.json",
+        "Evaluate/metrics/metrics.json",
+        "Evaluate/verdict/verdict.json",
+        "JudgeBias/intervals/intervals.json",
+    )
+    page = page_of(folder)
+    assert "metrics.json is not readable JSON" in page.text("quality")
+    assert "verdict.json is not readable JSON" in page.text("gates")
+    assert "intervals.json is not readable JSON" in page.text("fairness")
+    assert page.text("data").count("is not readable JSON") == 2
+    assert "facets 1,234" in page.text("data")
+    assert "DataGate passed" in pictures(page, "lineage")[0]
+
+
+def test_damaged_data_costs_its_own_picture_only(tmp_path):
+    folder = runs.registered(tmp_path)
+    damage(tmp_path, "SnapshotFacets/data/data.parquet", "BiasInput/data/data.csv")
+    page = page_of(folder)
+    assert len(pictures(page, "quality")) == 5
+    assert "data.csv is not what BiasInput writes" in page.text("fairness")
+    assert "data.parquet is not a whole Parquet file" in page.text("fairness")
+    assert [alt[:3] for alt in pictures(page, "fairness")] == ["DI:", "Bia"]
+
+    damage(tmp_path, "Evaluate/predictions/predictions.parquet")
+    page = page_of(folder)
+    assert "predictions.parquet is not a whole Parquet file" in page.text("quality")
+    assert len(pictures(page, "quality")) == 4
+
+
+def test_a_store_that_was_cleaned_is_reported_and_not_taken_for_a_failure(tmp_path):
+    folder = runs.registered(tmp_path)
+    (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
+    page = page_of(folder)
+    assert "WAITS FOR YOUR DECISION" in page.text("decision")
+    assert "is no longer in the local store" in page.text("quality")
+
+
+def test_texts_from_the_data_are_never_markup(tmp_path):
+    contract = runs.contract_with(
+        name=HOSTILE, description={"purpose": HOSTILE, "limitations": HOSTILE}
+    )
+    run = runs.started(tmp_path, contract=contract)
+    runs.prepared(run)
+    runs.judged(run, labels=("no", HOSTILE))
+    run.step("ModelGate", "blocked", reason=HOSTILE)
+    page = page_of(run.write("blocked", reason=HOSTILE))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "<script" not in page.html
+    assert "49" not in page.text("decision")
+    assert HOSTILE in page.text("decision")
+    assert HOSTILE in page.text("data")
+
+
+def test_a_log_that_lies_elsewhere_is_not_shown(tmp_path):
+    (tmp_path / "secret").write_text("error: the secret\n")
+    run = runs.started(tmp_path)
+    run.step("Snapshot", "failed", reason="broke", log="../../secret")
+    page = page_of(run.write("failed", reason="step Snapshot failed: broke"))
+    assert "the secret" not in page.html
+
+
+def test_the_page_needs_nothing_else(registered):
+    page = registered
+    assert len(page.html) < 2_000_000
+    for _, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "srcset", "action"):
+            value = attributes.get(name) or ""
+            assert value == "" or value.startswith("#") or value == "data:,"
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"@import|url\((?!#)", page.html)
+    assert {"script", "iframe", "object", "embed"}.isdisjoint(tag for tag, _ in page.tags)
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    folder = runs.registered(tmp_path)
+    first = write_report(folder, tmp_path / "home").read_bytes()
+    assert write_report(folder, tmp_path / "home").read_bytes() == first
+
+
+@st.composite
+def graphs(draw):
+    names = [f"n{number}" for number in range(draw(st.integers(1, 12)))]
+    pairs = [(a, b) for at, b in enumerate(names) for a in names[:at]]
+    edges = draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
+    return names, edges
+
+
+@given(graphs())
+@settings(max_examples=50, deadline=None)
+def test_nodes_never_overlap_and_arrows_point_down(graph):
+    names, edges = graph
+    placed = place(names, edges)
+    for a, b in pairwise(sorted(placed.nodes.values(), key=lambda point: (point.row, point.x))):
+        assert a.row != b.row or b.x - a.x >= 1 - 1e-6
+    for points in placed.arrows.values():
+        assert all(b.row == a.row + 1 for a, b in pairwise(points))
+    assert all(0.5 - 1e-6 <= p.x <= placed.width - 0.5 + 1e-6 for p in placed.nodes.values())
+    reachable = {end for _, end in placed.arrows}
+    assert reachable == {end for _, end in edges}
+    assert place(names, edges) == placed

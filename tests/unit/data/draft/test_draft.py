@@ -6,12 +6,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
+from sashiko.commands.contract import app
 from sashiko.contract.model import TextHashSplit, TimeSplit
+from sashiko.data.draft.column_drafts import describe_personal
 from sashiko.data.draft.review import review_lines
 from sashiko.data.ingest import check_file
 from sashiko.errors import InputError
-from tests.unit.data.draft.conftest import ROWS, columns
+from tests.e2e.loans import make_loans
+from tests.unit.data.draft.conftest import ROWS, columns, write_csv
 
 DAYS = [(dt.date(2025, 1, 1) + dt.timedelta(days=n // 2)).isoformat() for n in range(ROWS)]
 
@@ -239,3 +243,255 @@ def test_what_cannot_be_drafted_is_one_clear_error(draft, table, options, expect
         draft(table, **options)
     assert expected in str(caught.value)
     assert not Path("contracts").exists()
+
+
+FEW = ["a", "b"] * (ROWS // 2)
+
+# The same 150 customers come again and again.
+CUSTOMERS = [f"K{7 * n % 150:03d}" for n in range(ROWS)]
+
+
+def _kept_out(contract, recipe, name: str) -> bool:
+    return (
+        contract.column(name).classification == "pii"
+        and name not in contract.text_columns
+        and f"{{{name}}}" not in recipe.text.template
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Kundennummer", CUSTOMERS),
+        ("Customer No", [f"C{n}" for n in range(ROWS)]),
+        ("Kunden-Nr", list(range(500, 500 + ROWS))),
+        ("PLZ", [f"{10_000 + n % 90}" for n in range(ROWS)]),
+        ("Postcode", [f"AB{n % 40} 1XY" for n in range(ROWS)]),
+        ("Straße", ["Am Markt 1", "Am Ring 2"] * (ROWS // 2)),
+        ("Case Ref", [f"{n // 2}" for n in range(ROWS)]),  # called as a key is
+        ("rownames", [f"Mazda RX{n}" for n in range(ROWS)]),
+        ("Konto", [4_000_000 + 37 * n for n in range(ROWS)]),  # many digits in every value
+        ("Folge", list(range(1, ROWS + 1))),  # a running number
+        ("Marke", [f"x{n:04x}" for n in range(ROWS - 4)] + ["x0000"] * 4),  # nearly a key
+        ("Token", [f"{n:08x}-aaaa-bbbb-cccc-{n:012x}" for n in range(ROWS)]),
+    ],
+)
+def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, values):
+    contract, recipe = draft(columns() | {name: values})
+    [column] = [column for column in contract.columns if column.physical_name == name]
+    assert _kept_out(contract, recipe, column.name)
+    text = Path("contracts/visits.odcs.yaml").read_text()
+    assert "classification: pii  # review: " in text
+    assert contract.key == "visit_id"
+    assert check_file(Path("visits.csv"), contract).passed
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("Amount", [37 * n * n % 9973 for n in range(ROWS)]),  # nearly all different
+        ("Price", [n * 1.25 for n in range(ROWS)]),
+        ("Product No", [f"P{n % 40}" for n in range(ROWS)]),  # a thing's, many rows to each
+        ("Ward No", [n % 9 for n in range(ROWS)]),
+        ("Note", [f"arrived late by {n} minutes and left" for n in range(ROWS)]),
+        (
+            "備考",
+            [
+                f"予約は{n}分遅れて到着しましたが、診察は予定どおり行われました。"
+                for n in range(ROWS)
+            ],
+        ),
+    ],
+)
+def test_what_describes_a_row_is_trained_on(draft, name, values):
+    contract, _ = draft(columns() | {name: values})
+    column = contract.columns[-1]
+    assert (column.physical_name, column.classification) == (name, "none")
+    assert column.name in contract.text_columns
+
+
+def test_a_customer_number_is_no_key_although_it_tells_the_rows_apart(draft):
+    numbers = [f"K{n}" for n in range(ROWS)]
+    contract, recipe = draft(columns(Visit_ID=None) | {"Kundennummer": numbers})
+    assert contract.key == "row_number"
+    assert _kept_out(contract, recipe, "kundennummer")
+
+
+def test_rows_that_come_twice_are_named_with_count_rows_and_advice(draft):
+    table = {name: [*values, *values[10:14]] for name, values in columns().items()}
+    contract, _ = draft(table)
+    assert contract.limitations == "4 rows repeat an earlier one in every column."
+    line = "review: such as rows 201, 202, 203: remove what was loaded twice, or say why"
+    assert line in Path("contracts/visits.odcs.yaml").read_text()
+    assert (
+        "4 rows repeat an earlier one in every column, such as rows 201, 202, 203: remove at the "
+        "source what was loaded twice, and start again"
+    ) in draft.notes
+    assert any(
+        note.startswith("visit_id is nearly a key: 4 of 204 rows repeat an earlier value, such as")
+        for note in draft.notes
+    )
+    assert contract.key == "row_number"
+    assert contract.column("visit_id").classification == "pii"
+
+
+def test_rows_that_differ_in_their_key_alone_are_named_as_well(draft):
+    notes = [f"seen for the {n % 190}th time in this room, and then sent home" for n in range(ROWS)]
+    table = {"Visit ID": columns()["Visit ID"], "Note": notes, "No Show": FEW}
+    contract, _ = draft(table)
+    assert contract.limitations == "10 rows repeat an earlier one in every column but visit_id."
+    assert contract.key == "visit_id"
+
+
+def test_a_file_without_repetition_says_nothing_of_it(draft):
+    texts = [f"seen for the {n}th time in this room, and then sent home" for n in range(ROWS)]
+    contract, _ = draft(columns(Note=texts))
+    assert contract.limitations == "Not known."
+    assert not any("repeat" in note for note in draft.notes)
+
+
+LABELS = ["yes" if n % 5 == 0 else "no" for n in range(ROWS)]
+
+_LEFT_OUT = "Left out, as each tells the label apart alone: "
+
+
+def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
+    table = columns(No_Show=LABELS, Reason=["ill" if x == "yes" else "" for x in LABELS])
+    contract, recipe = draft(table)
+    assert contract.text_columns == ("kind", "group")
+    assert "{reason}" not in recipe.text.template
+    assert contract.column("reason").classification == "none"
+    text = Path("contracts/visits.odcs.yaml").read_text()
+    assert (
+        "# review: alone it tells the label apart with an AUC of 1.000 (filled in 100.0 % of the "
+        "positive rows and 0.0 % of the others)" in text
+    )
+    assert f"{_LEFT_OUT}reason" in text
+    [note] = [note for note in draft.notes if "tells the label apart alone" in note]
+    assert note.endswith(": reason (AUC 1.000)")
+
+
+def test_a_column_that_nearly_tells_the_label_apart_is_a_question(draft):
+    waits = [n % 7 + (40 if x == "yes" and n % 100 else 0) for n, x in enumerate(LABELS)]
+    contract, _ = draft(columns(No_Show=LABELS, Wait=waits))
+    assert "wait" in contract.text_columns
+    text = Path("contracts/visits.odcs.yaml").read_text()
+    assert "is it known when the model is asked?" in text
+    assert _LEFT_OUT not in text
+    assert any(note.startswith("nearly tells the label apart") for note in draft.notes)
+
+
+def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft):
+    rows = 2000
+    late = {*range(1800, rows)} - {1850, 1900} | {700, 1500}  # each part in time has both labels
+    days = [dt.date(2020, 1, 1) + dt.timedelta(days=n) for n in range(rows)]
+    table = {
+        "Kind": [("first", "second", "follow-up")[n % 3] for n in range(rows)],
+        "Missed On": [day.isoformat() for day in days],
+        "No Show": ["yes" if n in late else "no" for n in range(rows)],
+    }
+    contract, _ = draft(table)
+    assert contract.split.kind == "text_hash"
+
+
+def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path):
+    path = tmp_path / "loans.csv"
+    make_loans(path, rows=2000, leaks=True)
+    contract, _ = draft(path, label="Ausfall", facets=["Geschlecht"])
+    assert contract.text_columns == (
+        "nettoeinkommen", "kreditbetrag", "mahnungen", "verwendung", "angaben_zur_person",
+    )  # fmt: skip
+    [note] = [note for note in draft.notes if "tells the label apart alone" in note]
+    for leak in ("inkassostatus", "abgeschriebener_betrag", "ausfalldatum"):
+        assert f"{leak} (AUC 1.000)" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("call me under 0171 2345678 please", "a phone number"),
+        ("call +44 20 7946 0000", "a phone number"),
+        ("Telefon (030) 901820-11", "a phone number"),
+        ("write to ana.lind@example.org, thanks", "an e-mail address"),
+        ("card 4111 1111 1111 1111 was charged twice", "a card number"),
+        ("card 5500005555555559", "a card number"),
+        ("to DE89 3704 0044 0532 0130 00", "an IBAN"),
+    ],
+)
+def test_personal_data_with_a_form_are_counted(text, what):
+    texts = pa.array([text, "nothing here", "nor here", None, "nor here"])
+    assert f"25.0 % have {what}" in describe_personal(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "paid 1.234,56 on 02.01.2023 and 0.75 later",
+        "on 2023-01-02 at 10:30, order 2023-000123",
+        "number 4111 1111 1111 1112 fails its check digit",
+        "the score was 3:2 @ home",
+    ],
+)
+def test_amounts_dates_and_numbers_are_none(text):
+    assert describe_personal(pa.array([text])) == ""
+
+
+def test_the_draft_says_so_in_its_note_and_on_the_columns_line(draft):
+    texts = [f"I could not come, {n % 9} days of fever{' 0171 2345678' * (n % 5 == 0)}" for n in
+             range(ROWS)]  # fmt: skip
+    draft(columns(Reason_Given=texts))
+    assert "reason_given: of the texts 20.0 % have a phone number" in draft.notes
+    written = Path("contracts/visits.odcs.yaml").read_text()
+    assert (
+        "# review: of the texts 20.0 % have a phone number: read some, and call it pii" in written
+    )
+
+
+WRITTEN_DAYS = [f"{1 + n % 28:02d}.{1 + n // 28 % 12:02d}.2025" for n in range(ROWS)]
+
+
+@pytest.mark.parametrize("first", ["17,50", "03.04.2025", "42"])
+def test_a_file_without_a_header_is_refused_by_the_value_in_its_place(draft, first):
+    table = columns(**{"No Show": None}) | {
+        first: {"17,50": [f"{n},25" for n in range(ROWS)], "03.04.2025": WRITTEN_DAYS}.get(
+            first, list(range(ROWS))
+        ),
+        "No Show": ["no", "yes"] * (ROWS // 2),
+    }
+    path = write_csv(Path("visits.csv"), table, delimiter=";")
+    with pytest.raises(InputError, match="the first line seems to be a row") as error:
+        draft(path)
+    assert f"`{first}`" in str(error.value)
+
+
+def test_years_are_names_of_columns(draft):
+    contract, _ = draft(columns(**{"2024": list(range(5, ROWS + 5))}))
+    assert contract.column("column_2024").logical_type == "integer"
+
+
+@pytest.mark.parametrize(("rows", "positives"), [(49, 20), (ROWS, 4)])
+def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positives):
+    table = {name: values[:rows] for name, values in columns().items()}
+    table["No Show"] = ["yes"] * positives + ["no"] * (rows - positives)
+    draft(table)
+    warning = f"{rows} rows, {positives} of them positive: `sashiko run` will refuse this"
+    assert any(note.startswith(warning) for note in draft.notes)
+
+
+def test_an_ordinary_file_has_no_such_warning(draft):
+    draft(columns())
+    assert not any("will refuse" in note for note in draft.notes)
+
+
+def test_a_draft_is_replaced_on_request_alone():
+    write_csv(Path("visits.csv"), columns())
+    arguments = ["init", "visits.csv", "--label", "No Show"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    contract = Path("contracts/visits.odcs.yaml")
+    contract.write_text("reviewed\n")
+    again = CliRunner().invoke(app, [*arguments, "--facet", "Group"])
+    assert "add --replace to draft both files again" in str(again.exception)
+    assert contract.read_text() == "reviewed\n"
+    done = CliRunner().invoke(app, [*arguments, "--facet", "Group", "--replace"])
+    assert done.exit_code == 0
+    assert "disadvantaged" in contract.read_text()

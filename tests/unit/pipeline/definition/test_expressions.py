@@ -3,9 +3,17 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.expressions import Context, resolve, step_references
+from sashiko.pipeline.definition.expressions import (
+    Context,
+    describe_job,
+    job_name,
+    look_up,
+    resolve,
+    step_references,
+)
 
 DESCRIPTIONS = {"Make": {"Name": "job-1", "Outputs": [{"OutputName": "x", "Uri": "s3://b/x"}]}}
+
 CONTEXT = Context(
     parameters={"Text": "t", "Count": 3, "Share": 0.5, "Flag": True},
     execution={"PipelineExecutionId": "run-1"},
@@ -56,3 +64,38 @@ def test_references_are_listed_at_any_depth() -> None:
         ("Make", "here.a[0].Std:Join.Values[0]"),
         ("Other", "here.a[0].Std:Join.Values[1]"),
     ]
+
+
+DESCRIPTION = {
+    "ProcessingOutputConfig": {
+        "Outputs": [
+            {"OutputName": "a.b", "S3Output": {"S3Uri": "s3://x/a"}},
+            {"OutputName": "c", "S3Output": {"S3Uri": "s3://x/c"}},
+        ]
+    },
+    "metrics": {"list": [{"v": 1}, {"v": 2}]},
+}
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    ("ProcessingOutputConfig.Outputs['a.b'].S3Output.S3Uri", "s3://x/a"),
+    ("ProcessingOutputConfig.Outputs[1].S3Output.S3Uri", "s3://x/c"),
+    ("metrics.list[1].v", 2),
+    ("metrics['list'][0]['v']", 1),
+])  # fmt: skip
+def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
+    assert look_up(DESCRIPTION, path, where="here") == value
+
+
+def test_a_training_job_has_its_artifacts_below_its_name() -> None:
+    arguments = {"OutputDataConfig": {"S3OutputPath": "s3://x/out/"}}
+    name = job_name("run-1", "Train")
+    description = describe_job("Training", name=name, arguments=arguments)
+    assert description["ModelArtifacts"]["S3ModelArtifacts"] == (
+        "s3://x/out/pipelines-run-1-Train/output/model.tar.gz"
+    )
+    assert description["TrainingJobName"] == "pipelines-run-1-Train"
+
+
+def test_job_names_fit_the_services_limit() -> None:
+    assert len(job_name("run", "S" * 64)) == 63

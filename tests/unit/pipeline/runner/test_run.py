@@ -1,15 +1,36 @@
 """Whole runs: order, gates, staging, and what SageMaker puts around a job."""
 
+import io
 import json
 import os
 import re
 import tarfile
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from sashiko.base.files import read_json
 from sashiko.errors import InputError
-from sashiko.pipeline.runner.run_record import read_run
+from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.runner.execute import replay
+from sashiko.pipeline.runner.run_record import (
+    DataRecord,
+    LiveView,
+    RunRecord,
+    StepRecord,
+    View,
+    new_run_id,
+    now,
+    open_view,
+    read_run,
+    stamp,
+    write_run,
+)
+from tests.unit.pipeline.runner.tiny import Tiny
 
 WRITE = "(OUT / 'out/result.json').write_text(json.dumps({'passed': PASSED, 'summary': 'DI 0.5'}))"
 
@@ -249,3 +270,227 @@ def test_nothing_runs_if_something_is_unknown(
 def test_an_unknown_from_step_names_the_steps(tiny: Any) -> None:
     with pytest.raises(InputError, match="--from Lost: the pipeline has no such step; it has: A"):
         tiny.run(tiny.job("A"), from_step="Lost")
+
+
+class Clock(datetime):
+    """Reads a day less at each call."""
+
+    calls = 0
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = UTC) -> datetime:
+        Clock.calls += 1
+        return datetime(2026, 11, 25, 10, 15, tzinfo=tz) - timedelta(days=Clock.calls)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "calls", 0)
+    monkeypatch.setattr("sashiko.pipeline.runner.run_record.datetime", Clock)
+
+
+@pytest.mark.usefixtures("clock")
+def test_steps_and_run_take_no_negative_time_and_are_reused(tiny: Any, status_of: Any) -> None:
+    steps = (tiny.job("A", "time.sleep(0.2)"), tiny.job("B", after=["A"]))
+    first = tiny.run(*steps)
+    assert first.status == "succeeded"
+    assert 0.2 <= first.step("A").seconds <= first.seconds
+    assert status_of(tiny.run(*steps)) == {"A": "cached", "B": "cached"}
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_later_run_has_a_later_id(tmp_path: Path) -> None:
+    ids = []
+    for _ in range(3):
+        ids.append(new_run_id(tmp_path))
+        folder = tmp_path / "runs" / ids[-1]
+        folder.mkdir(parents=True)
+        step = StepRecord(name="A", type="Processing")
+        write_run(folder, RunRecord(id=ids[-1], pipeline="p", start="-", steps=(step,)))
+    assert ids == sorted(ids)
+    assert len({name[:15] for name in ids}) == 3
+
+
+RECORD = RunRecord(
+    id="run-1",
+    pipeline="p",
+    start="2026-01-01T00:00:00+00:00",
+    parameters={"Flag": True, "N": 3, "Share": 0.5, "Text": "3"},
+    steps=(
+        StepRecord(
+            name="A", type="Processing", outputs={"out": DataRecord(uri="s3://b/x", sha256="0")}
+        ),
+    ),
+)
+
+
+def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
+    write_run(tmp_path, RECORD)
+    read = read_run(tmp_path)
+    assert read == RECORD
+    assert read.parameters["Flag"] is True
+    assert read.parameters["Text"] == "3"
+
+
+@pytest.mark.parametrize(("status", "code"), [
+    ("registered", 0),
+    ("succeeded", 0),
+    ("partial", 0),
+    ("blocked", 3),
+    ("failed", 1),
+    ("running", 1),
+    ("interrupted", 130),
+])  # fmt: skip
+def test_exit_codes(status: str, code: int) -> None:
+    assert RECORD.model_copy(update={"status": status}).exit_code == code
+
+
+def test_an_unknown_step_names_those_there_are() -> None:
+    with pytest.raises(InputError, match="run run-1 has no step `B`; it has: A"):
+        RECORD.step("B")
+
+
+def test_a_folder_without_a_run_is_one_message(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"run\.json does not exist"):
+        read_run(tmp_path)
+
+
+def test_run_ids_differ(tmp_path: Path) -> None:
+    assert new_run_id(tmp_path) != new_run_id(tmp_path)
+
+
+def render(view: LiveView, console: Console) -> str:
+    with console.capture() as captured:
+        console.print(view)
+    return captured.get()
+
+
+def console(height: int = 30) -> Console:
+    return Console(file=io.StringIO(), width=60, height=height, force_terminal=False)
+
+
+def test_the_table_has_state_time_and_last_line() -> None:
+    screen = console()
+    view = LiveView(screen)
+    view.step(StepRecord(name="Make", type="Processing", status="succeeded", seconds=1.25))
+    start = stamp(now() - timedelta(seconds=90))
+    view.step(StepRecord(name="Train", type="Training", status="running", start=start))
+    view.step(StepRecord(name="Old", type="Processing", status="cached", cached_from="run-1"))
+    view.line("Train", "epoch 1/2 [bold]loss[/bold] 0.4 \x1b[2J" + "x" * 100)
+
+    make, train, old = render(view, screen).splitlines()
+    assert make.split() == ["Make", "succeeded", "1.2", "s"]
+    assert " 90 s" in train
+    assert "epoch 1/2 [bold]loss[/bold] 0.4" in train
+    assert "\x1b" not in train
+    assert len(train) <= 60
+    assert old.split() == ["Old", "cached", "from", "run", "run-1"]
+
+
+def test_on_a_low_screen_the_steps_that_wait_give_way() -> None:
+    screen = console(height=4)
+    view = LiveView(screen)
+    for number in range(6):
+        view.step(StepRecord(name=f"Wait{number}", type="Processing"))
+    view.step(StepRecord(name="Train", type="Training", status="running"))
+    assert [line.split()[0] for line in render(view, screen).splitlines()] == ["Train"]
+
+
+def test_plain_text_has_a_line_per_event() -> None:
+    stream = io.StringIO()
+    with open_view(stream) as view:
+        assert isinstance(view, View)
+        view.step(StepRecord(name="A", type="Processing"))
+        view.step(StepRecord(name="A", type="Processing", status="running"))
+        view.line("A", "not shown")
+        view.step(
+            StepRecord(name="A", type="Processing", status="failed", seconds=2, reason="bad\x1b[1m")
+        )
+        view.note("two\nlines")
+    assert stream.getvalue() == "A: running\nA: failed in 2.0 s: bad\ntwo\nlines\n"
+
+
+def test_a_terminal_gets_the_table() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with open_view(stream) as view:
+        view.step(StepRecord(name="Train", type="Training", status="running"))
+    assert "Train" in stream.getvalue()
+
+
+COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"
+
+
+def again(tiny: Tiny, run: RunRecord, step: str, folder: Path) -> Mapping[str, Path]:
+    definition = parse_definition(read_json(tiny.home / "runs" / run.id / "definition.json"))
+    folder.mkdir()
+    return replay(run, definition, step, store=tiny.store, folder=folder)
+
+
+def content(home: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
+
+
+def test_a_job_gives_again_what_it_gave_and_touches_neither_run_nor_store(
+    tiny: Any, tmp_path: Path
+) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}))
+    before = content(tiny.home)
+    outputs = again(tiny, run, "A", tmp_path / "again")
+    assert set(outputs) == {"out"}
+    assert (outputs["out"] / "x").read_text() == "1"
+    assert outputs["out"].is_relative_to(tmp_path / "again")
+    assert content(tiny.home) == before
+
+
+def test_it_reads_what_is_in_the_store_now(tiny: Any, tmp_path: Path) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}))
+    tiny.put("s3://b/raw/x", "2")
+    assert (again(tiny, run, "A", tmp_path / "again")["out"] / "x").read_text() == "2"
+
+
+def test_a_cached_step_reads_the_outputs_of_the_run_that_made_them(
+    tiny: Any, tmp_path: Path
+) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    steps = (
+        tiny.job("A", COPY, inputs={"in": "s3://b/raw"}),
+        tiny.job("B", COPY, inputs={"in": tiny.uri("A")}),
+    )
+    tiny.run(*steps)
+    second = tiny.run(*steps)
+    assert second.step("B").status == "cached"
+    assert (again(tiny, second, "B", tmp_path / "again")["out"] / "x").read_text() == "1"
+
+
+def test_parameters_and_the_executions_id_are_those_of_the_run(tiny: Any, tmp_path: Path) -> None:
+    arguments = [{"Get": "Parameters.Word"}, {"Get": "Execution.PipelineExecutionId"}]
+    run = tiny.run(
+        tiny.job("A", "(OUT / 'out/x').write_text(' '.join(sys.argv[1:]))", arguments=arguments),
+        declarations=[{"Name": "Word", "Type": "String"}],
+        parameters={"Word": "hello"},
+    )
+    assert (again(tiny, run, "A", tmp_path / "again")["out"] / "x").read_text() == "hello run-1"
+
+
+def test_a_job_that_fails_now_says_why(tiny: Any, tmp_path: Path) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    code = "int((IN / 'in/x').read_text()) or sys.exit('error: nothing to judge')"
+    run = tiny.run(tiny.job("A", code, inputs={"in": "s3://b/raw"}))
+    tiny.put("s3://b/raw/x", "0")
+    message = r"step A of run run-1 does not succeed again: .*nothing to judge"
+    with pytest.raises(InputError, match=message):
+        again(tiny, run, "A", tmp_path / "again")
+
+
+def test_an_input_that_is_gone_is_named(tiny: Any, tmp_path: Path) -> None:
+    tiny.put("s3://b/raw/x", "1")
+    run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}))
+    tiny.store.path("s3://b/raw/x").unlink()
+    with pytest.raises(InputError, match="s3://b/raw"):
+        again(tiny, run, "A", tmp_path / "again")
