@@ -113,15 +113,12 @@ def test_two_contracts_of_one_table_are_refused_with_both_files(contract):
         check_lake({"a.yaml": contract, "b.yaml": contract}, row_filters_hold=True)
 
 
-@pytest.mark.parametrize(
-    ("table", "domain", "message"),
-    [
-        ("quarantine", None, r"a\.yaml: table `quarantine`: .*physicalName"),
-        ("loans", "Lending", r"a\.yaml: .*key `domain`: .*lower-case"),
-        ("loans", "lending desk", r"key `domain`: .*lower-case"),
-        ("loans", "-x", r"key `domain`: .*lower-case"),
-    ],
-)
+@pytest.mark.parametrize(("table", "domain", "message"), [
+    ("quarantine", None, r"a\.yaml: table `quarantine`: .*physicalName"),
+    ("loans", "Lending", r"a\.yaml: .*key `domain`: .*lower-case"),
+    ("loans", "lending desk", r"key `domain`: .*lower-case"),
+    ("loans", "-x", r"key `domain`: .*lower-case"),
+])  # fmt: skip
 def test_names_that_the_lake_cannot_hold_are_refused(table, domain, message, tmp_path, contract):
     edited = document() | ({} if domain is None else {"domain": domain})
     table_of(edited)["physicalName"] = table
@@ -142,42 +139,36 @@ def _filter(condition: str = "late = 'yes'", **more: Any) -> dict[str, Any]:
     return columns | {"filter": condition} | more
 
 
-@pytest.mark.parametrize(
-    "condition",
-    [
-        "late = 'yes'",
-        "late <> 'it''s; late' AND (pages >= 100 OR price < -1.5)",
-        "title like 'A%' and lent_at is not null",
-        "pages between 10 and 20 or late in ('yes', 'no')",
-        "lent_at > timestamp '2025-01-01 00:00:00'",
-    ],
-)
+@pytest.mark.parametrize("condition", [
+    "late = 'yes'",
+    "late <> 'it''s; late' AND (pages >= 100 OR price < -1.5)",
+    "title like 'A%' and lent_at is not null",
+    "pages between 10 and 20 or late in ('yes', 'no')",
+    "lent_at > timestamp '2025-01-01 00:00:00'",
+])  # fmt: skip
 def test_a_condition_that_lake_formation_reads_is_taken_as_it_stands(condition, tmp_path):
     contract = contract_of(_with(_filter(condition)), tmp_path)
     assert contract.row_filters[0].filter == condition
 
 
-@pytest.mark.parametrize(
-    ("filters", "message"),
-    [
-        ([_filter(columns=["loan_id", "lateness"])], r"persona data-scientist: no column `latenes"),
-        ([_filter(columns=["loan_id", "reader"])], r"column `reader` is pii; it may read none,"),
-        ([_filter(columns=["loan_id", "age"])], r"column `age` is sensitive; it may read none,"),
-        ([_filter("lat = 'yes'")], r"key `filter`: no column `lat`; the columns are loan_id"),
-        ([_filter("reader = 'a@x.org'")], r"key `filter`: column `reader` is pii"),
-        ([_filter("late = 'yes'; drop")], r"key `filter`: cannot read '; drop'"),
-        ([_filter('late = "yes"')], r"key `filter`: cannot read"),
-        ([_filter("late =")], r"key `filter`: 'late =' is not a valid condition: "),
-        ([_filter("late and and pages > 1")], r"is not a valid condition: "),
-        ([_filter("pages > 'many'")], r"is not a valid condition: .*'many'"),
-        ([_filter("late = 'yes') or (1 = 1")], r"is not a valid condition: "),
-        ([_filter(), _filter("pages > 1")], r"data-scientist has 2; join them by OR into one"),
-        ([_filter(persona="training")], r"key `rowFilters.0.persona`.*'broker'"),
-        ([_filter(columns=[])], r"key `rowFilters.0.columns`"),
-        ([_filter(persona="broker")], r"broker and bias-evaluator .* the same `filter`"),
-        ([_filter(persona="broker")], r"its snapshot needs lent_at, pages, price, title as well"),
-    ],
-)
+@pytest.mark.parametrize(("filters", "message"), [
+    ([_filter(columns=["loan_id", "lateness"])], r"persona data-scientist: no column `latenes"),
+    ([_filter(columns=["loan_id", "reader"])], r"column `reader` is pii; it may read none,"),
+    ([_filter(columns=["loan_id", "age"])], r"column `age` is sensitive; it may read none,"),
+    ([_filter("lat = 'yes'")], r"key `filter`: no column `lat`; the columns are loan_id"),
+    ([_filter("reader = 'a@x.org'")], r"key `filter`: column `reader` is pii"),
+    ([_filter("late = 'yes'; drop")], r"key `filter`: cannot read '; drop'"),
+    ([_filter('late = "yes"')], r"key `filter`: cannot read"),
+    ([_filter("late =")], r"key `filter`: 'late =' is not a valid condition: "),
+    ([_filter("late and and pages > 1")], r"is not a valid condition: "),
+    ([_filter("pages > 'many'")], r"is not a valid condition: .*'many'"),
+    ([_filter("late = 'yes') or (1 = 1")], r"is not a valid condition: "),
+    ([_filter(), _filter("pages > 1")], r"data-scientist has 2; join them by OR into one"),
+    ([_filter(persona="training")], r"key `rowFilters.0.persona`.*'broker'"),
+    ([_filter(columns=[])], r"key `rowFilters.0.columns`"),
+    ([_filter(persona="broker")], r"broker and bias-evaluator .* the same `filter`"),
+    ([_filter(persona="broker")], r"its snapshot needs lent_at, pages, price, title as well"),
+])  # fmt: skip
 def test_what_is_wrong_with_a_row_filter_is_reported_with_reader_and_column(
     filters, message, tmp_path
 ):

@@ -241,16 +241,13 @@ def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(change, 
     assert any(re.search(message, line) for line in lines), lines
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("city", r"key `groupVariable`: no column `city`"),
-        ("late", r"key `groupVariable`: `late` is the key, the label or a facet"),
-        ("age", r"key `groupVariable`: `age` is the key, the label or a facet"),
-        ("reader", r"column `reader`: a group variable must be `none` or `sensitive`, not `pii`"),
-        ("title", r"column `title`: a group variable needs .* an `enum`"),
-    ],
-)
+@pytest.mark.parametrize(("name", "message"), [
+    ("city", r"key `groupVariable`: no column `city`"),
+    ("late", r"key `groupVariable`: `late` is the key, the label or a facet"),
+    ("age", r"key `groupVariable`: `age` is the key, the label or a facet"),
+    ("reader", r"column `reader`: a group variable must be `none` or `sensitive`, not `pii`"),
+    ("title", r"column `title`: a group variable needs .* an `enum`"),
+])  # fmt: skip
 def test_a_group_variable_must_be_a_column_of_few_values(name, message, tmp_path):
     edited = grouped()
     custom(edited, "groupVariable")["value"] = name
@@ -383,14 +380,11 @@ def test_a_leak_passes_with_the_written_reason_of_the_contract(tmp_path):
     assert _REASON in check.reason
 
 
-@pytest.mark.parametrize(
-    ("accepted", "problem"),
-    [
-        ({"column": "price"}, "reason"),
-        ({"column": "price", "reason": ""}, "reason"),
-        ({"column": "pages", "reason": _REASON}, "`pages` is not one of the `textColumns`"),
-    ],
-)
+@pytest.mark.parametrize(("accepted", "problem"), [
+    ({"column": "price"}, "reason"),
+    ({"column": "price", "reason": ""}, "reason"),
+    ({"column": "pages", "reason": _REASON}, "`pages` is not one of the `textColumns`"),
+])  # fmt: skip
 def test_a_leak_is_not_accepted_without_a_reason_or_for_another_column(tmp_path, accepted, problem):
     with pytest.raises(InputError, match=r"acceptedLeaks|accepted_leaks") as error:
         _contract(tmp_path, acceptedLeaks=[accepted])

@@ -232,16 +232,13 @@ def test_exactly_the_contracts_columns(tmp_path):
     assert first.startswith('(ColumnCount = 8) and (ColumnExists "loan_id") and (ColumnExists "le')
 
 
-@pytest.mark.parametrize(
-    ("column", "properties", "reason"),
-    [
-        ("title", {}, "never what they are"),
-        ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
-        ("title", {"enum": [{"value": "10:30 AM"}]}, "as a date or a time"),
-        ("title", {"enum": [{"value": "Bachelor's"}]}, "apostrophe"),
-        ("lent_at", {"enum": [{"value": "2025-01-01"}]}, "no list of timestamp values"),
-    ],
-)
+@pytest.mark.parametrize(("column", "properties", "reason"), [
+    ("title", {}, "never what they are"),
+    ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
+    ("title", {"enum": [{"value": "10:30 AM"}]}, "as a date or a time"),
+    ("title", {"enum": [{"value": "Bachelor's"}]}, "apostrophe"),
+    ("lent_at", {"enum": [{"value": "2025-01-01"}]}, "no list of timestamp values"),
+])  # fmt: skip
 def test_what_dqdl_cannot_say_is_listed_with_its_reason(column, properties, reason, tmp_path):
     unmapped = dqdl_ruleset(contract_of(_edited(column, **properties), tmp_path)).unmapped
     assert any(name.startswith(f"{column}: ") and reason in why for name, why in unmapped.items())

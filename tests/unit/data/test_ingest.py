@@ -63,15 +63,12 @@ def test_csv_becomes_the_contracts_typed_table(tmp_path):
     assert table.column("title").to_pylist() == ["Emma", 'Dune, "part"\ntwo']
 
 
-@pytest.mark.parametrize(
-    ("text", "hour"),
-    [
-        ("2025-03-01", 0),
-        ("2025-03-01 12:00:00.5", 12),
-        ("2025-03-01T12:00:00+02:00", 10),
-        ("2025-03-01T12:00Z", 12),
-    ],
-)
+@pytest.mark.parametrize(("text", "hour"), [
+    ("2025-03-01", 0),
+    ("2025-03-01 12:00:00.5", 12),
+    ("2025-03-01T12:00:00+02:00", 10),
+    ("2025-03-01T12:00Z", 12),
+])  # fmt: skip
 def test_times_without_a_zone_are_utc(tmp_path, text, hour):
     line = LINE.replace("2025-03-01T12:00:00Z", text)
     lent_at = read_table(_csv(tmp_path, line), _contract(tmp_path)).column("lent_at")[0].as_py()
@@ -112,16 +109,13 @@ def test_a_file_is_read_as_the_contract_says_that_it_is_written(tmp_path):
     assert table.column("title").to_pylist() == ["Füße", None]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("1,5", "1.5", r"`price`, row 1: '1\.5' .* written with ',' before decimals and '\.'"),
-        ("1,5", "1.23,5", r"`price`, row 1: '1\.23,5' is not a value of type number"),
-        ("100", "10.00", r"`pages`, row 1: '10\.00' is not a value of type integer"),
-        ("1.3.2025", "2025-03-01", r"`lent_at`, row 1: .* written d\.M\.yyyy H:mm"),
-        ("1.3.2025", "31.2.2025", r"`lent_at`, row 1: '31\.2\.2025 9:05'"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("1,5", "1.5", r"`price`, row 1: '1\.5' .* written with ',' before decimals and '\.'"),
+    ("1,5", "1.23,5", r"`price`, row 1: '1\.23,5' is not a value of type number"),
+    ("100", "10.00", r"`pages`, row 1: '10\.00' is not a value of type integer"),
+    ("1.3.2025", "2025-03-01", r"`lent_at`, row 1: .* written d\.M\.yyyy H:mm"),
+    ("1.3.2025", "31.2.2025", r"`lent_at`, row 1: '31\.2\.2025 9:05'"),
+])  # fmt: skip
 def test_a_value_that_is_written_otherwise_is_named_with_how_it_should_be(
     tmp_path, old, new, message
 ):
@@ -212,14 +206,11 @@ def test_a_personal_value_is_not_repeated_in_the_message(tmp_path):
     assert "a@x.org" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        (HEADER.replace("pages", "leaves"), "column `pages` .* is missing.*`leaves`"),
-        (HEADER + ",extra", "column `extra` is not in the contract"),
-        (HEADER.replace("pages", "title"), "column `title` is there twice"),
-    ],
-)
+@pytest.mark.parametrize(("header", "message"), [
+    (HEADER.replace("pages", "leaves"), "column `pages` .* is missing.*`leaves`"),
+    (HEADER + ",extra", "column `extra` is not in the contract"),
+    (HEADER.replace("pages", "title"), "column `title` is there twice"),
+])  # fmt: skip
 def test_other_columns_than_the_contracts_are_refused(tmp_path, header, message):
     line = LINE + ",x" * (header.count(",") - HEADER.count(","))
     with pytest.raises(InputError, match=message):

@@ -177,21 +177,18 @@ def test_parquet_keeps_its_types(tmp_path):
     assert _table(tmp_path / "rows.parquet").equals(table)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("rows.csv", b"", "is empty"),
-        ("rows.csv", b"a,b\n", "has columns but no rows"),
-        ("rows.csv", b"a,b\n1,2\n3\n", r"Row #3: Expected 2 columns, got 1 \(the"),
-        ("rows.csv", "a,b\nx,y\nx,né\n".encode("cp1252"), "line 3 is not UTF-8"),
-        ("rows.csv", "a,b\nx,y\n".encode("utf-16"), "line 1 is not UTF-8"),
-        ("rows.csv", "a,b\nx,y\n".encode("utf-16-le"), "line 1 is not UTF-8"),
-        ("rows.parquet", b"", "is empty"),
-        ("rows.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
-        ("rows.csv", b"sep=;\na;b\n1;2\n", "the first line is a spreadsheet's `sep=`"),
-        ("rows.xlsx", b"x", r"ends in \.csv or \.parquet"),
-    ],
-)
+@pytest.mark.parametrize(("name", "content", "message"), [
+    ("rows.csv", b"", "is empty"),
+    ("rows.csv", b"a,b\n", "has columns but no rows"),
+    ("rows.csv", b"a,b\n1,2\n3\n", r"Row #3: Expected 2 columns, got 1 \(the"),
+    ("rows.csv", "a,b\nx,y\nx,né\n".encode("cp1252"), "line 3 is not UTF-8"),
+    ("rows.csv", "a,b\nx,y\n".encode("utf-16"), "line 1 is not UTF-8"),
+    ("rows.csv", "a,b\nx,y\n".encode("utf-16-le"), "line 1 is not UTF-8"),
+    ("rows.parquet", b"", "is empty"),
+    ("rows.parquet", b"PAR1 and then nothing", "not a whole Parquet file"),
+    ("rows.csv", b"sep=;\na;b\n1;2\n", "the first line is a spreadsheet's `sep=`"),
+    ("rows.xlsx", b"x", r"ends in \.csv or \.parquet"),
+])  # fmt: skip
 def test_bad_files_are_refused_by_name(tmp_path, name, content, message):
     with pytest.raises(InputError, match=message) as caught:
         _table(_file(tmp_path, content, name))

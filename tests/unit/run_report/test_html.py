@@ -24,14 +24,11 @@ def failed(tmp_path_factory):
     return page_of(runs.failed(tmp_path_factory.mktemp("failed")))
 
 
-@pytest.mark.parametrize(
-    ("status", "word", "green"),
-    [
-        ("PendingManualApproval", "WAITS FOR YOUR DECISION", False),
-        ("Approved", "REGISTERED, APPROVED", True),
-        ("Rejected", "REGISTERED, REJECTED", False),
-    ],
-)
+@pytest.mark.parametrize(("status", "word", "green"), [
+    ("PendingManualApproval", "WAITS FOR YOUR DECISION", False),
+    ("Approved", "REGISTERED, APPROVED", True),
+    ("Rejected", "REGISTERED, REJECTED", False),
+])  # fmt: skip
 def test_the_headline_is_green_for_an_approved_version_alone(tmp_path, status, word, green):
     page = page_of(runs.registered(tmp_path, status=status))
     assert page.text("decision").startswith(word)

@@ -138,17 +138,14 @@ def _with_metrics(tmp_path, *figures):
     return headline_figures(evidence, verdicts(evidence)).rows
 
 
-@pytest.mark.parametrize(
-    ("metric", "value", "side"),
-    [
-        ("AD", 0.0, "; equal for both"),
-        ("AD", 0.0004, "; equal for both"),
-        ("AD", 0.03, "; higher for the others"),
-        ("RD", -0.085, "; higher for the group"),
-        ("SD", 0.1, "; higher for the group"),
-        ("DRR", -0.1, "; higher for the others"),
-    ],
-)
+@pytest.mark.parametrize(("metric", "value", "side"), [
+    ("AD", 0.0, "; equal for both"),
+    ("AD", 0.0004, "; equal for both"),
+    ("AD", 0.03, "; higher for the others"),
+    ("RD", -0.085, "; higher for the group"),
+    ("SD", 0.1, "; higher for the group"),
+    ("DRR", -0.1, "; higher for the others"),
+])  # fmt: skip
 def test_a_difference_says_for_whom_the_rate_is_higher(tmp_path, metric, value, side):
     rows = _with_metrics(tmp_path, (metric, value))
     [figure] = [row for row in rows if row.cells[0].text == f"{metric} age=old"]
@@ -172,16 +169,13 @@ def test_an_interval_that_spans_its_bound_is_flagged(tmp_path, registered):
     assert "spans the bound" not in registered.text("decision")
 
 
-@pytest.mark.parametrize(
-    ("comparison", "threshold", "allowed"),
-    [
-        ("in_range", (0.8, 1.25), (0.8, 1.25)),
-        (">=", 0.8, (0.8, math.inf)),
-        ("<", 3, (-math.inf, 3)),
-        ("none", None, None),
-        ("==", 0, None),
-    ],
-)
+@pytest.mark.parametrize(("comparison", "threshold", "allowed"), [
+    ("in_range", (0.8, 1.25), (0.8, 1.25)),
+    (">=", 0.8, (0.8, math.inf)),
+    ("<", 3, (-math.inf, 3)),
+    ("none", None, None),
+    ("==", 0, None),
+])  # fmt: skip
 def test_the_allowed_range_follows_from_the_comparison(comparison, threshold, allowed):
     check = Check(name="x", value=1, comparison=comparison, threshold=threshold, passed=True)
     assert allowed_range(check) == allowed

@@ -219,25 +219,18 @@ def test_nothing_is_ever_overwritten(draft):
     assert not Path("contracts/visits.odcs.yaml").exists()
 
 
-@pytest.mark.parametrize(
-    ("table", "options", "expected"),
-    [
-        (columns(), {"label": "Noshow"}, "no column `Noshow` for --label; the file has `Visit ID`"),
-        (columns(), {"facets": ["Grp"]}, "no column `Grp` for --facet"),
-        (columns(), {"label": "Kind"}, "`Kind` has 3 values ('first', 'follow-up', 'second')"),
-        (columns(No_Show=["no"] * ROWS), {}, "`No Show` has 1 value ('no')"),
-        (columns(No_Show=["", *["yes", "no"] * 99, "no"]), {}, "no value in 1 of 200 rows"),
-        (
-            columns(Group=["", *["a"] * 99, *["b"] * 100]),
-            {"facets": ["Group"]},
-            "such as `unknown`",
-        ),
-        (columns(), {"facets": ["Visit ID"]}, "200 different values"),
-        (columns(), {"facets": ["Group", "Group"]}, "named twice"),
-        (columns(), {"facets": ["No Show"]}, "`No Show` is the label"),
-        (columns(Kind=None, Group=None), {}, "no column is left for the text"),
-    ],
-)
+@pytest.mark.parametrize(("table", "options", "expected"), [
+    (columns(), {"label": "Noshow"}, "no column `Noshow` for --label; the file has `Visit ID`"),
+    (columns(), {"facets": ["Grp"]}, "no column `Grp` for --facet"),
+    (columns(), {"label": "Kind"}, "`Kind` has 3 values ('first', 'follow-up', 'second')"),
+    (columns(No_Show=["no"] * ROWS), {}, "`No Show` has 1 value ('no')"),
+    (columns(No_Show=["", *["yes", "no"] * 99, "no"]), {}, "no value in 1 of 200 rows"),
+    (columns(Group=["", *["a"] * 99, *["b"] * 100]), {"facets": ["Group"]}, "such as `unknown`"),
+    (columns(), {"facets": ["Visit ID"]}, "200 different values"),
+    (columns(), {"facets": ["Group", "Group"]}, "named twice"),
+    (columns(), {"facets": ["No Show"]}, "`No Show` is the label"),
+    (columns(Kind=None, Group=None), {}, "no column is left for the text"),
+])  # fmt: skip
 def test_what_cannot_be_drafted_is_one_clear_error(draft, table, options, expected):
     with pytest.raises(InputError) as caught:
         draft(table, **options)
@@ -406,32 +399,26 @@ def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path
         assert f"{leak} (AUC 1.000)" in note
 
 
-@pytest.mark.parametrize(
-    ("text", "what"),
-    [
-        ("call me under 0171 2345678 please", "a phone number"),
-        ("call +44 20 7946 0000", "a phone number"),
-        ("Telefon (030) 901820-11", "a phone number"),
-        ("write to ana.lind@example.org, thanks", "an e-mail address"),
-        ("card 4111 1111 1111 1111 was charged twice", "a card number"),
-        ("card 5500005555555559", "a card number"),
-        ("to DE89 3704 0044 0532 0130 00", "an IBAN"),
-    ],
-)
+@pytest.mark.parametrize(("text", "what"), [
+    ("call me under 0171 2345678 please", "a phone number"),
+    ("call +44 20 7946 0000", "a phone number"),
+    ("Telefon (030) 901820-11", "a phone number"),
+    ("write to ana.lind@example.org, thanks", "an e-mail address"),
+    ("card 4111 1111 1111 1111 was charged twice", "a card number"),
+    ("card 5500005555555559", "a card number"),
+    ("to DE89 3704 0044 0532 0130 00", "an IBAN"),
+])  # fmt: skip
 def test_personal_data_with_a_form_are_counted(text, what):
     texts = pa.array([text, "nothing here", "nor here", None, "nor here"])
     assert f"25.0 % have {what}" in describe_personal(texts)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "paid 1.234,56 on 02.01.2023 and 0.75 later",
-        "on 2023-01-02 at 10:30, order 2023-000123",
-        "number 4111 1111 1111 1112 fails its check digit",
-        "the score was 3:2 @ home",
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "paid 1.234,56 on 02.01.2023 and 0.75 later",
+    "on 2023-01-02 at 10:30, order 2023-000123",
+    "number 4111 1111 1111 1112 fails its check digit",
+    "the score was 3:2 @ home",
+])  # fmt: skip
 def test_amounts_dates_and_numbers_are_none(text):
     assert describe_personal(pa.array([text])) == ""
 

@@ -117,14 +117,11 @@ def test_where_no_value_tells_day_and_month_apart_a_person_must(draft):
     assert any("as --date-order says" in note for note in draft.notes)
 
 
-@pytest.mark.parametrize(
-    ("other", "pattern"),
-    [
-        ({"Born": ["31/01/1990"] * ROWS}, "dd/MM/yyyy"),
-        ({"Born": ["01/31/1990"] * ROWS}, "MM/dd/yyyy"),
-        ({"Rate": ["0,5"] * ROWS}, "dd/MM/yyyy"),
-    ],
-)
+@pytest.mark.parametrize(("other", "pattern"), [
+    ({"Born": ["31/01/1990"] * ROWS}, "dd/MM/yyyy"),
+    ({"Born": ["01/31/1990"] * ROWS}, "MM/dd/yyyy"),
+    ({"Rate": ["0,5"] * ROWS}, "dd/MM/yyyy"),
+])  # fmt: skip
 def test_the_rest_of_the_file_tells_day_and_month_apart(draft, other, pattern):
     contract, _ = draft(columns(Seen_On=FIRSTS) | other)
     assert contract.column("seen_on").options.format == pattern
