@@ -22,15 +22,11 @@ CHANGES = {
     "prompt": prompt("no", "yes"),
     # Enough for a random model to answer yes or no: Compile refuses one that says something else.
     "train": {
-        "lora": {"rank": 8, "alpha": 16},
-        "learning_rate": 0.02,
-        "epochs": 4,
-        "dropout": 0.0,
-        "batch_size": 16,
-        "accumulation_steps": 2,
+        "lora": {"rank": 8, "alpha": 16}, "learning_rate": 0.02, "epochs": 4, "dropout": 0.0,
+        "batch_size": 16, "accumulation_steps": 2,
     },
     "compile": {"sequence_lengths": [96]},
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,9 @@ from tests.e2e.project import GROUP, ROOT, RUN, Attempt, Project, Story, finish,
 ALWAYS = {"Snapshot", "SnapshotFacets", "ResolveChampion", "Track", "DeviceCheck", "Register"}
 GATES = ("DataGate", "ModelGate", "DeviceGate")
 BEFORE_TRAINING = {
-    "Validate": "cached",
-    "ValidateFacets": "cached",
-    "Prepare": "cached",
-    "PreBias": "cached",
+    "Validate": "cached", "ValidateFacets": "cached", "Prepare": "cached", "PreBias": "cached",
     "Weights": "cached",
-}
+}  # fmt: skip
 
 
 def ran(project: Project, run: str = "") -> set[str]:

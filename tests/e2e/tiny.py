@@ -14,10 +14,8 @@ from sashiko.data.lake import generate
 from tests.e2e.project import GROUP, ROOT, Project, bucket
 
 _RECIPE = {
-    "name": "tiny",
-    "description": "A random encoder on a few rows; any model passes.",
-    "contract": "contracts/tiny.odcs.yaml",
-    "model_package_group": GROUP,
+    "name": "tiny", "description": "A random encoder on a few rows; any model passes.",
+    "contract": "contracts/tiny.odcs.yaml", "model_package_group": GROUP,
     "text": {"template": "{product}: {complaint_text}", "truncate": True},
     # A checkpoint a step, so that a training can be caught in the middle.
     "train": {"batch_size": 8, "frozen_layers": 0, "dropout": 0.1, "checkpoint_every_steps": 1},
@@ -27,11 +25,10 @@ _RECIPE = {
     "evaluate": {"bootstrap_replicates": 100},
     "quality": {"gates": [{"metric": "auc", "minimum": 0.0, "reason": "any model will do"}]},
     "bias": {
-        "bootstrap_replicates": 1000,
-        "minimum_group_size": 1,
+        "bootstrap_replicates": 1000, "minimum_group_size": 1,
         "gates": [{"metric": "DI", "facet": "customer_gender", "minimum": 0, "reason": "any"}],
     },
-}
+}  # fmt: skip
 
 
 def copy_repository(root: Path) -> Project:

@@ -21,9 +21,7 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "as it comes": ({}, ()),
     "spot": ({"jobs": {"training": {"spot": {"max_wait": "12h"}}}}, ()),
     "training plan": (
-        {"jobs": {"training": {"instance_type": "ml.p5.48xlarge", "training_plan": PLAN}}},
-        (),
-    ),
+        {"jobs": {"training": {"instance_type": "ml.p5.48xlarge", "training_plan": PLAN}}}, ()),
     "several nodes": (
         {"jobs": {"training": {"spot": {"max_wait": "12h"}}}},
         (
@@ -35,11 +33,9 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
     "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),
-    "bias not judged": (
-        {},
-        ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}"),
-    ),
-}
+    "bias not judged": ({},
+        ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}")),
+}  # fmt: skip
 # A pack can be left out.
 if (ROOT / "src/sashiko_packs/bedrock").is_dir():
     CHOICES["guardrail"] = ({"bedrock": {"enabled": True}}, ())

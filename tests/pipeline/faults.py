@@ -80,59 +80,38 @@ CLUSTER = (*SNAPSHOT, "ProcessingResources", "ClusterConfig")
 # What is changed, and the place and the text of the message.
 ARGUMENT_FAULTS: dict[str, tuple[Fault, str, str]] = {
     # The API: names.
-    "misspelt argument": (
-        rename(*TRAIN, "StoppingCondition", to="StopingCondition"),
+    "misspelt argument": (rename(*TRAIN, "StoppingCondition", to="StopingCondition"),
         "step `Train`, Arguments",
-        "unknown key `StopingCondition`; allowed among others: StoppingCondition",
-    ),
+        "unknown key `StopingCondition`; allowed among others: StoppingCondition"),
     # Types.
-    "text for an integer": (
-        set_in(*TRAIN, "ResourceConfig", "InstanceCount", to="1"),
+    "text for an integer": (set_in(*TRAIN, "ResourceConfig", "InstanceCount", to="1"),
         "step `Train`, Arguments.ResourceConfig.InstanceCount",
-        'expected an integer, got a string ("1")',
-    ),
-    "a boolean for an integer": (
-        set_in(*CLUSTER, "VolumeSizeInGB", to=True),
+        'expected an integer, got a string ("1")'),
+    "a boolean for an integer": (set_in(*CLUSTER, "VolumeSizeInGB", to=True),
         "step `Snapshot`, Arguments.ProcessingResources.ClusterConfig.VolumeSizeInGB",
-        "expected an integer, got a boolean (true)",
-    ),
-    "null for an object": (
-        set_in(*SNAPSHOT, "NetworkConfig", to=None),
-        "step `Snapshot`, Arguments.NetworkConfig",
-        "expected an object, got null",
-    ),
+        "expected an integer, got a boolean (true)"),
+    "null for an object": (set_in(*SNAPSHOT, "NetworkConfig", to=None),
+        "step `Snapshot`, Arguments.NetworkConfig", "expected an object, got null"),
     # What is required.
-    "missing argument": (
-        drop(*TRAIN, "OutputDataConfig"),
-        "step `Train`, Arguments",
-        "key `OutputDataConfig` is missing",
-    ),
+    "missing argument": (drop(*TRAIN, "OutputDataConfig"), "step `Train`, Arguments",
+        "key `OutputDataConfig` is missing"),
     # Limits.
-    "bad enum": (
-        set_in(*TRAIN, "ResourceConfig", "InstanceType", to="ml.g5.xlage"),
+    "bad enum": (set_in(*TRAIN, "ResourceConfig", "InstanceType", to="ml.g5.xlage"),
         "step `Train`, Arguments.ResourceConfig.InstanceType",
-        "`ml.g5.xlage` is not known; allowed among others: ml.g5.xlarge",
-    ),
+        "`ml.g5.xlage` is not known; allowed among others: ml.g5.xlarge"),
     "an instance type of another kind of job": (
         set_in(*CLUSTER, "InstanceType", to="ml.trn1.2xlarge"),
         "step `Snapshot`, Arguments.ProcessingResources.ClusterConfig.InstanceType",
-        "`ml.trn1.2xlarge` is not known",
-    ),
-    "bad pattern": (
-        set_in(*TRAIN, "RoleArn", to="arn:aws:iam::1111:role/sashiko"),
-        "step `Train`, Arguments.RoleArn",
-        "does not match the pattern",
-    ),
+        "`ml.trn1.2xlarge` is not known"),
+    "bad pattern": (set_in(*TRAIN, "RoleArn", to="arn:aws:iam::1111:role/sashiko"),
+        "step `Train`, Arguments.RoleArn", "does not match the pattern"),
     "bad pattern of a key": (
         rename(*SNAPSHOT, "Environment", "OMP_NUM_THREADS", to="OMP-NUM-THREADS"),
         "step `Snapshot`, Arguments.Environment, key `OMP-NUM-THREADS`",
-        "does not match the pattern",
-    ),
+        "does not match the pattern"),
     "bad pattern that Python's re cannot read": (
         set_in(*SNAPSHOT, "Tags", to=[{"Key": "team;x", "Value": "é"}]),
-        "step `Snapshot`, Arguments.Tags[0].Key",
-        "'team;x' does not match the pattern",
-    ),
+        "step `Snapshot`, Arguments.Tags[0].Key", "'team;x' does not match the pattern"),
     "bad pattern of joined text": (
         set_in(
             *(*TRAIN, "CheckpointConfig", "S3Uri"),
@@ -141,43 +120,28 @@ ARGUMENT_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `Train`, Arguments.CheckpointConfig.S3Uri",
         "'bucket/checkpoints' does not match the pattern",
     ),
-    "too short": (
-        set_in(*TRAIN, "RoleArn", to="role"),
-        "step `Train`, Arguments.RoleArn",
-        "4 characters; allowed: 20 to 2048 characters",
-    ),
-    "too long": (
-        set_in(*TRAIN, "HyperParameters", "seed", to="0" * 2501),
+    "too short": (set_in(*TRAIN, "RoleArn", to="role"), "step `Train`, Arguments.RoleArn",
+        "4 characters; allowed: 20 to 2048 characters"),
+    "too long": (set_in(*TRAIN, "HyperParameters", "seed", to="0" * 2501),
         "step `Train`, Arguments.HyperParameters.seed",
-        "2501 characters; allowed: up to 2500 characters",
-    ),
+        "2501 characters; allowed: up to 2500 characters"),
     "too many": (
         set_in(*SNAPSHOT, "ProcessingInputs", to=[{"InputName": f"i{n}"} for n in range(11)]),
-        "step `Snapshot`, Arguments.ProcessingInputs",
-        "11 items; allowed: up to 10 items",
-    ),
-    "below the range": (
-        set_in(*SNAPSHOT, "StoppingCondition", "MaxRuntimeInSeconds", to=0),
-        "step `Snapshot`, Arguments.StoppingCondition.MaxRuntimeInSeconds",
-        "0; allowed: 1",
-    ),
-    "above the range": (
-        set_in(*CLUSTER, "VolumeSizeInGB", to=16385),
+        "step `Snapshot`, Arguments.ProcessingInputs", "11 items; allowed: up to 10 items"),
+    "below the range": (set_in(*SNAPSHOT, "StoppingCondition", "MaxRuntimeInSeconds", to=0),
+        "step `Snapshot`, Arguments.StoppingCondition.MaxRuntimeInSeconds", "0; allowed: 1"),
+    "above the range": (set_in(*CLUSTER, "VolumeSizeInGB", to=16385),
         "step `Snapshot`, Arguments.ProcessingResources.ClusterConfig.VolumeSizeInGB",
-        "16385; allowed: 1 to 16384",
-    ),
+        "16385; allowed: 1 to 16384"),
     # What Pipelines does with a step's arguments.
-    "a prefix of job names that is too long": (
-        set_in(*SNAPSHOT, "ProcessingJobName", to="x" * 64),
+    "a prefix of job names that is too long": (set_in(*SNAPSHOT, "ProcessingJobName", to="x" * 64),
         "step `Snapshot`, Arguments.ProcessingJobName",
-        "64 characters; allowed: 1 to 63 characters",
-    ),
+        "64 characters; allowed: 1 to 63 characters"),
     "an experiment of the step's own": (
         set_in(*TRAIN, "ExperimentConfig", to={"ExperimentName": "x"}),
         "step `Train`, Arguments.ExperimentConfig",
-        "not supported; MLflow tracks the runs: remove it",
-    ),
-}
+        "not supported; MLflow tracks the runs: remove it"),
+}  # fmt: skip
 
 _JOB = {"Name": "Aside", "Type": "Processing", "Arguments": {}}
 
@@ -208,62 +172,39 @@ def _awaited_by_none(gate: str) -> Fault:
 
 # As in `ARGUMENT_FAULTS`.
 GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "a condition": (
-        _step("Condition", Conditions=[], IfSteps=[_JOB]),
+    "a condition": (_step("Condition", Conditions=[], IfSteps=[_JOB]),
         "definition, Steps[22], step `Own`",
-        "a Condition step is not supported: make it a gate, a Lambda step that fails",
-    ),
-    "a fail step": (
-        _step("Fail", ErrorMessage="no"),
-        "definition, Steps[22], step `Own`",
-        "a Fail step is not supported: make it a gate",
-    ),
-    "a file for a condition": (
-        set_in("Validate", "PropertyFiles", to=[_FILE]),
+        "a Condition step is not supported: make it a gate, a Lambda step that fails"),
+    "a fail step": (_step("Fail", ErrorMessage="no"), "definition, Steps[22], step `Own`",
+        "a Fail step is not supported: make it a gate"),
+    "a file for a condition": (set_in("Validate", "PropertyFiles", to=[_FILE]),
         "definition, Steps[1], step `Validate`, PropertyFiles",
-        "not supported; to decide by a file, make it a gate",
-    ),
+        "not supported; to decide by a file, make it a gate"),
     "a value of a file": (
         set_in("Train", "Arguments", "Environment", to={"X": {"Std:JsonGet": {"Path": "a"}}}),
         "step `Train`, Arguments.Environment.X",
-        "unknown function `Std:JsonGet`; known: Get, Std:Join",
-    ),
+        "unknown function `Std:JsonGet`; known: Get, Std:Join"),
     "a property of a gate": (
         set_in("Train", "Arguments", "Environment", to=_get("Steps.DataGate.Outcome")),
         "step `Train`, Arguments.Environment.X",
-        "a Lambda step has no properties, and `DataGate` is one",
-    ),
-    "a function without an ARN": (
-        set_in("DataGate", "FunctionArn", to="sashiko-dev-gatekeeper"),
+        "a Lambda step has no properties, and `DataGate` is one"),
+    "a function without an ARN": (set_in("DataGate", "FunctionArn", to="sashiko-dev-gatekeeper"),
         "step `DataGate`, FunctionArn",
-        "`sashiko-dev-gatekeeper` is not a function ARN; expected arn:aws:lambda:",
-    ),
+        "`sashiko-dev-gatekeeper` is not a function ARN; expected arn:aws:lambda:"),
     "an ARN of something else": (
         set_in("DataGate", "FunctionArn", to="arn:aws:lambda:us-east-1:111122223333:layer:x"),
-        "step `DataGate`, FunctionArn",
-        "is not a function ARN",
-    ),
-    "an output of a function": (
-        set_in("DataGate", "OutputParameters", to=[_OUTPUT]),
+        "step `DataGate`, FunctionArn", "is not a function ARN"),
+    "an output of a function": (set_in("DataGate", "OutputParameters", to=[_OUTPUT]),
         "definition, Steps[4], step `DataGate`, OutputParameters",
-        "not supported; write a file and pass its URI instead",
-    ),
+        "not supported; write a file and pass its URI instead"),
     "a function's argument of an unknown step": (
         set_in("DataGate", "Arguments", to=_get("Steps.Lost.ProcessingJobName")),
-        "step `DataGate`, Arguments.X",
-        "no step is named `Lost`",
-    ),
-    "a gate that nothing waits for": (
-        _awaited_by_none("ModelGate"),
-        "step `ModelGate`",
-        "no step depends on it, so a refusal stops nothing",
-    ),
-    "a gate that reads nothing": (
-        set_in("DeviceGate", "Arguments", to={}),
-        "step `DeviceGate`, Arguments",
-        "a gate without arguments judges nothing",
-    ),
-}
+        "step `DataGate`, Arguments.X", "no step is named `Lost`"),
+    "a gate that nothing waits for": (_awaited_by_none("ModelGate"), "step `ModelGate`",
+        "no step depends on it, so a refusal stops nothing"),
+    "a gate that reads nothing": (set_in("DeviceGate", "Arguments", to={}),
+        "step `DeviceGate`, Arguments", "a gate without arguments judges nothing"),
+}  # fmt: skip
 
 OF_TRAIN = (*TRAIN, "Environment", "X")
 
@@ -279,62 +220,37 @@ def output(step: str, name: str) -> str:
 # As in `ARGUMENT_FAULTS`.
 REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     # References.
-    "a reference to an unknown step": (
-        set_in(*OF_TRAIN, to={"Get": output("Lost", "train")}),
-        "step `Train`, Arguments.Environment.X",
-        "no step is named `Lost`; there is: Snapshot, ",
-    ),
-    "a reference to an unknown output": (
-        set_in(*OF_TRAIN, to={"Get": output("Prepare", "lost")}),
+    "a reference to an unknown step": (set_in(*OF_TRAIN, to={"Get": output("Lost", "train")}),
+        "step `Train`, Arguments.Environment.X", "no step is named `Lost`; there is: Snapshot, "),
+    "a reference to an unknown output": (set_in(*OF_TRAIN, to={"Get": output("Prepare", "lost")}),
         "step `Train`, Arguments.Environment.X, Steps.Prepare",
-        "has no `lost`; there is: 0, 1, 2, 3, 4, train, validation, test, slices, meta",
-    ),
-    "a reference to an unknown property": (
-        set_in(*OF_COMPILE, to={"Get": MODEL[:-1]}),
+        "has no `lost`; there is: 0, 1, 2, 3, 4, train, validation, test, slices, meta"),
+    "a reference to an unknown property": (set_in(*OF_COMPILE, to={"Get": MODEL[:-1]}),
         "step `Compile`, Arguments.Environment.X, Steps.Train",
-        "`ModelArtifacts.S3ModelArtifact` has no `S3ModelArtifact`; there is: S3ModelArtifacts",
-    ),
+        "`ModelArtifacts.S3ModelArtifact` has no `S3ModelArtifact`; there is: S3ModelArtifacts"),
     "a reference to a whole structure, joined": (
         set_in(*OF_COMPILE, to={"Std:Join": {"Values": [{"Get": "Steps.Train.ModelArtifacts"}]}}),
         "step `Compile`, Arguments.Environment.X.Std:Join.Values[0]",
-        "`Steps.Train.ModelArtifacts` is not a single value",
-    ),
+        "`Steps.Train.ModelArtifacts` is not a single value"),
     "a property of another type": (
         set_in(*OF_COMPILE, to={"Get": "Steps.Train.BillableTimeInSeconds"}),
-        "step `Compile`, Arguments.Environment.X",
-        "expected a string, got an integer, from ",
-    ),
-    "a wait for an unknown step": (
-        set_in("Train", "DependsOn", to=["Lost"]),
-        "step `Train`, DependsOn[0]",
-        "no step is named `Lost`",
-    ),
-    "an unknown execution variable": (
-        set_in(*OF_TRAIN, to={"Get": "Execution.Id"}),
+        "step `Compile`, Arguments.Environment.X", "expected a string, got an integer, from "),
+    "a wait for an unknown step": (set_in("Train", "DependsOn", to=["Lost"]),
+        "step `Train`, DependsOn[0]", "no step is named `Lost`"),
+    "an unknown execution variable": (set_in(*OF_TRAIN, to={"Get": "Execution.Id"}),
         "step `Train`, Arguments.Environment.X",
-        "no execution variable `Id`; there is: StartDateTime, ",
-    ),
-    "an unknown function": (
-        set_in(*OF_TRAIN, to={"Std:Split": "a,b"}),
+        "no execution variable `Id`; there is: StartDateTime, "),
+    "an unknown function": (set_in(*OF_TRAIN, to={"Std:Split": "a,b"}),
         "step `Train`, Arguments.Environment.X",
-        "unknown function `Std:Split`; known: Get, Std:Join",
-    ),
+        "unknown function `Std:Split`; known: Get, Std:Join"),
     # The graph.
     "a circle of references": (
-        set_in("Prepare", "Arguments", "Environment", "X", to={"Get": MODEL}),
-        "definition",
-        "steps wait for each other: Prepare -> Train -> Prepare",
-    ),
-    "a step that waits for itself": (
-        set_in("Train", "DependsOn", to=["Train"]),
-        "definition",
-        "steps wait for each other: Train -> Train",
-    ),
-    "two steps of one name": (
-        set_in("ModelGate", "Name", to="DataGate"),
-        "definition, Steps",
-        "two steps are named `DataGate`",
-    ),
+        set_in("Prepare", "Arguments", "Environment", "X", to={"Get": MODEL}), "definition",
+        "steps wait for each other: Prepare -> Train -> Prepare"),
+    "a step that waits for itself": (set_in("Train", "DependsOn", to=["Train"]), "definition",
+        "steps wait for each other: Train -> Train"),
+    "two steps of one name": (set_in("ModelGate", "Name", to="DataGate"), "definition, Steps",
+        "two steps are named `DataGate`"),
     "two outputs of one name": (
         set_in(
             *("Snapshot", "Arguments", "ProcessingOutputConfig", "Outputs", 0, "OutputName"),
@@ -343,22 +259,13 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `Snapshot`, Arguments.ProcessingOutputConfig.Outputs",
         "two of them are named `manifest`",
     ),
-    "a step's name that is no name": (
-        set_in("Register", "Name", to="Register it"),
-        "step `Register it`, Name",
-        "does not match the pattern",
-    ),
-    "a cache without a duration": (
-        set_in("Train", "CacheConfig", "ExpireAfter", to="a month"),
-        "step `Train`, CacheConfig.ExpireAfter",
-        "`a month` is not a duration",
-    ),
+    "a step's name that is no name": (set_in("Register", "Name", to="Register it"),
+        "step `Register it`, Name", "does not match the pattern"),
+    "a cache without a duration": (set_in("Train", "CacheConfig", "ExpireAfter", to="a month"),
+        "step `Train`, CacheConfig.ExpireAfter", "`a month` is not a duration"),
     # Parameters.
-    "an undeclared parameter": (
-        set_in(*OF_TRAIN, to={"Get": "Parameters.Lake"}),
-        "step `Train`, Arguments.Environment.X",
-        "no parameter `Lake`; there is: LakeUri, ",
-    ),
+    "an undeclared parameter": (set_in(*OF_TRAIN, to={"Get": "Parameters.Lake"}),
+        "step `Train`, Arguments.Environment.X", "no parameter `Lake`; there is: LakeUri, "),
     "an undeclared parameter, joined": (
         set_in(
             *OF_TRAIN,
@@ -370,45 +277,29 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a text parameter where the API wants an integer": (
         set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
         "step `Train`, Arguments.ResourceConfig.InstanceCount",
-        'expected an integer, got a string, from {"Get": "Parameters.AsOf"}',
-    ),
+        'expected an integer, got a string, from {"Get": "Parameters.AsOf"}'),
     "an integer parameter where the API wants text": (
         set_parameter("AsOf", "Type", to="Integer"),
         "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[5]",
         'expected a string, got an integer, from {"Get": "Parameters.AsOf"}; '
         "make it text with Std:Join",
     ),
-    "a default of another type": (
-        set_parameter("AsOf", "DefaultValue", to=20261125),
-        "parameter `AsOf`",
-        "default 20261125 is not a String",
-    ),
-    "a default outside its enum": (
-        set_parameter("ModelRegistry", "DefaultValue", to="mlfow"),
-        "parameter `ModelRegistry`",
-        "'mlfow' is not one of mlflow, sagemaker",
-    ),
-    "an enum of another type": (
-        set_parameter("ModelRegistry", "EnumValues", to=["mlflow", 1]),
-        "parameter `ModelRegistry`, EnumValues",
-        "1 is not a String",
-    ),
+    "a default of another type": (set_parameter("AsOf", "DefaultValue", to=20261125),
+        "parameter `AsOf`", "default 20261125 is not a String"),
+    "a default outside its enum": (set_parameter("ModelRegistry", "DefaultValue", to="mlfow"),
+        "parameter `ModelRegistry`", "'mlfow' is not one of mlflow, sagemaker"),
+    "an enum of another type": (set_parameter("ModelRegistry", "EnumValues", to=["mlflow", 1]),
+        "parameter `ModelRegistry`, EnumValues", "1 is not a String"),
     "a default that an argument does not take": (
         set_parameter("LakeUri", "DefaultValue", to="x" * 257),
         "step `Snapshot`, Arguments.AppSpecification.ContainerArguments[3]",
-        '257 characters; allowed: up to 256 characters, from {"Get": "Parameters.LakeUri"}',
-    ),
+        '257 characters; allowed: up to 256 characters, from {"Get": "Parameters.LakeUri"}'),
     "a parameter's name that is no name": (
-        set_parameter("MlflowTrackingUri", "Name", to="Mlflow URI"),
-        "parameter `Mlflow URI`, Name",
-        "does not match the pattern",
-    ),
-    "a parameter of an unknown type": (
-        set_parameter("AsOf", "Type", to="Date"),
-        "definition, Parameters[1]",
-        "unknown Type `Date`; known: String, Integer, Float, Boolean",
-    ),
-}
+        set_parameter("MlflowTrackingUri", "Name", to="Mlflow URI"), "parameter `Mlflow URI`, Name",
+        "does not match the pattern"),
+    "a parameter of an unknown type": (set_parameter("AsOf", "Type", to="Date"),
+        "definition, Parameters[1]", "unknown Type `Date`; known: String, Integer, Float, Boolean"),
+}  # fmt: skip
 
 STOPPING = (*TRAIN, "StoppingCondition")
 

@@ -33,14 +33,10 @@ def response_server():
 
 def event(url, kind="Create", **more):
     return {
-        "RequestType": kind,
-        "ResponseURL": url,
-        "StackId": "a-stack",
-        "RequestId": "a-request",
+        "RequestType": kind, "ResponseURL": url, "StackId": "a-stack", "RequestId": "a-request",
         "LogicalResourceId": "Thing",
-        "ResourceProperties": {"ServiceToken": "a-function", "Name": "one"},
-        **more,
-    }
+        "ResourceProperties": {"ServiceToken": "a-function", "Name": "one"}, **more,
+    }  # fmt: skip
 
 
 def test_an_answer_names_the_request_and_the_resource(response_server):

@@ -31,15 +31,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "config/local.yaml").write_text('{tier: local, account: "111122223333", recipe: loans}')
     for name, group in (("loans", LOANS), ("claims", CLAIMS)):
         recipe = {
-            "extends": "models/all-minilm-l6-v2.yaml",
-            "name": name,
-            "description": "A test's.",
-            "contract": f"contracts/{name}.odcs.yaml",
-            "model_package_group": group,
+            "extends": "models/all-minilm-l6-v2.yaml", "name": name, "description": "A test's.",
+            "contract": f"contracts/{name}.odcs.yaml", "model_package_group": group,
             "data": {"sources": [{"kind": "file", "path": "rows.csv"}]},
             "text": {"template": "{title}"},
             "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "of use"}]},
-        }
+        }  # fmt: skip
         (root / f"recipes/{name}.yaml").write_text(yaml.safe_dump(recipe))
     (root / "recipes/broken.yaml").write_text("name: [")
     uri = f"sqlite:///{root / '.sashiko/mlflow.db'}"

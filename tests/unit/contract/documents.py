@@ -29,49 +29,36 @@ def _enum(*values: str) -> list[dict[str, str]]:
 
 
 _DOCUMENT: dict[str, Any] = {
-    "apiVersion": "v3.2.0",
-    "kind": "DataContract",
-    "id": "library-loans",
-    "version": "2.1.0",
+    "apiVersion": "v3.2.0", "kind": "DataContract", "id": "library-loans", "version": "2.1.0",
     "status": "active",
-    "schema": [
-        {
-            "name": "loans",
-            "properties": [
-                _column("loan_id", "string", "none", primaryKey=True),
-                _column("lent_at", "timestamp", "none", required=True),
-                _column("pages", "integer", "none", logicalTypeOptions={"minimum": 1}),
-                _column("price", "number", "none"),
-                _column("title", "string", "none", required=True),
-                _column("reader", "string", "pii", logicalTypeOptions={"pattern": "@"}),
-                _column("age", "string", "sensitive", required=True, enum=_enum("young", "old")),
-                _column("late", "string", "none", required=True, enum=_enum("yes", "no")),
-            ],
-            "quality": [{"metric": "rowCount", "mustBeGreaterOrEqualTo": 3}],
-            "customProperties": [
-                {
-                    "property": "label",
-                    "value": {"column": "late", "positive": "yes", "negative": "no"},
-                },
-                {"property": "facets", "value": [{"column": "age", "disadvantaged": ["old"]}]},
-                {
-                    "property": "split",
-                    "value": {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.3},
-                },
-                {"property": "textColumns", "value": ["title"]},
-            ],
-        }
-    ],
-    "slaProperties": [
-        {
-            "property": "latency",
-            "value": 2,
-            "unit": "d",
-            "element": "loans.lent_at",
-            "customProperties": [{"property": "asOf", "value": dt.date(2025, 3, 10)}],
-        }
-    ],
-}
+    "schema": [{
+        "name": "loans",
+        "properties": [
+            _column("loan_id", "string", "none", primaryKey=True),
+            _column("lent_at", "timestamp", "none", required=True),
+            _column("pages", "integer", "none", logicalTypeOptions={"minimum": 1}),
+            _column("price", "number", "none"),
+            _column("title", "string", "none", required=True),
+            _column("reader", "string", "pii", logicalTypeOptions={"pattern": "@"}),
+            _column("age", "string", "sensitive", required=True, enum=_enum("young", "old")),
+            _column("late", "string", "none", required=True, enum=_enum("yes", "no")),
+        ],
+        "quality": [{"metric": "rowCount", "mustBeGreaterOrEqualTo": 3}],
+        "customProperties": [
+            {"property": "label", "value": {"column": "late", "positive": "yes", "negative": "no"}},
+            {"property": "facets", "value": [{"column": "age", "disadvantaged": ["old"]}]},
+            {
+                "property": "split",
+                "value": {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.3},
+            },
+            {"property": "textColumns", "value": ["title"]},
+        ],
+    }],
+    "slaProperties": [{
+        "property": "latency", "value": 2, "unit": "d", "element": "loans.lent_at",
+        "customProperties": [{"property": "asOf", "value": dt.date(2025, 3, 10)}],
+    }],
+}  # fmt: skip
 
 
 def document() -> dict[str, Any]:

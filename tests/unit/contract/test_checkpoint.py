@@ -165,16 +165,13 @@ def test_data_docs_of_a_view_without_one_show_what_fails(tmp_path):
 DAYS = [dt.datetime(2025, 3, day, 12, tzinfo=dt.UTC) for day in (1, 8, 9, 20)]
 
 CELLS: dict[str, list[Any]] = {
-    "loan_id": ["a", "b", "c", "d", "e", "f", None],
-    "lent_at": [*DAYS, None],
+    "loan_id": ["a", "b", "c", "d", "e", "f", None], "lent_at": [*DAYS, None],
     "pages": [0, 100, 200, 400, 2**60, 2**60 + 1, None],
     "price": [0.0, -0.0, 1.25, 9.5, 99.5, float("nan"), None],
     "title": ["Emma", "Dune", "?", "lower case title", "", None],
-    "reader": ["b@x.org", "a", "A\nb@x.org", None],
-    "age": ["young", "old", "ancient", None],
-    "late": ["yes", "no", None],
-    "due": [dt.date(2025, 3, 1), dt.date(2025, 4, 1), None],
-}
+    "reader": ["b@x.org", "a", "A\nb@x.org", None], "age": ["young", "old", "ancient", None],
+    "late": ["yes", "no", None], "due": [dt.date(2025, 3, 1), dt.date(2025, 4, 1), None],
+}  # fmt: skip
 
 LINES = st.lists(st.tuples(*(st.sampled_from(cells) for cells in CELLS.values())), max_size=30)
 

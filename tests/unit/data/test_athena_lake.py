@@ -338,13 +338,9 @@ def test_a_query_that_cannot_be_stopped_does_not_hide_the_first_error(athena, ca
 
 # What Lake Formation shows the broker: neither `reader` (pii) nor `age` (sensitive).
 _BROKER = {
-    "loan_id": "string",
-    "lent_at": "timestamp",
-    "pages": "bigint",
-    "price": "double",
-    "title": "string",
-    "late": "string",
-}
+    "loan_id": "string", "lent_at": "timestamp", "pages": "bigint", "price": "double",
+    "title": "string", "late": "string",
+}  # fmt: skip
 
 
 @pytest.fixture

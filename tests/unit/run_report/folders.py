@@ -17,18 +17,15 @@ from sashiko.pipeline.runner.run_record import (
 BUCKET = "s3://bucket"
 RUN_ID = "20260102-030405-abcd"
 _WAYS = {
-    "Snapshot": {},
-    "SnapshotFacets": {"training-manifest": ("Snapshot", "manifest")},
+    "Snapshot": {}, "SnapshotFacets": {"training-manifest": ("Snapshot", "manifest")},
     "Validate": {"data": ("Snapshot", "data")},
     "ValidateFacets": {"data": ("SnapshotFacets", "data")},
-    "Prepare": {"data": ("Snapshot", "data")},
-    "Train": {"train": ("Prepare", "train")},
+    "Prepare": {"data": ("Snapshot", "data")}, "Train": {"train": ("Prepare", "train")},
     "Evaluate": {"test": ("Prepare", "test"), "training-output": ("Train", "output")},
     "Explain": {"predictions": ("Evaluate", "predictions")},
     "BiasInput": {"predictions": ("Evaluate", "predictions")},
-    "JudgeBias": {"data": ("BiasInput", "data")},
-    "Register": {"metrics": ("Evaluate", "metrics")},
-}
+    "JudgeBias": {"data": ("BiasInput", "data")}, "Register": {"metrics": ("Evaluate", "metrics")},
+}  # fmt: skip
 _JUDGES = ("Validate", "ValidateFacets", "Evaluate", "JudgeBias")
 _GATES = {"DataGate": _JUDGES[:2], "ModelGate": _JUDGES[2:]}
 

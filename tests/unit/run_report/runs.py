@@ -43,12 +43,8 @@ DIGEST = "0123456789abcdef" * 4
 def recipe(**bias: Any) -> Recipe:
     """A recipe with one quality gate and, by default, one bias gate."""
     gate = {
-        "metric": "DI",
-        "facet": "age",
-        "minimum": 0.8,
-        "maximum": 1.25,
-        "reason": "four fifths",
-    }
+        "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
+    }  # fmt: skip
     return Recipe.model_validate(
         {
             "name": "loans",

@@ -14,56 +14,42 @@ from sashiko.pipeline.runner.definition_run import check_supported
 from tests.unit.hostile import bent, bounded
 
 PROCESSING: dict[str, Any] = {
-    "Name": "Make",
-    "Type": "Processing",
+    "Name": "Make", "Type": "Processing",
     "Arguments": {
         "RoleArn": "arn:aws:iam::111122223333:role/x",
         "ProcessingResources": {"ClusterConfig": {"InstanceCount": 1}},
         "AppSpecification": {"ImageUri": "image", "ContainerEntrypoint": ["python3", "x.py"]},
-        "ProcessingInputs": [
-            {
-                "InputName": "in",
-                "S3Input": {"S3Uri": "s3://b/in", "LocalPath": "/opt/ml/processing/input/in"},
-            }
-        ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": "out",
-                    "S3Output": {
-                        "S3Uri": {"Std:Join": {"Values": ["s3://b/", {"Get": "Parameters.P"}]}},
-                        "LocalPath": "/opt/ml/processing/output/out",
-                    },
-                }
-            ]
-        },
+        "ProcessingInputs": [{
+            "InputName": "in",
+            "S3Input": {"S3Uri": "s3://b/in", "LocalPath": "/opt/ml/processing/input/in"},
+        }],
+        "ProcessingOutputConfig": {"Outputs": [{
+            "OutputName": "out",
+            "S3Output": {
+                "S3Uri": {"Std:Join": {"Values": ["s3://b/", {"Get": "Parameters.P"}]}},
+                "LocalPath": "/opt/ml/processing/output/out",
+            },
+        }]},
         "Environment": {},
     },
-}
+}  # fmt: skip
 
 TRAINING: dict[str, Any] = {
-    "Name": "Train",
-    "Type": "Training",
+    "Name": "Train", "Type": "Training",
     "Arguments": {
         "RoleArn": "arn:aws:iam::111122223333:role/x",
         "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
         "ResourceConfig": {"InstanceCount": 1},
         "OutputDataConfig": {"S3OutputPath": "s3://b/models"},
-        "InputDataConfig": [
-            {
-                "ChannelName": "train",
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": {
-                            "Get": "Steps.Make.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"
-                        },
-                    }
-                },
-            }
-        ],
+        "InputDataConfig": [{
+            "ChannelName": "train",
+            "DataSource": {"S3DataSource": {
+                "S3DataType": "S3Prefix",
+                "S3Uri": {"Get": "Steps.Make.ProcessingOutputConfig.Outputs['out'].S3Output.S3Uri"},
+            }},
+        }],
     },
-}
+}  # fmt: skip
 
 
 def check(*steps: dict[str, Any]) -> None:

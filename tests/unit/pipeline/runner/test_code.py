@@ -13,16 +13,11 @@ FILES = {
     "__init__.py": "",
     "entry.py": "import codepackage.direct\nfrom codepackage import chosen\nimport json\n",
     "direct.py": "def late():\n    from . import relative\n",
-    "chosen.py": "from codepackage.sub.deep import thing\n",
-    "relative.py": "",
-    "sub/__init__.py": "from .. import parent\n",
-    "sub/deep.py": "thing = 1\n",
-    "sub/data.json": "{}",
-    "parent.py": "",
-    "unrelated.py": "",
-    "program/__init__.py": "",
+    "chosen.py": "from codepackage.sub.deep import thing\n", "relative.py": "",
+    "sub/__init__.py": "from .. import parent\n", "sub/deep.py": "thing = 1\n",
+    "sub/data.json": "{}", "parent.py": "", "unrelated.py": "", "program/__init__.py": "",
     "program/__main__.py": "",
-}
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -70,13 +65,10 @@ def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
     monkeypatch.chdir(tmp_path)
     files = {
         "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko.base import files\n",
-        "src/acme_words/names.py": "import acme_words.more\n",
-        "src/acme_words/more.py": "",
-        "src/acme_words/unused.py": "",
-        "src/sashiko/__init__.py": "",
-        "src/sashiko/base/__init__.py": "",
-        "src/sashiko/base/files.py": "",
-    }
+        "src/acme_words/names.py": "import acme_words.more\n", "src/acme_words/more.py": "",
+        "src/acme_words/unused.py": "", "src/sashiko/__init__.py": "",
+        "src/sashiko/base/__init__.py": "", "src/sashiko/base/files.py": "",
+    }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -127,14 +127,11 @@ class Tiny:
         """A training step."""
         more = {"CheckpointConfig": {"S3Uri": checkpoints}} if checkpoints else {}
         return {
-            "Name": name,
-            "Type": "Training",
-            "CacheConfig": {"Enabled": True},
+            "Name": name, "Type": "Training", "CacheConfig": {"Enabled": True},
             "Arguments": {
                 "RoleArn": "role",
                 "AlgorithmSpecification": {
-                    "TrainingImage": "train",
-                    "TrainingInputMode": "File",
+                    "TrainingImage": "train", "TrainingInputMode": "File",
                     "ContainerEntrypoint": ["python3", "-c", PRELUDE + code],
                 },
                 "ResourceConfig": {"InstanceCount": 1},
@@ -150,17 +147,14 @@ class Tiny:
                 ],
                 **more,
             },
-        }
+        }  # fmt: skip
 
     def function(self, name: str, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """A Lambda step."""
         return {
-            "Name": name,
-            "Type": "Lambda",
-            "FunctionArn": function,
-            "Arguments": dict(event),
-            "OutputParameters": [],
-        }
+            "Name": name, "Type": "Lambda", "FunctionArn": function,
+            "Arguments": dict(event), "OutputParameters": [],
+        }  # fmt: skip
 
     def gate(self, name: str, *judges: str) -> dict[str, Any]:
         """A gate that the `result.json` in the output `out` of each judge opens."""
