@@ -49,9 +49,7 @@ def run(project: Project) -> Attempt:
     return project.sashiko(*RUN)
 
 
-def test_it_is_registered_with_base_adapter_and_merged_weights(
-    project: Project, run: Attempt, llama: Path
-) -> None:
+def test_it_is_registered_with_base_adapter_and_merged_weights(project, run, llama):
     assert run.returncode == 0, run.stderr
     lock = json.loads((project.output("Compile", "lock") / "compile-lock.json").read_text())
     causal = lock["causal"]
@@ -63,9 +61,7 @@ def test_it_is_registered_with_base_adapter_and_merged_weights(
     assert "base\\_model\\_sha256" in card
 
 
-def test_train_writes_an_adapter_and_none_of_the_base_models_weights(
-    project: Project, run: Attempt, llama: Path
-) -> None:
+def test_train_writes_an_adapter_and_none_of_the_base_models_weights(project, run, llama):
     archive = next(project.home.glob("s3/*/runs/*/Train/output/*/output/model.tar.gz"))
     with tarfile.open(archive) as tar:
         names = {Path(name).name for name in tar.getnames()}

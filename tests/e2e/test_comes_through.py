@@ -56,9 +56,7 @@ def test_nothing_half_written_is_left_and_no_process(story: Story, how: str) -> 
     assert story.left[how] == []
 
 
-def test_the_next_run_takes_what_was_done_and_resumes_the_training(
-    story: Story, registered: Project
-) -> None:
+def test_the_next_run_takes_what_was_done_and_resumes_the_training(story, registered):
     assert BEFORE_TRAINING.items() <= registered.statuses(story.runs[1]).items()
     assert BEFORE_TRAINING.items() <= registered.statuses(story.runs[2]).items()
     log = registered.home / "runs" / story.runs[2] / "logs/Train.log"
@@ -66,9 +64,7 @@ def test_the_next_run_takes_what_was_done_and_resumes_the_training(
     assert not list(registered.home.glob("s3/*/checkpoints/**/*.safetensors"))
 
 
-def test_a_run_registers_a_version_and_says_what_to_do_next(
-    registered: Project, story: Story
-) -> None:
+def test_a_run_registers_a_version_and_says_what_to_do_next(registered: Project, story: Story):
     out = story.registered.stdout
     run = story.runs[-1]
     assert f"registered: run {run}\n" in out
@@ -95,9 +91,7 @@ def test_a_run_leaves_its_evidence(registered: Project, story: Story) -> None:
     assert not (folder / "work").exists()
 
 
-def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(
-    registered: Project, story: Story
-) -> None:
+def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(registered, story):
     run = story.runs[-1]
     folder = registered.output("Explain", "explanations", run=run)
     explanations = json.loads((folder / "explanations.json").read_text())
@@ -126,9 +120,7 @@ def test_the_registry_holds_one_version_with_its_gates(registered: Project, stor
     }
 
 
-def test_a_second_run_at_the_same_time_is_refused_with_the_first_ones_process(
-    registered: Project, story: Story
-) -> None:
+def test_a_second_run_at_the_same_time_is_refused_with_the_first_ones_process(registered, story):
     for name, attempt in story.refused.items():
         assert (attempt.returncode, attempt.stdout) == (1, ""), name
         [line] = attempt.stderr.splitlines()
@@ -136,9 +128,7 @@ def test_a_second_run_at_the_same_time_is_refused_with_the_first_ones_process(
         assert f"kill {story.pid}" in line
 
 
-def test_an_unchanged_run_does_nothing_twice(
-    registered: Project, unchanged: Attempt, story: Story
-) -> None:
+def test_an_unchanged_run_does_nothing_twice(registered: Project, unchanged: Attempt, story: Story):
     assert unchanged.returncode == 0, unchanged.stderr
     run = json.loads(unchanged.stdout)["id"]
     assert json.loads(unchanged.stdout) == registered.run_record(run)
@@ -159,9 +149,7 @@ def test_runs_are_listed_and_shown(registered: Project, unchanged: Attempt, stor
     assert "  Train            succeeded" in shown
 
 
-def test_a_cached_step_has_the_log_of_the_run_that_did_the_work(
-    registered: Project, unchanged: Attempt
-) -> None:
+def test_a_cached_step_has_the_log_of_the_run_that_did_the_work(registered, unchanged):
     done = registered.sashiko("runs", "logs", "Train")
     assert done.returncode == 0
     assert "rows on cpu" in done.stdout
@@ -177,9 +165,7 @@ def test_a_report_can_be_written_again(registered: Project, story: Story) -> Non
 
 
 @pytest.mark.slow
-def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(
-    registered: Project, unchanged: Attempt
-) -> None:
+def test_a_changed_description_in_the_contract_runs_what_takes_the_contract(registered, unchanged):
     path = registered.root / "contracts/tiny.odcs.yaml"
     before = path.read_text()
     path.write_text(before.replace("What the customer wrote.", "The customer's own words."))
@@ -237,9 +223,7 @@ def test_the_notebook_reads_the_newest_run(registered: Project, tmp_path: Path) 
     assert "tfidf_logistic_regression" in tables
 
 
-def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(
-    story: Story, registered: Project
-) -> None:
+def test_a_training_that_was_killed_and_stopped_ends_with_the_same_bytes(story, registered):
     """The training is run once more without a break; what follows is not of interest."""
     with registered.running(*RUN, "--from", "Train") as process:
         wait_for(
@@ -308,9 +292,7 @@ def test_two_runs_stand_side_by_side(registered: Project, unchanged: Attempt, st
     assert lines["auc"]["right"]["low"] < lines["auc"]["right"]["value"]
 
 
-def test_a_version_is_traced_back_to_its_data_code_and_gates(
-    registered: Project, story: Story
-) -> None:
+def test_a_version_is_traced_back_to_its_data_code_and_gates(registered: Project, story: Story):
     traced = registered.sashiko("model", "lineage", "1", "--recipe", "tiny")
     assert traced.returncode == 0, traced.stderr
     folder = registered.output("Snapshot", "manifest", run=story.runs[-1])
@@ -326,9 +308,7 @@ def test_a_version_is_traced_back_to_its_data_code_and_gates(
 
 
 @pytest.mark.slow
-def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(
-    registered: Project, unchanged: Attempt
-) -> None:
+def test_an_int8_artifact_is_judged_by_every_gate_and_trains_nothing(registered, unchanged):
     before = json.loads(unchanged.stdout)["id"]
     floats = registered.output("Evaluate", "predictions", run=before) / "predictions.parquet"
     judged = pq.read_table(floats)["score"].to_numpy()

@@ -153,9 +153,7 @@ def test_upstreams_changes_arrive_and_the_forks_files_stay(merged: Merged) -> No
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])
-def test_each_environment_takes_the_forks_recipe(
-    merged: Merged, environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_environment_takes_the_forks_recipe(merged: Merged, environment: str, monkeypatch):
     monkeypatch.chdir(merged.fork.root)
     settings = load_settings(environment)
     assert settings.project == "acme"
@@ -173,9 +171,7 @@ def test_the_definition_builds_with_the_forks_names_and_upstreams_settings(merge
 
 
 @pytest.mark.slow
-def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(
-    merged: Merged,
-) -> None:
+def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(merged: Merged):
     run_tests(merged.fork.root, *READ_WHAT_A_FORK_ADDS)
 
 

@@ -91,9 +91,7 @@ def test_a_second_draft_replaces_nothing(project: Project) -> None:
     assert [(project.root / file).read_bytes() for file in files(DRAFTED)] == before
 
 
-def test_the_draft_of_a_german_file_says_how_it_read_it_and_what_is_odd(
-    project: Project, german: Attempt
-) -> None:
+def test_the_draft_of_a_german_file_says_how_it_read_it_and_what_is_odd(project, german):
     assert german.returncode == 0, german.stderr
     for note in (
         "read with windows-1252, `;` between values, `,` before decimals, `.` between thousands",
@@ -121,9 +119,7 @@ def with_facets(project: Project, german: Attempt) -> Attempt:
     )
 
 
-def test_a_reviewed_draft_runs_to_a_registered_model(
-    project: Project, with_facets: Attempt
-) -> None:
+def test_a_reviewed_draft_runs_to_a_registered_model(project: Project, with_facets: Attempt):
     assert with_facets.returncode == 0, with_facets.stderr
     assert f"{WITH} version 1, PendingManualApproval" in with_facets.stdout
     assert FACET_STEPS.issubset(project.statuses())
@@ -147,9 +143,7 @@ def without_facet(project: Project, with_facets: Attempt) -> Attempt:
     return run(project, WITHOUT)
 
 
-def test_without_a_facet_the_model_is_registered_as_not_judged(
-    project: Project, without_facet: Attempt
-) -> None:
+def test_without_a_facet_the_model_is_registered_as_not_judged(project, without_facet):
     assert without_facet.returncode == 0, without_facet.stderr
     assert not FACET_STEPS & set(project.statuses())
     listed = project.sashiko("model", "list", "--recipe", WITHOUT, "--json")
@@ -166,9 +160,7 @@ def test_without_a_facet_the_model_is_registered_as_not_judged(
     assert report.count(f"Bias not judged: {reason}") == 3  # first screen, fairness, card
 
 
-def test_a_contract_without_facets_needs_a_recipe_that_says_so(
-    project: Project, without_facet: Attempt
-) -> None:
+def test_a_contract_without_facets_needs_a_recipe_that_says_so(project, without_facet):
     refused = run(project, WITHOUT, "bias={judged: true, reason: ''}")
     refuses(refused, *files(WITHOUT), "has no facets", "judged: false")
 

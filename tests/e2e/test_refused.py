@@ -69,9 +69,7 @@ BAD_FILES = {
 
 
 @pytest.fixture
-def check_file(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[[Path], Attempt]:
+def check_file(project: Project, monkeypatch, capsys) -> Callable[[Path], Attempt]:
     """Checks a file in this process, as each start of the command costs seconds."""
 
     def check(file: Path) -> Attempt:
@@ -86,19 +84,11 @@ def check_file(
 
 
 @pytest.mark.parametrize(("make", "texts"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_bad_file_is_refused_by_the_check(
-    check_file: Callable[[Path], Attempt],
-    some: Rows,
-    tmp_path: Path,
-    make: Callable[[Path, Rows], Path],
-    texts: tuple[str, ...],
-) -> None:
+def test_a_bad_file_is_refused_by_the_check(check_file, some, tmp_path, make, texts):
     refuses(check_file(make(tmp_path, some)), *texts)
 
 
-def test_a_good_file_passes_the_check_and_bad_rows_fail_it(
-    project: Project, rows: Path, tmp_path: Path
-) -> None:
+def test_a_good_file_passes_the_check_and_bad_rows_fail_it(project: Project, rows: Path, tmp_path):
     contract = ("--contract", "contracts/tiny.odcs.yaml")
     good = project.sashiko("data", "check", rows, *contract, "--json")
     assert (good.returncode, json.loads(good.stdout)["passed"]) == (0, True), good.stderr
@@ -112,9 +102,7 @@ def test_a_good_file_passes_the_check_and_bad_rows_fail_it(
 
 
 @pytest.mark.parametrize("make", [lacking, truncated], ids=["lacking", "truncated"])
-def test_a_run_refuses_a_bad_file_and_leaves_the_lake_as_it_was(
-    project: Project, some: Rows, tmp_path: Path, make: Callable[[Path, Rows], Path]
-) -> None:
+def test_a_run_refuses_a_bad_file_and_leaves_the_lake_as_it_was(project, some, tmp_path, make):
     [table] = project.home.glob("lake/*/*.parquet")
     before = table.read_bytes()
     runs = project.runs()

@@ -44,9 +44,7 @@ def verdict_of(project: Project, step: str) -> dict[str, dict[str, object]]:
     return {check["name"]: check for check in verdict["checks"]}
 
 
-def test_loans_of_which_few_default_come_to_a_verdict_and_both_decisions_are_explained(
-    project: Project,
-) -> None:
+def test_loans_of_which_few_default_come_to_a_verdict_and_both_decisions_are_explained(project):
     notes = (project.root / "loans.drafted").read_text()
     assert "read with utf-16, a tab between values, `,` before decimals" in notes
     assert "angaben_zur_person: of the texts " in notes
@@ -95,9 +93,7 @@ def test_leaks_that_somebody_puts_back_are_blocked_by_their_names(project: Proje
         assert f"acceptedLeaks: [{{column: {leak}, reason: ...}}]" in done.stdout
 
 
-def test_accepted_leaks_pass_with_their_reason_and_the_report_suspects_them(
-    project: Project,
-) -> None:
+def test_accepted_leaks_pass_with_their_reason_and_the_report_suspects_them(project: Project):
     done = with_leaks(project, "accepted", accepted=True)
     assert done.returncode == 0, done.stderr
     check = verdict_of(project, "Validate")[f"{USABLE[0]}: AUC alone against the label"]

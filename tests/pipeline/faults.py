@@ -5,14 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 Json = dict[str, Any]
-
 Fault = Callable[[Json], None]
-
 Place = str | int
 
 # Steps of the golden definition, to begin a path with.
 TRAIN = ("Train", "Arguments")
-
 SNAPSHOT = ("Snapshot", "Arguments")
 
 
@@ -144,9 +141,7 @@ ARGUMENT_FAULTS: dict[str, tuple[Fault, str, str]] = {
 }  # fmt: skip
 
 _JOB = {"Name": "Aside", "Type": "Processing", "Arguments": {}}
-
 _FILE = {"PropertyFileName": "F", "OutputName": "verdict", "FilePath": "verdict.json"}
-
 _OUTPUT = {"OutputName": "word", "OutputType": "String"}
 
 
@@ -207,9 +202,7 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
 }  # fmt: skip
 
 OF_TRAIN = (*TRAIN, "Environment", "X")
-
 OF_COMPILE = ("Compile", "Arguments", "Environment", "X")
-
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 
 
@@ -302,13 +295,9 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
 }  # fmt: skip
 
 STOPPING = (*TRAIN, "StoppingCondition")
-
 INPUT = (*SNAPSHOT, "ProcessingInputs", 0, "S3Input", "LocalPath")
-
 KEY = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-
 PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
-
 IN_TRAIN, IN_SNAPSHOT = "step `Train`, Arguments", "step `Snapshot`, Arguments"
 
 

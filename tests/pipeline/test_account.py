@@ -122,9 +122,7 @@ def test_score_has_the_instances_of_the_setting_in_a_group_of_their_own_and_no_o
     assert all(group == ["DeployTime-SecurityGroup"] for group in groups.values())
 
 
-def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(
-    compiled: dict[str, Any],
-) -> None:
+def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(compiled: dict[str, Any]):
     """One key for all outputs of a job: with rows or their facets, that of the snapshots."""
     keys = {
         name: (
@@ -147,9 +145,7 @@ def test_rows_of_two_buckets_are_for_two_jobs() -> None:
         output_key(dev, [capture, artifacts, snapshots])
 
 
-def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(
-    compiled: dict[str, Any],
-) -> None:
+def test_volumes_are_encrypted_where_the_machine_does_not_do_it_itself(compiled: dict[str, Any]):
     def cluster(definition: Json, step: str) -> Json:
         job = find(definition, step)["Arguments"]
         config = job.get("ResourceConfig") or job["ProcessingResources"]["ClusterConfig"]
@@ -200,9 +196,7 @@ def test_this_machine_has_no_stand_ins() -> None:
     assert len(stand_ins(json.dumps(DEV))) == 6
 
 
-def test_a_training_plan_changes_where_train_runs_and_nothing_else(
-    compiled: dict[str, Any],
-) -> None:
+def test_a_training_plan_changes_where_train_runs_and_nothing_else(compiled: dict[str, Any]):
     reserved, plain = (copy.deepcopy(compiled[name]) for name in ("training plan", "as it comes"))
     instances = find(reserved, "Train")["Arguments"]["ResourceConfig"]
 
@@ -225,9 +219,7 @@ def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str,
     assert spot == plain
 
 
-def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(
-    compiled: dict[str, Any],
-) -> None:
+def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(compiled: dict[str, Any]):
     clarify, own = (copy.deepcopy(compiled[name]) for name in ("clarify", "as it comes"))
     image = aws_image(settings_of("dev"), "clarify").uri
 

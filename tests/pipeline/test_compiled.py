@@ -23,9 +23,7 @@ from tests.golden.rewrite import ROOT
 from tests.pipeline.every_definition import names
 
 PARTS = ("config", "contracts", "images", "pipelines", "recipes", "requirements", "src")
-
 FILES = (".dockerignore", "LICENSE", "README.md", "pyproject.toml")
-
 RECIPE = Path("recipes/complaints.yaml")
 
 # Says what a build has loaded and opened, by means that are not those of the code under test.
@@ -148,18 +146,14 @@ def test_another_recipe_or_environment_is_built(repository: Path) -> None:
         _definition(environment="dev")
 
 
-def test_a_new_version_of_a_package_builds_anew(
-    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_new_version_of_a_package_builds_anew(repository: Path, monkeypatch, capsys):
     monkeypatch.setattr(compiled, "installed", lambda: ("sagemaker-99.0.dist-info",))
     with pytest.raises(RebuiltError):
         _definition()
     assert "what is installed" in capsys.readouterr().err
 
 
-def test_a_package_that_the_build_may_not_import_builds_nothing(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_package_that_the_build_may_not_import_builds_nothing(repository: Path, monkeypatch):
     distributions = (*dependencies._distributions(), Path("for_tests-1.0.dist-info"))
     monkeypatch.setattr(dependencies, "_distributions", lambda: iter(distributions))
     assert json.loads(_definition())["Steps"]
@@ -172,9 +166,7 @@ def test_what_the_definition_does_not_depend_on_builds_nothing(repository: Path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"\xff"])
-def test_a_damaged_entry_is_reported_and_built_anew(
-    repository: Path, damage: bytes, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_entry_is_reported_and_built_anew(repository: Path, damage: bytes, capsys):
     [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")
     entry.write_bytes(damage)
     with pytest.raises(RebuiltError):
@@ -191,9 +183,7 @@ def test_a_flipped_bit_in_a_kept_definition_is_noticed(repository: Path) -> None
         _definition()
 
 
-def test_a_changed_pipeline_gives_its_own_definition(
-    built: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_changed_pipeline_gives_its_own_definition(built: Path, monkeypatch, capsys):
     _enter(built, monkeypatch)
     before = _definition()
     module = built / "pipelines/finetune.py"
@@ -223,11 +213,8 @@ def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: 
 
 
 Json = dict[str, Any]
-
 _EXECUTION = "abcdefghijkl"
-
 _TEXT = "text-that-a-run-knows"
-
 _CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
 
 

@@ -1,7 +1,6 @@
 """... change the DI bound for prod: a line of config/prod.yaml, and no list written again."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -27,9 +26,7 @@ serving:
 REFUSAL = r"DI customer_gender=female is 0\.83.* asks for DI of customer_gender at least 0\.85"
 
 
-def test_one_line_for_prod_judges_what_is_promoted_and_what_is_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_line_for_prod_judges_what_is_promoted_and_what_is_served(tmp_path, monkeypatch):
     project = Project.copy(tmp_path / "project")
     page = (project.root / "docs/change.md").read_text(encoding="utf-8")
     assert "\n".join(f"+{line}" for line in AFTER.splitlines()) in page

@@ -41,9 +41,7 @@ def project(tmp_path: Path) -> Project:
     return copy
 
 
-def test_the_new_encoder_is_trained(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_new_encoder_is_trained(project: Project, tmp_path, monkeypatch):
     assert_small(project)
     checked = project.run("-c", _SASHIKO, "definition", "--recipe", "complaints", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -41,9 +41,7 @@ def staging(project: Project) -> Environment:
 
 
 @pytest.mark.slow
-def test_one_file_makes_its_stacks_under_its_own_names(
-    project: Project, staging: Environment
-) -> None:
+def test_one_file_makes_its_stacks_under_its_own_names(project: Project, staging: Environment):
     assert_small(project)
     assert project.touched() == {"config/staging.yaml"}
     roles = {role.name for role in staging.principals}
@@ -57,9 +55,7 @@ def test_one_file_makes_its_stacks_under_its_own_names(
 
 
 @pytest.mark.slow
-def test_the_lake_has_a_tag_for_it_and_its_roles_read_its_own_buckets_alone(
-    project: Project, staging: Environment
-) -> None:
+def test_the_lake_has_a_tag_for_it_and_its_roles_read_its_own_buckets_alone(project, staging):
     account = json.loads((project.root / "cdk.out/LakeFormationAccount.template.json").read_text())[
         "Resources"
     ]

@@ -30,9 +30,7 @@ def _definition(project: Project, *options: str):
     return project.run("-c", _SASHIKO, "definition", "--recipe", "census", *options)
 
 
-def test_the_facet_is_read_measured_and_gated(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_facet_is_read_measured_and_gated(project: Project, tmp_path, monkeypatch):
     project.apply(_GATE)
     assert_small(project)
     checked = _definition(project, "--check")

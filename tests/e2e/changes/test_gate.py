@@ -84,9 +84,7 @@ def test_one_below_the_bound_passes_without_advice(judge: Judge) -> None:
 
 
 @pytest.mark.parametrize(("champion", "outcome"), [(True, (False, True)), (False, (True, False))])
-def test_labels_that_flip_against_the_champion_are_counted(
-    judge: Judge, champion: bool, outcome: tuple[bool, bool]
-) -> None:
+def test_labels_that_flip_against_the_champion_are_counted(judge, champion, outcome):
     check = check_of(judge(("flipped_labels", {"maximum": 0.05}), champion=champion), FLIPS)
     assert (check.passed, check.judged) == outcome
     # The champion calls `awful` negative, which a quarter of the rows say.
@@ -102,9 +100,7 @@ CHECKS = "from sashiko.evaluation.gates.verdict import Check\ndef gate(evidence)
     (CHECKS + "[Check(name='auc', passed=True)]", "a second check `auc`: give it another"),
     ("gates = 1", "acme.gates:gate.*has no attribute 'gate'"),
 ])  # fmt: skip
-def test_a_gate_that_judges_nothing_or_twice_is_an_error(
-    judge: Judge, code: str, message: str
-) -> None:
+def test_a_gate_that_judges_nothing_or_twice_is_an_error(judge: Judge, code: str, message: str):
     with pytest.raises(InputError, match=message):
         judge(("gate", {}), code=code)
 

@@ -67,9 +67,7 @@ def allowed(templates: dict[str, dict[str, object]]) -> Allowed:
     return permissions
 
 
-def test_a_stack_is_a_file_and_a_line(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stack_is_a_file_and_a_line(project: Project, tmp_path, monkeypatch):
     monkeypatch.setenv("CDK_VALIDATION", "false")  # the rules' own test is below
     add_stack(project)
     templates = synth(project, tmp_path / "cdk.out")
@@ -110,9 +108,7 @@ def test_a_security_rule_stops_it(project: Project, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_new_type_is_one_more_file_and_no_more_rights_than_it_takes(
-    project: Project, tmp_path: Path
-) -> None:
+def test_a_new_type_is_one_more_file_and_no_more_rights_than_it_takes(project: Project, tmp_path):
     before = synth(project, tmp_path / "cdk.out")
     add_stack(project)
     # What the project has queues and rules for, it may make another one with.

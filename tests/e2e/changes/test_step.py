@@ -58,9 +58,7 @@ def test_it_touches_two_files(project: Project) -> None:
     assert project.touched() == {"pipelines/finetune.py", "src/acme/steps/objections.py"}
 
 
-def test_the_definition_has_the_step_and_sagemaker_takes_it(
-    project: Project, definition: dict[str, Any]
-) -> None:
+def test_the_definition_has_the_step_and_sagemaker_takes_it(project, definition):
     (step,) = [step for step in definition["Steps"] if step["Name"] == "Objections"]
     application = step["Arguments"]["AppSpecification"]
     assert application["ContainerEntrypoint"] == ["python3", "-m", "acme.steps.objections"]
@@ -84,9 +82,7 @@ def test_a_step_that_nothing_waits_for_is_an_error_that_names_it(tmp_path: Path)
     assert "Traceback" not in built.stderr
 
 
-def test_its_role_may_use_what_it_names_and_nobody_edits_a_policy(
-    project: Project, definition: dict[str, Any]
-) -> None:
+def test_its_role_may_use_what_it_names_and_nobody_edits_a_policy(project, definition):
     settings = load_settings("local", folder=project.root / "config")
     rows = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}/runs/*/Objections/data/*"
     users = policies(settings, definition)
@@ -127,9 +123,7 @@ def policies(settings: Settings, definition: dict[str, Any]) -> dict[str, dict[s
     return by_role
 
 
-def test_the_module_leaves_out_rows_alone_and_says_whose_they_are(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_module_leaves_out_rows_alone_and_says_whose_they_are(project, tmp_path, monkeypatch):
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     inputs, output = tmp_path / "processing/input", tmp_path / "processing/output/data"
     for name in ("config", "data"):
@@ -178,9 +172,7 @@ def test_the_job_image_installs_the_step(project: Project) -> None:
         ),
     ],
 )  # fmt: skip
-def test_a_slip_in_the_line_is_an_error_that_names_the_step(
-    project: Project, there: str, put: str, message: str
-) -> None:
+def test_a_slip_in_the_line_is_an_error_that_names_the_step(project, there, put, message):
     project.edit("pipelines/finetune.py", there=there, put=put)
     refused = sashiko(project, "definition")
     project.edit("pipelines/finetune.py", there=put, put=there)

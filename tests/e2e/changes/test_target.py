@@ -69,9 +69,7 @@ def compiled(project: Project, tmp_path: Path) -> tuple[Path, Path]:
     return model, root / "processing/output"
 
 
-def test_the_artifact_carries_the_backend_and_is_served_by_it(
-    project: Project, compiled: tuple[Path, Path]
-) -> None:
+def test_the_artifact_carries_the_backend_and_is_served_by_it(project, compiled):
     model, outputs = compiled
     lock, archive = read_lock(outputs / "lock"), outputs / "artifact/model.tar.gz"
     assert lock.target == TARGET
@@ -142,9 +140,7 @@ def test_an_instance_that_its_image_does_not_run_on_is_refused(project: Project)
     ("portable_backend.py", "gone.py", "src/acme/gone.py does not exist"),
     ("portable_backend.py", "scorer.py", "src/acme/scorer.py has the name of a file of"),
 ])  # fmt: skip
-def test_a_wrong_file_is_named_before_anything_is_staged(
-    project: Project, monkeypatch: pytest.MonkeyPatch, there: str, put: str, message: str
-) -> None:
+def test_a_wrong_file_is_named_before_anything_is_staged(project, monkeypatch, there, put, message):
     project.write("src/acme/scorer.py", "")
     project.edit("src/acme/targets.py", there=there, put=put)
     forget(monkeypatch)
@@ -153,9 +149,7 @@ def test_a_wrong_file_is_named_before_anything_is_staged(
 
 
 @pytest.mark.slow
-def test_a_run_evaluates_and_registers_what_the_target_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_evaluates_and_registers_what_the_target_serves(tmp_path, monkeypatch):
     rows, encoder = tmp_path / "rows.parquet", tmp_path / "encoder"
     tiny.make_rows(rows, rows=1200)
     encoder.mkdir()

@@ -45,9 +45,7 @@ def test_its_files_are_this_repositorys(made: Project) -> None:
     assert {Path(name).name for name in same if name.startswith("infra/stacks/")} == stacks
 
 
-def test_the_engine_is_pinned_by_the_hash_of_the_wheel_in_vendor(
-    made: Project, wheel: Path
-) -> None:
+def test_the_engine_is_pinned_by_the_hash_of_the_wheel_in_vendor(made: Project, wheel: Path):
     pinned = (made.root / "requirements/engine.txt").read_text()
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     assert f"./vendor/{wheel.name} --hash=sha256:{digest}\n" in pinned
@@ -68,9 +66,7 @@ def test_the_wheel_has_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> 
     assert statement == open_wheel(wheel).statement.read_bytes()
 
 
-def test_the_wheels_statement_is_of_what_is_installed_and_comes_along(
-    made: Project, wheel: Path, tmp_path: Path
-) -> None:
+def test_the_wheels_statement_is_of_what_is_installed_and_comes_along(made, wheel, tmp_path):
     content = open_wheel(wheel).statement.read_bytes()
     hold_against_the_published_schema(content)
     statement = read_statement(content, build="wheel")
@@ -230,9 +226,7 @@ WEEKLY = [
     ("options", "message"),
     [*EACH_TIME, *(pytest.param(*case, marks=pytest.mark.slow) for case in WEEKLY)],
 )
-def test_what_is_wrong_is_named_and_nothing_is_left(
-    tmp_path: Path, wheel: Path, options: tuple[str, ...], message: str
-) -> None:
+def test_what_is_wrong_is_named_and_nothing_is_left(tmp_path, wheel, options, message):
     done = new(tmp_path / "project", *options, wheel=wheel)
     assert done.returncode == 1
     assert message in done.stderr
@@ -265,9 +259,7 @@ def test_what_is_no_wheel_of_the_engine_is_named(tmp_path: Path) -> None:
     assert "expected a file sashiko-<version>-py3-none-any.whl" in done.stderr
 
 
-def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(tmp_path, wheel: Path):
     days = [f"{1 + n % 12:02d}/{1 + n // 12 % 12:02d}/2025" for n in range(120)]  # either order
     rows = [f"R{n};{day};{n}.250;{'yes' if n % 3 else 'no'}" for n, day in enumerate(days)]
     file = tmp_path / "visits.csv"
@@ -329,9 +321,7 @@ ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "confi
     [(("--packs", ""), ()), ((), ALL_PACKS[:1]), (("--packs", ",".join(ALL_PACKS)), ALL_PACKS)],
     ids=["none", "default", "all"],
 )
-def test_a_project_has_what_its_packs_need(
-    tmp_path: Path, wheel: Path, options: tuple[str, ...], packs: tuple[str, ...]
-) -> None:
+def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
     done = new(tmp_path / "acme", "--defaults", *options, wheel=wheel)
     assert done.returncode == 0, done.stderr
     project = Project(tmp_path / "acme")
@@ -351,9 +341,7 @@ def test_a_project_has_what_its_packs_need(
     assert done.returncode == 0, done.stderr
 
 
-def test_a_pack_that_does_not_exist_is_named_and_nothing_is_left(
-    tmp_path: Path, wheel: Path
-) -> None:
+def test_a_pack_that_does_not_exist_is_named_and_nothing_is_left(tmp_path: Path, wheel: Path):
     done = new(tmp_path / "acme", "--defaults", "--packs", "monitoring,sweeps", wheel=wheel)
     assert done.returncode == 1
     assert "packs, with commas between them: monitoring, selection" in done.stderr

@@ -72,9 +72,7 @@ def upgraded(
     return project, project.files(), project.sashiko("upgrade", later)
 
 
-def test_a_conflict_is_marked_and_named_and_the_status_is_1(
-    upgraded: tuple[Project, dict[str, bytes], Attempt],
-) -> None:
+def test_a_conflict_is_marked_and_named_and_the_status_is_1(upgraded):
     project, _, done = upgraded
     assert done.returncode == 1
     assert "conflict  config/base.yaml" in done.stdout.splitlines()
@@ -108,9 +106,7 @@ def test_nothing_of_the_teams_is_lost(upgraded: tuple[Project, dict[str, bytes],
     assert "recipes/complaints-unmitigated.yaml" not in after
 
 
-def test_the_new_engine_is_pinned_and_the_old_wheel_gone(
-    upgraded: tuple[Project, dict[str, bytes], Attempt], later: Path
-) -> None:
+def test_the_new_engine_is_pinned_and_the_old_wheel_gone(upgraded, later):
     project, _, _ = upgraded
     assert [path.name for path in (project.root / "vendor").iterdir()] == [later.name]
     pinned = (project.root / "requirements/engine.txt").read_text()
@@ -120,9 +116,7 @@ def test_the_new_engine_is_pinned_and_the_old_wheel_gone(
 
 
 @pytest.mark.slow
-def test_stateful_resources_keep_their_logical_ids(
-    upgraded: tuple[Project, dict[str, bytes], Attempt], made: Project, tmp_path: Path
-) -> None:
+def test_stateful_resources_keep_their_logical_ids(upgraded, made, tmp_path):
     if shutil.which("node") is None:
         pytest.skip("the CDK needs Node.js 18")
     project, _, _ = upgraded
@@ -154,9 +148,7 @@ def stateful_ids(project: Project, folder: Path) -> dict[str, set[str]]:
     }
 
 
-def test_what_cannot_be_upgraded_is_named_and_nothing_changes(
-    tmp_path: Path, wheel: Path, later: Path
-) -> None:
+def test_what_cannot_be_upgraded_is_named_and_nothing_changes(tmp_path, wheel: Path, later: Path):
     folder = tmp_path / "project"
     assert new(folder, "--defaults", wheel=wheel).returncode == 0
     project = Project(folder)
@@ -187,9 +179,7 @@ def test_what_cannot_be_upgraded_is_named_and_nothing_changes(
     refused(later, ".copier-answers.yml does not exist")
 
 
-def test_a_project_without_edits_is_upgraded_to_what_the_later_engine_makes(
-    tmp_path: Path, wheel: Path, later: Path
-) -> None:
+def test_a_project_without_edits_is_upgraded_to_what_the_later_engine_makes(tmp_path, wheel, later):
     for name, engine in (("old/project", wheel), ("new/project", later)):
         assert new(tmp_path / name, "--defaults", wheel=engine).returncode == 0
     project = Project(tmp_path / "old/project")

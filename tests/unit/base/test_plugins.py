@@ -47,9 +47,7 @@ def test_a_class_is_made_and_an_entry_point_is_loaded_by_its_name(installed: Non
     ("generators", "acme.metrics:Cost", "has no batches and no schema, which sashiko.data"),
     ("sources", "acme.invoices:Invoices", "has no fetch"),
 ])  # fmt: skip
-def test_what_does_not_do_is_refused_with_key_and_fix(
-    installed: None, group: str, name: str, message: str
-) -> None:
+def test_what_does_not_do_is_refused_with_key_and_fix(installed, group, name, message):
     with pytest.raises(InputError, match=re.escape(message)) as error:
         load(group, name, key="the.key")
     assert str(error.value).startswith("key `the.key`: ")

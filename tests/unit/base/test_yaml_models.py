@@ -18,7 +18,6 @@ from sashiko.settings.recipe_train import TrainSection
 from tests.unit.hostile import bounded
 
 ROOT = Path(__file__).parents[3]
-
 SHIPPED = sorted((ROOT / "recipes").glob("*.yaml"))
 
 
@@ -238,7 +237,6 @@ def test_any_text_is_read_as_yaml_reads_it_or_refused(text) -> None:
 
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/acme-dev-loans/3"
-
 VALUES = {"enabled": "true", "arn": ARN}
 
 

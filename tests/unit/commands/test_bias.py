@@ -138,9 +138,7 @@ def test_a_runs_own_file_counts_by_its_test_split(cli: BiasCli) -> None:
     assert "35 labels of 100 differ from column `late`" in message
 
 
-def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(
-    cli: BiasCli,
-) -> None:
+def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(cli: BiasCli):
     text = cli.contract.read_text().replace("'yes'", "'0'").replace("'no'", "'1'")
     cli.contract.write_text(text)
     codes = {"yes": "0", "no": "1"}
@@ -257,9 +255,7 @@ def test_json_keeps_them_out_of_clarifys_part(two_facets_cli: BiasCli) -> None:
     assert set(value["post_training_bias_metrics"]["facets"]) == {"age", "sex"}
 
 
-def test_a_value_that_the_contract_does_not_know_is_a_group_of_its_own(
-    two_facets_cli: BiasCli,
-) -> None:
+def test_a_value_that_the_contract_does_not_know_is_a_group_of_its_own(two_facets_cli: BiasCli):
     two_facets_cli.data.write_text(
         two_facets_cli.data.read_text().replace(",young,m,", ",ageless,m,")
     )

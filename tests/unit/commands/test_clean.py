@@ -44,9 +44,7 @@ def test_what_no_run_has_made_is_left_alone(home: Path) -> None:
     assert (home / "mlflow.db").exists()
 
 
-def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(home: Path, monkeypatch):
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -74,9 +72,7 @@ def test_without_an_answer_nothing_is_deleted(home: Path) -> None:
 
 
 @pytest.mark.parametrize(("answer", "left"), [("clean", False), ("yes", True), ("", True)])
-def test_the_word_alone_deletes(
-    home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, left: bool
-) -> None:
+def test_the_word_alone_deletes(home: Path, monkeypatch, answer: str, left: bool):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     monkeypatch.setattr("sashiko.commands.options.typer.prompt", lambda *_, **__: answer)
     with suppress(InputError):

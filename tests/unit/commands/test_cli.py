@@ -176,9 +176,7 @@ CHECKS = (
 
 
 @pytest.mark.parametrize("step", ["Track", "DeviceCheck"])
-def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
-    tmp_path: Path, step: str
-) -> None:
+def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(tmp_path, step):
     store = Store(tmp_path)
     verdict = decide(gate="bias", checks=CHECKS, inputs={})
     write_verdict(verdict, store.path(f"s3://b/{step}") / "bias")
@@ -197,9 +195,7 @@ def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
     ]
 
 
-def test_sigterm_ends_a_run_that_prepares_and_its_children(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_sigterm_ends_a_run_that_prepares_and_its_children(tmp_path, monkeypatch, capsys):
     def prepare(*_: Any, home: Path, **__: Any) -> None:
         """Does as the build of a definition does: it waits for a child."""
         subprocess.run(["sleep", "600"], env={"HOME": str(home)}, check=False)
@@ -221,9 +217,7 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(tmp_path, monkeypatch, capsys):
     def interrupted(*_: Path) -> Path:
         raise KeyboardInterrupt
 

@@ -61,9 +61,7 @@ def sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(app, [*arguments, "--env", "dev"])
 
 
-def test_the_version_of_the_data_and_the_recipe_reach_the_execution(
-    script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_version_of_the_data_and_the_recipe_reach_the_execution(script: Script, monkeypatch):
     execution = script(RUNNING, REGISTERED)
     starts: list[tuple[Any, dict[str, Any]]] = []
 
@@ -105,9 +103,7 @@ def test_a_run_that_fails_exits_with_1(script: Script) -> None:
     assert json.loads(done.stdout)["steps"][0]["reason"] == "ClientError: no such image"
 
 
-def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(
-    script: Script,
-) -> None:
+def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(script: Script):
     def interrupted() -> Any:
         raise KeyboardInterrupt
 
@@ -194,9 +190,7 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(script: Script) -> Non
     (("--set", "train.epochs=2"), "--set train.epochs=2: an account runs the recipe"),
     (("--as-of", "yesterday"), "--as-of yesterday: expected an instant in UTC"),
 ])  # fmt: skip
-def test_what_an_account_cannot_do_is_refused_before_any_call(
-    script: Script, arguments: tuple[str, ...], message: str
-) -> None:
+def test_what_an_account_cannot_do_is_refused_before_any_call(script, arguments, message):
     scripted = script(REGISTERED)
     done = sashiko("run", *arguments)
     assert message in str(done.exception)

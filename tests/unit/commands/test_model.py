@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +84,7 @@ def statuses(registry: MlflowRegistry) -> dict[tuple[str, int], str]:
     pytest.param(lambda: decision("reject", 1), id="reject"),
     pytest.param(lambda: sashiko("model", "lineage", "1"), id="lineage"),
 ])  # fmt: skip
-def test_a_number_that_two_groups_have_is_refused_with_the_choices(
-    registry: MlflowRegistry, act: Callable[[], Result]
-) -> None:
+def test_a_number_that_two_groups_have_is_refused_with_the_choices(registry, act):
     before = statuses(registry)
     done = act()
     assert isinstance(done.exception, InputError)
@@ -103,17 +100,13 @@ def test_a_named_recipe_decides_on_its_own_group_alone(registry: MlflowRegistry)
     assert statuses(registry)[LOANS, 1] == "Rejected"
 
 
-def test_the_lineage_of_a_version_that_lost_its_files_names_the_next_command(
-    registry: MlflowRegistry,
-) -> None:
+def test_the_lineage_of_a_version_that_lost_its_files_names_the_next_command(registry):
     done = sashiko("model", "lineage", "1", "--recipe", "claims")
     assert f"{CLAIMS} version 1: manifest-sha256.json cannot be read" in str(done.exception)
     assert "`sashiko run`" in str(done.exception)
 
 
-def test_a_number_of_another_group_alone_is_refused_and_one_of_the_own_taken(
-    registry: MlflowRegistry,
-) -> None:
+def test_a_number_of_another_group_alone_is_refused_and_one_of_the_own_taken(registry):
     done = decision("approve", 2)
     assert f"{LOANS} has no version 2: add `--recipe claims` for {CLAIMS}" in str(done.exception)
     assert set(statuses(registry).values()) == {"Rejected"}
@@ -129,9 +122,7 @@ def test_the_list_says_where_more_versions_are(registry: MlflowRegistry) -> None
     assert CLAIMS not in sashiko("model", "list", "--recipe", "loans").stderr
 
 
-def test_what_is_served_is_named_and_what_else_could_be(
-    registry: MlflowRegistry, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_served_is_named_and_what_else_could_be(registry: MlflowRegistry, capsys):
     decision("approve", 3, "--recipe", "loans")
     decision("approve", 2, "--recipe", "claims")
     loans = load_recipe(Path("recipes/loans.yaml"))
@@ -143,9 +134,7 @@ def test_what_is_served_is_named_and_what_else_could_be(
         assert capsys.readouterr().err == f"{LOANS} version 3, the champion\n"
 
 
-def test_what_is_captured_lies_below_the_version_that_is_served(
-    registry: MlflowRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_captured_lies_below_the_version_that_is_served(registry, monkeypatch):
     decision("approve", 3, "--recipe", "loans")
     served: list[dict[str, Any]] = []
     monkeypatch.setattr(
@@ -160,9 +149,7 @@ def test_what_is_captured_lies_below_the_version_that_is_served(
     assert capture.retention > 0
 
 
-def test_without_a_champion_the_commands_name_recipe_and_home(
-    registry: MlflowRegistry, project: Path
-) -> None:
+def test_without_a_champion_the_commands_name_recipe_and_home(registry, project):
     decision("approve", 2, "--recipe", "claims")
     loans, home = load_recipe(Path("recipes/loans.yaml")), project / ".sashiko"
     with pytest.raises(InputError) as refusal, champion_artifact(loans, name=None, home=home):
@@ -173,9 +160,7 @@ def test_without_a_champion_the_commands_name_recipe_and_home(
     assert f"these have one: {CLAIMS} by --recipe claims" in message
 
 
-def test_a_group_that_a_gate_kept_empty_is_not_said_to_wait_for_approval(
-    registry: MlflowRegistry, project: Path
-) -> None:
+def test_a_group_that_a_gate_kept_empty_is_not_said_to_wait_for_approval(registry, project):
     empty = load_recipe(Path("recipes/loans.yaml")).model_copy(
         update={"model_package_group": "blocked-loans"}
     )

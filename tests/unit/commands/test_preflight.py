@@ -65,9 +65,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
     return run
 
 
-def test_a_version_that_holds_and_images_without_findings_may_be_used(
-    preflight: Preflight, version: Version
-) -> None:
+def test_a_version_that_holds_and_images_without_findings_may_be_used(preflight, version):
     done = preflight()
     assert done.exit_code == 0
     assert f"{version.arn} may be served: 15 signed files hold, threshold 0.43" in done.stdout
@@ -98,18 +96,14 @@ def test_any_other_error_is_one_whatever_its_message_says(preflight: Preflight, 
 
 
 @pytest.mark.parametrize("serves", [True, False])
-def test_a_critical_finding_stops_a_deploy_whether_or_not_a_model_is_served(
-    preflight: Preflight, serves: bool
-) -> None:
+def test_a_critical_finding_stops_a_deploy_whether_or_not_a_model_is_served(preflight, serves):
     done = preflight(scan=CRITICAL, serves=serves)
     assert done.exit_code == 4
     assert "sashiko-dev/job:" in done.stderr and "CVE-2026-1" in done.stderr
     assert ("may be served" if serves else "serves nothing") in done.stdout
 
 
-def test_an_image_that_the_deploy_is_to_build_stops_nothing_and_is_named(
-    preflight: Preflight,
-) -> None:
+def test_an_image_that_the_deploy_is_to_build_stops_nothing_and_is_named(preflight: Preflight):
     done = preflight(scan=Refusal("ImageNotFoundException"))
     assert done.exit_code == 0
     assert "is not built yet" in done.stderr

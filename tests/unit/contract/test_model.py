@@ -276,11 +276,8 @@ def test_an_old_standard_is_refused(tmp_path):
 
 
 ROWS = 400
-
 POSITIVE = np.arange(ROWS) % 10 == 0
-
 _DICE = random.Random(3)  # noqa: S311 - rows, no secrets
-
 _REASON = "the reader enters it before the loan"
 
 
@@ -417,7 +414,6 @@ def test_a_large_table_is_judged_on_an_even_sample(tmp_path):
 
 
 SCRIPT = "<script>window.ran = 1</script>"
-
 HOSTILE = f"</td></script>{SCRIPT}<img src=x onerror='window.ran = 1'>{{{{ 7 * 7 }}}} $value"
 
 

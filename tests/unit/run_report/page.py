@@ -17,7 +17,6 @@ import pytest
 from sashiko.run_report import write_report
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
-
 HOSTILE = '<script>alert("x")</script>&{{ 7*7 }}'
 
 
@@ -69,7 +68,6 @@ def pictures(page: Page, section: str) -> list[str]:
 
 CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
   .filter(table => table.scrollWidth > table.clientWidth)"""
-
 WIDTHS = (400, 1200)
 
 OUTSIDE = """[...document.querySelectorAll('figure svg text')].filter(text => {
@@ -112,7 +110,6 @@ def opens_whole(tab, page, *, width, sections):
 
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-
 _FLAGS = ("--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
           "--disable-dev-shm-usage", "--remote-debugging-pipe", "about:blank")  # fmt: skip
 

@@ -244,7 +244,6 @@ def test_latency_that_was_not_judged_is_never_reported_as_passed(tmp_path):
 
 
 OTHER = "20260103-030405-beef"
-
 SPLITS = {name: {"uri": f"s3://bucket/{name}", "sha256": name} for name in ("train", "validation")}
 
 

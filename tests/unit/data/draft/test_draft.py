@@ -344,7 +344,6 @@ def test_a_file_without_repetition_says_nothing_of_it(draft):
 
 
 LABELS = ["yes" if n % 5 == 0 else "no" for n in range(ROWS)]
-
 _LEFT_OUT = "Left out, as each tells the label apart alone: "
 
 

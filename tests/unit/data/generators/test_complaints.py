@@ -19,9 +19,7 @@ from sashiko.errors import InputError
 from sashiko.settings.shifts import Shift, ShiftPlan
 
 SEVERITIES = (bank.LOW, bank.MEDIUM, bank.HIGH)
-
 NEW = {phrase for phrases in SEVERITIES for phrase in phrases[-len(phrases) // 4 :]}
-
 CONTRACT = Path("contracts/complaints.odcs.yaml")
 
 
@@ -150,7 +148,6 @@ def test_personal_data_belong_to_nobody():
 
 
 ROWS, WEEK_ROWS, FIRST = 400, 3000, 2  # a shift begins in the second week
-
 UNHEARD = {phrase for phrases in bank.UNHEARD for phrase in phrases}
 
 

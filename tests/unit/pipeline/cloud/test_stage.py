@@ -131,9 +131,7 @@ def test_every_input_of_the_pipeline_is_there_with_its_checksum(bench: Bench) ->
     assert {f"{place.uri}/{name}" for place in places for name in place.uploaded} == set(expected)
 
 
-def test_only_the_accounts_own_buckets_will_do(
-    bench: Bench, requests: list[dict[str, Any]]
-) -> None:
+def test_only_the_accounts_own_buckets_will_do(bench: Bench, requests: list[dict[str, Any]]):
     bench.stage()
     bench.seed()
     assert {request.get("ExpectedBucketOwner") for request in requests} == {SETTINGS.account}
@@ -147,9 +145,7 @@ def test_a_second_time_writes_nothing(bench: Bench) -> None:
     assert bench.keys() == before
 
 
-def test_a_killed_command_takes_up_where_it_stopped(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_command_takes_up_where_it_stopped(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     put, remaining = ContentStore.put, iter(range(3))
 
     def dies(self: ContentStore, *arguments: Any, **named: Any) -> bool:
@@ -168,9 +164,7 @@ def test_a_killed_command_takes_up_where_it_stopped(
     assert {_key(f"{bench.staged.weights_uri}/{name}") for name in WEIGHTS} <= set(after)
 
 
-def test_two_at_once_end_with_one_version_of_each(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_once_end_with_one_version_of_each(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """Both have listed the files before either writes, each time."""
     _write_as_s3_does(monkeypatch)
     put_new, both = ContentStore.put_new, threading.Barrier(2, timeout=300)
@@ -215,9 +209,7 @@ def _write_as_s3_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(S3Response, "put_object", put_object)
 
 
-def test_who_loses_a_race_finds_what_the_other_wrote(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_loses_a_race_finds_what_the_other_wrote(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     """The object appears between the look and the write."""
     store, uri, content = ContentStore(bench.account), f"s3://{BUCKET}/code/x/a.py", b"code"
     digest = sha256_bytes(content)
@@ -248,18 +240,14 @@ def test_an_object_without_a_checksum_is_not_taken_on_trust(bench: Bench) -> Non
         bench.stage()
 
 
-def test_a_file_larger_than_one_put_is_refused_before_it_is_sent(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_larger_than_one_put_is_refused_before_it_is_sent(bench: Bench, monkeypatch):
     monkeypatch.setattr(content_store, "LARGEST_FILE", 6)
     with pytest.raises(InputError, match="split the weights into shards"):
         ContentStore(bench.account).put(f"s3://{BUCKET}/a", b"weights", sha256="00" * 32)
     assert bench.keys() == {}
 
 
-def test_a_denied_write_names_the_role_that_may(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_denied_write_names_the_role_that_may(bench: Bench, monkeypatch: pytest.MonkeyPatch):
     def denied(**_: Any) -> Any:
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject")
 
@@ -268,9 +256,7 @@ def test_a_denied_write_names_the_role_that_may(
         bench.stage()
 
 
-def test_seed_data_are_an_extract_whose_marker_comes_last(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seed_data_are_an_extract_whose_marker_comes_last(bench: Bench, monkeypatch):
     put, order = bench.s3.put_object, []
     monkeypatch.setattr(
         bench.s3, "put_object", lambda **request: (order.append(request["Key"]), put(**request))

@@ -219,9 +219,7 @@ def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
     (("Steps", 2), {"Name": "Compile"}, ".Steps[Compile].Code"),
     (("Parameters", 0, "DefaultValue"), "x", ".Parameters[AsOf].DefaultValue"),
 ])  # fmt: skip
-def test_the_place_where_two_definitions_differ_is_named(
-    path: Any, value: Any, message: str
-) -> None:
+def test_the_place_where_two_definitions_differ_is_named(path: Any, value: Any, message: str):
     other = copy.deepcopy(deployed())
     place: Any = other
     for key in path[:-1]:

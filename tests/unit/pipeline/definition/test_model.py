@@ -12,9 +12,7 @@ from sashiko.pipeline.definition.graph import JobObjects, job_objects
 from sashiko_cdk.pipeline.gatekeeper import FunctionRead, function_reads
 
 JOB = {"Name": "Make", "Type": "Processing", "Arguments": {}}
-
 FILE = {"PropertyFileName": "F", "OutputName": "out", "FilePath": "f.json"}
-
 WORD = {"OutputName": "word", "OutputType": "String"}
 
 

@@ -108,9 +108,7 @@ IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Outp
     (TRAINING, "Environment.U", {"Get": "Steps.Make.ExitMessage"}, "no `ExitMessage`"),
     (TRAINING, "OutputDataConfig.S3OutputPath", "s3://b/text/in", "one would replace the other"),
 ])  # fmt: skip
-def test_what_we_would_get_wrong_is_refused(
-    step: dict[str, Any], path: str, value: object, message: str
-) -> None:
+def test_what_we_would_get_wrong_is_refused(step, path, value, message):
     bad = changed(step, path, value)
     with pytest.raises(InputError) as caught:
         check(*((bad,) if step is PROCESSING else (PROCESSING, bad)))
@@ -145,7 +143,6 @@ def test_two_steps_may_not_write_to_one_place() -> None:
 
 
 ROOT = Path(__file__).parents[4]
-
 SHIPPED = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
 
 EXECUTION = dict.fromkeys(

@@ -64,9 +64,7 @@ def test_equal_outputs_stop_the_rerun_there(tiny: Any, status_of: Any) -> None:
 @pytest.mark.parametrize(
     "change", [{"arguments": ["--x"]}, {"environment": {"X": "1"}}, {"outputs": ("out", "more")}]
 )
-def test_arguments_environment_and_outputs_count(
-    tiny: Any, status_of: Any, change: dict[str, Any]
-) -> None:
+def test_arguments_environment_and_outputs_count(tiny: Any, status_of: Any, change: dict[str, Any]):
     tiny.run(tiny.job("A"))
     assert status_of(tiny.run(tiny.job("A", **change))) == {"A": "succeeded"}
 
@@ -120,9 +118,7 @@ def test_a_failed_step_is_not_cached_and_those_before_it_are(tiny: Any, status_o
     assert status_of(tiny.run(a, b)) == {"A": "cached", "B": "succeeded"}
 
 
-def test_a_changed_line_of_a_module_runs_its_step_alone(
-    tiny: Any, status_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_line_of_a_module_runs_its_step_alone(tiny, status_of, tmp_path, monkeypatch):
     package = tmp_path / "code" / "tinypackage"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -190,9 +186,7 @@ def flip(file: Path) -> None:
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_a_bit_that_flips_unnoticed_is_detected_before_a_step_reads_it(
-    tiny: Any, status_of: Any
-) -> None:
+def test_a_bit_that_flips_unnoticed_is_detected_before_a_step_reads_it(tiny: Any, status_of: Any):
     tiny.put("s3://b/raw/x", "1")
     first = tiny.run(*pair(tiny))
     file = tiny.output(first, "A") / "x"

@@ -59,9 +59,7 @@ def test_a_packages_main_counts(package: Path) -> None:
     assert digest("-m", "codepackage.program") != before
 
 
-def test_a_projects_step_counts_with_what_it_imports_of_other_packages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_projects_step_counts_with_what_it_imports_of_other_packages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = {
         "src/acme/steps/redact.py": "import acme_words.names\nfrom sashiko.base import files\n",
@@ -139,9 +137,7 @@ def test_what_no_step_may_import_does_not_count(environment: Environment) -> Non
 
 
 @pytest.mark.parametrize("name", ["here", "torch", "of_torch", "of_the_lock"])
-def test_another_version_of_a_package_of_the_runs_lock_counts(
-    environment: Environment, name: str
-) -> None:
+def test_another_version_of_a_package_of_the_runs_lock_counts(environment: Environment, name: str):
     before = digest("/opt/ml/code/x.py")
     environment.install(name, "1.1")
     assert digest("/opt/ml/code/x.py") != before
@@ -167,9 +163,7 @@ def test_what_a_package_bundles_does_not_count(package: Path) -> None:
     assert digest("/opt/ml/code/x.py") == before
 
 
-def test_the_projects_packages_count_where_a_step_may_import_them_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_projects_packages_count_where_a_step_may_import_them_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = tmp_path / "src" / "acme"
     own.mkdir(parents=True)

@@ -116,9 +116,7 @@ open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
     wait_until_dead(int((tmp_path / "pid").read_text()))
 
 
-def test_a_second_ctrl_c_kills_at_once(
-    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_ctrl_c_kills_at_once(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Whatever grace there is: the step would use a minute of it, and leave a file."""
     monkeypatch.setattr("sashiko.pipeline.runner.definition_run._GRACE_SECONDS", 3600.0)
     used = tmp_path / "used"
@@ -134,9 +132,7 @@ open({str(used)!r}, "w").close()
     assert not used.exists()
 
 
-def test_ctrl_c_ends_a_quiet_run_whichever_thread_the_signal_reaches(
-    tiny: Any, tmp_path: Path
-) -> None:
+def test_ctrl_c_ends_a_quiet_run_whichever_thread_the_signal_reaches(tiny: Any, tmp_path: Path):
     """The step prints nothing, so that nothing but the signal wakes the main thread."""
     pid, end = tmp_path / "pid", tmp_path / "end"
     code = f"""
@@ -172,9 +168,7 @@ def test_a_home_that_cannot_be_written_is_one_message(tiny: Any) -> None:
         tiny.run(tiny.job("A"))
 
 
-def test_a_full_disk_fails_the_step_and_writes_nothing(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_fails_the_step_and_writes_nothing(tiny: Any, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

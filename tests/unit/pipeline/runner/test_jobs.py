@@ -73,9 +73,7 @@ if name == "algo-2" and not pathlib.Path(sys.argv[1]).exists():
 """
 
 
-def test_each_instance_has_a_name_and_all_inputs_and_the_output_has_what_all_wrote(
-    tiny: Any,
-) -> None:
+def test_each_instance_has_a_name_and_all_inputs_and_the_output_has_what_all_wrote(tiny: Any):
     for name in "ab":
         tiny.put(f"s3://b/rows/{name}", name)
     record = tiny.run(tiny.job("A", WRITE, inputs={"rows": "s3://b/rows"}, instances=3))
@@ -131,9 +129,7 @@ def test_a_file_that_two_instances_write_is_refused(tiny: Any) -> None:
 
 
 @pytest.mark.parametrize("instances", [1, 2])
-def test_a_result_of_fewer_instances_is_taken_as_sagemaker_takes_it(
-    tiny: Any, status_of: Any, instances: int
-) -> None:
+def test_a_result_of_fewer_instances_is_taken_as_sagemaker_takes_it(tiny, status_of, instances):
     tiny.put("s3://b/rows/a", "a")
     for count, status in ((1, "succeeded"), (instances, "cached")):
         record = tiny.run(tiny.job("A", WRITE, inputs={"rows": "s3://b/rows"}, instances=count))

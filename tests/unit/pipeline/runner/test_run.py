@@ -91,9 +91,7 @@ def test_the_open_gate_lets_through_and_is_called_each_time(tiny: Any, status_of
     ("", "cannot read s3://.*/Judge/out/result.json: No such file"),
     ("(OUT / 'out/result.json').write_text('{}')", "KeyError: 'passed'"),
 ])  # fmt: skip
-def test_a_gate_that_cannot_judge_fails_and_does_not_block(
-    tiny: Any, write: str, reason: str
-) -> None:
+def test_a_gate_that_cannot_judge_fails_and_does_not_block(tiny: Any, write: str, reason: str):
     record = tiny.run(
         tiny.job("Judge", write), tiny.gate("Gate", "Judge"), tiny.job("Go", after=["Gate"])
     )
@@ -108,9 +106,7 @@ def test_a_function_that_is_not_known_here_stops_the_run_before_it_starts(tiny: 
     assert tiny.view.states == []
 
 
-def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(
-    tiny: Any, status_of: Any
-) -> None:
+def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(tiny: Any, status_of: Any):
     judge = tiny.job("Judge", f"PASSED = True\n{WRITE}")
     steps = [
         judge,
@@ -161,9 +157,7 @@ def test_parameters_reach_arguments_and_environment(tiny: Any) -> None:
     assert record.parameters == {"Word": "hi", "N": 3}
 
 
-def test_a_job_sees_its_own_opt_ml_and_little_else(
-    tiny: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_sees_its_own_opt_ml_and_little_else(tiny: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("SOMETHING", "else")
@@ -257,9 +251,7 @@ def test_a_job_without_entrypoint_runs_the_images(tiny: Any) -> None:
     ({"Type": "Tuning"}, "step `A`: unknown Type `Tuning`"),
     ({"DependsOn": ["Lost"]}, "no step is named `Lost`"),
 ])  # fmt: skip
-def test_nothing_runs_if_something_is_unknown(
-    tiny: Any, change: dict[str, Any], message: str, tmp_path: Any
-) -> None:
+def test_nothing_runs_if_something_is_unknown(tiny, change, message, tmp_path):
     touch = tiny.job("First", f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(InputError, match=message):
         tiny.run(touch, {**tiny.job("A"), **change})
@@ -434,9 +426,7 @@ def content(home: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
 
-def test_a_job_gives_again_what_it_gave_and_touches_neither_run_nor_store(
-    tiny: Any, tmp_path: Path
-) -> None:
+def test_a_job_gives_again_what_it_gave_and_touches_neither_run_nor_store(tiny: Any, tmp_path):
     tiny.put("s3://b/raw/x", "1")
     run = tiny.run(tiny.job("A", COPY, inputs={"in": "s3://b/raw"}))
     before = content(tiny.home)
@@ -454,9 +444,7 @@ def test_it_reads_what_is_in_the_store_now(tiny: Any, tmp_path: Path) -> None:
     assert (again(tiny, run, "A", tmp_path / "again")["out"] / "x").read_text() == "2"
 
 
-def test_a_cached_step_reads_the_outputs_of_the_run_that_made_them(
-    tiny: Any, tmp_path: Path
-) -> None:
+def test_a_cached_step_reads_the_outputs_of_the_run_that_made_them(tiny: Any, tmp_path: Path):
     tiny.put("s3://b/raw/x", "1")
     steps = (
         tiny.job("A", COPY, inputs={"in": "s3://b/raw"}),

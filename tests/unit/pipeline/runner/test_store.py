@@ -70,9 +70,7 @@ def test_a_link_that_leads_out_of_the_store_is_refused(tmp_path: Path, key: str)
         store.put(f"s3://b/{key}", {"passwd": tmp_path / "secret/passwd"})
 
 
-def test_a_file_in_a_folder_that_leads_out_of_the_store_is_refused(
-    store: Store, tmp_path: Path
-) -> None:
+def test_a_file_in_a_folder_that_leads_out_of_the_store_is_refused(store: Store, tmp_path: Path):
     inside = tmp_path / "b/run/train/inside.csv"
     inside.symlink_to(tmp_path / "b/run/train/x.csv")
     assert "inside.csv" in store.files("s3://b/run/train/")
@@ -163,9 +161,7 @@ def test_another_run_is_left_alone(tmp_path: Path, worker: subprocess.Popen[str]
     assert worker.poll() is None
 
 
-def test_a_run_that_has_ended_is_not_interrupted_by_its_old_number(
-    tmp_path: Path, worker: subprocess.Popen[str]
-) -> None:
+def test_a_run_that_has_ended_is_not_interrupted_by_its_old_number(tmp_path, worker):
     worker.kill()
     worker.wait()
     assert (tmp_path / "run.lock").read_text()
@@ -179,9 +175,7 @@ def test_where_nothing_ever_ran_nothing_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_what_a_killed_holder_was_writing_is_swept_away_by_the_next(
-    tmp_path: Path, worker: subprocess.Popen[str]
-) -> None:
+def test_what_a_killed_holder_was_writing_is_swept_away_by_the_next(tmp_path, worker):
     for name in ("s3/b/config/.tmp-x", "lake/.tmp-y/data.parquet"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("half")
@@ -191,9 +185,7 @@ def test_what_a_killed_holder_was_writing_is_swept_away_by_the_next(
         assert not list(tmp_path.rglob(".tmp-*"))
 
 
-def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_that_was_removed_while_it_was_opened_is_not_held(tmp_path, monkeypatch):
     """As by `clean`: two runs would each hold a file, and only one of the files is there."""
     home, opened = tmp_path / "home", []
 
