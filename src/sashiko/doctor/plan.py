@@ -24,7 +24,7 @@ from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.machines import check_quotas, check_zones, needed_machines
 from sashiko.doctor.services import check_clarify, check_forgotten
 from sashiko.packs import load_object, load_packs
-from sashiko.pipeline.cloud.start import newest_load
+from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.project import contract_file, use_recipe

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from sashiko.account.account import Account, BusyError
-from sashiko.account.names import Role, pipeline_name
+from sashiko.account.names import Role, etl_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
 from sashiko.pipeline.definition.definition_records import Step, parse_definition
@@ -27,6 +27,24 @@ STARTED_BY: Role = "data-scientist"
 # The documented code, and the one that some of SageMaker's operations return instead.
 NOT_FOUND = ("ResourceNotFound", "ValidationException")
 _SEARCH_LIMIT = 100
+
+
+def newest_load(
+    account: Account, settings: Settings, table: str, *, role: Role | None = None
+) -> str | None:
+    """Returns the `--as-of` of the last successful load of a table; None if there is none yet.
+
+    Raises:
+        InputError: if the caller lacks the permission.
+    """
+    absent, name = ("EntityNotFoundException",), etl_name(settings, table)
+    runs = account.pages("glue", "get_job_runs", "JobRuns", absent=absent, role=role, JobName=name)
+    loads = [
+        (run["StartedOn"], str(as_of))
+        for run in runs
+        if run["JobRunState"] == "SUCCEEDED" and (as_of := run.get("Arguments", {}).get("--as-of"))
+    ]
+    return max(loads, default=(None, None))[1]
 
 
 class Execution:

@@ -13,12 +13,12 @@ from typing import Any
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, is_built
 from sashiko.account.deploy_time import stand_ins
-from sashiko.account.names import Role, bucket_name, etl_name, pipeline_name
+from sashiko.account.names import bucket_name, etl_name, pipeline_name
 from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.contract.load import load_contract
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud.executions import NOT_FOUND, STARTED_BY, Execution
+from sashiko.pipeline.cloud.executions import NOT_FOUND, STARTED_BY, Execution, newest_load
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.definition_records import OF_THE_COMMIT
 from sashiko.pipeline.project import contract_file
@@ -44,24 +44,6 @@ def check_as_of(as_of: str, *, option: str) -> None:
         raise InputError(
             f"{option} {as_of}: expected an instant in UTC such as 20261125T104500Z"
         ) from error
-
-
-def newest_load(
-    account: Account, settings: Settings, table: str, *, role: Role | None = None
-) -> str | None:
-    """Returns the `--as-of` of the last successful load of a table; None if there is none yet.
-
-    Raises:
-        InputError: if the caller lacks the permission.
-    """
-    absent, name = ("EntityNotFoundException",), etl_name(settings, table)
-    runs = account.pages("glue", "get_job_runs", "JobRuns", absent=absent, role=role, JobName=name)
-    loads = [
-        (run["StartedOn"], str(as_of))
-        for run in runs
-        if run["JobRunState"] == "SUCCEEDED" and (as_of := run.get("Arguments", {}).get("--as-of"))
-    ]
-    return max(loads, default=(None, None))[1]
 
 
 def deployed_definition(account: Account, pipeline: str) -> Any:
