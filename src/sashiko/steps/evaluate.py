@@ -98,7 +98,16 @@ def main() -> None:
     decision = comparators.decide_threshold(section.threshold, validation.labels, scores.validation)
     candidate = ModelScores(scores.test, decision.threshold)
     archive = processing_input("artifact") / ARTIFACT
-    injection = _injection(section, archive, test, candidate, labels=labels)
+    injection = None
+    if section.injections:
+        answers = labels
+        # A causal LM answers by its prompt.
+        if read_section(TrainSection, "train").lora is not None:
+            by_label = read_section(PromptSection, "prompt").answers
+            answers = by_label[labels[0]], by_label[labels[1]]
+        with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
+            scorer = artifact_scorer(artifact)
+            injection = measure_injection(section, scorer, test.texts, candidate, answers=answers)
 
     print("fitting the baselines", file=sys.stderr)
     # Train's weights; 1 where the recipe does not judge bias.
@@ -338,27 +347,6 @@ def held_out_reference(
         test_sha256=sha256_tree(processing_input("test")),
         columns_sha256=sha256_tree(slices),
     )
-
-
-def _injection(
-    section: EvaluateSection,
-    archive: Path,
-    test: Split,
-    candidate: ModelScores,
-    *,
-    labels: tuple[str, str],
-) -> records.InjectionFigures | None:
-    """Scores texts with injections in them, if the recipe asks for it."""
-    if not section.injections:
-        return None
-    answers = labels
-    if read_section(TrainSection, "train").lora is not None:  # a causal LM answers by its prompt
-        by_label = read_section(PromptSection, "prompt").answers
-        answers = by_label[labels[0]], by_label[labels[1]]
-    with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
-        return measure_injection(
-            section, artifact_scorer(artifact), test.texts, candidate, answers=answers
-        )
 
 
 def write_predictions(

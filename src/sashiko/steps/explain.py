@@ -142,9 +142,22 @@ def main() -> None:
     attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
 
     say("swapping the words of facets")
-    swaps, swapped_texts = swap_words(
-        model, selection, contract, text, effort=effort, max_length=max_length
-    )
+    facets = [facet for facet in contract.facets if facet.words]
+    pieces = read_pieces(selection.swap_candidates, contract, text) if facets else ()
+    swapped = [
+        swap_check(
+            facet,
+            list(zip(selection.swap_candidates.to_pylist(), pieces, strict=True)),
+            # A replacement may have more tokens than the word, so the text is truncated.
+            probabilities=lambda texts: model.probabilities(
+                token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
+            ),
+            threshold=selection.threshold,
+            most=effort.swap_rows,
+            worst=effort.errors,
+        )
+        for facet in facets
+    ]
     labels = (contract.label.negative, contract.label.positive)
     sample_rows = tuple(rows[index] for index in selection.sample)
     sample_attributions = tuple(attributions[index] for index in selection.sample)
@@ -153,7 +166,7 @@ def main() -> None:
         sample_rows,
         sample_attributions,
         selection,
-        swaps,
+        tuple(swap for swap, _ in swapped),
         depth=depth,
         labels=labels,
         largest_difference=difference,
@@ -178,6 +191,7 @@ def main() -> None:
         for index in selection.errors
     ]
     records.write_lines(errors, texts / records.ERRORS_FILE)
+    swapped_texts = [row for _, worst in swapped for row in worst]
     records.write_lines(swapped_texts, texts / records.SWAPS_FILE)
     for sentence in (*figures.warnings, *figures.notes):
         say(sentence)
@@ -321,38 +335,6 @@ def compare_rounded(
         largest_difference=float(difference.max()),
         mean_difference=float(difference.mean()),
     )
-
-
-def swap_words(
-    model: ExplainedModel,
-    selection: RowSelection,
-    contract: Contract,
-    text: TextSection,
-    *,
-    effort: Effort,
-    max_length: int,
-) -> tuple[tuple[records.FacetSwap, ...], tuple[records.SwappedText, ...]]:
-    """Swaps the words of each facet that lists words in the contract."""
-    facets = [facet for facet in contract.facets if facet.words]
-    if not facets:
-        return (), ()
-    pieces = read_pieces(selection.swap_candidates, contract, text)
-    rows = list(zip(selection.swap_candidates.to_pylist(), pieces, strict=True))
-    results = [
-        swap_check(
-            facet,
-            rows,
-            # A replacement may have more tokens than the word, so the text is truncated.
-            probabilities=lambda texts: model.probabilities(
-                token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
-            ),
-            threshold=selection.threshold,
-            most=effort.swap_rows,
-            worst=effort.errors,
-        )
-        for facet in facets
-    ]
-    return tuple(swap for swap, _ in results), tuple(row for _, rows in results for row in rows)
 
 
 def explain(

@@ -201,6 +201,7 @@ def write_provenance(
     Raises:
         InputError: if a statement about an image or the wheel is damaged.
     """
+    model = sources.model
     statement = Statement(
         build="model",
         subject=tuple(
@@ -211,7 +212,10 @@ def write_provenance(
         dependencies=(
             *_code(sources, surroundings),
             *_data(sources, facets),
-            *_base_model_files(sources.model),
+            *(
+                _file(f"base model/{name}", digest, model=model.name, licence=model.licence or "")
+                for name, digest in model.files.items()
+            ),
             *_images(surroundings),
         ),
         builder=f"urn:sashiko:builder:{'sagemaker' if surroundings.images else 'local'}",
@@ -249,11 +253,6 @@ def _data(sources: CardSources, facets: Manifest | None) -> Iterator[Resource]:
             yield _file(name, manifest.sha256, table=manifest.table, **{"as of": manifest.as_of})
     contract = sources.contract
     yield _file("contract", contract.sha256, id=contract.id, version=contract.version)
-
-
-def _base_model_files(model: ModelSection) -> Iterator[Resource]:
-    for name, digest in model.files.items():
-        yield _file(f"base model/{name}", digest, model=model.name, licence=model.licence or "")
 
 
 def _images(surroundings: Surroundings) -> Iterator[Resource]:

@@ -26,7 +26,6 @@ from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, read_split_meta
-from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
 from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps.entry import run_step
@@ -170,7 +169,10 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         if (missed := lines[-1].validation_missed) is not None:
             answered = Answered(rows=len(validation.labels), missed=missed)
             files.write_json(job_folders.model_dir() / ANSWERS_FILE, asdict(answered))
-        write_metrics(lines, job_folders.output_data_dir() / "metrics.jsonl")
+        files.write_bytes(
+            job_folders.output_data_dir() / "metrics.jsonl",
+            "".join(f"{line.model_dump_json()}\n" for line in lines).encode(),
+        )
         write_snapshots(snapshots, job_folders.output_data_dir())
         files.write_json(job_folders.output_data_dir() / META_FILE, meta.model_dump(mode="json"))
     processes.wait()
@@ -226,11 +228,6 @@ def fingerprint(settings: Hyperparameters, *, device: str, bf16: bool) -> str:
         "machine": [device, bf16, *threads],
     }
     return files.sha256_bytes(files.canonical_json(parts))
-
-
-def write_metrics(lines: tuple[MetricLine, ...], path: Path) -> None:
-    """Writes the metric lines as JSON lines."""
-    files.write_bytes(path, "".join(f"{line.model_dump_json()}\n" for line in lines).encode())
 
 
 if __name__ == "__main__":

@@ -8,18 +8,17 @@ Reads the contract (input `config`) and a snapshot (inputs `data` and `manifest`
 
 import argparse
 import sys
-from pathlib import Path
 
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet
 from sashiko.contract.leaks import leak_checks
 from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
-from sashiko.contract.model import Contract, View
+from sashiko.contract.model import View
 from sashiko.contract.suite_checks import run_checks
 from sashiko.contract.table_stream import parquet_stream
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.verdict import Verdict, decide, write_verdict
+from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract
 
@@ -27,33 +26,16 @@ _GATES = {"training": "data-quality", "facets": "data-quality-facets"}
 
 
 def main() -> None:
-    """Runs the step."""
-    parser = argparse.ArgumentParser(description="Judges a snapshot by the data contract.")
-    parser.add_argument("--view", choices=tuple(_GATES), required=True)
-    arguments = parser.parse_args()
-
-    verdict = validate_snapshot(
-        read_contract(),
-        arguments.view,
-        data_file=processing_input("data") / "data.parquet",
-        manifest_folder=processing_input("manifest"),
-        docs=processing_output("docs"),
-    )
-    write_verdict(verdict, processing_output("verdict"))
-    print(verdict.summary, file=sys.stderr)
-
-
-def validate_snapshot(
-    contract: Contract, view: View, *, data_file: Path, manifest_folder: Path, docs: Path
-) -> Verdict:
-    """Checks a snapshot against the contract.
-
-    Returns:
-        The verdict; unlike the Data Docs it contains no time.
+    """Checks a snapshot against the contract; unlike the Data Docs the verdict contains no time.
 
     Raises:
         InputError: if data, manifest and contract do not belong together.
     """
+    parser = argparse.ArgumentParser(description="Judges a snapshot by the data contract.")
+    parser.add_argument("--view", choices=tuple(_GATES), required=True)
+    view: View = parser.parse_args().view
+    contract, manifest_folder = read_contract(), processing_input("manifest")
+    data_file = processing_input("data") / "data.parquet"
     manifest = read_manifest(manifest_folder)
     open_parquet(data_file).close()
     if manifest.view != view:
@@ -69,18 +51,17 @@ def validate_snapshot(
         )
     print(f"checking {manifest.rows:,} rows", file=sys.stderr)
     stream = parquet_stream(data_file)
-    checks = [*run_checks(stream, contract, view, docs=docs)]
+    checks = [*run_checks(stream, contract, view, docs=processing_output("docs"))]
     if view == "training":
         checks += leak_checks(stream, contract)
-    return decide(
-        gate=_GATES[view],
-        checks=checks,
-        inputs={
-            "contract": contract.sha256,
-            "data": manifest.sha256,
-            "manifest": sha256_file(manifest_folder / MANIFEST_FILE),
-        },
-    )
+    inputs = {
+        "contract": contract.sha256,
+        "data": manifest.sha256,
+        "manifest": sha256_file(manifest_folder / MANIFEST_FILE),
+    }
+    verdict = decide(gate=_GATES[view], checks=checks, inputs=inputs)
+    write_verdict(verdict, processing_output("verdict"))
+    print(verdict.summary, file=sys.stderr)
 
 
 if __name__ == "__main__":

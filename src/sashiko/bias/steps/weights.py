@@ -23,7 +23,6 @@ from sashiko.base import parquet
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.contract.manifest import Snapshots, write_snapshots
-from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.settings.recipe_train import ReweighingSection
@@ -55,11 +54,26 @@ def reweighing_weights(groups: Ints, labels: Ints, *, strength: float) -> Floats
 
 
 def main() -> None:
-    """Writes a weight for every key of the train split."""
+    """Writes a weight for every key of the train split.
+
+    Raises:
+        InputError: names the recipe's key and the contract's facets, if they do not fit.
+    """
     argparse.ArgumentParser(description=__doc__).parse_args()
     contract = read_contract()
     section = read_section(ReweighingSection, "reweighing")
-    check_facets(section, contract)
+    available = [facet.column for facet in contract.facets]
+    unknown = [facet for facet in section.facets if facet not in available]
+    if unknown:
+        raise InputError(
+            f"recipe key reweighing.facets: `{'`, `'.join(unknown)}` is not a facet of the "
+            f"contract, whose facets are {', '.join(available)}"
+        )
+    if section.strength and not section.facets:
+        raise InputError(
+            f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
+            f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
+        )
 
     train_file = processing_input("train") / "data.parquet"
     facets_file = processing_input("facets") / "data.parquet"
@@ -83,26 +97,6 @@ def main() -> None:
     )
     write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("weights"))
     print(f"{len(keys):,} weights, strength {section.strength:g}", file=sys.stderr)
-
-
-def check_facets(section: ReweighingSection, contract: Contract) -> None:
-    """Checks that the facets are the contract's, and that a strength has facets.
-
-    Raises:
-        InputError: names the recipe's key and the contract's facets.
-    """
-    available = [facet.column for facet in contract.facets]
-    unknown = [facet for facet in section.facets if facet not in available]
-    if unknown:
-        raise InputError(
-            f"recipe key reweighing.facets: `{'`, `'.join(unknown)}` is not a facet of the "
-            f"contract, whose facets are {', '.join(available)}"
-        )
-    if section.strength and not section.facets:
-        raise InputError(
-            f"recipe key reweighing.strength is {section.strength:g}, but reweighing.facets is "
-            f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
-        )
 
 
 if __name__ == "__main__":
