@@ -72,19 +72,15 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
     assert checked.arguments > 20 * checked.steps
 
 
-@pytest.mark.parametrize(
-    "harmless",
-    [
-        set_in(*SNAPSHOT, "ProcessingJobName", to="nightly"),
-        set_in(*TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
-        set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
-        set_in(
-            *("Compile", "Arguments", "Environment", "X"),
-            to={"Get": "Steps.Train.HyperParameters['seed']"},
-        ),
-    ],
-    ids=["job name", "tags", "integer parameter", "map"],
-)
+@pytest.mark.parametrize("harmless", [
+    set_in(*SNAPSHOT, "ProcessingJobName", to="nightly"),
+    set_in(*TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
+    set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
+    set_in(
+        *("Compile", "Arguments", "Environment", "X"),
+        to={"Get": "Steps.Train.HyperParameters['seed']"},
+    ),
+], ids=["job name", "tags", "integer parameter", "map"])  # fmt: skip
 def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
     definition = broken(GOLDEN, harmless)
     integer = broken(definition, set_parameter("AsOf", "Type", to="Integer"))

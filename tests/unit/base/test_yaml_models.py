@@ -262,21 +262,18 @@ def test_only_the_values_change(before: str, after: str) -> None:
     assert set_in_section(before, "serving", VALUES) == after.replace("ARN", ARN)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "x: &s {enabled: false}\nserving: *s\n",  # the change would be one of `x` too
-        "serving: {enabled: &e false}\nx: *e\n",  # `x` would lose its value
-        "x: &e false\nserving: {enabled: *e}\n",
-        "serving:\nx: 1\n",
-        "serving: [1]\n",
-        "- 1\n",
-        "",
-        "a: [\n",
-        "{a: 1}\n",
-        "a: 1\n...\n",
-    ],
-)
+@pytest.mark.parametrize("text", [
+    "x: &s {enabled: false}\nserving: *s\n",  # the change would be one of `x` too
+    "serving: {enabled: &e false}\nx: *e\n",  # `x` would lose its value
+    "x: &e false\nserving: {enabled: *e}\n",
+    "serving:\nx: 1\n",
+    "serving: [1]\n",
+    "- 1\n",
+    "",
+    "a: [\n",
+    "{a: 1}\n",
+    "a: 1\n...\n",
+])  # fmt: skip
 def test_what_cannot_change_alone_is_refused(text: str) -> None:
     with pytest.raises(YamlError):
         set_in_section(text, "serving", VALUES)

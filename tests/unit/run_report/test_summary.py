@@ -296,15 +296,11 @@ def test_the_newest_run_without_reweighing_says_the_price_on_the_same_rows(mitig
     assert "price of reweighing" not in page_of(other).text("decision")
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"strength": 0, "test": "of other data"},
-        {"strength": 0, "test": "test-1", "epochs": 2},
-        {"strength": 1, "test": "test-1"},
-    ],
-    ids=["other data", "other settings", "reweighed too"],
-)
+@pytest.mark.parametrize("changes", [
+    {"strength": 0, "test": "of other data"},
+    {"strength": 0, "test": "test-1", "epochs": 2},
+    {"strength": 1, "test": "test-1"},
+], ids=["other data", "other settings", "reweighed too"])  # fmt: skip
 def test_a_run_that_differs_in_more_than_the_weights_is_no_measure(mitigated, changes):
     another_run(mitigated, **changes)
     section = page_of(mitigated).text("decision")

@@ -66,20 +66,17 @@ def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(dr
     assert "# review: if it closes: train on more rows" in line
 
 
-@pytest.mark.parametrize(
-    ("values", "kind"),
-    [
-        (list(range(ROWS)), "integer"),
-        ([n / 8 for n in range(ROWS)], "number"),
-        (["true", "false"] * (ROWS // 2), "boolean"),
-        (DAYS, "date"),
-        ([f"{day}T08:30:00" for day in DAYS], "timestamp"),
-        ([f"{n:05d}" for n in range(ROWS)], "string"),  # leading zeros are no number
-        (["31/12/2024"] * ROWS, "date"),
-        (["" if n % 5 else "7" for n in range(ROWS)], "integer"),
-        ([""] * ROWS, "string"),
-    ],
-)
+@pytest.mark.parametrize(("values", "kind"), [
+    (list(range(ROWS)), "integer"),
+    ([n / 8 for n in range(ROWS)], "number"),
+    (["true", "false"] * (ROWS // 2), "boolean"),
+    (DAYS, "date"),
+    ([f"{day}T08:30:00" for day in DAYS], "timestamp"),
+    ([f"{n:05d}" for n in range(ROWS)], "string"),  # leading zeros are no number
+    (["31/12/2024"] * ROWS, "date"),
+    (["" if n % 5 else "7" for n in range(ROWS)], "integer"),
+    ([""] * ROWS, "string"),
+])  # fmt: skip
 def test_types(draft, values, kind):
     contract, _ = draft(columns(Extra=values))
     assert contract.column("extra").logical_type == kind
@@ -252,23 +249,20 @@ def _kept_out(contract, recipe, name: str) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("Kundennummer", CUSTOMERS),
-        ("Customer No", [f"C{n}" for n in range(ROWS)]),
-        ("Kunden-Nr", list(range(500, 500 + ROWS))),
-        ("PLZ", [f"{10_000 + n % 90}" for n in range(ROWS)]),
-        ("Postcode", [f"AB{n % 40} 1XY" for n in range(ROWS)]),
-        ("Straße", ["Am Markt 1", "Am Ring 2"] * (ROWS // 2)),
-        ("Case Ref", [f"{n // 2}" for n in range(ROWS)]),  # called as a key is
-        ("rownames", [f"Mazda RX{n}" for n in range(ROWS)]),
-        ("Konto", [4_000_000 + 37 * n for n in range(ROWS)]),  # many digits in every value
-        ("Folge", list(range(1, ROWS + 1))),  # a running number
-        ("Marke", [f"x{n:04x}" for n in range(ROWS - 4)] + ["x0000"] * 4),  # nearly a key
-        ("Token", [f"{n:08x}-aaaa-bbbb-cccc-{n:012x}" for n in range(ROWS)]),
-    ],
-)
+@pytest.mark.parametrize(("name", "values"), [
+    ("Kundennummer", CUSTOMERS),
+    ("Customer No", [f"C{n}" for n in range(ROWS)]),
+    ("Kunden-Nr", list(range(500, 500 + ROWS))),
+    ("PLZ", [f"{10_000 + n % 90}" for n in range(ROWS)]),
+    ("Postcode", [f"AB{n % 40} 1XY" for n in range(ROWS)]),
+    ("Straße", ["Am Markt 1", "Am Ring 2"] * (ROWS // 2)),
+    ("Case Ref", [f"{n // 2}" for n in range(ROWS)]),  # called as a key is
+    ("rownames", [f"Mazda RX{n}" for n in range(ROWS)]),
+    ("Konto", [4_000_000 + 37 * n for n in range(ROWS)]),  # many digits in every value
+    ("Folge", list(range(1, ROWS + 1))),  # a running number
+    ("Marke", [f"x{n:04x}" for n in range(ROWS - 4)] + ["x0000"] * 4),  # nearly a key
+    ("Token", [f"{n:08x}-aaaa-bbbb-cccc-{n:012x}" for n in range(ROWS)]),
+])  # fmt: skip
 def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, values):
     contract, recipe = draft(columns() | {name: values})
     [column] = [column for column in contract.columns if column.physical_name == name]
@@ -279,23 +273,14 @@ def test_what_finds_a_row_or_a_person_again_is_kept_from_training(draft, name, v
     assert check_file(Path("visits.csv"), contract).passed
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("Amount", [37 * n * n % 9973 for n in range(ROWS)]),  # nearly all different
-        ("Price", [n * 1.25 for n in range(ROWS)]),
-        ("Product No", [f"P{n % 40}" for n in range(ROWS)]),  # a thing's, many rows to each
-        ("Ward No", [n % 9 for n in range(ROWS)]),
-        ("Note", [f"arrived late by {n} minutes and left" for n in range(ROWS)]),
-        (
-            "備考",
-            [
-                f"予約は{n}分遅れて到着しましたが、診察は予定どおり行われました。"
-                for n in range(ROWS)
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("name", "values"), [
+    ("Amount", [37 * n * n % 9973 for n in range(ROWS)]),  # nearly all different
+    ("Price", [n * 1.25 for n in range(ROWS)]),
+    ("Product No", [f"P{n % 40}" for n in range(ROWS)]),  # a thing's, many rows to each
+    ("Ward No", [n % 9 for n in range(ROWS)]),
+    ("Note", [f"arrived late by {n} minutes and left" for n in range(ROWS)]),
+    ("備考", [f"予約は{n}分遅れて到着しましたが、診察は予定どおり行われました。" for n in range(ROWS)]),
+])  # fmt: skip
 def test_what_describes_a_row_is_trained_on(draft, name, values):
     contract, _ = draft(columns() | {name: values})
     column = contract.columns[-1]

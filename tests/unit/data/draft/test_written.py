@@ -50,22 +50,19 @@ def test_a_german_file_is_read_and_split_by_time(draft, encoding):
     assert draft.notes[-1] == "split: by time, on am"
 
 
-@pytest.mark.parametrize(
-    ("values", "delimiter", "options", "first"),
-    [
-        (["12.5", "1.234"], ",", {}, 12.5),
-        (["12,5", "1.234,75"], ";", {}, 12.5),
-        (["1.234", "850"], ";", {}, 1234),  # points are likelier between thousands here
-        (["1.234", "850"], ";", {"decimal": "."}, 1.234),
-        (["1.234", "850"], ",", {}, 1.234),
-        (["1.234", "850"], ",", {"decimal": ","}, 1234),
-        (["1,234", "850"], ",", {}, 1234),
-        (["1,234", "850"], ";", {}, 1.234),
-        (["1,234.5", "850"], ",", {}, 1234.5),
-        (["1 234,5", "850"], ";", {}, 1234.5),
-        (["1'234.5", "850"], ",", {}, 1234.5),
-    ],
-)
+@pytest.mark.parametrize(("values", "delimiter", "options", "first"), [
+    (["12.5", "1.234"], ",", {}, 12.5),
+    (["12,5", "1.234,75"], ";", {}, 12.5),
+    (["1.234", "850"], ";", {}, 1234),  # points are likelier between thousands here
+    (["1.234", "850"], ";", {"decimal": "."}, 1.234),
+    (["1.234", "850"], ",", {}, 1.234),
+    (["1.234", "850"], ",", {"decimal": ","}, 1234),
+    (["1,234", "850"], ",", {}, 1234),
+    (["1,234", "850"], ";", {}, 1.234),
+    (["1,234.5", "850"], ",", {}, 1234.5),
+    (["1 234,5", "850"], ";", {}, 1234.5),
+    (["1'234.5", "850"], ",", {}, 1234.5),
+])  # fmt: skip
 def test_numbers_are_read_by_the_marks_that_fit_the_file(draft, values, delimiter, options, first):
     table = columns(Paid=(values * ROWS)[:ROWS])
     contract, _ = draft(write_csv(Path("visits.csv"), table, delimiter=delimiter), **options)
