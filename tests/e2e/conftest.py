@@ -74,15 +74,9 @@ def story(new_project: Callable[[], Project]) -> Story:
         refused = {"run": project.sashiko(*RUN), "clean": project.sashiko("clean")}
         registered = finish(process)
     return Story(
-        project=project,
-        killed=killed,
-        stopped=stopped,
-        left=left,
-        registered=registered,
-        pid=process.pid,
-        refused=refused,
-        runs=project.runs(),
-    )
+        project=project, killed=killed, stopped=stopped, left=left, registered=registered,
+        pid=process.pid, refused=refused, runs=project.runs(),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -110,15 +104,12 @@ def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
     bad = write_csv(project.root / "bad.csv", bad_rows(rows))
     source = f"data.sources=[{{kind: file, path: {bad.name}}}]"
     return Refusals(
-        project=project,
-        full_disk=full_disk,
-        left=left,
+        project=project, full_disk=full_disk, left=left,
         bad_rows=project.sashiko(*RUN, "--set", source),
         biased=project.sashiko(*RUN, "--set", STRICT),
-        inexact=project.sashiko(*RUN, "--set", EXACT),
-        versions=project.versions(),
+        inexact=project.sashiko(*RUN, "--set", EXACT), versions=project.versions(),
         runs=project.runs(),
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")

@@ -43,26 +43,18 @@ class Project:
         # cannot write large files would spoil the environment that the tests themselves run in.
         bytecode = {"PYTHONDONTWRITEBYTECODE": "1"} if preexec else {}
         return subprocess.run(
-            [*_COMMAND, *map(str, arguments)],
-            cwd=self.root,
-            env=os.environ | bytecode,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE_SECONDS,
+            [*_COMMAND, *map(str, arguments)], cwd=self.root, env=os.environ | bytecode,
+            capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
             preexec_fn=preexec,
-        )
+        )  # fmt: skip
 
     @contextmanager
     def running(self, *arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:
         """Starts a command; it is killed if the block leaves it running."""
         process = subprocess.Popen(
-            [*_COMMAND, *map(str, arguments)],
-            cwd=self.root,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+            [*_COMMAND, *map(str, arguments)], cwd=self.root, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
         try:
             yield process
         finally:

@@ -58,12 +58,9 @@ def git(folder: Path, *arguments: str | Path) -> str:
     """Runs git as nobody in particular, whatever this machine's own settings are."""
     done = subprocess.run(
         ["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.com", *map(str, arguments)],
-        cwd=folder,
-        env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        cwd=folder, env=os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, f"{done.args}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -177,12 +174,9 @@ def test_the_tests_that_read_recipes_contracts_and_settings_pass_in_the_fork(mer
 
 def run_tests(folder: Path, *tests: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests], cwd=folder,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout
 
 

@@ -322,13 +322,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_definition_comes_with_the_place_and_the_way_out_once(project: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from sashiko.cli import main; main()", "definition"],
-        cwd=project,
+        [sys.executable, "-c", "from sashiko.cli import main; main()", "definition"], cwd=project,
         env={name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     line = (project / "pipelines/finetune.py").read_text().splitlines().index("    old()") + 1
     place = rf"^\S*pipelines/finetune\.py:{line}: DeprecationWarning: {re.escape(MESSAGE)}$"

@@ -99,12 +99,9 @@ def definition() -> Any:
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     built = subprocess.run(
-        [sys.executable, "-c", BUILD],
-        env=os.environ | offline,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", BUILD], env=os.environ | offline, capture_output=True, text=True,
         check=True,
-    )
+    )  # fmt: skip
     return json.loads(built.stdout)
 
 
@@ -122,18 +119,14 @@ def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
     code.parent.mkdir(parents=True, exist_ok=True)
     code.write_text(MAKE)
     return run_definition(
-        definition,
-        home=home,
+        definition, home=home,
         images={
             f"{REGISTRY}/job:1": Image(("python3",)),
             f"{REGISTRY}/train:1": Image(("python3", "-c", TRAIN)),
         },
-        functions={ASK: ask},
-        parameters={"Good": good},
-        pipeline="demo",
-        run_id=run_id,
+        functions={ASK: ask}, parameters={"Good": good}, pipeline="demo", run_id=run_id,
         view=View(sys.stderr),
-    )
+    )  # fmt: skip
 
 
 def test_both_ways_through_the_gate(definition: Any, tmp_path: Path) -> None:

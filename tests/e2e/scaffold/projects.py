@@ -19,14 +19,10 @@ class Project:
     def python(self, *arguments: str, **variables: str) -> Attempt:
         path = os.pathsep.join(map(str, (self.root / "src", self.root)))
         return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.root,
-            env=os.environ | {"PYTHONPATH": path} | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            [sys.executable, *arguments], cwd=self.root,
+            env=os.environ | {"PYTHONPATH": path} | variables, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
     def sashiko(self, *arguments: str | Path) -> Attempt:
         return self.python("-c", _MAIN, *map(str, arguments))

@@ -54,12 +54,9 @@ def test_the_engine_is_pinned_by_the_hash_of_the_wheel_in_vendor(made: Project, 
 
 def test_the_wheel_has_the_same_bytes_each_time(wheel: Path, tmp_path: Path) -> None:
     again = subprocess.run(
-        [sys.executable, "-m", "sashiko.project", str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+        [sys.executable, "-m", "sashiko.project", str(tmp_path)], cwd=REPOSITORY,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
     path = Path(again.stdout.strip())
     assert path.read_bytes() == wheel.read_bytes()
     statement = open_wheel(path).statement.read_bytes()

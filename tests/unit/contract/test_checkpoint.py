@@ -47,18 +47,15 @@ def test_every_row_of_the_rule_table_passes_good_rows(tmp_path):
 def test_every_row_of_the_rule_table_blocks_bad_rows(tmp_path):
     when = [dt.datetime(2025, 3, 1, tzinfo=dt.UTC)] * 7
     checks = _checks(
-        every_rule(),
-        tmp_path,
-        loan_id=["a", "a", "b", None, "c", "d", "e"],
+        every_rule(), tmp_path, loan_id=["a", "a", "b", None, "c", "d", "e"],
         lent_at=[*when[:5], dt.datetime(2026, 1, 1, tzinfo=dt.UTC), None],
-        pages=[0, 500, 500, None, None, 1, 2],
-        price=[99.5, 99.5, 99.5, None, None, None, 1.0],
+        pages=[0, 500, 500, None, None, 1, 2], price=[99.5, 99.5, 99.5, None, None, None, 1.0],
         title=["?", "?", None, "lower case title", "x", "y", "A9"],
         reader=["not an address", "a", *["a@x.org"] * 5],
         age=["young", "young", "old", "old", "ancient", None, "old"],
         late=["yes", "no", "maybe", None, "no", "yes", "yes"],
         due=[dt.date(2024, 3, 1), dt.date(2025, 4, 1), *[None] * 5],
-    )
+    )  # fmt: skip
     fine = {name for name, check in checks.items() if check.passed}
     assert {name for name in fine if ": type " not in name} == {
         "table: exactly the contract's columns",
@@ -147,12 +144,9 @@ def _shown(folder: Path, *, view: View, **values: list[str]) -> str:
 
 def test_data_docs_of_a_view_with_sensitive_columns_show_no_failing_value(tmp_path):
     shown = _shown(
-        tmp_path,
-        view="all",
-        age=["centenarian", "young", "old", "old"],
-        reader=["a secret name", "b@x", "c@x", "d@x"],
-        late=["perhaps", "no", "yes", "no"],
-    )
+        tmp_path, view="all", age=["centenarian", "young", "old", "old"],
+        reader=["a secret name", "b@x", "c@x", "d@x"], late=["perhaps", "no", "yes", "no"],
+    )  # fmt: skip
     assert "must belong to this set" in shown
     for value in ("centenarian", "a secret name", "perhaps"):
         assert value not in shown

@@ -207,13 +207,9 @@ def clock(monkeypatch):
 
 def _unload(client: Any, stop: Stop | None = None) -> None:
     athena_lake.unload(
-        client,
-        'SELECT "a" FROM "loans"',
-        to="s3://scratch/it's/",
-        workgroup="group",
-        database="lake",
-        stop=stop or Stop(),
-    )
+        client, 'SELECT "a" FROM "loans"', to="s3://scratch/it's/", workgroup="group",
+        database="lake", stop=stop or Stop(),
+    )  # fmt: skip
 
 
 def test_an_unload_is_started_in_the_workgroup_and_waited_for(athena, clock):

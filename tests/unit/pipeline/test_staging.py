@@ -117,14 +117,9 @@ OWN = pipeline_name(SETTINGS, RECIPE.name)
 
 def version(number: int, run: str, status: ApprovalStatus, **tags: str) -> ModelVersion:
     return ModelVersion(
-        group="loans",
-        version=number,
-        status=status,
-        artifact_sha256="0",
-        threshold=0.5,
-        tags={"execution_id": run, **tags},
-        aliases=(),
-    )
+        group="loans", version=number, status=status, artifact_sha256="0", threshold=0.5,
+        tags={"execution_id": run, **tags}, aliases=(),
+    )  # fmt: skip
 
 
 FIRST = version(1, "20260301-000000-aaaa", "Approved")

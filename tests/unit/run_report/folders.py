@@ -117,17 +117,11 @@ class RunFolder:
             if name not in self.steps:
                 self.step(name, status="not_run")
         record = RunRecord(
-            id=RUN_ID,
-            pipeline="test-local-loans",
-            status=status,
-            start="2026-01-02T03:04:05.000+00:00",
-            end="2026-01-02T03:06:10.000+00:00",
-            seconds=125.0,
-            command="sashiko run --recipe loans --set train.epochs=2",
-            parameters={"AsOf": "a" * 64},
-            steps=tuple(self.steps[name] for name in names),
-            **more,
-        )
+            id=RUN_ID, pipeline="test-local-loans", status=status,
+            start="2026-01-02T03:04:05.000+00:00", end="2026-01-02T03:06:10.000+00:00",
+            seconds=125.0, command="sashiko run --recipe loans --set train.epochs=2",
+            parameters={"AsOf": "a" * 64}, steps=tuple(self.steps[name] for name in names), **more,
+        )  # fmt: skip
         write_run(self.folder, record)
         write_json(self.folder / "definition.json", definition(self.without))
         return self.folder

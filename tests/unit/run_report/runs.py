@@ -45,23 +45,19 @@ def recipe(**bias: Any) -> Recipe:
     gate = {
         "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
     }  # fmt: skip
-    return Recipe.model_validate(
-        {
-            "name": "loans",
-            "description": "Late loans.",
-            "contract": "contracts/loans.odcs.yaml",
-            "model_package_group": "late-loans",
-            "data": {"sources": [{"kind": "file", "path": "loans.csv"}]},
-            "text": {"template": "{title}"},
-            "model": {
-                "name": "tiny-encoder",
-                "sources": [{"kind": "pypi", "requirement": "tiny==1", "member": "tiny"}],
-                "files": {"config.json": DIGEST},
-            },
-            "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "to be of use"}]},
-            "bias": {"gates": [gate]} | bias,
-        }
-    )
+    return Recipe.model_validate({
+        "name": "loans", "description": "Late loans.", "contract": "contracts/loans.odcs.yaml",
+        "model_package_group": "late-loans",
+        "data": {"sources": [{"kind": "file", "path": "loans.csv"}]},
+        "text": {"template": "{title}"},
+        "model": {
+            "name": "tiny-encoder",
+            "sources": [{"kind": "pypi", "requirement": "tiny==1", "member": "tiny"}],
+            "files": {"config.json": DIGEST},
+        },
+        "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "to be of use"}]},
+        "bias": {"gates": [gate]} | bias,
+    })  # fmt: skip
 
 
 def started(root: Path, *, contract: dict[str, Any] | None = None, **bias: Any) -> RunFolder:
@@ -104,14 +100,10 @@ def prepared(run: RunFolder, *, dates: SplitDates | None = None) -> None:
     """Prepare's output; with the dates of a time split."""
     summary = SplitSummary(rows=ROWS, positive_rate=0.4, repeated_rows=0, contradicting_rows=0)
     meta = SplitMeta(
-        kind="time" if dates else "text_hash",
-        labels=("no", "yes"),
-        columns=("title",),
+        kind="time" if dates else "text_hash", labels=("no", "yes"), columns=("title",),
         splits=dict.fromkeys(("train", "validation", "test"), summary),
-        removed_repeats={"validation": 0, "test": 7},
-        removed_over_limit=56,
-        dates=dates,
-    )
+        removed_repeats={"validation": 0, "test": 7}, removed_over_limit=56, dates=dates,
+    )  # fmt: skip
     write_json(run.output("Prepare", "meta") / "split.json", meta.model_dump(mode="json"))
     run.step("Prepare")
 

@@ -179,13 +179,10 @@ def damage(root: Path, *files: str) -> None:
 def test_damaged_records_are_named_and_the_rest_is_shown(tmp_path):
     folder = runs.registered(tmp_path)
     damage(
-        tmp_path,
-        "Snapshot/manifest/manifest.json",
-        "Prepare/meta/split.json",
-        "Evaluate/metrics/metrics.json",
-        "Evaluate/verdict/verdict.json",
+        tmp_path, "Snapshot/manifest/manifest.json", "Prepare/meta/split.json",
+        "Evaluate/metrics/metrics.json", "Evaluate/verdict/verdict.json",
         "JudgeBias/intervals/intervals.json",
-    )
+    )  # fmt: skip
     page = page_of(folder)
     assert "metrics.json is not readable JSON" in page.text("quality")
     assert "verdict.json is not readable JSON" in page.text("gates")

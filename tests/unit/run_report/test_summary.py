@@ -333,15 +333,11 @@ def made(request, tmp_path):
     predicted = truth["truth"].to_numpy().copy()
     predicted[:10] = 1 - predicted[:10]
     predictions = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/predictions"
-    table = pa.table(
-        {
-            "key": truth["key"],
-            "split": ["test"] * len(truth),
-            "label": truth["label"],
-            "score": predicted.astype(float),
-            "predicted": predicted,
-        }
-    )
+    table = pa.table({
+        "key": truth["key"],
+        "split": ["test"] * len(truth), "label": truth["label"],
+        "score": predicted.astype(float), "predicted": predicted,
+    })  # fmt: skip
     pq.write_table(table, predictions / "predictions.parquet")
     agreed = (truth["label"].to_numpy() == truth["truth"].to_numpy()).mean()
     return folder, predictions / "predictions.parquet", agreed

@@ -63,13 +63,9 @@ def draft(repository):
     ) -> tuple[Contract, Recipe]:
         path = table if isinstance(table, Path) else write_csv(repository / "visits.csv", table)
         content = make_draft(
-            path,
-            name=project_name(path),
-            source=source_path(path),
-            label=label,
-            facets=facets,
+            path, name=project_name(path), source=source_path(path), label=label, facets=facets,
             options=FormatOptions(**options),
-        )
+        )  # fmt: skip
         make.notes = content.notes
         contract_file, recipe_file = write_draft(content)
         contract, recipe = load_contract(contract_file), load_recipe(recipe_file)

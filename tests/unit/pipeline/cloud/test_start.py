@@ -64,15 +64,12 @@ class Cloud:
         self.images = set(IMAGES)
         self.definition: Any = deployed()
         self.loads = [self.load(AS_OF, hour=2), self.load("20250101T000000Z", hour=1)]
-        self.aws = ScriptedAws(
-            {
-                "DescribePipeline": lambda _: {"PipelineDefinition": json.dumps(self.definition)},
-                "ListObjectsV2": self._list,
-                "DescribeImages": self._image,
-                "GetJobRuns": lambda _: {"JobRuns": self.loads},
-                "StartPipelineExecution": {"PipelineExecutionArn": ARN},
-            }
-        )
+        self.aws = ScriptedAws({
+            "DescribePipeline": lambda _: {"PipelineDefinition": json.dumps(self.definition)},
+            "ListObjectsV2": self._list, "DescribeImages": self._image,
+            "GetJobRuns": lambda _: {"JobRuns": self.loads},
+            "StartPipelineExecution": {"PipelineExecutionArn": ARN},
+        })  # fmt: skip
 
     @staticmethod
     def load(as_of: str, *, hour: int, state: str = "SUCCEEDED") -> dict[str, Any]:
@@ -96,13 +93,9 @@ class Cloud:
 
     def start(self, as_of: str | None = None) -> Any:
         return start(
-            SETTINGS,
-            RECIPE,
-            account=self.aws.account(),
-            home=Path("unused"),
-            as_of=as_of,
+            SETTINGS, RECIPE, account=self.aws.account(), home=Path("unused"), as_of=as_of,
             command="sashiko run --env dev",
-        )
+        )  # fmt: skip
 
 
 @pytest.fixture

@@ -172,12 +172,9 @@ def prepare(value: object) -> None:
     texts = {name: text for name, text in PARAMETERS.items() if name in declared}
     values = parameter_values(definition.parameters, texts)
     check_supported(
-        definition,
-        parameters=values,
-        execution=EXECUTION,
-        images=EveryImage(),
+        definition, parameters=values, execution=EXECUTION, images=EveryImage(),
         functions=EveryImage(),
-    )
+    )  # fmt: skip
 
 
 def with_first_step(**changes: object) -> dict[str, object]:

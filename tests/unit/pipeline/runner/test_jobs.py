@@ -14,12 +14,9 @@ from sashiko.pipeline.runner.process import Processes, StoppedError
 def job_of(step: dict[str, Any]) -> Job:
     [parsed] = parse_definition({"Steps": [step]}).steps
     return make_job(
-        parsed.name,
-        job_arguments(parsed, step["Arguments"]),
-        name="job-1",
-        images={"train": Image(("python3", "-m", "trainer"))},
-        resolved=step["Arguments"],
-    )
+        parsed.name, job_arguments(parsed, step["Arguments"]), name="job-1",
+        images={"train": Image(("python3", "-m", "trainer"))}, resolved=step["Arguments"],
+    )  # fmt: skip
 
 
 def test_a_training_image_is_started_with_the_argument_train(tiny: Any) -> None:
@@ -40,13 +37,9 @@ def test_a_training_jobs_own_entrypoint_is_taken_as_it_is(tiny: Any) -> None:
 def run(processes: Processes, folder: Path, *argv: str) -> tuple[int, list[str]]:
     lines: list[str] = []
     process_exit = processes.run(
-        argv,
-        environment={"PATH": os.environ["PATH"]},
-        folder=folder,
-        log=folder / "logs/x.log",
-        on_line=lines.append,
-        max_seconds=None,
-    )
+        argv, environment={"PATH": os.environ["PATH"]}, folder=folder, log=folder / "logs/x.log",
+        on_line=lines.append, max_seconds=None,
+    )  # fmt: skip
     return process_exit.status, lines
 
 
@@ -106,12 +99,9 @@ def test_an_instance_that_is_lost_fails_the_step_which_is_then_done_again_as_a_w
 ) -> None:
     tiny.put("s3://b/rows/a", "a")
     step = tiny.job(
-        "A",
-        WRITE + FIRST_TIME,
-        inputs={"rows": "s3://b/rows"},
-        arguments=[str(tmp_path / "lost")],
+        "A", WRITE + FIRST_TIME, inputs={"rows": "s3://b/rows"}, arguments=[str(tmp_path / "lost")],
         instances=2,
-    )
+    )  # fmt: skip
     use = tiny.job("Use", inputs={"in": tiny.uri("A")})
     record = tiny.run(step, use)
     assert status_of(record) == {"A": "failed", "Use": "not_run"}

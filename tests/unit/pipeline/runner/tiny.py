@@ -179,15 +179,8 @@ class Tiny:
         self.view = Recorder()
         return run_definition(
             {"Parameters": list(declarations), "Steps": json.loads(json.dumps(steps))},
-            home=self.home,
-            images={"job": Image(("python3",)), "train": Image(("python3",))},
-            functions=self.functions,
-            parameters=parameters or {},
-            pipeline="tiny",
-            run_id=f"run-{self.runs}",
-            view=self.view,
-            from_step=from_step,
-            until=until,
-            cores=cores,
-            evidence=evidence,
-        )
+            home=self.home, images={"job": Image(("python3",)), "train": Image(("python3",))},
+            functions=self.functions, parameters=parameters or {}, pipeline="tiny",
+            run_id=f"run-{self.runs}", view=self.view, from_step=from_step, until=until,
+            cores=cores, evidence=evidence,
+        )  # fmt: skip
