@@ -343,26 +343,18 @@ def top(key: str, value: Any) -> Fault:
 
 # As in `ARGUMENT_FAULTS`.
 RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "spot without a wait": (
-        spot(MaxRuntimeInSeconds=3600),
+    "spot without a wait": (spot(MaxRuntimeInSeconds=3600),
         f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "is missing, and managed spot training needs it",
-    ),
-    "a wait shorter than the run": (
-        spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3599),
+        "is missing, and managed spot training needs it"),
+    "a wait shorter than the run": (spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3599),
         f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "3599, less than MaxRuntimeInSeconds (3600), which it includes",
-    ),
-    "a wait shorter than the default run": (
-        spot(MaxWaitTimeInSeconds=86_399),
+        "3599, less than MaxRuntimeInSeconds (3600), which it includes"),
+    "a wait shorter than the default run": (spot(MaxWaitTimeInSeconds=86_399),
         f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "86399, less than MaxRuntimeInSeconds (86400, the default of a day)",
-    ),
-    "a run longer than SageMaker's": (
-        set_in(*STOPPING, "MaxRuntimeInSeconds", to=28 * 86_400 + 1),
+        "86399, less than MaxRuntimeInSeconds (86400, the default of a day)"),
+    "a run longer than SageMaker's": (set_in(*STOPPING, "MaxRuntimeInSeconds", to=28 * 86_400 + 1),
         f"{IN_TRAIN}.StoppingCondition.MaxRuntimeInSeconds",
-        "2419201; a training job runs for at most 2419200 seconds, which are 28 days",
-    ),
+        "2419201; a training job runs for at most 2419200 seconds, which are 28 days"),
     "a warm pool of spot instances": (
         several(
             spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
@@ -382,8 +374,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a training plan of a type that none reserves": (
         train_on("ml.g6e.48xlarge", "TrainingPlanArn", PLAN),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
-        "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType",
-    ),
+        "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType"),
     "EFA on a type without it": (
         several(
             set_in(*TRAIN, "ResourceConfig", "InstanceType", to="ml.g6.xlarge"),
@@ -392,11 +383,8 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_TRAIN}.Environment.FI_PROVIDER",
         "efa, and ml.g6.xlarge has no Elastic Fabric Adapter",
     ),
-    "no ARN of a training plan": (
-        set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to="p" * 50),
-        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
-        "does not match the pattern arn:aws[a-z",
-    ),
+    "no ARN of a training plan": (set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to="p" * 50),
+        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn", "does not match the pattern arn:aws[a-z"),
     **{
         f"a volume's key on {instance}": (
             train_on(instance, "VolumeKmsKeyId", KEY),
@@ -413,16 +401,10 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_SNAPSHOT}.ProcessingResources.ClusterConfig.VolumeKmsKeyId",
         "ml.r5d.large has disks of its own",
     ),
-    "a tag that AWS keeps": (
-        set_in(*TRAIN, "Tags", to=[{"Key": "AWS:team", "Value": "x"}]),
-        f"{IN_TRAIN}.Tags[0].Key",
-        "`AWS:team`: AWS keeps keys that begin with `aws:` for itself",
-    ),
-    "a tag twice": (
-        set_in(*SNAPSHOT, "Tags", to=[{"Key": "team", "Value": v} for v in ("x", "y")]),
-        f"{IN_SNAPSHOT}.Tags[1].Key",
-        "`team` is the key of Tags[0] too",
-    ),
+    "a tag that AWS keeps": (set_in(*TRAIN, "Tags", to=[{"Key": "AWS:team", "Value": "x"}]),
+        f"{IN_TRAIN}.Tags[0].Key", "`AWS:team`: AWS keeps keys that begin with `aws:` for itself"),
+    "a tag twice": (set_in(*SNAPSHOT, "Tags", to=[{"Key": "team", "Value": v} for v in ("x", "y")]),
+        f"{IN_SNAPSHOT}.Tags[1].Key", "`team` is the key of Tags[0] too"),
     **{
         f"no image: {image}": (
             set_in(*SNAPSHOT, "AppSpecification", "ImageUri", to=image),
@@ -440,19 +422,12 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     },
     "no image to train with": (
         set_in(*TRAIN, "AlgorithmSpecification", "TrainingImage", to="train:latest"),
-        f"{IN_TRAIN}.AlgorithmSpecification.TrainingImage",
-        "`train:latest` is not an ECR image",
-    ),
-    "an input elsewhere": (
-        set_in(*INPUT, to="/opt/ml/config"),
+        f"{IN_TRAIN}.AlgorithmSpecification.TrainingImage", "`train:latest` is not an ECR image"),
+    "an input elsewhere": (set_in(*INPUT, to="/opt/ml/config"),
         f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
-        "`/opt/ml/config` is not below /opt/ml/processing/",
-    ),
-    "an input that climbs out": (
-        set_in(*INPUT, to="/opt/ml/processing/../config"),
-        f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath",
-        "is not below /opt/ml/processing/",
-    ),
+        "`/opt/ml/config` is not below /opt/ml/processing/"),
+    "an input that climbs out": (set_in(*INPUT, to="/opt/ml/processing/../config"),
+        f"{IN_SNAPSHOT}.ProcessingInputs[0].S3Input.LocalPath", "is not below /opt/ml/processing/"),
     "an output elsewhere": (
         set_in(*local_path(0), to="/tmp/out"),  # noqa: S108 - the path is what is wrong
         f"{IN_SNAPSHOT}.ProcessingOutputConfig.Outputs[0].S3Output.LocalPath",
@@ -469,12 +444,8 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "an experiment": (
         top("PipelineExperimentConfig", {"ExperimentName": "tune", "TrialName": "one"}),
         "definition, PipelineExperimentConfig",
-        "MLflow tracks the runs: pass pipeline_experiment_config=None",
-    ),
+        "MLflow tracks the runs: pass pipeline_experiment_config=None"),
     "no version": (top("Version", None), "definition", "key `Version` is missing"),
-    "a wrong version": (
-        top("Version", "2021-01-01"),
-        "definition, Version",
-        "'2021-01-01' is not known; allowed: \"2020-12-01\"",
-    ),
-}
+    "a wrong version": (top("Version", "2021-01-01"), "definition, Version",
+        "'2021-01-01' is not known; allowed: \"2020-12-01\""),
+}  # fmt: skip
