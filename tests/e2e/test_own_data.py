@@ -150,12 +150,9 @@ def test_without_a_facet_the_model_is_registered_as_not_judged(project, without_
     [version] = json.loads(listed.stdout)
     reason = "no column tells which group of people a row is about"
     assert {key: value for key, value in version["tags"].items() if key.startswith("gate.")} == {
-        "gate.data-quality": "passed",
-        "gate.model-quality": "passed",
-        "gate.device": "passed",
-        "gate.bias": "not judged",
-        "gate.bias.reason": reason,
-    }
+        "gate.data-quality": "passed", "gate.model-quality": "passed", "gate.device": "passed",
+        "gate.bias": "not judged", "gate.bias.reason": reason,
+    }  # fmt: skip
     report = (project.home / "runs" / project.runs()[-1] / "report.html").read_text()
     assert report.count(f"Bias not judged: {reason}") == 3  # first screen, fairness, card
 

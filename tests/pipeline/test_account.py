@@ -168,12 +168,9 @@ def test_every_job_is_tried_again_after_a_fault_of_the_service_and_no_other() ->
     for step in jobs(DEV).values():
         retried = [name for policy in step["RetryPolicies"] for name in policy["ExceptionType"]]
         assert sorted(retried) == [
-            "SageMaker.CAPACITY_ERROR",
-            "SageMaker.JOB_INTERNAL_ERROR",
-            "SageMaker.RESOURCE_LIMIT",
-            "Step.SERVICE_FAULT",
-            "Step.THROTTLING",
-        ]
+            "SageMaker.CAPACITY_ERROR", "SageMaker.JOB_INTERNAL_ERROR", "SageMaker.RESOURCE_LIMIT",
+            "Step.SERVICE_FAULT", "Step.THROTTLING",
+        ]  # fmt: skip
         for policy in step["RetryPolicies"]:
             waits = [
                 policy["IntervalSeconds"] * policy["BackoffRate"] ** attempt

@@ -63,14 +63,10 @@ def test_every_expression_carries_the_environment(tmp_path):
 def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path):
     grants = reader_grants([_filtered(tmp_path), _other(tmp_path)], environment="dev")
     mine = [grant for grant in grants if grant.persona == "data-scientist"]
-    assert [grant for grant in mine if isinstance(grant, FilterGrant)] == [
-        FilterGrant(
-            persona="data-scientist",
-            table="loans",
-            filter="late = 'a  b'",
-            columns=("loan_id", "late", "as_of"),
-        )
-    ]
+    assert [grant for grant in mine if isinstance(grant, FilterGrant)] == [FilterGrant(
+        persona="data-scientist", table="loans", filter="late = 'a  b'",
+        columns=("loan_id", "late", "as_of"),
+    )]  # fmt: skip
     named = {(grant.table, grant.column) for grant in mine if isinstance(grant, ColumnGrant)}
     assert named == {
         ("returns", name)

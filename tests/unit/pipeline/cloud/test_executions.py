@@ -161,12 +161,9 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
     record = scripted.follow(View(stream))
     assert record.status == "registered"
     assert stream.getvalue().splitlines() == [
-        "Make: succeeded in 120.0 s",
-        "Gate: succeeded",
-        "Train: running",
-        "Train: succeeded in 540.0 s",
-        "Register: succeeded in 60.0 s",
-    ]
+        "Make: succeeded in 120.0 s", "Gate: succeeded", "Train: running",
+        "Train: succeeded in 540.0 s", "Register: succeeded in 60.0 s",
+    ]  # fmt: skip
     assert scripted.pauses == [5.0, 7.5, 5.0]  # less often where nothing happens
     assert scripted.aws.requests("DescribeLogStreams") == []  # plain lines show none
 

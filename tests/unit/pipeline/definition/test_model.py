@@ -164,27 +164,19 @@ def test_each_job_has_its_inputs_outputs_and_arguments() -> None:
     definition = parse_definition({"Parameters": parameters, "Steps": [use, TRAIN, make]})
     assert sorted(job_objects(definition), key=lambda job: job.step) == [
         JobObjects(
-            step="Make",
-            role="arn:role/Make",
-            reads=("s3://b/source/1", "s3://b/data/*"),
-            writes=("s3://b/runs/*/Make/rows",),
-            arguments={"--uri": "s3://b/*"},
+            step="Make", role="arn:role/Make", reads=("s3://b/source/1", "s3://b/data/*"),
+            writes=("s3://b/runs/*/Make/rows",), arguments={"--uri": "s3://b/*"},
         ),
         JobObjects(
-            step="Train",
-            role="arn:role/Train",
+            step="Train", role="arn:role/Train",
             reads=("s3://b/runs/*/Make/rows", "s3://b/checkpoints"),
-            writes=("s3://b/runs/*/Train", "s3://b/checkpoints"),
-            arguments={},
+            writes=("s3://b/runs/*/Train", "s3://b/checkpoints"), arguments={},
         ),
         JobObjects(
-            step="Use",
-            role="arn:role/Use",
-            reads=("s3://b/runs/*/Train/*/output/model.tar.gz",),
-            writes=(),
-            arguments={"--uri": "s3://b/*"},
+            step="Use", role="arn:role/Use", reads=("s3://b/runs/*/Train/*/output/model.tar.gz",),
+            writes=(), arguments={"--uri": "s3://b/*"},
         ),
-    ]
+    ]  # fmt: skip
 
 
 def written(name: str, key: str = "") -> dict[str, Any]:

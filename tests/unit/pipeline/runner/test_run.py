@@ -63,12 +63,9 @@ def test_the_closed_gate_blocks_with_its_message(tiny: Any, status_of: Any) -> N
     )
 
     assert status_of(record) == {
-        "Judge": "succeeded",
-        "Other": "succeeded",
-        "Gate": "blocked",
-        "Go": "not_run",
+        "Judge": "succeeded", "Other": "succeeded", "Gate": "blocked", "Go": "not_run",
         "Deep": "not_run",
-    }
+    }  # fmt: skip
     assert (record.status, record.exit_code) == ("blocked", 3)
     assert record.reason == "step Gate: DI 0.5"
 
