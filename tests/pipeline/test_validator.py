@@ -12,28 +12,11 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
 from sashiko.pipeline.definition.validator.check import check_definition, job_shape, limit_problem
+from tests.pipeline import faults
 from tests.pipeline.every_definition import ROOT, names
-from tests.pipeline.faults import (
-    ARGUMENT_FAULTS,
-    GATE_FAULTS,
-    KEY,
-    PLAN,
-    REFERENCE_FAULTS,
-    RULE_FAULTS,
-    SNAPSHOT,
-    TRAIN,
-    Fault,
-    broken,
-    find,
-    set_in,
-    set_parameter,
-    several,
-    spot,
-    train_on,
-)
 
 GOLDEN = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-FAULTS = ARGUMENT_FAULTS | GATE_FAULTS | REFERENCE_FAULTS | RULE_FAULTS
+FAULTS = faults.ARGUMENT_FAULTS | faults.GATE_FAULTS | faults.REFERENCE_FAULTS | faults.RULE_FAULTS
 
 
 def problems(definition: Any) -> list[str]:
@@ -45,17 +28,17 @@ def problems(definition: Any) -> list[str]:
 @pytest.mark.parametrize("name", FAULTS)
 def test_one_fault_is_reported_where_it_is(name: str) -> None:
     fault, where, text = FAULTS[name]
-    lines = problems(broken(GOLDEN, fault))
+    lines = problems(faults.broken(GOLDEN, fault))
     assert any(line.startswith(f"{where}: ") and text in line for line in lines), lines
 
 
 def test_every_problem_is_a_line() -> None:
-    wrong = broken(GOLDEN, FAULTS["too long"][0])
-    wrong = broken(wrong, FAULTS["bad enum"][0])
-    wrong = broken(wrong, FAULTS["an undeclared parameter"][0])
+    wrong = faults.broken(GOLDEN, FAULTS["too long"][0])
+    wrong = faults.broken(wrong, FAULTS["bad enum"][0])
+    wrong = faults.broken(wrong, FAULTS["an undeclared parameter"][0])
     unknown = {"X": {"Get": "Steps.Lost.ProcessingJobName"}}
-    wrong = broken(wrong, set_in("Validate", "Arguments", "Environment", to=unknown))
-    wrong = broken(wrong, FAULTS["a wait for an unknown step"][0])
+    wrong = faults.broken(wrong, faults.set_in("Validate", "Arguments", "Environment", to=unknown))
+    wrong = faults.broken(wrong, FAULTS["a wait for an unknown step"][0])
     assert [line.split(":")[0] for line in problems(wrong)] == [
         "step `Validate`, Arguments.Environment.X",
         "step `Train`, DependsOn[0]",
@@ -73,20 +56,22 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("harmless", [
-    set_in(*SNAPSHOT, "ProcessingJobName", to="nightly"),
-    set_in(*TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
-    set_in(*TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
-    set_in(
+    faults.set_in(*faults.SNAPSHOT, "ProcessingJobName", to="nightly"),
+    faults.set_in(*faults.TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
+    faults.set_in(*faults.TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
+    faults.set_in(
         *("Compile", "Arguments", "Environment", "X"),
         to={"Get": "Steps.Train.HyperParameters['seed']"},
     ),
 ], ids=["job name", "tags", "integer parameter", "map"])  # fmt: skip
-def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
-    definition = broken(GOLDEN, harmless)
-    integer = broken(definition, set_parameter("AsOf", "Type", to="Integer"))
+def test_what_pipelines_takes_is_taken(harmless: faults.Fault) -> None:
+    definition = faults.broken(GOLDEN, harmless)
+    integer = faults.broken(definition, faults.set_parameter("AsOf", "Type", to="Integer"))
     as_text = {"Std:Join": {"Values": [{"Get": "Parameters.AsOf"}]}}
     for step in ("Snapshot", "SnapshotFacets"):
-        arguments = find(integer, step)["Arguments"]["AppSpecification"]["ContainerArguments"]
+        arguments = faults.find(integer, step)["Arguments"]["AppSpecification"][
+            "ContainerArguments"
+        ]
         arguments[arguments.index({"Get": "Parameters.AsOf"})] = as_text
     check_definition(integer)
 
@@ -94,26 +79,33 @@ def test_what_pipelines_takes_is_taken(harmless: Fault) -> None:
 @pytest.mark.parametrize(
     "harmless",
     [
-        spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
-        spot(MaxRuntimeInSeconds=28 * 86_400, MaxWaitTimeInSeconds=28 * 86_400),
-        train_on("ml.trn2.48xlarge", "TrainingPlanArn", PLAN),
-        train_on("ml.m5.xlarge", "VolumeKmsKeyId", KEY),
-        set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
-        set_in(
-            *TRAIN, "Tags", to=[{"Key": "team", "Value": "aws:x"}, {"Key": "Team", "Value": ""}]
+        faults.spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+        faults.spot(MaxRuntimeInSeconds=28 * 86_400, MaxWaitTimeInSeconds=28 * 86_400),
+        faults.train_on("ml.trn2.48xlarge", "TrainingPlanArn", faults.PLAN),
+        faults.train_on("ml.m5.xlarge", "VolumeKmsKeyId", faults.KEY),
+        faults.set_in(*faults.TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
+        faults.set_in(
+            *faults.TRAIN,
+            "Tags",
+            to=[{"Key": "team", "Value": "aws:x"}, {"Key": "Team", "Value": ""}],
         ),
-        several(
-            set_in(*TRAIN, "AlgorithmSpecification", "TrainingImage", to="registry.local/train:1"),
-            set_in(
-                *(*TRAIN, "AlgorithmSpecification", "TrainingImageConfig"),
+        faults.several(
+            faults.set_in(
+                *faults.TRAIN,
+                "AlgorithmSpecification",
+                "TrainingImage",
+                to="registry.local/train:1",
+            ),
+            faults.set_in(
+                *(*faults.TRAIN, "AlgorithmSpecification", "TrainingImageConfig"),
                 to={"TrainingRepositoryAccessMode": "Vpc"},
             ),
         ),
     ],
     ids=["spot", "28 days", "training plan", "volume key", "warm pool", "tags", "private registry"],
 )
-def test_what_is_within_sagemakers_rules_is_taken(harmless: Fault) -> None:
-    check_definition(broken(GOLDEN, harmless))
+def test_what_is_within_sagemakers_rules_is_taken(harmless: faults.Fault) -> None:
+    check_definition(faults.broken(GOLDEN, harmless))
 
 
 @pytest.mark.parametrize("kind", ["Processing", "Training"])
@@ -163,7 +155,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     [path] = tmp_path.rglob("definitions/*/finetune.json")
     entry = json.loads(path.read_text())
     pipeline = CompiledPipeline.model_validate(entry["pipeline"])
-    faulty = json.dumps(broken(json.loads(pipeline.definition), FAULTS["bad enum"][0]))
+    faulty = json.dumps(faults.broken(json.loads(pipeline.definition), FAULTS["bad enum"][0]))
     pipeline = pipeline.model_copy(update={"definition": faulty})
     entry |= {"pipeline": pipeline.model_dump(mode="json"), "sha256": pipeline.sha256}
     path.write_text(json.dumps(entry))

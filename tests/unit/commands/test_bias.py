@@ -12,15 +12,7 @@ import yaml
 
 from tests.unit.bias.steps.bias_folders import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import DI, PREDICTED, ROWS, BiasCli, csv_text, interval
-from tests.unit.contract.documents import (
-    column_of,
-    custom,
-    document,
-    grouped,
-    save,
-    table_of,
-    two_facets,
-)
+from tests.unit.contract import documents
 
 
 @pytest.fixture
@@ -41,7 +33,7 @@ def test_a_person_reads_values_intervals_and_group_sizes(cli: BiasCli) -> None:
 
 
 def test_a_group_variable_of_the_contract_is_conditioned_on(cli: BiasCli) -> None:
-    cli.contract = save(grouped(), cli.folder)
+    cli.contract = documents.save(documents.grouped(), cli.folder)
     cli.double("loan_id", "age", "late", "branch", branches=("north", "south", ""))
     value = cli.json("--predictions", cli.predictions)
     for name in ("CDDL", "CDDPL"):
@@ -182,7 +174,7 @@ def test_a_recipes_gates_give_the_verdict_and_the_exit_status(cli: BiasCli) -> N
     assert cli.run("--predictions", cli.predictions, "--recipe", too_few).exit_code == 3
     other = yaml.safe_load(cli.contract.read_text().replace(": age", ": band"))
     (cli.folder / "other").mkdir()
-    save(other, cli.folder / "other")
+    documents.save(other, cli.folder / "other")
     cli.contract = cli.folder / "other/contract.odcs.yaml"
     cli.write("data.csv", cli.data.read_text().replace("age", "band"))
     assert "`age` is not a facet of the contract, whose facets are band" in cli.refused(
@@ -192,11 +184,11 @@ def test_a_recipes_gates_give_the_verdict_and_the_exit_status(cli: BiasCli) -> N
 
 
 def test_a_key_that_is_the_rows_number_is_counted_or_read(cli: BiasCli) -> None:
-    value = document()
+    value = documents.document()
     rule = {"property": "ingest", "value": {"row_number": "loan_id"}}
-    table_of(value)["customProperties"].append(rule)
-    column_of(value, "loan_id")["logicalType"] = "integer"
-    save(value, cli.folder)
+    documents.table_of(value)["customProperties"].append(rule)
+    documents.column_of(value, "loan_id")["logicalType"] = "integer"
+    documents.save(value, cli.folder)
     predictions = csv_text(
         "loan_id,predicted_label", [(n, text) for n, (_, text) in enumerate(PREDICTED)]
     )
@@ -216,7 +208,7 @@ WORDS = ("no", "yes")
 def two_facets_cli(tmp_path) -> BiasCli:
     """The rows of which each facet alone looks fair."""
     cli = BiasCli(tmp_path)
-    cli.contract = save(two_facets(), tmp_path)
+    cli.contract = documents.save(documents.two_facets(), tmp_path)
     rows, predictions = [], []
     for (age, sex), counts in FAIR_BY_FACET.items():
         for (label, predicted), count in zip(OUTCOMES, counts, strict=True):
@@ -316,7 +308,7 @@ def test_what_tells_no_groups_is_never_fair(cli: BiasCli) -> None:
     )
     error = interval(cli.json(data=with_missing), "DPL")["error"]
     assert "1 of 100 rows have no value of the facet" in error
-    value = document()
-    custom(value, "facets")["value"] = []
-    save(value, cli.folder)
+    value = documents.document()
+    documents.custom(value, "facets")["value"] = []
+    documents.save(value, cli.folder)
     assert "has no facets, so there is no group to compare" in cli.refused()

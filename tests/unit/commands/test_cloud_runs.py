@@ -13,39 +13,32 @@ from sashiko.errors import InputError
 from sashiko.pipeline.cloud.executions import follow
 from sashiko.settings.environment import load_settings
 from tests.unit.account.recorded_answers import Refusal
-from tests.unit.pipeline.cloud.test_executions import (
-    ARN,
-    BEGAN,
-    CLOSED,
-    MADE,
-    OPEN,
-    TRAINED,
-    TRAINS,
-    ScriptedExecution,
-    step,
-)
+from tests.unit.pipeline.cloud import test_executions as cloud
 
-RUNNING = ("Executing", [MADE, OPEN, TRAINS])
-REGISTERED = ("Succeeded", [MADE, OPEN, TRAINED, step("Register", "Succeeded", minutes=1)])
-BLOCKED = ("Failed", [MADE, CLOSED])
-Script = Callable[..., ScriptedExecution]
+RUNNING = ("Executing", [cloud.MADE, cloud.OPEN, cloud.TRAINS])
+REGISTERED = (
+    "Succeeded",
+    [cloud.MADE, cloud.OPEN, cloud.TRAINED, cloud.step("Register", "Succeeded", minutes=1)],
+)
+BLOCKED = ("Failed", [cloud.MADE, cloud.CLOSED])
+Script = Callable[..., cloud.ScriptedExecution]
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """Lets the command line see an account with one execution, which goes through states."""
 
-    def script(*states: Any) -> ScriptedExecution:
-        execution = ScriptedExecution(*states)
+    def script(*states: Any) -> cloud.ScriptedExecution:
+        execution = cloud.ScriptedExecution(*states)
         item = {
-            "PipelineExecutionArn": ARN,
-            "StartTime": BEGAN,
+            "PipelineExecutionArn": cloud.ARN,
+            "StartTime": cloud.BEGAN,
             "PipelineExecutionStatus": "Executing",
         }
         execution.aws.answers |= {
             "GetCallerIdentity": {"Account": "111122223333", "Arn": "arn:aws:iam::1:user/ada"},
             "ListPipelineExecutions": {"PipelineExecutionSummaries": [item]},
-            "StopPipelineExecution": {"PipelineExecutionArn": ARN},
+            "StopPipelineExecution": {"PipelineExecutionArn": cloud.ARN},
         }
         monkeypatch.setattr(cloud_runs, "Account", lambda _: execution.account)
         monkeypatch.setattr(cloud_runs, "start", lambda *_, **__: execution.execution)
@@ -84,7 +77,7 @@ def test_a_run_that_registers_exits_with_0_and_says_what_comes_next(script: Scri
         "registered: execution abc123def456 of sashiko-dev-loans\n"
         f"next: sashiko model list --env dev --recipe {load_settings('dev').recipe}\n"
     )
-    assert f"started {ARN}" in done.stderr
+    assert f"started {cloud.ARN}" in done.stderr
     assert "Train: running" in done.stderr
 
 
@@ -96,7 +89,7 @@ def test_a_run_that_a_gate_blocks_exits_with_3_and_the_gates_words(script: Scrip
 
 
 def test_a_run_that_fails_exits_with_1(script: Script) -> None:
-    failed = step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")
+    failed = cloud.step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")
     script(("Failed", [failed]))
     done = sashiko("run", "--json")
     assert done.exit_code == 1
@@ -177,7 +170,7 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(script: Script) -> Non
     scripted = script(RUNNING)
     assert sashiko("runs", "stop").stdout == "stopping execution abc123def456\n"
     (request,) = scripted.aws.requests("StopPipelineExecution")
-    assert request["PipelineExecutionArn"] == ARN
+    assert request["PipelineExecutionArn"] == cloud.ARN
 
     scripted = script(REGISTERED)
     done = sashiko("runs", "stop")

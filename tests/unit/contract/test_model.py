@@ -15,26 +15,17 @@ from sashiko.contract.model import Classification, Contract, TextHashSplit, Time
 from sashiko.contract.suite_checks import run_checks
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
-from tests.unit.contract.documents import (
-    column_of,
-    contract_of,
-    custom,
-    document,
-    grouped,
-    rows,
-    save,
-    stream_of,
-    table_of,
-)
+from tests.unit.contract import documents
+from tests.unit.contract.documents import rows
 from tests.unit.run_report.page import browser_tab, find_browser
 
 CONTRACTS = sorted((Path(__file__).parents[3] / "contracts").glob("*.odcs.yaml"))
 
 
 def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[str]:
-    edited = document()
+    edited = documents.document()
     change(edited)
-    path = save(edited, folder)
+    path = documents.save(edited, folder)
     with pytest.raises(InputError) as error:
         load_contract(path)
     lines = str(error.value).splitlines()
@@ -59,9 +50,9 @@ def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(c
 
 
 def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path):
-    edited = document()
+    edited = documents.document()
     _time_split(validation_days=30, test_days=1)(edited)
-    split = contract_of(edited, tmp_path).split
+    split = documents.contract_of(edited, tmp_path).split
     assert isinstance(split, TimeSplit)
     dates = split.dates(dt.date(2025, 3, 1))
     assert str(dates) == "validation from 2025-01-30, test from 2025-03-01"
@@ -79,7 +70,7 @@ def test_every_shipped_contract_is_valid_and_shows_no_personal_column(path):
 
 
 def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_value(tmp_path):
-    path = save(document(), tmp_path)
+    path = documents.save(documents.document(), tmp_path)
     path.write_text(path.read_text().replace("positive: 'yes'", "positive: yes"))
     with pytest.raises(InputError, match=r"label.positive.*valid string.*quotes .* such as 'yes'"):
         load_contract(path)
@@ -93,7 +84,7 @@ def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_va
 
 
 def _set(name: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda edited: column_of(edited, name).update({key: value})
+    return lambda edited: documents.column_of(edited, name).update({key: value})
 
 
 def _rule(**rule: Any) -> Callable[[dict[str, Any]], None]:
@@ -101,16 +92,16 @@ def _rule(**rule: Any) -> Callable[[dict[str, Any]], None]:
 
 
 def _no_facets(edited: dict[str, Any]) -> None:
-    properties = table_of(edited)["customProperties"]
-    properties.remove(custom(edited, "facets"))
+    properties = documents.table_of(edited)["customProperties"]
+    properties.remove(documents.custom(edited, "facets"))
 
 
 def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
-    return lambda edited: column_of(edited, name).pop(key) and None
+    return lambda edited: documents.column_of(edited, name).pop(key) and None
 
 
 def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
-    return lambda edited: custom(edited, name).update({"value": value})
+    return lambda edited: documents.custom(edited, name).update({"value": value})
 
 
 def _time_split(**bounds: Any) -> Callable[[dict[str, Any]], None]:
@@ -122,31 +113,31 @@ def _words(*pairs: list[str]) -> Callable[[dict[str, Any]], None]:
 
 
 def _no_label(edited: dict[str, Any]) -> None:
-    table_of(edited)["customProperties"].remove(custom(edited, "label"))
+    documents.table_of(edited)["customProperties"].remove(documents.custom(edited, "label"))
 
 
 def _misspelt(edited: dict[str, Any]) -> None:
-    custom(edited, "facets")["property"] = "facet"
+    documents.custom(edited, "facets")["property"] = "facet"
 
 
 def _values(edited: dict[str, Any]) -> None:
-    label = custom(edited, "label")
+    label = documents.custom(edited, "label")
     label["values"] = label.pop("value")
 
 
 def _ingest(value: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
     rule = {"property": "ingest", "value": value}
-    return lambda edited: table_of(edited)["customProperties"].append(rule)
+    return lambda edited: documents.table_of(edited)["customProperties"].append(rule)
 
 
 def _day_with_a_time(edited: dict[str, Any]) -> None:
     due = {"name": "due", "description": "Due.", "logicalType": "date", "classification": "none"}
     due["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm"}
-    table_of(edited)["properties"].append(due)
+    documents.table_of(edited)["properties"].append(due)
 
 
 def _twice(edited: dict[str, Any]) -> None:
-    table_of(edited)["properties"].append(column_of(edited, "title"))
+    documents.table_of(edited)["properties"].append(documents.column_of(edited, "title"))
 
 
 @pytest.mark.parametrize(
@@ -249,25 +240,25 @@ def test_what_is_wrong_with_a_contract_is_reported_with_file_and_column(change, 
     ("title", r"column `title`: a group variable needs .* an `enum`"),
 ])  # fmt: skip
 def test_a_group_variable_must_be_a_column_of_few_values(name, message, tmp_path):
-    edited = grouped()
-    custom(edited, "groupVariable")["value"] = name
+    edited = documents.grouped()
+    documents.custom(edited, "groupVariable")["value"] = name
     with pytest.raises(InputError, match=message):
-        contract_of(edited, tmp_path)
+        documents.contract_of(edited, tmp_path)
 
 
 def test_all_problems_of_the_columns_are_reported_at_once(tmp_path):
     def change(edited: dict[str, Any]) -> None:
-        del column_of(edited, "title")["classification"]
-        del column_of(edited, "price")["description"]
+        del documents.column_of(edited, "title")["classification"]
+        del documents.column_of(edited, "price")["description"]
 
     assert len(_problems(change, tmp_path)) == 2
 
 
 def test_another_tools_property_may_stand_beside_ours(tmp_path):
-    other = document()
+    other = documents.document()
     mine = {"property": "owner_team", "value": "desk", "vendor": "acme"}
-    table_of(other)["customProperties"].append(mine)
-    assert contract_of(other, tmp_path).table == "loans"
+    documents.table_of(other)["customProperties"].append(mine)
+    assert documents.contract_of(other, tmp_path).table == "loans"
 
 
 def test_an_old_standard_is_refused(tmp_path):
@@ -340,11 +331,11 @@ def test_a_column_that_says_nothing_of_the_label_has_an_auc_near_a_half(name):
 
 
 def _contract(folder: Path, **properties: Any) -> Contract:
-    edited = document()
-    custom(edited, "textColumns")["value"] = ["title", "price"]
+    edited = documents.document()
+    documents.custom(edited, "textColumns")["value"] = ["title", "price"]
     for name, value in properties.items():
-        table_of(edited)["customProperties"].append({"property": name, "value": value})
-    return contract_of(edited, folder)
+        documents.table_of(edited)["customProperties"].append({"property": name, "value": value})
+    return documents.contract_of(edited, folder)
 
 
 def _checks(contract: Contract, *, positive: Any = POSITIVE, **columns: Any) -> dict[str, Check]:
@@ -354,7 +345,7 @@ def _checks(contract: Contract, *, positive: Any = POSITIVE, **columns: Any) -> 
         | {"late": ["yes" if label else "no" for label in positive]}
         | columns
     )
-    return {check.name: check for check in leak_checks(stream_of(table), contract)}
+    return {check.name: check for check in leak_checks(documents.stream_of(table), contract)}
 
 
 def test_a_leak_fails_by_the_name_of_its_column(tmp_path):
@@ -421,25 +412,27 @@ HOSTILE = f"</td></script>{SCRIPT}<img src=x onerror='window.ran = 1'>{{{{ 7 * 7
 def pages(tmp_path_factory):
     """The pages of a view in which names, rules and failing values hold HTML."""
     folder = tmp_path_factory.mktemp("hostile")
-    edited = document()
-    table_of(edited)["properties"] = [
+    edited = documents.document()
+    documents.table_of(edited)["properties"] = [
         column
-        for column in table_of(edited)["properties"]
+        for column in documents.table_of(edited)["properties"]
         if column["name"] not in ("reader", "age")  # else failing values are not shown at all
     ]
     edited["name"] = HOSTILE
-    custom(edited, "facets")["value"] = []
-    custom(edited, "label")["value"]["negative"] = HOSTILE
-    column_of(edited, "late")["enum"] = [{"value": "yes"}, {"value": HOSTILE}]
-    column_of(edited, "title")["description"] = HOSTILE
-    column_of(edited, "title")["logicalTypeOptions"] = {"pattern": f"^{SCRIPT}$"}
-    table_of(edited)["quality"].append({"metric": "rowCount", "mustBe": 1, "description": HOSTILE})
-    contract = contract_of(edited, folder)
+    documents.custom(edited, "facets")["value"] = []
+    documents.custom(edited, "label")["value"]["negative"] = HOSTILE
+    documents.column_of(edited, "late")["enum"] = [{"value": "yes"}, {"value": HOSTILE}]
+    documents.column_of(edited, "title")["description"] = HOSTILE
+    documents.column_of(edited, "title")["logicalTypeOptions"] = {"pattern": f"^{SCRIPT}$"}
+    documents.table_of(edited)["quality"].append(
+        {"metric": "rowCount", "mustBe": 1, "description": HOSTILE}
+    )
+    contract = documents.contract_of(edited, folder)
     table = rows(contract)
     for name in ("late", "title"):
         position = table.schema.get_field_index(name)
         table = table.set_column(position, name, pa.array([f"x{HOSTILE}"] * len(table)))
-    checks = run_checks(stream_of(table), contract, "training", docs=folder / "docs")
+    checks = run_checks(documents.stream_of(table), contract, "training", docs=folder / "docs")
     failed = [check.reason for check in checks if not check.passed]
     assert sum(SCRIPT[:20] in reason for reason in failed) == 2  # where a page could show values
     return sorted((folder / "docs").rglob("*.html"))

@@ -14,31 +14,24 @@ from sashiko.contract.load_spec import load_spec
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.rule_table import RULE_TABLE, Row
 from sashiko.errors import InputError
-from tests.unit.contract.documents import (
-    column_of,
-    contract_of,
-    document,
-    every_rule,
-    rows,
-    table_of,
-)
+from tests.unit.contract import documents
 
 
 def _names(edited: dict[str, Any], folder: Path, view: str = "all") -> list[str]:
-    return [item.name for item in expectations(contract_of(edited, folder), view)]
+    return [item.name for item in expectations(documents.contract_of(edited, folder), view)]
 
 
 def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path):
-    names = _names(document(), tmp_path, "facets")
+    names = _names(documents.document(), tmp_path, "facets")
     assert {name.split(":")[0] for name in names} == {"table", "loan_id", "age", "late"}
     assert "table: at least 3 rows" in names
-    training = _names(document(), tmp_path, "training")
+    training = _names(documents.document(), tmp_path, "training")
     assert "lent_at: newest row from 2025-03-08 to 2025-03-10" in training
 
 
 def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path):
-    edited = document()
-    column_of(edited, "loan_id").update(required=True, unique=True)
+    edited = documents.document()
+    documents.column_of(edited, "loan_id").update(required=True, unique=True)
     names = _names(edited, tmp_path)
     assert names.count("loan_id: unique") == names.count("loan_id: no nulls") == 1
 
@@ -60,15 +53,15 @@ def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_pat
     ],
 )  # fmt: skip
 def test_a_quality_rule_becomes_a_named_expectation(rule, name, tmp_path):
-    edited = document()
-    column_of(edited, "price")["quality"] = [rule]
+    edited = documents.document()
+    documents.column_of(edited, "price")["quality"] = [rule]
     assert name in _names(edited, tmp_path)
 
 
 def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(tmp_path):
-    edited = document()
+    edited = documents.document()
     arguments = {"properties": ["title", "reader"]}
-    table_of(edited)["quality"] = [
+    documents.table_of(edited)["quality"] = [
         {"metric": "duplicateValues", "mustBe": 0, "arguments": arguments}
     ]
     name = "table: unique together: title + reader"
@@ -77,11 +70,11 @@ def test_a_rule_over_columns_that_a_view_lacks_waits_for_the_view_that_has_them(
 
 
 def test_the_governed_select_runs_and_shows_the_view_in_the_order_of_the_key(tmp_path):
-    edited = document()
-    column_of(edited, "title")["name"] = "order"  # a word of SQL
+    edited = documents.document()
+    documents.column_of(edited, "title")["name"] = "order"  # a word of SQL
     edited["schema"][0]["customProperties"][-1]["value"] = ["order"]
-    contract = contract_of(edited, tmp_path)
-    loans = rows(contract, order=["Emma", "Ulysses", "Walden", "Dune"])
+    contract = documents.contract_of(edited, tmp_path)
+    loans = documents.rows(contract, order=["Emma", "Ulysses", "Walden", "Dune"])
     with duckdb.connect() as connection:
         connection.register("loans", loans)
         shown = connection.sql(select_sql(contract, "training")).to_arrow_table()
@@ -95,7 +88,7 @@ def test_the_select_of_no_governed_view_names_a_personal_column(contract):
 
 
 def test_one_version_of_a_table_that_has_versions_is_selected(contract):
-    loans = rows(contract)
+    loans = documents.rows(contract)
     versions = pa.array(["load-1", "load-2", "load-1", "load-2"])
     with duckdb.connect() as connection:
         connection.register("loans", loans.append_column("as_of", versions))
@@ -180,13 +173,13 @@ TIMES = [
 
 
 def _edited(column: str, **properties: Any) -> dict[str, Any]:
-    edited = document()
-    column_of(edited, column).update(properties)
+    edited = documents.document()
+    documents.column_of(edited, column).update(properties)
     return edited
 
 
 def _rules(edited: dict[str, Any], folder: Path) -> list[str]:
-    return [*dqdl_ruleset(contract_of(edited, folder)).rules.values()]
+    return [*dqdl_ruleset(documents.contract_of(edited, folder)).rules.values()]
 
 
 @pytest.mark.parametrize(("properties", "rule"), PAGES)
@@ -202,8 +195,8 @@ def test_what_a_column_of_texts_says(properties, rule, tmp_path):
 
 @pytest.mark.parametrize(("rule", "text"), TABLE)
 def test_what_a_table_says(rule, text, tmp_path):
-    edited = document()
-    table_of(edited)["quality"] = [rule]
+    edited = documents.document()
+    documents.table_of(edited)["quality"] = [rule]
     assert text in _rules(edited, tmp_path)
 
 
@@ -221,14 +214,14 @@ def test_a_bound_of_a_date_is_a_date(tmp_path):
 
 def test_the_newest_row_is_selected_in_sql(tmp_path):
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
-    rules = [text for text in _rules(document(), tmp_path) if newest in text]
+    rules = [text for text in _rules(documents.document(), tmp_path) if newest in text]
     assert len(rules) == 1
     ends = "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'"
     assert rules[0].endswith(f'{ends}" = 1')
 
 
 def test_exactly_the_contracts_columns(tmp_path):
-    first = _rules(document(), tmp_path)[0]
+    first = _rules(documents.document(), tmp_path)[0]
     assert first.startswith('(ColumnCount = 8) and (ColumnExists "loan_id") and (ColumnExists "le')
 
 
@@ -240,14 +233,14 @@ def test_exactly_the_contracts_columns(tmp_path):
     ("lent_at", {"enum": [{"value": "2025-01-01"}]}, "no list of timestamp values"),
 ])  # fmt: skip
 def test_what_dqdl_cannot_say_is_listed_with_its_reason(column, properties, reason, tmp_path):
-    unmapped = dqdl_ruleset(contract_of(_edited(column, **properties), tmp_path)).unmapped
+    unmapped = dqdl_ruleset(documents.contract_of(_edited(column, **properties), tmp_path)).unmapped
     assert any(name.startswith(f"{column}: ") and reason in why for name, why in unmapped.items())
 
 
 @pytest.mark.parametrize("name", ["complaints", "census", "every rule"])
 def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(name, tmp_path):
     if name == "every rule":
-        contract = contract_of(every_rule(), tmp_path)
+        contract = documents.contract_of(documents.every_rule(), tmp_path)
     else:
         contract = load_contract(Path(f"contracts/{name}.odcs.yaml"))
     ruleset = dqdl_ruleset(contract)
@@ -259,7 +252,7 @@ def test_each_expectation_is_in_the_ruleset_or_refused_with_a_reason(name, tmp_p
 
 
 def test_the_contract_that_uses_each_rule_does(tmp_path):
-    used = expectations(contract_of(every_rule(), tmp_path), "all")
+    used = expectations(documents.contract_of(documents.every_rule(), tmp_path), "all")
     names = [item.name.split(": ", 1)[1] for item in used]
     for row in RULE_TABLE:
         pattern = re.sub(r"\\\{.*?\\\}", ".*", re.escape(row.title))
@@ -277,4 +270,4 @@ def test_an_expectation_that_nobody_placed_is_an_error(render, monkeypatch, cont
 def test_a_group_that_only_python_names_is_refused(tmp_path):
     edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
     with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
-        dqdl_ruleset(contract_of(edited, tmp_path))
+        dqdl_ruleset(documents.contract_of(edited, tmp_path))

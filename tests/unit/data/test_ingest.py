@@ -12,15 +12,7 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
 from sashiko.data.ingest import check_file, ingest, typed_batches, typed_columns
 from sashiko.errors import InputError
-from tests.unit.contract.documents import (
-    ROWS,
-    column_of,
-    contract_of,
-    custom,
-    document,
-    rows,
-    table_of,
-)
+from tests.unit.contract import documents
 
 HEADER = "loan_id,lent_at,pages,price,title,reader,age,late"
 LINE = "a,2025-03-01T12:00:00Z,100,9.5,Emma,a@x.org,young,yes"
@@ -33,13 +25,13 @@ def _csv(folder: Path, *lines: str, header: str = HEADER, encoding: str = "utf-8
 
 
 def _contract(folder: Path, **ingest_rules: Any) -> Contract:
-    bent = document()
+    bent = documents.document()
     if ingest_rules:
         rule = {"property": "ingest", "value": ingest_rules}
-        table_of(bent)["customProperties"].append(rule)
+        documents.table_of(bent)["customProperties"].append(rule)
     if row_number := ingest_rules.get("row_number"):
-        column_of(bent, row_number)["logicalType"] = "integer"
-    return contract_of(bent, folder)
+        documents.column_of(bent, row_number)["logicalType"] = "integer"
+    return documents.contract_of(bent, folder)
 
 
 def read_table(path: Path, contract: Contract) -> pa.Table:
@@ -86,10 +78,12 @@ GERMAN = {"delimiter": ";", "encoding": "windows-1252", "decimal": ",", "thousan
 
 
 def _german(folder: Path, **rules: Any) -> Contract:
-    bent = document()
-    table_of(bent)["customProperties"].append({"property": "ingest", "value": GERMAN | rules})
-    column_of(bent, "lent_at")["logicalTypeOptions"] = {"format": "d.M.yyyy H:mm"}
-    return contract_of(bent, folder)
+    bent = documents.document()
+    documents.table_of(bent)["customProperties"].append(
+        {"property": "ingest", "value": GERMAN | rules}
+    )
+    documents.column_of(bent, "lent_at")["logicalTypeOptions"] = {"format": "d.M.yyyy H:mm"}
+    return documents.contract_of(bent, folder)
 
 
 def _german_csv(folder: Path, *lines: str) -> Path:
@@ -152,20 +146,20 @@ def test_a_row_number_stands_in_for_a_missing_key(tmp_path):
 
 
 def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path):
-    bent = document()
-    column_of(bent, "title")["physicalName"] = "Book Title"
+    bent = documents.document()
+    documents.column_of(bent, "title")["physicalName"] = "Book Title"
     path = _csv(
         tmp_path,
         "Emma,a,2025-03-01,100,9.5,a@x.org,young,yes",
         header="Book Title,loan_id,lent_at,pages,price,reader,age,late",
     )
-    table = read_table(path, contract_of(bent, tmp_path))
+    table = read_table(path, documents.contract_of(bent, tmp_path))
     assert table.select(["loan_id", "title"]).to_pylist() == [{"loan_id": "a", "title": "Emma"}]
 
 
 def test_parquet_is_cast_to_the_contracts_types(tmp_path):
     contract = _contract(tmp_path)
-    table = rows(contract)
+    table = documents.rows(contract)
     loose = table.set_column(2, "pages", table.column("pages").cast(pa.float64()))
     loose = loose.set_column(6, "age", table.column("age").dictionary_encode())
     loose = loose.set_column(3, "price", pa.array([9.5, float("nan"), 3.0, 1.25]))
@@ -198,10 +192,10 @@ def test_rows_are_counted_through_the_whole_file(tmp_path):
 
 
 def test_a_personal_value_is_not_repeated_in_the_message(tmp_path):
-    bent = document()
-    column_of(bent, "reader").update(logicalType="integer", logicalTypeOptions={})
+    bent = documents.document()
+    documents.column_of(bent, "reader").update(logicalType="integer", logicalTypeOptions={})
     with pytest.raises(InputError, match="column `reader`, row 1") as caught:
-        read_table(_csv(tmp_path, LINE), contract_of(bent, tmp_path))
+        read_table(_csv(tmp_path, LINE), documents.contract_of(bent, tmp_path))
     assert "a@x.org" not in str(caught.value)
 
 
@@ -236,8 +230,8 @@ def test_a_bad_row_leaves_no_file_and_the_old_one_in_place(tmp_path):
 
 
 def _good_csv(path: Path, *, encoding: str = "utf-8", **changes: list[object]) -> Path:
-    known = [column["name"] for column in table_of(document())["properties"]]
-    columns = {**{name: ROWS[name] for name in known}, **changes}
+    known = [column["name"] for column in documents.table_of(documents.document())["properties"]]
+    columns = {**{name: documents.ROWS[name] for name in known}, **changes}
     with path.open("w", encoding=encoding, newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(columns)
@@ -252,21 +246,21 @@ def test_a_good_csv_passes_every_rule_of_every_column(tmp_path, contract):
 
 
 def test_parquet_is_judged_as_csv_is(tmp_path, contract):
-    write_table(tmp_path / "loans.parquet", rows(contract, loan_id=["a", "a", "b", "c"]))
+    write_table(tmp_path / "loans.parquet", documents.rows(contract, loan_id=["a", "a", "b", "c"]))
     verdict = check_file(tmp_path / "loans.parquet", contract)
     assert [check.name for check in verdict.checks if not check.passed] == ["loan_id: unique"]
 
 
 def test_what_ingest_would_clean_is_not_held_against_the_file(tmp_path):
-    bent = document()
+    bent = documents.document()
     cleaning = {"property": "ingest", "value": {"trim": True, "null_values": ["", "?"]}}
-    table_of(bent)["customProperties"].append(cleaning)
+    documents.table_of(bent)["customProperties"].append(cleaning)
     file = _good_csv(
         tmp_path / "loans.csv", late=[" yes", "no ", " no", "yes"], pages=[1, "?", " 3", 4]
     )
-    assert check_file(file, contract_of(bent, tmp_path)).passed
-    custom(bent, "ingest")["value"]["trim"] = False
-    verdict = check_file(file, contract_of(bent, tmp_path))
+    assert check_file(file, documents.contract_of(bent, tmp_path)).passed
+    documents.custom(bent, "ingest")["value"]["trim"] = False
+    verdict = check_file(file, documents.contract_of(bent, tmp_path))
     assert [check.name for check in verdict.checks if not check.passed] == ["late: allowed values"]
 
 

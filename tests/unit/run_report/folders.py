@@ -5,14 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.base.files import sha256_tree, write_json
-from sashiko.pipeline.runner.run_record import (
-    DataRecord,
-    RunRecord,
-    RunStatus,
-    StepRecord,
-    StepStatus,
-    write_run,
-)
+from sashiko.pipeline.runner import run_record
 
 BUCKET = "s3://bucket"
 RUN_ID = "20260102-030405-abcd"
@@ -81,7 +74,7 @@ class RunFolder:
     def __init__(self, root: Path) -> None:
         self.home = root / "home"
         self.folder = self.home / "runs" / RUN_ID
-        self.steps: dict[str, StepRecord] = {}
+        self.steps: dict[str, run_record.StepRecord] = {}
         self.without: set[str] = set()
 
     def output(self, step: str, output: str) -> Path:
@@ -90,16 +83,16 @@ class RunFolder:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def step(self, name: str, status: StepStatus = "succeeded", **more: Any) -> None:
+    def step(self, name: str, status: run_record.StepStatus = "succeeded", **more: Any) -> None:
         """Records a step with the outputs that have been written."""
         place = self.home / "s3" / "bucket" / "runs" / RUN_ID / name
         outputs = {
-            path.name: DataRecord(uri=f"{BUCKET}/runs/{RUN_ID}/{name}/{path.name}",
+            path.name: run_record.DataRecord(uri=f"{BUCKET}/runs/{RUN_ID}/{name}/{path.name}",
                                   sha256=sha256_tree(path))
             for path in (sorted(place.iterdir()) if place.is_dir() else ())
         }  # fmt: skip
         kind = "Lambda" if name in _GATES else "Training" if name == "Train" else "Processing"
-        self.steps[name] = StepRecord(
+        self.steps[name] = run_record.StepRecord(
             name=name, type=kind, status=status, seconds=1.5, outputs=outputs, **more
         )
 
@@ -107,7 +100,7 @@ class RunFolder:
         """Takes steps out of the pipeline, as if it never had them."""
         self.without.update(names)
 
-    def write(self, status: RunStatus, **more: Any) -> Path:
+    def write(self, status: run_record.RunStatus, **more: Any) -> Path:
         """Writes `run.json` and `definition.json`; steps that were not recorded did not run."""
         names = [*_WAYS]
         names[4:4] = ["DataGate"]
@@ -116,12 +109,12 @@ class RunFolder:
         for name in names:
             if name not in self.steps:
                 self.step(name, status="not_run")
-        record = RunRecord(
+        record = run_record.RunRecord(
             id=RUN_ID, pipeline="test-local-loans", status=status,
             start="2026-01-02T03:04:05.000+00:00", end="2026-01-02T03:06:10.000+00:00",
             seconds=125.0, command="sashiko run --recipe loans --set train.epochs=2",
             parameters={"AsOf": "a" * 64}, steps=tuple(self.steps[name] for name in names), **more,
         )  # fmt: skip
-        write_run(self.folder, record)
+        run_record.write_run(self.folder, record)
         write_json(self.folder / "definition.json", definition(self.without))
         return self.folder

@@ -3,18 +3,11 @@ from typing import Any
 import pytest
 
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.expressions import (
-    Context,
-    describe_job,
-    job_name,
-    look_up,
-    resolve,
-    step_references,
-)
+from sashiko.pipeline.definition import expressions
 
 DESCRIPTIONS = {"Make": {"Name": "job-1", "Outputs": [{"OutputName": "x", "Uri": "s3://b/x"}]}}
 
-CONTEXT = Context(
+CONTEXT = expressions.Context(
     parameters={"Text": "t", "Count": 3, "Share": 0.5, "Flag": True},
     execution={"PipelineExecutionId": "run-1"},
     describe=DESCRIPTIONS.__getitem__,
@@ -40,7 +33,7 @@ NAME = get("Steps.Make.Name")
     ({"Get": "Parameters.Text", "Other": 1}, {"Get": "Parameters.Text", "Other": 1}),
 ])  # fmt: skip
 def test_expressions_stand_for_values(value: object, expected: object) -> None:
-    assert resolve(value, CONTEXT, where="here") == expected
+    assert expressions.resolve(value, CONTEXT, where="here") == expected
 
 
 @pytest.mark.parametrize(("value", "message"), [
@@ -51,7 +44,7 @@ def test_expressions_stand_for_values(value: object, expected: object) -> None:
 ])  # fmt: skip
 def test_wrong_expressions_name_their_path(value: object, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        resolve(value, CONTEXT, where="here")
+        expressions.resolve(value, CONTEXT, where="here")
     assert message in str(caught.value)
 
 
@@ -60,7 +53,7 @@ def test_references_are_listed_at_any_depth() -> None:
         "a": [{"Std:Join": {"On": "", "Values": [NAME, get("Steps.Other.Name")]}}],
         "b": get("Parameters.Text"),
     }
-    assert list(step_references(value, where="here")) == [
+    assert list(expressions.step_references(value, where="here")) == [
         ("Make", "here.a[0].Std:Join.Values[0]"),
         ("Other", "here.a[0].Std:Join.Values[1]"),
     ]
@@ -84,13 +77,13 @@ DESCRIPTION = {
     ("metrics['list'][0]['v']", 1),
 ])  # fmt: skip
 def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
-    assert look_up(DESCRIPTION, path, where="here") == value
+    assert expressions.look_up(DESCRIPTION, path, where="here") == value
 
 
 def test_a_training_job_has_its_artifacts_below_its_name() -> None:
     arguments = {"OutputDataConfig": {"S3OutputPath": "s3://x/out/"}}
-    name = job_name("run-1", "Train")
-    description = describe_job("Training", name=name, arguments=arguments)
+    name = expressions.job_name("run-1", "Train")
+    description = expressions.describe_job("Training", name=name, arguments=arguments)
     assert description["ModelArtifacts"]["S3ModelArtifacts"] == (
         "s3://x/out/pipelines-run-1-Train/output/model.tar.gz"
     )
@@ -98,4 +91,4 @@ def test_a_training_job_has_its_artifacts_below_its_name() -> None:
 
 
 def test_job_names_fit_the_services_limit() -> None:
-    assert len(job_name("run", "S" * 64)) == 63
+    assert len(expressions.job_name("run", "S" * 64)) == 63
