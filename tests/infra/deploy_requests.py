@@ -29,7 +29,7 @@ from tests.infra.deploy_facts import (
     WITHOUT_REGION,
     takes,
 )
-from tests.infra.variants import PACKS, VARIANTS, assembly_of, settings_of
+from tests.infra.variants import PACKS, VARIANTS, assembly_of, complete_request, settings_of
 
 # A fork's contract may have row filters, which the shipped ones do not.
 FILTERED = "dev with row filters"
@@ -168,7 +168,7 @@ def _requests(
         context |= {f"aws:{when}tag/{key.lower()}": value for key, value in tags}
     # Else the key was made seconds ago, and KMS may take five minutes until its tag counts.
     for arn in _arns(variant, kind, action, resource):
-        yield Request(action=action, resource=arn, context=context, complete=True)
+        yield complete_request(action, arn, context)
 
 
 def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[str]:

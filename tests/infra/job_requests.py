@@ -23,7 +23,7 @@ def _steps(steps: list[Json]) -> Iterator[Json]:
             yield from _steps(step.get("Arguments", {}).get(branch, []))
 
 
-def action(job: Json) -> str:
+def call_of(job: Json) -> str:
     """The call that makes a job."""
     kind = "Processing" if "AppSpecification" in job else "Training"
     return f"sagemaker:Create{kind}Job"
@@ -67,7 +67,7 @@ def _texts(value: Any) -> list[str]:
 
 def denials(document: Json, job: Json, suffix: str = "") -> set[str]:
     """The ids of the statements of a policy that deny a job."""
-    return denied_by(document, action(job), rename_kms_keys(context(job), suffix))
+    return denied_by(document, call_of(job), rename_kms_keys(context(job), suffix))
 
 
 def denied_by(document: Json, call: str, keys: Context) -> set[str]:

@@ -16,7 +16,7 @@ from sashiko.account.names import prefix
 from tests.infra import variants
 from tests.infra.delivery import delivery_folder, tools_of
 from tests.infra.deploy_requests import DELIVERY, OF_TOOLS
-from tests.infra.variants import settings_of
+from tests.infra.variants import complete_request, settings_of
 from tests.project_root import REPOSITORY
 
 ORGANIZATION = "o-exampleorgid"
@@ -81,7 +81,7 @@ def make_request(
         "aws:securetransport": "true",
     }
     further = {name.lower(): value for name, value in (keys or {}).items()}
-    return Request(action=action, resource=resource, context=context | further, complete=True)
+    return complete_request(action, resource, context | further)
 
 
 @functools.cache

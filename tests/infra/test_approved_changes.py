@@ -5,14 +5,13 @@ That the person is always asked is test_delivery.py's.
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.infra.variants import synthesized
+from tests.infra.variants import output_of, synthesized
 
 FOREIGN = "999999999999"
 Change = Callable[[Any], None]
@@ -67,7 +66,7 @@ def test_the_approver_sees_what_a_list_of_permissions_would_not_show(
     stack = file.name.removesuffix(".template.json")
     command = ["node_modules/.bin/cdk", "diff", "--app", str(assembly), "--exclusively", stack]
     options = ["--template", str(deployed), "--no-color", "--no-notices"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    done = output_of([*command, *options])
     output = done.stdout + done.stderr
     assert "Number of stacks with differences: 1" in output
     assert all(word in output for word in words), output

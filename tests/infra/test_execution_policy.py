@@ -1,7 +1,10 @@
 """Whether the execution policy is what a deploy takes: no action less, no action more."""
 
+import fnmatch
 import functools
 import json
+import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,9 @@ from sashiko.account.access.policy_evaluation import (
 )
 from sashiko.account.names import exec_role_arn
 from sashiko.account.templates import read_templates
+from sashiko.errors import InputError
+from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, merged, pack
+from sashiko_cdk.bootstrap.resource_types import resource_types
 from tests.infra.delivery import delivery_template, tools_of
 from tests.infra.deploy_facts import (
     DEPENDENT,
@@ -42,13 +48,18 @@ from tests.infra.deploy_requests import (
 )
 from tests.infra.variants import (
     ROOT,
+    assembly_of,
     bootstrapped,
+    complete_request,
     deployment_of,
     new_app,
+    output_of,
     resources,
     settings_of,
     templates_of,
+    write_config,
 )
+from tests.project_root import IMAGES
 
 Policy = tuple[Statement, ...]
 ROLE = "AWS::IAM::Role"
@@ -113,7 +124,6 @@ def test_a_deploy_changes_no_trust_of_any_role_unless_the_bootstrap_lets_it(vari
     """Nor by deleting the role: the name would be free for one with another trust."""
     allowed, cap = policies_of(settings(variant), templates_in(variant), trust_open=False)
     roles = [f"{role.stack}.{role.logical_id}" for role in templates_in(variant).of_type(ROLE)]
-
     assert len(roles) > 10
     assert denied_actions(needed(variant), allowed, cap) == {
         f"{action} of {ROLE}, such as {role}"
@@ -237,11 +247,10 @@ def _check_passing(passing: Iterable[RequiredAction], allowed: Policy) -> None:
     for item in passing:
         (request,) = item.requests
         assert PASSED_TO[item.kind] in _trusted(request.resource)
-        other = Request(
-            action=request.action,
-            resource=request.resource,
-            context={**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
-            complete=True,
+        other = complete_request(
+            request.action,
+            request.resource,
+            {**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
         )
         assert not allows(allowed, other)
 
@@ -263,11 +272,10 @@ def test_a_service_is_handed_the_roles_that_templates_give_it_and_no_other() -> 
         for service in {*PASSED_TO.values()} - (
             {"lambda.amazonaws.com"} if name == "lake-settings" else set()
         ):
-            passed = Request(
-                action="iam:PassRole",
-                resource=f"arn:aws:iam::111122223333:role/sashiko-dev-{name}",
-                context={"iam:passedtoservice": service},
-                complete=True,
+            passed = complete_request(
+                "iam:PassRole",
+                f"arn:aws:iam::111122223333:role/sashiko-dev-{name}",
+                {"iam:passedtoservice": service},
             )
             assert not allows(allowed, passed), (name, service)
 
@@ -313,3 +321,141 @@ def test_the_stock_bootstrap_gives_the_role_these_policies_and_no_other() -> Non
     ]
     assert "s3:GetObject*" in reads["Action"]
     assert {"Fn::Sub": "${StagingBucket.Arn}/*"} in reads["Resource"]
+
+
+def need(action, resource, **conditions):
+    return action, Limit(f"arn:aws:s3:::{resource}", conditions)
+
+
+def many(count, *, length=40):
+    return merged(need(f"s3:Get{'x' * length}{n}", f"sashiko-{n}") for n in range(count))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 37, 150])
+def test_each_policy_has_a_part_of_all_statements(count):
+    parts = pack(many(count))
+    assert list(parts) == list(PARTS)
+    assert all(parts.values())
+    packed = [item.statement.to_json() for part in parts.values() for item in part]
+    # Of fewer statements than policies one is repeated, as a policy without any is not valid.
+    assert len(packed) == max(count, len(PARTS))
+    assert len({json.dumps(item) for item in packed}) == count
+    for allowed in parts.values():
+        statements = [item.statement.to_json() for item in allowed]
+        document = {"Version": "2012-10-17", "Statement": statements}
+        assert len(json.dumps(document, separators=(",", ":"))) <= 6144
+
+
+def test_what_does_not_fit_is_an_error_that_says_so():
+    with pytest.raises(InputError, match=r"does not fit into 5 policies of 6144"):
+        pack(many(600))
+
+
+def test_a_type_without_facts_is_an_error_with_the_command():
+    with pytest.raises(
+        InputError, match=r"python -m sashiko_cdk\.bootstrap\.describe_types AWS::EKS::Cluster"
+    ):
+        resource_types().of("AWS::EKS::Cluster")
+
+
+BOUNDARY = "cdk-sashiko-boundary-us-east-1"
+
+
+@pytest.fixture(scope="module")
+def given():
+    """Policy name -> its document."""
+    template = bootstrapped(settings_of("dev"), assembly_of("dev"), assembly_of("serving"))
+    return {
+        item["Properties"]["ManagedPolicyName"]: item["Properties"]["PolicyDocument"]
+        for item in template["Resources"].values()
+    }
+
+
+def allowed(given):
+    """Every statement of what is not the cap."""
+    execution_policies = [document for name, document in given.items() if "-execution-" in name]
+    return [item for document in execution_policies for item in document["Statement"]]
+
+
+def test_the_stock_bootstrap_is_given_all_policies(given):
+    from sashiko_cdk.bootstrap.policies import bootstrap_options
+
+    place, execution, *toolkit, cap = bootstrap_options(settings_of("dev"))
+    assert place == "aws://111122223333/us-east-1"
+    option, _, arns = execution.partition("=")
+    assert option == "--cloudformation-execution-policies"
+    names = {arn.removeprefix("arn:aws:iam::111122223333:policy/") for arn in arns.split(",")}
+    assert names | {cap.partition("=")[2], BOUNDARY} == set(given)
+    assert len(names) <= 5  # a role takes ten, and an organization's baseline has some of them
+    assert toolkit == ["--qualifier=sashiko", "--toolkit-stack-name=CDKToolkit-sashiko"]
+
+
+def test_each_fits_into_a_managed_policy(given):
+    """6,144 characters without white space: a part that outgrows them becomes two."""
+    sizes = {name: len(json.dumps(p, separators=(",", ":"))) for name, p in given.items()}
+    assert {name: size for name, size in sizes.items() if size > 6144} == {}
+
+
+def test_cloudformation_cannot_change_the_boundary_that_its_roles_must_have(given):
+    own = f"arn:aws:iam::111122223333:policy/{BOUNDARY}"
+    for item in allowed(given):
+        if any(action.endswith("Policy") or "PolicyVersion" in action for action in item["Action"]):
+            arns = item["Resource"] if isinstance(item["Resource"], list) else [item["Resource"]]
+            assert not any(fnmatch.fnmatchcase(own, arn) for arn in arns if ":policy/" in arn)
+    cap = given["cdk-sashiko-cap-us-east-1"]["Statement"]
+    (stays,) = [item for item in cap if item.get("Sid") == "CapStays"]
+    assert fnmatch.fnmatchcase(own, stays["Resource"])
+    assert "iam:CreatePolicyVersion" in stays["Action"]
+
+
+def test_roles_are_made_with_the_boundary_alone(given):
+    (makes,) = [item for item in allowed(given) if "iam:CreateRole" in item["Action"]]
+    assert makes["Condition"] == {
+        "ArnEquals": {"iam:PermissionsBoundary": f"arn:aws:iam::111122223333:policy/{BOUNDARY}"}
+    }
+
+
+def test_cloudformation_reads_no_data(given):
+    cap = given["cdk-sashiko-cap-us-east-1"]["Statement"]
+    denied = {item["Sid"]: item for item in cap if item["Effect"] == "Deny"}
+    assert {"s3:PutObject*", "lakeformation:GetDataAccess"} <= set(denied["NoData"]["Action"])
+    # Lambda reads a function's code as whoever makes the function: that bucket holds no data.
+    code = "arn:aws:s3:::cdk-sashiko-assets-111122223333-us-east-1"
+    assert denied["NoObjectsButCode"]["Action"] == "s3:GetObject*"
+    assert denied["NoObjectsButCode"]["NotResource"] == f"{code}/*"
+    assert denied["NoKeyButOfCode"]["Action"] == "kms:Decrypt"
+    assert denied["NoKeyButOfCode"]["Resource"] == "*"
+    assert denied["NoKeyButOfCode"]["Condition"] == {
+        "StringNotLike": {"kms:EncryptionContext:aws:s3:arn": [code, f"{code}/*"]}
+    }
+
+
+@pytest.mark.slow
+def test_its_app_takes_the_projects_stacks_and_an_endpoint_that_may_come(tmp_path):
+    for name in ("contracts", "pipelines", "recipes", *IMAGES):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "config").mkdir()
+    write_config(tmp_path / "config", "dev")
+    context = json.loads((ROOT / "cdk.json").read_text())["context"] | {"env": "dev"}
+    done = output_of(
+        [sys.executable, "-m", "sashiko_cdk.bootstrap"],
+        cwd=tmp_path,
+        env=os.environ
+        | {
+            "PYTHONPATH": f"{ROOT}:{ROOT}/src",
+            "CDK_OUTDIR": "out",
+            "CDK_CONTEXT_JSON": json.dumps(context),
+        },
+    )
+    assert done.returncode == 0, done.stderr
+    template = json.loads(Path(tmp_path, "out/Bootstrap.template.json").read_text())
+    actions = {
+        action
+        for item in template["Resources"].values()
+        if "-execution-" in item["Properties"]["ManagedPolicyName"]
+        for statement in item["Properties"]["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
+    assert {"glue:CreateJob", "sagemaker:CreatePipeline"} <= actions
+    assert not settings_of("dev").serving.enabled
+    assert {"sagemaker:CreateEndpoint", "application-autoscaling:RegisterScalableTarget"} <= actions

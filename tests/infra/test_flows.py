@@ -76,7 +76,6 @@ def test_a_marker_starts_the_load_of_its_extract(aws, glue, load, key):
 )
 def test_a_marker_in_another_place_starts_nothing_and_fails(aws, glue, load, key):
     outcome = aws.run(load, object_created(key))
-
     assert (outcome.status, outcome.error) == ("FAILED", "NotAnExtract")
     assert key in outcome.cause and "complaints, census" in outcome.cause
     assert (_loads(glue), _loads(glue, "census")) == ([], [])
@@ -92,9 +91,7 @@ def test_a_marker_that_is_written_anew_loads_anew(aws, glue, load):
     """Also after a run that failed: what ran before the marker is not the run that it wants."""
     aws.run(load, object_created(MARKER))
     later = (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
     assert aws.run(load, object_created(MARKER, time=later)).status == "SUCCEEDED"
-
     assert _loads(glue) == ["20261125T104500Z"] * 2
 
 
@@ -106,7 +103,6 @@ def test_a_job_that_is_busy_is_waited_for(aws, glue, load):
         assert aws.run(load, object_created(MARKER)).status == "SUCCEEDED"
     finally:
         state_manager.unset_transition("glue::job_run")
-
     assert sorted(_loads(glue)) == ["20261124T000000Z", "20261125T104500Z"]
 
 
@@ -114,11 +110,9 @@ def test_a_load_starts_the_pipeline_on_its_version_by_a_token(aws, glue):
     """SageMaker starts one execution a token, however often the start is requested."""
     run = glue.start_job_run(JobName=JOB, Arguments={"--as-of": "20261125T104500Z"})["JobRunId"]
     aws.answers["StartPipelineExecution"] = lambda _: {}
-
     for _ in range(2):
         outcome = aws.run(training_flow("sashiko-dev-complaints"), job_ended("SUCCEEDED", run=run))
         assert outcome.status == "SUCCEEDED"
-
     first, second = (arguments for _, arguments in aws.calls)
     assert second == first
     assert first["PipelineName"] == "sashiko-dev-complaints"
@@ -159,7 +153,6 @@ def steps(aws):
 
 def test_a_failed_load_says_why_and_how_to_load_again(notice):
     subject, message = notice(job_ended("TIMEOUT"))
-
     assert subject == f"sashiko-dev: ETL job {JOB} TIMEOUT"
     assert 'rule "RowCount > 0" failed' in message
     assert f"aws glue get-job-run --job-name {JOB} --run-id {RUN}" in message
@@ -177,9 +170,7 @@ def test_a_failed_load_says_why_and_how_to_load_again(notice):
 def test_a_closed_gate_is_reported_as_such_with_its_reason(notice, steps, around):
     closed = str(GateClosedError(["auc 0.71 is below 0.80;\ntry more epochs"]))
     steps({"ModelGate": around(closed)})
-
     subject, message = notice(execution_ended("Failed"))
-
     assert subject == "sashiko-dev: gate ModelGate closed in sashiko-dev-complaints"
     assert "nothing was registered" in message
     assert "ModelGate: auc 0.71 is below 0.80;\ntry more epochs\n\n" in message
@@ -188,9 +179,7 @@ def test_a_closed_gate_is_reported_as_such_with_its_reason(notice, steps, around
 
 def test_a_failed_pipeline_names_each_step_that_failed(notice, steps):
     steps({"Train": "AlgorithmError: exit code 1", "DataGate": "AccessDenied", "Track": None})
-
     subject, message = notice(execution_ended("Failed"))
-
     assert subject == "sashiko-dev: pipeline failed in sashiko-dev-complaints"
     assert "Train: AlgorithmError: exit code 1\nDataGate: AccessDenied\nTrack: \n\n" in message
     assert "gate " not in message
@@ -198,18 +187,14 @@ def test_a_failed_pipeline_names_each_step_that_failed(notice, steps):
 
 def test_a_stopped_pipeline_is_reported_without_a_failed_step(notice, steps):
     steps({})
-
     subject, message = notice(execution_ended("Stopped"))
-
     assert subject == "sashiko-dev: pipeline stopped in sashiko-dev-complaints"
     assert "sashiko runs show p4jn9xou8a8s --env dev" in message
 
 
 def test_a_model_that_waits_says_how_to_decide(aws, notice):
     aws.answers["DescribeModelPackage"] = lambda _: {}
-
     subject, message = notice(package_changed("PendingManualApproval"))
-
     assert subject == "sashiko-dev: version 2 of sashiko-dev-complaint-triage waits for approval"
     place = f"--env dev --recipe {settings_of('dev').recipe}"
     assert f"sashiko model approve 2 {place} --by NAME --reason WHY" in message
@@ -223,9 +208,7 @@ def test_a_decision_says_who_made_it_and_why(aws, notice, status):
         "ApprovalDescription": "reviewed with the desk",
         "LastModifiedBy": {"IamIdentity": {"Arn": approver}},
     }
-
     subject, message = notice(package_changed(status))
-
     assert subject.endswith(f"complaint-triage {status.lower()}")
     assert f"by {approver} at 2026-11-25T12:00:00Z. reviewed with the desk" in message
     assert "model-package/sashiko-dev-complaint-triage/2" in message
@@ -239,7 +222,6 @@ def test_a_decision_of_nobody_known_is_reported_too(aws, notice):
 
 def test_a_trigger_that_failed_says_how_to_look_and_repeat(notice):
     subject, message = notice(machine_ended("TIMED_OUT"))
-
     assert subject == "sashiko-dev: trigger sashiko-dev-start-etl TIMED_OUT"
     execution = "arn:aws:states:us-east-1:111122223333:execution:sashiko-dev-start-etl:some-id"
     assert f"describe-execution --execution-arn {execution}" in message
@@ -248,7 +230,6 @@ def test_a_trigger_that_failed_says_how_to_look_and_repeat(notice):
 
 def test_a_use_of_break_glass_says_who_and_what_to_do(notice):
     subject, message = notice(role_assumed())
-
     assert subject == "sashiko-dev: break-glass: ada assumed sashiko-dev-break-glass"
     user = "arn:aws:iam::111122223333:user/ada"
     assert message.startswith(f"{user} assumed arn:aws:iam::111122223333:role/sashiko-dev-break-gl")

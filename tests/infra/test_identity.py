@@ -86,7 +86,6 @@ def test_people_come_from_the_account_with_a_second_factor(roles, role):
 def test_nobody_both_registers_and_approves(roles):
     registers, approves = "sagemaker:CreateModelPackage", "sagemaker:UpdateModelPackage"
     may = {name: _actions(role, "Allow") for name, role in roles.items()}
-
     assert [name for name in may if registers in may[name]] == ["registrar"]
     assert [name for name in may if approves in may[name]] == ["approver"]
     assert approves in _actions(roles["registrar"], "Deny")
@@ -255,7 +254,6 @@ def test_the_boundary_lets_through_what_the_policies_allow_and_no_other_service(
 def test_the_boundary_caps_escalation_grants_and_the_region(boundary):
     statements = boundary["Statement"]
     denied = {item["Sid"]: item for item in statements if item["Effect"] == "Deny"}
-
     assert {"iam:Attach*", "iam:Create*", "iam:Put*"} <= set(denied["NoEscalation"]["Action"])
     assert "lakeformation:GrantPermissions" in denied["NoGrants"]["Action"]
     assert "cloudtrail:StopLogging" in denied["SafeguardsStay"]["Action"]

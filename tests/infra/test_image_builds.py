@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.access.policy_evaluation import Request, allows, denies
+from sashiko.account.access.policy_evaluation import allows, denies
 from sashiko.account.images.job_images import copied_files, image_builds, job_images
 from sashiko.account.instances import settings_for
 from sashiko.functions.image_build import CONTEXT
@@ -16,8 +16,10 @@ from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.platform.image_builds import recipe_builds
 from tests.infra.variants import (
     all_before,
+    complete_request,
     named,
     only,
+    output_of,
     principals_of,
     resources,
     settings_of,
@@ -235,7 +237,7 @@ def test_what_answers_cloudformation_is_read_by_the_function_alone(platform, pri
     ]
 
     def opens(role, context):
-        request = Request(action="kms:Decrypt", resource=key, context=context, complete=True)
+        request = complete_request("kms:Decrypt", key, context)
         return allows(role.policy, request) and not denies(role.policy, request)
 
     assert [name for name, role in principals.items() if opens(role, waits)] == [
@@ -279,9 +281,7 @@ def test_a_source_that_was_overwritten_is_not_built(project, tmp_path):
     shutil.copytree(synthesized("dev") / staged[name]["source"]["path"], copy, symlinks=True)
 
     def run():
-        return subprocess.run(
-            ["bash", "-c", check], cwd=copy, capture_output=True, text=True, check=False
-        )
+        return output_of(["bash", "-c", check], cwd=copy)
 
     assert run().returncode == 0
 

@@ -1,20 +1,50 @@
 """The organization's policies deny nothing that the project does."""
 
 import dataclasses
-from collections.abc import Iterator
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cfnlint.data import AdditionalSpecs
+from cfnlint.helpers import load_resource
 
 from sashiko.account.access.policy_evaluation import Request, covers, statements
-from sashiko.account.names import BootstrapRole, exec_role_arn
+from sashiko.account.instances import families_with_local_disk
+from sashiko.account.names import (
+    BootstrapRole,
+    bootstrap_role_arn,
+    bucket_name,
+    exec_role_arn,
+    prefix,
+)
 from sashiko.account.templates import Resource
+from sashiko.steps.device.batch_transform import _running
+from sashiko.steps.device.endpoint import create
+from sashiko.steps.device.hosting import Hosting
 from tests.infra.both_sides import bootstrap_role
 from tests.infra.delivery import tools_of
 from tests.infra.deploy_facts import HANDLERS, NOT_IN_IAM
-from tests.infra.deploy_requests import required_actions, settings, templates_in
+from tests.infra.deploy_requests import OF_TOOLS, required_actions, settings, templates_in
+from tests.infra.job_requests import (
+    NAMES,
+    Context,
+    Json,
+    call_of,
+    context,
+    denied_by,
+    rename_kms_keys,
+    texts,
+)
 from tests.infra.organization import (
     ORGANIZATION,
+    PERSON,
     VARIANTS,
     actions_like,
     denying,
@@ -23,9 +53,12 @@ from tests.infra.organization import (
     grants,
     make_request,
 )
+from tests.infra.test_pipeline import jobs_in
+from tests.infra.variants import templates_of
+from tests.project_root import REPOSITORY
 
 CDK_ROLES: tuple[BootstrapRole, ...] = ("deploy", "file-publishing", "image-publishing", "lookup")
-# What these deny depends on members of the request: test_organization_jobs.py.
+# What these deny depends on members of the request: see the jobs below.
 STARTS = {
     f"sagemaker:create{kind}"
     for kind in ("endpointconfig", "model", "processingjob", "trainingjob", "transformjob")
@@ -211,3 +244,509 @@ def _without_regions() -> set[str]:
     # Billing has no entry there: its one endpoint is global ("AWS Billing", General Reference).
     known = {name for name, facts in services.items() if facts.get("isRegionalized") is False}
     return {*known, "billing"}
+
+
+HERE = "arn:aws:{}:us-east-1:111122223333:{}"
+ROLE = "arn:aws:iam::111122223333:role/sashiko-dev-{}"
+CDK = "arn:aws:iam::111122223333:role/cdk-sashiko-{}-role-111122223333-us-east-1"
+CFN = CDK.format("cfn-exec")
+OURS = {"aws:ResourceTag/project": "sashiko"}
+KEY, VPC = HERE.format("kms", "key/1"), HERE.format("ec2", "vpc/vpc-1")
+BUCKET = "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"
+VERSION = HERE.format("sagemaker", "model-package/sashiko-dev-triage/3")
+BUILD = HERE.format("codebuild", "project/sashiko-dev-image-build")
+# Of the services that resource control policies support, those that are used ("Resource control
+# policies (RCPs)", AWS Organizations User Guide).
+RCP_SERVICES = {"ecr", "kms", "s3", "secretsmanager", "sqs", "sts"}
+ROOT = "arn:aws:iam::111122223333:root"
+GITHUB = "token.actions.githubusercontent.com:sub"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a statement denies, and what is like it and is not denied.
+
+    Attributes:
+        bad: the request that the statement denies.
+        good: a request that differs in the one thing that matters; None where there is none.
+    """
+
+    bad: Request
+    good: Request | None = None
+
+
+def without(request: Request, *keys: str) -> Request:
+    """The same request without some condition keys."""
+    kept = {key: value for key, value in request.context.items() if key not in keys}
+    return dataclasses.replace(request, context=kept)
+
+
+def stranger(request: Request) -> Request:
+    """The same by somebody who is in no organization."""
+    return without(request, "aws:principalorgid")
+
+
+def of_caller(
+    action: str,
+    resource: str = "*",
+    keys: Mapping[str, str] | None = None,
+    *,
+    good: str,
+    bad: str = PERSON,
+) -> Case:
+    """A request that one caller may make, and another may not."""
+    return Case(
+        bad=make_request(action, resource, keys, caller=bad),
+        good=make_request(action, resource, keys, caller=good),
+    )
+
+
+SERVICE = {"aws:PrincipalIsAWSService": "true", "aws:SourceAccount": "999999999999"}
+FOR_US = {"aws:SourceOrgID": ORGANIZATION}
+CASES: Mapping[str, Case] = {
+    "AccountStaysInTheOrganization": Case(bad=make_request("organizations:LeaveOrganization")),
+    "NoRootUser": Case(
+        bad=make_request("s3:ListAllMyBuckets", caller=ROOT),
+        good=make_request(
+            "s3:DeleteBucketPolicy", BUCKET, {"aws:AssumedRoot": "true"}, caller=ROOT
+        ),
+    ),
+    "RegionsOfTheProject": Case(
+        bad=make_request("sagemaker:CreateApp", region="eu-west-1"),
+        good=make_request("iam:ListRoles", region="eu-west-1"),
+    ),
+    "TracesStay": Case(
+        bad=make_request("cloudtrail:StopLogging"),
+        good=make_request(
+            "config:StopConfigurationRecorder",
+            caller="arn:aws:iam::111122223333:role/AWSControlTowerExecution",
+        ),
+    ),
+    "NoLastingCredentials": Case(bad=make_request("iam:CreateAccessKey", caller=CFN)),
+    "NoOtherProviders": Case(
+        bad=make_request("iam:CreateSAMLProvider"),
+        good=make_request("iam:CreateOpenIDConnectProvider", caller=CFN),
+    ),
+    "NoPublicBuckets": Case(bad=make_request("s3:PutAccountPublicAccessBlock")),
+    "RolesByDeploy": Case(
+        bad=make_request("iam:UpdateAssumeRolePolicy", ROLE.format("training")),
+        good=make_request(
+            "iam:UpdateAssumeRolePolicy", "arn:aws:iam::111122223333:role/another-team"
+        ),
+    ),
+    "KeysByDeploy": of_caller("kms:ScheduleKeyDeletion", KEY, OURS, good=CFN),
+    "AliasesByDeploy": Case(
+        bad=make_request("kms:UpdateAlias", HERE.format("kms", "alias/sashiko-dev-signing")),
+        good=make_request("kms:UpdateAlias", HERE.format("kms", "alias/another-team")),
+    ),
+    "SignedByRegistrars": of_caller("kms:Sign", KEY, OURS, bad=CFN, good=ROLE.format("registrar")),
+    "RegisteredByRegistrars": of_caller(
+        "sagemaker:CreateModelPackage",
+        VERSION,
+        bad=ROLE.format("training"),
+        good=ROLE.format("registrar"),
+    ),
+    "DecidedByApprovers": of_caller(
+        "sagemaker:UpdateModelPackage", VERSION, good=ROLE.format("approver")
+    ),
+    "BucketsStayClosed": of_caller("s3:PutBucketPublicAccessBlock", BUCKET, good=CFN),
+    "DeploysByDeployers": of_caller(
+        "sts:AssumeRole", CDK.format("deploy"), good=ROLE.format("deployer")
+    ),
+    "ComparesByDelivery": of_caller(
+        "sts:AssumeRole",
+        CDK.format("lookup"),
+        bad=ROLE.format("deployer"),
+        good=ROLE.format("github-reader"),
+    ),
+    "CloudFormationByDeploy": of_caller(
+        "iam:PassRole", CFN, bad=ROLE.format("deployer"), good=CDK.format("deploy")
+    ),
+    "ObjectsByReaders": of_caller("s3:GetObject", f"{BUCKET}/x", good=ROLE.format("break-glass")),
+    "BuildsByTheirStarters": of_caller(
+        "codebuild:StartBuild", BUILD, good=ROLE.format("image-build-starter")
+    ),
+    "NoLogsByLookup": Case(
+        bad=make_request("logs:GetLogEvents", caller=CDK.format("lookup")),
+        good=make_request("logs:DescribeLogGroups", caller=CDK.format("lookup")),
+    ),
+    "NoWayOut": Case(
+        bad=make_request("ec2:AttachInternetGateway", VPC, OURS, caller=CFN),
+        good=make_request("ec2:AttachInternetGateway", VPC),
+    ),
+    "LakeByDeploy": Case(
+        bad=make_request("lakeformation:GrantPermissions"),
+        good=make_request("lakeformation:PutDataLakeSettings", caller=ROLE.format("lake-settings")),
+    ),
+    "OrganizationAlone": Case(
+        bad=stranger(make_request("sts:AssumeRole", ROLE.format("approver"))),
+        good=make_request("s3:ListBucket", BUCKET),
+    ),
+    "ServicesForTheOrganizationAlone": Case(
+        bad=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE)),
+        good=stranger(make_request("s3:PutObject", f"{BUCKET}/x", SERVICE | FOR_US)),
+    ),
+    "TlsAlone": Case(bad=make_request("s3:ListBucket", BUCKET, {"aws:SecureTransport": "false"})),
+    "NoFederation": Case(
+        bad=stranger(make_request("sts:AssumeRoleWithSAML", ROLE.format("approver"))),
+        good=stranger(
+            make_request("sts:AssumeRoleWithSAML", "arn:aws:iam::111122223333:role/aws-reserved/x")
+        ),
+    ),
+    "OurRepositoryAlone": Case(
+        bad=stranger(
+            make_request(
+                "sts:AssumeRoleWithWebIdentity",
+                ROLE.format("github-deployer"),
+                {GITHUB: "repo:acme@1234/another@99:environment:dev"},
+            )
+        ),
+        good=stranger(
+            make_request(
+                "sts:AssumeRoleWithWebIdentity",
+                ROLE.format("github-deployer"),
+                {GITHUB: "repo:acme@1234/churn@567890:environment:dev"},
+            )
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("sid", CASES)
+def test_a_statement_denies_its_bad_case_alone(sid: str) -> None:
+    for kind in ("scp", "rcp"):
+        denied = denying("serving", CASES[sid].bad, kind=kind)
+        assert denied == ({sid} if sid in _sids(kind) else set())
+
+
+@pytest.mark.parametrize("sid", [sid for sid, case in CASES.items() if case.good])
+def test_a_statement_lets_through_what_is_like_its_bad_case(sid: str) -> None:
+    good: Any = CASES[sid].good
+    assert denying("serving", good) == set()
+    assert denying("serving", good, kind="rcp") == set()
+
+
+def test_each_statement_has_its_case_here_or_among_the_jobs() -> None:
+    assert _sids("scp") | _sids("rcp") == CASES.keys() | JOBS.keys()
+
+
+def _sids(kind: str) -> set[str]:
+    return {
+        statement["Sid"]
+        for name, document in documents("serving").items()
+        if name.startswith(kind)
+        for statement in document["Statement"]
+    }
+
+
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", *OF_TOOLS])
+@pytest.mark.parametrize("part", ["deploy", "file-publishing", "image-publishing", "lookup"])
+def test_who_may_assume_every_role_does_not_deploy(variant: str, part: BootstrapRole) -> None:
+    """The bootstrap's roles trust their account as a whole."""
+    own = settings(variant)
+    role = bootstrap_role_arn(own, part)
+    for name in ("Administrator", f"{prefix(own)}-data-scientist"):
+        caller = f"arn:aws:iam::{own.account}:role/{name}"
+        sids = denying(variant, make_request("sts:AssumeRole", role, caller=caller))
+        assert sids == {"ComparesByDelivery" if part == "lookup" else "DeploysByDeployers"}
+
+
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", *OF_TOOLS])
+def test_whoever_is_excepted_by_name_is_made_by_a_deploy_alone(variant: str) -> None:
+    """Or an administrator makes a role of that name, with a trust of their own."""
+    patterns = {
+        pattern
+        for document in documents(variant).values()
+        for statement in document["Statement"]
+        for pattern in statement.get("Condition", {})
+        .get("ArnNotLike", {})
+        .get("aws:PrincipalArn", ())
+        if ":role/cdk-" not in pattern and ":iam::*:" not in pattern
+    }
+    assert len(patterns) > 10
+    for pattern in patterns:
+        assert denying(variant, make_request("iam:CreateRole", pattern)) == {"RolesByDeploy"}
+
+
+def test_volumes_without_a_key_are_those_of_all_families_with_local_disks() -> None:
+    (statement,) = (
+        item
+        for item in documents("serving")["scp-jobs"]["Statement"]
+        if item["Sid"] == "VolumesUnderAKey"
+    )
+    types = statement["Condition"]["ForAnyValue:StringNotLike"]["sagemaker:InstanceTypes"]
+    assert types == [f"ml.{family}.*" for family in families_with_local_disk()]
+
+
+def test_each_policy_has_the_grammar_and_fits() -> None:
+    """ "SCP syntax", "RCP syntax", "Quotas and service limits" of the Organizations User Guide.
+
+    An SCP may have 10,240 characters and an RCP 5,120, blanks included where a file is attached
+    by the command line. The project's names are longer than the tests', by at most 40.
+    """
+    known = load_resource(AdditionalSpecs, "Policies.json")
+    for name, document in documents("serving").items():
+        text = (REPOSITORY / f"organization/{name}.json").read_text()
+        longest = len(text) + 40 * text.count("<")
+        assert longest <= (5_120 if name == "rcp" else 10_240), name
+        assert document["Version"] == "2012-10-17"
+        sids = [statement["Sid"] for statement in document["Statement"]]
+        assert len(set(sids)) == len(sids)
+        for statement in document["Statement"]:
+            assert re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
+            assert (statement["Effect"], bool(statement["Resource"])) == ("Deny", True)
+            assert statement.get("Principal") == ("*" if name == "rcp" else None)
+            for action in statement.get("Action", ()):
+                service, _, call = action.partition(":")
+                assert name != "rcp" or service in RCP_SERVICES
+                assert "*" in action or call.lower() in known[service]["Actions"], action
+
+
+def test_the_pages_command_fills_everything_in(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/organization.md").read_text()
+    (command,) = re.findall(r"```bash\n(mkdir .*?)```", page, re.DOTALL)
+    shutil.copytree(REPOSITORY / "organization", tmp_path / "organization")
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    files = {file.stem: file for file in (tmp_path / "organization/dev").iterdir()}
+    assert {name: json.loads(file.read_text()) for name, file in files.items()} == documents(
+        "serving"
+    )
+
+
+def test_a_member_of_another_organization_is_a_stranger() -> None:
+    other = {"aws:PrincipalOrgID": "o-another0000"}
+    request = make_request("s3:ListBucket", BUCKET, other)
+    assert denying("serving", request, kind="rcp") == {"OrganizationAlone"}
+
+
+def test_a_token_of_another_provider_gets_no_role() -> None:
+    request = make_request("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
+    assert denying("serving", stranger(request), kind="rcp") == {"OurRepositoryAlone"}
+
+
+@pytest.mark.parametrize("variant", ["serving", "serving_prod"])
+@pytest.mark.parametrize("bucket", ["raw", "curated", "snapshots", "capture"])
+def test_an_administrator_reads_no_object_and_those_read_whom_the_templates_let(
+    variant: str, bucket: str
+) -> None:
+    environment = environment_of(variant)
+    settings = environment.settings
+    objects = f"arn:aws:s3:::{bucket_name(settings, bucket)}/*"
+    for action in ("s3:GetObject", "s3:GetObjectVersion"):
+        assert denying(variant, make_request(action, objects)) == {"ObjectsByReaders"}
+        readers = [role for role in environment.principals if role.may(action, objects)]
+        # A pack reads what is captured.
+        assert readers or action == "s3:GetObjectVersion" or bucket == "capture"
+        for role in readers:
+            assert denying(variant, make_request(action, objects, caller=role.arn)) == set()
+
+
+def test_an_access_point_is_no_other_way_to_the_objects() -> None:
+    point = HERE.format("s3", "accesspoint/mine/object/x")
+    assert denying("serving", make_request("s3:GetObject", point)) == {"ObjectsByReaders"}
+
+
+def test_a_way_out_is_denied_in_a_subnet_as_in_the_vpc() -> None:
+    """A zonal NAT gateway names a subnet, a regional one the VPC."""
+    subnet = HERE.format("ec2", "subnet/subnet-1")
+    request = make_request("ec2:CreateNatGateway", subnet, OURS)
+    assert denying("serving", request) == {"NoWayOut"}
+
+
+def test_bedrock_subscribes_to_a_model_wherever_the_marketplace_is() -> None:
+    request = make_request("aws-marketplace:Subscribe", region="us-west-2")
+    assert denying("serving", request) == set()
+
+
+def test_whoever_administers_the_account_changes_nothing_that_grants_refer_to() -> None:
+    """A pii column under another tag is open without a grant; to revoke stays possible."""
+    boundary = environment_of("serving").principals[0].boundary
+    assert boundary
+    governing = {
+        action
+        for item in boundary
+        if item.effect == "Deny" and len(item.actions) > 1
+        for action in item.actions
+        if action.startswith("lakeformation:") and "Revoke" not in action
+    }
+    assert {
+        "lakeformation:AddLFTagsToResource",
+        "lakeformation:DeregisterResource",
+        "lakeformation:RemoveLFTagsFromResource",
+        "lakeformation:UpdateDataCellsFilter",
+        "lakeformation:UpdateLFTag",
+    } <= governing
+    for action in governing:
+        assert denying("serving", make_request(action)) == {"LakeByDeploy"}
+
+
+def test_what_no_role_may_stop_nobody_may() -> None:
+    """The boundary of the roles denies it inside the account, the policy to everybody."""
+    boundary = environment_of("serving").principals[0].boundary
+    assert boundary
+    watching = {
+        action
+        for item in boundary
+        if item.effect == "Deny"
+        for action in item.actions
+        if action.startswith(("cloudtrail:", "config:", "guardduty:"))
+    }
+    assert len(watching) > 5
+    for action in watching:
+        assert denying("serving", make_request(action)) == {"TracesStay"}
+
+
+IN_VPC = {"VpcSubnets": ["subnet-1"], "VpcSecurityGroupIds": ["sg-1"]}
+GOOD = texts(
+    {
+        **IN_VPC,
+        "NetworkIsolation": True,
+        "InterContainerTrafficEncryption": True,
+        "OutputKmsKey": KEY,
+        "VolumeKmsKey": KEY,
+        "InstanceTypes": "ml.m5.large",
+    }
+)
+
+
+def denied(call: str, keys: Context) -> set[str]:
+    return denied_by(documents("serving")["scp-jobs"], call, keys)
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+@pytest.mark.parametrize("variant", ["dev", "prod", "iam_only"])
+def test_each_job_of_the_pipelines_starts(variant: str, suffix: str) -> None:
+    """Of iam_only on several instances; Train's have disks of their own and no key."""
+    jobs = jobs_in(templates_of, variant)
+    assert len(jobs) > 20
+    denials = {
+        name: denied(call_of(job), rename_kms_keys(context(job) | _isolation(job), suffix))
+        for name, job in jobs.items()
+    }
+    assert {name: sids for name, sids in denials.items() if sids} == {}
+
+
+def _isolation(job: Json) -> Context:
+    return texts({"NetworkIsolation": job.get("EnableNetworkIsolation")})
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+@pytest.mark.parametrize("variant", ["serving", "serving_prod"])
+def test_cloudformation_makes_model_and_configuration(variant: str, suffix: str) -> None:
+    by_type = {
+        item["Type"]: item["Properties"]
+        for template in templates_of(variant).values()
+        for item in template["Resources"].values()
+    }
+    model = by_type["AWS::SageMaker::Model"]
+    config = by_type["AWS::SageMaker::EndpointConfig"]
+    for call, keys in (("CreateModel", _model(model)), ("CreateEndpointConfig", _config(config))):
+        assert denied(f"sagemaker:{call}", rename_kms_keys(keys, suffix)) == set(), call
+
+
+def _model(request: Json) -> Context:
+    vpc = request.get("VpcConfig", {})
+    return texts(
+        {
+            "NetworkIsolation": request.get("EnableNetworkIsolation"),
+            "VpcSubnets": [str(subnet) for subnet in vpc["Subnets"]] if vpc else None,
+        }
+    )
+
+
+def _config(request: Json) -> Context:
+    types = [variant["InstanceType"] for variant in request["ProductionVariants"]]
+    return texts({"VolumeKmsKey": request.get("KmsKeyId"), "InstanceTypes": types})
+
+
+def _transform(request: Json) -> Context:
+    resources = request["TransformResources"]
+    return texts(
+        {
+            "OutputKmsKey": request["TransformOutput"].get("KmsKeyId"),
+            "VolumeKmsKey": resources.get("VolumeKmsKeyId"),
+            "InstanceTypes": resources["InstanceType"],
+        }
+    )
+
+
+class _Calls:
+    """SageMaker's client, which keeps its requests."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, Json] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**request: Any) -> Json:
+            self.requests[name] = request
+            return {"TransformJobStatus": "Completed"}
+
+        return call
+
+
+HOSTING = Hosting(
+    name="sashiko-devicecheck-dev-1",
+    image="image",
+    model_data="s3://bucket/model.tar.gz",
+    environment={},
+    role="role",
+    instance_type="ml.c6i.xlarge",
+    inference_ami=None,
+    startup_timeout=600,
+    download_timeout=600,
+    subnets=("subnet-1",),
+    security_group="sg-1",
+    volume_key=KEY,
+    tags={},
+)
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+def test_the_device_check_makes_its_endpoint_and_its_batch_job(suffix: str) -> None:
+    endpoint, batch = _Calls(), _Calls()
+    create(endpoint, HOSTING)
+    # SageMaker refuses a volume key for a batch job on an instance with disks of its own.
+    on_disks = replace(HOSTING, instance_type="ml.g5.xlarge", volume_key=None)
+    with _running(batch, on_disks, job="job", location="s3://bucket/x", key=KEY):
+        pass
+    requests = {
+        "CreateModel": _model(endpoint.requests["create_model"]),
+        "CreateEndpointConfig": _config(endpoint.requests["create_endpoint_config"]),
+        "CreateTransformJob": _transform(batch.requests["create_transform_job"]),
+    }
+    for call, keys in requests.items():
+        assert denied(f"sagemaker:{call}", rename_kms_keys(keys, suffix)) == set(), call
+
+
+JOBS: Mapping[str, SimpleNamespace] = {
+    "JobsInAVpc": SimpleNamespace(lacks="VpcSubnets", value=None),
+    "JobsIsolated": SimpleNamespace(lacks="NetworkIsolation", value="false"),
+    "TrafficEncrypted": SimpleNamespace(lacks="InterContainerTrafficEncryption", value="false"),
+    "OutputsUnderAKey": SimpleNamespace(lacks="OutputKmsKey", value=None),
+    "VolumesUnderAKey": SimpleNamespace(lacks="VolumeKmsKey", value=None),
+}
+
+
+@pytest.mark.parametrize("suffix", NAMES)
+@pytest.mark.parametrize("sid", JOBS)
+def test_a_job_that_lacks_a_guard_does_not_start(sid: str, suffix: str) -> None:
+    keys = rename_kms_keys(GOOD, suffix)
+    call = "sagemaker:CreateTrainingJob"
+    assert denied(call, keys) == set()
+    for changed in _changed(keys, JOBS[sid]):
+        assert denied(call, changed) == {sid}
+
+
+def _changed(keys: Context, case: SimpleNamespace) -> Iterator[Context]:
+    """Without the member, and with it switched off."""
+    (name,) = (key for key in keys if key.startswith(f"sagemaker:{case.lacks}"))
+    yield {key: value for key, value in keys.items() if key != name}
+    if case.value:
+        yield keys | {name: [case.value]}
+
+
+def test_a_model_outside_a_vpc_or_with_a_network_is_not_made() -> None:
+    keys = texts({**IN_VPC, "NetworkIsolation": True})
+    for lacking, sid in (("VpcSubnets", "JobsInAVpc"), ("NetworkIsolation", "JobsIsolated")):
+        without = {key: v for key, v in keys.items() if key != f"sagemaker:{lacking}"}
+        assert denied("sagemaker:CreateModel", without) == {sid}

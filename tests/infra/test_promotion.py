@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.environment_access import Principal
-from sashiko.account.access.policy_evaluation import Request, Statement, allows, denies, statements
+from sashiko.account.access.policy_evaluation import Statement, allows, denies, statements
 from sashiko.account.names import bucket_name
 from tests.infra.variants import (
     as_list,
+    complete_request,
     environment_of,
     principals_of,
     resources,
@@ -82,16 +83,15 @@ def _joined(value: dict[str, Any]) -> Any:
 
 def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Whether a policy of dev's own resources allows a role of prod's account something."""
-    request = Request(
-        action=action,
-        resource=resource,
-        context={
+    request = complete_request(
+        action,
+        resource,
+        {
             "aws:principalarn": role,
             "aws:securetransport": "true",
             "s3:tlsversion": "1.3",
             **context,
         },
-        complete=True,
     )
     for policy in _policies("serving"):
         account = [i for i in policy if i.is_for("arn:aws:iam::444455556666:root")]
@@ -148,7 +148,7 @@ def test_nobody_else_of_the_other_account_gets_in(
 def test_a_promoter_reads_registered_models_and_changes_nothing(
     promoter: Principal, action: str, resource: str, context: Mapping[str, str]
 ) -> None:
-    request = Request(action=action, resource=resource, context=context, complete=True)
+    request = complete_request(action, resource, context)
     assert not (promoter.within(request) and allows(promoter.policy, request))
     assert not _lets_in(PROMOTER, action, resource, context)
 

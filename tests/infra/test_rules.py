@@ -3,12 +3,12 @@
 import json
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.infra.variants import output_of
 from tests.project_root import REPOSITORY
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
@@ -138,14 +138,11 @@ for _module in sorted((REPOSITORY / "tests/packs").glob("*/rule_examples.py")):
 
 def _synth(folder, resources, reasons=None):
     (folder / "given.json").write_text(json.dumps({"Resources": resources}))
-    process = subprocess.run(
+    process = output_of(
         [sys.executable, "-c", SYNTH, str(folder)],
         input=json.dumps(reasons or {}),
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     report = json.loads((folder / "validation-report.json").read_text())
     findings = {
@@ -201,9 +198,7 @@ def test_each_rule_finds_its_example(broken, rule):
 
 def test_an_acknowledgement_excuses_the_one_resource_it_is_on(tmp_path):
     policies = {"One": BROKEN["public"], "Two": BROKEN["public"]}
-
     process, findings = _synth(tmp_path, policies, {"One": {"public": "as a test"}})
-
     assert process.returncode != 0
     assert ("public", "Two") in findings
     assert ("public", "One") not in findings

@@ -1,5 +1,6 @@
 """The page of the controls says what the templates hold and what the tests prove."""
 
+import json
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from docs import security_controls
 from docs.control_tests import proofs as marked
 from docs.controls import STANDARDS
 from docs.security_controls import PAGE, security_page
+from docs.whole import PICTURE, whole_picture
 from tests.infra.breaches import BREACHES
 from verification.guards.copies import run_tests
 from verification.guards.table import ROOT
@@ -29,28 +31,24 @@ def test_the_page_is_current(templates):
 
 def test_a_control_without_a_resource_is_refused(templates, proofs):
     without = {name: item for name, item in templates("prod").items() if name != "DataLake"}
-
     with pytest.raises(SystemExit, match=r"S3\.5: no resource of AWS::S3::Bucket"):
         security_page(without)
 
 
 def test_a_control_without_a_test_is_refused(templates, proofs):
     del proofs["S3.5"]
-
     with pytest.raises(SystemExit, match=r'mark a test in tests/infra.*control\("S3\.5"\)'):
         security_page(templates("prod"))
 
 
 def test_a_mark_that_names_no_control_is_refused(templates, proofs):
     proofs["S3.55"] = ["test_x.py::test_it"]
-
     with pytest.raises(SystemExit, match=r"S3\.55: test_x\.py::test_it proves it"):
         security_page(templates("prod"))
 
 
 def test_what_comes_to_be_there_needs_a_proof(templates, proofs):
     serving = {"Resources": {"Model": {"Type": "AWS::SageMaker::Model"}}}
-
     with pytest.raises(SystemExit, match=r"SageMaker\.5: .*`AWS::SageMaker::Model`: Serving 1"):
         security_page({**templates("prod"), "Serving": serving})
 
@@ -88,3 +86,22 @@ def test_each_proof_fails_where_its_control_is_broken(templates) -> None:
         outcomes = run_tests(ROOT, tests, environ=environ)
         blind += [f"{control}: {test}" for test, result in outcomes.items() if result != "failed"]
     assert blind == []
+
+
+def test_the_picture_is_current(templates):
+    assert PICTURE.read_text() == whole_picture(templates("serving")), "run `make docs`"
+
+
+def test_an_arrow_goes_with_what_it_stands_for(templates):
+    """Without the rule of loaded versions nothing leads from the Glue job to the pipeline."""
+    stacks = json.loads(json.dumps(templates("serving")))
+    resources = stacks["Pipeline"]["Resources"]
+    [rule] = [
+        name
+        for name, resource in resources.items()
+        if resource["Properties"].get("Name") == "sashiko-dev-complaints-loaded"
+    ]
+    del resources[rule]
+    arrow = "Glue job etl-complaints to state machine start-complaints"
+    assert arrow in whole_picture(templates("serving"))
+    assert arrow not in whole_picture(stacks)

@@ -3,13 +3,12 @@
 import json
 import os
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.infra.variants import assembly_of, deployment_of, new_app, settings_of
+from tests.infra.variants import assembly_of, deployment_of, new_app, output_of, settings_of
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 NIST = "NIST.800.53.R5"
@@ -61,13 +60,10 @@ def report(tmp_path):
 
 
 def _report(folder, checkov):
-    return subprocess.run(
+    return output_of(
         [sys.executable, "-m", "sashiko_cdk.security_report", folder, "--checkov", checkov],
         cwd=ROOT,
         env=os.environ | {"BC_API_KEY": "of-somebody"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -95,7 +91,6 @@ def test_what_nobody_explained_is_open(report):
 
 def test_a_finding_in_the_bootstraps_policies_is_open_too(report):
     process, _ = report(caps=[_violation("Cap")])
-
     assert process.returncode == 4
     assert "Lake/Cap" in process.stdout.split("## Explained")[0]
 
@@ -103,21 +98,18 @@ def test_a_finding_in_the_bootstraps_policies_is_open_too(report):
 def test_what_is_explained_is_no_failure(report):
     why = "It is where access is logged."
     process, _ = report(skipped=[_check("Logs12", result="SKIPPED", suppress_comment=why)])
-
     assert process.returncode == 0
     assert f"{why}\n  - Lake/Logs" in process.stdout.split("## Explained")[1]
 
 
 def test_a_template_that_checkov_cannot_read_is_an_error(report):
     process, _ = report(unread=["Lake.template.json"])
-
     assert process.returncode == 1
     assert "error: checkov could not read Lake.template.json" in process.stderr
 
 
 def test_checkov_gets_nobodys_key_and_its_failure_is_an_error(report):
     process, _ = report(status=2)
-
     assert process.returncode == 1
     assert "ended with status 2" in process.stderr
     assert "CKV_SKIP_PACKAGE_UPDATE_CHECK" in process.stderr
@@ -126,9 +118,7 @@ def test_checkov_gets_nobodys_key_and_its_failure_is_an_error(report):
 
 def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
     _, folder = report()
-
     process = _report(folder, tmp_path / "nowhere/checkov")
-
     assert process.returncode == 1
     assert "`make security-report` installs it" in process.stderr
 
@@ -145,7 +135,6 @@ def test_nists_findings_are_explained(variant):
     add_stacks(app, deployment_of(settings))
     add_rules(app, retains=settings.on_destroy == "retain", nist=True)
     app.synth()  # it fails on a finding without a reason
-
     _, findings = synth_findings(Path(app.outdir))
     assert {"IAMNoInlinePolicy", "S3DefaultEncryptionKMS"} <= {
         item.rule for item in findings if item.framework == NIST
@@ -166,17 +155,13 @@ run_app(add_stacks)
 @pytest.mark.parametrize("report_mode", [True, False])
 def test_the_nist_pack_reports_and_stops_no_synth(report_mode, tmp_path):
     context = {"env": "dev"} | ({"security-report": "true"} if report_mode else {})
-    process = subprocess.run(
+    process = output_of(
         [sys.executable, "-c", BARE],
         cwd=ROOT,
         env=os.environ
         | {"PYTHONPATH": f"{ROOT}:{ROOT}/src", "CDK_OUTDIR": str(tmp_path)}
         | {"CDK_CONTEXT_JSON": json.dumps(context)},
-        capture_output=True,
-        text=True,
-        check=False,
     )
-
     reports = json.loads((tmp_path / "validation-report.json").read_text())["pluginReports"]
     frameworks = {plugin["pluginName"] for plugin in reports if plugin["violations"]}
     assert (process.returncode == 0) is report_mode, process.stderr
@@ -190,7 +175,6 @@ def test_findings_in_the_bootstraps_policies_are_explained(tmp_path):
     from sashiko_cdk.security_report.findings import synth_findings
 
     write_policies(settings_of("serving"), [assembly_of("serving")], tmp_path, report=True)
-
     frameworks, findings = synth_findings(tmp_path)
     assert NIST in frameworks
     assert "IAMPolicyNoStatementsWithAdminAccess" in {item.rule for item in findings}

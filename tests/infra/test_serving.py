@@ -165,7 +165,6 @@ def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(targ
     )  # fmt: skip
     EndpointConfig(stack, "Config", settings=settings, spec=spec, endpoint="one", model=model)
     template = json.loads((Path(app.synth().directory) / "One.template.json").read_text())
-
     (variant,) = only(template, "AWS::SageMaker::EndpointConfig")["ProductionVariants"]
     assert variant.get("InferenceAmiVersion") == driver
     assert variant["ContainerStartupHealthCheckTimeoutInSeconds"] == 600
@@ -194,7 +193,6 @@ def test_the_preflight_reads_and_verifies_and_does_nothing_else():
     environment = environment_of("serving")
     role = principals_of("serving")["preflight"]
     bucket = "sashiko-dev-artifacts-111122223333-us-east-1"
-
     assert environment.object_paths(role, "s3:GetObject", bucket) == ("models/*",)
     assert environment.object_paths(role, "s3:PutObject", bucket) == ()
     package = environment.arn("sagemaker", "model-package/sashiko-dev-complaint-triage/1")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sashiko_cdk.functions import python_function
 from tests.e2e.test_fork import RECIPE
+from tests.infra.variants import output_of
 from tests.project_root import IMAGES
 from tests.unit.contract.documents import document
 
@@ -45,7 +47,7 @@ def _synth(folder, *, environment="dev", command_prefix=(), **variables):
     environ = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
     proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), NOWHERE)
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
-    return subprocess.run(
+    return output_of(
         [*command_prefix, sys.executable, "-m", "infra.app"],
         cwd=folder,
         env=environ
@@ -53,9 +55,6 @@ def _synth(folder, *, environment="dev", command_prefix=(), **variables):
         | {"PYTHONPATH": f"{ROOT}:{ROOT}/src", "CDK_OUTDIR": str(folder / "out")}
         | {"CDK_CONTEXT_JSON": json.dumps(context | {"env": environment})}
         | variables,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 
@@ -63,11 +62,9 @@ def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
     other = _copy(tmp_path / "another" / "folder")
     for file in (path for path in other.rglob("*") if path.is_file()):
         os.utime(file, (1_000_000_000, 1_000_000_000))
-
     first = _synth(project, TZ="UTC", PYTHONHASHSEED="1")
     other_place = {"TZ": "Asia/Tokyo", "PYTHONHASHSEED": "2", "AWS_REGION": "eu-west-1"}
     second = _synth(other, command_prefix=_off_line(), **other_place)
-
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     written = {file.name: file.read_bytes() for file in (project / "out").glob("*.template.json")}
     rewritten = {file.name: file.read_bytes() for file in (other / "out").glob("*.template.json")}
@@ -155,9 +152,7 @@ EACH_TIME = ("missing contract",)
 def test_bad_input_is_one_message(project, name):
     spoil, words = BAD[name]
     spoil(project)
-
     process = _synth(project)
-
     assert process.returncode == 1
     lines = process.stderr.splitlines()
     assert next(line for line in lines if not line.startswith(PROGRESS)).startswith("error: ")
@@ -168,7 +163,6 @@ def test_bad_input_is_one_message(project, name):
 @pytest.mark.parametrize("environment", ["moon", pytest.param("local", marks=pytest.mark.slow)])
 def test_an_environment_without_stacks_is_refused(project, environment):
     process = _synth(project, environment=environment)
-
     assert process.returncode == 1
     assert process.stderr.startswith("error: ")
     assert environment in process.stderr and "prod" in process.stderr
@@ -184,9 +178,7 @@ def test_a_region_without_a_service_is_refused(project):
     models = project / ".aws/models"
     models.mkdir(parents=True)
     (models / "endpoints.json").write_text(json.dumps(data))
-
     process = _synth(project, HOME=str(project))
-
     assert process.returncode == 1
     message = "error: config/base.yaml: key `region`: us-east-1 has no Lake Formation; allowed: "
     assert process.stderr.startswith(message)
@@ -215,3 +207,50 @@ def test_a_project_of_another_name_without_the_samples_synthesizes(project):
     assert [name for name, text in templates.items() if "sashiko-dev" in text] == []
     assert [name for name, text in templates.items() if "cdk-sashiko-" in text] == []
     assert any("cdk-acme-boundary" in text for text in templates.values())
+
+
+def _shipped(folder, module):
+    python_function.write_code(module, folder)
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.py")}
+
+
+def test_a_function_has_its_module_and_its_packages(tmp_path):
+    assert _shipped(tmp_path, "sashiko.base.custom_resource") == {
+        "sashiko/__init__.py",
+        "sashiko/base/__init__.py",
+        "sashiko/base/custom_resource.py",
+    }
+
+
+def test_the_janitor_deletes_as_the_check_itself_does(tmp_path):
+    assert _shipped(tmp_path, "sashiko.functions.janitor_handler") == {
+        "sashiko/__init__.py",
+        "sashiko/base/__init__.py",
+        "sashiko/steps/__init__.py",
+        "sashiko/steps/device/__init__.py",
+        "sashiko/steps/device/removal.py",
+        "sashiko/base/function_input.py",
+        "sashiko/functions/__init__.py",
+        "sashiko/functions/janitor_handler.py",
+    }
+
+
+def test_what_a_module_imports_of_ours_comes_along(tmp_path, monkeypatch):
+    source = tmp_path / "src/sashiko"
+    source.mkdir(parents=True)
+    for name, text in {
+        "__init__": "",
+        "one": "from sashiko.two import thing\n",
+        "two": "import json\nimport boto3\n\nthing = 1\n",
+        "three": "import yaml\n",
+    }.items():
+        (source / f"{name}.py").write_text(text)
+    monkeypatch.setattr(python_function, "_SOURCE", tmp_path / "src")
+
+    assert _shipped(tmp_path / "one", "sashiko.one") == {
+        "sashiko/__init__.py",
+        "sashiko/one.py",
+        "sashiko/two.py",
+    }
+    with pytest.raises(ValueError, match=r"three\.py: a Lambda function can't import `yaml`"):
+        python_function.write_code("sashiko.three", tmp_path / "three")

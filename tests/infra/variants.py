@@ -6,11 +6,14 @@ import functools
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sashiko.account.access.policy_evaluation import Request
 from sashiko.packs import enabled_packs
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
@@ -319,3 +322,13 @@ def changed(settings: Any, section: str, **values: Any) -> Any:
 def who_may(variant: str, action: str) -> set[str]:
     """The roles that a variant's templates let do something, on whatever resource."""
     return {name for name, role in principals_of(variant).items() if role.may(action, "*")}
+
+
+def output_of(command: Sequence[Any], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a command, which may fail, and keeps what it prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def complete_request(action: str, resource: str, context: Mapping[str, str]) -> Request:
+    """A request that has these condition keys and no others."""
+    return Request(action=action, resource=resource, context=context, complete=True)

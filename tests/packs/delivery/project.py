@@ -1,6 +1,5 @@
 """A project in a git repository, and its account in moto with versions to deliver."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from sashiko.commands.model_command import app
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_packs.delivery import deliver as module
-from tests.infra.variants import ROOT
+from tests.infra.variants import ROOT, output_of
 from tests.unit.account import two_accounts
 from tests.unit.registry.model_packages.account import Account
 
@@ -89,9 +88,7 @@ class Project:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False
-    )
+    done = output_of(["git", "-C", str(folder), *arguments])
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from sashiko.account.access.environment_access import Principal, read_principals
-from sashiko.account.access.policy_evaluation import Request, Statement, allows, statements
+from sashiko.account.access.policy_evaluation import Statement, allows, statements
 from sashiko.account.names import BootstrapRole, arn, bootstrap_role_arn, bucket_name
 from sashiko.account.templates import read_templates
 from sashiko_cdk.bootstrap.policies import bootstrap_options
@@ -19,7 +19,7 @@ from tests.infra.both_sides import assumes, bootstrap_role
 from tests.infra.delivery import delivery_folder, delivery_template, tools_of
 from tests.infra.deploy_requests import DELIVERY
 from tests.infra.organization import denying, make_request
-from tests.infra.variants import resources
+from tests.infra.variants import complete_request, resources
 
 TOOLS = tools_of()
 PARTS: tuple[BootstrapRole, ...] = get_args(BootstrapRole)
@@ -104,17 +104,16 @@ def test_the_tools_bucket_and_key_let_no_environment_in(
     """The bootstrap lets its deploy roles read foreign buckets: this side does not."""
     for place in TOOLS.stages:
         role = _far_side(place, "deploy")
-        request = Request(
-            action=action,
-            resource=resource,
-            context={
+        request = complete_request(
+            action,
+            resource,
+            {
                 "aws:principalarn": role.arn,
                 "aws:principalaccount": place.account,
                 "aws:securetransport": "true",
                 "s3:resourceaccount": TOOLS.settings.account,
                 **context,
             },
-            complete=True,
         )
         assert allows(role.policy, request)
         assert not any(allows(_for(policy, role), request) for policy in _resource_policies())

@@ -1,12 +1,15 @@
 """An approved version becomes one commit on a branch, and nothing else changes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sashiko_packs.delivery.deliver import served_before
 from sashiko_packs.delivery.repository import Repository
-from tests.packs.delivery.project import ARN, DEV, Project, git
+from tests.packs.delivery.project import ARN, DEV, Project, git, new_project
+from tests.unit.account import two_accounts
 from tests.unit.registry.model_packages.account import Killed
 
 LINE = "serving: {{min_instances: 1, enabled: true, model_package_arn: {}}}  # one is enough"
@@ -28,9 +31,7 @@ def test_the_newest_approved_version_is_one_commit_that_changes_one_line(project
     project.register(2)
     project.register(3, status="PendingManualApproval")
     before = project.references()
-
     assert project.delivered("deliver") == "model/dev/2"
-
     assert project.settings("model/dev/2") == _served(2)
     assert project.git("rev-list", "--count", "main..model/dev/2") == "1\n"
     assert project.git("diff", "--name-only", "main", "model/dev/2") == "config/dev.yaml\n"
@@ -43,7 +44,6 @@ def test_the_message_says_what_a_reviewer_has_to_know(project: Project) -> None:
     project.merge(project.delivered("deliver"))
     project.register(2)
     project.delivered("deliver", "2")
-
     message = project.git("log", "-1", "--format=%B", "model/dev/2").splitlines()
     assert message[0] == "model: dev serves version 2 in place of 1"
     approver = "Ada (arn:aws:sts::1:assumed-role/x-approver/ada): better, I think"
@@ -92,7 +92,6 @@ def test_of_two_open_branches_one_alone_can_be_merged(project: Project) -> None:
     assert newer.stdout == "model/dev/2\n"
     assert "model/dev/1 changes the same line" in newer.stderr
     assert "Supersedes: model/dev/1\n" in project.git("log", "-1", "--format=%B", "model/dev/2")
-
     project.merge("model/dev/2")
     with pytest.raises(AssertionError):
         project.merge("model/dev/1")
@@ -107,7 +106,6 @@ def test_a_branch_of_settings_that_have_changed_since_is_made_anew(project: Proj
     with pytest.raises(AssertionError):
         project.merge("model/dev/1")
     project.git("merge", "--abort")
-
     assert project.delivered("deliver") == "model/dev/1"
     project.merge("model/dev/1")
     assert "{min_instances: 2, enabled: true, model_package_arn: " in project.settings("HEAD")
@@ -131,7 +129,6 @@ def test_a_commit_of_somebody_else_on_the_branch_is_kept(project: Project) -> No
     before = project.references()
     assert project.delivered("deliver") == "model/dev/1"
     assert project.references() == before
-
     _edit(project, DEV.replace("min_instances: 1", "min_instances: 2"))
     assert "holds commits of somebody else: merge or delete it" in project.refusal("deliver")
 
@@ -143,7 +140,6 @@ def test_another_clone_takes_the_branch_that_origin_has(project: Project, tmp_pa
     project.git("remote", "add", "origin", str(origin))
     project.git("push", "--quiet", "origin", "main", project.delivered("deliver"))
     first = project.git("rev-parse", "model/dev/1")
-
     project.git("clone", "--quiet", "--branch=main", str(origin), str(other))
     # Its own commit would differ by the time.
     project.git("branch", "--delete", "--force", "model/dev/1")
@@ -280,7 +276,6 @@ def test_a_project_in_a_folder_of_a_larger_repository(
     git(whole, "add", "triage/config")
     git(whole, "commit", "--quiet", "--all", "--message=moved")
     project.folder = whole
-
     assert project.delivered("deliver") == "model/dev/1"
     assert git(whole, "show", "model/dev/1:triage/config/dev.yaml") == _served(1)
     assert git(whole, "diff", "--name-only", "main", "model/dev/1") == "triage/config/dev.yaml\n"
@@ -298,3 +293,189 @@ def test_credentials_of_another_account_are_refused(project: Project) -> None:
     project.register(1)
     _edit(project, DEV.replace("111122223333", "999999999999"))
     assert "not of dev (account 999999999999" in project.refusal("deliver")
+
+
+FILE = Path("config/dev.yaml")
+
+
+@pytest.fixture
+def served(project: Project) -> Project:
+    """Dev has served version 1, then 2, and serves 2."""
+    for number in (1, 2):
+        project.register(number)
+        project.merge(project.delivered("deliver"))
+    return project
+
+
+def test_the_version_before_is_one_commit(served: Project) -> None:
+    assert served.delivered("rollback") == "model/dev/1"
+    assert served.git("rev-list", "--count", "main..model/dev/1") == "1\n"
+    assert ARN.format(1) in served.settings("model/dev/1")
+    message = served.git("log", "-1", "--format=%B", "model/dev/1")
+    assert message.startswith("model: dev goes back to version 1 in place of 2\n")
+    served.merge("model/dev/1")
+    before = served.references()
+    done = served.sashiko("deliver")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "taken back; to serve it again: sashiko model deliver 2 --env dev" in done.stderr
+    assert served.references() == before
+    assert served.delivered("deliver", "2") == "model/dev/2"
+
+
+def test_the_version_that_is_served_was_not_taken_back(served: Project) -> None:
+    done = served.sashiko("deliver")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "taken back" not in done.stderr
+
+
+@pytest.mark.parametrize("decision", ["Rejected", "PendingManualApproval"])
+def test_a_version_that_is_no_longer_approved_is_refused(served: Project, decision: str) -> None:
+    served.account.decide(1, decision)
+    refusal = served.refusal("rollback")
+    assert refusal.startswith(f"config/dev.yaml stays as it is: {ARN.format(1)} is {decision}")
+    assert "sashiko model list --env dev" in refusal
+
+
+def _serve_by_hand(project: Project, *arns: str) -> None:
+    for arn in arns:
+        (project.folder / FILE).write_text(
+            DEV.replace("{min_instances: 1}", f"{{enabled: true, model_package_arn: {arn}}}")
+        )
+        project.git("commit", "--quiet", "--all", "--message=by hand")
+
+
+def test_a_version_that_is_no_longer_registered_is_refused(project: Project) -> None:
+    _serve_by_hand(project, ARN.format(8), ARN.format(9))
+    assert f"checking {ARN.format(8)} failed in dev" in project.refusal("rollback")
+
+
+def test_a_version_of_another_account_is_refused(project: Project) -> None:
+    """The environment was moved: what the old account has is not there."""
+    other = ARN.format(1).replace("111122223333", "444455556666")
+    _serve_by_hand(project, other, ARN.format(2))
+    assert "is of another account than this environment serves" in project.refusal("rollback")
+
+
+@pytest.fixture
+def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A clone without an account."""
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "Ada")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "ada@example.com")
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    monkeypatch.chdir(tmp_path)
+    yield Project(tmp_path, account=None)  # type: ignore[arg-type]
+
+
+def _serve(history: Project, version: str) -> None:
+    """Commits a file that serves a version, none (`-`), or is not valid (`?`), or no file (`x`)."""
+    texts = {"-": "tier: dev\nserving: {enabled: false, model_package_arn: null}\n", "?": "a: ["}
+    known = f"tier: dev\nserving:\n  enabled: true\n  model_package_arn: {ARN.format(version)}\n"
+    path = history.folder / FILE
+    path.parent.mkdir(exist_ok=True)
+    if version == "x":
+        path.unlink()
+    else:
+        path.write_text(texts.get(version, known))
+    history.git("add", "--all")
+    history.git("commit", "--quiet", "--allow-empty", f"--message={version}")
+
+
+@pytest.mark.parametrize(
+    ("versions", "before"),
+    [
+        ("12", 1),
+        ("123", 2),
+        ("1232", 1),  # back from 3 to 2: the one before is 1, not 3
+        ("12321", None),
+        ("12343", 2),
+        ("123234", 3),
+        ("131", None),
+        ("53", 5),  # an older version, by its number, is another delivery
+        ("1-2", 1),
+        ("1?2", 1),
+        ("1x2", 1),
+        ("1122", 1),
+    ],
+)
+def test_the_version_before_follows_from_the_history(
+    history: Project, versions: str, before: int | None
+) -> None:
+    for version in versions:
+        _serve(history, version)
+    repository = Repository(starts_at=None)
+    if before is None:
+        with pytest.raises(Exception, match="was served before"):
+            served_before(repository, FILE)
+    else:
+        assert served_before(repository, FILE) == ARN.format(before)
+
+
+def test_a_merge_counts_once_however_many_commits_it_brings(history: Project) -> None:
+    _serve(history, "1")
+    history.git("switch", "--quiet", "--create", "side")
+    for version in "345":
+        _serve(history, version)
+    history.git("switch", "--quiet", "main")
+    history.git("merge", "--quiet", "--no-ff", "--no-edit", "side")
+    assert served_before(Repository(starts_at=None), FILE) == ARN.format(1)
+
+
+def test_nothing_served_and_a_clone_without_history_are_refused(
+    history: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in "12":
+        _serve(history, version)
+    history.git("clone", "--quiet", "--depth=1", f"file://{history.folder}", "shallow")
+    monkeypatch.chdir(history.folder / "shallow")
+    with pytest.raises(Exception, match="git fetch --unshallow"):
+        served_before(Repository(starts_at=None), FILE)
+    monkeypatch.chdir(history.folder)
+    _serve(history, "-")
+    with pytest.raises(Exception, match="nothing is served; `sashiko model deliver VERSION"):
+        served_before(Repository(starts_at=None), FILE)
+
+
+PROD = """\
+tier: prod
+account: "444455556666"
+serving: {{min_instances: 2, max_instances: 4, bounds: [{{metric: auc, minimum: {}}}]}}
+promotion: {{source: {{environment: dev, account: "111122223333"}}}}
+"""
+
+
+@pytest.mark.parametrize(("least", "served"), [(0.8, True), (0.9, False)])
+def test_prod_names_its_own_copy_if_it_reaches_prods_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: float, served: bool
+) -> None:
+    with two_accounts.two_accounts(monkeypatch, act_as="promoter") as accounts:
+        files = two_accounts.evidence(tmp_path)
+        two_accounts.register(accounts.dev, files, recipe="complaints")
+        copy, _ = accounts.promote()
+        project = new_project(
+            tmp_path / "clone", accounts.prod, monkeypatch, settings=two_accounts.PROD
+        )
+        (project.folder / "config/prod.yaml").write_text(PROD.format(least))
+        project.git("add", "config/prod.yaml")
+        project.git("commit", "--quiet", "--message=prod")
+        assert _refusal(project).startswith("no version of sashiko-prod-complaint-triage is")
+
+        accounts.prod.decide(copy.version, "Approved")
+        if not served:
+            assert "asks for auc at least 0.9" in _refusal(project)
+            return
+        done = project.sashiko("deliver", env="prod")
+        assert done.stdout == "model/prod/1\n", done.output
+        assert f"model_package_arn: {copy.arn}" in project.git(
+            "show", "model/prod/1:config/prod.yaml"
+        )
+        message = project.git("log", "-1", "--format=%B", "model/prod/1")
+        assert f"A copy of {two_accounts.ROUTE.package(1)}, promoted" in message
+        assert "Requires auc at least 0.8: it holds" in message
+
+
+def _refusal(project: Project) -> str:
+    done = project.sashiko("deliver", env="prod")
+    assert done.exit_code == 1
+    assert project.git("branch", "--list", "model/*") == ""
+    return str(done.exception)

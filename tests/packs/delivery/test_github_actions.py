@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,11 @@ from tests.infra.both_sides import assumes, bootstrap_role, trusts
 from tests.infra.variants import (
     assembly_of,
     bootstrapped,
+    complete_request,
     environment_of,
     github_template,
     named,
+    output_of,
     settings_of,
 )
 
@@ -70,11 +71,8 @@ def _lets_in(part: str, claims: dict[str, str]) -> bool:
     document = roles[f"sashiko-dev-github-{part}"]["AssumeRolePolicyDocument"]
     token = {"aud": "sts.amazonaws.com", **claims}
     context = {f"{ISSUER}:{name}": value for name, value in token.items()}
-    request = Request(
-        action="sts:AssumeRoleWithWebIdentity",
-        resource="*",
-        context=context | {"aws:principalarn": PROVIDER},
-        complete=True,
+    request = complete_request(
+        "sts:AssumeRoleWithWebIdentity", "*", context | {"aws:principalarn": PROVIDER}
     )
     return trusts(statements(document), request)
 
@@ -216,7 +214,7 @@ def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
     for part in TOKENS:
         role = _role(dev, part)
         request = role.request(action, resource, context)
-        complete = Request(action=action, resource=resource, context=request.context, complete=True)
+        complete = complete_request(action, resource, request.context)
         assert not (role.within(complete) and role.may(action, resource, context)), part
 
 
@@ -256,9 +254,7 @@ def test_a_deploy_that_nobody_approved_leaves_the_roles_that_deliver(tmp_path: P
     command[command.index("--app") + 1] = assembly
     nobody = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
     nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", **nobody}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **nowhere}
-    )
+    done = output_of(command, env={**os.environ, **nowhere})
     # It has chosen what to deploy, and looks for the account.
     assert "Need to perform AWS calls for account 111122223333" in done.stderr
     assert "GitHubActions" not in done.stderr

@@ -5,12 +5,13 @@ import json
 import pytest
 from moto.events.models import EventPattern
 
-from sashiko.account.access.policy_evaluation import Request, allows, denies, statements
+from sashiko.account.access.policy_evaluation import allows, denies, statements
 from sashiko.account.names import bootstrap_role_arn
 from tests.infra.delivery import boundary_document, tools_of
 from tests.infra.sample_events import package_changed
 from tests.infra.variants import (
     as_list,
+    complete_request,
     named,
     only,
     principals_of,
@@ -111,16 +112,15 @@ def test_the_bus_takes_approvals_of_the_environments_routers_alone(tools):
     policy = statements(only(tools, "AWS::Events::EventBus")["Policy"])
 
     def may(role, account, **context):
-        request = Request(
-            action="events:PutEvents",
-            resource=BUS,
-            context={
+        request = complete_request(
+            "events:PutEvents",
+            BUS,
+            {
                 "aws:principalarn": role,
                 "events:source": "aws.sagemaker",
                 "events:detail-type": "SageMaker Model Package State Change",
                 **context,
             },
-            complete=True,
         )
         principal = f"arn:aws:iam::{account}:root"
         return allows([item for item in policy if item.is_for(principal)], request)
@@ -162,11 +162,8 @@ def test_the_tools_boundary_lets_the_build_alone_push_and_read_registries():
     roles = f"arn:aws:iam::{TOOLS}:role/sashiko-delivery"
 
     def within(role, action, resource):
-        request = Request(
-            action=action,
-            resource=resource,
-            context={"aws:principalarn": role, "aws:requestedregion": "us-east-1"},
-            complete=True,
+        request = complete_request(
+            action, resource, {"aws:principalarn": role, "aws:requestedregion": "us-east-1"}
         )
         return allows(policy, request) and not denies(policy, request)
 

@@ -1,7 +1,7 @@
 """The workflow of GitHub Actions, and that actionlint and zizmor have nothing to say of any."""
 
+import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -10,9 +10,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from sashiko.account.access.policy_evaluation import statements
 from sashiko.cli import app
 from sashiko.errors import InputError
+from sashiko.settings.delivery import Delivery
 from sashiko_packs.delivery.commands import WorkflowName, render_workflow
+from tests.infra.both_sides import trusts
+from tests.infra.variants import complete_request, output_of
 
 ROOT = Path.cwd()
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
@@ -52,7 +56,7 @@ def _findings(file: Path) -> str:
     """What the linters print where they find something."""
     texts = []
     for command in _linters(file):
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        run = output_of(command)
         texts.append(run.stdout + run.stderr if run.returncode else "")
     return "".join(texts)
 
@@ -121,16 +125,13 @@ def test_a_delivery_ends_at_once_if_nobody_would_review_it(tmp_path: Path) -> No
     )
     gh.chmod(0o755)
     log = tmp_path / "log"
-    run = subprocess.run(
+    run = output_of(
         ["bash", "-eo", "pipefail", "-c", step["run"]],
         env={
             "PATH": f"{tmp_path}:/usr/bin:/bin",
             "LOG": str(log),
             "GITHUB_REPOSITORY": "acme/churn",
         },
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert run.returncode == 1
     assert "the environment prod has no required reviewers" in run.stdout
@@ -195,9 +196,7 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
     }
 
     def git(*arguments: str) -> str:
-        run = subprocess.run(
-            ["git", *arguments], env=environment, capture_output=True, text=True, check=False
-        )
+        run = output_of(["git", *arguments], env=environment)
         assert run.returncode == 0, run.stderr
         return run.stdout
 
@@ -213,13 +212,10 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
 
     def deliver() -> list[str]:
         log.unlink(missing_ok=True)
-        run = subprocess.run(
+        run = output_of(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
             cwd=clone,
             env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
         )
         assert run.returncode == 0, run.stderr
         return log.read_text().splitlines()
@@ -280,3 +276,54 @@ def test_without_actions_there_is_no_workflow(
         file.unlink()
     with pytest.raises(InputError, match=words):
         render_workflow(folder=tmp_path)
+
+
+PAGE = Path.cwd() / "docs/delivery.md"
+PROVIDER = "arn:aws:iam::111122223333:oidc-provider/gitlab.com"
+MAIN = {"aud": "sts.amazonaws.com", "sub": "project_path:acme/churn:ref_type:branch:ref:main"}
+
+
+def _block(language: str, *, section: str = "GitLab") -> str:
+    text = PAGE.read_text(encoding="utf-8").partition(f"\n## {section}\n")[2]
+    block = re.search(rf"```{language}\n(.*?)```", text, re.S)
+    assert block
+    return block[1]
+
+
+def test_the_settings_for_github_are_valid() -> None:
+    delivery = Delivery.model_validate(yaml.safe_load(_block("yaml", section="GitHub Actions")))
+    assert delivery.source.subject == "repo:acme@1234/churn@567890"
+
+
+def _lets_in(claims: dict[str, str]) -> bool:
+    context = {f"gitlab.com:{name}": value for name, value in claims.items()}
+    request = complete_request(
+        "sts:AssumeRoleWithWebIdentity", "*", context | {"aws:principalarn": PROVIDER}
+    )
+    return trusts(statements(json.loads(_block("json"))), request)
+
+
+def test_the_trust_lets_the_branch_in() -> None:
+    assert _lets_in(MAIN)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"sub": "project_path:acme/churn:ref_type:branch:ref:feature"},
+        {"sub": "project_path:acme/churn:ref_type:tag:ref:main"},
+        {"sub": "project_path:acme/other:ref_type:branch:ref:main"},
+        {"aud": "https://gitlab.com"},
+    ],
+    ids=["branch", "tag", "project", "audience"],
+)
+def test_the_trust_lets_nobody_else_in(claims: dict[str, str]) -> None:
+    assert not _lets_in(MAIN | claims)
+
+
+def test_the_jobs_token_is_for_whom_the_trust_expects() -> None:
+    (job,) = yaml.safe_load(_block("yaml")).values()
+    tokens: dict[str, Any] = job["id_tokens"]
+    assert [token["aud"] for token in tokens.values()] == [MAIN["aud"]]
+    (name,) = tokens
+    assert any(f'"${name}"' in line for line in job["script"])
