@@ -11,7 +11,11 @@ from typing import Any
 
 Templates = dict[str, dict[str, Any]]  # stack -> template
 Breach = Callable[[Templates], None]
-_ANYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+_NO_KEY = {
+    "ServerSideEncryptionConfiguration": [
+        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    ]
+}
 
 
 def break_control(folder: Path, control: str) -> None:
@@ -67,6 +71,37 @@ def _allow(role: dict[str, Any], *actions: str) -> None:
     policies.append({"PolicyName": "Breach", "PolicyDocument": document})
 
 
+def _deny_nothing(role: dict[str, Any]) -> None:
+    for policy in role["Policies"]:
+        document = policy["PolicyDocument"]
+        document["Statement"] = [item for item in document["Statement"] if item["Effect"] != "Deny"]
+
+
+def _allow_everywhere(action: str) -> Breach:
+    """Adds a statement to some policy that roles share."""
+    statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
+
+    def breach(templates: Templates) -> None:
+        policy = next(iter(_each(templates, "IAM::ManagedPolicy")))
+        policy["PolicyDocument"]["Statement"].append(statement)
+
+    return breach
+
+
+def _trust_without(key: str) -> Breach:
+    """Removes a part of the conditions, or all of them, under which a role may be assumed."""
+
+    def breach(templates: Templates) -> None:
+        for role in _each(templates, "IAM::Role"):
+            for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+                if key == "Bool":
+                    statement.get("Condition", {}).pop("Bool", None)
+                elif "Service" in statement["Principal"]:
+                    statement.pop(key, None)
+
+    return breach
+
+
 def _without_tls(templates: Templates) -> None:
     for policy in _each(templates, "S3::BucketPolicy"):
         document = policy["PolicyDocument"]
@@ -75,44 +110,10 @@ def _without_tls(templates: Templates) -> None:
         ]
 
 
-def _public_buckets(templates: Templates) -> None:
-    for bucket in _each(templates, "S3::Bucket"):
-        bucket["PublicAccessBlockConfiguration"]["BlockPublicPolicy"] = False
-
-
-def _unencrypted_buckets(templates: Templates) -> None:
-    for bucket in _each(templates, "S3::Bucket"):
-        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-        rule["ServerSideEncryptionByDefault"] = {"SSEAlgorithm": "AES256"}
-
-
-def _decrypting_policy(templates: Templates) -> None:
-    policy = next(iter(_each(templates, "IAM::ManagedPolicy")))
-    statement = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}
-    policy["PolicyDocument"]["Statement"].append(statement)
-
-
-def _without_rotation(templates: Templates) -> None:
-    for key in _each(templates, "KMS::Key"):
-        key["EnableKeyRotation"] = False
-
-
-def _everything_allowed(templates: Templates) -> None:
-    policy = next(iter(_each(templates, "IAM::ManagedPolicy")))
-    policy["PolicyDocument"]["Statement"].append(_ANYTHING)
-
-
 def _without_flow_logs(templates: Templates) -> None:
     resources = templates["Network"]["Resources"]
     for name in [key for key, item in resources.items() if item["Type"] == "AWS::EC2::FlowLog"]:
         del resources[name]
-
-
-def _gateway(templates: Templates) -> None:
-    templates["Network"]["Resources"]["Way"] = {
-        "Type": "AWS::EC2::InternetGateway",
-        "Properties": {},
-    }
 
 
 def _open_groups(templates: Templates) -> None:
@@ -122,12 +123,8 @@ def _open_groups(templates: Templates) -> None:
     for door in _each(templates, "EC2::VPCEndpoint"):
         for statement in door["PolicyDocument"]["Statement"]:
             statement.pop("Condition", None)
-    _gateway(templates)
-
-
-def _mutable_unscanned_images(templates: Templates) -> None:
-    for repository in _each(templates, "ECR::Repository"):
-        repository["ImageTagMutability"] = "MUTABLE"
+    way = {"Type": "AWS::EC2::InternetGateway", "Properties": {}}
+    templates["Network"]["Resources"]["Way"] = way
 
 
 def _public_topics(templates: Templates) -> None:
@@ -157,34 +154,8 @@ def _sensitive_readers(templates: Templates) -> None:
 
 def _registering_approver(templates: Templates) -> None:
     approver = _role(templates, "approver")
-    for policy in approver["Policies"]:
-        document = policy["PolicyDocument"]
-        document["Statement"] = [item for item in document["Statement"] if item["Effect"] != "Deny"]
+    _deny_nothing(approver)
     _allow(approver, "sagemaker:CreateModelPackage", "kms:Sign")
-
-
-def _wide_policies(templates: Templates) -> None:
-    for role in _each(templates, "IAM::Role"):
-        _allow(role, "ec2:RunInstances")
-
-
-def _without_second_factor(templates: Templates) -> None:
-    for role in _each(templates, "IAM::Role"):
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
-            statement.get("Condition", {}).pop("Bool", None)
-
-
-def _without_guardrails(templates: Templates) -> None:
-    for policy in _role(templates, "pipeline")["Policies"]:
-        document = policy["PolicyDocument"]
-        document["Statement"] = [item for item in document["Statement"] if item["Effect"] != "Deny"]
-
-
-def _without_sources(templates: Templates) -> None:
-    for role in _each(templates, "IAM::Role"):
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
-            if "Service" in statement["Principal"]:
-                statement.pop("Condition", None)
 
 
 def _any_environment(templates: Templates) -> None:
@@ -193,11 +164,6 @@ def _any_environment(templates: Templates) -> None:
         policy["Expression"] = [
             item for item in policy.get("Expression", []) if "environment" not in item["TagKey"]
         ]
-
-
-def _iceberg(templates: Templates) -> None:
-    for table in _each(templates, "Glue::Table"):
-        table["OpenTableFormatInput"] = {"IcebergInput": {"MetadataOperation": "CREATE"}}
 
 
 def _another_administrator(templates: Templates) -> None:
@@ -216,36 +182,36 @@ def _lost_with_the_stack(templates: Templates) -> None:
 
 BREACHES: dict[str, Breach] = {
     "S3.5": _without_tls,
-    "S3.8": _public_buckets,
+    "S3.8": _put("S3::Bucket", "PublicAccessBlockConfiguration", {"BlockPublicPolicy": False}),
     "S3.9": _drop("S3::Bucket", "LoggingConfiguration"),
     "S3.12": _put(
         "S3::Bucket", "OwnershipControls", {"Rules": [{"ObjectOwnership": "ObjectWriter"}]}
     ),
     "S3.13": _drop("S3::Bucket", "LifecycleConfiguration"),
     "S3.14": _drop("S3::Bucket", "VersioningConfiguration"),
-    "S3.17": _unencrypted_buckets,
-    "KMS.1": _decrypting_policy,
+    "S3.17": _put("S3::Bucket", "BucketEncryption", _NO_KEY),
+    "KMS.1": _allow_everywhere("kms:Decrypt"),
     "KMS.2": lambda templates: _allow(_role(templates, "training"), "kms:Decrypt"),
-    "KMS.4": _without_rotation,
-    "IAM.1": _everything_allowed,
+    "KMS.4": _put("KMS::Key", "EnableKeyRotation", False),
+    "IAM.1": _allow_everywhere("*"),
     "Glue.4": _put("Glue::Job", "GlueVersion", "2.0"),
     "EC2.6": _without_flow_logs,
     "EC2.15": _put("EC2::Subnet", "MapPublicIpOnLaunch", True),
-    "ECR.1, ECR.2": _mutable_unscanned_images,
+    "ECR.1, ECR.2": _put("ECR::Repository", "ImageTagMutability", "MUTABLE"),
     "SNS.4": _public_topics,
     "SQS.1": _put("SQS::Queue", "SqsManagedSseEnabled", False),
     "StepFunctions.1": _put("StepFunctions::StateMachine", "LoggingConfiguration", {}),
     "Lambda.1, Lambda.2": _put("Lambda::Function", "Runtime", "python3.8"),
     "AC-4": _sensitive_readers,
     "AC-5": _registering_approver,
-    "AC-6": _wide_policies,
-    "IA-2(1)": _without_second_factor,
+    "AC-6": lambda templates: _allow(_role(templates, "training"), "ec2:RunInstances"),
+    "IA-2(1)": _trust_without("Bool"),
     "SC-7": _open_groups,
-    "SC-28": _without_guardrails,
-    "confused-deputy": _without_sources,
+    "SC-28": lambda templates: _deny_nothing(_role(templates, "pipeline")),
+    "confused-deputy": _trust_without("Condition"),
     "boundary": _drop("IAM::Role", "PermissionsBoundary"),
     "tag-environment": _any_environment,
-    "broken-type": _iceberg,
+    "broken-type": _put("Glue::Table", "OpenTableFormatInput", {"IcebergInput": {}}),
     "settings-by-function": _another_administrator,
     "retain": _lost_with_the_stack,
     "budget": _put("Budgets::Budget", "NotificationsWithSubscribers", []),

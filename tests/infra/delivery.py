@@ -3,6 +3,7 @@
 import functools
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,16 @@ def boundary_document() -> Any:
         if "-boundary-" in item["Properties"]["ManagedPolicyName"]
     )
     return document
+
+
+@functools.cache
+def tools_template(host: str) -> Any:
+    """The template of the tools' account of a repository on a host."""
+    from sashiko_packs.delivery.constructs.stack import Delivery
+
+    tools = tools_of()
+    source = tools.delivery.source.model_copy(update={"host": host})
+    app = new_app()
+    delivery = tools.delivery.model_copy(update={"source": source})
+    Delivery(app, replace(tools, delivery=delivery))
+    return json.loads(Path(app.synth().directory, "Delivery.template.json").read_text())

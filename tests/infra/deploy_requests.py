@@ -177,29 +177,32 @@ def _arns(variant: str, kind: str, action: str, resource: Resource) -> Iterator[
     kinds = takes(action)
     if kinds == ():
         yield EVERYTHING
+    properties = resource.properties
+    results = properties.get("WorkGroupConfiguration", {}).get("ResultConfiguration", {})
+    package = properties.get("PrimaryContainer", {}).get("ModelPackageName", "")
+    queues = [queue.properties["QueueName"] for queue in _of_type(variant, "AWS::SQS::Queue")]
+    names = _Names(
+        resource,
+        here=here,
+        region=templates.region,
+        called=_called_function(variant, resource),
+        account=templates.account,
+        database=database_name(settings(variant)),
+        attached=(properties.get("Roles") or ["sashiko-any"])[0],
+        results=str(results.get("OutputLocation", "")).removeprefix("s3://").partition("/")[0],
+        budget=str(properties.get("Budget", {}).get("BudgetName", "")),
+        package=str(package).partition("model-package/")[2],
+        topic=_of_type(variant, "AWS::SNS::Topic")[0].properties["TopicName"],
+        queue=str(queues[0]) if queues else "",  # its policy refers to it by an id that AWS makes
+        router=_router(resource),
+    )
     for name in (*(kinds or ()), *filter(None, [ALSO_ON.get((kind, action))])):
         if READ_ALONE.get((kind, name), action) != action:
             continue
         if action.startswith("ec2:"):
             yield f"arn:aws:ec2:{here}:{name}/some"
         elif pattern := ARNS.get(kind, {}).get(name):
-            arn = pattern.format_map(
-                _Names(
-                    resource,
-                    here=here,
-                    region=templates.region,
-                    called=_called_function(variant, resource),
-                    account=templates.account,
-                    database=_database(variant),
-                    attached=(resource.properties.get("Roles") or ["sashiko-any"])[0],
-                    results=_results(resource),
-                    budget=_budget(resource),
-                    package=_package(resource),
-                    topic=_of_type(variant, "AWS::SNS::Topic")[0].properties["TopicName"],
-                    queue=_queue(variant),
-                    router=_router(resource),
-                )
-            )
+            arn = pattern.format_map(names)
             yield _role_arns(variant).get(arn, arn)
 
 
@@ -226,39 +229,10 @@ def _role_arns(variant: str) -> Mapping[str, str]:
     }
 
 
-def _results(workgroup: Resource) -> str:
-    """The bucket that an Athena workgroup writes to."""
-    results = workgroup.properties.get("WorkGroupConfiguration", {}).get("ResultConfiguration", {})
-    return str(results.get("OutputLocation", "")).removeprefix("s3://").partition("/")[0]
-
-
-def _budget(resource: Resource) -> str:
-    """The name of a budget, which stands inside its one property."""
-    return str(resource.properties.get("Budget", {}).get("BudgetName", ""))
-
-
-def _package(resource: Resource) -> str:
-    """Group and version of the package that a model is of."""
-    arn = resource.properties.get("PrimaryContainer", {}).get("ModelPackageName", "")
-    return str(arn).partition("model-package/")[2]
-
-
-@functools.cache
-def _queue(variant: str) -> str:
-    """The one queue's name; a queue's policy refers to it by an id that AWS makes."""
-    queues = _of_type(variant, "AWS::SQS::Queue")
-    return str(queues[0].properties["QueueName"]) if queues else ""
-
-
 def _router(rule: Resource) -> str:
     """The role that a rule hands to EventBridge, which stands in its targets."""
     targets = rule.properties.get("Targets", [])
     return str(next((target["RoleArn"] for target in targets if "RoleArn" in target), ""))
-
-
-@functools.cache
-def _database(variant: str) -> str:
-    return database_name(settings(variant))
 
 
 class _Names(dict[str, Any]):

@@ -122,11 +122,22 @@ def test_a_load_starts_the_pipeline_on_its_version_by_a_token(aws, glue):
 
 @pytest.fixture
 def notice(aws):
-    """Runs the notifier on an event; returns subject and message."""
+    """Runs the notifier on an event; returns subject and message.
+
+    `failed` are the steps of the execution that SageMaker tells of, name -> why; `package` is the
+    version as the registry describes it.
+    """
     aws.client("sns").create_topic(Name="sashiko-dev-alerts")
     aws.answers["Publish"] = lambda _: {"MessageId": "some"}
 
-    def tell(event):
+    def tell(event, *, failed=None, package=None):
+        steps = [{"StepName": "Snapshot", "StepStatus": "Succeeded"}]
+        steps += [
+            {"StepName": name, "StepStatus": "Failed", **({"FailureReason": why} if why else {})}
+            for name, why in (failed or {}).items()
+        ]
+        aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": steps}
+        aws.answers["DescribeModelPackage"] = lambda _: package or {}
         outcome = aws.run(notice_flow(settings_of("dev"), topic=TOPIC), event)
         assert outcome.status == "SUCCEEDED", outcome
         (message,) = [arguments for operation, arguments in aws.calls if operation == "Publish"]
@@ -136,106 +147,82 @@ def notice(aws):
     return tell
 
 
-@pytest.fixture
-def steps(aws):
-    """Sets the steps of the execution that SageMaker tells of: name -> why it failed."""
+FAILED = {"Train": "AlgorithmError: exit code 1", "DataGate": "AccessDenied", "Track": None}
+WAITING = f"--env dev --recipe {settings_of('dev').recipe}"
+START_ETL = "arn:aws:states:us-east-1:111122223333:execution:sashiko-dev-start-etl:some-id"
+REASON = "auc 0.71 is below 0.80;\ntry more epochs"
+CLOSED = str(GateClosedError([REASON]))
+# Event, steps that failed, subject and what the message says.
+NOTICES = {
+    "load": (job_ended("TIMEOUT"), {}, f"ETL job {JOB} TIMEOUT", [
+        'rule "RowCount > 0" failed',
+        f"aws glue get-job-run --job-name {JOB} --run-id {RUN}",
+    ]),
+    "pipeline": (
+        execution_ended("Failed"), FAILED, "pipeline failed in sashiko-dev-complaints",
+        ["Train: AlgorithmError: exit code 1\nDataGate: AccessDenied\nTrack: \n\n"],
+    ),
+    "stopped": (
+        execution_ended("Stopped"), {}, "pipeline stopped in sashiko-dev-complaints",
+        ["sashiko runs show p4jn9xou8a8s --env dev"],
+    ),
+    "waiting": (
+        package_changed("PendingManualApproval"), {},
+        "version 2 of sashiko-dev-complaint-triage waits for approval", [
+            f"sashiko model approve 2 {WAITING} --by NAME --reason WHY",
+            f"sashiko model lineage 2 {WAITING}",
+        ],
+    ),
+    "decided by nobody known": (
+        package_changed("Approved"), {},
+        "version 2 of sashiko-dev-complaint-triage approved", ["approved by somebody at"],
+    ),
+    "trigger": (machine_ended("TIMED_OUT"), {}, "trigger sashiko-dev-start-etl TIMED_OUT", [
+        f"describe-execution --execution-arn {START_ETL}",
+        f"redrive-execution --execution-arn {START_ETL}",
+    ]),
+    "break-glass": (role_assumed(), {}, "break-glass: ada assumed sashiko-dev-break-glass", [
+        "arn:aws:iam::111122223333:user/ada assumed arn:aws:iam::111122223333:role/sashiko-dev-br",
+        "at 2026-11-25T12:00:00Z from 192.0.2.1",
+        "Revoke active sessions",
+    ]),
+    "break-glass refused": (
+        role_assumed(errorCode="AccessDenied"), {},
+        "break-glass: ada was refused sashiko-dev-break-glass", [],
+    ),
+}  # fmt: skip
+# A gate's reason alone, after a word, and in Lambda's answer.
+for _text in (
+    CLOSED,
+    f"ClientError: {CLOSED}",
+    json.dumps({"errorMessage": CLOSED, "errorType": "GateClosedError"}),
+):
+    NOTICES[f"gate {len(NOTICES)}"] = (
+        execution_ended("Failed"), {"ModelGate": _text},
+        "gate ModelGate closed in sashiko-dev-complaints", [
+            "nothing was registered",
+            f"ModelGate: {REASON}\n\n",
+            "sashiko runs show p4jn9xou8a8s --env dev",
+        ],
+    )  # fmt: skip
 
-    def set_steps(failed):
-        steps = [{"StepName": "Snapshot", "StepStatus": "Succeeded"}]
-        steps += [
-            {"StepName": name, "StepStatus": "Failed", **({"FailureReason": why} if why else {})}
-            for name, why in failed.items()
-        ]
-        aws.answers["ListPipelineExecutionSteps"] = lambda _: {"PipelineExecutionSteps": steps}
 
-    return set_steps
-
-
-def test_a_failed_load_says_why_and_how_to_load_again(notice):
-    subject, message = notice(job_ended("TIMEOUT"))
-    assert subject == f"sashiko-dev: ETL job {JOB} TIMEOUT"
-    assert 'rule "RowCount > 0" failed' in message
-    assert f"aws glue get-job-run --job-name {JOB} --run-id {RUN}" in message
-
-
-@pytest.mark.parametrize(
-    "around",
-    [
-        str,
-        "ClientError: {}".format,
-        lambda text: json.dumps({"errorMessage": text, "errorType": "GateClosedError"}),
-    ],
-    ids=["alone", "after a word", "in Lambda's answer"],
-)
-def test_a_closed_gate_is_reported_as_such_with_its_reason(notice, steps, around):
-    closed = str(GateClosedError(["auc 0.71 is below 0.80;\ntry more epochs"]))
-    steps({"ModelGate": around(closed)})
-    subject, message = notice(execution_ended("Failed"))
-    assert subject == "sashiko-dev: gate ModelGate closed in sashiko-dev-complaints"
-    assert "nothing was registered" in message
-    assert "ModelGate: auc 0.71 is below 0.80;\ntry more epochs\n\n" in message
-    assert "sashiko runs show p4jn9xou8a8s --env dev" in message
-
-
-def test_a_failed_pipeline_names_each_step_that_failed(notice, steps):
-    steps({"Train": "AlgorithmError: exit code 1", "DataGate": "AccessDenied", "Track": None})
-    subject, message = notice(execution_ended("Failed"))
-    assert subject == "sashiko-dev: pipeline failed in sashiko-dev-complaints"
-    assert "Train: AlgorithmError: exit code 1\nDataGate: AccessDenied\nTrack: \n\n" in message
-    assert "gate " not in message
-
-
-def test_a_stopped_pipeline_is_reported_without_a_failed_step(notice, steps):
-    steps({})
-    subject, message = notice(execution_ended("Stopped"))
-    assert subject == "sashiko-dev: pipeline stopped in sashiko-dev-complaints"
-    assert "sashiko runs show p4jn9xou8a8s --env dev" in message
-
-
-def test_a_model_that_waits_says_how_to_decide(aws, notice):
-    aws.answers["DescribeModelPackage"] = lambda _: {}
-    subject, message = notice(package_changed("PendingManualApproval"))
-    assert subject == "sashiko-dev: version 2 of sashiko-dev-complaint-triage waits for approval"
-    place = f"--env dev --recipe {settings_of('dev').recipe}"
-    assert f"sashiko model approve 2 {place} --by NAME --reason WHY" in message
-    assert f"sashiko model lineage 2 {place}" in message
+@pytest.mark.parametrize("name", NOTICES)
+def test_a_notice_says_what_happened_and_what_to_do(notice, name):
+    event, failed, subject, words = NOTICES[name]
+    title, message = notice(event, failed=failed)
+    assert title == f"sashiko-dev: {subject}"
+    assert [word for word in words if word not in message] == []
+    assert ("gate " in message) == name.startswith("gate")
 
 
 @pytest.mark.parametrize("status", ["Approved", "Rejected"])
-def test_a_decision_says_who_made_it_and_why(aws, notice, status):
+def test_a_decision_says_who_made_it_and_why(notice, status):
     approver = "arn:aws:sts::111122223333:assumed-role/sashiko-dev-approver/ada"
-    aws.answers["DescribeModelPackage"] = lambda _: {
-        "ApprovalDescription": "reviewed with the desk",
-        "LastModifiedBy": {"IamIdentity": {"Arn": approver}},
-    }
-    subject, message = notice(package_changed(status))
+    by = {"IamIdentity": {"Arn": approver}}
+    package = {"ApprovalDescription": "reviewed with the desk", "LastModifiedBy": by}
+    subject, message = notice(package_changed(status), package=package)
     assert subject.endswith(f"complaint-triage {status.lower()}")
     assert f"by {approver} at 2026-11-25T12:00:00Z. reviewed with the desk" in message
     assert "model-package/sashiko-dev-complaint-triage/2" in message
     assert ("To serve it" in message) == (status == "Approved")
-
-
-def test_a_decision_of_nobody_known_is_reported_too(aws, notice):
-    aws.answers["DescribeModelPackage"] = lambda _: {}
-    assert "approved by somebody at" in notice(package_changed("Approved"))[1]
-
-
-def test_a_trigger_that_failed_says_how_to_look_and_repeat(notice):
-    subject, message = notice(machine_ended("TIMED_OUT"))
-    assert subject == "sashiko-dev: trigger sashiko-dev-start-etl TIMED_OUT"
-    execution = "arn:aws:states:us-east-1:111122223333:execution:sashiko-dev-start-etl:some-id"
-    assert f"describe-execution --execution-arn {execution}" in message
-    assert f"redrive-execution --execution-arn {execution}" in message
-
-
-def test_a_use_of_break_glass_says_who_and_what_to_do(notice):
-    subject, message = notice(role_assumed())
-    assert subject == "sashiko-dev: break-glass: ada assumed sashiko-dev-break-glass"
-    user = "arn:aws:iam::111122223333:user/ada"
-    assert message.startswith(f"{user} assumed arn:aws:iam::111122223333:role/sashiko-dev-break-gl")
-    assert "at 2026-11-25T12:00:00Z from 192.0.2.1" in message
-    assert "Revoke active sessions" in message
-
-
-def test_a_refused_use_of_break_glass_is_reported_as_such(notice):
-    assert "ada was refused" in notice(role_assumed(errorCode="AccessDenied"))[0]

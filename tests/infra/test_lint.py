@@ -1,11 +1,23 @@
 """cfn-lint over every template, its IAM rules made strict: they read every policy document."""
 
 import json
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.infra.variants import VARIANTS, assembly_of, bootstrapped, settings_of, synthesized
+from sashiko.doctor.deploy import lookups
+from tests.infra.variants import (
+    VARIANTS,
+    assembly_of,
+    bootstrapped,
+    output_of,
+    resources,
+    settings_of,
+    synthesized,
+)
 
 # E3510-E3514: documents and ARNs; W3037: actions that AWS does not have; I3510: resources that an
 # action does not take.
@@ -77,3 +89,115 @@ def test_the_bootstrap_policies_are_clean(tmp_path):
     assert {message.partition("' requires")[0] for _, message in findings} == {
         "action 'glue:GetTags"
     }
+
+
+# Kept, or with a name, and not in the way of the next deploy: a key has no name and is found by its
+# alias, a policy goes with its bucket, a permission with its function, the settings belong to the
+# account, to grant twice is no error, and an MLflow App differs from others by the id in its ARN.
+HARMLESS = {
+    "AWS::KMS::Key",
+    "AWS::LakeFormation::PrincipalPermissions",
+    "AWS::Lambda::Permission",
+    "AWS::S3::BucketPolicy",
+    "AWS::SageMaker::MlflowApp",
+    "Custom::DataLakeSettings",
+}
+# Named within the VPC, which is a new one each time.
+WITHIN_VPC = {"AWS::EC2::SecurityGroup", "AWS::EC2::VPCEndpoint"}
+
+
+def _is_named(resource):
+    names = {
+        "AliasName",
+        "FunctionName",
+        "JobName",
+        "LogGroupName",
+        "ManagedPolicyName",
+        "RoleName",
+        "TagKey",
+    }
+    return bool({"Name", "BucketName", *names} & resource.get("Properties", {}).keys())
+
+
+@pytest.mark.parametrize("variant", ["dev", "prod", "iam_only"])
+def test_the_doctor_looks_for_each_kind_that_is_kept_or_named(templates, variant):
+    kinds = {
+        resource["Type"]
+        for template in templates(variant).values()
+        for resource in template["Resources"].values()
+        if resource.get("DeletionPolicy", "").startswith("Retain") or _is_named(resource)
+    }
+    assert kinds - HARMLESS - WITHIN_VPC <= lookups().keys()
+
+
+def test_each_kind_that_the_doctor_looks_for_is_in_the_templates(templates):
+    for kind in lookups().keys() - {"AWS::LakeFormation::DataCellsFilter"}:
+        assert any(resources(template, kind) for template in templates("dev").values()), kind
+
+
+FOREIGN = "999999999999"
+Change = Callable[[Any], None]
+
+
+def _other_role(function: Any) -> None:
+    function["Role"] = f"arn:aws:iam::{FOREIGN}:role/other"
+
+
+def _other_code(function: Any) -> None:
+    function["Code"]["S3Key"] = "0" * 64 + ".zip"
+
+
+def _other_script(job: Any) -> None:
+    job["Command"]["ScriptLocation"] = "s3://elsewhere/script.py"
+
+
+def _other_target_role(rule: Any) -> None:
+    rule["Targets"][0]["RoleArn"] = f"arn:aws:iam::{FOREIGN}:role/other"
+
+
+def _replication(bucket: Any) -> None:
+    destination = {"Bucket": "arn:aws:s3:::elsewhere", "Account": FOREIGN}
+    rule = {"Status": "Enabled", "Destination": destination}
+    bucket["ReplicationConfiguration"] = {
+        "Role": f"arn:aws:iam::{FOREIGN}:role/other",
+        "Rules": [rule],
+    }
+
+
+CHANGES: dict[str, tuple[str, Change, tuple[str, ...]]] = {
+    "function's role": ("AWS::Lambda::Function", _other_role, ("Role", FOREIGN)),
+    "function's code": ("AWS::Lambda::Function", _other_code, ("S3Key", "0" * 64)),
+    "Glue's script": ("AWS::Glue::Job", _other_script, ("ScriptLocation", "s3://elsewhere")),
+    "rule's target": ("AWS::Events::Rule", _other_target_role, ("RoleArn", FOREIGN)),
+    "replication": ("AWS::S3::Bucket", _replication, ("ReplicationConfiguration", FOREIGN)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_approver_sees_what_a_list_of_permissions_would_not_show(
+    tmp_path: Path, name: str
+) -> None:
+    kind, change, words = CHANGES[name]
+    assembly = tmp_path / "assembly"
+    shutil.copytree(synthesized("prod"), assembly)
+    file, document, properties = next(_resources(assembly, kind))
+    deployed = tmp_path / "deployed.json"
+    deployed.write_text(json.dumps(document))
+    change(properties)
+    file.write_text(json.dumps(document))
+    stack = file.name.removesuffix(".template.json")
+    command = ["node_modules/.bin/cdk", "diff", "--app", str(assembly), "--exclusively", stack]
+    options = ["--template", str(deployed), "--no-color", "--no-notices"]
+    done = output_of([*command, *options])
+    output = done.stdout + done.stderr
+    assert "Number of stacks with differences: 1" in output
+    assert all(word in output for word in words), output
+
+
+def _resources(assembly: Path, kind: str) -> Iterator[tuple[Path, Any, Any]]:
+    for file in sorted(assembly.glob("*.template.json")):
+        document = json.loads(file.read_text())
+        for resource in document["Resources"].values():
+            properties = resource.get("Properties", {})
+            if resource["Type"] == kind and properties.get("Targets", [{"RoleArn"}])[0]:
+                yield file, document, properties

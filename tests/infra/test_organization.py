@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,16 +151,16 @@ def _from(variant: str, principal: str, action: str, target: str, conditions: An
             "aws:SourceAccount": account,
             "aws:SourceOrgID": ORGANIZATION,
         }
-        return _outside(make_request(action, target, service))
+        return stranger(make_request(action, target, service))
     if ":oidc-provider/" in principal:
-        return _outside(make_request(action, target, conditions["StringEquals"]))
+        return stranger(make_request(action, target, conditions["StringEquals"]))
     owner = principal.split(":")[4] if ":" in principal else principal
     members = {place.account for place in (*tools_of().stages, tools_of().settings)}
     assert owner in members, f"{principal} is a stranger"
     return make_request(action, target, caller=f"arn:aws:iam::{owner}:role/some")
 
 
-def _outside(request: Request) -> Request:
+def stranger(request: Request) -> Request:
     """The same by a caller that is no member: it has no organization."""
     context = {k: v for k, v in request.context.items() if k != "aws:principalorgid"}
     return dataclasses.replace(request, context=context)
@@ -275,17 +274,6 @@ class Case:
     good: Request | None = None
 
 
-def without(request: Request, *keys: str) -> Request:
-    """The same request without some condition keys."""
-    kept = {key: value for key, value in request.context.items() if key not in keys}
-    return dataclasses.replace(request, context=kept)
-
-
-def stranger(request: Request) -> Request:
-    """The same by somebody who is in no organization."""
-    return without(request, "aws:principalorgid")
-
-
 def of_caller(
     action: str,
     resource: str = "*",
@@ -299,6 +287,11 @@ def of_caller(
         bad=make_request(action, resource, keys, caller=bad),
         good=make_request(action, resource, keys, caller=good),
     )
+
+
+def of_github(subject: str) -> Request:
+    call, role = "sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer")
+    return stranger(make_request(call, role, {GITHUB: subject}))
 
 
 SERVICE = {"aws:PrincipalIsAWSService": "true", "aws:SourceAccount": "999999999999"}
@@ -394,20 +387,8 @@ CASES: Mapping[str, Case] = {
         ),
     ),
     "OurRepositoryAlone": Case(
-        bad=stranger(
-            make_request(
-                "sts:AssumeRoleWithWebIdentity",
-                ROLE.format("github-deployer"),
-                {GITHUB: "repo:acme@1234/another@99:environment:dev"},
-            )
-        ),
-        good=stranger(
-            make_request(
-                "sts:AssumeRoleWithWebIdentity",
-                ROLE.format("github-deployer"),
-                {GITHUB: "repo:acme@1234/churn@567890:environment:dev"},
-            )
-        ),
+        bad=of_github("repo:acme@1234/another@99:environment:dev"),
+        good=of_github("repo:acme@1234/churn@567890:environment:dev"),
     ),
 }
 
@@ -718,12 +699,13 @@ def test_the_device_check_makes_its_endpoint_and_its_batch_job(suffix: str) -> N
         assert denied(f"sagemaker:{call}", rename_kms_keys(keys, suffix)) == set(), call
 
 
-JOBS: Mapping[str, SimpleNamespace] = {
-    "JobsInAVpc": SimpleNamespace(lacks="VpcSubnets", value=None),
-    "JobsIsolated": SimpleNamespace(lacks="NetworkIsolation", value="false"),
-    "TrafficEncrypted": SimpleNamespace(lacks="InterContainerTrafficEncryption", value="false"),
-    "OutputsUnderAKey": SimpleNamespace(lacks="OutputKmsKey", value=None),
-    "VolumesUnderAKey": SimpleNamespace(lacks="VolumeKmsKey", value=None),
+# Statement -> what a job lacks, and how it would switch that off.
+JOBS: Mapping[str, tuple[str, str | None]] = {
+    "JobsInAVpc": ("VpcSubnets", None),
+    "JobsIsolated": ("NetworkIsolation", "false"),
+    "TrafficEncrypted": ("InterContainerTrafficEncryption", "false"),
+    "OutputsUnderAKey": ("OutputKmsKey", None),
+    "VolumesUnderAKey": ("VolumeKmsKey", None),
 }
 
 
@@ -733,16 +715,16 @@ def test_a_job_that_lacks_a_guard_does_not_start(sid: str, suffix: str) -> None:
     keys = rename_kms_keys(GOOD, suffix)
     call = "sagemaker:CreateTrainingJob"
     assert denied(call, keys) == set()
-    for changed in _changed(keys, JOBS[sid]):
+    for changed in _changed(keys, *JOBS[sid]):
         assert denied(call, changed) == {sid}
 
 
-def _changed(keys: Context, case: SimpleNamespace) -> Iterator[Context]:
+def _changed(keys: Context, lacks: str, value: str | None) -> Iterator[Context]:
     """Without the member, and with it switched off."""
-    (name,) = (key for key in keys if key.startswith(f"sagemaker:{case.lacks}"))
-    yield {key: value for key, value in keys.items() if key != name}
-    if case.value:
-        yield keys | {name: [case.value]}
+    (name,) = (key for key in keys if key.startswith(f"sagemaker:{lacks}"))
+    yield {key: words for key, words in keys.items() if key != name}
+    if value:
+        yield keys | {name: [value]}
 
 
 def test_a_model_outside_a_vpc_or_with_a_network_is_not_made() -> None:

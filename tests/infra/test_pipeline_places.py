@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment, Principal
+from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.policy_evaluation import covers, statements
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import Bucket, bucket_name
@@ -20,6 +20,7 @@ RECORDED = {
     f"Parameters.{word.title()}Uri": f"--{word.lower()}-uri" for word in ("Reference", "Test")
 } | {"Parameters.BiasRowsUri": "--bias-rows-uri"}
 GROUP = "sashiko-dev-complaint-triage"
+Jobs = dict[str, Json]  # step -> arguments
 Place = tuple[str, str, str]  # step, role, key in a bucket
 
 
@@ -29,14 +30,14 @@ def dev() -> Environment:
 
 
 @pytest.fixture(scope="module")
-def jobs() -> dict[str, dict[str, Any]]:
+def jobs() -> Jobs:
     """Step -> arguments, of dev's definitions."""
     settings = settings_of("dev")
     pipelines = pipelines_of(settings, recipes_of(settings))
     return {name: job for one in pipelines for name, job in jobs_of(one.definition).items()}
 
 
-def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
+def place(value: Any, jobs: Jobs) -> str:
     """A URI as a pattern: what is known only when the pipeline runs is a `*`."""
     if isinstance(value, str):
         return value
@@ -51,7 +52,7 @@ def place(value: Any, jobs: dict[str, dict[str, Any]]) -> str:
     return _parameter(name, jobs)
 
 
-def _parameter(name: str, jobs: dict[str, dict[str, Any]]) -> str:
+def _parameter(name: str, jobs: Jobs) -> str:
     if name == "Parameters.RunManifestUri":
         return f"s3://{ARTIFACTS}/source/*"  # as `sashiko run` stages it
     if name == "Parameters.CaptureUri":
@@ -63,7 +64,7 @@ def _parameter(name: str, jobs: dict[str, dict[str, Any]]) -> str:
     return "*"
 
 
-def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _outputs(job: dict[str, Any], jobs: Jobs) -> dict[str, str]:
     items = job.get("ProcessingOutputConfig", {"Outputs": []})["Outputs"]
     outputs = {item["OutputName"]: place(item["S3Output"]["S3Uri"], jobs) for item in items}
     if "OutputDataConfig" in job:
@@ -72,7 +73,7 @@ def _outputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> dict[str, 
     return outputs
 
 
-def _inputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> list[str]:
+def _inputs(job: dict[str, Any], jobs: Jobs) -> list[str]:
     channels = [item["DataSource"]["S3DataSource"] for item in job.get("InputDataConfig", [])]
     staged = [item["S3Input"] for item in job.get("ProcessingInputs", [])]
     places = [place(item["S3Uri"], jobs) for item in (*channels, *staged)]
@@ -80,7 +81,7 @@ def _inputs(job: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> list[str]:
     return [*places, *(uri for name, uri in _outputs(job, jobs).items() if name == "checkpoints")]
 
 
-def places_of(jobs: dict[str, dict[str, Any]], bucket: str, *, read: bool) -> list[Place]:
+def places_of(jobs: Jobs, bucket: str, *, read: bool) -> list[Place]:
     start = f"s3://{bucket}/"
     return [
         (name, job["RoleArn"].rpartition("-dev-")[2], uri.removeprefix(start))
@@ -100,7 +101,7 @@ ACTIONS = {True: "s3:GetObject", False: "s3:PutObject"}
 @pytest.mark.parametrize("name", ["artifacts", "snapshots", "capture"])
 @pytest.mark.parametrize("read", [True, False])
 def test_each_job_may_use_the_objects_that_it_names(
-    dev: Environment, jobs: dict[str, dict[str, Any]], read: bool, name: Bucket
+    dev: Environment, jobs: Jobs, read: bool, name: Bucket
 ) -> None:
     bucket = bucket_name(dev.settings, name)
     places = places_of(jobs, bucket, read=read)
@@ -130,9 +131,7 @@ USING = {
 }
 
 
-def test_every_place_is_in_one_of_the_three_buckets(
-    dev: Environment, jobs: dict[str, dict[str, Any]]
-) -> None:
+def test_every_place_is_in_one_of_the_three_buckets(dev: Environment, jobs: Jobs) -> None:
     """Else the questions above would pass over it."""
     named = {
         name: [*_inputs(job, jobs), *_outputs(job, jobs).values()] for name, job in jobs.items()
@@ -155,7 +154,7 @@ BESIDE = {
 
 @pytest.mark.parametrize("read", [True, False])
 def test_no_job_role_may_use_artifacts_that_none_of_its_jobs_names(
-    dev: Environment, jobs: dict[str, dict[str, Any]], read: bool
+    dev: Environment, jobs: Jobs, read: bool
 ) -> None:
     places = places_of(jobs, ARTIFACTS, read=read)
     roles = {job["RoleArn"].rpartition("-dev-")[2] for job in jobs.values()}
@@ -197,9 +196,7 @@ def principals_of(
     }
 
 
-def test_each_job_may_pull_its_image_and_no_other(
-    dev: Environment, jobs: dict[str, dict[str, Any]]
-) -> None:
+def test_each_job_may_pull_its_image_and_no_other(dev: Environment, jobs: Jobs) -> None:
     principals = variants.principals_of("dev")
     job_set = job_images(dev.settings, "cpu")
     images = {image.uri for image in (*job_set.of_jobs(), job_set.serving)}
@@ -222,7 +219,7 @@ def repository(uri: str) -> str:
 
 
 def test_what_tells_a_facet_lies_where_only_those_who_need_it_read(
-    dev: Environment, jobs: dict[str, dict[str, Any]]
+    dev: Environment, jobs: Jobs
 ) -> None:
     bucket = bucket_name(dev.settings, "snapshots")
     readers = {
@@ -266,7 +263,7 @@ def option(job: Json, name: str) -> Any:
     return words[words.index(name) + 1] if name in words else None
 
 
-def read_places(definition: Json, jobs: dict[str, Json]) -> list[tuple[str, str]]:
+def read_places(definition: Json, jobs: Jobs) -> list[tuple[str, str]]:
     """Role and URI of all that is read, as the definition has it; unknown parts are `*`."""
     places = [
         (role_of(step["FunctionArn"]), place(value, jobs))
@@ -285,23 +282,17 @@ def keys(places: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(role, uri.removeprefix(f"s3://{ARTIFACTS}/")) for role, uri in places]
 
 
-def principal(dev: Environment, name: str) -> Principal:
-    return next(item for item in dev.principals if item.name == name)
-
-
-def allowed(dev: Environment, role: str, bucket: str) -> tuple[str, ...]:
-    return dev.object_paths(principal(dev, role), "s3:GetObject", bucket)
-
-
 def test_each_of_them_may_read_what_the_definition_has_it_read(
-    dev: Environment, definition: Json, jobs: dict[str, Json]
+    dev: Environment, definition: Json, jobs: Jobs
 ) -> None:
     places = read_places(definition, jobs)
     assert all(uri.startswith(f"s3://{ARTIFACTS}/") for _, uri in places)
     denied = [
         (role, key)
         for role, key in keys(places)
-        if not any(covers(pattern, key) for pattern in allowed(dev, role, ARTIFACTS))
+        if not any(
+            covers(pattern, key) for pattern in _allowed(dev, role, "s3:GetObject", ARTIFACTS)
+        )
     ]
     assert denied == []
     # So that something was checked: each gate reads something, and a model is made.
@@ -311,14 +302,14 @@ def test_each_of_them_may_read_what_the_definition_has_it_read(
 
 
 def test_none_of_them_may_read_anything_else(
-    dev: Environment, definition: Json, jobs: dict[str, Json]
+    dev: Environment, definition: Json, jobs: Jobs
 ) -> None:
     expected = keys(read_places(definition, jobs))
     idle = {
         (role, pattern)
         for role in READERS
         for bucket in dev.buckets
-        for pattern in allowed(dev, role, bucket)
+        for pattern in _allowed(dev, role, "s3:GetObject", bucket)
         if not (
             bucket == ARTIFACTS
             and any(one == role and covers(pattern, key) for one, key in expected)
@@ -326,7 +317,7 @@ def test_none_of_them_may_read_anything_else(
     }
     assert idle == set(BESIDE_JOBS)
     # A verdict alone: what lies beside it in a step's outputs is not to be read.
-    assert set(allowed(dev, "gatekeeper", ARTIFACTS)) == {
+    assert set(_allowed(dev, "gatekeeper", "s3:GetObject", ARTIFACTS)) == {
         key for role, key in expected if role == "gatekeeper"
     }
 
@@ -337,7 +328,7 @@ def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
     arns = {step["FunctionArn"] for step in lambda_steps(definition)}
     callable_ = {
         resource
-        for statement in principal(dev, "pipeline").policy
+        for statement in variants.principals_of("dev")["pipeline"].policy
         if statement.effect == "Allow" and "lambda:InvokeFunction" in statement.actions
         for resource in statement.resources
     }
@@ -348,9 +339,7 @@ def test_the_pipeline_calls_the_functions_that_its_steps_name_and_no_other(
     }
 
 
-def test_a_model_is_made_of_an_image_that_its_role_may_pull(
-    dev: Environment, jobs: dict[str, Json]
-) -> None:
+def test_a_model_is_made_of_an_image_that_its_role_may_pull(dev: Environment, jobs: Jobs) -> None:
     images = {
         (role_of(option(job, "--role")), option(job, "--image"))
         for job in jobs.values()
@@ -358,4 +347,4 @@ def test_a_model_is_made_of_an_image_that_its_role_may_pull(
     }
     assert len(images) == 1
     for role, image in images:
-        assert principal(dev, role).may("ecr:BatchGetImage", repository(image))
+        assert variants.principals_of("dev")[role].may("ecr:BatchGetImage", repository(image))

@@ -12,6 +12,7 @@ from sashiko.account.access.policy_evaluation import allows, denies, statements
 from sashiko_cdk.identity.role_table import role_records
 from tests.infra.variants import (
     VARIANTS,
+    as_list,
     complete_request,
     named,
     new_app,
@@ -244,13 +245,9 @@ def keys_of(template: Template, role: str, action: str) -> set[str]:
         for policy in resources(dict(template), "AWS::IAM::ManagedPolicy").values()
         if policy["Properties"]["Roles"] == [f"sashiko-prod-{role}"]
         for statement in policy["Properties"]["PolicyDocument"]["Statement"]
-        if action in _many(statement["Action"])
-        for resource in _many(statement["Resource"])
+        if action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
     }
-
-
-def _many(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

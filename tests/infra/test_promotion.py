@@ -101,24 +101,20 @@ def _lets_in(role: str, action: str, resource: str, context: Mapping[str, str]) 
     return False
 
 
-@pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
-def test_both_accounts_allow_what_a_promotion_reads(
-    promoter: Principal, action: str, resource: str, context: Mapping[str, str]
-) -> None:
-    assert promoter.may(action, resource, context)
-    assert _lets_in(PROMOTER, action, resource, context)
+@pytest.mark.parametrize("call", NEEDED)
+def test_both_accounts_allow_what_a_promotion_reads(promoter: Principal, call: Any) -> None:
+    assert promoter.may(*call)
+    assert _lets_in(PROMOTER, *call)
 
 
-@pytest.mark.parametrize(("action", "resource", "context"), NEEDED)
-def test_nobody_else_of_the_other_account_gets_in(
-    action: str, resource: str, context: Mapping[str, str]
-) -> None:
+@pytest.mark.parametrize("call", NEEDED)
+def test_nobody_else_of_the_other_account_gets_in(call: Any) -> None:
     for role in ("approver", "deployer", "registrar", "data-scientist"):
-        assert not _lets_in(PROD.role_arn(role), action, resource, context), role
+        assert not _lets_in(PROD.role_arn(role), *call), role
 
 
 @pytest.mark.parametrize(
-    ("action", "resource", "context"),
+    "call",
     [
         *(
             ("s3:GetObject", f"arn:aws:s3:::{bucket_name(DEV, bucket)}/{key}", {})
@@ -146,11 +142,11 @@ def test_nobody_else_of_the_other_account_gets_in(
     ],
 )  # fmt: skip
 def test_a_promoter_reads_registered_models_and_changes_nothing(
-    promoter: Principal, action: str, resource: str, context: Mapping[str, str]
+    promoter: Principal, call: Any
 ) -> None:
-    request = complete_request(action, resource, context)
+    request = complete_request(*call)
     assert not (promoter.within(request) and allows(promoter.policy, request))
-    assert not _lets_in(PROMOTER, action, resource, context)
+    assert not _lets_in(PROMOTER, *call)
 
 
 def test_what_is_promoted_is_signed_and_registered_as_pending_by_who_cannot_approve(

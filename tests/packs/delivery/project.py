@@ -1,5 +1,6 @@
 """A project in a git repository, and its account in moto with versions to deliver."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,19 @@ class Project:
         self.git("merge", "--quiet", "--no-ff", "--no-edit", branch)
 
 
-def git(folder: Path, *arguments: str) -> str:
-    done = output_of(["git", "-C", str(folder), *arguments])
+def git(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    done = output_of(["git", "-C", str(folder), *arguments], env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def bare_origin(origin: Path, *branches: str, env: Mapping[str, str]) -> None:
+    """Makes a repository without files, each of whose branches is a commit of its own."""
+    git(origin.parent, "init", "--quiet", "--bare", "--initial-branch=main", str(origin), env=env)
+    tree = git(origin, "hash-object", "-t", "tree", "-w", "/dev/null", env=env).strip()
+    for branch in branches:
+        commit = git(origin, "commit-tree", "-m", branch, tree, env=env).strip()
+        git(origin, "update-ref", f"refs/heads/{branch}", commit, env=env)
 
 
 def new_project(

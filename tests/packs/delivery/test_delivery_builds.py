@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.delivery import delivery_template
-from tests.infra.variants import named, output_of, resources
-from tests.packs.delivery.model_tools import tools_template
+from tests.infra.delivery import delivery_template, tools_template
+from tests.infra.variants import named, output_of
+from tests.packs.delivery.project import bare_origin, git
 
 # It installs a command line that writes what it is called with.
 _NPM = """#!/bin/bash
@@ -30,6 +30,9 @@ def _specs():
 def _bash(commands, **more):
     command = ["bash", "-c", "\n".join(commands)]
     return output_of(command, **more)
+
+
+PEOPLE = {f"GIT_{who}_{key}": "a@b" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
 
 
 @pytest.fixture
@@ -133,29 +136,22 @@ def test_the_deploy_of_the_pipeline_needs_no_python(build):
 def clone(tmp_path):
     """Clones a repository of a branch and a feature, as CodeBuild does, and runs a build on it."""
     origin, place = tmp_path / "origin", tmp_path / "clone"
-    people = [f"{who}_{key}" for who in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")]
-    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | {
-        f"GIT_{person}": "a@b" for person in people
-    }
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **PEOPLE}
 
-    def git(*arguments):
-        subprocess.run(["git", *arguments], check=True, env=env, capture_output=True)
-
-    git("init", "--quiet", "--initial-branch=main", str(origin))
+    git(tmp_path, "init", "--quiet", "--initial-branch=main", str(origin), env=env)
     (origin / "Makefile").write_text('%:\n\t@echo "ran $@"\n')
-    git("-C", str(origin), "add", "--all")
-    for message in ("first", "second"):
-        git("-C", str(origin), "commit", "--quiet", "--allow-empty", f"--message={message}")
-    git("-C", str(origin), "switch", "--quiet", "--create", "feature")
-    git("-C", str(origin), "commit", "--quiet", "--allow-empty", "--message=unmerged")
-    git("-C", str(origin), "switch", "--quiet", "main")
+    commit = ["commit", "--quiet", "--allow-empty", "--message=some"]
+    switch = ["switch", "--quiet"]
+    steps = [["add", "--all"], commit, commit, [*switch, "--create", "feature"], commit]
+    for step in (*steps, [*switch, "main"]):
+        git(origin, *step, env=env)
 
     def run(name, commit, *, fetched=True):
         shutil.rmtree(place, ignore_errors=True)
-        git("clone", "--quiet", str(origin), str(place))
-        git("-C", str(place), "checkout", "--quiet", "--detach", commit)
+        git(tmp_path, "clone", "--quiet", str(origin), str(place), env=env)
+        git(place, "checkout", "--quiet", "--detach", commit, env=env)
         if not fetched:
-            git("-C", str(place), "update-ref", "-d", "refs/remotes/origin/main")
+            git(place, "update-ref", "-d", "refs/remotes/origin/main", env=env)
         commands = _specs()[name]["phases"]["build"]["commands"]
         return _bash(commands, cwd=place, env=env)
 
@@ -215,11 +211,6 @@ def deliver(tmp_path, monkeypatch):
     for name, text in {"aws": _AWS, "make": "#!/bin/bash\n"}.items():
         (binaries / name).write_text(text)
         (binaries / name).chmod(0o755)
-    people = {
-        f"GIT_{who}_{what}": value
-        for who in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", "build"), ("EMAIL", "build@example.com"))
-    }
     environment = {
         "PATH": f"{binaries}:/usr/bin:/bin",
         "HOME": str(tmp_path),
@@ -228,36 +219,22 @@ def deliver(tmp_path, monkeypatch):
         "ENVIRONMENT": "dev",
         "ROLE": "arn:the-role",
         "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
-        **people,
+        **PEOPLE,
     }
 
-    def git(*arguments):
-        done = output_of(["git", *arguments], env=environment)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    git("init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    git("-C", str(origin), "config", "receive.advertisePushOptions", "true")
-    tree = git("-C", str(origin), "hash-object", "-t", "tree", "-w", "/dev/null")
-    for branch in ("main", "side"):
-        commit = git("-C", str(origin), "commit-tree", "-m", branch, tree)
-        git("-C", str(origin), "update-ref", f"refs/heads/{branch}", commit)
+    bare_origin(origin, "main", "side", env=environment)
+    git(origin, "config", "receive.advertisePushOptions", "true", env=environment)
     runs = iter(range(9))
 
     def run(host="github", *, overtaken=False, nothing=False):
-        template = tools_template(host)
-        (project,) = (
-            item
-            for item in resources(template, "AWS::CodeBuild::Project").values()
-            if item["Properties"]["Name"] == "sashiko-delivery-models"
-        )
-        spec = json.loads(project["Properties"]["Source"]["BuildSpec"])
-        (command,) = spec["phases"]["build"]["commands"]
-        url = project["Properties"]["Source"]["Location"]
-        git("config", "--global", f"url.{origin}.insteadOf", url)
+        projects = named(tools_template(host), "AWS::CodeBuild::Project", "Name")
+        source = projects["sashiko-delivery-models"]["Source"]
+        (command,) = json.loads(source["BuildSpec"])["phases"]["build"]["commands"]
+        url = f"url.{origin}.insteadOf"
+        git(tmp_path, "config", "--global", url, source["Location"], env=environment)
         clone = tmp_path / f"clone-{next(runs)}"
-        git("clone", "--quiet", str(origin), str(clone))
-        git("-C", str(clone), "checkout", "--quiet", "--detach")
+        git(tmp_path, "clone", "--quiet", str(origin), str(clone), env=environment)
+        git(clone, "checkout", "--quiet", "--detach", env=environment)
         sashiko = clone / ".venv/bin/sashiko"
         sashiko.parent.mkdir(parents=True)
         sashiko.write_text(_COMMAND)
@@ -269,13 +246,11 @@ def deliver(tmp_path, monkeypatch):
         calls_of_aws.unlink(missing_ok=True)
         done = output_of(["bash", "-c", command], cwd=clone, env=environment)
         assert done.returncode == 0, done.stderr
-        branches = git("-C", str(origin), "for-each-ref", "--format=%(refname:short)").split()
-        tip = (
-            git("-C", str(origin), "log", "--format=%s", "-1", "model/dev/3")
-            if ("model/dev/3" in branches)
-            else None
+        tips = git(origin, "for-each-ref", "--format=%(refname:short) %(subject)", env=environment)
+        branches = dict(line.split() for line in tips.splitlines())
+        return calls_of_aws.read_text() if calls_of_aws.exists() else "", branches.get(
+            "model/dev/3"
         )
-        return calls_of_aws.read_text() if calls_of_aws.exists() else "", tip
 
     return run
 

@@ -162,12 +162,11 @@ PREFLIGHT = [
 ]
 
 
-@pytest.mark.parametrize(("action", "resource", "context"), PREFLIGHT)
-def test_the_deployer_reads_what_the_preflight_reads(
-    dev: Environment, action: str, resource: str, context: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("call", PREFLIGHT)
+def test_the_deployer_reads_what_the_preflight_reads(dev: Environment, call: Any) -> None:
     role = _role(dev, "deployer")
-    assert role.may(action, resource, context)
+    assert role.may(*call)
+    action, resource, context = call
     request = role.request(action, resource, context | {"s3:tlsversion": "1.3"})
     own = [item for item in _models_policies() for item in item if item.is_for(role.arn)]
     assert own
@@ -192,7 +191,7 @@ def _models_policies() -> Iterator[tuple[Statement, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("action", "resource", "context"),
+    "call",
     [
         ("s3:GetObject", f"{BUCKET}/runs/x/Evaluate/predictions/predictions.parquet", {}),
         ("s3:GetObject", f"arn:aws:s3:::{bucket_name(DEV, 'curated')}/complaints/x", {}),
@@ -209,13 +208,13 @@ def _models_policies() -> Iterator[tuple[Statement, ...]]:
     ],
 )
 def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
-    dev: Environment, action: str, resource: str, context: dict[str, str]
+    dev: Environment, call: Any
 ) -> None:
     for part in TOKENS:
         role = _role(dev, part)
-        request = role.request(action, resource, context)
-        complete = complete_request(action, resource, request.context)
-        assert not (role.within(complete) and role.may(action, resource, context)), part
+        action, resource, _ = call
+        complete = complete_request(action, resource, role.request(*call).context)
+        assert not (role.within(complete) and role.may(*call)), part
 
 
 @pytest.mark.parametrize("part", TOKENS)

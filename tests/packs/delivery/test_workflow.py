@@ -17,6 +17,7 @@ from sashiko.settings.delivery import Delivery
 from sashiko_packs.delivery.commands import WorkflowName, render_workflow
 from tests.infra.both_sides import trusts
 from tests.infra.variants import complete_request, output_of
+from tests.packs.delivery.project import bare_origin, git
 
 ROOT = Path.cwd()
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
@@ -195,16 +196,8 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
         **{key: value for key, value in step["env"].items() if key != "GH_TOKEN"},
     }
 
-    def git(*arguments: str) -> str:
-        run = output_of(["git", *arguments], env=environment)
-        assert run.returncode == 0, run.stderr
-        return run.stdout
-
-    git("init", "--quiet", "--bare", "--initial-branch=main", str(origin))
-    tree = git("-C", str(origin), "hash-object", "-t", "tree", "-w", "/dev/null").strip()
-    commit = git("-C", str(origin), "commit-tree", "-m", "main", tree).strip()
-    git("-C", str(origin), "update-ref", "refs/heads/main", commit)
-    git("clone", "--quiet", str(origin), str(clone))
+    bare_origin(origin, "main", env=environment)
+    git(tmp_path, "clone", "--quiet", str(origin), str(clone), env=environment)
     (clone / ".venv/bin").mkdir(parents=True)
     for file, content in ((clone / ".venv/bin/sashiko", _COMMAND), (tmp_path / "gh", _GH)):
         file.write_text(content)
@@ -222,7 +215,7 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
 
     before = ["gh auth setup-git", "model deliver --env dev"]
     assert deliver() == [*before, "gh pr list", "gh pr create"]
-    assert "refs/heads/model/dev/3" in git("-C", str(origin), "for-each-ref")
+    assert "refs/heads/model/dev/3" in git(origin, "for-each-ref")
     assert deliver() == [*before, "gh pr list"]
     Path(f"{log}.nothing").touch()
     assert deliver() == before
