@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,14 +39,7 @@ def answer(scores: Sequence[float], ids: Sequence[str] | None = None) -> str:
     return json.dumps(items)
 
 
-def record(
-    name: str,
-    body: str | None,
-    output: str | None,
-    *,
-    time: dt.datetime = NOON,
-    encoding: str = "JSON",
-) -> dict[str, Any]:
+def record(name, body, output, *, time=NOON, encoding="JSON") -> dict[str, Any]:
     """A record; a side that is None is left out."""
     sides = {"endpointInput": ("INPUT", body), "endpointOutput": ("OUTPUT", output)}
     return {
@@ -75,14 +68,7 @@ def one(name: str, *, score: float = 0.75, key: str | None = None, **changes: An
     return record(name, body, answer([score], ids), **changes)
 
 
-def write(
-    folder: Path,
-    records: Sequence[Mapping[str, Any] | bytes],
-    *,
-    version: int | None = 7,
-    hour: dt.datetime = NOON,
-    file: str = "00-00-000-a.jsonl",
-) -> Path:
+def write(folder, records, *, version=7, hour=NOON, file="00-00-000-a.jsonl") -> Path:
     """Writes a captured file; bytes are a line as it is, without its end."""
     prefix = folder if version is None else folder / f"version={version}"
     path = prefix / "desk/primary" / hour.strftime("%Y/%m/%d/%H") / file

@@ -1,7 +1,6 @@
 """The monitor's stores in a test's folder, over a small contract of library loans."""
 
 import datetime as dt
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,13 +40,10 @@ class Stores:
     def use(self, contract: dict) -> None:
         self.contract = contract_of(contract, self.root)
         create_stores(
-            self.contract,
-            ledger=self.folder("ledger"),
-            labels=self.folder("labels"),
-            draws=self.folder("draws"),
-            facets=self.folder("facets"),
+            self.contract, ledger=self.folder("ledger"), labels=self.folder("labels"),
+            draws=self.folder("draws"), facets=self.folder("facets"),
             windows=self.folder("windows"),
-        )
+        )  # fmt: skip
 
     def folder(self, name: str) -> Path:
         return self.root / name
@@ -56,15 +52,7 @@ class Stores:
     def sources(self) -> Sources:
         return Sources(**{name: self.folder(name) for name in ("ledger", "labels", "draws")})
 
-    def answer(
-        self,
-        keys: Iterable[str],
-        *,
-        number: int = 0,
-        time: dt.datetime | None = None,
-        decision: str = "yes",
-        version: int = 7,
-    ) -> None:
+    def answer(self, keys, *, number=0, time=None, decision="yes", version=7) -> None:
         """Puts answers of a week, or of a time, into the ledger."""
         at = time or week(number).start + DAY
         rows = [
@@ -81,43 +69,29 @@ class Stores:
 
     def add(self, path: Path, *, now: dt.datetime, corrected_by: str | None = None) -> AddedLabels:
         return add_labels(
-            path,
-            self.contract,
-            labels=self.folder("labels"),
-            facets=self.folder("facets"),
-            now=now,
-            corrected_by=corrected_by,
-        )
+            path, self.contract, labels=self.folder("labels"), facets=self.folder("facets"),
+            now=now, corrected_by=corrected_by,
+        )  # fmt: skip
 
-    def label(
-        self, keys: Iterable[str], label: str, *, now: dt.datetime, corrected_by: str | None = None
-    ) -> AddedLabels:
+    def label(self, keys, label, *, now, corrected_by=None) -> AddedLabels:
         rows = "".join(f"{key},{label}\n" for key in keys)
         path = self.file(f"loan_id,late\n{rows}")
         return self.add(path, now=now, corrected_by=corrected_by)
 
     def draw(self, number: int, *, rows: int = 10, version: int = 7) -> Draw:
         return draw_period(
-            self.folder("draws"),
-            self.folder("ledger"),
-            version=version,
-            window=week(number),
+            self.folder("draws"), self.folder("ledger"), version=version, window=week(number),
             rows=rows,
-        )
+        )  # fmt: skip
 
     def delete(self, key: str, *, now: dt.datetime) -> None:
         delete_keys(self.folder("ledger"), [key], now=now, retention=DAY)
 
     def join(self, number: int, *, now: dt.datetime, version: int = 7) -> LabelSummary:
         return join_labels(
-            self.sources,
-            self.root,
-            version=version,
-            window=week(number),
-            now=now,
-            label_days=LABEL_DAYS,
-            positive="yes",
-        )
+            self.sources, self.root, version=version, window=week(number), now=now,
+            label_days=LABEL_DAYS, positive="yes",
+        )  # fmt: skip
 
 
 def keys_of(draw: Draw) -> list[str]:

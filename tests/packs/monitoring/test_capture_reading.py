@@ -1,7 +1,9 @@
 import datetime as dt
 import json
 from itertools import groupby
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,7 +23,9 @@ from sashiko_packs.monitoring.capture.record import (
     VersionRows,
     row_schema,
 )
+from sashiko_packs.monitoring.capture.requests import delete_requests, find_requests
 from sashiko_packs.monitoring.capture.rows import captured_columns, stream_requests, stream_rows
+from sashiko_packs.monitoring.clusters import Clusters, effect_of_shares, least_dominant
 from sashiko_packs.monitoring.steps.judge import capture_checks
 from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import (
@@ -349,11 +353,8 @@ def test_a_record_in_the_folder_of_another_hour_is_read_and_counted(tmp_path) ->
 def test_the_window_is_by_inference_time_and_its_end_is_not_part_of_it(tmp_path) -> None:
     window = Window(NOON, NOON + HOUR)
     times = [
-        NOON - dt.timedelta(seconds=1),
-        NOON,
-        NOON + HOUR - dt.timedelta(seconds=1),
-        NOON + HOUR,
-    ]
+        NOON - dt.timedelta(seconds=1), NOON, NOON + HOUR - dt.timedelta(seconds=1), NOON + HOUR,
+    ]  # fmt: skip
     write(tmp_path, [one(str(place), time=time) for place, time in enumerate(times)])
     write(tmp_path, [one("late")], hour=NOON + HOUR)
     write(tmp_path, [one("far")], hour=NOON + 5 * HOUR)
@@ -410,3 +411,251 @@ def test_the_same_files_give_the_same_bytes_in_blocks_of_any_size(tmp_path, monk
 def read_all(folder):
     out = folder / "rows.parquet"
     return out, read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=True)
+
+
+def _record(name, texts, *, client=None):
+    rows = [{"product": "Card", "complaint_text": text} for text in texts]
+    return record(name, request(rows, client=client), answer([0.5] * len(rows)))
+
+
+def _read(folder, records, *, has_texts=True, **changes):
+    """The rows' clusters and whether they dominate, and the problems of this kind."""
+    write(folder, records, **changes)
+    out = folder / "rows.parquet"
+    summary = read_captures(
+        folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=has_texts
+    )
+    table = pq.read_table(out)
+    problems = {p.kind: (p.count, p.first) for p in summary.problems if "dominant" in p.kind}
+    return table["cluster"].to_pylist(), table["dominates"].to_pylist(), problems
+
+
+def test_rows_of_one_request_share_a_cluster(tmp_path) -> None:
+    clusters, dominates, problems = _read(
+        tmp_path, [_record("a", "12"), _record("b", "3"), _record("c", "456")]
+    )
+    assert clusters == [0, 0, 1, 2, 2, 2]
+    assert (set(dominates), problems) == ({False}, {})
+
+
+def test_rows_of_ten_clients_share_clusters_across_requests(tmp_path) -> None:
+    records = [_record(f"{n}", [f"text {n}"], client=f"c{n % 10}") for n in range(20)]
+    assert _read(tmp_path, records)[0] == list(range(10)) * 2
+
+
+def test_fewer_than_ten_clients_tell_nothing_so_requests_count(tmp_path) -> None:
+    records = [_record(f"{n}", [f"text {n}"], client=f"c{n % 9}") for n in range(20)]
+    assert _read(tmp_path, records)[0] == list(range(20))
+
+
+def test_a_text_that_several_requests_sent_is_one_cluster(tmp_path) -> None:
+    records = [_record("a", ["x"]), _record("b", ["y"]), _record("c", ["x"]), _record("d", ["zz"])]
+    assert _read(tmp_path, records)[0] == [0, 1, 0, 2]
+
+
+def test_equal_rows_without_a_free_text_are_ordinary(tmp_path) -> None:
+    records = [_record(name, ["x"]) for name in "abc"]
+    assert _read(tmp_path, records, has_texts=False)[0] == [0, 1, 2]
+
+
+def _singles(number: int):
+    return [_record(f"s{n}", [f"single {n}"]) for n in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("records", "kind", "rows"),
+    [
+        ([_record("bulk", [f"row {n}" for n in range(300)])], "request", 300),
+        ([_record(f"bulk {b}", [f"{b} {n}" for n in range(150)]) for b in "ab"], "request", 300),
+        ([_record(f"bot {n}", ["again"]) for n in range(30)], "text", 30),
+        ([_record(f"r{t} {n}", [f"retry {t}"]) for t in range(9) for n in range(20)], "text", 180),
+    ],
+    ids=["a bulk request", "two bulk requests", "a bot", "retries without ids"],
+)
+def test_what_dominates_a_window_is_named(tmp_path, records, kind, rows) -> None:
+    _, dominates, problems = _read(tmp_path, [*_singles(300), *records])
+    assert dominates == [False] * 300 + [True] * rows
+    count, first = problems.pop(f"dominant-{kind}")
+    assert (count, problems) == (rows, {})
+    assert first.endswith(":301")
+
+
+def test_a_client_that_dominates_is_named(tmp_path) -> None:
+    few = [_record(f"f{n}", [f"few {n}"], client=f"c{n}") for n in range(120)]
+    many = [_record(f"m{n}", [f"many {n}"], client="batch") for n in range(200)]
+    clusters, dominates, problems = _read(tmp_path, [*few, *many])
+    assert set(clusters[120:]) == {120}
+    assert dominates == [False] * 120 + [True] * 200
+    assert problems["dominant-client"][0] == 200
+
+
+def test_nothing_dominates_where_too_few_rows_would_be_left(tmp_path) -> None:
+    bulk = _record("bulk", [f"row {n}" for n in range(300)])
+    _, dominates, problems = _read(tmp_path, [*_singles(99), bulk])
+    assert (set(dominates), problems) == ({False}, {})
+
+
+def test_twenty_clients_of_uneven_volumes_do_not_dominate(tmp_path) -> None:
+    volumes = [40, 30, 25, 20, 20, 18, 17, 15, 15, 12, 12, 10, 10, 8, 8, 7, 6, 5, 4, 3]
+    records = [
+        _record(f"{client} {n}", [f"{client} {n}"], client=f"{client}")
+        for client, volume in enumerate(volumes)
+        for n in range(volume)
+    ]
+    assert set(_read(tmp_path, records)[1]) == {False}
+
+
+def test_versions_are_clustered_apart(tmp_path) -> None:
+    write(tmp_path, [_record("old", ["x"])], version=6)
+    clusters, _, _ = _read(tmp_path, [_record("new", ["x"])], version=7)
+    assert clusters == [0, 1]
+
+
+def _clusters(cells, numbers, *, pieces: int = 1, dominates=None) -> Clusters:
+    clusters = Clusters(4)
+    flags = np.zeros(len(cells), dtype=bool) if dominates is None else dominates
+    for rows in np.array_split(np.arange(len(cells)), pieces):
+        clusters.add(cells[rows], numbers[rows], flags[rows])
+    return clusters
+
+
+UNEVEN = np.random.default_rng(0).integers(0, 4, 2000)
+
+
+def test_clusters_of_equal_rows_count_as_one_row_each() -> None:
+    numbers = np.repeat(np.arange(200), 10)
+    alike = _clusters(np.repeat(UNEVEN[:200], 10), numbers).summarise()
+    assert alike.design_effect == pytest.approx(10, rel=0.05)
+    assert alike.effective_rows == pytest.approx(200, rel=0.05)
+    assert alike.freedom == 199
+    other = _clusters(UNEVEN, numbers).summarise()
+    assert other.design_effect == pytest.approx(1, abs=0.1)
+
+
+def test_the_rows_of_a_cluster_need_not_be_adjacent() -> None:
+    numbers = np.tile(np.arange(200), 10)
+    alike = _clusters(np.tile(UNEVEN[:200], 10), numbers, pieces=7).summarise()
+    assert alike.design_effect == pytest.approx(10, rel=0.05)
+
+
+def test_more_clusters_than_groups_have_the_same_variance() -> None:
+    values = np.random.default_rng(2).integers(0, 4, 20_000)
+    alike = _clusters(np.repeat(values, 5), np.repeat(np.arange(20_000), 5)).summarise()
+    assert alike.design_effect == pytest.approx(5, rel=0.1)
+
+
+def test_the_variance_is_that_of_a_ratio_of_totals() -> None:
+    """Computes it by cluster and cell (Cochran, Sampling techniques, 1977, section 3.12)."""
+    generator = np.random.default_rng(1)
+    numbers = np.repeat(np.arange(60), generator.integers(1, 9, 60))
+    cells = (numbers + generator.integers(0, 2, len(numbers))) % 4
+    totals = np.zeros((60, 4), dtype=np.int64)
+    np.add.at(totals, (numbers, cells), 1)
+    sizes, rows = totals.sum(axis=1), len(numbers)
+    shares = totals.sum(axis=0) / rows
+    variances = ((totals - shares * sizes[:, None]) ** 2).sum(axis=0) / rows**2
+    expected = rows * (variances / shares).sum() / 3
+    assert expected > 2
+    assert effect_of_shares(totals) == pytest.approx(expected)
+    assert _clusters(cells, numbers).summarise().design_effect == pytest.approx(expected)
+
+
+def test_a_few_large_clusters_cannot_tell_how_much_they_differ() -> None:
+    numbers = np.repeat(np.arange(4), 500)
+    assert not _clusters(UNEVEN, numbers).summarise().has_enough_clusters
+    assert _clusters(UNEVEN, np.repeat(np.arange(5), 400)).summarise().has_enough_clusters
+
+
+def test_clusters_that_dominate_are_left_out_where_the_others_tell_more() -> None:
+    """300 rows of one request, all alike, beside 300 requests of a row."""
+    cells = np.concatenate([UNEVEN[:300], np.zeros(300, dtype=int)])
+    numbers = np.concatenate([np.arange(300), np.full(300, 300)])
+    clusters = _clusters(cells, numbers, dominates=numbers == 300)
+    counted = clusters.summarise()
+    assert counted.counts.tolist() == np.bincount(UNEVEN[:300], minlength=4).tolist()
+    assert (counted.effective_rows, counted.set_aside) == (pytest.approx(300, rel=0.01), 300)
+    assert counted.note == "without 300 rows of clusters that dominate"
+    assert clusters.counts.sum() == 600
+
+
+def test_clusters_that_dominate_count_where_they_tell_more() -> None:
+    """Ten nightly requests of 150 rows that are as different as rows of different requests."""
+    numbers = np.concatenate([np.arange(300), np.repeat(np.arange(300, 310), 150)])
+    counted = _clusters(UNEVEN[:1800], numbers, dominates=numbers >= 300).summarise()
+    assert (counted.counts.sum(), counted.set_aside, counted.note) == (1800, 0, "")
+
+
+def test_no_rows_have_no_design_effect() -> None:
+    empty = Clusters(4)
+    empty.add(UNEVEN[:0], UNEVEN[:0], UNEVEN[:0] > 0)
+    assert empty.summarise().effective_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("sizes", "clusters", "least"),
+    [
+        ([1, 300], [300, 1], 300),
+        ([1, 25], [475, 1], 25),
+        ([1, 15], [485, 1], None),
+        ([1, 2], [480, 10], None),
+        ([1, 300], [99, 1], None),
+        ([25], [20], None),
+    ],
+)
+def test_what_dominates_leaves_twice_as_many_rows_that_count(sizes, clusters, least) -> None:
+    assert least_dominant(np.array(sizes), np.array(clusters)) == least
+
+
+SEVEN = "version=1/AllTraffic/2026/03/02/07"
+
+
+def line(*rows: tuple[str, str], event: str, answered: bool = True) -> bytes:
+    """A record of the local server, of rows with an id and a text."""
+    body = {"inputs": [text for _, text in rows], "ids": [key for key, _ in rows]}
+    answer = [{"id": key, "label": "yes", "score": 0.9} for key, _ in rows]
+    sides = {"endpointInput": {"data": json.dumps(body), "encoding": "JSON"}}
+    if answered:
+        sides["endpointOutput"] = {"data": json.dumps(answer), "encoding": "JSON"}
+    metadata = {"eventId": event, "inferenceTime": "2026-03-02T07:00:00Z"}
+    return json.dumps({"captureData": sides, "eventMetadata": metadata}).encode() + b"\n"
+
+
+@pytest.fixture
+def captures(tmp_path: Path) -> Path:
+    folder = tmp_path / SEVEN
+    folder.mkdir(parents=True)
+    (folder / "a.jsonl").write_bytes(
+        line(("L1", "they cut my heating"), ("L2", "no answer"), event="one")
+        + b'{"cut": \n'
+        + line(("L3", "a letter"), event="two")
+    )
+    (folder / "b.jsonl").write_bytes(line(("L1", "again"), event="three", answered=False))
+    return tmp_path
+
+
+def test_a_row_is_found_by_its_key_in_every_file(captures: Path) -> None:
+    first, second = find_requests(captures, {"L1"})
+    assert first.inputs == ("they cut my heating", "no answer")
+    assert json.loads(first.answer)[0]["label"] == "yes"
+    assert (second.inputs, second.answer) == (("again",), "")
+    assert not list(find_requests(captures, {"L"}))
+
+
+def test_a_deleted_request_leaves_no_text_and_the_others_as_they_were(captures: Path) -> None:
+    path = captures / SEVEN / "a.jsonl"
+    before = path.read_bytes().splitlines(keepends=True)
+    assert delete_requests(captures, {"L2"}) == 1
+    after = path.read_bytes().splitlines(keepends=True)
+    assert after[0].strip() == b""
+    assert after[1:] == before[1:]
+    assert not list(find_requests(captures, {"L1"}))[1:]  # only that of the other file
+    assert delete_requests(captures, {"L2"}) == 0
+
+
+def test_a_server_that_writes_at_the_same_time_loses_nothing(captures: Path) -> None:
+    path = captures / SEVEN / "a.jsonl"
+    with path.open("ab", buffering=0) as server:
+        delete_requests(captures, {"L3"})
+        server.write(line(("L9", "new"), event="nine"))
+    [request] = find_requests(captures, {"L9"})
+    assert request.inputs == ("new",)

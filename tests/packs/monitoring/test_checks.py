@@ -7,56 +7,24 @@ from pydantic import ValidationError
 from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.checks import (
     Measurement,
-    MonitorCheck,
-    Outcome,
     gaps,
     holm,
     judge_measurements,
     overall,
 )
-from sashiko_packs.monitoring.result import Distribution, MonitorBias, hide_small_counts
+from sashiko_packs.monitoring.result import MonitorBias, hide_small_counts
 from sashiko_packs.monitoring.steps.judge import label_free_accuracy
 
 ROWS = np.array([100, 100, 0, 100])
 RIGHT = np.array([90, 60, 0, 80])
 
 
-def _check(outcome: Outcome, name: str = "drift of product") -> MonitorCheck:
-    return MonitorCheck(
-        name=name,
-        kind="drift",
-        outcome=outcome,
-        rows=500,
-        rows_needed=100,
-        effect="Cohen's w",
-        tolerance=0.1,
-        reason="",
-    )
-
-
-def _estimate(window, *checks: MonitorCheck):
-    return label_free_accuracy(rows=ROWS, right=RIGHT, window=np.array(window), input_checks=checks)
-
-
-def test_it_weighs_the_references_accuracy_with_the_windows_scores() -> None:
-    estimate = _estimate([10, 30, 0, 60], _check("ok"))
-    assert estimate.value == pytest.approx(0.1 * 0.9 + 0.3 * 0.6 + 0.6 * 0.8)
-    assert estimate.condition == "if P(label | score) is unchanged"
-
-
-def test_it_is_withdrawn_when_inputs_drifted_and_names_them() -> None:
-    estimate = _estimate([10, 30, 0, 60], _check("ok"), _check("alarm", "drift of the texts"))
-    assert estimate.value is None
-    assert estimate.withdrawn == "alarm: drift of the texts"
-
-
-def test_it_is_withdrawn_when_no_input_was_judged() -> None:
-    assert _estimate([10, 30, 0, 60], _check("not judged")).withdrawn == "no input was judged"
-
-
 @pytest.mark.parametrize("window", [[10, 30, 5, 60], [0, 0, 0, 0]])
 def test_it_says_nothing_of_scores_that_the_reference_has_not(window: list[int]) -> None:
-    estimate = _estimate(window, _check("ok"))
+    checks = judge_measurements([_measured(unchanged=0.9)], false_alarms=0.01)
+    estimate = label_free_accuracy(
+        rows=ROWS, right=RIGHT, window=np.array(window), input_checks=checks
+    )
     assert estimate.value is None
     assert estimate.withdrawn == "the reference has no rows of these scores"
 
@@ -97,15 +65,6 @@ def test_the_smallest_cells_are_hidden(counts: list[int | None], shown: tuple[in
     assert hide_small_counts(counts) == shown
 
 
-def test_a_distribution_hides_them_whoever_makes_it() -> None:
-    made = Distribution(
-        name="product", cells=("a", "b", "c"), reference=(9, 20, 30), window=(1, 0, 99)
-    )
-    assert made.reference == (None, None, 30)
-    assert made.window == (None, 0, None)
-    assert Distribution.model_validate_json(made.model_dump_json()) == made
-
-
 @pytest.mark.parametrize(("rows", "is_shown"), [(0, True), (1, False), (9, False), (10, True)])
 def test_the_rows_of_a_group_are_shown_from_ten_on(rows: int, is_shown: bool) -> None:
     measured = Measurement(
@@ -123,26 +82,12 @@ def test_the_rows_of_a_group_are_shown_from_ten_on(rows: int, is_shown: bool) ->
             make()
 
 
-def _measured(
-    name: str = "drift of product",
-    *,
-    rows: int = 500,
-    unchanged: float | None = 1e-9,
-    tolerated: float | None = 1e-9,
-    reason: str = "",
-) -> Measurement:
+def _measured(name="drift of product", *, rows=500, unchanged=1e-09, tolerated=1e-09, reason=""):
     return Measurement(
-        name=name,
-        kind="drift",
-        effect="Cohen's w",
-        rows=rows,
-        rows_needed=100,
-        tolerance=0.1,
-        value=None if unchanged is None else 0.3,
-        p_unchanged=unchanged,
-        p_tolerated=tolerated,
+        name=name, kind="drift", effect="Cohen's w", rows=rows, rows_needed=100, tolerance=0.1,
+        value=None if unchanged is None else 0.3, p_unchanged=unchanged, p_tolerated=tolerated,
         reason=reason,
-    )
+    )  # fmt: skip
 
 
 def _outcomes(*measurements: Measurement) -> list[str]:
@@ -160,9 +105,7 @@ def test_holm_adjusts_by_rank_and_never_reverses_the_order() -> None:
     ("unchanged", "tolerated", "outcome"),
     [(1e-6, 0.01, "alarm"), (1e-6, 0.2, "ok"), (0.2, 0.01, "ok")],
 )
-def test_an_alarm_is_a_change_that_is_neither_chance_nor_tolerated(
-    unchanged: float, tolerated: float, outcome: str
-) -> None:
+def test_an_alarm_is_a_change_that_is_neither_chance_nor_tolerated(unchanged, tolerated, outcome):
     assert _outcomes(_measured(unchanged=unchanged, tolerated=tolerated)) == [outcome]
 
 

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.base.files import sha256_tree, walk_files
-from sashiko.base.parquet import read_columns, write_table
+from sashiko.base.parquet import write_table
 from sashiko.base.scratch import scratch_database
 from sashiko.errors import InputError
 from sashiko_packs.monitoring import ledger
@@ -16,7 +16,7 @@ from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
-from tests.packs.monitoring.steps.monitor_job import make_reference
+from tests.packs.monitoring.steps.window_job import make_reference
 from tests.unit.contract.documents import ROWS
 
 KEYS = [f"secret-{number}" for number in range(6)]
@@ -114,14 +114,6 @@ def test_a_second_time_nothing_is_left_to_delete(stores) -> None:
     deleted = _delete(stores, KEYS[0], now=NOW + dt.timedelta(hours=1))
     assert not any(deleted.model_dump().values())
     assert first == {name: sha256_tree(stores.folder(name)) for name in first}
-
-
-def test_a_window_that_is_read_again_brings_no_deleted_key_back(stores) -> None:
-    _delete(stores, KEYS[0])
-    stores.answer(KEYS)
-    days = stores.folder("ledger").glob("????-??-??.parquet")
-    answers = [key for day in days for key in read_columns(day, ["key"])["key"].to_pylist()]
-    assert sorted(answers) == KEYS[1:]
 
 
 DAY = dt.timedelta(days=1)

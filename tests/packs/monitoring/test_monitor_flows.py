@@ -1,35 +1,34 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aws_cdk import aws_kms as kms
 from sashiko_cdk.events.flows.notice import notice_flow
 
+from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
+from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
+from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
 from sashiko_packs.monitoring.cost import monitoring_costs
+from sashiko_packs.monitoring.labels import create_stores
+from sashiko_packs.monitoring.places import monitor_pipeline_name, monitor_places
 from sashiko_packs.monitoring.steps.judge import capture_checks
+from tests.infra import variants
+from tests.infra.job_requests import jobs_of
 from tests.infra.sample_events import execution_ended, scheduled
 from tests.infra.step_functions import account
-from tests.infra.variants import (
-    PACKAGE,
-    ROOT,
-    contracts_of,
-    deployment_of,
-    new_app,
-    pipelines_of,
-    recipes_of,
-    resources,
-    settings_of,
-    some,
-)
+from tests.infra.test_lake_buckets import buckets_of, let_through
+from tests.infra.test_pipeline_places import CAPTURE, GROUP, places_of, principals_of
 from tests.packs.monitoring.report.windows import windows
 
 
@@ -52,10 +51,12 @@ def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(changes, runs) -
 
 def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
     """Derived from the contract and the rows that ReadCapture writes; nobody is granted it."""
-    (contract,) = (c for c in contracts_of(settings_of("dev")) if c.table == "complaints")
+    (contract,) = (
+        c for c in variants.contracts_of(variants.settings_of("dev")) if c.table == "complaints"
+    )
     (table,) = (
         item["Properties"]["TableInput"]
-        for item in some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
+        for item in variants.some(templates("dev")["DataLake"], "AWS::Glue::Table").values()
         if item["Properties"]["TableInput"]["Name"] == "complaints_captured"
     )
     storage = table["StorageDescriptor"]
@@ -68,7 +69,7 @@ def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
     assert storage["Location"] == f"s3://{bucket}/monitor/{group}/"
     tags = [
         item["Properties"]
-        for item in some(
+        for item in variants.some(
             templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation"
         ).values()
         if "complaints_captured" in json.dumps(item["Properties"]["Resource"])
@@ -79,10 +80,10 @@ def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
     assert values["sashiko-environment"] == ["dev"]
 
 
-SETTINGS = settings_of("dev")
-ARN = PACKAGE.format("111122223333", "dev")
-GROUP = "sashiko-dev-complaint-triage"
-CAPTURE = bucket_name(SETTINGS, "capture")
+SETTINGS = variants.settings_of("dev")
+ARN = variants.PACKAGE.format("111122223333", "dev")
+
+
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
 OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
 MONDAY = "2026-11-23T06:00:00Z"
@@ -97,7 +98,7 @@ METADATA = {
 
 
 def _recipe(name="complaints"):
-    return load_recipe(ROOT / f"recipes/{name}.yaml")
+    return load_recipe(variants.ROOT / f"recipes/{name}.yaml")
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_a_person_starts_the_same_week_for_the_version_before_a_deploy(aws):
 
 
 def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
-    _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
+    _, monitor = variants.pipelines_of(SETTINGS, variants.recipes_of(SETTINGS))
     aws.run(_window_flow(), scheduled(MONDAY))
     (start,) = _starts(aws)
     declared = monitor.definition["Parameters"]
@@ -375,14 +376,14 @@ def _monitored(**capture):
     from sashiko_cdk.stack import EnvironmentStack
     from sashiko_packs.monitoring.constructs.flow import add_monitoring
 
-    settings = settings_of("serving")
+    settings = variants.settings_of("serving")
     section = settings.serving.capture.model_copy(update=capture)
     serving = settings.serving.model_copy(update={"capture": section})
     deployment = replace(
-        deployment_of(SETTINGS), settings=settings.model_copy(update={"serving": serving})
+        variants.deployment_of(SETTINGS), settings=settings.model_copy(update={"serving": serving})
     )
     stack = EnvironmentStack(
-        new_app(), "Pipeline", deployment, stateful=False, description="of a test"
+        variants.new_app(), "Pipeline", deployment, stateful=False, description="of a test"
     )
     key = kms.Key(stack, "Key")
     flows = EventFlows(
@@ -405,7 +406,9 @@ def test_captures_that_are_gone_before_they_are_judged_are_an_error():
 def test_each_kind_of_check_has_an_alarm_that_keeps_its_state_without_data(templates):
     alarms = {
         item["Properties"]["AlarmName"].removeprefix("sashiko-dev-monitor-"): item["Properties"]
-        for item in resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Alarm").values()
+        for item in variants.resources(
+            templates("serving")["Pipeline"], "AWS::CloudWatch::Alarm"
+        ).values()
         if item["Properties"]["AlarmName"].startswith("sashiko-dev-monitor-")
     }
     of_kinds = {
@@ -429,7 +432,9 @@ def test_each_kind_of_check_has_an_alarm_that_keeps_its_state_without_data(templ
 
 
 def test_the_dashboard_searches_the_metric_of_each_check(templates):
-    dashboards = resources(templates("serving")["Pipeline"], "AWS::CloudWatch::Dashboard").values()
+    dashboards = variants.resources(
+        templates("serving")["Pipeline"], "AWS::CloudWatch::Dashboard"
+    ).values()
     [body] = [
         item["Properties"]["DashboardBody"]
         for item in dashboards
@@ -450,7 +455,7 @@ def test_the_dashboard_searches_the_metric_of_each_check(templates):
 
 
 def test_only_the_step_that_reads_the_lake_has_a_network():
-    _, monitor = pipelines_of(SETTINGS, recipes_of(SETTINGS))
+    _, monitor = variants.pipelines_of(SETTINGS, variants.recipes_of(SETTINGS))
     networks = {
         step["Name"]: step["Arguments"]["NetworkConfig"]["EnableNetworkIsolation"]
         for step in monitor.definition["Steps"]
@@ -477,3 +482,166 @@ def test_a_failed_monitoring_pipeline_says_how_to_see_its_steps(aws):
     arn = "pipeline/sashiko-dev-complaints-monitor/execution/p4jn9xou8a8s"
     assert sent["Message"].endswith(arn)
     assert "sashiko runs" not in sent["Message"]
+
+
+STORES = ("ledger", "labels", "draws", "facets", "windows")
+Templates = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def dev() -> Environment:
+    return read_environment(variants.settings_of("dev"), folder=variants.synthesized("dev"))
+
+
+def test_each_store_begins_with_the_file_that_its_places_name(tmp_path: Path) -> None:
+    recipe = load_recipe(Path("recipes/complaints.yaml"))
+    places = monitor_places(load_settings("local"), recipe)
+    folders = {name: tmp_path / name for name in STORES}
+    create_stores(load_contract(Path(recipe.contract)), **folders)
+    made = {
+        f"{getattr(places, name)}/{file.name}"
+        for name, folder in folders.items()
+        for file in folder.iterdir()
+    }
+    assert made == set(places.empty_files)
+
+
+def test_the_questions_of_test_pipeline_places_are_about_the_monitors_jobs_too() -> None:
+    settings = variants.settings_of("dev")
+    pipelines = variants.pipelines_of(settings, variants.recipes_of(settings))
+    jobs = {name: job for one in pipelines for name, job in jobs_of(one.definition).items()}
+    bucket = bucket_name(settings, "capture")
+    read, written = (
+        {step for step, *_ in places_of(jobs, bucket, read=read)} for read in (True, False)
+    )
+    assert read >= {"ReadCapture", "InputQuality", "Drift", "JoinLabels"}
+    assert written == {"ReadCapture"}
+
+
+def test_jobs_of_the_monitor_alone_read_what_was_captured(dev: Environment) -> None:
+    captured = f"{GROUP}/version=3/{GROUP}/primary/2026/11/23/00/a.jsonl"
+    decoded = f"monitor/{GROUP}/an-execution/ReadCapture/rows/rows.parquet"
+    for place in (captured, decoded):
+        assert principals_of(dev, "s3:GetObject", place, bucket=CAPTURE) == {"monitor"}
+    assert principals_of(dev, "s3:PutObject", captured, bucket=CAPTURE) == {"inference"}
+    assert "monitor" in principals_of(dev, "s3:PutObject", decoded, bucket=CAPTURE)
+
+
+def test_who_labels_reads_ledger_and_draws_and_the_bias_evaluator_decisions_alone(dev) -> None:
+    bucket = bucket_name(dev.settings, "snapshots")
+    stores = [f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")]
+    decisions = f"monitor/decisions/{GROUP}/an-execution/JoinLabels/decisions"
+    readers = {
+        folder: principals_of(dev, "s3:GetObject", f"{folder}/x", bucket=bucket)
+        for folder in (*stores, decisions)
+    }
+    kept = {"monitor", "data-scientist", "privacy-officer"}
+    assert readers == {**dict.fromkeys(stores, kept), decisions: {"monitor", "bias-evaluator"}}
+    ledger, *given = (
+        principals_of(dev, "s3:PutObject", f"{folder}/x", bucket=bucket) for folder in stores
+    )
+    assert ledger == {"monitor", "privacy-officer"}
+    assert given == [{"data-scientist", "privacy-officer"}] * 2
+    assert "monitor" not in principals_of(
+        dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
+    )
+
+
+def test_a_deployer_makes_the_stores_of_the_monitor_and_overwrites_none(dev: Environment) -> None:
+    (deployer,) = (item for item in dev.principals if item.name == "deployer")
+    bucket = bucket_name(dev.settings, "snapshots")
+    labels = f"arn:aws:s3:::{bucket}/monitor/{GROUP}/labels/labels.parquet"
+    assert deployer.may("s3:PutObject", labels)
+    assert not deployer.may("s3:PutObject", f"{labels}x")
+    (statement,) = (item for item in deployer.policy if labels in item.resources)
+    assert statement.conditions == {"Null": {"s3:if-none-match": "false"}}
+
+
+def test_who_deletes_keys_rewrites_the_stores_and_reads_nothing_else(dev: Environment) -> None:
+    (officer,) = (item for item in dev.principals if item.name == "privacy-officer")
+    bucket = bucket_name(dev.settings, "snapshots")
+    stores = {f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")}
+    stores |= {f"facets/monitor/{GROUP}"}
+    for store in stores:
+        for action in ("s3:GetObject", "s3:PutObject"):
+            users = principals_of(dev, action, f"{store}/x.parquet", bucket=bucket)
+            assert "privacy-officer" in users, (action, store)
+    for name in ("raw", "curated", "artifacts", "capture", "snapshots"):
+        paths = dev.object_paths(officer, "s3:GetObject", bucket_name(dev.settings, name))
+        assert {path.rpartition("/")[0] for path in paths} == (
+            stores if name == "snapshots" else set()
+        )
+    pipeline = f"arn:aws:sagemaker:{dev.settings.region}:{dev.settings.account}:pipeline"
+    monitor = f"{pipeline}/{monitor_pipeline_name(dev.settings, dev.settings.recipe)}"
+    assert officer.may("sagemaker:ListPipelineExecutions", monitor)
+    assert not officer.may("sagemaker:StartPipelineExecution", monitor)
+
+
+def test_the_buckets_policy_lets_nobody_else_into_the_stores(templates: Templates) -> None:
+    lake = templates("dev")["DataLake"]
+    roles = ("monitor", "data-scientist", "privacy-officer")
+    users = {f"sashiko-dev-{role}" for role in roles}
+    for action, others in (
+        ("s3:PutObject", {"deployer"}),
+        ("s3:GetObject", {"bias-evaluator", "break-glass"}),
+    ):
+        let = let_through(lake, "snapshots", action, "monitor/")
+        assert let == users | {f"sashiko-dev-{role}" for role in others}
+
+
+def test_what_is_captured_the_endpoint_writes_and_the_monitor_alone_reads(templates) -> None:
+    """Also past IAM: bucket and key deny whom a later policy would let in."""
+    lake = templates("serving")["DataLake"]
+    key = next(
+        item["Properties"]["KeyPolicy"]
+        for item in variants.resources(lake, "AWS::KMS::Key").values()
+        if "ForEndpointAndMonitor" in json.dumps(item)
+    )
+    bucket = next(
+        item["Properties"]["PolicyDocument"]
+        for name, item in variants.resources(lake, "AWS::S3::BucketPolicy").items()
+        if name.startswith("CaptureBucket")
+    )
+    role = "arn:aws:iam::111122223333:role/sashiko-dev-"
+    assert denied_but(bucket, "s3:PutObject") == [f"{role}inference", f"{role}monitor"]
+    assert denied_but(bucket, "s3:GetObject*") == [f"{role}monitor", f"{role}break-glass"]
+    inside = [f"{role}{name}" for name in ("break-glass", "inference", "monitor")]
+    assert denied_but(key, "kms:Decrypt") == inside
+
+    environment = read_environment(
+        variants.settings_of("serving"), folder=variants.synthesized("serving")
+    )
+    name = "sashiko-dev-capture-111122223333-us-east-1"
+    readers = {
+        principal.name
+        for principal in environment.principals
+        if environment.object_paths(principal, "s3:GetObject", name)
+    }
+    assert readers == {"monitor"}
+
+
+def test_a_key_that_was_deleted_is_gone_from_old_versions_and_decisions_within_weeks(templates):
+    _, bucket = buckets_of(templates("dev")["DataLake"])["snapshots"]
+    rules = bucket["Properties"]["LifecycleConfiguration"]["Rules"]
+    days = {
+        rule["Prefix"]: (
+            rule.get("ExpirationInDays"),
+            rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays"),
+        )
+        for rule in rules
+        if "monitor" in rule.get("Prefix", "")
+    }
+    assert days == {
+        "monitor/decisions/": (7, None),
+        "monitor/": (None, 14),
+        "facets/monitor/": (None, 14),
+    }
+
+
+def denied_but(policy: Any, action: str) -> Any:
+    (statement,) = [
+        item
+        for item in policy["Statement"]
+        if item["Effect"] == "Deny" and action in (item["Action"], *item["Action"])
+    ]
+    return statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]

@@ -8,20 +8,17 @@ from typer.testing import CliRunner
 
 from sashiko.errors import InputError
 from sashiko.pipeline.candidates import Candidate, State
-from sashiko_packs.monitoring.audited import AuditedMeasure, LabelSummary, Quality
-from sashiko_packs.monitoring.capture.record import CaptureSummary
-from sashiko_packs.monitoring.checks import Kind, MonitorCheck, Outcome
-from sashiko_packs.monitoring.commands import (
-    app,
-    describe_monitor,
-    show_labels,
-    show_window,
-    version_commands,
-)
+from sashiko.registry.versions import MONITORING_TAGS, ModelVersion
+from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe import load_recipe
+from sashiko_packs.monitoring import commands
+from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.labels import AddedLabels
-from sashiko_packs.monitoring.result import LabelFreeAccuracy, MonitorResult
+from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
+from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -29,9 +26,7 @@ WEEK = dt.timedelta(days=7)
 Decide = Callable[..., Retraining]
 
 
-def check(
-    name: str = "drift of product", outcome: Outcome = "alarm", *, kind: Kind = "drift"
-) -> MonitorCheck:
+def check(name="drift of product", outcome="alarm", *, kind="drift") -> MonitorCheck:
     return MonitorCheck(
         name=name, kind=kind, outcome=outcome, rows=500, rows_needed=100, effect="Cohen's w",
         tolerance=0.1, reason="changed by more than the tolerance",
@@ -39,38 +34,18 @@ def check(
 
 
 def result(*checks: MonitorCheck, labels: int = 1000, end: dt.datetime = NOW) -> MonitorResult:
-    nothing = AuditedMeasure(
-        name="accuracy", rows=0, value=None, low=None, high=None, worst=None, best=None,
-        reference=0.8,
-    )  # fmt: skip
-    summary = LabelSummary(
-        version=4, periods=(), ordinary_right=0, ordinary_wrong=0, waiting=0, known=labels,
-        duplicated=0, corrected=0, unknown=0,
-    )  # fmt: skip
-    quality = Quality(
-        checks=(check("accuracy of audited rows", "ok"),), periods=(), since_deploy=nothing,
-        measures=(), ordinary_rows=0, ordinary_accuracy=None, labels=summary,
-    )  # fmt: skip
-    capture = CaptureSummary(
-        start=end - WEEK, end=end, files=1, lines=1, requests=1, rows=1, versions=(), problems=()
-    )
-    return MonitorResult(
-        group="loans", version=4, recipe="loans", start=end - WEEK, end=end, outcome="alarm",
-        summary="", alarms=(), checks=checks or (check(),), capture=capture, distributions=(),
-        disparities=None, without_facets=None, quality=quality,
-        label_free=LabelFreeAccuracy(value=None), reference_accuracy=0.8, reference_sha256="0",
-    )  # fmt: skip
+    [window] = windows(1)
+    known = window.quality.labels.model_copy(update={"known": labels})
+    quality = window.quality.model_copy(update={"labels": known})
+    changes = {"start": end - WEEK, "end": end, "checks": checks or (check(),), "quality": quality}
+    return window.model_copy(update=changes)
 
 
 @pytest.fixture
 def decide() -> Decide:
-    def run(
-        *candidates: Candidate, of: MonitorResult | None = None, **settings: object
-    ) -> Retraining:
-        section = MonitorSection(**settings)
-        return decide_retraining(section, of or result(), candidates, now=NOW)
-
-    return run
+    return lambda *candidates, of=None, **settings: decide_retraining(
+        MonitorSection(**settings), of or result(), candidates, now=NOW
+    )
 
 
 def weeks_ago(weeks: int, state: State, *, is_better: bool = False) -> Candidate:
@@ -172,7 +147,7 @@ def test_no_sender_of_bad_rows_holds_back_a_model_that_the_audit_shows_to_be_nee
 
 
 def lines(result):
-    return [*describe_monitor(result)]
+    return [*commands.describe_monitor(result)]
 
 
 def test_a_quiet_window_takes_three_lines_and_the_next_command():
@@ -234,9 +209,9 @@ def test_a_window_without_rows_asks_nobody_to_draw_some():
 def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_them():
     [result] = windows(1)
     result = deploy_week(result, before=2)
-    others = version_commands(result, history=(result,), options=" --home h")
+    others = commands.version_commands(result, history=(result,), options=" --home h")
     again = "next: sashiko monitor --home h --version 3 --now 2026-01-12T00:00:00"
-    printed = [*describe_monitor(result, others=others)]
+    printed = [*commands.describe_monitor(result, others=others)]
     assert printed[0].startswith("! NO ALARM - ")
     assert "capture judged in part" in printed[0]
     assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [
@@ -248,9 +223,9 @@ def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_the
         again,
     ]
     before = result.model_copy(update={"version": 2})
-    [command] = version_commands(result, history=(before, result), options=" --home h")
+    [command] = commands.version_commands(result, history=(before, result), options=" --home h")
     assert f"next: {command}" == again
-    assert version_commands(windows(1)[0], history=(), options="") == ()
+    assert commands.version_commands(windows(1)[0], history=(), options="") == ()
 
 
 def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path, capsys):
@@ -258,16 +233,12 @@ def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path,
     before = result.model_copy(update={"version": 2})
     page = tmp_path / "page.html"
     for judged, proposed in ((result, True), (before, False)):
-        show_window(
-            (before, result),
-            judged,
-            Retraining(action="propose", reasons=("alarm: drift of product",)),
-            page=page,
-            options=" --home h",
-            again=f" --home h --version {judged.version}",
-            others=lambda item: (f"sashiko monitor --version {item.version} again",),
-            json_=False,
-        )
+        commands.show_window(
+            (before, result), judged,
+            Retraining(action="propose", reasons=("alarm: drift of product",)), page=page,
+            options=" --home h", again=f" --home h --version {judged.version}",
+            others=lambda item: (f"sashiko monitor --version {item.version} again",), json_=False,
+        )  # fmt: skip
         html = page.read_text()
         assert "late-loans, version 3" in html
         assert "answers of version 2 are judged" in html
@@ -279,16 +250,76 @@ def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path,
 
 def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):
     counts = {"rows": 3, "unlabelled": 0, "added": 1, "known": 0, "facets": None}
-    show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=2, corrected=0))
+    commands.show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=2, corrected=0))
     assert capsys.readouterr().err == (
         "a.csv: 1 new labels of 3 rows; 2 contradict an earlier one, which counts: --correct "
         "replaces it\n"
     )
-    show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=0, corrected=2))
+    commands.show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=0, corrected=2))
     assert capsys.readouterr().err == "a.csv: 1 new labels of 3 rows; 2 corrected\n"
 
 
 def test_a_correction_needs_a_file_of_labels():
-    done = CliRunner().invoke(app, ["audit", "--rows", "3", "--correct"])
+    done = CliRunner().invoke(commands.app, ["audit", "--rows", "3", "--correct"])
     assert isinstance(done.exception, InputError)
     assert "--correct: give --labels" in str(done.exception)
+
+
+END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)
+WINDOW = Window(END - dt.timedelta(days=7), END)
+URI = "s3://artifacts/runs/20260301-000000-aaaa/Evaluate/metrics"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> MonitorFolder:
+    recipe = load_recipe(Path("recipes/complaints.yaml"))
+    return MonitorFolder(tmp_path, load_settings("local"), recipe)
+
+
+def version(**tags: str) -> ModelVersion:
+    return ModelVersion(
+        group="complaint-triage", version=2, status="Approved", artifact_sha256="0", threshold=0.5,
+        tags=tags, aliases=("champion",),
+    )  # fmt: skip
+
+
+def capture_something(folder: MonitorFolder) -> None:
+    hour = folder.home / "capture/complaint-triage/version=2/complaint-triage/primary/2026/03/08/10"
+    hour.mkdir(parents=True)
+    (hour / "a.jsonl").write_text("{}\n")
+
+
+def test_nothing_captured_names_the_command_that_captures(folder: MonitorFolder) -> None:
+    with pytest.raises(
+        InputError, match=r"nothing is captured in .*: sashiko model serve"
+    ) as refusal:
+        run_monitor(folder, version(), window=WINDOW, command="sashiko monitor")
+    assert str(refusal.value).endswith("--capture 100")
+
+
+@pytest.mark.parametrize(
+    ("tags", "reason"),
+    [
+        ({}, "version 2 has no `reference_uri`"),
+        (dict.fromkeys(MONITORING_TAGS, URI), "which monitoring compares it with, is gone"),
+    ],
+)
+def test_a_version_without_its_held_out_rows_cannot_be_monitored(folder, tags, reason) -> None:
+    capture_something(folder)
+    with pytest.raises(InputError, match=reason) as refusal:
+        run_monitor(folder, version(**tags), window=WINDOW, command="sashiko monitor")
+    assert "run the pipeline again and approve the new version" in str(refusal.value)
+
+
+def test_texts_that_a_failed_run_left_are_removed_by_the_next_one(folder: MonitorFolder) -> None:
+    capture_something(folder)
+    left = (
+        folder.home / "monitor/runs/20260301-000000-aaaa/work/Drift/rows.parquet",
+        folder.path(f"{folder.places.decoded}/20260301-000000-aaaa/rows.parquet"),
+    )
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_text("a text")
+    with pytest.raises(InputError, match="has no `reference_uri`"):
+        run_monitor(folder, version(), window=WINDOW, command="sashiko monitor")
+    assert not any(path.exists() for path in left)

@@ -38,31 +38,18 @@ def replay(tmp_path, contract):
         path = tmp_path / "rows.csv"
         path.write_text(rows)
         capture = CaptureSettings(
-            folder=tmp_path / "capture",
-            endpoint="loans",
-            variant="primary",
-            version=3,
-            percent=100,
-            retention=10**9,
-        )
+            folder=tmp_path / "capture", endpoint="loans", variant="primary", version=3,
+            percent=100, retention=10**9,
+        )  # fmt: skip
         requests = replay_file(
-            archive,
-            threshold=0.5,
-            contract=contract,
-            path=path,
-            capture=capture,
-            since=since,
+            archive, threshold=0.5, contract=contract, path=path, capture=capture, since=since,
             until=until,
-        )
+        )  # fmt: skip
         out = tmp_path / "captured.parquet"
         read_captures(
-            capture.folder / "loans",
-            out,
-            window=MARCH,
-            now=MARCH.end,
-            columns=("tone", "note"),
+            capture.folder / "loans", out, window=MARCH, now=MARCH.end, columns=("tone", "note"),
             has_texts=True,
-        )
+        )  # fmt: skip
         return requests, pq.read_table(out).to_pylist()
 
     return run

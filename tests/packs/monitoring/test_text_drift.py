@@ -7,10 +7,23 @@ import pytest
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.metrics import roc_auc_score
 
+from sashiko.base.parquet import write_table
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import Complaints
+from sashiko.evaluation.reference import ColumnCounts
 from sashiko.settings.shifts import Shift, ShiftPlan
-from sashiko_packs.monitoring.text_drift import measure_text_drift
+from sashiko_packs.monitoring import text_drift
+from sashiko_packs.monitoring.capture import rows as captured_rows
+from sashiko_packs.monitoring.capture.record import row_schema
+from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
+from sashiko_packs.monitoring.steps.drift import measure_odd_texts
+from sashiko_packs.monitoring.text_drift import (
+    TextSample,
+    measure_text_drift,
+    sample_test,
+    sample_window,
+)
+from tests.packs.monitoring.steps.window_job import make_reference
 
 
 @cache
@@ -131,3 +144,153 @@ def test_a_change_at_the_tolerance_is_seldom_taken_for_a_larger_one() -> None:
     measured = [_measure(texts(0), texts(0.1), seed=number) for number in range(60)]
     assert 0.52 < np.mean([item.value for item in measured]) < 0.56
     assert np.mean([item.p_tolerated < 0.05 for item in measured]) <= 0.12
+
+
+COLUMNS = ("product", "age")
+REFERENCE = make_reference(
+    template="{product}, {age}",
+    columns=(
+        ColumnCounts(column="product", kind="category", counts=(0, 0)),
+        ColumnCounts(column="age", kind="number", counts=(0, 0, 0)),
+    ),
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder whose rows are read in small pieces."""
+    monkeypatch.setattr(captured_rows, "_STREAM_ROWS", 64)
+    monkeypatch.setattr(text_drift, "MOST_TEXTS", 100)
+    return tmp_path
+
+
+def _write(path, rows) -> None:
+    defaults = {"cluster": 0, "dominates": False}
+    records = [defaults | row for row in rows]
+    write_table(path, pa.Table.from_pylist(records, schema=row_schema(COLUMNS)))
+
+
+def _request_texts(sizes) -> list[dict[str, str]]:
+    return [
+        {"event_id": f"e{request}", "text": f"{request} {row}", "cluster": request}
+        for request, size in enumerate(sizes)
+        for row in range(size)
+    ]
+
+
+def _scores(rows, cells) -> ClusteredCounts:
+    scores = Clusters(2)
+    numbers = np.array([row.get("cluster", 0) for row in rows])
+    scores.add(np.array(cells), numbers, np.array([row.get("dominates", False) for row in rows]))
+    return scores.summarise()
+
+
+def _sample(path, rows, cells) -> list[str]:
+    _write(path / "rows.parquet", rows)
+    return list(sample_window(path / "rows.parquet", REFERENCE, _scores(rows, cells)).texts)
+
+
+def test_all_texts_of_few_single_rows_are_taken(folder) -> None:
+    rows = _request_texts([1] * 90)
+    assert _sample(folder, rows, [0, 1] * 45) == [row["text"] for row in rows]
+
+
+def test_many_single_rows_are_sampled_evenly(folder) -> None:
+    rows = _request_texts([1] * 1000)
+    sample = _sample(folder, rows, [0, 1] * 500)
+    assert sample == _sample(folder, rows, [0, 1] * 500)
+    numbers = [int(text.split()[0]) for text in sample]
+    assert len(set(numbers)) == 100
+    assert np.mean(numbers) == pytest.approx(500, abs=90)
+
+
+def test_one_text_of_a_request_is_taken_where_its_rows_are_alike(folder) -> None:
+    sizes = [1 + 3 * (number % 20) for number in range(80)]
+    rows = _request_texts(sizes)
+    sample = _sample(folder, rows, [int(row["text"].split()[0]) % 2 for row in rows])
+    requests, places = np.array([text.split() for text in sample], dtype=int).T
+    assert requests.tolist() == list(range(80))
+    assert np.mean(places / np.array(sizes)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_one_text_of_a_request_is_taken_where_too_few_requests_can_tell(folder) -> None:
+    rows = _request_texts([40, 3, 1])
+    sample = _sample(folder, rows, [0, 1] * 22)
+    assert [text.split()[0] for text in sample] == ["0", "1", "2"]
+
+
+def test_texts_of_clusters_that_are_left_out_are_left_out(folder) -> None:
+    rows = [*_request_texts([1] * 150), *[{"event_id": f"b{n}", "text": "bot", "cluster": 150,
+                                   "dominates": True} for n in range(100)]]  # fmt: skip
+    assert "bot" not in _sample(folder, rows, [0, 1] * 75 + [0] * 100)
+
+
+def test_each_text_has_its_cluster(folder) -> None:
+    rows = _request_texts([3] * 40)
+    _write(folder / "rows.parquet", rows)
+    counts = _scores(rows, [int(row["text"].split()[0]) % 2 for row in rows])
+    sample = sample_window(folder / "rows.parquet", REFERENCE, counts)
+    assert sample.clusters.tolist() == [int(text.split()[0]) for text in sample.texts]
+
+
+@pytest.mark.parametrize(
+    ("product", "age", "text"),
+    [
+        ("Card", "40", "Card, 40"),
+        ("Card", "40.0", "Card, 40"),
+        ("Card", "1.50", "Card, 1.5"),
+        ("Card", "1e2", "Card, 100"),
+        ("Card", None, "Card, unknown"),
+        (None, "old", "unknown, old"),
+        ("40.0", "4 or 5", "40.0, 4 or 5"),
+        ("{age}", "[" * 10_000, "{age}, " + "[" * 10_000),
+    ],
+    ids=["whole", "point", "decimal", "exponent", "null", "no number", "two", "brackets"],
+)
+def test_rows_are_the_texts_that_the_model_read(folder, product, age, text) -> None:
+    row = {"event_id": "e", "input": {"product": product, "age": age}}
+    assert _sample(folder, [row], [0]) == [text]
+
+
+def test_texts_of_the_test_split_are_sampled(folder) -> None:
+    texts = [f"text {number}" for number in range(1000)]
+    write_table(folder / "data.parquet", pa.table({"text": texts, "label": [0] * 1000}))
+    sample = sample_test(folder / "data.parquet")
+    assert sample == sample_test(folder / "data.parquet")
+    assert len(set(sample)) == 100
+    assert set(sample) < set(texts)
+
+
+WORDS = ("branch", "queue", "fee", "form", "letter", "clerk", "office", "delay")
+QUIET = [f"{a} {b} {c} über 12" for a in WORDS for b in WORDS for c in WORDS]
+GERMAN = "Ich habe seit drei Wochen keine Antwort auf meine Beschwerde erhalten"
+DAMAGED = "The Ã¼ber fee of the branch"
+
+
+def _odd(window, reference=QUIET, clusters=None):
+    numbers = np.arange(len(window)) if clusters is None else clusters
+    return measure_odd_texts("odd", reference, TextSample(window, numbers), tolerance=0.01)
+
+
+@pytest.mark.parametrize("odd", [GERMAN, DAMAGED, "a \ufffd fee", "the branchâ€™s fee"])
+def test_a_tenth_of_texts_that_cannot_be_read_is_shown(odd: str) -> None:
+    measured = _odd([*QUIET[:450], *[odd] * 50])
+    assert measured.value == pytest.approx(0.1)
+    assert measured.p_unchanged < 1e-6
+
+
+def test_quiet_texts_and_single_new_words_are_none() -> None:
+    window = [*QUIET[:400], *[f"{text} app crashed" for text in QUIET[:100]]]
+    measured = _odd(window)
+    assert (measured.value, measured.p_unchanged) == (0, 1)
+
+
+def test_as_many_as_the_reference_has_are_allowed() -> None:
+    reference = [*QUIET[:450], *[DAMAGED] * 50]
+    assert _odd([*QUIET[:450], *[DAMAGED] * 50], reference).p_unchanged > 0.5
+
+
+def test_one_text_sent_again_and_again_is_one_text() -> None:
+    clusters = np.concatenate([np.arange(480), np.full(20, 480)])
+    measured = _odd([*QUIET[:480], *[GERMAN] * 20], clusters=clusters)
+    assert measured.p_unchanged is None or measured.p_unchanged > 0.01

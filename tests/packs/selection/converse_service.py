@@ -20,16 +20,10 @@ from tests.loopback import Answer, Request, error_answer
 
 # Error code -> HTTP status, by the API reference of Converse.
 STATUS: Mapping[str, int] = {
-    "AccessDeniedException": 403,
-    "InternalServerException": 500,
-    "ModelErrorException": 424,
-    "ModelNotReadyException": 429,
-    "ModelTimeoutException": 408,
-    "ResourceNotFoundException": 404,
-    "ServiceUnavailableException": 503,
-    "ThrottlingException": 429,
-    "ValidationException": 400,
-}
+    "AccessDeniedException": 403, "InternalServerException": 500, "ModelErrorException": 424,
+    "ModelNotReadyException": 429, "ModelTimeoutException": 408, "ResourceNotFoundException": 404,
+    "ServiceUnavailableException": 503, "ThrottlingException": 429, "ValidationException": 400,
+}  # fmt: skip
 Fault = Literal["cut", "timeout"]
 INPUT_TOKENS, OUTPUT_TOKENS, LATENCY_MS = 100, 3, 250
 
@@ -46,9 +40,7 @@ def stop_reasons() -> Sequence[str]:
     return tuple(operation().output_shape.members["stopReason"].enum)
 
 
-def answered(
-    text: str = "yes", *, stop_reason: str = "end_turn", tool: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def answered(text="yes", *, stop_reason="end_turn", tool=None) -> dict[str, Any]:
     """A response of Converse."""
     block = {"toolUse": {"toolUseId": "t1", **tool}} if tool else {"text": text}
     return {

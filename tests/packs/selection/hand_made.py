@@ -43,13 +43,9 @@ def main() -> None:
         path = Path(folder, "recording.jsonl")
         with open_responder(selection, path, prices, record=True, command=str(FILE)) as responder:
             run_selection(
-                selection,
-                settings,
-                prices,
-                responder=responder,
-                home=HOME,
+                selection, settings, prices, responder=responder, home=HOME,
                 command=f"select {FILE}",
-            )
+            )  # fmt: skip
         lines = [json.loads(line) for line in path.read_text().splitlines()]
     header = {"kind": "converse-recording", "hand_made": True, "note": _NOTE}
     answers = sorted(

@@ -1,27 +1,104 @@
-"""Selections, candidates and rows with a known quality."""
+"""Validation rows with a known bias, and sweeps over them."""
 
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from sashiko.bias.clarify.analysis import AnalysisConfig
+from sashiko.bias.clarify.contract_config import LABEL, analysis_config
+from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.contract.model import Contract
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores
+from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import Scored
 from sashiko_packs.selection.file import BedrockCandidate, Selection
 from sashiko_packs.selection.record import Answers, CandidateRecord, Cost
-from sashiko_packs.selection.rows import JudgedRows
-from tests.packs.selection.sweep.sweeps import recipe, validation
+from sashiko_packs.selection.rows import JudgedRows, Validation
+from sashiko_packs.selection.sweep import Curve, Sweep, choose, curve, mark_front
+from tests.unit.contract.documents import contract_of, document
+from tests.unit.run_report import runs
+
+ROWS = 2000
+CHECK = "DI age=old"
+FACETS_FILE = Path("facets.parquet")
+
+
+def recipe(**changes: Any) -> Recipe:
+    """A recipe of late loans with cheap intervals."""
+    value = runs.recipe().model_dump(mode="json")
+    value["bias"]["bootstrap_replicates"] = 1000
+    value["evaluate"]["bootstrap_replicates"] = 100
+    value["reweighing"] = {"facets": ["age"], "strength": 1.0}
+    return Recipe.model_validate(value | changes)
+
+
+@cache
+def _contract() -> Contract:
+    with tempfile.TemporaryDirectory() as folder:
+        return contract_of(document(), Path(folder))
+
+
+def validation(*, handicap: float, rows: int = ROWS) -> Validation:
+    """Rows on which the scores of `old` are lower by `handicap`, whatever the label."""
+    generator = np.random.default_rng(5)
+    labels = (np.arange(rows) % 5 < 2).astype(np.int64)
+    old = np.arange(rows) // 5 % 2 == 0
+    noise = generator.normal(0, 0.16, rows)
+    scores = np.clip(0.35 + 0.3 * labels + noise - handicap * old, 0, 1)
+    ages = pa.chunked_array([pa.array(np.where(old, "old", "young"))])
+    return Validation(
+        labels=labels, scores=scores, train_labels=labels, contract=_contract(),
+        config=AnalysisConfig.model_validate(analysis_config(_contract(), kind="post")),
+        data=Dataset(
+            label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),
+            predicted=None,
+            facets=(Column("age", ages, FACETS_FILE),),
+            group=None,
+        ),
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST},
+    )  # fmt: skip
+
+
+@cache
+def _curve(handicap: float, recipe_json: str) -> Curve:
+    """Makes a curve once for all tests: it takes a second."""
+    config = Recipe.model_validate_json(recipe_json)
+    return curve(validation(handicap=handicap), config, strength=0.0, run="run-0")
+
+
+def curves(config: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
+    """A curve per handicap, of strengths 0, 1 and so on."""
+    results = [
+        _curve(handicap, config.model_dump_json(include=set(Recipe.model_fields))).model_copy(
+            update={"strength": float(index), "run": f"run-{index}"}
+        )
+        for index, handicap in enumerate(handicaps)
+    ]
+    return mark_front(results, check=CHECK, metric="balanced_accuracy")
+
+
+def sweep(config: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
+    """A whole sweep."""
+    all_curves = curves(config, handicaps)
+    return Sweep(
+        id="20260102-030405-0001", recipe=config, metric="balanced_accuracy", rows=ROWS,
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST}, curves=all_curves,
+        chosen=choose(all_curves, config, metric="balanced_accuracy", command="sashiko run"),
+    )  # fmt: skip
+
 
 MODEL = "us.amazon.nova-2-lite-v1:0"
 PROMPT = {"template": "{text}\nLate?", "answers": {"late": "yes", "paid": "no"}}
 BEDROCK = {
-    "kind": "bedrock",
-    "model": MODEL,
-    "region": "us-east-1",
-    "licence": "LicenseRef-Provider",
-    "prompt": PROMPT,
-    "unanswered": "paid",
-}
+    "kind": "bedrock", "model": MODEL, "region": "us-east-1", "licence": "LicenseRef-Provider",
+    "prompt": PROMPT, "unanswered": "paid",
+}  # fmt: skip
 TOKEN_PRICE = {"input_usd": 1.0, "output_usd": 4.0, "source": "of the test", "read": "2026-01-02"}
 PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
 
@@ -29,9 +106,7 @@ PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
 def selection_value(**changes: Any) -> dict[str, Any]:
     """A selection of two linear candidates."""
     value = {
-        "description": "Which model?",
-        "rows": {"recipe": "loans"},
-        "minimum_effect": 0.02,
+        "description": "Which model?", "rows": {"recipe": "loans"}, "minimum_effect": 0.02,
         "load": 10,
         "musts": {
             "quality": [{"metric": "balanced_accuracy", "minimum": 0.6, "reason": "of use"}],
@@ -41,7 +116,7 @@ def selection_value(**changes: Any) -> dict[str, Any]:
             "linear": {"kind": "linear", "recipe": "loans"},
             "other": {"kind": "recipe", "recipe": "loans"},
         },
-    }
+    }  # fmt: skip
     return value | changes
 
 
@@ -69,28 +144,17 @@ def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
     keys = tuple(f"k{row:04}" for row in range(rows))
     split = Split(keys=keys, texts=tuple(f"text {key}" for key in keys), labels=facets.labels)
     return JudgedRows(
-        recipe=recipe(),
-        contract=facets.contract,
-        labels=("paid", "late"),
-        train=split,
-        test=split,
-        test_sha256="0" * 64,
-        inputs={"test": "0" * 64},
-        facets=facets,
-    )
+        recipe=recipe(), contract=facets.contract, labels=("paid", "late"), train=split, test=split,
+        test_sha256="0" * 64, inputs={"test": "0" * 64}, facets=facets,
+    )  # fmt: skip
 
 
-def scored(
-    name: str, scores: Floats, *, usd: float | None = 1.0, threshold: float = 0.5, **changes: Any
-) -> Scored:
+def scored(name, scores, *, usd=1.0, threshold=0.5, **changes) -> Scored:
     """A candidate with given scores and cost."""
     values: dict[str, Any] = {
-        "name": name,
-        "kind": "recipe",
-        "what": "a model",
-        "cost": Cost(usd=usd, basis="of the test"),
-        "licence": "Apache-2.0",
-    }
+        "name": name, "kind": "recipe", "what": "a model",
+        "cost": Cost(usd=usd, basis="of the test"), "licence": "Apache-2.0",
+    }  # fmt: skip
     return Scored(CandidateRecord(**(values | changes)), ModelScores(scores, threshold))
 
 
@@ -122,10 +186,7 @@ def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
     model = BEDROCK | {"prompt": prompt, "unanswered": "yes", "output": "tool", "examples": 2}
     musts = selection_value()["musts"] | {"geographies": ["us"]}
     return selection_value(
-        rows={"recipe": recipe},
-        injections=20,
-        musts=musts,
-        privacy=PRIVACY,
+        rows={"recipe": recipe}, injections=20, musts=musts, privacy=PRIVACY,
         bedrock={"budget": {"tokens": 10_000_000, "usd": 100}, "concurrency": 8},
         candidates={
             "linear": {"kind": "linear", "recipe": recipe},
@@ -135,4 +196,4 @@ def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
             "nova": model,
             "elsewhere": model | {"model": f"global.{MODEL.partition('.')[2]}"},
         },
-    )
+    )  # fmt: skip

@@ -12,63 +12,40 @@ from tests.packs.selection.selections import BEDROCK, PRIVACY, selection_value
 BUDGET = {"budget": {"tokens": 1000}}
 
 
-def load(folder: Path, value: dict[str, Any]) -> None:
-    path = folder / "choice.yaml"
-    path.write_text(yaml.safe_dump(value))
-    load_selection(path)
+def of_bedrock(**changes: Any) -> dict[str, Any]:
+    """A file of candidates of Bedrock, with changes to the first one."""
+    candidates = {"a": BEDROCK | changes, "b": BEDROCK}
+    return {"candidates": candidates, "privacy": PRIVACY, "bedrock": BUDGET}
+
+
+def must(**gate: Any) -> dict[str, Any]:
+    return {"musts": {"quality": [gate | {"reason": "a rule"}]}}
+
+
+SECRET = {"may_leave_account": False, "reason": "the rows are secret"}
 
 
 @pytest.mark.parametrize(
-    "privacy", [None, {"may_leave_account": False, "reason": "the rows are secret"}]
-)
-def test_without_permission_no_candidate_of_bedrock(tmp_path: Path, privacy: Any) -> None:
-    value = selection_value(candidates={"a": BEDROCK, "b": BEDROCK}, bedrock=BUDGET)
-    if privacy:
-        value["privacy"] = privacy
-    with pytest.raises(InputError, match="may_leave_account: true"):
-        load(tmp_path, value)
-
-
-def test_a_permission_needs_a_reason(tmp_path: Path) -> None:
-    privacy = {"may_leave_account": True, "reason": ""}
-    value = selection_value(candidates={"a": BEDROCK, "b": BEDROCK}, bedrock=BUDGET)
-    with pytest.raises(InputError, match=r"privacy\.reason"):
-        load(tmp_path, value | {"privacy": privacy})
-
-
-def test_bedrock_needs_a_budget(tmp_path: Path) -> None:
-    value = selection_value(candidates={"a": BEDROCK, "b": BEDROCK}, privacy=PRIVACY)
-    with pytest.raises(InputError, match=r"bedrock\.budget"):
-        load(tmp_path, value)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
+    ("changes", "message"),
     [
-        ({"unanswered": "yes"}, "expected a label of `prompt.answers`: late or paid"),
-        ({"examples": 3}, "an even number"),
-        ({"region": "Virginia"}, "region"),
+        (of_bedrock() | {"privacy": None}, "may_leave_account: true"),
+        (of_bedrock() | {"privacy": SECRET}, "may_leave_account: true"),
+        (of_bedrock() | {"privacy": PRIVACY | {"reason": ""}}, r"privacy\.reason"),
+        (of_bedrock() | {"bedrock": {}}, r"bedrock\.budget"),
+        (of_bedrock(unanswered="yes"), "expected a label of `prompt.answers`: late or paid"),
+        (of_bedrock(examples=3), "an even number"),
+        (of_bedrock(region="Virginia"), "region"),
+        (must(metric="auc", better_than="champion"), "only majority"),
+        (must(metric="acme.metrics:cost", maximum=1), "expected one of accuracy"),
+        (must(metric="injection_flip_rate", maximum=0.1), "set `injections`"),
     ],
 )
-def test_a_wrong_candidate_is_refused_by_its_key(tmp_path, change, message) -> None:
-    candidates = {"a": BEDROCK | change, "b": BEDROCK}
-    value = selection_value(candidates=candidates, privacy=PRIVACY, bedrock=BUDGET)
+def test_a_wrong_file_is_refused_by_its_key(tmp_path: Path, changes: Any, message: str) -> None:
+    path = tmp_path / "choice.yaml"
+    value = selection_value(**changes).items()
+    path.write_text(yaml.safe_dump({key: item for key, item in value if item not in (None, {})}))
     with pytest.raises(InputError, match=message):
-        load(tmp_path, value)
-
-
-@pytest.mark.parametrize(
-    ("gate", "message"),
-    [
-        ({"metric": "auc", "better_than": "champion"}, "only majority"),
-        ({"metric": "acme.metrics:cost", "maximum": 1}, "expected one of accuracy"),
-        ({"metric": "injection_flip_rate", "maximum": 0.1}, "set `injections`"),
-    ],
-)
-def test_a_must_that_cannot_be_judged_is_refused(tmp_path, gate, message) -> None:
-    musts = {"quality": [gate | {"reason": "a rule"}]}
-    with pytest.raises(InputError, match=message):
-        load(tmp_path, selection_value(musts=musts))
+        load_selection(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -41,20 +41,11 @@ def record() -> SelectionRecord:
     models: dict[str, ModelScores] = {item.record.name: item.model for item in candidates}
     choice = choose(judged, models, ROWS.test.labels, selection=file, section=ROWS.recipe.evaluate)
     return SelectionRecord(
-        id="20260102-030405-0001",
-        selection=file,
-        day=dt.date(2026, 1, 2),
-        rows=len(ROWS.test.keys),
-        positives=int(ROWS.test.labels.sum()),
-        bootstrap_replicates=100,
-        inputs=ROWS.inputs,
-        candidates=choice.candidates,
-        best=choice.best,
-        chosen=choice.chosen,
-        reason=choice.reason,
-        unjudged=choice.unjudged,
-        command="sashiko select choice.yaml",
-    )
+        id="20260102-030405-0001", selection=file, day=dt.date(2026, 1, 2),
+        rows=len(ROWS.test.keys), positives=int(ROWS.test.labels.sum()), bootstrap_replicates=100,
+        inputs=ROWS.inputs, candidates=choice.candidates, best=choice.best, chosen=choice.chosen,
+        reason=choice.reason, unjudged=choice.unjudged, command="sashiko select choice.yaml",
+    )  # fmt: skip
 
 
 class _Text(HTMLParser):

@@ -19,7 +19,8 @@ from sashiko_packs.monitoring.report.plots import History, outcomes, rows
 from sashiko_packs.monitoring.report.words import PROBLEMS
 from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAccuracy
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows
-from tests.unit.run_report.page import HOSTILE, Page
+
+from tests.unit.run_report.page import HOSTILE, OUTSIDE, PAPER, WIDTHS, Page, opens_whole
 
 DRAW = "sashiko monitor audit --recipe late-loans --rows 100"
 LABELS = "sashiko monitor --recipe late-loans --labels FILE"
@@ -170,13 +171,8 @@ def test_a_recipe_that_judges_no_bias_says_so_and_draws_none():
 
 
 LENGTHS = [
-    [7] * 4 + [1] * 8,
-    [1] * 8 + [7] * 4,
-    [28, 1, 7, 1, 1, 7],
-    [1, 1, 60],
-    [7] * 14,
-    [1, 1, 1],
-]
+    [7] * 4 + [1] * 8, [1] * 8 + [7] * 4, [28, 1, 7, 1, 1, 7], [1, 1, 60], [7] * 14, [1, 1, 1],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -243,3 +239,32 @@ def test_any_text_is_only_text(name, value, summary):
     # HTML knows one kind of line end (Standard, 13.2.3.5: newlines are normalized).
     normalized = summary.replace("\r\n", "\n").replace("\r", "\n")
     assert normalized in "".join(page.texts["decision"])
+
+
+MONITORED = {
+    "alarm": lambda: windows(14, shifted=10, deploy=5),
+    "one window": lambda: windows(1, rows=60),
+    "a year": lambda: windows(60, deploy=30, cells=50),
+    "no bias": lambda: windows(2, disparities=None, without_facets=None),
+}
+
+
+@pytest.fixture(scope="module", params=MONITORED)
+def monitor_page(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("monitor") / "monitor.html"
+    return write_monitor_page(MONITORED[request.param](), path)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_monitors_page_opens_whole_and_says_its_pictures(tab, monitor_page, width):
+    opens_whole(
+        tab, monitor_page, width=width, sections=["", "checks", "history", "window", "data"]
+    )
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
+    assert len(names) == tab.value("document.querySelectorAll('figure svg').length")
+    assert all(names)
+    # No label of a chart is cut off.
+    assert tab.value(OUTSIDE) == []
+    tab.print_on(width=PAPER[0])
+    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]

@@ -100,29 +100,14 @@ def windows(
     return results
 
 
-def _window(
-    generator: np.random.Generator,
-    *,
-    week: int,
-    rows: int,
-    is_shifted: bool,
-    version: int,
-    columns: tuple[str, ...],
-    cells: int,
-    before: tuple[AuditedPeriod, ...],
-) -> MonitorResult:
+def _window(generator, *, week, rows, is_shifted, version, columns, cells, before) -> MonitorResult:
     start, end = FIRST + week * WEEK, FIRST + (week + 1) * WEEK
     rows = round(rows * generator.uniform(0.8, 1.2))
     reference = 0.774 if version == 3 else 0.79
     quality = _quality(
-        generator,
-        version=version,
-        start=start,
-        accuracy=reference - (0.07 if is_shifted else 0.0),
-        tolerated=reference - 0.02,
-        before=before,
-        rows=rows,
-    )
+        generator, version=version, start=start, accuracy=reference - (0.07 if is_shifted else 0.0),
+        tolerated=reference - 0.02, before=before, rows=rows,
+    )  # fmt: skip
     distributions = tuple(
         _distribution(
             generator, name, cells=cells, rows=rows, move=0.2 if is_shifted and not at else 0
@@ -193,18 +178,11 @@ def _capture(start: dt.datetime, end: dt.datetime, *, version: int, rows: int) -
 _KINDS: Mapping[str, Kind] = {COHENS_W: "drift", TEXT_AUC: "drift", DISPARATE_IMPACT: "bias"}
 
 
-def _check(
-    name: str, effect: str, rows: int, *, value: float | None, tolerance: float,
-    low: float | None = None, high: float | None = None,
-) -> MonitorCheck:  # fmt: skip
+def _check(name, effect, rows, *, value, tolerance, low=None, high=None) -> MonitorCheck:
     known = {
-        "name": name,
-        "kind": _KINDS.get(effect, "inputs"),
-        "effect": effect,
-        "rows": rows,
-        "rows_needed": 100,
-        "tolerance": tolerance,
-    }
+        "name": name, "kind": _KINDS.get(effect, "inputs"), "effect": effect, "rows": rows,
+        "rows_needed": 100, "tolerance": tolerance,
+    }  # fmt: skip
     if rows < 100 or value is None:
         return MonitorCheck(**known, outcome="not judged", reason=f"{rows} rows, 100 are needed")
     is_lowest = effect == DISPARATE_IMPACT
@@ -219,10 +197,7 @@ def _check(
     )  # fmt: skip
 
 
-def _quality(
-    generator: np.random.Generator, *, version: int, start: dt.datetime, accuracy: float,
-    tolerated: float, before: tuple[AuditedPeriod, ...], rows: int,
-) -> Quality:  # fmt: skip
+def _quality(generator, *, version, start, accuracy, tolerated, before, rows) -> Quality:
     """A draw a week: the latest is open, one in ten is closed without its labels."""
     settled = [
         period.model_copy(update=_labels(generator, accuracy=accuracy) | {"closed": start})
@@ -292,9 +267,7 @@ def _measure(right: int, wrong: int) -> AuditedMeasure:
     )  # fmt: skip
 
 
-def _distribution(
-    generator: np.random.Generator, name: str, *, cells: int, rows: int, move: float
-) -> Distribution:
+def _distribution(generator, name, *, cells, rows, move) -> Distribution:
     shares = 1 / np.arange(1, cells + 1)
     shares /= shares.sum()
     now = shares + move * np.eye(1, cells, 2 % cells)[0]
@@ -323,9 +296,7 @@ def _w(item: Distribution) -> float:
     return float(np.sqrt(((now - before) ** 2 / np.maximum(before, 0.002)).sum())) / 2
 
 
-def _disparity(
-    generator: np.random.Generator, rows: int, facet: str, group: str, *, value: float
-) -> Disparity:
+def _disparity(generator, rows, facet, group, *, value) -> Disparity:
     if rows < 100:
         return Disparity(facet=facet, group=group, reference=0.96, window=None, low=None, high=None)
     half = 4.5 / np.sqrt(rows)

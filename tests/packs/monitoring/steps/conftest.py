@@ -1,6 +1,6 @@
 import pytest
 
-from tests.packs.monitoring.steps.monitor_job import MonitorJob
+from tests.packs.monitoring.steps.window_job import MonitorJob
 
 
 @pytest.fixture

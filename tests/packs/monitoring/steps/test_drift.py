@@ -1,27 +1,237 @@
-from itertools import cycle, islice
+import math
+from itertools import cycle, islice, pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
 
 from sashiko.base.files import sha256_tree
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.evaluation.reference import ColumnCounts
 from sashiko_packs.monitoring.checks import judge_measurements
+from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
 from sashiko_packs.monitoring.result import Drift
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import drift
-from tests.packs.monitoring.steps.monitor_job import PRODUCT, MonitorJob
+from sashiko_packs.monitoring.steps.drift import cell_names, measure_drift
+from tests.packs.monitoring.steps.window_job import PRODUCT, MonitorJob
+
+
+def _ordered(kind: str, *edges: float) -> ColumnCounts:
+    return ColumnCounts(column="c", kind=kind, edges=edges, counts=(0,) * (len(edges) + 3))
+
+
+@pytest.mark.parametrize(
+    ("counts", "names"),
+    [
+        (_ordered("number", 12, 20.5), ("up to 12", "12 to 20.5", "above 20.5")),
+        (_ordered("number", -1, 0, 1234567), ("up to -1", "-1 to 0", "0 to 1,234,567",
+                                              "above 1,234,567")),
+        (_ordered("number", 0.123456, 0.5), ("up to 0.123", "0.123 to 0.5", "above 0.5")),
+        (_ordered("number", 0.99991, 0.99993), ("up to 0.99991", "0.99991 to 0.99993",
+                                                "above 0.99993")),
+        (_ordered("number", 12345.6, 2e300), ("up to 12300", "12300 to 2" + "0" * 300,
+                                              "above 2" + "0" * 300)),
+        (_ordered("text", 12, 20), ("up to 12 letters", "12 to 20 letters", "above 20 letters")),
+        (_ordered("text"), ("all letters",)),
+        (_ordered("number"), ("all",)),
+    ],
+    ids=["mixed", "whole", "digits", "close", "large", "text", "one text bin", "one bin"],
+)  # fmt: skip
+def test_ranges_are_read_by_people(counts, names) -> None:
+    assert cell_names(counts) == (*names, "other", "none")
+
+
+def test_a_value_that_is_called_other_or_none_is_distinguished_from_the_rest() -> None:
+    values = ("none", "other")
+    counts = ColumnCounts(column="c", kind="category", values=values, counts=(0,) * 4)
+    assert cell_names(counts) == ("none", "other", "all other values", "no value")
+
+
+EQUAL = np.full(6, 1 / 6)
+REFERENCE = np.full(6, 600)
+
+
+def _measure(reference, window, *, ordered=False, tolerance=0.1, **clustering):
+    return measure_drift(
+        "drift of product", np.array(reference), ClusteredCounts(np.array(window), **clustering),
+        ordered=ordered, tolerance=tolerance,
+    )  # fmt: skip
+
+
+def _shifted(w: float) -> np.ndarray:
+    """Returns shares of six values, moved from equal ones to the last by Cohen's w."""
+    moved = w / math.sqrt(7.2)
+    return EQUAL + np.array([-moved / 5] * 5 + [moved])
+
+
+def test_the_p_value_of_no_change_is_pearsons() -> None:
+    window = [90, 80, 70, 85, 75, 100]
+    expected = stats.chi2_contingency([REFERENCE, window], correction=False).pvalue
+    assert _measure(REFERENCE, window).p_unchanged == pytest.approx(expected)
+
+
+def test_the_effect_is_cohens_w_and_does_not_grow_with_the_rows() -> None:
+    for rows in (10**4, 10**6):
+        measured = _measure(EQUAL * 10**9, np.rint(_shifted(0.25) * rows))
+        assert measured.value == pytest.approx(0.25, abs=0.02)
+    assert _measure(REFERENCE, REFERENCE).value == 0
+
+
+def _draws(shares, *, rows: int, windows: int = 400, reference_rows: int = 3500):
+    generator = np.random.default_rng(1)
+    for _ in range(windows):
+        yield _measure(
+            generator.multinomial(reference_rows, EQUAL), generator.multinomial(rows, shares)
+        )
+
+
+def test_the_effect_of_few_rows_is_no_larger_by_chance() -> None:
+    values = [item.value for item in _draws(_shifted(0.25), rows=200)]
+    assert 0.2 < np.mean(values) < 0.26
+
+
+@pytest.mark.parametrize("rows", [200, 2000])
+def test_p_values_of_quiet_windows_are_even(rows: int) -> None:
+    p_values = [item.p_unchanged for item in _draws(EQUAL, rows=rows)]
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+@pytest.mark.parametrize("rows", [500, 20_000])
+def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(rows) -> None:
+    p_values = [item.p_tolerated for item in _draws(_shifted(0.1), rows=rows)]
+    assert np.mean(np.array(p_values) < 0.05) < 0.08
+
+
+def test_a_moderate_change_is_detected_in_500_rows() -> None:
+    for item in _draws(_shifted(0.35), rows=500, windows=50):
+        assert item.p_unchanged < 0.001
+        assert item.p_tolerated < 0.05
+
+
+def test_values_that_the_reference_lacks_are_a_change() -> None:
+    measured = _measure([500, 500, 0, 0], [200, 200, 50, 50])
+    assert measured.p_unchanged < 1e-6
+    assert measured.value > 0.3
+
+
+def test_rare_values_are_merged_and_no_single_row_of_one_is_a_change() -> None:
+    reference = [2000, 1500, *[1] * 40]
+    assert _measure(reference, [280, 214, *[1] * 6, *[0] * 34]).p_unchanged > 0.01
+
+
+# A part ends where its share of all rows is reached: 41 and 39 rows in a cell of a half, if the
+# window has 500 rows, 47 and 43 if it has 1,000.
+@pytest.mark.parametrize(
+    ("rows", "ends"), [(500, [0, 33, 67, 100]), (1000, [0, 20, 40, 60, 81, 100])]
+)
+def test_scores_are_compared_in_parts_of_equal_mass_in_few_of_few_rows(rows, ends) -> None:
+    reference, window = np.full(100, 35), np.full(100, rows // 100)
+    window[:50] += rows // 500
+    window[50:] -= rows // 500
+    merged = [[counts[low:high].sum() for low, high in pairwise(ends)]
+              for counts in (reference, window)]  # fmt: skip
+    expected = stats.chi2_contingency(merged, correction=False).pvalue
+    assert _measure(reference, window, ordered=True).p_unchanged == pytest.approx(expected)
+
+
+def test_a_column_of_one_value_is_not_judged() -> None:
+    assert "one value" in _measure([1000, 0, 0], [500, 0, 0]).reason
+
+
+counts = st.lists(st.integers(0, 400), min_size=2, max_size=12)
+
+
+@settings(deadline=None)
+@given(st.data(), counts, st.booleans())
+def test_any_counts_give_probabilities_or_a_reason(data, reference, ordered) -> None:
+    window = data.draw(
+        st.lists(st.integers(0, 400), min_size=len(reference), max_size=len(reference))
+    )
+    measured = _measure(reference, window, ordered=ordered)
+    if measured.p_unchanged is None:
+        assert measured.reason or measured.rows < measured.rows_needed
+    else:
+        assert 0 <= measured.p_unchanged <= 1
+        assert measured.p_unchanged <= measured.p_tolerated + 1e-12 <= 1 + 1e-9
+
+
+def test_clustered_rows_raise_no_alarm_by_their_number() -> None:
+    window = np.array([105, 95, 65, 95, 70, 70])
+    assert _measure(REFERENCE, window).p_unchanged < 0.02
+    clustered = _measure(REFERENCE, window, design_effect=4.0, freedom=100)
+    assert clustered.p_unchanged > 0.3
+    assert clustered.rows == 125
+
+
+def test_few_clusters_make_a_change_less_certain() -> None:
+    window = np.rint(_shifted(0.4) * 500)
+    many = _measure(REFERENCE, window, design_effect=2.0, freedom=1000)
+    few = _measure(REFERENCE, window, design_effect=2.0, freedom=5)
+    assert 50 * many.p_unchanged < few.p_unchanged
+    assert 10 * many.p_tolerated < few.p_tolerated
+
+
+def test_fewer_than_five_clusters_are_not_judged() -> None:
+    measured = _measure(REFERENCE, np.rint(_shifted(0.4) * 500), design_effect=1.2, freedom=3.9)
+    assert not measured.is_judged
+    assert "fewer than 5 clients or requests" in measured.reason
+
+
+def _weeks_of_clients(spread: float, *, weeks: int, seed: int = 3):
+    """Yields windows of 20 clients of own mixes, whose volumes differ from week to week."""
+    generator = np.random.default_rng(seed)
+    mixes = generator.dirichlet(EQUAL * 10, 20)
+    reference = generator.multinomial(3500, mixes.mean(axis=0))
+    for _ in range(weeks):
+        volumes = np.exp(generator.normal(0, spread, 20))
+        clients = np.repeat(np.arange(20), generator.multinomial(2000, volumes / volumes.sum()))
+        cells = (mixes[clients].cumsum(axis=1) > generator.random(len(clients))[:, None]).argmax(1)
+        yield reference, cells, clients
+
+
+def _share_of_alarms(weeks, *, by_client: bool) -> float:
+    alarms = []
+    for reference, cells, clients in weeks:
+        counts = Clusters(6)
+        numbers = clients if by_client else np.arange(len(clients))
+        counts.add(cells, numbers, np.zeros(len(cells), dtype=bool))
+        measured = measure_drift(
+            "drift of product", reference, counts.summarise(), ordered=False, tolerance=0.1
+        )
+        (check,) = judge_measurements([measured], false_alarms=0.01)
+        alarms.append(check.outcome == "alarm")
+    return float(np.mean(alarms))
+
+
+def test_clients_whose_volumes_differ_raise_no_alarms_where_rows_name_them() -> None:
+    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=False) > 0.2
+    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=True) < 0.01
+
+
+def test_a_large_change_against_a_small_reference_is_shown_whatever_the_rows_of_the_window():
+    """The smaller side decides what is certain."""
+    for rows in (2000, 100_000):
+        measured = _measure(EQUAL * 400, np.rint(_shifted(0.4) * rows))
+        assert measured.p_tolerated < 0.001
+
+
+@pytest.mark.parametrize("reference_rows", [200, 500])
+def test_a_change_at_the_tolerance_is_tolerated_against_a_small_reference(reference_rows) -> None:
+    drawn = _draws(_shifted(0.1), rows=20_000, reference_rows=reference_rows)
+    assert np.mean(np.array([item.p_tolerated for item in drawn]) < 0.05) < 0.08
+
 
 COLUMNS = ("product", "complaint_text")
 NAMES = (
-    "drift of product",
-    "drift of complaint_text",
-    "drift of the scores",
-    "drift of the texts",
+    "drift of product", "drift of complaint_text", "drift of the scores", "drift of the texts",
     "texts of damaged letters or unknown words",
-)
+)  # fmt: skip
 PRODUCTS = ("Card", "Card", "Card", "Loan", "Loan")
 WORDS = ("branch", "queue", "fee", "form", "letter", "clerk", "office", "delay")
 

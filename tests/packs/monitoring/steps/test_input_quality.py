@@ -22,12 +22,9 @@ from sashiko_packs.monitoring.steps.input_quality import measure_share
 from tests.unit.contract.documents import column_of, document, every_rule, save, table_of
 
 GOOD = {
-    "lent_at": "2025-03-09T12:00:00+00:00",
-    "pages": "200",
-    "price": "3.5",
-    "title": "Emma",
+    "lent_at": "2025-03-09T12:00:00+00:00", "pages": "200", "price": "3.5", "title": "Emma",
     "due": "2025-03-15",
-}
+}  # fmt: skip
 
 
 def _contract(*, optional: bool = False) -> dict[str, Any]:

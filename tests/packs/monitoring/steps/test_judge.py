@@ -1,17 +1,22 @@
 import datetime as dt
+import json
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sashiko.base.files import sha256_file
+from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.capture.record import VersionRows
-from sashiko_packs.monitoring.checks import Outcome
 from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.steps import judge
+from sashiko_packs.monitoring.steps import judge, publish
 from tests.packs.monitoring.steps.window_job import (
     ARGUMENTS,
     END,
+    FOUR_FIFTHS,
     START,
     WEEK,
     WindowJob,
@@ -19,6 +24,7 @@ from tests.packs.monitoring.steps.window_job import (
     make_job,
     quality,
 )
+from tests.unit.contract.documents import column_of, custom, document
 
 SHIFTED = (600, 1000, 400)
 INPUTS_AND_DRIFT = [
@@ -37,10 +43,17 @@ def _judged(job: WindowJob) -> MonitorResult:
     return MonitorResult.read(job.output("result"))
 
 
+def _judge(job: WindowJob) -> None:
+    """Runs JudgeMonitor, and hands its output on."""
+    job.run(judge, *ARGUMENTS)
+    job.text("result", (job.output("result") / "monitor.json").read_text(), file="monitor.json")
+
+
 def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
     """Runs MonitorBias, and hands its output on."""
-    job.reference_groups(old=(900, 3000), young=(900, 3000))
-    job.groups(**groups)
+    if groups:
+        job.reference_groups(old=(900, 3000), young=(900, 3000))
+        job.groups(**groups)
     job.measure_bias()
     written = (job.output("bias") / "measurements.json").read_text()
     job.text("bias", written, file="measurements.json")
@@ -59,9 +72,7 @@ def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(job, capsy
     assert result.reference_sha256 == sha256_file(job.folder("reference") / "reference.json")
 
 
-def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
-    job: WindowJob, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(job, capsys):
     job.window(product=SHIFTED)
     result = _judged(job)
     assert result.outcome == "alarm"
@@ -192,9 +203,7 @@ def test_decisions_of_earlier_windows_alone_judge_no_bias(job: WindowJob) -> Non
     ("closed", "outcome"),
     [(START - dt.timedelta(seconds=1), "not judged"), (START, "ok"), (END, "ok")],
 )
-def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(
-    job: WindowJob, closed: dt.datetime, outcome: Outcome
-) -> None:
+def test_an_audit_counts_as_judged_in_the_window_that_its_labels_came_in(job, closed, outcome):
     job.window()
     quality("ok", closed=closed).write(job.folder("quality"))
     check = _judged(job).checks[-1]
@@ -262,3 +271,96 @@ def test_an_input_that_is_missing_or_without_the_scores_is_refused(job: WindowJo
     with pytest.raises(InputError, match=r"drift\.json does not exist"):
         job.run(judge, *ARGUMENTS)
     assert not list(job.output("result").glob("*"))
+
+
+@pytest.fixture
+def judged(job: WindowJob) -> WindowJob:
+    """A job with an outcome to publish."""
+    job.window(audit="alarm")
+    _judge(job)
+    return job
+
+
+def test_the_outcome_is_added_as_it_is(judged: WindowJob, capsys) -> None:
+    judged.run(publish)
+    (copied,) = judged.output("history").iterdir()
+    assert copied.name == "monitor.json"
+    assert copied.read_bytes() == (judged.folder("result") / "monitor.json").read_bytes()
+    assert capsys.readouterr().err.endswith("2026-03-02 to 2026-03-09: alarm\n")
+
+
+def test_something_else_is_refused(judged: WindowJob) -> None:
+    judged.text("result", '{"outcome": "ok"}', file="monitor.json")
+    with pytest.raises(InputError, match=r"monitor\.json"):
+        judged.run(publish)
+    assert not list(judged.output("history").glob("*"))
+
+
+def test_a_count_that_must_be_hidden_is_not_published(judged: WindowJob) -> None:
+    text = (judged.folder("result") / "monitor.json").read_text().replace("1000", "7")
+    judged.text("result", text, file="monitor.json")
+    judged.run(publish)
+    published = json.loads((judged.output("history") / "monitor.json").read_text())
+    assert published["distributions"][0]["reference"] == [None, 600, None]
+
+
+GROUP, REST, UNKNOWN = "qx-elder", "qx-junior", "qx-unheard-of"
+KEY, TEXT = "qx-key", "qx-text"
+# Key, facet and decision of a row; keys repeat.
+ROWS = st.lists(
+    st.tuples(st.integers(0, 60), st.sampled_from([GROUP, REST, UNKNOWN, "", None]), st.booleans()),
+    max_size=80,
+)
+CELLS = st.lists(st.integers(0, 30), min_size=3, max_size=3)
+Rows = Sequence[tuple[int, str | None, bool]]
+
+
+def _stage(job: WindowJob, rows: Rows, cells: Sequence[int]) -> None:
+    contract = document()
+    column_of(contract, "age")["enum"] = [{"value": REST}, {"value": GROUP}]
+    custom(contract, "facets")["value"] = [{"column": "age", "disadvantaged": [GROUP]}]
+    job.contract(contract)
+    job.bias_section(FOUR_FIFTHS, minimum_group_size=1)
+    job.reference_groups(**{GROUP: (30, 100), REST: (30, 100)})
+    keys = [f"{KEY}-{number}" for number, _, _ in rows]
+    job.decisions(keys, [positive for _, _, positive in rows], text=[TEXT] * len(rows))
+    job.facets(keys, age=[age for _, age, _ in rows])
+    job.window(product=cells, rows=sum(cells))
+
+
+@settings(max_examples=12, deadline=None, database=None)
+@given(rows=ROWS, cells=CELLS)
+def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(rows, cells) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        job = WindowJob(Path(folder), patch)
+        _stage(job, rows, cells)
+        lines: list[str] = []
+        patch.setattr("builtins.print", lambda *values, **_: lines.append(" ".join(values)))
+        _measure_bias(job)
+        _judge(job)
+        job.run(publish)
+        result = MonitorResult.read(job.output("history"))
+        outputs = [path.read_text() for path in walk_files(job.output())]
+    assert len(outputs) == 3
+    assert lines
+    for text in (*outputs, *lines):
+        assert not [word for word in (KEY, TEXT, REST, UNKNOWN) if word in text]
+    assert not [line for line in lines if GROUP in line]
+    shown = [cell for item in result.distributions for cell in (*item.reference, *item.window)]
+    groups = [check.rows for check in result.checks if "disparate impact" in check.name]
+    assert not [count for count in (*shown, *groups) if count is not None and 0 < count < 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("decisions", "decisions.parquet"), ("facets", "facets.parquet"), ("bias-rows", "data.csv")],
+)
+def test_a_damaged_input_is_refused_without_its_content(tmp_path, monkeypatch, name, file) -> None:
+    job = WindowJob(tmp_path, monkeypatch)
+    _stage(job, [(1, GROUP, True), (2, REST, False)], (500, 500, 500))
+    content = (job.folder(name) / file).read_bytes()
+    cut = f"1,1,{GROUP},{KEY}\n".encode() if file == "data.csv" else content[: len(content) // 2]
+    (job.folder(name) / file).write_bytes(content + cut if file == "data.csv" else cut)
+    with pytest.raises(InputError, match=file) as error:
+        job.measure_bias()
+    assert not [word for word in (KEY, GROUP, REST) if word in str(error.value)]

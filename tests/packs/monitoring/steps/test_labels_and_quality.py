@@ -23,21 +23,13 @@ from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
 from tests.unit.contract.documents import document, save
 
 REFERENCE = Reference(
-    rows=200,
-    positives=50,
-    true_positives=40,
-    labels=("no", "yes"),
-    threshold=0.5,
-    template="{title}",
-    missing="unknown",
+    rows=200, positives=50, true_positives=40, labels=("no", "yes"), threshold=0.5,
+    template="{title}", missing="unknown",
     columns=(ColumnCounts(column="title", kind="category", counts=(200, 0)),),
     scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(100, 100, 0, 0)),
-    right=(90, 90, 0, 0),
-    calibration=(),
-    artifact_sha256="a" * 64,
-    test_sha256="b" * 64,
+    right=(90, 90, 0, 0), calibration=(), artifact_sha256="a" * 64, test_sha256="b" * 64,
     columns_sha256="c" * 64,
-)
+)  # fmt: skip
 
 
 class Pipeline:
@@ -68,11 +60,9 @@ class Pipeline:
             path = self.folder("JoinLabels", "rows") / name
             write_table(path, pa.Table.from_pylist(rows, row_schema(("title",))))
         window = {
-            "--start": basic_time(week(number).start),
-            "--end": basic_time(week(number).end),
-            "--now": basic_time(now or week(number).end + DAY),
-            "--version": "7",
-        }
+            "--start": basic_time(week(number).start), "--end": basic_time(week(number).end),
+            "--now": basic_time(now or week(number).end + DAY), "--version": "7",
+        }  # fmt: skip
         self._start("JoinLabels", join_labels, *[word for pair in window.items() for word in pair])
         labels = self.output("JoinLabels", "labels")
         shutil.copytree(labels, self.folder("Quality", "labels"))

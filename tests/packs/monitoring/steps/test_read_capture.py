@@ -16,7 +16,7 @@ from sashiko_packs.monitoring.steps import join_labels, read_capture
 from sashiko_packs.monitoring.window import basic_time
 from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
-from tests.packs.monitoring.steps.monitor_job import MonitorJob
+from tests.packs.monitoring.steps.window_job import MonitorJob
 from tests.unit.contract.documents import document, save
 
 EARLY = week(0).start + 3 * DAY  # of the first week, and too old for the second read
@@ -78,9 +78,7 @@ def project(tmp_path, monkeypatch):
     return project
 
 
-def test_a_file_that_comes_after_its_windows_read_enters_the_ledger_at_the_next_one(
-    project,
-) -> None:
+def test_a_file_that_comes_after_its_windows_read_enters_the_ledger_at_the_next_one(project):
     assert project.ledger() == ["a", "b"]
     project.read(1)
     assert project.ledger() == ["a", "b", "c", "d"]
@@ -141,11 +139,9 @@ def _clusters(folder):
 
 COLUMNS = ("product", "complaint_text")
 WINDOW = {
-    "--start": "20260309T000000Z",
-    "--end": "20260310T000000Z",
-    "--now": "20260310T010000Z",
+    "--start": "20260309T000000Z", "--end": "20260310T000000Z", "--now": "20260310T010000Z",
     "--version": "7",
-}
+}  # fmt: skip
 
 
 def _lay_out(job: MonitorJob) -> Path:

@@ -1,8 +1,8 @@
-"""A window of library loans as the steps before MonitorBias and JudgeMonitor hand it on."""
+"""A job of the monitoring pipeline: its folders, reference and captured rows."""
 
 import datetime as dt
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,22 +11,94 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sashiko.base.files import sha256_tree
+from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.contract.derive import arrow_schema
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.steps.sections import read_contract
 from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, LabelSummary, Quality
-from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows
+from sashiko_packs.monitoring.capture.record import CaptureSummary, VersionRows, row_schema
 from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement, MonitorCheck, Outcome
 from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import SCORES_DRIFT, Distribution, Drift, Inputs
 from sashiko_packs.monitoring.steps import bias
 from sashiko_packs.monitoring.steps.drift import measure_drift
 from sashiko_packs.monitoring.steps.input_quality import measure_share
+from tests.packs.monitoring.captures import NOON
 from tests.unit.bias.steps.bias_folders import Job
 from tests.unit.contract.documents import ROWS
+
+DIGEST = "0" * 64
+PRODUCT = ColumnCounts(
+    column="product", kind="category", values=("Card", "Loan"), counts=(600, 400, 0, 0)
+)
+SCORES = ColumnCounts(
+    column="score", kind="number", edges=(0.25, 0.5, 0.75), counts=(400, 300, 200, 100, 0, 0)
+)
+
+
+def make_reference(**changes: Any) -> Reference:
+    """A reference of 1,000 rows."""
+    values: dict[str, Any] = {
+        "rows": 1000, "positives": 300, "true_positives": 240, "labels": ("no", "yes"),
+        "threshold": 0.5, "template": "{product}: {complaint_text}", "missing": "unknown",
+        "columns": (
+            PRODUCT,
+            ColumnCounts(column="complaint_text", kind="text", counts=(1000, 0, 0)),
+        ),
+        "scores": SCORES, "right": (390, 250, 150, 90, 0, 0), "calibration": (),
+        "artifact_sha256": DIGEST, "test_sha256": DIGEST, "columns_sha256": DIGEST,
+    }  # fmt: skip
+    return Reference(**(values | changes))
+
+
+class MonitorJob:
+    """Runs a step in folders below `root`."""
+
+    def __init__(self, root: Path, monkeypatch: Any) -> None:
+        self.root = root
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("OPT_ML", str(root))
+
+    def input(self, name: str) -> Path:
+        folder = self.root / "processing" / "input" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def output(self, name: str) -> Path:
+        return self.root / "processing" / "output" / name
+
+    def put_reference(self, **changes: Any) -> None:
+        write_reference(make_reference(**changes), self.input("reference"))
+
+    def put_section(self, name: str, value: Mapping[str, Any]) -> None:
+        write_json(self.input("config") / f"{name}.json", value)
+
+    def put_rows(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+        """Writes rows as ReadCapture does; each has `input` or `text`, and what it leaves open.
+
+        Rows of one event share a cluster, where they name none.
+        """
+        records = [_row(number) | dict(row) for number, row in enumerate(rows)]
+        numbers: dict[str, int] = {}
+        for record in records:
+            record.setdefault("cluster", numbers.setdefault(record["event_id"], len(numbers)))
+        table = pa.Table.from_pylist(records, schema=row_schema(columns))
+        write_table(self.input("rows") / "rows.parquet", table)
+
+    def run(self, step: ModuleType, *arguments: str) -> None:
+        self._monkeypatch.setattr(sys, "argv", [step.__name__, *arguments])
+        step.main()
+
+
+def _row(number: int) -> dict[str, Any]:
+    return {
+        "event_id": f"e{number}", "position": 0, "time": NOON + dt.timedelta(seconds=number),
+        "version": 7, "key": f"k{number}", "score": 0.6, "decision": "yes", "text": None,
+        "input": None, "dominates": False,
+    }  # fmt: skip
+
 
 START = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)
@@ -67,9 +139,7 @@ class WindowJob(Job):
         self.section("bias", {"gates": gates, "bootstrap_replicates": 1000, **changes})
         self.section("monitor", {})
 
-    def decisions(
-        self, keys: Sequence[str | None], positive: Sequence[bool], **columns: Sequence[Any]
-    ) -> None:
+    def decisions(self, keys, positive, **columns) -> None:
         times = [START + dt.timedelta(seconds=number) for number in range(len(keys))]
         table = pa.table(
             {
@@ -84,9 +154,7 @@ class WindowJob(Job):
         self.parquet("decisions", table, file="decisions.parquet")
         self.audited([], [], [])
 
-    def audited(
-        self, keys: Sequence[str], labels: Sequence[bool], decisions: Sequence[bool]
-    ) -> None:
+    def audited(self, keys, labels, decisions) -> None:
         """Stages the labelled drawn rows, of which there are none else."""
         columns = {
             "key": pa.array(keys, pa.string()),
@@ -146,21 +214,11 @@ def scores(counts: Sequence[int]) -> ColumnCounts:
 
 
 REFERENCE = Reference(
-    rows=2000,
-    positives=800,
-    true_positives=600,
-    labels=("no", "yes"),
-    threshold=0.5,
-    template="{product}",
-    missing="unknown",
-    columns=(),
-    scores=scores((500, 1000, 500, 0, 0)),
-    right=(450, 600, 450, 0, 0),
-    calibration=(),
-    artifact_sha256="a" * 64,
-    test_sha256="b" * 64,
+    rows=2000, positives=800, true_positives=600, labels=("no", "yes"), threshold=0.5,
+    template="{product}", missing="unknown", columns=(), scores=scores((500, 1000, 500, 0, 0)),
+    right=(450, 600, 450, 0, 0), calibration=(), artifact_sha256="a" * 64, test_sha256="b" * 64,
     columns_sha256="c" * 64,
-)
+)  # fmt: skip
 
 
 def capture(rows: int) -> CaptureSummary:

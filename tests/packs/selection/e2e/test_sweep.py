@@ -125,9 +125,7 @@ def test_other_test_rows_change_nothing(swept: Swept) -> None:
     assert other["chosen"]["point"] == ours["chosen"]["point"]
 
 
-def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_picture(
-    swept: Swept, chosen: Attempt
-) -> None:
+def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_picture(swept, chosen):
     project = swept.project
     assert chosen.returncode == 0, chosen.stderr
     assert project.versions() == [1]

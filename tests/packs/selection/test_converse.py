@@ -2,7 +2,7 @@ import datetime as dt
 import itertools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,11 @@ import pytest
 from sashiko.account.prices import TokenPrice
 from sashiko.base.bedrock_calls import ATTEMPTS
 from sashiko.errors import InputError
-from sashiko_packs.selection.converse import (
-    NOTHING,
-    BudgetExceededError,
-    Endpoint,
-    Example,
-    Ledger,
-    Recorder,
-    Recording,
-    Request,
-    Tokens,
-    make_request,
-    read_answer,
-    replay,
-    require_price,
-)
+from sashiko_packs.selection import converse
 from sashiko_packs.selection.file import Budget
 from tests.packs.selection.converse_service import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
-    Service,
     answered,
     client,
     error,
@@ -39,35 +24,112 @@ from tests.packs.selection.converse_service import (
 )
 from tests.packs.selection.selections import MODEL, bedrock
 
+ANSWERS = {"late": "yes", "paid": "no"}
+
+
+def kept(value: dict[str, Any]) -> converse.Response:
+    return converse.read_response(json.dumps(value).encode(), most=converse.Tokens(1000, 16))
+
+
+def meaning(value: dict[str, Any]) -> tuple[str, str | None]:
+    reading = converse.read_answer(kept(value), ANSWERS)
+    return reading.meaning, reading.answer
+
+
+def test_every_stop_reason_of_the_service_has_a_meaning() -> None:
+    assert set(converse.STOP_REASONS) == set(stop_reasons())
+
+
+@pytest.mark.parametrize("reason", stop_reasons())
+def test_only_a_finished_answer_counts(reason: str) -> None:
+    expected = converse.STOP_REASONS[reason]
+    answer = "yes" if expected == "answer" else None
+    assert meaning(answered("yes", stop_reason=reason)) == (expected, answer)
+
+
+def test_a_new_stop_reason_is_invalid() -> None:
+    assert meaning(answered("yes", stop_reason="tired")) == ("invalid", None)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "yes",
+        " Yes.",
+        '"YES"',
+        '{"answer": "yes"}',
+        "**yes**\n",
+        "\u201cYes\u201d",
+        "\u00a0yes\u00a0",
+        "yes\u3002",
+        "\uff39\uff45\uff53\uff0e",
+        '```json\n{"answer": "yes"}\n```',
+        "```\nyes\n```",
+        "Yes, because the customer has waited for a year.",
+        "**Yes** \u2014 there is no doubt about it",
+        "Yes\n\nThe customer has no money left.",
+    ],
+)
+def test_form_quotes_and_an_explanation_do_not_count(text: str) -> None:
+    assert meaning(answered(text)) == ("answer", "yes")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yes and no",
+        "Yes, and no.",
+        "No. Or rather: yes",
+        "Yes because",
+        "I cannot help with that.",
+        '{"answer": 1}',
+        '{"answer": "maybe"}',
+        "{",
+        "y",
+    ],
+)
+def test_anything_else_is_invalid(text: str) -> None:
+    assert meaning(answered(text)) == ("invalid", None)
+
+
+def test_a_tools_input_is_the_answer() -> None:
+    tool = {"name": "give_answer", "input": {"answer": "no"}}
+    assert meaning(answered(tool=tool, stop_reason="tool_use")) == ("answer", "no")
+    other = {"name": "delete_everything", "input": {"answer": "no"}}
+    assert meaning(answered(tool=other, stop_reason="tool_use")) == ("invalid", None)
+
+
+def test_cached_input_counts() -> None:
+    value = answered()
+    value["usage"] |= {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 5}
+    response = kept(value)
+    assert response.input_tokens == INPUT_TOKENS + 12
+    assert response.output_tokens == OUTPUT_TOKENS
+
+
 AMPLE = Budget(tokens=10_000_000)
 PRICE = TokenPrice(input_usd=1.0, output_usd=4.0, source="of the test", read=dt.date(2026, 1, 2))
 EACH = INPUT_TOKENS + OUTPUT_TOKENS
 COMMAND = "sashiko select choice.yaml"
 
 
-def requests(count: int, **changes: Any) -> list[Request]:
+def requests(count: int, **changes: Any) -> list[converse.Request]:
     candidate = bedrock(**changes)
-    return [make_request(candidate, f"row {number}") for number in range(count)]
+    return [converse.make_request(candidate, f"row {number}") for number in range(count)]
 
 
-def record(
-    service: Service,
-    path: Path,
-    batch: Sequence[Request],
-    *,
-    budget: Budget = AMPLE,
-    concurrency: int = 4,
-    price: TokenPrice | None = None,
-    read_timeout: float = 20,
-) -> Ledger:
+def record(service, path, batch, *, budget=AMPLE, concurrency=4, price=None, read_timeout=20):
     """Records as `sashiko select --record` does."""
-    recording, ledger = Recording(path), Ledger(budget)
-    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency, longest_answer=16)
+    recording, ledger = converse.Recording(path), converse.Ledger(budget)
+    endpoint = converse.Endpoint(
+        region="us-east-1", price=price, concurrency=concurrency, longest_answer=16
+    )
     with recording.writing():
         for _, tokens in recording.spent():
             ledger.spend(tokens, price)
         connection = client(service, read_timeout=read_timeout)
-        Recorder(connection, recording, ledger, endpoint).record(batch)
+        converse.Recorder(connection, recording, ledger, endpoint).record(batch)
     return ledger
 
 
@@ -94,9 +156,9 @@ def first_then(*replies: Any) -> Callable[[str, int], Any]:
 @pytest.mark.parametrize("output", ["text", "json_schema", "tool"])
 def test_every_form_of_a_request_is_one_that_the_service_knows(tmp_path: Path, output: str) -> None:
     candidate = bedrock(output=output)
-    examples = (Example("an old text", "yes"), Example("another", "no"))
+    examples = (converse.Example("an old text", "yes"), converse.Example("another", "no"))
     with serving(lambda *_: answered()) as service:
-        record(service, tmp_path / "r.jsonl", [make_request(candidate, "a row", examples)])
+        record(service, tmp_path / "r.jsonl", [converse.make_request(candidate, "a row", examples)])
     assert service.models == [MODEL]
     assert "an old text\nLate?\nyes" in service.texts[0]
     assert service.texts[0].endswith("a row\nLate?")
@@ -106,24 +168,26 @@ def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
     batch = requests(10)
     with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
         record(service, tmp_path / "r.jsonl", batch)
-    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
-    read = [read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines]
+    lines = converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    read = [
+        converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines
+    ]
     assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
 
 
 def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> None:
     batch = requests(1)
     with pytest.raises(InputError) as caught:
-        replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+        converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
     assert batch[0].key in str(caught.value)
     assert f"`{COMMAND} --record`" in str(caught.value)
 
 
 def test_a_changed_prompt_or_model_is_another_request() -> None:
-    first = make_request(bedrock(), "a row")
-    assert make_request(bedrock(), "a row").key == first.key
+    first = converse.make_request(bedrock(), "a row")
+    assert converse.make_request(bedrock(), "a row").key == first.key
     for changes in ({"max_tokens": 17}, {"model": "amazon.nova-2-lite-v1:0"}, {"output": "tool"}):
-        assert make_request(bedrock(**changes), "a row").key != first.key
+        assert converse.make_request(bedrock(**changes), "a row").key != first.key
 
 
 def test_equal_texts_are_sent_once(tmp_path: Path) -> None:
@@ -145,9 +209,7 @@ def test_equal_texts_are_sent_once(tmp_path: Path) -> None:
         ("timeout", True),
     ],
 )
-def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
-    tmp_path: Path, fault: str, billed: bool
-) -> None:
+def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(tmp_path, fault, billed):
     batch = requests(1)
     seconds = 0.5 if fault == "timeout" else 20
     with serving(first_then(fault)) as service:
@@ -155,7 +217,7 @@ def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(
     assert len(service.bodies) == 2
     lost = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == EACH + (lost if billed else 0)
-    spent = [tokens.total for _, tokens in Recording(tmp_path / "r.jsonl").spent()]
+    spent = [tokens.total for _, tokens in converse.Recording(tmp_path / "r.jsonl").spent()]
     assert spent == ([lost] if billed else []) + [EACH]  # after a restart too
 
 
@@ -204,11 +266,11 @@ def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, told) -> N
         assert len(service.bodies) == 2  # none is paid twice
     most = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == 2 * (EACH if told else most)
-    recording = Recording(path)  # all of it can be read
+    recording = converse.Recording(path)  # all of it can be read
     assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
     valid = b'"usage": ' in body and not told  # the tokens alone cannot be read
-    for line in replay(batch, recording, command=COMMAND):
-        reading = read_answer(line.response, {"late": "yes", "paid": "no"})
+    for line in converse.replay(batch, recording, command=COMMAND):
+        reading = converse.read_answer(line.response, {"late": "yes", "paid": "no"})
         assert reading.meaning == ("answer" if valid else "invalid")
 
 
@@ -216,18 +278,18 @@ def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
     batch, path = requests(1), tmp_path / "r.jsonl"
     with serving(lambda *_: paid(metrics={"latencyMs": "fast"})) as service:
         assert record(service, path, batch).tokens == EACH
-    (line,) = replay(batch, Recording(path), command=COMMAND)
+    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
     assert line.response.latency_ms is None
-    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
 
 
 def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
     batch, path = requests(1), tmp_path / "r.jsonl"
     with serving(lambda *_: with_content([_REDACTED, {"text": "yes"}])) as service:
         assert record(service, path, batch).tokens == EACH
-    (line,) = replay(batch, Recording(path), command=COMMAND)
+    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
     assert line.response.content[0] == _REDACTED
-    assert read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
+    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
 
 
 def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
@@ -235,8 +297,8 @@ def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Pat
     body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
     with serving(lambda *_: body) as service:
         assert record(service, path, batch).tokens == EACH
-    (line,) = replay(batch, Recording(path), command=COMMAND)
-    assert read_answer(line.response, {"late": "yes", "paid": "no"}).meaning == "invalid"
+    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
+    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).meaning == "invalid"
 
 
 def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:
@@ -255,7 +317,9 @@ def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
 
     def patience(longest: int) -> float:
-        endpoint = Endpoint(region="us-east-1", price=None, concurrency=1, longest_answer=longest)
+        endpoint = converse.Endpoint(
+            region="us-east-1", price=None, concurrency=1, longest_answer=longest
+        )
         return float(endpoint.client().meta.config.read_timeout)
 
     assert patience(16) < 70
@@ -265,7 +329,7 @@ def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_bound_of_the_input_counts_bytes() -> None:
     """A tokenizer of bytes makes three tokens of such a letter."""
     text = "\u3044" * 1000
-    assert make_request(bedrock(), text).most_input_tokens >= 3 * len(text)
+    assert converse.make_request(bedrock(), text).most_input_tokens >= 3 * len(text)
 
 
 def test_a_service_that_throttles_without_end_is_given_up(tmp_path: Path) -> None:
@@ -300,7 +364,7 @@ def test_every_stop_reason_is_recorded(tmp_path: Path) -> None:
     batch = requests(len(reasons))
     with serving(lambda text, _: answered(stop_reason=reasons[int(text.split()[1])])) as service:
         record(service, tmp_path / "r.jsonl", batch)
-    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    lines = converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
     assert [line.response.stop_reason for line in lines] == list(reasons)
 
 
@@ -333,45 +397,52 @@ def test_requests_at_a_time_do_not_end_a_budget_that_has_room(tmp_path: Path) ->
 
 
 def test_a_budget_may_be_used_exactly() -> None:
-    most = Tokens(60, 40)
-    ledger = Ledger(Budget(tokens=200, usd=2 * most.usd(PRICE)))
+    most = converse.Tokens(60, 40)
+    ledger = converse.Ledger(Budget(tokens=200, usd=2 * most.usd(PRICE)))
     for _ in range(2):
         with ledger.reservation(most, PRICE):
             pass
     assert ledger.tokens == 200
-    with pytest.raises(BudgetExceededError, match="200 of 200"), ledger.reservation(most, PRICE):
+    with (
+        pytest.raises(converse.BudgetExceededError, match="200 of 200"),
+        ledger.reservation(most, PRICE),
+    ):
         pass
 
 
 def test_input_and_output_have_their_own_prices() -> None:
-    assert Tokens(1_000_000, 0).usd(PRICE) == 1.0
-    assert Tokens(0, 1_000_000).usd(PRICE) == 4.0
-    with Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 1), PRICE):
+    assert converse.Tokens(1_000_000, 0).usd(PRICE) == 1.0
+    assert converse.Tokens(0, 1_000_000).usd(PRICE) == 4.0
+    with converse.Ledger(Budget(tokens=10, usd=converse.Tokens(0, 1).usd(PRICE))).reservation(
+        converse.Tokens(0, 1), PRICE
+    ):
         pass
     with (
-        pytest.raises(BudgetExceededError, match=r"\$"),
-        Ledger(Budget(tokens=10, usd=Tokens(0, 1).usd(PRICE))).reservation(Tokens(0, 2), PRICE),
+        pytest.raises(converse.BudgetExceededError, match=r"\$"),
+        converse.Ledger(Budget(tokens=10, usd=converse.Tokens(0, 1).usd(PRICE))).reservation(
+            converse.Tokens(0, 2), PRICE
+        ),
     ):
         pass
 
 
 def test_two_requests_never_reserve_the_same_tokens() -> None:
     """Others ask for a reservation while the first one's is being counted."""
-    ledger, done = Ledger(Budget(tokens=100)), threading.Event()
+    ledger, done = converse.Ledger(Budget(tokens=100)), threading.Event()
     others: list[threading.Thread] = []
     under_way: list[int] = []
     most_under_way: list[int] = []
 
-    class Slow(Tokens):
+    class Slow(converse.Tokens):
         @property
         def total(self) -> int:
             if not done.is_set():
-                others.append(threading.Thread(target=reserve, args=(Tokens(60, 0),)))
+                others.append(threading.Thread(target=reserve, args=(converse.Tokens(60, 0),)))
                 others[-1].start()
                 others[-1].join(0.3)  # it has to wait for the lock
             return 60
 
-    def reserve(most: Tokens) -> None:
+    def reserve(most: converse.Tokens) -> None:
         with ledger.reservation(most, None) as reservation:
             under_way.append(1)
             most_under_way.append(len(under_way))
@@ -379,7 +450,7 @@ def test_two_requests_never_reserve_the_same_tokens() -> None:
                 done.set()
             done.wait(20)
             under_way.pop()
-            reservation.spent = NOTHING
+            reservation.spent = converse.NOTHING
 
     reserve(Slow(60, 0))
     for thread in others:
@@ -404,8 +475,8 @@ def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
 
 def test_a_budget_of_dollars_without_a_price_is_refused() -> None:
     with pytest.raises(InputError, match="no price of"):
-        require_price(Budget(tokens=1, usd=1.0), None, model=MODEL)
-    require_price(Budget(tokens=1), None, model=MODEL)
+        converse.require_price(Budget(tokens=1, usd=1.0), None, model=MODEL)
+    converse.require_price(Budget(tokens=1), None, model=MODEL)
 
 
 def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
@@ -419,16 +490,16 @@ def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
         assert len(service.bodies) == 3 + 2
     lost = batch[2].most_input_tokens + batch[2].most_output_tokens
     assert ledger.tokens == 4 * EACH + lost
-    replay(batch, Recording(path), command=COMMAND)
-    assert sum(tokens.total for _, tokens in Recording(path).spent()) == ledger.tokens
+    converse.replay(batch, converse.Recording(path), command=COMMAND)
+    assert sum(tokens.total for _, tokens in converse.Recording(path).spent()) == ledger.tokens
 
 
 def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with (
-        Recording(path).writing(),
+        converse.Recording(path).writing(),
         pytest.raises(InputError, match="another process"),
-        Recording(path).writing(),
+        converse.Recording(path).writing(),
     ):
         pass
 
@@ -436,7 +507,7 @@ def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
 def test_a_hand_made_recording_takes_no_answers_of_a_model(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"kind": "converse-recording", "hand_made": true}\n')
-    with pytest.raises(InputError, match="by hand"), Recording(path).writing():
+    with pytest.raises(InputError, match="by hand"), converse.Recording(path).writing():
         pass
 
 
@@ -444,13 +515,13 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"kind": "converse-recording"}\n{"event": "answer"}\n')
     with pytest.raises(InputError, match=r"r\.jsonl: line 2"):
-        Recording(path)
+        converse.Recording(path)
 
 
 def test_a_recording_has_no_text_of_a_request_and_is_the_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with serving(lambda *_: answered()) as service:
-        record(service, path, [make_request(bedrock(), "Erika Mustermann is late")])
+        record(service, path, [converse.make_request(bedrock(), "Erika Mustermann is late")])
     assert "Mustermann" not in path.read_text()
     assert path.stat().st_mode & 0o077 == 0
     events = [json.loads(line).get("event") for line in path.read_text().splitlines()]

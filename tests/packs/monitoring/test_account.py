@@ -1,0 +1,523 @@
+"""An account's buckets in moto, with the stores of monitoring as `sashiko stage` makes them."""
+
+import datetime as dt
+import io
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow.parquet as pq
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.sagemaker.models import sagemaker_backends
+
+from sashiko.account.account import Account
+from sashiko.account.content_store import split_uri
+from sashiko.account.names import bucket_name
+from sashiko.contract.model import Contract
+from sashiko.errors import InputError
+from sashiko.pipeline.candidates import Candidate
+from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe import load_recipe
+from sashiko_packs.monitoring.account import (
+    Copy,
+    MonitoredModel,
+    MonitorFiles,
+    recipe_candidates,
+    stage_stores,
+)
+from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_account_rows
+from sashiko_packs.monitoring.draws import DRAW_SCHEMA
+from sashiko_packs.monitoring.labels import AddedLabels, add_labels
+from sashiko_packs.monitoring.places import monitor_pipeline_name
+from tests.packs.monitoring.label_stores import DAY, Stores, week
+from tests.packs.monitoring.report.windows import deploy_week, windows
+from tests.unit.contract.documents import ROWS
+
+NOW = week(0).end + DAY
+_ACCOUNT = "123456789012"  # moto's own; another one is refused by `ExpectedBucketOwner`
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A recipe's monitoring in the account."""
+
+    model: MonitoredModel
+    contract: Contract
+    local: Stores  # stores of this machine, whose ledger is put into the account
+    folder: Path
+
+    @property
+    def s3(self) -> Any:
+        return self.model.account.client("s3")
+
+    @property
+    def places(self) -> Any:
+        return self.model.places
+
+    def stage(self) -> list[str]:
+        """Returns the files that were not there before."""
+        places = stage_stores(
+            self.model.settings, self.model.recipe, contract=self.contract,
+            account=self.model.account,
+        )  # fmt: skip
+        return [name for place in places for name in place.uploaded]
+
+    def put(self, uri: str, content: bytes) -> None:
+        bucket, key = split_uri(uri)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=content)
+
+    def answer(self, *keys: str) -> None:
+        """Puts answers of week 0 into the account's ledger, as JoinLabels does."""
+        self.local.answer(keys)
+        for file in self.local.folder("ledger").iterdir():
+            self.put(f"{self.places.ledger}/{file.name}", file.read_bytes())
+
+    def label(self, *keys: str, label: str = "yes", by: str | None = None) -> AddedLabels:
+        file = self.folder / "labels.csv"
+        file.write_text("\n".join(["loan_id,late", *(f"{key},{label}" for key in keys), ""]))
+        return self.model.add_labels(file, self.contract, now=NOW, corrected_by=by)
+
+    def labels(self) -> list[dict[str, Any]]:
+        return self.table(f"{self.places.labels}/labels.parquet")
+
+    def draw(self, version: int = 7, rows: int = 2) -> str:
+        """Returns the name of the file."""
+        with self.model.draw(version, window=week(0), rows=rows) as draw:
+            return draw.path.name
+
+    def table(self, uri: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.model.read(uri)[0])).to_pylist()
+        return rows
+
+    def keys(self, uri: str) -> set[str]:
+        """Returns the keys in all files of a store."""
+        files = self.model
+        tables = [
+            pq.read_table(io.BytesIO(files.read(f"{uri}/{name}")[0])) for name in files.etags(uri)
+        ]
+        columns = [table["key"].to_pylist() for table in tables if "key" in table.column_names]
+        return {key for column in columns for key in column if key is not None}
+
+    def create_pipeline(self) -> None:
+        self.model.account.client("sagemaker").create_pipeline(
+            PipelineName=self._pipeline, PipelineDefinition="{}", ClientRequestToken="x" * 32,
+            RoleArn=f"arn:aws:iam::{_ACCOUNT}:role/pipeline",
+        )  # fmt: skip
+
+    def judge(self, status: str) -> str:
+        """Starts a window whose execution has a status; returns its ARN."""
+        started = self.model.account.client("sagemaker").start_pipeline_execution(
+            PipelineName=self._pipeline, ClientRequestToken="x" * 32
+        )
+        arn = str(started["PipelineExecutionArn"])
+        backend = sagemaker_backends[_ACCOUNT][self.model.settings.region]
+        executions = backend.pipelines[self._pipeline].pipeline_executions
+        executions[arn].pipeline_execution_status = status
+        return arn
+
+    @property
+    def _pipeline(self) -> str:
+        return monitor_pipeline_name(self.model.settings, self.model.recipe.name)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    settings = load_settings("dev").model_copy(update={"account": _ACCOUNT})
+    recipe = load_recipe(Path("recipes/complaints.yaml"))
+    with mock_aws():
+        account = Account(settings)
+        for name in ("artifacts", "snapshots"):
+            account.client("s3").create_bucket(Bucket=bucket_name(settings, name))
+        local = Stores(tmp_path / "stores")
+        yield Bench(MonitoredModel(account, settings, recipe), local.contract, local, tmp_path)
+
+
+def test_staging_makes_stores_and_keeps_what_they_hold(bench: Bench) -> None:
+    assert sorted(bench.stage()) == [
+        "deletions.parquet", "facets.parquet", "labels.parquet", "none.json",
+        "none.parquet",
+    ]  # fmt: skip
+    bench.label("a")
+    assert bench.stage() == []
+    assert [(row["key"], row["label"]) for row in bench.labels()] == [("a", "yes")]
+
+
+def test_the_version_before_a_deploy_has_the_command_that_starts_its_window(bench: Bench) -> None:
+    result = deploy_week(windows(1)[0], before=2)
+    [command] = bench.model.start_commands(result, history=(result,))
+    words = shlex.split(command)
+    assert words[:3] == ["aws", "stepfunctions", "start-execution"]
+    name = f"-monitor-{bench.model.recipe.name}"
+    assert words[words.index("--state-machine-arn") + 1].endswith(name)
+    given = {"time": "2026-01-12T06:00:00Z", "model_version": 2}
+    assert json.loads(words[words.index("--input") + 1]) == given
+    before = result.model_copy(update={"version": 2})
+    assert bench.model.start_commands(result, history=(before, result)) == ()
+
+
+def test_drawn_rows_are_kept_before_the_sheet_is_written(bench: Bench) -> None:
+    bench.stage()
+    bench.answer("a", "b", "c")
+    with bench.model.draw(7, window=week(0), rows=2) as draw:
+        assert (draw.answers, draw.drawn) == (3, 2)
+        rows = bench.table(f"{bench.places.draws}/{draw.path.name}")
+        assert rows == pq.read_table(draw.path).to_pylist()
+        assert pq.read_schema(draw.path) == DRAW_SCHEMA
+    with bench.model.draw(7, window=week(0), rows=2) as again:
+        assert pq.read_table(again.path).to_pylist() == rows
+
+
+def test_of_two_who_draw_at_once_the_second_is_refused(bench: Bench) -> None:
+    bench.stage()
+    bench.answer("a", "b", "c")
+    name, etags = bench.draw(), MonitorFiles.etags
+
+    def before(files: MonitorFiles, uri: str) -> dict[str, str]:
+        """As if the other one's draw came after this listing."""
+        return {file: etag for file, etag in etags(files, uri).items() if file != name}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MonitorFiles, "etags", before)
+        with pytest.raises(InputError, match="somebody else has just changed it"):
+            bench.draw()
+
+
+def test_labels_that_another_person_adds_meanwhile_are_not_lost(bench, monkeypatch) -> None:
+    bench.stage()
+    _during_a_write(monkeypatch, lambda: bench.label("b", label="no"))
+    with pytest.raises(InputError, match="somebody else has just changed it"):
+        bench.label("a")
+    assert bench.label("a").added == 1
+    assert [row["key"] for row in bench.labels()] == ["a", "b"]
+
+
+def test_a_file_with_facets_is_refused_and_nothing_of_it_kept(bench: Bench, tmp_path: Path) -> None:
+    bench.stage()
+    file = tmp_path / "labels.csv"
+    columns = ["loan_id", "late", *(facet.column for facet in bench.contract.facets)]
+    row = {name: values[0] for name, values in ROWS.items()}
+    file.write_text(f"{','.join(columns)}\n{','.join(str(row[name]) for name in columns)}\n")
+    with pytest.raises(InputError, match="the bias evaluator's jobs alone write them"):
+        bench.model.add_labels(file, bench.contract, now=NOW)
+    assert bench.labels() == []
+
+
+def test_outcomes_come_by_the_ends_of_their_windows(bench: Bench) -> None:
+    results = windows(3)
+    for number, result in enumerate(reversed(results)):
+        uri = f"{bench.places.windows}/3/{number}/x/monitor.json"
+        bench.put(uri, json.dumps(result.model_dump(mode="json")).encode())
+    assert bench.model.results() == tuple(results)
+
+
+def test_stores_that_were_not_staged_name_the_command(bench: Bench) -> None:
+    with pytest.raises(InputError, match="does not exist yet: sashiko stage --env dev --recipe"):
+        bench.draw()
+
+
+def test_an_outcome_of_another_form_is_left_out_and_named(bench, capsys) -> None:
+    bench.put(f"{bench.places.windows}/3/a/b/monitor.json", b'{"group": "x"}')
+    assert bench.model.results() == ()
+    assert "left out 1 windows" in (printed := capsys.readouterr().err)
+    assert "windows/3/a/b/monitor.json" in printed
+
+
+def test_a_correction_is_kept_with_who_made_it(bench: Bench) -> None:
+    bench.stage()
+    person = "arn:aws:sts::123456789012:assumed-role/data-scientist/ada"
+    for label, by in (("yes", None), ("no", person)):
+        added = bench.label("a", label=label, by=by)
+    assert (added.corrected, added.added) == (1, 0)
+    assert [(row["label"], row["replaces"], row["person"]) for row in bench.labels()] == [
+        ("yes", None, None),
+        ("no", "yes", person),
+    ]
+
+
+KEYS = ("secret-a", "secret-b", "secret-c")
+
+
+@pytest.fixture
+def full(bench: Bench) -> Bench:
+    """Three answers, all of them drawn, labelled and with facets."""
+    bench.stage()
+    bench.create_pipeline()
+    bench.judge("Succeeded")
+    bench.answer(*KEYS)
+    bench.draw(rows=3)
+    bench.label(*KEYS)
+    _put_facets(bench)
+    return bench
+
+
+def _put_facets(full: Bench) -> None:
+    """As a job of the bias evaluator."""
+    names = [facet.column for facet in full.contract.facets]
+    row = ",".join(str(ROWS[name][0]) for name in names)
+    lines = [",".join(["loan_id", "late", *names]), *(f"{key},yes,{row}" for key in KEYS), ""]
+    file = full.folder / "facets.csv"
+    file.write_text("\n".join(lines))
+    stores = {name: full.local.folder(name) for name in ("labels", "facets")}
+    add_labels(file, full.contract, **stores, now=NOW)
+    content = (stores["facets"] / "facets.parquet").read_bytes()
+    full.put(f"{full.places.facets}/facets.parquet", content)
+
+
+def _delete(full: Bench, *keys: str, now: dt.datetime = NOW) -> DeletedRows:
+    model = full.model
+    files = MonitorFiles(model.account, model.settings, model.recipe, DELETED_BY)
+    return delete_account_rows(files, keys, now=now)
+
+
+def _kept_out(full: Bench) -> int:
+    """Returns how many keys the account's ledger keeps out."""
+    return len(full.table(f"{full.places.ledger}/deletions.parquet"))
+
+
+def _stores(full: Bench) -> tuple[str, ...]:
+    places = full.places
+    return (places.ledger, places.labels, places.draws, places.facets)
+
+
+def _during_a_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Does something before the first file is written back."""
+    put = MonitorFiles.put
+
+    def once(files: MonitorFiles, path: Path, copy: Copy) -> str:
+        monkeypatch.setattr(MonitorFiles, "put", put)
+        action()
+        return put(files, path, copy)
+
+    monkeypatch.setattr(MonitorFiles, "put", once)
+
+
+def test_no_store_of_the_account_has_the_key_afterwards(full: Bench) -> None:
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 4
+    deleted = _delete(full, KEYS[0], "nobody")
+    assert deleted == DeletedRows(answers=1, labels=1, facets=1, draws=1)
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 4
+    assert not any(_delete(full, KEYS[0]).model_dump().values())
+
+
+def test_a_key_stays_out_while_a_capture_may_hold_it(full: Bench) -> None:
+    _delete(full, KEYS[0])
+    for name in full.model.etags(full.places.ledger):
+        content = full.model.read(f"{full.places.ledger}/{name}")[0]
+        (full.local.folder("ledger") / name).write_bytes(content)
+    full.answer(*KEYS)  # the window is read again
+    assert full.keys(full.places.ledger) == {*KEYS[1:]}
+
+
+def test_whoever_is_killed_has_named_the_keys_before_an_answer_is_gone(full, monkeypatch):
+    """Else a window that is read again would bring back what nobody knows to be deleted."""
+    put = MonitorFiles.put
+
+    def killed_after_one(files: MonitorFiles, path: Path, copy: Copy) -> str:
+        etag = put(files, path, copy)
+        if copy.uri == full.places.ledger:
+            raise KeyboardInterrupt
+        return etag
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MonitorFiles, "put", killed_after_one)
+        with pytest.raises(KeyboardInterrupt):
+            _delete(full, KEYS[0])
+    assert _kept_out(full) == 1
+    assert _delete(full, KEYS[0]).answers == 1
+
+
+def test_a_key_stays_out_until_s3_has_deleted_the_last_capture(full) -> None:
+    """S3 deletes expired objects up to two days after their time."""
+    retention = dt.timedelta(seconds=full.model.settings.serving.capture.retention)
+    _delete(full, KEYS[0])
+    _delete(full, KEYS[1], now=NOW + retention + dt.timedelta(days=1))
+    assert _kept_out(full) == 2
+    _delete(full, KEYS[2], now=NOW + retention + dt.timedelta(days=3))
+    assert _kept_out(full) == 2  # the first is forgotten
+
+
+def test_while_a_window_is_judged_nothing_is_deleted(full: Bench) -> None:
+    """Its job would write the ledger back as it has read it."""
+    running = full.judge("Executing")
+    with pytest.raises(InputError, match=f"{running}.* run the command again when it has ended"):
+        _delete(full, KEYS[0])
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 4
+
+
+@pytest.mark.parametrize("status", ["Executing", "Succeeded"])
+def test_a_window_that_starts_meanwhile_is_named(full, monkeypatch, status) -> None:
+    _during_a_write(monkeypatch, lambda: full.judge(status))
+    with pytest.raises(InputError, match="may have written deleted rows back: run the command"):
+        _delete(full, KEYS[0])
+
+
+def test_labels_that_somebody_adds_meanwhile_are_not_lost(full, monkeypatch) -> None:
+    _during_a_write(monkeypatch, lambda: full.label("another"))
+    with pytest.raises(InputError, match="somebody else has just changed it; run the command"):
+        _delete(full, KEYS[0])
+    assert _delete(full, KEYS[0]).answers == 1
+    assert [row["key"] for row in full.labels()] == ["another", *KEYS[1:]]
+
+
+def test_a_draw_that_is_made_meanwhile_is_named_and_the_next_command_deletes_from_it(
+    full: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full.local.answer(KEYS, version=8)
+    full.answer()
+    _during_a_write(monkeypatch, lambda: full.draw(8, rows=3))
+    with pytest.raises(InputError, match="may have added a deleted key; run the command again"):
+        _delete(full, KEYS[0])
+    assert _delete(full, KEYS[0]).draws == 1
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 4
+
+
+def test_a_denied_deletion_names_the_role_that_may(full, monkeypatch) -> None:
+    from botocore.exceptions import ClientError
+
+    def denied(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+
+    monkeypatch.setattr(full.s3, "get_object", denied)
+    with pytest.raises(
+        InputError, match=r"denied in dev .*use the role sashiko-dev-privacy-officer"
+    ):
+        _delete(full, KEYS[0])
+
+
+PIPELINE, GROUP = "loans-dev-loans", "loans-dev"
+ARN = f"arn:aws:sagemaker:us-east-1:111122223333:pipeline/{PIPELINE}/execution"
+GATE, CAPACITY = "gate closed: too unfair", "no capacity"
+JUNE = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+
+
+class Executions:
+    """SageMaker's answers on the executions and packages of a recipe."""
+
+    def __init__(self) -> None:
+        self._executions: list[Mapping[str, Any]] = []
+        self._packages: list[Mapping[str, Any]] = []
+        self._reasons: dict[str, list[tuple[str, str]]] = {}
+
+    def execution(self, name: str, status: str, *reasons: tuple[str, str]) -> None:
+        """Adds one, newer than those before; `reasons` are failed steps, the newest first."""
+        self._executions.insert(
+            0,
+            {
+                "PipelineExecutionArn": f"{ARN}/{name}",
+                "PipelineExecutionStatus": status,
+                "StartTime": JUNE + dt.timedelta(days=len(self._executions)),
+            },
+        )
+        if status == "Failed":
+            self._reasons[name] = list(reasons)
+
+    def package(self, made_by: str, status: str, standing: str = "better") -> None:
+        number = len(self._packages) + 1
+        self._packages.append(
+            {
+                "ModelPackageName": f"{GROUP}/{number}",
+                "ModelPackageVersion": number,
+                "ModelPackageArn": f"arn:aws:sagemaker:us-east-1:111122223333:model-package/"
+                f"{GROUP}/{number}",
+                "CreationTime": JUNE,
+                "ModelPackageStatus": "Completed",
+                "ModelPackageStatusDetails": {"ValidationStatuses": []},
+                "ModelApprovalStatus": status,
+                "CustomerMetadataProperties": {
+                    "execution_id": made_by, "standing.champion": standing,
+                },
+            }
+        )  # fmt: skip
+
+    def candidates(self) -> list[Candidate]:
+        sagemaker = boto3.client(
+            "sagemaker", region_name="us-east-1", aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )  # fmt: skip
+        summary = (
+            "ModelPackageArn", "ModelPackageVersion", "CreationTime", "ModelPackageStatus",
+            "ModelApprovalStatus",
+        )  # fmt: skip
+        with Stubber(sagemaker) as stub:
+            listed = [{name: item[name] for name in summary} for item in self._packages]
+            stub.add_response("list_model_packages", {"ModelPackageSummaryList": listed})
+            for package in self._packages:
+                stub.add_response("describe_model_package", package)
+            stub.add_response(
+                "list_pipeline_executions", {"PipelineExecutionSummaries": self._executions}
+            )
+            for reasons in reversed(self._reasons.values()):  # the newest execution first
+                steps = [
+                    {"StepName": name, "StepStatus": "Failed", "FailureReason": reason}
+                    for name, reason in reasons
+                ]
+                stub.add_response(
+                    "list_pipeline_execution_steps", {"PipelineExecutionSteps": steps}
+                )
+            return recipe_candidates(sagemaker, pipeline=PIPELINE, group=GROUP)
+
+
+@pytest.fixture
+def account() -> Executions:
+    """An account whose first version was approved, after an execution that was stopped."""
+    made = Executions()
+    made.execution("zero", "Stopped")
+    made.execution("first", "Succeeded")
+    made.package("first", "Approved")
+    return made
+
+
+def test_a_served_version_resets_no_count(account: Executions) -> None:
+    for name in ("second", "third"):
+        account.execution(name, "Succeeded")
+        account.package(name, "Approved")
+    # Whatever was tried before the first approval does not count.
+    assert [item.state for item in account.candidates()] == ["approved", "approved"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reasons", "state"),
+    [
+        ("Executing", [], "running"),
+        ("Stopping", [], "running"),
+        ("Stopped", [], "failed"),
+        ("Succeeded", [], "blocked"),  # the same model as an earlier version
+        ("Failed", [("ModelGate", GATE)], "blocked"),
+        ("Failed", [("ModelGate", GATE), ("Track", CAPACITY)], "failed"),
+        # The newest first: it was tried again, and then the gate closed.
+        ("Failed", [("ModelGate", GATE), ("ModelGate", CAPACITY)], "blocked"),
+    ],
+)
+def test_the_state_of_an_execution_without_a_version(account, status, reasons, state) -> None:
+    account.execution("second", status, *reasons)
+    [candidate] = account.candidates()
+    assert candidate.state == state
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("PendingManualApproval", "waiting"), ("Approved", "approved"), ("Rejected", "rejected")],
+)
+@pytest.mark.parametrize(("standing", "is_better"), [("better", True), ("no worse", False)])
+def test_the_state_of_an_execution_is_what_a_person_decided_on_its_version(
+    account: Executions, status: str, state: str, standing: str, is_better: bool
+) -> None:
+    account.execution("second", "Succeeded")
+    account.package("second", status, standing)
+    [candidate] = account.candidates()
+    assert (candidate.state, candidate.is_better) == (state, is_better)
+
+
+def test_where_versions_are_promoted_from_elsewhere_every_execution_counts() -> None:
+    account = Executions()
+    account.package("made-elsewhere", "Approved")
+    account.execution("some", "Failed", ("Train", CAPACITY))
+    assert [item.state for item in account.candidates()] == ["failed"]

@@ -1,0 +1,450 @@
+import math
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from sashiko.bias.clarify.analysis import AnalysisConfig
+from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.clarify.dataset import Column
+from sashiko.pipeline.runner.run_record import read_run
+from sashiko.run_report.page import write_report
+from sashiko.settings.recipe import load_recipe
+from sashiko.settings.recipe_bias import BiasGate
+from sashiko_packs.selection.report import sweep_page
+from sashiko_packs.selection.report.page import write_choice_page
+from sashiko_packs.selection.report.sweep_page import choice_lines, headline, sweep_view
+from sashiko_packs.selection.rows import Validation
+from sashiko_packs.selection.sweep import (
+    THRESHOLDS,
+    Curve,
+    best,
+    choose,
+    curve,
+    distance,
+    inner_bounds,
+    judge,
+    keeps_margin,
+    read_sweep,
+    sweep_folders,
+    threshold_free_quality,
+    write_sweep,
+)
+from tests.packs.selection.selections import (
+    CHECK,
+    FACETS_FILE,
+    ROWS,
+    curves,
+    recipe,
+    sweep,
+    validation,
+)
+from tests.unit import acme
+from tests.unit.commands.in_process import sashiko
+from tests.unit.contract.documents import contract_of, two_facets
+from tests.unit.run_report import runs
+from tests.unit.run_report.page import PAPER, WIDTHS, opens_whole
+
+
+def gate(metric: str, **bounds: Any) -> BiasGate:
+    return BiasGate(metric=metric, facet="age", reason="it is the law", **bounds)
+
+
+@pytest.mark.parametrize(
+    ("bias_gate", "inner"),
+    [
+        (gate("DI", minimum=0.8, maximum=1.25), (math.sqrt(0.8), math.sqrt(1.25))),
+        (gate("DI", minimum=0.8), (math.sqrt(0.8), math.inf)),
+        (gate("DI", minimum=0), (0, math.inf)),
+        (gate("DI", minimum=5), (5, math.inf)),  # nothing between it and no difference
+        (gate("RD", minimum=-0.1, maximum=0.2), (-0.05, 0.1)),
+        (gate("GE", maximum=0.3), (-math.inf, 0.15)),
+    ],
+)
+def test_a_margin_is_half_of_the_way_to_no_difference(bias_gate, inner):
+    assert inner_bounds(bias_gate) == pytest.approx(inner)
+
+
+def test_what_is_undefined_keeps_no_margin():
+    assert not keeps_margin(None, gate("GE", maximum=0.3))
+
+
+def test_a_ratio_is_as_far_from_1_as_its_inverse():
+    assert distance(0.8, "DI") == pytest.approx(distance(1.25, "DI"))
+    assert distance(0.0, "DI") == math.inf
+    assert distance(-0.2, "RD") == 0.2
+
+
+METRIC = "balanced_accuracy"
+
+
+def value(point):
+    return point.quality[METRIC].value
+
+
+def test_the_best_of_what_will_do_is_recommended():
+    result = sweep(recipe())
+    will_do = [point for curve in result.curves for point in curve.points if not point.lacking]
+    assert value(result.chosen.point) == max(map(value, will_do))
+    assert result.chosen.point.lacking == ()
+    assert max(value(p) for curve in result.curves for p in curve.points if p.lacking) > 0
+
+
+def test_its_command_sets_what_it_says(tmp_path):
+    config = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.9},
+                            "bootstrap_replicates": 100})  # fmt: skip
+    result = sweep(config)
+    assert not result.chosen.point.by_policy
+    arguments = shlex.split(result.chosen.command)
+    assert arguments[:2] == ["sashiko", "run"]
+    assert arguments[2::2] == ["--set"] * len(result.chosen.overrides)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(config.model_dump_json())
+    again = load_recipe(path, overrides=tuple(arguments[3::2]))
+    assert again.reweighing.strength == result.chosen.strength
+    assert again.evaluate.threshold.value == result.chosen.point.threshold
+
+
+def test_a_recipe_that_is_best_already_is_left_alone():
+    result = sweep(recipe(), handicaps=(0.3, 0.0))
+    assert result.chosen.strength == result.recipe.reweighing.strength
+    assert result.chosen.point.by_policy
+    assert result.chosen.overrides == ()
+    assert result.chosen.command == "sashiko run"
+    assert list(choice_lines(result)) == ["the recipe has these values already: nothing to change"]
+
+
+def test_of_equal_points_the_lower_strength_is_taken():
+    equal_curves = curves(recipe(), (0.0, 0.0, 0.0))
+    assert choose(equal_curves, recipe(), metric=METRIC, command="sashiko run").strength == 0
+
+
+def test_where_none_will_do_each_strength_says_what_its_best_lacks():
+    config = recipe(quality={"gates": [{"metric": "auc", "minimum": 0.99, "reason": "a dream"}]})
+    result = sweep(config)
+    assert result.chosen is None
+    assert headline(result).startswith("None of ")
+    lines = list(choice_lines(result))
+    assert len(lines) == len(result.curves)
+    assert all("fails auc" in line for line in lines)
+    for item in result.curves:
+        fewest = min(len(point.lacking) for point in item.points)
+        assert len(best(item, METRIC).lacking) == fewest
+
+
+@pytest.mark.parametrize("handicaps", [(0.3, 0.1, 0.0), (0.2,)])
+def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(handicaps):
+    points = [
+        (distance(point.bias[CHECK].value, "DI"), value(point), point.on_front)
+        for curve in curves(recipe(), handicaps)
+        for point in curve.points
+        if point.bias[CHECK].value is not None
+    ]
+
+    def beaten(point):
+        return any(
+            other[0] <= point[0] and other[1] >= point[1] and other[:2] != point[:2]
+            for other in points
+        )
+
+    assert any(front for *_, front in points)
+    front = {point[:2] for point in points if point[2]}
+    assert front == {point[:2] for point in points if not beaten(point)}
+
+
+def test_a_sweep_reads_back_as_written_and_the_newest_is_first(tmp_path):
+    older = sweep(recipe(), handicaps=(0.3, 0.0))
+    newer = older.model_copy(update={"id": "20260102-030406-0001"})
+    folder = write_sweep(older, tmp_path)
+    write_sweep(newer, tmp_path)
+    assert read_sweep(folder) == older
+    assert [path.name for path in sweep_folders(tmp_path)] == [newer.id, older.id]
+
+
+BOTH = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.01, "reason": "any"}
+AGE = BOTH | {"facet": "age"}
+
+
+def two(folder: Path, *, handicap: float) -> Validation:
+    one = validation(handicap=handicap)
+    contract = contract_of(two_facets(), folder)
+    sex = pa.chunked_array([pa.array(np.where(np.arange(ROWS) % 3, "m", "f"))])
+    return replace(
+        one,
+        contract=contract,
+        config=AnalysisConfig.model_validate(analysis_config(contract, kind="post")),
+        data=replace(one.data, facets=(*one.data.facets, Column("sex", sex, FACETS_FILE))),
+    )
+
+
+def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: Path) -> None:
+    rows = two(tmp_path, handicap=0.3)
+    gates = [AGE, BOTH | {"judged_by": "bound"}]
+    config = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
+    point = judge(rows, config, 0.5, threshold_free=threshold_free_quality(rows, config))
+    assert list(point.bias) == [
+        "DI age=old",
+        "DI age=old & sex=f",
+        "DI age=old & sex=m",
+        "DI age=young & sex=f",
+    ]
+    old, old_f = point.bias["DI age=old"], point.bias["DI age=old & sex=f"]
+    assert old_f.value < 0.5
+    alone = recipe(bias={"gates": [AGE], "bootstrap_replicates": 2000})
+    plain = judge(rows, alone, 0.5, threshold_free=threshold_free_quality(rows, alone))
+    assert plain.bias["DI age=old"] == old
+
+
+def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkeypatch) -> None:
+    bounds = {}
+    monkeypatch.setattr(
+        sweep_page, "trade_off", lambda _, *, gate, check, metric: bounds.update({check: gate})
+    )
+    rows = two(tmp_path, handicap=0.1)
+    gates = [AGE | {"minimum": 0.02}, BOTH]
+    config = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
+    threshold_free = threshold_free_quality(rows, config)
+    point = judge(rows, config, 0.5, threshold_free=threshold_free, by_policy=True)
+    curve = Curve(strength=1.0, run="run", quality=threshold_free.quality, points=(point,))
+    result = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
+    changes = {"curves": (curve,), "recipe": config}
+    sweep_page.trade_off_figures(result.model_copy(update=changes))
+    assert {check: gate.minimum for check, gate in bounds.items()} == {
+        "DI age=old": 0.02,
+        "DI age=old & sex=f": 0.01,
+        "DI age=old & sex=m": 0.01,
+        "DI age=young & sex=f": 0.01,
+    }
+
+
+GATE = {"metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths"}
+AUC = {"metric": "auc", "minimum": 0.7, "reason": "to be of use"}
+
+
+def judged(threshold, *, handicap=0.0, rows=2000, **changes):
+    config = recipe(**changes)
+    model = validation(handicap=handicap, rows=rows)
+    return judge(model, config, threshold, threshold_free=threshold_free_quality(model, config))
+
+
+def test_numbers_are_those_of_the_rows():
+    point = judged(0.5, handicap=0.1)
+    rows = validation(handicap=0.1)
+    predicted = rows.scores >= 0.5
+    old = np.array(rows.data.facets[0].values.to_pylist()) == "old"
+    impact = predicted[old].mean() / predicted[~old].mean()
+    assert point.bias[CHECK].value == pytest.approx(impact)
+    assert point.bias[CHECK].low < impact < point.bias[CHECK].high
+    assert point.quality["accuracy"].value == pytest.approx((predicted == rows.labels).mean())
+
+
+def test_a_fair_and_good_model_lacks_nothing():
+    assert judged(0.5).lacking == ()
+
+
+def test_what_lies_within_the_bounds_but_near_them_lacks_the_margin():
+    point = judged(0.5, handicap=0.05)
+    assert 0.8 < point.bias[CHECK].value < 0.8**0.5
+    assert point.lacking == (f"margin of {CHECK}",)
+
+
+def test_what_lies_outside_fails_the_gate():
+    assert judged(0.5, handicap=0.3).lacking == (CHECK,)
+
+
+def test_where_the_interval_decides_a_wide_one_fails():
+    bias = {"gates": [GATE | {"judged_by": "bound"}], "bootstrap_replicates": 1000}
+    few = {"rows": 300, "bias": bias | {"minimum_group_size": 10}}
+    assert judged(0.5, **few).lacking == (CHECK,)
+    few["bias"]["gates"] = [GATE]
+    assert judged(0.5, **few).lacking != (CHECK,)
+
+
+def test_a_group_that_is_too_small_never_passes():
+    assert judged(0.5, rows=150).lacking == (CHECK,)
+
+
+def test_nobody_predicted_positive_is_undefined_and_fails():
+    point = judged(1.01)
+    assert point.bias[CHECK].value is None
+    assert CHECK in point.lacking
+
+
+def test_quality_gates_count_but_for_leads_that_need_other_models():
+    gates = [
+        AUC,
+        {"metric": "auc", "better_than": "tfidf_logistic_regression", "reason": "cost"},
+        {"metric": "auc", "better_than": "champion", "reason": "no worse"},
+        {"metric": "accuracy", "better_than": "majority", "reason": "base rate"},
+        {"metric": "f1", "minimum": 0.99, "reason": "out of reach"},
+    ]
+    point = judged(0.5, quality={"gates": gates})
+    assert point.lacking == ("f1",)
+    point = judged(0.05, quality={"gates": gates})
+    assert "accuracy lead over majority" in point.lacking
+
+
+def test_a_gate_on_prompt_injections_waits_for_evaluate():
+    """A sweep scores no further texts."""
+    gate = {"metric": "injection_flip_rate", "maximum": 0, "reason": "none decides its own case"}
+    point = judged(0.5, quality={"gates": [gate]}, evaluate={"injections": 200})
+    assert "injection_flip_rate" not in point.failed
+
+
+def test_a_curve_has_every_threshold_and_the_policys_own():
+    config = recipe()
+    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
+    policy_point = result.by_policy
+    assert {point.threshold for point in result.points} == {*THRESHOLDS, policy_point.threshold}
+    best = max(point.quality["balanced_accuracy"].value for point in result.points)
+    assert policy_point.quality["balanced_accuracy"].value == best
+
+
+def test_a_fixed_threshold_is_the_policys_own_and_stands_there_once():
+    config = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.4},
+                            "bootstrap_replicates": 100})  # fmt: skip
+    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
+    assert result.by_policy.threshold == 0.4
+    assert len(result.points) == len(THRESHOLDS)
+
+
+def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, monkeypatch):
+    acme.make(tmp_path / "src", monkeypatch)
+    gate = {"metric": "acme.metrics:Cost", "reason": "the budget"}
+    lead = gate | {"better_than": "majority"}
+    for threshold in (0.5, 0.99):
+        point = judged(threshold, quality={"gates": [gate | {"maximum": 1}, lead | {"margin": -5}]})
+        assert ("acme.metrics:Cost" in point.failed) == (threshold == 0.99)
+        assert "acme.metrics:Cost lead over majority" not in point.failed
+    point = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
+    assert "acme.metrics:Cost lead over majority" in point.failed
+
+
+SHOWN = "Balanced accuracy against DI age=old, sweep "
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose Prepare wrote a validation split, of the recipe that is swept."""
+    started = runs.started(tmp_path)
+    started.output("Prepare", "validation").joinpath("data.parquet").write_bytes(b"rows")
+    runs.prepared(started)
+    runs.judged(started)
+    folder = started.write("blocked")
+    path = folder / "evidence/recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
+    return folder
+
+
+def swept(run, **changes):
+    """Writes a sweep of the run's recipe and data into its home, but for the changes."""
+    record = read_run(run)
+    inputs = {
+        "validation": record.step("Prepare").outputs["validation"].sha256,
+        "facets": record.step("SnapshotFacets").outputs["data"].sha256,
+    }
+    result = sweep(load_recipe(run / "evidence/recipe.yaml"))
+    result = result.model_copy(update={"inputs": inputs} | changes)
+    write_sweep(result, run.parents[1])
+    return result
+
+
+def other(**changes):
+    return recipe(**changes)
+
+
+def test_the_newest_sweep_of_the_same_recipe_and_data_is_shown(run):
+    swept(run, id="20260101-000000-aaaa")
+    newest = swept(run, id="20260103-000000-aaaa")
+    html = write_report(run, run.parents[1]).read_text()
+    assert re.findall(f"{SHOWN}([^<]*)", html) == [newest.id]
+
+
+def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):
+    changed = {"reweighing": {"facets": ["age"], "strength": 2.0},
+               "evaluate": {"threshold": {"policy": "fixed", "value": 0.4},
+                            "bootstrap_replicates": 100}}  # fmt: skip
+    (run / "evidence/recipe.yaml").write_text(
+        yaml.safe_dump(recipe(**changed).model_dump(mode="json"))
+    )
+    record_recipe = recipe()
+    result = swept(run, recipe=record_recipe)
+    assert SHOWN + result.id in write_report(run, run.parents[1]).read_text()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recipe": other(train={"seed": 9})},
+        {"inputs": {"validation": runs.DIGEST, "facets": runs.DIGEST}},
+    ],
+    ids=["another seed", "other rows"],
+)
+def test_a_sweep_of_something_else_is_not_shown(run, changes):
+    swept(run, **changes)
+    assert SHOWN not in write_report(run, run.parents[1]).read_text()
+
+
+def test_another_versions_sweep_does_not_break_a_report(run):
+    folder = run.parents[1] / "sweeps/20260101-000000-aaaa"
+    folder.mkdir(parents=True)
+    (folder / "sweep.json").write_text('{"id": 1}')
+    assert write_report(run, run.parents[1]).is_file()
+
+
+def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):
+    started = runs.started(tmp_path)
+    runs.prepared(started)
+    folder = started.write("partial", until="Compile")
+    html = write_report(folder, started.home).read_text()
+    assert "PART OF A SWEEP" in html
+    assert "nothing was registered" in html
+    assert "REGISTERED" not in html
+
+
+@pytest.fixture(scope="module", params=["a point will do", "none will do"])
+def page_path(request, tmp_path_factory):
+    home = tmp_path_factory.mktemp("sweep")
+    dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
+    result = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
+    return write_choice_page(sweep_view(result), write_sweep(result, home))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, page_path, width):
+    opens_whole(tab, page_path, width=width, sections=["", "trade-off", "points", "rule"])
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
+    assert [name.partition(":")[0] for name in names] == [
+        f"{metric} against DI age=old on the validation split"
+        for metric in ("balanced accuracy", "accuracy")
+    ]
+    tab.print_on(width=PAPER[0])
+    assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
+
+
+SWEEP = ("run", "--recipe", "complaints", "--sweep")  # a fork's own may reweigh nothing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("run", "--sweep", "--env", "dev"), "--env local"),
+        (("run", "--sweep", "--strengths", "0;1"), "--strengths 0;1: expected numbers with commas"),
+        ((*SWEEP, "--strengths", "1,9"), "--strengths 9: key `reweighing.strength`"),
+        ((*SWEEP, "--strengths", "nan"), "--strengths nan: key `reweighing.strength`"),
+        (("run", "--sweep", "--set", "reweighing.facets=[]"), "key `reweighing.facets` is empty"),
+    ],
+)
+def test_bad_input_ends_with_one_error_and_status_1(arguments, expected) -> None:
+    done = sashiko(*arguments)
+    assert done.returncode == 1
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
