@@ -182,10 +182,11 @@ def test_another_file_is_refused(tmp_path) -> None:
 HOUR = dt.timedelta(hours=1)
 
 
-def read(folder, *, window=DAY, now=DAY.end, columns=COLUMNS):
+def read(folder, *, window=DAY, columns=COLUMNS, has_texts=True):
     """The rows, and the summary."""
     out = folder / "rows.parquet"
-    summary = read_captures(folder, out, window=window, now=now, columns=columns, has_texts=True)
+    options = {"now": DAY.end, "columns": columns, "has_texts": has_texts}
+    summary = read_captures(folder, out, window=window, **options)
     table = pq.read_table(out)
     assert table.schema == row_schema(columns)
     assert summary.rows == table.num_rows
@@ -289,7 +290,7 @@ MISMATCHED = {
 )
 def test_a_bad_line_is_counted_and_placed_and_its_neighbours_stay(tmp_path, kind, bad) -> None:
     write(tmp_path, [one("a"), bad, b"  ", one("b")])
-    rows, summary = read(tmp_path, now=DAY.end)
+    rows, summary = read(tmp_path)
     assert [row["key"] for row in rows] == ["a", "b"]
     assert summary.lines == 3
     problem_of = {problem.kind: problem for problem in summary.problems}
@@ -316,14 +317,6 @@ def test_a_file_may_end_without_a_newline_and_in_a_record(tmp_path, cut) -> None
     assert problems(summary) == ({"cut-line": 1} if cut else {})
 
 
-def test_base64_is_decoded_and_counted(tmp_path) -> None:
-    write(tmp_path, [one("a", encoding="BASE64"), one("b")])
-    rows, summary = read(tmp_path)
-    assert [row["key"] for row in rows] == ["a", "b"]
-    assert rows[0]["input"] == {"product": "Card", "complaint_text": "text of a"}
-    assert problems(summary) == {"base64": 1}
-
-
 def test_a_key_of_another_version_or_request_is_no_repetition(tmp_path) -> None:
     write(tmp_path, [one("a", score=0.1), one("b", key="a", score=0.2)], version=1)
     write(tmp_path, [one("c", key="a", score=0.3)], version=2)
@@ -333,21 +326,25 @@ def test_a_key_of_another_version_or_request_is_no_repetition(tmp_path) -> None:
     assert [version.version for version in summary.versions] == [1, 2]
 
 
-def test_a_replay_in_another_file_is_left_out_with_all_its_rows(tmp_path) -> None:
-    ids = ["1", "2"]
-    twice = record("r", request(["a", "b"], ids), answer([0.5, 0.5], ids))
-    write(tmp_path, [twice, one("z")])
-    write(tmp_path, [one("y"), twice], file="10-00-000-b.jsonl")
-    rows, summary = read(tmp_path)
-    assert [row["key"] for row in rows] == ["1", "2", "z", "y"]
-    assert problems(summary) == {"replay": 1}
+TWICE = record("r", request(["a", "b"], ["1", "2"]), answer([0.5, 0.5], ["1", "2"]))
 
 
-def test_a_record_in_the_folder_of_another_hour_is_read_and_counted(tmp_path) -> None:
-    write(tmp_path, [one("a"), one("b", time=NOON + 3 * HOUR), one("c", time=NOON - HOUR)])
+@pytest.mark.parametrize(
+    ("files", "keys", "counts"),
+    [
+        ([[one("a", encoding="BASE64"), one("b")]], ["a", "b"], {"base64": 1}),
+        ([[one("a"), one("b", time=NOON + 3 * HOUR)]], ["a", "b"], {"wrong-hour": 1}),
+        ([[one("a"), one("b", time=NOON - HOUR)]], ["a", "b"], {}),
+        ([[TWICE, one("z")], [one("y"), TWICE]], ["1", "2", "z", "y"], {"replay": 1}),
+    ],
+    ids=["base64", "another hour", "the hour before", "a replay in another file"],
+)
+def test_odd_records_are_read_and_counted(tmp_path, files, keys, counts) -> None:
+    for number, records in enumerate(files):
+        write(tmp_path, records, file=f"{number:02}-00-000-a.jsonl")
     rows, summary = read(tmp_path)
-    assert [row["key"] for row in rows] == ["a", "b", "c"]
-    assert problems(summary) == {"wrong-hour": 1}
+    assert [row["key"] for row in rows] == keys
+    assert problems(summary) == counts
 
 
 def test_the_window_is_by_inference_time_and_its_end_is_not_part_of_it(tmp_path) -> None:
@@ -402,15 +399,10 @@ def test_the_same_files_give_the_same_bytes_in_blocks_of_any_size(tmp_path, monk
     results = []
     for block in (50_000, 50_000, 7, 1):
         monkeypatch.setattr(lines, "_BLOCK_LINES", block)
-        _, summary = read_all(tmp_path)
+        _, summary = read(tmp_path)
         results.append(((tmp_path / "rows.parquet").read_bytes(), summary))
     assert all(result == results[0] for result in results)
     assert results[0][1].rows == 17 + 9
-
-
-def read_all(folder):
-    out = folder / "rows.parquet"
-    return out, read_captures(folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=True)
 
 
 def _record(name, texts, *, client=None):
@@ -421,13 +413,9 @@ def _record(name, texts, *, client=None):
 def _read(folder, records, *, has_texts=True, **changes):
     """The rows' clusters and whether they dominate, and the problems of this kind."""
     write(folder, records, **changes)
-    out = folder / "rows.parquet"
-    summary = read_captures(
-        folder, out, window=DAY, now=DAY.end, columns=COLUMNS, has_texts=has_texts
-    )
-    table = pq.read_table(out)
-    problems = {p.kind: (p.count, p.first) for p in summary.problems if "dominant" in p.kind}
-    return table["cluster"].to_pylist(), table["dominates"].to_pylist(), problems
+    rows, summary = read(folder, has_texts=has_texts)
+    found = {p.kind: (p.count, p.first) for p in summary.problems if "dominant" in p.kind}
+    return [row["cluster"] for row in rows], [row["dominates"] for row in rows], found
 
 
 def test_rows_of_one_request_share_a_cluster(tmp_path) -> None:

@@ -116,26 +116,21 @@ def test_a_second_time_nothing_is_left_to_delete(stores) -> None:
     assert first == {name: sha256_tree(stores.folder(name)) for name in first}
 
 
-DAY = dt.timedelta(days=1)
 WEEK = Window(NOON - 3 * DAY, NOON + 4 * DAY)
 
 
 @pytest.fixture
 def capture(tmp_path):
-    """`capture(version, *records)` writes them as a version's capture, and returns their rows."""
+    """`capture(*records, version=)` writes them as a version's capture, and returns their rows."""
+    folder, out = tmp_path / "capture", tmp_path / "rows.parquet"
+    options = {"columns": ("product", "complaint_text"), "has_texts": True}
 
     def captured(*records, version=7):
-        folder = tmp_path / "capture"
         for item in records:
             time = dt.datetime.fromisoformat(item["eventMetadata"]["inferenceTime"])
             name = f"00-{len(list(folder.rglob('*.jsonl'))):02}-000-a.jsonl"
             write(folder, [item], version=version, hour=time.replace(minute=0), file=name)
-        return rows(folder)
-
-    def rows(folder):
-        out = tmp_path / "rows.parquet"
-        columns = ("product", "complaint_text")
-        read_captures(folder, out, window=WEEK, now=WEEK.end, columns=columns, has_texts=True)
+        read_captures(folder, out, window=WEEK, now=WEEK.end, **options)
         return out
 
     return captured

@@ -33,7 +33,7 @@ from sashiko_packs.selection.candidates import (
     time_requests,
 )
 from sashiko_packs.selection.file import Selection
-from sashiko_packs.selection.record import Cost, Latency
+from sashiko_packs.selection.record import CandidateRecord, Cost, Latency
 from sashiko_packs.selection.rows import (
     JudgedRows,
     Runs,
@@ -71,15 +71,21 @@ def choice(*candidates: Scored, **changes: Any) -> Choice:
     return choose(judged, models, ROWS.test.labels, selection=file, section=ROWS.recipe.evaluate)
 
 
+BEST = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
+WORSE = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
+
+
+def named(result: Choice, name: str) -> CandidateRecord:
+    return next(item for item in result.candidates if item.name == name)
+
+
 def outcomes(result: Choice) -> Mapping[str, str]:
     return {item.name: item.outcome for item in result.candidates}
 
 
 def test_the_cheapest_of_those_shown_to_be_as_good_is_chosen() -> None:
-    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
     near = scored("near", wrong_on(ROWS, 0.105), usd=5.0)
-    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
-    result = choice(best, near, worse)
+    result = choice(BEST, near, WORSE)
     assert outcomes(result) == {"best": "as good", "near": "chosen", "worse": "worse"}
     assert (result.best, result.chosen, result.unjudged) == ("best", "near", ())
     leads = {item.name: item.lead_of_best for item in result.candidates}
@@ -87,15 +93,14 @@ def test_the_cheapest_of_those_shown_to_be_as_good_is_chosen() -> None:
 
 
 def test_a_cheap_one_that_may_be_worse_is_undecided_and_not_chosen() -> None:
-    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
     cheap = scored("cheap", wrong_on(ROWS, 0.115, seed=1), usd=1.0)
     dear = scored("dear", wrong_on(ROWS, 0.115, seed=2), usd=99.0)
     alike = scored("alike", wrong_on(ROWS, 0.115, seed=3), usd=90.0)
-    result = choice(best, cheap, dear, alike)
+    result = choice(BEST, cheap, dear, alike)
     assert outcomes(result) == {
         "best": "chosen", "cheap": "undecided", "dear": "undecided", "alike": "undecided"
     }  # fmt: skip
-    cheap_record = next(item for item in result.candidates if item.name == "cheap")
+    cheap_record = named(result, "cheap")
     lead = cheap_record.lead_of_best
     assert lead.low < 0.02 < lead.high
     assert cheap_record.rows_needed > len(ROWS.test.labels)
@@ -149,10 +154,8 @@ def test_as_many_rows_as_it_says_decide_with_a_power_of_four_in_five() -> None:
 
 
 def test_a_larger_minimum_effect_keeps_a_cheaper_candidate() -> None:
-    best = scored("best", wrong_on(ROWS, 0.10), usd=90.0)
-    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
-    assert choice(best, worse).chosen == "best"
-    assert choice(best, worse, minimum_effect=0.3).chosen == "worse"
+    assert choice(BEST, WORSE).chosen == "best"
+    assert choice(BEST, WORSE, minimum_effect=0.3).chosen == "worse"
 
 
 def test_at_equal_costs_the_better_one_is_chosen() -> None:
@@ -176,8 +179,7 @@ def test_an_unknown_cost_is_never_the_cheapest() -> None:
 
 def test_one_that_alone_is_left_needs_no_price() -> None:
     best = scored("best", wrong_on(ROWS, 0.10), usd=None)
-    worse = scored("worse", wrong_on(ROWS, 0.25, seed=2), usd=1.0)
-    assert choice(best, worse).chosen == "best"
+    assert choice(best, WORSE).chosen == "best"
 
 
 @pytest.mark.parametrize(("refused", "dropped"), [(5, False), (38, True)])
@@ -186,8 +188,7 @@ def test_one_that_refuses_too_many_rows_is_dropped(refused: int, dropped: bool) 
     model = scored("model", wrong_on(ROWS, 0.10), usd=1.0, kind="bedrock", answers=given)
     result = choice(scored("other", wrong_on(ROWS, 0.30), usd=9.0), model)
     assert (outcomes(result)["model"] == "dropped") == dropped
-    check = next(check for item in result.candidates if item.name == "model"
-                 for check in item.musts if check.name == "unanswered")  # fmt: skip
+    check = next(item for item in named(result, "model").musts if item.name == "unanswered")
     assert (check.value, check.threshold) == (pytest.approx(refused / 100), 0.05)
     assert check.low < check.value < check.high
     assert f"{refused} refused of 100" in check.reason
@@ -198,7 +199,7 @@ def test_one_that_fails_a_must_is_dropped_though_it_is_best_and_cheapest() -> No
     unlicensed = scored("unlicensed", wrong_on(ROWS, 0.01), usd=0.1, licence="GPL-3.0")
     result = choice(good, unlicensed)
     assert outcomes(result) == {"good": "chosen", "unlicensed": "dropped"}
-    (failed,) = next(item for item in result.candidates if item.name == "unlicensed").failed
+    (failed,) = named(result, "unlicensed").failed
     assert failed.name == "licence"
 
 
@@ -207,7 +208,7 @@ def test_a_biased_one_is_dropped_by_the_gates_of_the_rows_recipe() -> None:
     fair = scored("fair", wrong_on(ROWS, 0.30), usd=90.0)
     result = choice(fair, scored("biased", biased.scores, usd=0.1))
     assert outcomes(result) == {"fair": "chosen", "biased": "dropped"}
-    failed = next(item for item in result.candidates if item.name == "biased").failed
+    failed = named(result, "biased").failed
     assert "DI age=old" in {check.name for check in failed}
 
 
@@ -221,7 +222,7 @@ def test_without_scores_a_gate_that_needs_them_fails_with_that_reason() -> None:
         scored("decisions", decisions, kind="bedrock"),
         musts=musts,
     )
-    item = next(item for item in result.candidates if item.name == "decisions")
+    item = named(result, "decisions")
     assert item.outcome == "dropped"
     assert [check.reason.partition(":")[0] for check in item.failed] == ["no scores"]
     assert set(item.metrics) == {"accuracy", "balanced_accuracy", "f1"}
@@ -234,7 +235,7 @@ def test_answers_written_by_hand_give_no_figure_and_are_never_chosen(usd: float 
         "by-hand", wrong_on(ROWS, 0.0), usd=usd, kind="bedrock", answers=answers(hand_made=True)
     )
     result = choice(scored("real", wrong_on(ROWS, 0.2)), by_hand)
-    item = next(item for item in result.candidates if item.name == "by-hand")
+    item = named(result, "by-hand")
     assert (item.outcome, item.metrics, item.bias) == ("not measured", {}, ())
     assert result.chosen == "real"
     assert result.unjudged == ("by-hand: its answers were written by hand",)
@@ -348,21 +349,13 @@ def test_a_linear_candidate_without_injections_has_every_other_figure(tmp_path: 
     assert candidate.record.latency.requests > 0
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_model_that_saw_a_test_row_is_refused(tmp_path: Path, split: str) -> None:
-    runs = Runs(load_settings("local"), {}, home=tmp_path, command="")
-    keys = {"train": ["a"], "validation": ["b"]}
-    run = prepared(tmp_path, **keys)
-    runs.refuse_seen(run, rows_of(c="another", d="text"), name="encoder")
-    key = keys[split][0]
-    with pytest.raises(InputError, match=f"candidate encoder: 1 of .* key {key}.* the {split}"):
-        runs.refuse_seen(run, rows_of(c="another", **{key: "text"}), name="encoder")
-
-
 @pytest.mark.parametrize(("key", "split"), [("a", "train"), ("b", "validation")])
-def test_a_model_that_saw_the_text_of_a_test_row_under_another_key_is_refused(tmp_path, key, split):
+def test_a_model_that_saw_a_test_row_or_its_text_is_refused(tmp_path, key, split) -> None:
     runs = Runs(load_settings("local"), {}, home=tmp_path, command="")
     run = prepared(tmp_path, train=["a"], validation=["b"])
+    runs.refuse_seen(run, rows_of(c="another", d="text"), name="encoder")
+    with pytest.raises(InputError, match=f"candidate encoder: 1 of .* key {key}.* the {split}"):
+        runs.refuse_seen(run, rows_of(c="another", **{key: "text"}), name="encoder")
     with pytest.raises(InputError, match=f"1 of .* key twin.* the {split} .*by text"):
         runs.refuse_seen(run, rows_of(c="another", twin=f" TEXT of\n{key}"), name="encoder")
 

@@ -169,9 +169,7 @@ def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
     with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
         record(service, tmp_path / "r.jsonl", batch)
     lines = converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
-    read = [
-        converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer for line in lines
-    ]
+    read = [converse.read_answer(line.response, ANSWERS).answer for line in lines]
     assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
 
 
@@ -270,35 +268,33 @@ def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, told) -> N
     assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
     valid = b'"usage": ' in body and not told  # the tokens alone cannot be read
     for line in converse.replay(batch, recording, command=COMMAND):
-        reading = converse.read_answer(line.response, {"late": "yes", "paid": "no"})
+        reading = converse.read_answer(line.response, ANSWERS)
         assert reading.meaning == ("answer" if valid else "invalid")
 
 
-def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
-    batch, path = requests(1), tmp_path / "r.jsonl"
-    with serving(lambda *_: paid(metrics={"latencyMs": "fast"})) as service:
-        assert record(service, path, batch).tokens == EACH
-    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
-    assert line.response.latency_ms is None
-    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
-
-
-def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
-    batch, path = requests(1), tmp_path / "r.jsonl"
-    with serving(lambda *_: with_content([_REDACTED, {"text": "yes"}])) as service:
-        assert record(service, path, batch).tokens == EACH
-    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
-    assert line.response.content[0] == _REDACTED
-    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).answer == "yes"
-
-
-def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
-    batch, path = requests(1), tmp_path / "r.jsonl"
-    body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
+def read_back(path: Path, body: bytes) -> tuple[converse.Response, converse.Reading]:
+    """Records a body, whose tokens are known, and replays it."""
+    batch = requests(1)
     with serving(lambda *_: body) as service:
         assert record(service, path, batch).tokens == EACH
     (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
-    assert converse.read_answer(line.response, {"late": "yes", "paid": "no"}).meaning == "invalid"
+    return line.response, converse.read_answer(line.response, ANSWERS)
+
+
+def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
+    response, reading = read_back(tmp_path / "r.jsonl", paid(metrics={"latencyMs": "fast"}))
+    assert (response.latency_ms, reading.answer) == (None, "yes")
+
+
+def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
+    body = with_content([_REDACTED, {"text": "yes"}])
+    response, reading = read_back(tmp_path / "r.jsonl", body)
+    assert (response.content[0], reading.answer) == (_REDACTED, "yes")
+
+
+def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
+    body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
+    assert read_back(tmp_path / "r.jsonl", body)[1].meaning == "invalid"
 
 
 def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:

@@ -244,18 +244,22 @@ def test_numbers_are_those_of_the_rows():
     assert point.quality["accuracy"].value == pytest.approx((predicted == rows.labels).mean())
 
 
-def test_a_fair_and_good_model_lacks_nothing():
-    assert judged(0.5).lacking == ()
+@pytest.mark.parametrize(
+    ("changes", "lacking"),
+    [
+        ({}, ()),
+        ({"handicap": 0.05}, (f"margin of {CHECK}",)),
+        ({"handicap": 0.3}, (CHECK,)),
+        ({"rows": 150}, (CHECK,)),
+    ],
+    ids=["fair", "near the bounds", "outside", "a group that is too small"],
+)
+def test_what_a_point_lacks_is_named(changes, lacking):
+    assert judged(0.5, **changes).lacking == lacking
 
 
-def test_what_lies_within_the_bounds_but_near_them_lacks_the_margin():
-    point = judged(0.5, handicap=0.05)
-    assert 0.8 < point.bias[CHECK].value < 0.8**0.5
-    assert point.lacking == (f"margin of {CHECK}",)
-
-
-def test_what_lies_outside_fails_the_gate():
-    assert judged(0.5, handicap=0.3).lacking == (CHECK,)
+def test_near_the_bounds_is_within_them():
+    assert 0.8 < judged(0.5, handicap=0.05).bias[CHECK].value < 0.8**0.5
 
 
 def test_where_the_interval_decides_a_wide_one_fails():
@@ -264,10 +268,6 @@ def test_where_the_interval_decides_a_wide_one_fails():
     assert judged(0.5, **few).lacking == (CHECK,)
     few["bias"]["gates"] = [GATE]
     assert judged(0.5, **few).lacking != (CHECK,)
-
-
-def test_a_group_that_is_too_small_never_passes():
-    assert judged(0.5, rows=150).lacking == (CHECK,)
 
 
 def test_nobody_predicted_positive_is_undefined_and_fails():

@@ -68,17 +68,11 @@ def windows(
     seed: int = 0,
     **changes: Any,
 ) -> list[MonitorResult]:
-    """Makes weekly windows by their end.
+    """Makes weekly windows by their end; fewer than 100 rows are too few to be judged.
 
-    Args:
-        count: of windows.
-        rows: of each; fewer than 100 are too few to be judged.
-        shifted: the week from which the first column, the accuracy and a group's decisions shift.
-        deploy: the week from which version 4 answers, after version 3.
-        columns: names of the columns.
-        cells: of each column.
-        seed: of chance.
-        changes: of every result.
+    From the week `shifted` on the first column, the accuracy and a group's decisions shift; from
+    `deploy` on version 4 answers, after version 3. `cells` are those of a column, `changes` those
+    of every result.
     """
     generator = np.random.default_rng(seed)
     results: list[MonitorResult] = []
