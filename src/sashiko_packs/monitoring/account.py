@@ -70,13 +70,9 @@ class MonitorFiles:
         """
         bucket, key = split_uri(uri)
         response: Any = self.account.read(
-            "s3",
-            "get_object",
-            role=self.role,
-            Bucket=bucket,
-            Key=key,
+            "s3", "get_object", role=self.role, Bucket=bucket, Key=key,
             ExpectedBucketOwner=self.account.number,
-        )
+        )  # fmt: skip
         return response["Body"].read(), str(response["ETag"])
 
     @contextmanager
@@ -253,13 +249,9 @@ class MonitoredModel(MonitorFiles):
             stores["labels"] = labels.folder
             create_stores(contract, **stores)
             added = add_labels(
-                file,
-                contract,
-                labels=labels.folder,
-                facets=stores["facets"],
-                now=now,
+                file, contract, labels=labels.folder, facets=stores["facets"], now=now,
                 corrected_by=corrected_by,
-            )
+            )  # fmt: skip
             if added.facets is not None:
                 raise InputError(
                     f"{file}: it has facets, and in an account the bias evaluator's jobs alone "

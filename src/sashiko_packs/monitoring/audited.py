@@ -382,15 +382,10 @@ def _check(
         measure, _newest(measure, closed, rows=rule.rows_needed), held_out=held_out
     )
     known = {
-        "name": check_name(measure),
-        "kind": "accuracy",
-        "rows": rows,
-        "rows_needed": rule.rows_needed,
-        "effect": measure,
-        "value": recent.value,
-        "low": recent.low,
-        "high": recent.high,
-    }
+        "name": check_name(measure), "kind": "accuracy", "rows": rows,
+        "rows_needed": rule.rows_needed, "effect": measure, "value": recent.value,
+        "low": recent.low, "high": recent.high,
+    }  # fmt: skip
     reason = ""
     if held_out is None:
         reason = (

@@ -231,15 +231,11 @@ def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
     section = folder.recipe.section(MonitorSection)
     results = folder.results()
     show_window(
-        results,
-        result,
+        results, result,
         decide_retraining(section, result, candidates, now=dt.datetime.now(dt.UTC)),
-        page=folder.report,
-        options=monitored.options,
-        again=monitored.window_options,
-        others=partial(version_commands, history=results, options=monitored.options),
-        json_=json_,
-    )
+        page=folder.report, options=monitored.options, again=monitored.window_options,
+        others=partial(version_commands, history=results, options=monitored.options), json_=json_,
+    )  # fmt: skip
     return result
 
 
@@ -253,15 +249,10 @@ def _show_last(model: "MonitoredModel", *, home: Path, json_: bool) -> MonitorRe
     last, options = results[-1], _account_options(model)
     section, candidates = model.recipe.section(MonitorSection), model.candidates()
     show_window(
-        results,
-        last,
-        decide_retraining(section, last, candidates, now=dt.datetime.now(dt.UTC)),
-        page=home / "monitor" / f"{environment}-{last.group}.html",
-        options=options,
-        again=options,
-        others=partial(model.start_commands, history=results),
-        json_=json_,
-    )
+        results, last, decide_retraining(section, last, candidates, now=dt.datetime.now(dt.UTC)),
+        page=home / "monitor" / f"{environment}-{last.group}.html", options=options, again=options,
+        others=partial(model.start_commands, history=results), json_=json_,
+    )  # fmt: skip
     return last
 
 
@@ -276,13 +267,9 @@ def _add_local_labels(monitored: Monitored, file: Path, *, corrected_by: str | N
     folder, places = monitored.folder, monitored.folder.places
     with run_lock(folder.home / FOLDER, "labels"):  # of two at once one would be lost
         added = add_labels(
-            file,
-            monitored.contract,
-            labels=folder.path(places.labels),
-            facets=folder.path(places.facets),
-            now=monitored.window.end,
-            corrected_by=corrected_by,
-        )
+            file, monitored.contract, labels=folder.path(places.labels),
+            facets=folder.path(places.facets), now=monitored.window.end, corrected_by=corrected_by,
+        )  # fmt: skip
     show_labels(file, added)
 
 

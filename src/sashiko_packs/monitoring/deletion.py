@@ -137,14 +137,10 @@ def delete_account_rows(
         draws, labels, facets, ledger = copies
         before = {path: sha256_file(path) for copy in copies for path in copy.folder.iterdir()}
         deleted = delete_rows(
-            keys,
-            ledger=ledger.folder,
-            labels=labels.folder,
-            facets=facets.folder,
-            draws=draws.folder,
-            now=now,
+            keys, ledger=ledger.folder, labels=labels.folder, facets=facets.folder,
+            draws=draws.folder, now=now,
             retention=dt.timedelta(seconds=files.settings.serving.capture.retention) + _EXPIRY,
-        )
+        )  # fmt: skip
         etags = {copy.uri: dict(copy.etags) for copy in copies}
         for copy in copies:
             # Of the ledger the list of deletions comes first, before its days.
@@ -168,15 +164,10 @@ def delete_account_rows(
 
 def _executions(files: MonitorFiles) -> Mapping[str, str]:
     response = files.account.read(
-        "sagemaker",
-        "list_pipeline_executions",
-        absent=("ResourceNotFound",),
-        role=files.role,
+        "sagemaker", "list_pipeline_executions", absent=("ResourceNotFound",), role=files.role,
         PipelineName=monitor_pipeline_name(files.settings, files.recipe.name),
-        SortBy="CreationTime",
-        SortOrder="Descending",
-        MaxResults=_MOST_EXECUTIONS,
-    )
+        SortBy="CreationTime", SortOrder="Descending", MaxResults=_MOST_EXECUTIONS,
+    )  # fmt: skip
     return {
         item["PipelineExecutionArn"]: item["PipelineExecutionStatus"]
         for item in (response or {}).get("PipelineExecutionSummaries", ())

@@ -375,14 +375,10 @@ def add_labels(
         )
         write_batches(labels / _LABELS_FILE, batches, schema=LABEL_SCHEMA)
     return AddedLabels(
-        rows=file.rows,
-        unlabelled=unlabelled,
-        added=added,
-        known=known,
+        rows=file.rows, unlabelled=unlabelled, added=added, known=known,
         duplicated=different if corrected_by is None else 0,
-        corrected=0 if corrected_by is None else different,
-        facets=stored,
-    )
+        corrected=0 if corrected_by is None else different, facets=stored,
+    )  # fmt: skip
 
 
 def create_labels_view(connection: Connection, folder: Path) -> None:

@@ -64,17 +64,12 @@ def monitor_parameters(settings: Settings) -> MonitorParameters:
     """
     lake = None if settings.tier == "local" else lake_uri(settings)
     return MonitorParameters(
-        capture_uri=ParameterString("CaptureUri"),
-        version=ParameterString("ModelVersion"),
-        window_start=ParameterString("WindowStart"),
-        window_end=ParameterString("WindowEnd"),
-        now=ParameterString("Now"),
-        reference_uri=ParameterString("ReferenceUri"),
-        test_uri=ParameterString("TestUri"),
-        bias_rows_uri=ParameterString("BiasRowsUri"),
-        lake_uri=ParameterString("LakeUri", default_value=lake),
-        as_of=ParameterString("AsOf"),
-    )
+        capture_uri=ParameterString("CaptureUri"), version=ParameterString("ModelVersion"),
+        window_start=ParameterString("WindowStart"), window_end=ParameterString("WindowEnd"),
+        now=ParameterString("Now"), reference_uri=ParameterString("ReferenceUri"),
+        test_uri=ParameterString("TestUri"), bias_rows_uri=ParameterString("BiasRowsUri"),
+        lake_uri=ParameterString("LakeUri", default_value=lake), as_of=ParameterString("AsOf"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -65,14 +65,9 @@ def measure_text_drift(
     generator = np.random.default_rng(seed)
     rows = len(window)
     measured = Measurement(
-        name=name,
-        kind="drift",
-        effect=TEXT_AUC,
-        rows=rows,
-        rows_needed=ROWS_NEEDED,
-        tolerance=0.5 + tolerance,
-        note=note,
-    )
+        name=name, kind="drift", effect=TEXT_AUC, rows=rows, rows_needed=ROWS_NEEDED,
+        tolerance=0.5 + tolerance, note=note,
+    )  # fmt: skip
     if len(reference) < ROWS_NEEDED:
         reason = f"the reference has {len(reference):,} texts, {ROWS_NEEDED} are needed"
         return measured.model_copy(update={"reason": reason})

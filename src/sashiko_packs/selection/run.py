@@ -94,15 +94,10 @@ def _unanswered(answers: Answers, most: float) -> Check:
     share = (answers.invalid + answers.refused) / rows
     low, high = wilson_interval(share, rows)
     return Check(
-        name="unanswered",
-        value=share,
-        low=low,
-        high=high,
-        threshold=most,
-        comparison="<=",
+        name="unanswered", value=share, low=low, high=high, threshold=most, comparison="<=",
         passed=share <= most,
         reason=f"{answers.invalid:,} invalid and {answers.refused:,} refused of {rows:,} answers",
-    )
+    )  # fmt: skip
 
 
 def _quality(
@@ -180,20 +175,12 @@ def run_selection(
     )
     unjudged = [] if rows_recipe.bias.judged else [f"bias: {rows_recipe.bias.reason}"]
     return SelectionRecord(
-        id=new_run_id(home),
-        selection=selection,
-        day=dt.datetime.now(dt.UTC).date(),
-        rows=len(rows.test.keys),
-        positives=int(rows.test.labels.sum()),
-        bootstrap_replicates=rows_recipe.evaluate.bootstrap_replicates,
-        inputs=rows.inputs,
-        candidates=choice.candidates,
-        best=choice.best,
-        chosen=choice.chosen,
-        reason=choice.reason,
-        unjudged=(*choice.unjudged, *unjudged),
-        command=command,
-    )
+        id=new_run_id(home), selection=selection, day=dt.datetime.now(dt.UTC).date(),
+        rows=len(rows.test.keys), positives=int(rows.test.labels.sum()),
+        bootstrap_replicates=rows_recipe.evaluate.bootstrap_replicates, inputs=rows.inputs,
+        candidates=choice.candidates, best=choice.best, chosen=choice.chosen, reason=choice.reason,
+        unjudged=(*choice.unjudged, *unjudged), command=command,
+    )  # fmt: skip
 
 
 def chosen_recipe(record: SelectionRecord) -> Recipe | None:

@@ -229,13 +229,9 @@ def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) ->
 def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
     value = point.quality[metric].value
     return (
-        len(point.lacking),
-        float("inf") if value is None else -value,
-        curve.strength,
-        not point.by_policy,
-        abs(point.threshold - 0.5),
-        point.threshold,
-    )
+        len(point.lacking), float("inf") if value is None else -value, curve.strength,
+        not point.by_policy, abs(point.threshold - 0.5), point.threshold,
+    )  # fmt: skip
 
 
 THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
@@ -321,13 +317,9 @@ def judge(
             elif not keeps_margin(check.value, gate):
                 near_bounds.append(check.name)
     return Point(
-        threshold=threshold,
-        by_policy=by_policy,
-        quality=dict(quality.metrics),
-        bias=bias,
-        failed=tuple(failed),
-        without_margin=tuple(near_bounds),
-    )
+        threshold=threshold, by_policy=by_policy, quality=dict(quality.metrics), bias=bias,
+        failed=tuple(failed), without_margin=tuple(near_bounds),
+    )  # fmt: skip
 
 
 def _own_estimates(
@@ -374,27 +366,19 @@ def sweep(
     for number, strength in enumerate(all_strengths, start=1):
         print(f"strength {strength:g} ({number} of {len(all_strengths)})", file=sys.stderr)
         run = run_recipe(
-            settings,
-            with_strength(recipe, strength),
-            until=COMPILE,
-            home=home,
-            command=f"{command} --sweep --strengths {values}",
-            from_step=from_step,
-        )
+            settings, with_strength(recipe, strength), until=COMPILE, home=home,
+            command=f"{command} --sweep --strengths {values}", from_step=from_step,
+        )  # fmt: skip
         validation = read_validation(run, contract, home=home)
         print("judging every threshold", file=sys.stderr)
         curves.append(curve(validation, recipe, strength=strength, run=run.id))
     [check, *_] = curves[0].by_policy.bias
     marked = mark_front(curves, check=check, metric=metric)
     return Sweep(
-        id=new_run_id(home),
-        recipe=recipe,
-        metric=metric,
-        rows=len(validation.labels),
-        inputs=validation.inputs,
-        curves=marked,
+        id=new_run_id(home), recipe=recipe, metric=metric, rows=len(validation.labels),
+        inputs=validation.inputs, curves=marked,
         chosen=choose(marked, recipe, metric=metric, command=command),
-    )
+    )  # fmt: skip
 
 
 def with_strength(recipe: Recipe, strength: float) -> Recipe:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from aws_cdk import aws_kms as kms
-from sashiko_cdk.events.flows.notice import notice_flow
 
 from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
@@ -15,6 +14,7 @@ from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.events.notifications import notice_flow
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow

@@ -343,15 +343,10 @@ def read_captures(
     problems.add("empty-window", int(not rows))
     versions = totals.versions()
     return CaptureSummary(
-        start=window.start,
-        end=window.end,
-        files=len(files),
-        lines=lines,
-        requests=sum(version.requests for version in versions),
-        rows=rows,
-        versions=versions,
+        start=window.start, end=window.end, files=len(files), lines=lines,
+        requests=sum(version.requests for version in versions), rows=rows, versions=versions,
         problems=problems.records(),
-    )
+    )  # fmt: skip
 
 
 def _decode(

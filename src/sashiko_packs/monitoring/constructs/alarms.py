@@ -191,22 +191,16 @@ def add_alarms(
     ) -> None:
         of = {GROUP: group} | ({KIND: kind} if kind else {})
         cloudwatch.CfnAlarm(
-            alarms,
-            name,
-            alarm_name=f"{prefix(settings)}-monitor-{name}",
-            alarm_description=description,
-            namespace=namespace,
+            alarms, name, alarm_name=f"{prefix(settings)}-monitor-{name}",
+            alarm_description=description, namespace=namespace,
             dimensions=[
                 cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
                 for key, value in of.items()
             ],
-            period=_DAY,
-            threshold=1 if is_below else 0,
+            period=_DAY, threshold=1 if is_below else 0,
             comparison_operator="LessThanThreshold" if is_below else "GreaterThanThreshold",
-            alarm_actions=[topic],
-            ok_actions=[topic],
-            **(_OF_THE_LAST_WINDOW | more),
-        )
+            alarm_actions=[topic], ok_actions=[topic], **(_OF_THE_LAST_WINDOW | more),
+        )  # fmt: skip
 
     kinds = [kind for kind in KINDS if kind != "bias" or recipe.bias.judged]
     for kind in kinds:
@@ -252,14 +246,10 @@ def add_dashboard(
 
     def metric(name: str, **dimensions: str) -> cloudwatch.Metric:
         return cloudwatch.Metric(
-            namespace=namespace,
-            metric_name=name,
-            dimensions_map=own | dimensions,
-            statistic="Maximum",
-            period=Duration.days(1),
-            label=dimensions.get(KIND, name),
+            namespace=namespace, metric_name=name, dimensions_map=own | dimensions,
+            statistic="Maximum", period=Duration.days(1), label=dimensions.get(KIND, name),
             region=settings.region,
-        )
+        )  # fmt: skip
 
     def values(kind: str) -> cloudwatch.MathExpression:
         schema = f'"{namespace}",{GROUP},{KIND},{CHECK}'

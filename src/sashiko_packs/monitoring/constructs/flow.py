@@ -304,14 +304,10 @@ class _Monitoring(Construct):
             "undelivered": self._flows.undelivered,
         }
         EventRule(
-            self,
-            "Weekly",
-            name=f"{name}-monitor-weekly",
-            description="Each Monday the week before it is judged",
-            schedule=_WEEKLY,
-            target=starter,
-            **common,
-        )
+            self, "Weekly", name=f"{name}-monitor-weekly",
+            description="Each Monday the week before it is judged", schedule=_WEEKLY,
+            target=starter, **common,
+        )  # fmt: skip
         EventRule(
             self,
             "Judged",

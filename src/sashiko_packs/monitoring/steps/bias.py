@@ -167,14 +167,9 @@ def _window(
     needed = max(minimum_group_size, _LEAST_ROWS)
     rows = int(smaller / window.design_effect)
     measured = Measurement(
-        name=name,
-        kind="bias",
-        effect=DISPARATE_IMPACT,
-        rows=rows if rows >= SMALLEST_COUNT else 0,
-        rows_needed=needed,
-        tolerance=0.0,
-        note="; ".join(filter(None, (window.note, note))),
-    )
+        name=name, kind="bias", effect=DISPARATE_IMPACT, rows=rows if rows >= SMALLEST_COUNT else 0,
+        rows_needed=needed, tolerance=0.0, note="; ".join(filter(None, (window.note, note))),
+    )  # fmt: skip
     reason = ""
     if smaller < SMALLEST_COUNT:
         reason = f"fewer than {SMALLEST_COUNT} rows of a group, {needed:,} are needed"
@@ -413,13 +408,9 @@ def measure_disparities(
     for group in groups:
         note = f"decisions of the last {group.windows} windows" if group.windows > 1 else ""
         change = measure_disparity_change(
-            f"disparate impact of {group.facet}",
-            group.reference,
-            group.window,
-            tolerance=tolerance,
-            minimum_group_size=size,
-            note=note,
-        )
+            f"disparate impact of {group.facet}", group.reference, group.window,
+            tolerance=tolerance, minimum_group_size=size, note=note,
+        )  # fmt: skip
         measurements.append(change)
         measurements += [
             measure_disparity_bound(

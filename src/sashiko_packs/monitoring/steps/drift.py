@@ -122,14 +122,9 @@ def measure_drift(
     """
     rows = int(window.effective_rows)
     measured = Measurement(
-        name=name,
-        kind="drift",
-        effect=COHENS_W,
-        rows=rows,
-        rows_needed=ROWS_NEEDED,
-        tolerance=tolerance,
-        note=window.note,
-    )
+        name=name, kind="drift", effect=COHENS_W, rows=rows, rows_needed=ROWS_NEEDED,
+        tolerance=tolerance, note=window.note,
+    )  # fmt: skip
     if reference.sum() < ROWS_NEEDED:
         reason = f"the reference has {int(reference.sum()):,} rows, {ROWS_NEEDED} are needed"
         return measured.model_copy(update={"reason": reason})
@@ -220,14 +215,10 @@ def measure_odd_texts(
     odd = np.array([_is_odd(text, words, least=1) for text in window.texts], dtype=np.int64)
     clusters.add(odd, window.clusters, np.zeros(len(odd), dtype=np.bool_))
     return measure_share(
-        name,
-        clusters.summarise(),
-        kind="drift",
-        effect=ODD_TEXTS,
+        name, clusters.summarise(), kind="drift", effect=ODD_TEXTS,
         allowed=float(stats.beta.ppf(_CERTAIN, before + 1, max(len(reference) - before, 1))),
-        tolerance=tolerance,
-        note=note,
-    )
+        tolerance=tolerance, note=note,
+    )  # fmt: skip
 
 
 def _words(text: str) -> frozenset[str]:

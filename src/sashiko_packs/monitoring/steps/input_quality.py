@@ -159,14 +159,9 @@ def measure_share(
     """
     effective, counted = rows.effective_rows, int(rows.counts.sum())
     measured = Measurement(
-        name=name,
-        kind=kind,
-        effect=effect,
-        rows=int(effective),
-        rows_needed=ROWS_NEEDED,
-        tolerance=allowed + tolerance,
-        note="; ".join(filter(None, (rows.note, note))),
-    )
+        name=name, kind=kind, effect=effect, rows=int(effective), rows_needed=ROWS_NEEDED,
+        tolerance=allowed + tolerance, note="; ".join(filter(None, (rows.note, note))),
+    )  # fmt: skip
     if measured.rows < ROWS_NEEDED:
         return measured
     if not rows.has_enough_clusters:

@@ -176,16 +176,9 @@ def join_labels(
         ((known,),) = connection.execute(_KNOWN).fetchall()
         ((unknown,),) = connection.execute(_UNKNOWN).fetchall()
     return LabelSummary(
-        version=version,
-        periods=periods,
-        ordinary_right=right,
-        ordinary_wrong=wrong,
-        waiting=waiting,
-        known=known,
-        duplicated=duplicated,
-        corrected=corrected,
-        unknown=unknown,
-    )
+        version=version, periods=periods, ordinary_right=right, ordinary_wrong=wrong,
+        waiting=waiting, known=known, duplicated=duplicated, corrected=corrected, unknown=unknown,
+    )  # fmt: skip
 
 
 def _periods(
@@ -230,14 +223,10 @@ def main() -> None:
         ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
     )
     summary = join_labels(
-        sources,
-        processing_output("decisions"),
-        version=arguments.version,
-        window=arguments.window,
-        now=arguments.now,
-        label_days=read_section(MonitorSection, "monitor").label_days,
+        sources, processing_output("decisions"), version=arguments.version, window=arguments.window,
+        now=arguments.now, label_days=read_section(MonitorSection, "monitor").label_days,
         positive=reference.labels[1],
-    )
+    )  # fmt: skip
     summary.write(processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     others = f", and {late:,} of late captures" if late else ""

@@ -129,25 +129,16 @@ def judge_window(
         )
     )
     return MonitorResult(
-        group=group,
-        version=version,
-        recipe=recipe,
-        start=capture.start,
-        end=capture.end,
-        outcome=overall(checks),
-        summary=summarise(checks),
+        group=group, version=version, recipe=recipe, start=capture.start, end=capture.end,
+        outcome=overall(checks), summary=summarise(checks),
         alarms=tuple(describe_alarm(check) for check in checks if check.outcome == "alarm"),
-        checks=checks,
-        capture=capture,
-        distributions=drift.distributions,
+        checks=checks, capture=capture, distributions=drift.distributions,
         disparities=bias.disparities if bias else None,
         without_facets=bias.without_facets if bias else None,
-        audited_groups=bias.audited if bias else (),
-        quality=quality,
+        audited_groups=bias.audited if bias else (), quality=quality,
         label_free=_estimate_accuracy(evidence, inputs, judged[: len(drift.measurements)]),
-        reference_accuracy=evidence.reference.accuracy,
-        reference_sha256=evidence.reference_sha256,
-    )
+        reference_accuracy=evidence.reference.accuracy, reference_sha256=evidence.reference_sha256,
+    )  # fmt: skip
 
 
 def summarise(checks: Sequence[MonitorCheck]) -> str:
@@ -240,16 +231,10 @@ def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]
     last = max((version.last for version in capture.versions), default=None)
     reason = "no row was captured: see whether the version is called, and its capture works"
     captured = MonitorCheck(
-        name="captured requests",
-        kind="capture",
-        outcome="ok" if capture.rows else "alarm",
-        rows=capture.rows,
-        rows_needed=1,
-        effect=ROWS,
-        value=capture.rows,
-        tolerance=1,
+        name="captured requests", kind="capture", outcome="ok" if capture.rows else "alarm",
+        rows=capture.rows, rows_needed=1, effect=ROWS, value=capture.rows, tolerance=1,
         reason=reason if last is None else f"the last one at {last:%Y-%m-%d %H:%M} UTC",
-    )
+    )  # fmt: skip
     lines = capture.lines - capture.count("outside-window")
     counts = {kind: count for kind in _LOST if (count := capture.count(kind))}
     lost = sum(counts.values())
@@ -257,16 +242,11 @@ def capture_checks(capture: CaptureSummary) -> tuple[MonitorCheck, MonitorCheck]
     parts = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
     reason = f"{lost:,} of {lines:,} lines could not be used" + (f": {parts}" if parts else "")
     whole = MonitorCheck(
-        name="captured lines are whole",
-        kind="capture",
-        outcome=outcome if lines else "not judged",
-        rows=lines,
-        rows_needed=1,
-        effect="share of lines that could not be used",
-        value=lost / lines if lines else None,
-        tolerance=_MOST_LOST,
+        name="captured lines are whole", kind="capture", outcome=outcome if lines else "not judged",
+        rows=lines, rows_needed=1, effect="share of lines that could not be used",
+        value=lost / lines if lines else None, tolerance=_MOST_LOST,
         reason=reason if lines else "0 lines, 1 is needed",
-    )
+    )  # fmt: skip
     return captured, whole
 
 
