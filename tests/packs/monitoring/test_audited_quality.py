@@ -262,11 +262,6 @@ def test_the_size_that_is_shown_is_of_the_newest_labels() -> None:
     assert result.since_deploy.value == pytest.approx(2640 / 3400)
 
 
-def test_a_period_of_more_answers_counts_for_more_since_the_deploy() -> None:
-    result = quality(period(0, 100, 0, answers=200), period(1, 0, 100, answers=1_000))
-    assert result.since_deploy.value == pytest.approx(200 / 1_200)
-
-
 RARE = {"rows": 3_500, "threshold": 0.5}
 
 

@@ -204,18 +204,10 @@ def test_rows_are_typed_and_in_the_order_of_the_lines(tmp_path) -> None:
     write(tmp_path, [record("b", body, answer([0.25, 0.5], ids)), one("a")])
     rows, summary = read(tmp_path)
     assert rows[0] == {
-        "event_id": event("b"),
-        "position": 0,
-        "time": NOON,
-        "version": 7,
-        "key": "c-2",
-        "score": 0.25,
-        "decision": "no",
-        "text": None,
-        "input": {"product": "Card", "complaint_text": None},
-        "cluster": 0,
-        "dominates": False,
-    }
+        "event_id": event("b"), "position": 0, "time": NOON, "version": 7, "key": "c-2",
+        "score": 0.25, "decision": "no", "text": None,
+        "input": {"product": "Card", "complaint_text": None}, "cluster": 0, "dominates": False,
+    }  # fmt: skip
     assert rows[1]["input"] == {"product": "1.5", "complaint_text": None}
     assert [row["key"] for row in rows] == ["c-2", "c-1", "a"]
     (version,) = summary.versions

@@ -64,14 +64,12 @@ def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
     types = {column["Name"]: column["Type"] for column in storage["Columns"]}
     assert list(types) == schema.names
     assert types["input"] == f"struct<{','.join(f'{n}:string' for n in contract.text_columns)}>"
-    group = "sashiko-dev-complaint-triage"
     bucket = "sashiko-dev-capture-111122223333-us-east-1"
-    assert storage["Location"] == f"s3://{bucket}/monitor/{group}/"
+    assert storage["Location"] == f"s3://{bucket}/monitor/{GROUP}/"
+    governance = templates("dev")["Governance"]
     tags = [
         item["Properties"]
-        for item in variants.some(
-            templates("dev")["Governance"], "AWS::LakeFormation::TagAssociation"
-        ).values()
+        for item in variants.some(governance, "AWS::LakeFormation::TagAssociation").values()
         if "complaints_captured" in json.dumps(item["Properties"]["Resource"])
     ]
     assert [tag for tag in tags if "TableWithColumns" in tag["Resource"]] == []
@@ -82,23 +80,18 @@ def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):
 
 SETTINGS = variants.settings_of("dev")
 ARN = variants.PACKAGE.format("111122223333", "dev")
-
-
 ARTIFACTS = bucket_name(SETTINGS, "artifacts")
 OUTCOME = f"monitor/{GROUP}/windows/3/20261116T000000Z/20261123T000000Z/monitor.json"
 MONDAY = "2026-11-23T06:00:00Z"
 LOAD, OLD = "20261122T020000Z", "20261101T020000Z"
 RUNS = f"s3://{ARTIFACTS}/runs/an-execution"
+RECIPE = load_recipe(variants.ROOT / "recipes/complaints.yaml")
 METADATA = {
     "reference_uri": f"{RUNS}/Evaluate/reference",
     "test_uri": f"{RUNS}/Prepare/test",
     "bias_rows_uri": f"s3://{bucket_name(SETTINGS, 'snapshots')}/facets/an-execution",
     "recipe": "complaints",
 }
-
-
-def _recipe(name="complaints"):
-    return load_recipe(variants.ROOT / f"recipes/{name}.yaml")
 
 
 @pytest.fixture
@@ -111,8 +104,15 @@ def aws():
         yield fake
 
 
+def _started(aws, time=MONDAY):
+    """The parameters of the only execution that a schedule starts."""
+    assert aws.run(_window_flow(), scheduled(time)).status == "SUCCEEDED"
+    (start,) = _starts(aws)
+    return _parameters(start)
+
+
 def _window_flow():
-    return window_flow(SETTINGS, _recipe(), package_arn=ARN, table="complaints")
+    return window_flow(SETTINGS, RECIPE, package_arn=ARN, table="complaints")
 
 
 def _load(state, as_of, *, completed="2026-11-22T02:10:00Z"):
@@ -135,16 +135,12 @@ def test_a_schedule_judges_the_seven_days_before_its_day(aws, time):
     (start,) = _starts(aws)
     assert start["PipelineName"] == "sashiko-dev-complaints-monitor"
     assert _parameters(start) == {
-        "CaptureUri": f"s3://{CAPTURE}/{GROUP}/",
-        "ModelVersion": "3",
-        "WindowStart": "20261116T000000Z",
-        "WindowEnd": "20261123T000000Z",
+        "CaptureUri": f"s3://{CAPTURE}/{GROUP}/", "ModelVersion": "3",
+        "WindowStart": "20261116T000000Z", "WindowEnd": "20261123T000000Z",
         "Now": datetime.fromisoformat(time).astimezone(UTC).strftime("%Y%m%dT%H%M%SZ"),
-        "ReferenceUri": METADATA["reference_uri"],
-        "TestUri": METADATA["test_uri"],
-        "BiasRowsUri": METADATA["bias_rows_uri"],
-        "AsOf": LOAD,
-    }
+        "ReferenceUri": METADATA["reference_uri"], "TestUri": METADATA["test_uri"],
+        "BiasRowsUri": METADATA["bias_rows_uri"], "AsOf": LOAD,
+    }  # fmt: skip
     looks = dict(call for call in aws.calls if call[0] == "ListObjectsV2")
     assert looks["ListObjectsV2"]["Prefix"] == f"{GROUP}/"
 
@@ -162,36 +158,23 @@ def test_a_person_starts_the_same_week_for_the_version_before_a_deploy(aws):
 
 def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
     _, monitor = variants.pipelines_of(SETTINGS, variants.recipes_of(SETTINGS))
-    aws.run(_window_flow(), scheduled(MONDAY))
-    (start,) = _starts(aws)
     declared = monitor.definition["Parameters"]
-    assert list(_parameters(start)) == [
-        item["Name"] for item in declared if "DefaultValue" not in item
-    ]
+    required = [item["Name"] for item in declared if "DefaultValue" not in item]
+    assert list(_started(aws)) == required
     (lake,) = [item for item in declared if "DefaultValue" in item]
     assert lake["DefaultValue"] == lake_uri(SETTINGS)
+
+
+LOADS = [_load("SUCCEEDED", LOAD), _load("SUCCEEDED", OLD)]  # Glue returns the newest first
+# So that an event that is delivered again names the same.
+LATE = _load("SUCCEEDED", "20261123T055000Z", completed="2026-11-23T06:00:01Z")
 
 
 @pytest.mark.parametrize(
     ("loads", "as_of"),
     [
-        # Glue returns the newest first.
-        (
-            [
-                _load("FAILED", "20261123T020000Z"),
-                _load("SUCCEEDED", LOAD),
-                _load("SUCCEEDED", OLD),
-            ],
-            LOAD,
-        ),
-        # So that an event that is delivered again names the same.
-        (
-            [
-                _load("SUCCEEDED", "20261123T055000Z", completed="2026-11-23T06:00:01Z"),
-                _load("SUCCEEDED", LOAD),
-            ],
-            LOAD,
-        ),
+        ([_load("FAILED", "20261123T020000Z"), *LOADS], LOAD),
+        ([LATE, *LOADS], LOAD),
         ([_load("RUNNING", "20261123T020000Z"), _load("SUCCEEDED", None)], "none"),
         ([], "none"),
     ],
@@ -199,19 +182,15 @@ def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
 )
 def test_facets_are_those_of_the_newest_load_that_succeeded(aws, loads, as_of):
     aws.answers["GetJobRuns"] = lambda _: {"JobRuns": loads}
-    assert aws.run(_window_flow(), scheduled(MONDAY)).status == "SUCCEEDED"
-    (start,) = _starts(aws)
-    assert _parameters(start)["AsOf"] == as_of
+    assert _started(aws)["AsOf"] == as_of
     (job,) = [arguments["JobName"] for name, arguments in aws.calls if name == "GetJobRuns"]
     assert job == etl_name(SETTINGS, "complaints")
 
 
 def test_where_bias_is_not_judged_nothing_asks_for_a_load(aws):
-    recipe = _recipe()
-    judged = recipe.bias.model_copy(update={"judged": False})
-    flow = window_flow(
-        SETTINGS, recipe.model_copy(update={"bias": judged}), package_arn=ARN, table="complaints"
-    )
+    unjudged = RECIPE.bias.model_copy(update={"judged": False})
+    recipe = RECIPE.model_copy(update={"bias": unjudged})
+    flow = window_flow(SETTINGS, recipe, package_arn=ARN, table="complaints")
     assert aws.run(flow, scheduled(MONDAY)).status == "SUCCEEDED"
     (start,) = _starts(aws)
     assert {"AsOf", "BiasRowsUri"}.isdisjoint(_parameters(start))
@@ -262,7 +241,7 @@ def publish(aws):
         body = json.dumps(result.model_dump(mode="json"))
         aws.answers["GetObject"] = lambda _: {"Body": body}  # as text: Step Functions reads it
         flow = outcome_flow(
-            SETTINGS, _recipe(), namespace="sashiko-dev/monitor", dashboard="some-dashboard"
+            SETTINGS, RECIPE, namespace="sashiko-dev/monitor", dashboard="some-dashboard"
         )
         outcome = aws.run(flow, execution_ended("Succeeded", pipeline="x-monitor"))
         assert outcome.status == "SUCCEEDED", outcome

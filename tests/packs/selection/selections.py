@@ -178,9 +178,7 @@ def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
 def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
     """A selection of each kind of candidate over complaints, and one that may not be used.
 
-    Args:
-        recipe: of a causal LM that is registered; its test split judges all candidates.
-        encoder: the recipe of an encoder.
+    `recipe` is of a registered causal LM; its test split judges all. `encoder` is a recipe too.
     """
     prompt = {"template": "{text}\nEscalate?", "answers": {"yes": "yes", "no": "no"}}
     model = BEDROCK | {"prompt": prompt, "unanswered": "yes", "output": "tool", "examples": 2}

@@ -189,11 +189,8 @@ def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: P
     config = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
     point = judge(rows, config, 0.5, threshold_free=threshold_free_quality(rows, config))
     assert list(point.bias) == [
-        "DI age=old",
-        "DI age=old & sex=f",
-        "DI age=old & sex=m",
-        "DI age=young & sex=f",
-    ]
+        "DI age=old", "DI age=old & sex=f", "DI age=old & sex=m", "DI age=young & sex=f",
+    ]  # fmt: skip
     old, old_f = point.bias["DI age=old"], point.bias["DI age=old & sex=f"]
     assert old_f.value < 0.5
     alone = recipe(bias={"gates": [AGE], "bootstrap_replicates": 2000})

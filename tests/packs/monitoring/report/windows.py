@@ -81,16 +81,11 @@ def windows(
         same = [item for item in results if item.version == (4 if is_second else 3)]
         results.append(
             _window(
-                generator,
-                week=week,
-                rows=rows,
-                is_shifted=shifted is not None and week >= shifted,
-                version=4 if is_second else 3,
-                columns=columns,
-                cells=cells,
+                generator, week=week, rows=rows, is_shifted=shifted is not None and week >= shifted,
+                version=4 if is_second else 3, columns=columns, cells=cells,
                 before=same[-1].quality.periods if same else (),
             ).model_copy(update=changes)
-        )
+        )  # fmt: skip
     return results
 
 

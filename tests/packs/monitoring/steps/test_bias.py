@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -348,14 +347,6 @@ def test_bad_input_is_named_without_a_row(job: WindowJob) -> None:
     with pytest.raises(InputError, match=r"bias\.gates\.0\.facet: `shoe_size`"):
         job.measure_bias()
     assert not list(job.output("bias").glob("*"))
-
-
-def test_the_outcome_names_groups_as_the_contract_does(job: WindowJob) -> None:
-    job.groups(**EQUAL)
-    _measured(job)
-    written = json.loads((job.output("bias") / "measurements.json").read_text())
-    assert written["disparities"][0]["group"] == "old"
-    assert "young" not in json.dumps(written)
 
 
 def _audit(job: WindowJob, **cells: tuple[int, int, int, int]) -> MonitorBias:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.capture.record import VersionRows
+from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.steps import judge, publish
 from tests.packs.monitoring.steps.window_job import (
@@ -41,6 +42,10 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
 def _judged(job: WindowJob) -> MonitorResult:
     job.run(judge, *ARGUMENTS)
     return MonitorResult.read(job.output("result"))
+
+
+def _alarms(result: MonitorResult) -> list[MonitorCheck]:
+    return [check for check in result.checks if check.outcome == "alarm"]
 
 
 def _judge(job: WindowJob) -> None:
@@ -80,7 +85,7 @@ def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
     assert result.summary == expected
     summary, line = capsys.readouterr().err.splitlines()
     assert summary == expected
-    [check] = [check for check in result.checks if check.outcome == "alarm"]
+    [check] = _alarms(result)
     assert line == (
         f"alarm: drift of product, in alarm since 2026-03-02 (1 window): Cohen's w "
         f"{check.value:.3f}, tolerated: at most 0.100"
@@ -105,16 +110,14 @@ def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_i
     now.model_copy(update=other).write(job.folder("history") / "6")
     (job.folder("history") / "7/old").mkdir()
     (job.folder("history") / "7/old/monitor.json").write_text('{"of": "another form"}')
-    [check] = [check for check in _judged(job).checks if check.outcome == "alarm"]
+    [check] = _alarms(_judged(job))
     assert (check.since, check.windows) == (START - 3 * WEEK, 3)
 
 
 def test_shifted_scores_raise_an_alarm_and_leave_the_label_free_estimate(job: WindowJob) -> None:
     job.window(scores=(1000, 500, 500, 0, 0))
     result = _judged(job)
-    assert [check.name for check in result.checks if check.outcome == "alarm"] == [
-        "drift of the scores"
-    ]
+    assert [check.name for check in _alarms(result)] == ["drift of the scores"]
     assert result.label_free.value == pytest.approx((1000 * 0.9 + 500 * 0.6 + 500 * 0.9) / 2000)
 
 
@@ -227,12 +230,8 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
     name = "answers of version 6 are judged"
     assert result.summary == "No alarm - capture and drift judged in part."
     [check] = [check for check in result.checks if check.name == name]
-    assert (check.outcome, check.kind, check.rows, check.value) == (
-        "not judged",
-        "capture",
-        500,
-        0.2,
-    )
+    assert (check.outcome, check.kind) == ("not judged", "capture")
+    assert (check.rows, check.value) == (500, 0.2)
     assert check.reason == (
         "500 of 2,500 rows are of version 6, up to 2026-03-04 09:30 UTC; the other checks are of "
         "version 7 alone"
@@ -263,9 +262,7 @@ def test_an_input_that_is_missing_or_without_the_scores_is_refused(job: WindowJo
     job.window()
     drift = job.folder("drift") / "drift.json"
     drift.write_text(drift.read_text().replace("drift of the scores", "drift of score"))
-    with pytest.raises(
-        InputError, match=r"drift\.json needs one measurement `drift of the scores`"
-    ):
+    with pytest.raises(InputError, match=r"drift\.json needs one measurement `drift of the sc"):
         job.run(judge, *ARGUMENTS)
     drift.unlink()
     with pytest.raises(InputError, match=r"drift\.json does not exist"):

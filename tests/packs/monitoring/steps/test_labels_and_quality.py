@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts, Reference
+from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts
 from sashiko_packs.monitoring.audited import LabelSummary, Quality
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA
@@ -20,15 +20,13 @@ from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import join_labels, quality
 from sashiko_packs.monitoring.window import basic_time
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
+from tests.packs.monitoring.steps.window_job import make_reference
 from tests.unit.contract.documents import document, save
 
-REFERENCE = Reference(
-    rows=200, positives=50, true_positives=40, labels=("no", "yes"), threshold=0.5,
-    template="{title}", missing="unknown",
+REFERENCE = make_reference(
+    rows=200, positives=50, true_positives=40, template="{title}", right=(90, 90, 0, 0),
     columns=(ColumnCounts(column="title", kind="category", counts=(200, 0)),),
     scores=ColumnCounts(column="score", kind="number", edges=(0.5,), counts=(100, 100, 0, 0)),
-    right=(90, 90, 0, 0), calibration=(), artifact_sha256="a" * 64, test_sha256="b" * 64,
-    columns_sha256="c" * 64,
 )  # fmt: skip
 
 
@@ -147,13 +145,6 @@ def test_the_bias_evaluator_gets_the_labelled_drawn_rows_and_no_others(pipeline)
         (drawn[0], True, True),
         (drawn[1], False, True),
     ]
-
-
-def test_without_any_answer_or_label_nothing_is_judged(pipeline) -> None:
-    pipeline.run()
-    assert pipeline.quality().check.outcome == "not judged"
-    decisions = pipeline.output("JoinLabels", "decisions") / "decisions.parquet"
-    assert pq.read_metadata(decisions).num_rows == 0
 
 
 def test_the_recipe_says_how_long_a_period_waits_for_its_labels(pipeline) -> None:

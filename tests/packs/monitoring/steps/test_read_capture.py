@@ -204,13 +204,6 @@ def test_requests_after_the_time_of_the_read_are_no_loss_of_its_window(job) -> N
     assert (summary.lines, summary.rows, summary.count("future")) == (1, 1, 0)
 
 
-def test_a_window_that_only_another_version_answered_is_empty(job) -> None:
-    write(_lay_out(job), [one("a")], version=8)
-    _run(job)
-    assert _rows(job).num_rows == 0
-    assert _others(job) == [("a", 8)]
-
-
 def test_nothing_of_a_request_is_printed(job, capsys) -> None:
     private = "my card was stolen in Vienna"
     body = request([{"product": private, "complaint_text": private}], [private])

@@ -213,11 +213,9 @@ def scores(counts: Sequence[int]) -> ColumnCounts:
     return ColumnCounts(column="score", kind="number", edges=(0.3, 0.6), counts=tuple(counts))
 
 
-REFERENCE = Reference(
-    rows=2000, positives=800, true_positives=600, labels=("no", "yes"), threshold=0.5,
-    template="{product}", missing="unknown", columns=(), scores=scores((500, 1000, 500, 0, 0)),
-    right=(450, 600, 450, 0, 0), calibration=(), artifact_sha256="a" * 64, test_sha256="b" * 64,
-    columns_sha256="c" * 64,
+REFERENCE = make_reference(
+    rows=2000, positives=800, true_positives=600, template="{product}", columns=(),
+    scores=scores((500, 1000, 500, 0, 0)), right=(450, 600, 450, 0, 0),
 )  # fmt: skip
 
 
