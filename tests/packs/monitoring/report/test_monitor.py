@@ -19,7 +19,6 @@ from sashiko_packs.monitoring.report.plots import History, outcomes, rows
 from sashiko_packs.monitoring.report.words import PROBLEMS
 from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAccuracy
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows
-
 from tests.unit.run_report.page import HOSTILE, OUTSIDE, PAPER, WIDTHS, Page, opens_whole
 
 DRAW = "sashiko monitor audit --recipe late-loans --rows 100"
