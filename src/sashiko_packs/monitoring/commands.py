@@ -483,17 +483,10 @@ def show_window(
     others: Callable[[MonitorResult], Sequence[str]],
     json_: bool,
 ) -> None:
-    """Writes the report and prints a window's outcome.
+    """Writes the report of all windows to `page`, and prints the outcome of one.
 
-    Args:
-        results: of all windows, for the report.
-        result: of the window.
-        retraining: what is to be done about it.
-        page: the report to write.
-        options: of a printed command, to select the same environment, recipe and home.
-        again: likewise, and the same version and window.
-        others: returns the commands that judge the other versions that answered in a window.
-        json_: whether to print JSON.
+    `options` of a printed command select the same environment, recipe and home, `again` the same
+    version and window too; `others` returns the commands that judge the other versions.
     """
     from sashiko_packs.monitoring.report.page import write_monitor_page
 

@@ -305,15 +305,10 @@ def read_captures(
     """Writes the captured rows of a window; equal files give equal bytes.
 
     Rows are in the order of files and lines. Of several lines with one event id the first counts,
-    then of several rows with one key and version.
-
-    Args:
-        folder: the captures, such as those of an endpoint: `version=<n>/<endpoint>/<variant>/...`.
-        out: the Parquet file to write, of `row_schema(columns)`.
-        window: whose records are read, by their inference time.
-        now: the time of the read; later records are a problem.
-        columns: of the rows, those of the model's template.
-        has_texts: whether one of them is a free text, so that equal rows are one sent again.
+    then of several rows with one key and version. `folder` has `version=<n>/<endpoint>/<variant>/`;
+    `out` becomes a Parquet file of `row_schema(columns)`, the columns of the model's template. The
+    window is of inference times; records later than `now`, the time of the read, are a problem. If
+    a column is a free text, `has_texts`, equal rows are one that was sent again.
 
     Raises:
         InputError: if a file cannot be read, `out` cannot be written, or the disk is full.

@@ -97,14 +97,10 @@ def measure_disparity_change(
 ) -> Measurement:
     """Measures the change of disparate impact since the reference.
 
-    Args:
-        name: of the measurement.
-        reference: counts of the group and of all other rows.
-        window: decisions by the cells of `effect_of_ratio`.
-        tolerance: the share of the reference's disparate impact by which it may change; that of
-            the measurement is the lowest one that raises no alarm.
-        minimum_group_size: rows of either side that are needed.
-        note: on the rows (`Measurement`).
+    `reference` counts the group and all other rows, `window` decisions by the cells of
+    `effect_of_ratio`. `tolerance` is the share of the reference's disparate impact by which it may
+    change; that of the measurement is the lowest one that raises no alarm. Either side needs rows
+    of `minimum_group_size`.
     """
     before = _log_ratio(_decisions(reference))
     measured = _window(name, window, minimum_group_size=minimum_group_size, note=note)
@@ -311,16 +307,10 @@ def join_facets(
 ) -> FacetRows:
     """Joins decisions and audited rows with facets by key; each decision's key counts once.
 
-    Memory grows only with the different combinations of facets.
-
-    Args:
-        decisions: a file of `join_labels.DECISION_SCHEMA`.
-        audited: the file `AUDITED_FILE` of `join_labels`.
-        lake: rows of the lake with `key` and `columns`; those of other keys are left out.
-        facets: a Parquet file of key and `columns`, all strings; it may have no rows. It counts for
-            what the lake does not have.
-        key: the contract's primary key.
-        columns: the contract's facets.
+    Memory grows only with the different combinations of facets. `decisions` is a file of
+    `join_labels.DECISION_SCHEMA`, `audited` its `AUDITED_FILE`, `lake` rows with the primary `key`
+    and the facets' `columns`, those of other keys left out. `facets`, a Parquet file of key and
+    columns as strings, counts for what the lake does not have; it may have no rows.
 
     Raises:
         InputError: if a file is missing or damaged, or lacks a column; it names no row.

@@ -59,12 +59,8 @@ def label_free_accuracy(
     stays where it was while the accuracy falls. So it has a condition, raises no alarm, and has no
     interval, since sampling is the smallest part of its error. It is withdrawn if inputs drifted or
     could not be judged, or if scores lie where the reference has no rows.
-
-    Args:
-        rows: of the reference by bin of the score, shape (bins,).
-        right: those of them that were decided as labelled.
-        window: rows of the window by the same bins.
-        input_checks: the checks of the window's columns and texts, without that of the scores.
+    `rows` of the reference, `right` of those that were decided as labelled, and `window` are by bin
+    of the score, shape (bins,); `input_checks` are of columns and texts, without the scores'.
     """
     drifted = [check.name for check in input_checks if check.outcome == "alarm"]
     if drifted:
