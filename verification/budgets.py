@@ -19,7 +19,6 @@ class Budget(Frozen):
     name: str
     paths: tuple[str, ...]  # git's pathspecs, in which `*` matches `/` too
     lines: int  # at most
-    goal: int  # what the part is to have
     reason: str  # why `lines` is what it is
 
 
@@ -38,7 +37,7 @@ def main() -> None:
     above = False
     for part in parts:
         counted = lines(part.paths)
-        print(f"{part.name}: {counted:,} lines of {part.lines:,} (goal {part.goal:,})")
+        print(f"{part.name}: {counted:,} lines of {part.lines:,}")
         if counted > part.lines:
             above = True
             print(
