@@ -182,33 +182,29 @@ def dev() -> Environment:
     return environment_of("dev")
 
 
-def _allowed(environment: Environment, role: str, action: str, bucket: str) -> tuple[str, ...]:
-    return environment.object_paths(_role(environment, role), action, bucket)
+def _allowed(action: str, bucket: str) -> tuple[str, ...]:
+    return environment_of("dev").object_paths(principals_of("dev")["deployer"], action, bucket)
 
 
-def _role(environment: Environment, name: str) -> Principal:
-    (role,) = (role for role in environment.principals if role.name == name)
-    return role
-
-
-def _handed_everything(environment: Environment, name: str) -> Principal:
-    """A role to which a later policy allows all: what it is denied is what is left."""
+@pytest.fixture
+def handed_everything() -> Principal:
+    """The deployer, to which a later policy allows all: what it is denied is what is left."""
     anything = statements({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
-    role = _role(environment, name)
+    role: Principal = principals_of("dev")["deployer"]
     return replace(role, policy=(*role.policy, *anything), boundary=None)
 
 
 def test_the_deployer_reads_and_writes_what_it_stages_and_reads_nothing_else(
-    dev: Environment,
+    dev: Environment, handed_everything: Principal
 ) -> None:
-    assert _allowed(dev, "deployer", "s3:GetObject", ARTIFACTS) == STAGED
+    assert _allowed("s3:GetObject", ARTIFACTS) == STAGED
     # Without monitoring there is no marker.
-    assert {*_allowed(dev, "deployer", "s3:PutObject", ARTIFACTS), MARKER} == {*STAGED, MARKER}
+    assert {*_allowed("s3:PutObject", ARTIFACTS), MARKER} == {*STAGED, MARKER}
     raw = bucket_name(dev.settings, "raw")
-    assert _allowed(dev, "deployer", "s3:PutObject", raw) == ("census/*", "complaints/*")
+    assert _allowed("s3:PutObject", raw) == ("census/*", "complaints/*")
     lake = [bucket_name(dev.settings, name) for name in ("raw", "curated", "snapshots")]
     others = [f"{ARTIFACTS}/models/x/model.tar.gz", f"{ARTIFACTS}/runs/x/Train/output/model.tar.gz"]
-    deployer = _handed_everything(dev, "deployer")
+    deployer = handed_everything
     for place in (*(f"{bucket}/complaints/x" for bucket in lake), *others):
         assert not deployer.may("s3:GetObject", f"arn:aws:s3:::{place}"), place
     assert deployer.may("s3:GetObject", f"arn:aws:s3:::{ARTIFACTS}/weights/x/config.json")
@@ -216,11 +212,14 @@ def test_the_deployer_reads_and_writes_what_it_stages_and_reads_nothing_else(
 
 def test_where_data_are_kept_the_deployer_loads_none() -> None:
     prod = environment_of("prod")
-    assert _allowed(prod, "deployer", "s3:PutObject", bucket_name(prod.settings, "raw")) == ()
+    deployer, raw = principals_of("prod")["deployer"], bucket_name(prod.settings, "raw")
+    assert prod.object_paths(deployer, "s3:PutObject", raw) == ()
 
 
-def test_the_deployer_decrypts_as_the_artifacts_bucket_alone(dev: Environment) -> None:
-    deployer = _handed_everything(dev, "deployer")
+def test_the_deployer_decrypts_as_the_artifacts_bucket_alone(
+    dev: Environment, handed_everything: Principal
+) -> None:
+    deployer = handed_everything
 
     def decrypts(**context: str) -> bool:
         request = complete_request("kms:Decrypt", KEY, context)
@@ -258,7 +257,7 @@ def test_what_is_staged_is_the_deployers_to_write_and_only_once(
 
 
 def test_who_starts_a_run_looks_for_its_inputs_and_reads_its_jobs_logs(dev: Environment) -> None:
-    person = _role(dev, "data-scientist")
+    person = principals_of("dev")["data-scientist"]
     stream = "log-group:/aws/sagemaker/ProcessingJobs:log-stream"
     place = f"{dev.settings.region}:{dev.settings.account}"
     pipeline = f"arn:aws:sagemaker:{place}:pipeline/sashiko-dev-complaints"

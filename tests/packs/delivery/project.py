@@ -63,10 +63,10 @@ class Project:
         assert done.exit_code == 0, f"{done.output} {done.exception!r}"
         return done.stdout.strip()
 
-    def refusal(self, *arguments: str) -> str:
+    def refusal(self, *arguments: str, env: str = "dev") -> str:
         """Runs a command that has to refuse, and returns why; nothing may have changed."""
         before = self.references()
-        done = self.sashiko(*arguments)
+        done = self.sashiko(*arguments, env=env)
         assert done.exit_code == 1
         assert isinstance(done.exception, InputError), repr(done.exception)
         assert self.references() == before

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from aws_cdk import App, CfnOutput, Stack
 
-from sashiko.account.access.environment_access import Environment, Principal
+from sashiko.account.access.environment_access import Principal
 from sashiko.account.access.policy_evaluation import Request, Statement, denies, statements
 from sashiko.account.names import GITHUB_ISSUER as ISSUER
 from sashiko.account.names import bucket_name
@@ -21,10 +21,10 @@ from tests.infra.variants import (
     assembly_of,
     bootstrapped,
     complete_request,
-    environment_of,
     github_template,
     named,
     output_of,
+    principals_of,
     settings_of,
 )
 
@@ -50,18 +50,8 @@ DIGEST = {
 }
 
 
-@pytest.fixture(scope="module")
-def dev() -> Environment:
-    return environment_of("serving")
-
-
-@pytest.fixture(scope="module")
-def prod() -> Environment:
-    return environment_of("serving_prod")
-
-
-def _role(environment: Environment, part: str) -> Principal:
-    (role,) = (role for role in environment.principals if role.name == f"github-{part}")
+def _role(part: str, *, variant: str = "serving") -> Principal:
+    role: Principal = principals_of(variant)[f"github-{part}"]
     return role
 
 
@@ -126,30 +116,28 @@ def test_no_claim_is_a_pattern() -> None:
             assert "*" not in json.dumps(statement["Condition"])
 
 
-def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes(
-    dev: Environment, prod: Environment
-) -> None:
+def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes() -> None:
     """By the role's own policies and boundary, and by the trust of the bootstrap's roles."""
     parts: Any = ("cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup")
-    for environment in (dev, prod):
+    for variant in ("serving", "serving_prod"):
         reach = {
             part: {
                 name
                 for name in parts
-                if assumes(_role(environment, part), bootstrap_role(environment.settings, name))
+                if assumes(_role(part, variant=variant), bootstrap_role(settings_of(variant), name))
             }
             for part in TOKENS
         }
         assert reach == {"deployer": {"deploy", "file-publishing"}, "reader": {"lookup"}}
 
 
-def test_neither_reaches_another_account_or_project(dev: Environment) -> None:
+def test_neither_reaches_another_account_or_project() -> None:
     other_project = DEV.model_copy(update={"qualifier": "other"})
     for part in TOKENS:
         for settings in (PROD, other_project):
             for name in ("deploy", "file-publishing", "lookup"):
                 role = bootstrap_role(settings, name, trusts=DEV.account)
-                assert not assumes(_role(dev, part), role)
+                assert not assumes(_role(part), role)
 
 
 PREFLIGHT = [
@@ -163,8 +151,8 @@ PREFLIGHT = [
 
 
 @pytest.mark.parametrize("call", PREFLIGHT)
-def test_the_deployer_reads_what_the_preflight_reads(dev: Environment, call: Any) -> None:
-    role = _role(dev, "deployer")
+def test_the_deployer_reads_what_the_preflight_reads(call: Any) -> None:
+    role = _role("deployer")
     assert role.may(*call)
     action, resource, context = call
     request = role.request(action, resource, context | {"s3:tlsversion": "1.3"})
@@ -207,11 +195,9 @@ def _models_policies() -> Iterator[tuple[Statement, ...]]:
         ("cloudformation:UpdateStack", "*", {}),
     ],
 )
-def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(
-    dev: Environment, call: Any
-) -> None:
+def test_neither_reads_data_judges_a_model_or_acts_but_through_the_bootstrap(call: Any) -> None:
     for part in TOKENS:
-        role = _role(dev, part)
+        role = _role(part)
         action, resource, _ = call
         complete = complete_request(action, resource, role.request(*call).context)
         assert not (role.within(complete) and role.may(*call)), part
