@@ -104,6 +104,13 @@ def test_scores_of_other_rows_or_models_are_not_evaluated(root: Path, name, part
         evaluate.main()
 
 
+def test_parts_that_read_rows_by_other_templates_are_not_evaluated(root: Path) -> None:
+    file = evaluate_job.run_score(hosts=2) / "part-00001.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"template": "another"}))
+    with pytest.raises(InputError, match=r"part-00001\.json is of other rows or models"):
+        evaluate.main()
+
+
 def test_parts_that_changed_places_are_not_evaluated(root: Path) -> None:
     folder = evaluate_job.run_score(hosts=2)
     first, second = sorted(folder.glob("candidate-*.parquet"))
