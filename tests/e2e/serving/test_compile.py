@@ -4,6 +4,7 @@ import collections
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -22,6 +23,7 @@ from sashiko.serving.artifact import open_artifact
 from sashiko.training.scoring import divide_logits
 from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
 from tests.e2e.serving.tiny_artifact import HANDLER_FILES
+from tests.unit.training.tiny_llama import save_llama, save_trained_adapter
 
 
 @pytest.fixture(scope="module")
@@ -250,3 +252,12 @@ def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch):
     message = failure(monkeypatch, job(tmp_path, model))
     assert message.startswith("cannot write ")
     assert message.endswith("No space left on device; free some space and run again")
+
+
+def test_a_merge_whose_scores_are_no_numbers_is_refused(tmp_path, monkeypatch):
+    base, source = tmp_path / "base", tmp_path / "adapter"
+    save_llama(base, ["a bad day", "a good day"])
+    save_trained_adapter(base, source, labels=("bad", "good"))
+    monkeypatch.setattr(compile_model.adapter, "merge_difference", lambda *_: math.nan)
+    with pytest.raises(compile_model.adapter.AdapterError, match="a probability by nan"):
+        compile_model.merge_model(source, base, tmp_path / "merged")
