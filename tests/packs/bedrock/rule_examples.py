@@ -18,10 +18,6 @@ BROKEN = {
     },
     "guardrail-version": {
         "Type": "AWS::Bedrock::Guardrail",
-        "Properties": {
-            "Name": "x",
-            "BlockedInputMessaging": "no",
-            "BlockedOutputsMessaging": "no",
-        },
+        "Properties": {"Name": "x", "BlockedInputMessaging": "no", "BlockedOutputsMessaging": "no"},
     },
 }

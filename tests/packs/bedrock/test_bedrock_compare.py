@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +127,7 @@ def judged_scores(folder: Path, ids: list[list[int]], answers: tuple[int, int]) 
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
+def imported(tmp_path_factory):
     """A version that is imported once."""
     tmp_path = tmp_path_factory.mktemp("imported")
     with pytest.MonkeyPatch.context() as monkeypatch, opened(tmp_path, monkeypatch) as world:
@@ -176,7 +175,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compared]:
 
 
 @pytest.fixture
-def compared(imported: Compared) -> Compared:
+def compared(imported):
     imported.shift = 0.0
     runtime = imported.runtime
     runtime.complete, runtime.blocks = imported.complete, lambda _: False
@@ -198,9 +197,7 @@ def write_run(folder: Path, scores: list[float]) -> Path:
     return folder
 
 
-def test_a_model_that_answers_as_judged_passes_and_every_score_is_the_judged_one(
-    compared: Compared,
-) -> None:
+def test_a_model_that_answers_as_judged_passes_and_every_score_is_the_judged_one(compared):
     status, checks = compared.compare()
     assert status == 0, checks
     assert checks["agreement of labels"]["value"] == 1.0
@@ -210,9 +207,7 @@ def test_a_model_that_answers_as_judged_passes_and_every_score_is_the_judged_one
     assert "guardrail g1, version 2" in checks["compared with"]["reason"]
 
 
-def test_rows_go_to_the_own_model_through_the_newest_version_of_the_guardrail(
-    compared: Compared,
-) -> None:
+def test_rows_go_to_the_own_model_through_the_newest_version_of_the_guardrail(compared):
     compared.compare()
     (arn,) = compared.world.bedrock.models
     assert len(compared.runtime.requests) == ROWS
@@ -222,7 +217,7 @@ def test_rows_go_to_the_own_model_through_the_newest_version_of_the_guardrail(
     } == {(arn, "g1", "2")}
 
 
-def test_another_model_than_the_judged_one_fails_with_the_numbers(compared: Compared) -> None:
+def test_another_model_than_the_judged_one_fails_with_the_numbers(compared):
     compared.shift = -2.0
     status, checks = compared.compare()
     assert status == 4
@@ -235,9 +230,7 @@ def test_another_model_than_the_judged_one_fails_with_the_numbers(compared: Comp
     assert failed["value"] == pytest.approx(worst, abs=1e-4)
 
 
-def test_a_model_that_loads_throttles_and_times_out_is_called_until_it_answers(
-    compared: Compared,
-) -> None:
+def test_a_model_that_loads_throttles_and_times_out_is_called_until_it_answers(compared):
     compared.runtime.faults = [
         *["ModelNotReadyException"] * 20,
         "ThrottlingException",
@@ -248,14 +241,14 @@ def test_a_model_that_loads_throttles_and_times_out_is_called_until_it_answers(
     assert (status, checks["agreement of labels"]["value"]) == (0, 1.0)
 
 
-def test_a_denied_call_ends_the_comparison_at_the_first_row(compared: Compared) -> None:
+def test_a_denied_call_ends_the_comparison_at_the_first_row(compared):
     compared.runtime.faults = ["AccessDeniedException"]
     with pytest.raises(InputError, match=r"AccessDeniedException: of the test; use the role that"):
         compared.compare()
     assert len(compared.runtime.requests) == 1
 
 
-def test_an_answer_that_is_not_shown_is_a_bound_and_never_a_guess(compared: Compared) -> None:
+def test_an_answer_that_is_not_shown_is_a_bound_and_never_a_guess(compared):
     compared.shift = -20.0
     status, checks = compared.compare()
     assert status == 4
@@ -266,7 +259,7 @@ def test_an_answer_that_is_not_shown_is_a_bound_and_never_a_guess(compared: Comp
     assert not checks["largest difference of a score"]["passed"]
 
 
-def test_a_model_that_shows_neither_answer_has_no_score(compared: Compared) -> None:
+def test_a_model_that_shows_neither_answer_has_no_score(compared):
     full = compared.complete
 
     def neither(body: dict[str, Any]) -> dict[str, Any]:
@@ -282,14 +275,14 @@ def test_a_model_that_shows_neither_answer_has_no_score(compared: Compared) -> N
     assert checks["agreement of labels"]["value"] == 0
 
 
-def test_what_the_guardrail_blocks_is_counted_and_is_no_answer(compared: Compared) -> None:
+def test_what_the_guardrail_blocks_is_counted_and_is_no_answer(compared):
     compared.runtime.blocks = lambda prompt: "number 3\n" in prompt
     status, checks = compared.compare()
     assert status == 4
     assert "the guardrail blocked 1 of 24" in checks["rows with an answer"]["reason"]
 
 
-def test_a_service_that_reads_other_tokens_fails_the_comparison(compared: Compared) -> None:
+def test_a_service_that_reads_other_tokens_fails_the_comparison(compared):
     full = compared.complete
 
     def longer(body: dict[str, Any]) -> dict[str, Any]:
@@ -302,14 +295,14 @@ def test_a_service_that_reads_other_tokens_fails_the_comparison(compared: Compar
     assert (status, checks["prompts as judged"]["passed"]) == (4, False)
 
 
-def test_a_service_without_log_probabilities_fails_in_words(compared: Compared) -> None:
+def test_a_service_without_log_probabilities_fails_in_words(compared):
     compared.runtime.complete = lambda _: {"generation": "yes", "prompt_token_count": 3}
     status, checks = compared.compare()
     assert status == 4
     assert "imported after 2025-11-11" in checks["answers of the imported model"]["reason"]
 
 
-def test_other_rows_than_the_judged_ones_are_not_compared(compared: Compared) -> None:
+def test_other_rows_than_the_judged_ones_are_not_compared(compared):
     s3 = compared.world.account.clients.s3
     place = {"Bucket": compared.world.account.bucket, "Key": "runs/x/Prepare/test/data.parquet"}
     judged = s3.get_object(**place)["Body"].read()
@@ -320,14 +313,12 @@ def test_other_rows_than_the_judged_ones_are_not_compared(compared: Compared) ->
     assert compared.runtime.requests == []
 
 
-def test_what_was_not_imported_is_not_compared(compared: Compared) -> None:
+def test_what_was_not_imported_is_not_compared(compared):
     done = compared.world.sashiko("compare-import", "2")
     assert "Bedrock has no imported model sashiko-dev-triage-llm-v2" in str(done.exception)
 
 
-def test_a_text_that_spells_a_control_token_is_known_to_be_read_otherwise(
-    compared: Compared, tmp_path: Path
-) -> None:
+def test_a_text_that_spells_a_control_token_is_known_to_be_read_otherwise(compared, tmp_path):
     artifact = save_artifact(tmp_path / "again", compared.world.base)
     prompts = PromptTexts(artifact)
     assert prompts.write("a good day").exact

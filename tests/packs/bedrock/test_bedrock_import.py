@@ -1,8 +1,6 @@
 """`sashiko model import`: an approved version in one account, verified, checked and imported."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,12 +15,12 @@ from tests.packs.bedrock.models import lock_of
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path, monkeypatch):
     with opened(tmp_path, monkeypatch) as world:
         yield world
 
 
-def test_an_approved_version_is_imported_under_its_own_name(world: World, tmp_path: Path) -> None:
+def test_an_approved_version_is_imported_under_its_own_name(world, tmp_path):
     world.register(tmp_path / "one")
     done = world.import_()
     assert done.exit_code == 0, done.output
@@ -44,7 +42,7 @@ def test_an_approved_version_is_imported_under_its_own_name(world: World, tmp_pa
     assert request["clientRequestToken"] == f"{tags['manifest-sha256']}-1"
 
 
-def test_a_second_time_nothing_is_uploaded_or_imported(world: World, tmp_path: Path) -> None:
+def test_a_second_time_nothing_is_uploaded_or_imported(world, tmp_path):
     world.register(tmp_path / "one")
     first = world.import_()
     again = world.import_()
@@ -61,27 +59,25 @@ def refused(world: World, why: str) -> None:
     assert (world.uploaded(), world.bedrock.calls) == (set(), [])
 
 
-def test_what_is_not_approved_is_not_imported(world: World, tmp_path: Path) -> None:
+def test_what_is_not_approved_is_not_imported(world, tmp_path):
     world.register(tmp_path / "one", status="PendingManualApproval")
     refused(world, "arn:aws:sagemaker:us-east-1:111122223333:model-package/")
 
 
 @pytest.mark.parametrize("name", ["model.tar.gz", "compile-lock.json", "metrics.json"])
-def test_a_file_that_was_changed_after_it_was_signed_is_not_imported(
-    world: World, tmp_path: Path, name: str
-) -> None:
+def test_a_file_that_was_changed_after_it_was_signed_is_not_imported(world, tmp_path, name):
     world.register(tmp_path / "one")
     (key,) = [item for item in world.account.objects() if item.endswith(name)]
     world.account.clients.s3.put_object(Bucket=world.account.bucket, Key=key, Body=b"{}")
     refused(world, f"{name} is not the file that was signed")
 
 
-def test_an_encoder_is_not_imported(world: World, tmp_path: Path) -> None:
+def test_an_encoder_is_not_imported(world, tmp_path):
     world.register(tmp_path / "one", causal=None)
     refused(world, "version 1 of triage-llm is an encoder")
 
 
-def test_faults_are_reported_before_anything_is_uploaded(world: World, tmp_path: Path) -> None:
+def test_faults_are_reported_before_anything_is_uploaded(world, tmp_path):
     other = {"chat_template_sha256": "0" * 64}
     world.register(tmp_path / "one", causal=lock_of(world.base).model_dump() | other)
     done = world.import_()
@@ -91,9 +87,7 @@ def test_faults_are_reported_before_anything_is_uploaded(world: World, tmp_path:
     assert (world.uploaded(), world.bedrock.calls) == (set(), [])
 
 
-def test_on_this_machine_the_checks_alone_are_made(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_this_machine_the_checks_alone_are_made(world, tmp_path, monkeypatch):
     world.register(tmp_path / "one")
     files = tmp_path / "one/model"
     registry = SimpleNamespace(
@@ -115,16 +109,12 @@ def test_on_this_machine_the_checks_alone_are_made(
     assert (world.uploaded(), world.bedrock.calls) == (set(), [])
 
 
-def test_an_environment_without_the_stack_says_which_key_to_set(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_environment_without_the_stack_says_which_key_to_set(world, monkeypatch):
     monkeypatch.setattr(commands, "load_settings", lambda _: settings_of("dev"))
     refused(world, "set `bedrock: {enabled: true}` in config/dev.yaml")
 
 
-def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(world, tmp_path, monkeypatch):
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -138,9 +128,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(
     assert len(world.bedrock.jobs) == 1
 
 
-def test_a_model_is_deleted_by_its_name_and_only_when_it_is_confirmed(
-    world: World, tmp_path: Path
-) -> None:
+def test_a_model_is_deleted_by_its_name_and_only_when_it_is_confirmed(world, tmp_path):
     world.register(tmp_path / "one")
     world.import_()
     unconfirmed = world.sashiko("delete-import", "1")

@@ -14,7 +14,7 @@ Statement = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def stack() -> dict[str, Any]:
+def stack():
     return templates_of("serving")["Bedrock"]
 
 
@@ -36,16 +36,14 @@ def allowing(stack: dict[str, Any], role: str, action: str) -> list[Statement]:
     return [item for item in statements(stack, role) if action in listed(item["Action"])]
 
 
-def test_an_environment_that_does_not_ask_for_it_has_none_of_it() -> None:
+def test_an_environment_that_does_not_ask_for_it_has_none_of_it():
     templates = templates_of("dev")
     assert "Bedrock" not in templates
     assert "AWS::Bedrock" not in json.dumps(templates)
     assert "/bedrock/*" not in json.dumps(templates["DataLake"])
 
 
-def test_prompt_attacks_are_blocked_and_a_complaints_personal_data_are_left_as_judged(
-    stack: dict[str, Any],
-) -> None:
+def test_prompt_attacks_are_blocked_and_a_complaints_personal_data_are_left_as_judged(stack):
     (guardrail,) = some(stack, "AWS::Bedrock::Guardrail").values()
     rules = guardrail["Properties"]
     assert rules["ContentPolicyConfig"]["FiltersConfig"] == [
@@ -58,9 +56,7 @@ def test_prompt_attacks_are_blocked_and_a_complaints_personal_data_are_left_as_j
     }
 
 
-def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(
-    stack: dict[str, Any],
-) -> None:
+def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(stack):
     ((name, version),) = some(stack, "AWS::Bedrock::GuardrailVersion").items()
     ((guardrail, _),) = resources(stack, "AWS::Bedrock::Guardrail").items()
     assert version["Properties"]["GuardrailIdentifier"] == {
@@ -69,7 +65,7 @@ def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(
     assert stack["Outputs"]["GuardrailVersion"]["Value"] == {"Fn::GetAtt": [name, "Version"]}
 
 
-def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack: dict[str, Any]) -> None:
+def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack):
     (profile,) = some(stack, "AWS::Bedrock::ApplicationInferenceProfile").values()
     properties = profile["Properties"]
     model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"
@@ -80,7 +76,7 @@ def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack: dict[
     }
 
 
-def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack: dict[str, Any]) -> None:
+def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack):
     everybody = [
         statement
         for policy in some(stack, "AWS::IAM::ManagedPolicy").values()
@@ -98,7 +94,7 @@ def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack: dict[st
     }
 
 
-def test_the_foundation_models_that_may_be_invoked_are_named(stack: dict[str, Any]) -> None:
+def test_the_foundation_models_that_may_be_invoked_are_named(stack):
     (statement,) = [
         item
         for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
@@ -108,7 +104,7 @@ def test_the_foundation_models_that_may_be_invoked_are_named(stack: dict[str, An
     assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
 
 
-def test_bedrock_reads_what_is_uploaded_for_it_and_nothing_else(stack: dict[str, Any]) -> None:
+def test_bedrock_reads_what_is_uploaded_for_it_and_nothing_else(stack):
     own = statements(stack, "bedrock-import")
     assert {action for item in own for action in listed(item["Action"])} == {
         "kms:Decrypt",
@@ -131,9 +127,7 @@ def test_bedrock_reads_what_is_uploaded_for_it_and_nothing_else(stack: dict[str,
     }
 
 
-def test_who_imports_verifies_signatures_and_hands_bedrock_its_own_role_alone(
-    stack: dict[str, Any],
-) -> None:
+def test_who_imports_verifies_signatures_and_hands_bedrock_its_own_role_alone(stack):
     (passing,) = allowing(stack, IMPORTED_BY, "iam:PassRole")
     assert passing["Resource"] == "arn:aws:iam::111122223333:role/sashiko-dev-bedrock-import"
     assert passing["Condition"] == {
@@ -149,7 +143,7 @@ def test_who_imports_verifies_signatures_and_hands_bedrock_its_own_role_alone(
     assert deleting["Condition"]["StringEquals"]["aws:ResourceTag/environment"] == "dev"
 
 
-def test_nobody_else_writes_there_and_nothing_is_written_over() -> None:
+def test_nobody_else_writes_there_and_nothing_is_written_over():
     lake = templates_of("serving")["DataLake"]
     denials = [
         statement["Condition"]
@@ -168,7 +162,7 @@ def test_nobody_else_writes_there_and_nothing_is_written_over() -> None:
     assert {"Null": {"s3:if-none-match": "true"}} in denials
 
 
-def test_the_step_that_asks_the_guardrail_asks_no_other_and_no_model(stack: dict[str, Any]) -> None:
+def test_the_step_that_asks_the_guardrail_asks_no_other_and_no_model(stack):
     own = statements(stack, "device-check")
     assert {action for item in own for action in listed(item["Action"])} == {
         "bedrock:ApplyGuardrail",
@@ -179,7 +173,7 @@ def test_the_step_that_asks_the_guardrail_asks_no_other_and_no_model(stack: dict
     assert applying["Resource"] == {"Fn::GetAtt": [guardrail, "GuardrailArn"]}
 
 
-def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere_else() -> None:
+def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere_else():
     rows = {"runs/*/Prepare/test/*", "runs/*/Evaluate/predictions/*"}
 
     def readable(variant: str) -> set[str]:
@@ -202,7 +196,7 @@ def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere
     assert not allowing(stack, "data-scientist", "bedrock:DeleteImportedModel")
 
 
-def test_bedrock_has_doors_for_who_asks_its_guardrail_and_only_where_it_is_enabled() -> None:
+def test_bedrock_has_doors_for_who_asks_its_guardrail_and_only_where_it_is_enabled():
     with_bedrock, without = (interfaces(settings_of(name)) for name in ("serving", "dev"))
     assert with_bedrock.keys() - without.keys() == {"bedrock", "bedrock-runtime"}
     doors = {name: with_bedrock[name] for name in ("bedrock", "bedrock-runtime")}

@@ -29,7 +29,7 @@ Change = Callable[[Path], object]
 
 
 @pytest.fixture(scope="module")
-def importable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def importable(tmp_path_factory):
     root = tmp_path_factory.mktemp("importable")
     base = save_base(root / "base", tie_word_embeddings=False)
     folder = root / "folder"
@@ -39,7 +39,7 @@ def importable(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(importable: Path, tmp_path: Path) -> Path:
+def folder(importable, tmp_path):
     """A copy that a test may spoil."""
     for file in importable.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -138,23 +138,23 @@ FAULTS: dict[str, tuple[Change, str]] = {
 }
 
 
-def test_a_model_without_fault_has_none(folder: Path) -> None:
+def test_a_model_without_fault_has_none(folder):
     assert faults(folder) == {}
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_of_the_folder_is_reported_by_its_name(folder: Path, name: str) -> None:
+def test_a_fault_of_the_folder_is_reported_by_its_name(folder, name):
     change, words = FAULTS[name]
     change(folder)
     assert words in faults(folder)[name]
 
 
-def test_code_beside_the_weights_is_a_fault(folder: Path) -> None:
+def test_code_beside_the_weights_is_a_fault(folder):
     (folder / "modeling_x.py").write_text("")
     assert "modeling_x.py" in faults(folder)["custom-code"]
 
 
-def test_shards_need_an_index_that_names_each(folder: Path) -> None:
+def test_shards_need_an_index_that_names_each(folder):
     second = folder / "model-2.safetensors"
     second.write_bytes((folder / "model.safetensors").read_bytes())
     assert "has 2 shards and no model.safetensors.index.json" in faults(folder)["index"]
@@ -177,20 +177,18 @@ def test_shards_need_an_index_that_names_each(folder: Path) -> None:
         ("answers", {"answered": None}, "an older engine compiled it; run the pipeline again"),
     ],
 )
-def test_a_fault_of_the_plan_is_reported(
-    folder: Path, name: str, change: dict[str, Any], words: str
-) -> None:
+def test_a_fault_of_the_plan_is_reported(folder, name, change, words):
     assert words in faults(folder, replace(PLAN, **change))[name]
 
 
-def test_all_faults_are_reported_at_once(folder: Path) -> None:
+def test_all_faults_are_reported_at_once(folder):
     configured(architectures=["BertModel"])(folder)
     without(TOKENIZER)(folder)
     plan = replace(PLAN, region="eu-west-1")
     assert set(faults(folder, plan)) == {"architecture", "tokenizer-config", "region"}
 
 
-def test_the_patterns_are_those_of_the_api() -> None:
+def test_the_patterns_are_those_of_the_api():
     request = get_session().get_service_model("bedrock").shape_for("CreateModelImportJobRequest")
     uri = request.members["modelDataSource"].members["s3DataSource"].members["s3Uri"].metadata
     name = request.members["importedModelName"].metadata
@@ -221,7 +219,7 @@ def exported(root: Path, **config: Any) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_its_two_answers_score_as_the_judged_classifier_does(tmp_path: Path, tied: bool) -> None:
+def test_its_two_answers_score_as_the_judged_classifier_does(tmp_path, tied):
     folder, _, artifact = exported(tmp_path, tie_word_embeddings=tied)
     from transformers import AutoModelForSequenceClassification
 
@@ -236,12 +234,12 @@ def test_its_two_answers_score_as_the_judged_classifier_does(tmp_path: Path, tie
     torch.testing.assert_close(logits(folder, IDS)[list(ANSWERS)], expected)
 
 
-def test_nothing_that_the_preflight_looks_for_is_in_it(tmp_path: Path) -> None:
+def test_nothing_that_the_preflight_looks_for_is_in_it(tmp_path):
     folder, _, _ = exported(tmp_path)
     assert import_faults(folder, PLAN, read_import_facts()) == []
 
 
-def test_transformers_4_reads_the_same_rotary_base_template_and_tokenizer(tmp_path: Path) -> None:
+def test_transformers_4_reads_the_same_rotary_base_template_and_tokenizer(tmp_path):
     folder, base, _ = exported(tmp_path)
     config = read_json(folder / "config.json")
     assert config["rope_theta"] == 54321.0
@@ -252,7 +250,7 @@ def test_transformers_4_reads_the_same_rotary_base_template_and_tokenizer(tmp_pa
     assert tokenizer["chat_template"] == CHAT_TEMPLATE
 
 
-def test_a_scaled_rotary_base_keeps_its_scaling(tmp_path: Path) -> None:
+def test_a_scaled_rotary_base_keeps_its_scaling(tmp_path):
     scaled = {"rope_theta": 500.0, "rope_type": "linear", "factor": 2.0}
     folder, _, _ = exported(tmp_path, rope_parameters=scaled)
     config = read_json(folder / "config.json")
@@ -260,7 +258,7 @@ def test_a_scaled_rotary_base_keeps_its_scaling(tmp_path: Path) -> None:
     assert config["rope_theta"] == 500.0
 
 
-def test_a_second_time_it_is_the_same_bytes(tmp_path: Path) -> None:
+def test_a_second_time_it_is_the_same_bytes(tmp_path):
     folder, base, artifact = exported(tmp_path)
     again = tmp_path / "again"
     again.mkdir()
@@ -294,7 +292,7 @@ def _train(_: Path, artifact: Path) -> None:
     ],
     ids=["a compiled graph", "another base model", "another tokenizer", "a head that was trained"],
 )
-def test_what_is_no_model_of_the_base_is_refused(tmp_path: Path, change: Any, why: str) -> None:
+def test_what_is_no_model_of_the_base_is_refused(tmp_path, change, why):
     base = save_base(tmp_path / "base")
     artifact, lock = save_artifact(tmp_path / "artifact", base), lock_of(base)
     change(base, artifact)

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ TEXTS = [f"loan {number}" for number in range(30)]
 
 
 @pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def runtime(tmp_path, monkeypatch):
     control = Bedrock(guardrails={"g9": ("another", (4,)), "g1": (NAME, (1, 10, 9))})
     state = Runtime(blocks=lambda text: text.endswith("7"))
     with served(control) as url, serving(state) as runtime_url:
@@ -49,9 +48,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str = NAME) -> Pa
     return tmp_path / "processing/output/outcomes"
 
 
-def test_each_text_is_checked_once_and_its_outcome_is_kept_by_key(
-    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_text_is_checked_once_and_its_outcome_is_kept_by_key(runtime, tmp_path, monkeypatch):
     outcomes = run(tmp_path, monkeypatch)
     table = pq.read_table(outcomes / "outcomes.parquet")
     assert table.column_names == ["key", "label", "blocked"]
@@ -66,9 +63,7 @@ def test_each_text_is_checked_once_and_its_outcome_is_kept_by_key(
     assert (blocker["kind"], blocker["name"]) == ("guardrail", "guardrail g1, version 10")
 
 
-def test_throttling_outages_and_read_timeouts_are_waited_out(
-    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_throttling_outages_and_read_timeouts_are_waited_out(runtime, tmp_path, monkeypatch):
     from botocore.config import Config
 
     def impatient(**options: Any) -> Config:
@@ -83,18 +78,14 @@ def test_throttling_outages_and_read_timeouts_are_waited_out(
     assert pq.read_table(outcomes / "outcomes.parquet").num_rows == len(TEXTS)
 
 
-def test_what_the_service_refuses_ends_the_step_and_leaves_nothing(
-    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_the_service_refuses_ends_the_step_and_leaves_nothing(runtime, tmp_path, monkeypatch):
     runtime.faults = ["ValidationException"]
     with pytest.raises(InputError, match=r"guardrail g1, version 10: ValidationException.*shorten"):
         run(tmp_path, monkeypatch)
     assert not (tmp_path / "processing/output/outcomes" / "outcomes.parquet").exists()
 
 
-def test_an_account_without_the_guardrail_says_what_to_deploy(
-    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_account_without_the_guardrail_says_what_to_deploy(runtime, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no guardrail of-nobody with a numbered version: deploy"):
         run(tmp_path, monkeypatch, name="of-nobody")
     assert runtime.requests == []

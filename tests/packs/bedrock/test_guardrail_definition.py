@@ -3,12 +3,12 @@
 import json
 
 from tests.pipeline.conftest import compiled  # noqa: F401  # a fixture
-from tests.pipeline.test_account import Json, jobs, network
+from tests.pipeline.test_account import jobs, network
 
 
 def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
-    compiled: dict[str, Json],  # noqa: F811
-) -> None:
+    compiled,  # noqa: F811
+):
     steps = jobs(compiled["guardrail"])
     asks, judges = (steps[name]["Arguments"] for name in ("Guardrail", "JudgeBias"))
     assert asks["RoleArn"].endswith("-device-check")

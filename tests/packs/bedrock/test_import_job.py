@@ -1,8 +1,6 @@
 """Import jobs against a service on this machine: one a manifest, whatever happens in between."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from botocore.config import Config
@@ -26,7 +24,7 @@ THROTTLED = RefusedError(429, "ThrottlingException", "slow down")
 
 
 @pytest.fixture
-def bedrock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bedrock]:
+def bedrock(monkeypatch):
     state = Bedrock()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -46,9 +44,7 @@ def run(order: ImportOrder = ORDER) -> ImportedModel:
     return jobs().run(order)
 
 
-def test_a_model_is_imported_and_its_progress_is_on_stderr(
-    bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_is_imported_and_its_progress_is_on_stderr(bedrock, capsys):
     bedrock.polls, pauses = 3, list[float]()
     model = jobs(pauses=pauses).run(ORDER)
     assert (model.name, model.architecture, model.units) == (ORDER.model_name, "llama", 1)
@@ -62,7 +58,7 @@ def test_a_model_is_imported_and_its_progress_is_on_stderr(
     assert f"import job {name}: Completed after 1.5 min" in shown.err
 
 
-def test_the_request_has_role_key_tags_and_the_manifests_token(bedrock: Bedrock) -> None:
+def test_the_request_has_role_key_tags_and_the_manifests_token(bedrock):
     run()
     (request,) = bedrock.requests("CreateModelImportJob")
     assert request["clientRequestToken"] == f"{'ab' * 32}-1"
@@ -73,9 +69,7 @@ def test_the_request_has_role_key_tags_and_the_manifests_token(bedrock: Bedrock)
     assert {tag["key"] for tag in request["jobTags"]} == {"project", "manifest-sha256"}
 
 
-def test_an_interrupted_command_goes_on_with_its_job(
-    bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_interrupted_command_goes_on_with_its_job(bedrock, capsys):
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -88,16 +82,14 @@ def test_an_interrupted_command_goes_on_with_its_job(
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(monkeypatch):
     """botocore gives up on an answer after 0.2 seconds, not after 60."""
     monkeypatch.setitem(Config.OPTION_DEFAULTS, "read_timeout", 0.2)
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ["lost", "silent"])
-def test_an_answer_that_is_lost_or_never_comes_starts_no_second_job(
-    bedrock: Bedrock, fault: str
-) -> None:
+def test_an_answer_that_is_lost_or_never_comes_starts_no_second_job(bedrock, fault):
     setattr(bedrock, fault, ["CreateModelImportJob"])
     run()
     tokens = [item["clientRequestToken"] for item in bedrock.requests("CreateModelImportJob")]
@@ -106,7 +98,7 @@ def test_an_answer_that_is_lost_or_never_comes_starts_no_second_job(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_command_without_an_answer_is_repeated_and_finds_its_job(bedrock: Bedrock) -> None:
+def test_a_command_without_an_answer_is_repeated_and_finds_its_job(bedrock):
     bedrock.silent = ["CreateModelImportJob"] * 3
     with pytest.raises(InputError, match=r"Read timeout on endpoint URL"):
         run()
@@ -114,20 +106,18 @@ def test_a_command_without_an_answer_is_repeated_and_finds_its_job(bedrock: Bedr
     assert len(bedrock.jobs) == 1
 
 
-def test_an_imported_model_is_returned_without_another_job(bedrock: Bedrock) -> None:
+def test_an_imported_model_is_returned_without_another_job(bedrock):
     assert run() == run()
     assert len(bedrock.jobs) == 1
 
 
-def test_another_manifest_is_another_job(bedrock: Bedrock) -> None:
+def test_another_manifest_is_another_job(bedrock):
     run()
     run(replace(ORDER, manifest_sha256="cd" * 32, model_name="sashiko-dev-complaint-triage-llm-v4"))
     assert len(bedrock.models) == 2
 
 
-def test_a_failure_is_reported_in_bedrocks_words_and_the_next_command_tries_again(
-    bedrock: Bedrock, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failure_is_reported_in_bedrocks_words_and_the_next_command_tries_again(bedrock, capsys):
     bedrock.failure = "The architecture is not supported"
     with pytest.raises(InputError, match=r"import job arn:.* failed: The architecture is not supp"):
         run()
@@ -138,7 +128,7 @@ def test_a_failure_is_reported_in_bedrocks_words_and_the_next_command_tries_agai
     assert tokens == [f"{'ab' * 32}-1", f"{'ab' * 32}-2"]
 
 
-def test_a_deleted_model_is_imported_again_with_a_new_token(bedrock: Bedrock) -> None:
+def test_a_deleted_model_is_imported_again_with_a_new_token(bedrock):
     first = run()
     jobs().delete(first)
     assert bedrock.models == {}
@@ -155,9 +145,7 @@ def test_a_deleted_model_is_imported_again_with_a_new_token(bedrock: Bedrock) ->
     # All of botocore's own three attempts, and one more.
     [("silent", ["GetModelImportJob"] * 3), ("refusals", [THROTTLED] * 4)],
 )
-def test_read_timeouts_and_throttling_are_waited_out(
-    bedrock: Bedrock, capsys: pytest.CaptureFixture[str], fault: str, answers: list[Any]
-) -> None:
+def test_read_timeouts_and_throttling_are_waited_out(bedrock, capsys, fault, answers):
     service = jobs()
     arn, name = service._start(ORDER, attempt=1)
     setattr(bedrock, fault, answers)
@@ -166,7 +154,7 @@ def test_read_timeouts_and_throttling_are_waited_out(
     assert len(bedrock.jobs) == 1
 
 
-def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock: Bedrock) -> None:
+def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock):
     service = jobs()
     arn, name = service._start(ORDER, attempt=1)
     bedrock.refusals = [THROTTLED] * 60
@@ -175,13 +163,13 @@ def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock: Bedro
     assert bedrock.refusals == []
 
 
-def test_a_denied_import_names_the_role_that_may(bedrock: Bedrock) -> None:
+def test_a_denied_import_names_the_role_that_may(bedrock):
     bedrock.refusals = [RefusedError(403, "AccessDeniedException", "not you")]
     with pytest.raises(DeniedError, match="use the role sashiko-dev-endpoint-deployer"):
         run()
 
 
-def test_a_refusal_of_the_service_is_reported_and_leaves_no_job(bedrock: Bedrock) -> None:
+def test_a_refusal_of_the_service_is_reported_and_leaves_no_job(bedrock):
     with pytest.raises(InputError, match=r"ValidationException: .*s3Uri"):
         run(replace(ORDER, uri="s3://bucket/as_of=1"))
     assert bedrock.jobs == {}

@@ -19,7 +19,7 @@ from sashiko.packs import enabled_packs
 from sashiko.registry.preflight.expected import Bound, Expected
 from sashiko.registry.preflight.scans import ScanRule
 from sashiko.settings.environment import Settings, load_settings, settings_model
-from sashiko.settings.recipe import Recipe, load_recipe
+from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import recipes_of, settings_of
 
 
@@ -33,19 +33,17 @@ def expected(variant: str, **serving: Any) -> Expected:
 
 
 @pytest.mark.parametrize(("variant", "strict"), [("serving", False), ("serving_prod", True)])
-def test_prod_refuses_an_image_without_a_scan_and_waived_models_are_served_nowhere(
-    variant: str, strict: bool
-) -> None:
+def test_prod_refuses_an_image_without_a_scan_and_waived_models_are_served_nowhere(variant, strict):
     version = expected(variant)
     assert ScanRule.read(version.scans).strict is strict
     assert version.allow_waived == "false"
 
 
-def test_an_environment_that_serves_waived_models_says_so() -> None:
+def test_an_environment_that_serves_waived_models_says_so():
     assert expected("serving_prod", allow_waived=True).allow_waived == "true"
 
 
-def test_an_environment_that_serves_nothing_expects_nothing() -> None:
+def test_an_environment_that_serves_nothing_expects_nothing():
     dev = settings_of("dev")
     (recipe,) = recipes_of(dev)
     assert expected_version(dev, recipe) is None
@@ -73,7 +71,7 @@ def prod(*bounds: Any) -> Settings:
 
 
 @pytest.fixture
-def gated(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+def gated(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     loaded = load_recipe(REPOSITORY / "recipes/complaints.yaml")
     quality = loaded.quality.model_copy(
@@ -90,7 +88,7 @@ def _gate(gate: Any, **change: Any) -> Any:
     return gate.model_copy(update={"better_than": None, **change})
 
 
-def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(gated: Recipe) -> None:
+def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(gated):
     settings = prod(
         {"metric": "DI", "facet": "gender", "minimum": 0.85, "judged_by": "bound"},
         {"metric": "DI", "facet": ["a", "b"], "minimum": 0.8},
@@ -113,9 +111,7 @@ def test_one_line_bounds_what_is_served_and_the_recipe_stays_as_it_is(gated: Rec
         {"metric": "f1", "minimum": 0.5},
     ],
 )
-def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(
-    gated: Recipe, bound: dict[str, Any]
-) -> None:
+def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(gated, bound):
     with pytest.raises(InputError) as error:
         expected_of(prod({"metric": "auc", "minimum": 0.8}, bound), gated, SERVED)
     assert str(error.value).startswith(
@@ -135,7 +131,7 @@ def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(
         ({"metric": "DI", "facet": ["gender"], "minimum": 0.8}, "two different ones or more"),
     ],
 )
-def test_a_mistake_names_file_and_key(bound: dict[str, Any], message: str) -> None:
+def test_a_mistake_names_file_and_key(bound, message):
     with pytest.raises(InputError) as error:
         prod(bound)
     assert "config/prod.yaml" in str(error.value)
@@ -158,19 +154,19 @@ def settings(
 
 
 @pytest.fixture
-def recipe() -> Recipe:
+def recipe():
     return load_recipe(ROOT / "recipes/complaints.yaml")
 
 
 @pytest.fixture
-def in_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def in_config(tmp_path, monkeypatch):
     """The folder `config` of a repository in which a command runs."""
     (tmp_path / "config").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path / "config"
 
 
-def test_inferentia_is_pinned_to_a_driver_and_each_core_has_a_process(tmp_path: Path) -> None:
+def test_inferentia_is_pinned_to_a_driver_and_each_core_has_a_process(tmp_path):
     """Failures 1, 4, 8 and 11 of the ledger: driver, cores, and the time of the first load."""
     spec = endpoint_spec(settings(tmp_path), "inf2")
 
@@ -182,13 +178,13 @@ def test_inferentia_is_pinned_to_a_driver_and_each_core_has_a_process(tmp_path: 
     assert "neuronx" in spec.image.uri
 
 
-def test_a_larger_instance_has_more_processes(tmp_path: Path) -> None:
+def test_a_larger_instance_has_more_processes(tmp_path):
     """Failure 5: fine on the smallest size, fails on a larger one."""
     larger = settings(tmp_path, instance_types={"inf2": "ml.inf2.24xlarge"})
     assert endpoint_spec(larger, "inf2").environment["SAGEMAKER_MODEL_SERVER_WORKERS"] == "12"
 
 
-def test_the_target_alone_makes_it_a_cpu(tmp_path: Path) -> None:
+def test_the_target_alone_makes_it_a_cpu(tmp_path):
     spec = endpoint_spec(settings(tmp_path), "cpu")
     assert (spec.instance_type, spec.ami, spec.cores) == ("ml.c6i.xlarge", None, 0)
     assert spec.environment == {"SAGEMAKER_MODEL_SERVER_WORKERS": "1"}
@@ -208,23 +204,21 @@ def test_the_target_alone_makes_it_a_cpu(tmp_path: Path) -> None:
         ("gpu", "ml.g7e.2xlarge"),  # newer than the image's CUDA
     ],
 )
-def test_an_instance_type_that_does_not_fit_its_target_is_refused(
-    tmp_path: Path, target: str, instance_type: str
-) -> None:
+def test_an_instance_type_that_does_not_fit_its_target_is_refused(tmp_path, target, instance_type):
     with pytest.raises(InputError, match=rf"dev.yaml: key `serving.instance_types.*{target}"):
         settings(tmp_path, instance_types={target: instance_type})
 
 
-def test_what_is_captured_is_deleted_by_the_day(tmp_path: Path) -> None:
+def test_what_is_captured_is_deleted_by_the_day(tmp_path):
     with pytest.raises(InputError, match=r"serving.capture.retention.*whole days"):
         settings(tmp_path, capture={"retention": "36h"})
 
 
-def test_nothing_is_served_until_somebody_says_so(tmp_path: Path, recipe: Recipe) -> None:
+def test_nothing_is_served_until_somebody_says_so(tmp_path, recipe):
     assert served_package(settings(tmp_path, model_package_arn=ARN), recipe) is None
 
 
-def test_the_endpoint_has_the_name_of_its_group(in_config: Path, recipe: Recipe) -> None:
+def test_the_endpoint_has_the_name_of_its_group(in_config, recipe):
     serving = settings(in_config, enabled=True, model_package_arn=ARN)
     assert served_package(serving, recipe) == ARN
     assert endpoint_name(serving, recipe) == "sashiko-dev-complaint-triage"
@@ -246,8 +240,8 @@ def test_the_endpoint_has_the_name_of_its_group(in_config: Path, recipe: Recipe)
     ],
 )
 def test_settings_that_cannot_be_served_say_which_key(
-    in_config: Path, recipe: Recipe, environment: str, serving: dict[str, Any], reason: str
-) -> None:
+    in_config, recipe, environment, serving, reason
+):
     environment_settings = settings(in_config, environment, enabled=True, **serving)
     with pytest.raises(InputError, match=reason):
         served_package(environment_settings, recipe)

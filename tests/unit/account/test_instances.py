@@ -39,14 +39,14 @@ def _recipe(**section: Any) -> Recipe:
     return load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
 
 
-def test_the_recipes_instance_type_goes_over_the_environments() -> None:
+def test_the_recipes_instance_type_goes_over_the_environments():
     settings = settings_for(_settings(), _recipe(instance_type="ml.p5.48xlarge", processes=8))
     assert settings.jobs.training.instance_type == "ml.p5.48xlarge"
     assert settings.jobs.training.max_runtime == _settings().jobs.training.max_runtime
     assert settings_for(_settings(), _recipe()) == _settings()
 
 
-def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instance() -> None:
+def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instance():
     with pytest.raises(InputError, match=r"ml\.g5\.xlarge has 1 accelerator\(s\)"):
         settings_for(_settings(), _recipe(processes=4))
     settings_for(_settings("local"), _recipe(processes=4))
@@ -59,9 +59,7 @@ def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instanc
         ("ml.trn2.48xlarge", 64, None),
     ],
 )
-def test_trainium_has_a_process_for_each_neuroncore(
-    instance_type: str, processes: int, message: str | None
-) -> None:
+def test_trainium_has_a_process_for_each_neuroncore(instance_type, processes, message):
     recipe = load_recipe(
         Path("recipes/complaints-llm-trn1.yaml"),
         overrides=(
@@ -78,13 +76,13 @@ def test_trainium_has_a_process_for_each_neuroncore(
 
 
 @pytest.mark.parametrize(("strategy", "nodes"), [("fsdp", 1), ("ddp", 2)])
-def test_what_does_not_train_on_trainium_is_refused(strategy: str, nodes: int) -> None:
+def test_what_does_not_train_on_trainium_is_refused(strategy, nodes):
     recipe = _recipe(instance_type="ml.trn1.32xlarge", strategy=strategy, nodes=nodes, processes=2)
     with pytest.raises(InputError, match=r"set `strategy: ddp`, `nodes: 1`"):
         settings_for(_settings(), recipe)
 
 
-def test_a_type_that_the_environments_training_plan_cannot_reserve_is_refused() -> None:
+def test_a_type_that_the_environments_training_plan_cannot_reserve_is_refused():
     planned = _settings(instance_type="ml.p5.48xlarge", training_plan=_PLAN)
     with pytest.raises(InputError, match=r"train.distributed.instance_type.*no training plan"):
         settings_for(planned, _recipe(instance_type="ml.g6.12xlarge", processes=4))
@@ -100,9 +98,7 @@ def test_a_type_that_the_environments_training_plan_cannot_reserve_is_refused() 
         ("ml.m5.2xlarge", 2, False),
     ],
 )
-def test_efa_is_for_several_nodes_of_a_type_that_has_it(
-    instance_type: str, nodes: int, *, expected: bool
-) -> None:
+def test_efa_is_for_several_nodes_of_a_type_that_has_it(instance_type, nodes, *, expected):
     recipe = _recipe(instance_type=instance_type, nodes=nodes, processes=1 if nodes > 1 else 2)
     assert uses_efa(_settings(), recipe) is expected
 
@@ -111,7 +107,7 @@ JOBS = instance_types("ProcessingInstanceType") | instance_types("TrainingInstan
 KNOWN = JOBS | instance_types("ProductionVariantInstanceType")
 
 
-def test_every_family_that_jobs_know_is_recorded() -> None:
+def test_every_family_that_jobs_know_is_recorded():
     """A volume key for a family that was forgotten fails a run in its first seconds."""
     families = {name.split(".")[1] for name in JOBS}
     assert families - instance_map().families.keys() == set()
@@ -120,14 +116,14 @@ def test_every_family_that_jobs_know_is_recorded() -> None:
     assert letters <= set(families_with_local_disk())
 
 
-def test_a_family_whose_sizes_are_recorded_has_all_that_sagemaker_knows() -> None:
+def test_a_family_whose_sizes_are_recorded_has_all_that_sagemaker_knows():
     for name, family in instance_map().families.items():
         known = {kind.split(".")[2] for kind in KNOWN if kind.split(".")[1] == name}
         assert known, name
         assert not family.sizes or family.sizes.keys() == known
 
 
-def test_what_a_training_plan_can_reserve_is_recorded() -> None:
+def test_what_a_training_plan_can_reserve_is_recorded():
     ultra_server = {"ml.p6e-gb200.36xlarge"}  # one instance alone cannot be bought
     for kind in instance_types("ReservedCapacityInstanceType") - ultra_server:
         size = size_of(kind)
@@ -146,16 +142,14 @@ def test_what_a_training_plan_can_reserve_is_recorded() -> None:
         ("ml.m5.large", False, 2, 0, False),
     ],
 )
-def test_a_type_is_known_by_family_and_size(
-    kind: str, disk: bool, vcpus: int, accelerators: int, efa: bool
-) -> None:
+def test_a_type_is_known_by_family_and_size(kind, disk, vcpus, accelerators, efa):
     size = size_of(kind)
     assert size is not None
     assert (size.vcpus, size.accelerators, size.efa) == (vcpus, accelerators, efa)
     assert has_local_disk(kind) == disk
 
 
-def test_what_is_not_recorded_is_unknown() -> None:
+def test_what_is_not_recorded_is_unknown():
     assert size_of("ml.t3.medium") is None
     assert size_of("ml.x99.large") is None
     assert not has_local_disk("ml.p3.2xlarge")

@@ -2,8 +2,6 @@
 
 import json
 import types
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +12,7 @@ from sashiko.account.names import model_package_group_name, role_name
 from sashiko.commands import model_command as command
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
-from tests.unit.registry.model_packages.account import (
-    BUCKET,
-    GROUP,
-    PLACEMENT,
-    Account,
-    Killed,
-    opened,
-)
+from tests.unit.registry.model_packages.account import BUCKET, GROUP, PLACEMENT, Killed, opened
 from tests.unit.registry.model_packages.gathered import CHECK, SNAPSHOT, gather
 from tests.unit.registry.model_packages.test_registrar import register
 
@@ -29,18 +20,18 @@ SETTINGS = load_settings("dev")
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
+def model(tmp_path):
     return gather(tmp_path)
 
 
 @pytest.fixture
-def account() -> Iterator[Account]:
+def account():
     with opened() as account:
         yield account
 
 
 @pytest.fixture
-def act_as(account: Account, monkeypatch: pytest.MonkeyPatch) -> Any:
+def act_as(account, monkeypatch):
     """Lets the command line see the account with the credentials of a role."""
 
     def act(role: Any) -> str:
@@ -62,9 +53,7 @@ def _sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(command.app, [*arguments, "--env", "dev"])
 
 
-def test_the_approver_sees_the_evidence_and_makes_the_champion(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_the_approver_sees_the_evidence_and_makes_the_champion(account, model, act_as):
     version, _ = register(account, model)
     arn = act_as("approver")
     done = _sashiko("approve", "1", "--reason", "better\nthan before", "--by", "Ada")
@@ -79,9 +68,7 @@ def test_the_approver_sees_the_evidence_and_makes_the_champion(
     assert champion.version == 1
 
 
-def test_each_decision_stays_with_time_caller_reason_and_digests(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_each_decision_stays_with_time_caller_reason_and_digests(account, model, act_as):
     version, _ = register(account, model)
     act_as("approver")
     for verb, name in (("approve", "Ada"), ("reject", "Grace"), ("approve", "Ada")):
@@ -99,9 +86,7 @@ def test_each_decision_stays_with_time_caller_reason_and_digests(
     assert "Rejected by Grace" in _sashiko("lineage", "1").stdout
 
 
-def test_a_status_that_was_set_in_the_console_is_shown_as_such(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_a_status_that_was_set_in_the_console_is_shown_as_such(account, model, act_as):
     register(account, model)
     account.decide(1, "Approved")
     act_as("approver")
@@ -109,9 +94,7 @@ def test_a_status_that_was_set_in_the_console_is_shown_as_such(
     assert "Approved was not set by `sashiko model`" in shown
 
 
-def test_a_decision_that_cannot_be_recorded_is_not_in_force(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_a_decision_that_cannot_be_recorded_is_not_in_force(account, model, act_as):
     register(account, model)
     act_as("approver")
     account.kill_before("sagemaker", "CreateAction")
@@ -122,9 +105,7 @@ def test_a_decision_that_cannot_be_recorded_is_not_in_force(
 
 @pytest.mark.parametrize("role", ["data-scientist", "registrar", "deployer"])
 @pytest.mark.parametrize("decision", ["approve", "reject"])
-def test_nobody_else_decides(
-    account: Account, model: Path, act_as: Any, role: str, decision: str
-) -> None:
+def test_nobody_else_decides(account, model, act_as, role, decision):
     register(account, model)
     act_as(role)
     done = _sashiko(decision, "1", "--reason", "-")
@@ -134,8 +115,8 @@ def test_nobody_else_decides(
 
 
 def test_a_session_that_is_called_like_the_approver_is_not_the_approver(
-    account: Account, model: Path, act_as: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    account, model, act_as, monkeypatch
+):
     act_as("registrar")
     approver = role_name(SETTINGS, "approver")
     arn = f"arn:aws:sts::{SETTINGS.account}:assumed-role/other/{approver}"
@@ -145,7 +126,7 @@ def test_a_session_that_is_called_like_the_approver_is_not_the_approver(
         account_registry.AccountRegistry(SETTINGS).require_approver()
 
 
-def test_versions_are_listed_with_their_arns(account: Account, model: Path, act_as: Any) -> None:
+def test_versions_are_listed_with_their_arns(account, model, act_as):
     act_as("data-scientist")
     assert f"no version of {GROUP} is registered yet" in _sashiko("list").stderr
     version, _ = register(account, model)
@@ -154,7 +135,7 @@ def test_versions_are_listed_with_their_arns(account: Account, model: Path, act_
     assert f"{GROUP} 1 (candidate)  PendingManualApproval" in _sashiko("list").stdout
 
 
-def test_the_lineage_leads_back_to_the_snapshot(account: Account, model: Path, act_as: Any) -> None:
+def test_the_lineage_leads_back_to_the_snapshot(account, model, act_as):
     version, _ = register(account, model)
     act_as("data-scientist")
     lineage = json.loads(_sashiko("lineage", "1", "--json").stdout)
@@ -168,9 +149,7 @@ def test_the_lineage_leads_back_to_the_snapshot(account: Account, model: Path, a
     assert lineage["verdicts"][0]["checks"][0]["value"] == CHECK.value
 
 
-def test_a_version_is_traced_to_its_approver_gates_and_files(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_a_version_is_traced_to_its_approver_gates_and_files(account, model, act_as):
     version, _ = register(account, model)
     act_as("approver")
     _sashiko("approve", "1", "--reason", "better", "--by", "Ada")
@@ -183,9 +162,7 @@ def test_a_version_is_traced_to_its_approver_gates_and_files(
     assert f"  {version.artifact_sha256}  model.tar.gz" in shown
 
 
-def test_evidence_that_was_changed_in_the_bucket_is_refused(
-    account: Account, model: Path, act_as: Any
-) -> None:
+def test_evidence_that_was_changed_in_the_bucket_is_refused(account, model, act_as):
     register(account, model)
     [key] = [key for key in account.objects() if key.endswith("bias/verdict.json")]
     account.clients.s3.put_object(Bucket=BUCKET, Key=key, Body=b'{"gate": "bias"}')
@@ -195,7 +172,7 @@ def test_evidence_that_was_changed_in_the_bucket_is_refused(
     assert "bias/verdict.json is not the file that was registered" in str(refused.exception)
 
 
-def test_a_group_bears_the_environments_prefix_but_for_this_machines() -> None:
+def test_a_group_bears_the_environments_prefix_but_for_this_machines():
     named = model_package_group_name(SETTINGS, "late-loans")
     assert named == f"{SETTINGS.project}-dev-late-loans"
     assert model_package_group_name(load_settings("local"), "late-loans") == "late-loans"

@@ -20,7 +20,7 @@ def _folder(folder: Path, *, dev: str = DEV + TO_PROD, prod: str = PROD + FROM_D
     return folder
 
 
-def test_each_finds_the_other(tmp_path: Path) -> None:
+def test_each_finds_the_other(tmp_path):
     folder = _folder(tmp_path)
     dev, prod = (load_settings(name, folder=folder) for name in ("dev", "prod"))
     assert neighbour_settings(dev, "target", folder=folder) == prod
@@ -28,7 +28,7 @@ def test_each_finds_the_other(tmp_path: Path) -> None:
     assert neighbour_settings(dev, "source", folder=folder) is None
 
 
-def test_one_account_may_have_both(tmp_path: Path) -> None:
+def test_one_account_may_have_both(tmp_path):
     dev = DEV + TO_PROD.replace("444455556666", "111122223333")
     prod = PROD.replace("444455556666", "111122223333") + FROM_DEV
     folder = _folder(tmp_path, dev=dev, prod=prod)
@@ -37,7 +37,7 @@ def test_one_account_may_have_both(tmp_path: Path) -> None:
     assert (source.environment, source.account) == ("dev", "111122223333")
 
 
-def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
+def test_a_third_one_may_stand_between_the_two(tmp_path):
     staging = DEV.replace("dev", "prod") + (
         'promotion: {source: {environment: dev, account: "111122223333"}, '
         'target: {environment: prod, account: "444455556666"}}\n'
@@ -79,14 +79,14 @@ def test_a_third_one_may_stand_between_the_two(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_two_files_that_differ_are_refused(tmp_path: Path, files: dict[str, str], why: str) -> None:
+def test_two_files_that_differ_are_refused(tmp_path, files, why):
     folder = _folder(tmp_path, **files)
     prod = load_settings("prod", folder=folder)
     with pytest.raises(InputError, match=why):
         neighbour_settings(prod, "source", folder=folder)
 
 
-def test_an_environment_is_not_promoted_from_itself(tmp_path: Path) -> None:
+def test_an_environment_is_not_promoted_from_itself(tmp_path):
     itself = FROM_DEV.replace("environment: dev", "environment: prod")
     folder = _folder(tmp_path, prod=PROD + itself)
     with pytest.raises(InputError, match=r"prod\.yaml: key `promotion`: `prod` is this file's own"):
@@ -94,9 +94,7 @@ def test_an_environment_is_not_promoted_from_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "why"), [("laptop", "this machine"), ("qa", "unknown")])
-def test_only_an_environment_with_an_account_is_promoted_from(
-    tmp_path: Path, name: str, why: str
-) -> None:
+def test_only_an_environment_with_an_account_is_promoted_from(tmp_path, name, why):
     other = FROM_DEV.replace("environment: dev", f"environment: {name}")
     folder = _folder(tmp_path, prod=PROD + other)
     (folder / "laptop.yaml").write_text(DEV.replace("tier: dev", "tier: local"))

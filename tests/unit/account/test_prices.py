@@ -25,7 +25,7 @@ def own(usd: float = 0.5, read: str = "2026-11-01") -> str:
     return OWN.format(usd=usd, read=read)
 
 
-def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path: Path) -> None:
+def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path):
     ours = read_prices(DEV)
     prices = read_prices(
         DEV, own=write(tmp_path, f"region: us-east-1\nprices: {{{KEY}: {own()}}}\n")
@@ -34,7 +34,7 @@ def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path: Path) -
     assert prices.of("dashboard_month") == ours.of("dashboard_month")
 
 
-def test_prices_of_another_region_stand_alone(tmp_path: Path) -> None:
+def test_prices_of_another_region_stand_alone(tmp_path):
     """Ours would be wrong there, and nobody would see it."""
     file = write(tmp_path, f"region: eu-west-1\nprices: {{{KEY}: {own()}}}\n")
     prices = read_prices(IRELAND, own=file)
@@ -45,9 +45,7 @@ def test_prices_of_another_region_stand_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("region", [None, "us-east-1"])
-def test_prices_of_another_region_than_the_environments_are_refused(
-    tmp_path: Path, region: str | None
-) -> None:
+def test_prices_of_another_region_than_the_environments_are_refused(tmp_path, region):
     file = write(tmp_path, f"region: {region}\n") if region else None
     with pytest.raises(InputError, match=r"us-east-1's, and dev is in eu-west-1: pass a file with"):
         read_prices(IRELAND, own=file)
@@ -61,13 +59,13 @@ def test_prices_of_another_region_than_the_environments_are_refused(
         ("region: us-east-1\nprices: {kms_key_month: {usd: -1}}\n", "own.yaml.*usd"),
     ],
 )
-def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_file_is_named_with_its_key(tmp_path, text, message):
     with pytest.raises(InputError, match=f"(?s){message}"):
         read_prices(DEV, own=write(tmp_path, text))
 
 
 @pytest.mark.parametrize(("days", "expected"), [(180, 0), (181, 1)])
-def test_a_price_is_stale_after_180_days(tmp_path: Path, days: int, expected: int) -> None:
+def test_a_price_is_stale_after_180_days(tmp_path, days, expected):
     read = dt.date(2026, 1, 1)
     file = write(tmp_path, f"region: us-east-1\nprices: {{{KEY}: {own(read=read.isoformat())}}}\n")
     price = read_prices(DEV, own=file).of(KEY)

@@ -2,9 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,21 +37,19 @@ ENVELOPE = "provenance.intoto.json"
 
 
 @pytest.fixture
-def accounts(monkeypatch: pytest.MonkeyPatch) -> Iterator[TwoAccounts]:
+def accounts(monkeypatch):
     with two_accounts(monkeypatch, act_as="promoter") as pair:
         yield pair
 
 
 @pytest.fixture
-def approved(accounts: TwoAccounts, tmp_path: Path) -> TwoAccounts:
+def approved(accounts, tmp_path):
     """Dev has an approved version."""
     register(accounts.dev, evidence(tmp_path), recipe="complaints")
     return accounts
 
 
-def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names(
-    approved: TwoAccounts,
-) -> None:
+def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names(approved):
     version, new = approved.promote()
     shown = (version.group, version.version, new, version.status)
     assert shown == (GROUP, 1, True, "PendingManualApproval")
@@ -68,9 +64,7 @@ def test_the_copy_waits_for_approval_with_the_same_files_under_the_targets_names
         )
 
 
-def test_the_provenance_comes_along_under_the_targets_own_signature(
-    accounts: TwoAccounts, tmp_path: Path
-) -> None:
+def test_the_provenance_comes_along_under_the_targets_own_signature(accounts, tmp_path):
     files = evidence(tmp_path)
     state(files)
     register(accounts.dev, files, recipe="complaints")
@@ -89,9 +83,7 @@ def test_the_provenance_comes_along_under_the_targets_own_signature(
         accounts.promote()
 
 
-def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(
-    approved: TwoAccounts,
-) -> None:
+def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(approved):
     version, _ = approved.promote()
     approved.prod.decide(1, "Approved")
     request_count = len(approved.requests)
@@ -107,9 +99,7 @@ def _clients(account: Account) -> signed_files.Clients:
     )
 
 
-def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(
-    approved: TwoAccounts,
-) -> None:
+def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(approved):
     version, _ = approved.promote()
     source = {k.removeprefix("source."): v for k, v in version.tags.items() if "source." in k}
     assert source["package"] == ROUTE.package(1)
@@ -128,7 +118,7 @@ def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(
     assert (model, version.arn, "DerivedFrom") in approved.prod.links()
 
 
-def test_of_the_source_it_asks_for_one_version_and_one_signature(approved: TwoAccounts) -> None:
+def test_of_the_source_it_asks_for_one_version_and_one_signature(approved):
     approved.dev.calls.clear()
     approved.promote()
     (described, verified) = approved.requests
@@ -138,7 +128,7 @@ def test_of_the_source_it_asks_for_one_version_and_one_signature(approved: TwoAc
     assert {name for name, _ in approved.dev.calls} == {"DescribeModelPackage"}
 
 
-def test_a_second_time_it_finds_the_version(approved: TwoAccounts) -> None:
+def test_a_second_time_it_finds_the_version(approved):
     version, _ = approved.promote()
     again, new = approved.promote()
     assert (again.arn, new) == (version.arn, False)
@@ -156,8 +146,8 @@ def test_a_second_time_it_finds_the_version(approved: TwoAccounts) -> None:
     ],
 )
 def test_one_that_was_killed_leaves_no_half_version_and_ends_the_next_time(
-    approved: TwoAccounts, service: str, operation: str, call: int
-) -> None:
+    approved, service, operation, call
+):
     approved.prod.kill_before(service, operation, call=call)
     with pytest.raises(Killed):
         approved.promote()
@@ -189,21 +179,21 @@ def _refused(accounts: TwoAccounts, why: str) -> None:
     ],
 )
 def test_what_is_not_approved_or_would_not_be_served_stays_there(
-    accounts: TwoAccounts, tmp_path: Path, change: dict[str, Any], status: str, why: str
-) -> None:
+    accounts, tmp_path, change, status, why
+):
     register(accounts.dev, evidence(tmp_path, **change), status=status)
     _refused(accounts, f"not promoted: .*{why}")
 
 
 @pytest.mark.parametrize("name", ["model.tar.gz", "metrics.json", "intervals.json"])
-def test_a_file_that_was_changed_is_refused(approved: TwoAccounts, name: str) -> None:
+def test_a_file_that_was_changed_is_refused(approved, name):
     approved.put(name, b"{}")
     _refused(approved, f"{name} is not the file that was signed")
 
 
 def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it_is_trusted(
-    approved: TwoAccounts,
-) -> None:
+    approved,
+):
     replace_signing_key(approved.dev.clients.kms, key_alias(DEV, "signing"))
     distrusting = DEV.model_copy(update={"signing_keys": (2,)})
     with pytest.raises(InputError, match=r"dev-signing; it says that it is of arn:aws:kms:.*run`"):
@@ -215,7 +205,7 @@ def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it
     assert new
 
 
-def test_a_copy_whose_key_was_replaced_is_promoted_again(approved: TwoAccounts) -> None:
+def test_a_copy_whose_key_was_replaced_is_promoted_again(approved):
     first, _ = approved.promote()
     replace_signing_key(approved.prod.clients.kms, key_alias(PROD, "signing"))
     second, new = approved.promote()
@@ -223,12 +213,12 @@ def test_a_copy_whose_key_was_replaced_is_promoted_again(approved: TwoAccounts) 
     assert second.tags["signed_by"] != first.tags["signed_by"]
 
 
-def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved: TwoAccounts) -> None:
+def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved):
     approved.put("manifest-sha256.json", b"{}")
     _refused(approved, f"no valid signature of {key_alias_arn(DEV, 'signing')}")
 
 
-def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path: Path) -> None:
+def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path):
     none: Any = dict.fromkeys(("manifest_sha256", "signature", "signed_by"), "")
     files = signed_files.SignedFiles(
         clients=signed_files.Clients(sagemaker=None, s3=None, kms=None, scaling=None),
@@ -254,17 +244,13 @@ def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path: Path) -> N
         {"compile.image": "another:1"},
     ],
 )
-def test_metadata_that_the_signed_files_contradict_are_refused(
-    approved: TwoAccounts, change: dict[str, str]
-) -> None:
+def test_metadata_that_the_signed_files_contradict_are_refused(approved, change):
     approved.change_metadata(**change)
     (key,) = change
     _refused(approved, f"the metadata `{key}` of .*/1 says '{change[key]}', its signed files")
 
 
-def test_the_targets_own_bounds_are_held_against_what_the_source_signed(
-    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_targets_own_bounds_are_held_against_what_the_source_signed(approved, monkeypatch):
     def bounded(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         expected = expected_of(settings, recipe, arn)
         bound = Bound(
@@ -276,20 +262,20 @@ def test_the_targets_own_bounds_are_held_against_what_the_source_signed(
     _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* asks for DI of age at least")
 
 
-def test_a_version_that_is_not_there_says_so(accounts: TwoAccounts) -> None:
+def test_a_version_that_is_not_there_says_so(accounts):
     with pytest.raises(InputError, match=r"promoting arn:.*/7 failed in prod"):
         accounts.promote(7)
 
 
 @pytest.mark.parametrize("role", ["approver", "deployer", "registrar"])
-def test_nobody_but_the_promoter_promotes(monkeypatch: pytest.MonkeyPatch, role: Any) -> None:
+def test_nobody_but_the_promoter_promotes(monkeypatch, role):
     with two_accounts(monkeypatch, act_as=role) as accounts:
         _refused(accounts, "may not promote: only the role sashiko-prod-promoter does")
 
 
 def test_two_environments_that_serve_in_other_images_are_refused_before_any_request(
-    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    approved, monkeypatch
+):
     def pinned(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         expected = expected_of(settings, recipe, arn)
         return replace(expected, image="x/y:other") if settings is PROD else expected
@@ -304,9 +290,7 @@ def _sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(command.app, list(arguments))
 
 
-def test_the_command_prints_the_arn_and_what_comes_next(
-    approved: TwoAccounts, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_prints_the_arn_and_what_comes_next(approved, monkeypatch):
     monkeypatch.setattr(command, "load_deployed", lambda _: PROD)
     monkeypatch.setattr(
         "sashiko.settings.environment.neighbour_settings", lambda settings, side: DEV
@@ -319,7 +303,7 @@ def test_the_command_prints_the_arn_and_what_comes_next(
     assert done.stderr.rstrip().endswith("then sashiko model deliver 1 --env prod")
 
 
-def test_an_environment_that_takes_from_nowhere_says_what_to_set() -> None:
+def test_an_environment_that_takes_from_nowhere_says_what_to_set():
     done = _sashiko("promote", "1", "--to", "prod")
     assert isinstance(done.exception, InputError)
     assert "set `promotion.source` in config/prod.yaml" in str(done.exception)

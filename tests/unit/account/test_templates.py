@@ -1,8 +1,6 @@
 """Reading what `cdk synth` wrote, and CloudFormation's functions in it."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -47,7 +45,7 @@ SCOPE = Scope(stack="S", file="S.json", account="1", region="eu-west-1", templat
         ({"a": {"Ref": "AWS::NoValue"}, "b": [{"Ref": "AWS::NoValue"}, 1]}, {"b": [1]}),
     ],
 )
-def test_functions_are_worked_out(value: Any, expected: Any) -> None:
+def test_functions_are_worked_out(value, expected):
     assert resolve(value, SCOPE) == expected
 
 
@@ -59,49 +57,49 @@ def test_functions_are_worked_out(value: Any, expected: Any) -> None:
         ({"Ref": "Gone"}, "S.json: nothing is called Gone"),
     ],
 )
-def test_what_is_not_known_is_an_error(value: Any, message: str) -> None:
+def test_what_is_not_known_is_an_error(value, message):
     with pytest.raises(InputError, match=message):
         resolve({"deep": [value]}, SCOPE)
 
 
-def test_the_partition_follows_the_region() -> None:
+def test_the_partition_follows_the_region():
     scope = Scope(stack="S", file="", account="1", region="cn-north-1", template=TEMPLATE)
     assert resolve({"Fn::GetAtt": ["Bucket", "Arn"]}, scope) == "arn:aws-cn:s3:::cn-north-1"
 
 
-def test_without_a_synth_the_error_names_the_command(tmp_path: Path) -> None:
+def test_without_a_synth_the_error_names_the_command(tmp_path):
     with pytest.raises(InputError, match="make synth ENV=dev"):
         read_templates(settings_of("dev"), folder=tmp_path / "cdk.out")
 
 
-def test_another_environments_synth_is_refused(tmp_path: Path) -> None:
+def test_another_environments_synth_is_refused(tmp_path):
     folder = SmallLake().write(tmp_path)
     with pytest.raises(InputError, match=r"sashiko-dev-All .*not the environment prod"):
         read_templates(settings_of("prod"), folder=folder)
 
 
-def test_half_a_template_is_refused(tmp_path: Path) -> None:
+def test_half_a_template_is_refused(tmp_path):
     folder = SmallLake().write(tmp_path)
     (folder / "All.template.json").write_text('{"Resources": {')
     with pytest.raises(InputError, match=r"All\.template\.json is not readable as JSON"):
         read_templates(settings_of("dev"), folder=folder)
 
 
-def test_a_resource_on_a_condition_is_refused(tmp_path: Path) -> None:
+def test_a_resource_on_a_condition_is_refused(tmp_path):
     lake = SmallLake()
     lake.resources["Grantbroker"]["Condition"] = "Sometimes"
     with pytest.raises(InputError, match="Grantbroker has a condition"):
         lake.read(tmp_path)
 
 
-def test_the_older_grant_type_is_refused(tmp_path: Path) -> None:
+def test_the_older_grant_type_is_refused(tmp_path):
     lake = SmallLake()
     lake.add("Old", "AWS::LakeFormation::Permissions")
     with pytest.raises(InputError, match="AWS::LakeFormation::PrincipalPermissions"):
         lake.read(tmp_path)
 
 
-def test_templates_are_json(tmp_path: Path) -> None:
+def test_templates_are_json(tmp_path):
     (SmallLake().write(tmp_path) / "manifest.json").write_text(json.dumps([]))
     with pytest.raises(InputError, match="expected a JSON object"):
         read_templates(settings_of("dev"), folder=tmp_path)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +101,7 @@ class Accounts:
 
 
 @pytest.fixture
-def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+def accounts(tmp_path, monkeypatch):
     """Three accounts that are bootstrapped and deployed to."""
     (tmp_path / "config").mkdir()
     shutil.copy("config/base.yaml", tmp_path / "config")
@@ -122,7 +121,7 @@ def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accoun
         yield three
 
 
-def test_each_account_has_a_line_read_by_its_own_profile(accounts: Accounts) -> None:
+def test_each_account_has_a_line_read_by_its_own_profile(accounts):
     lines, status = accounts.lines()
     assert status == 0
     for name, account in ACCOUNTS.items():
@@ -131,7 +130,7 @@ def test_each_account_has_a_line_read_by_its_own_profile(accounts: Accounts) -> 
         assert f"environment:{name}" in lines[name]["detail"]
 
 
-def test_an_account_without_credentials_fails_and_the_others_are_read(accounts: Accounts) -> None:
+def test_an_account_without_credentials_fails_and_the_others_are_read(accounts):
     accounts.write("dev", "staging")
     lines, status = accounts.lines()
     assert status == CHECK_FAILED
@@ -142,14 +141,14 @@ def test_an_account_without_credentials_fails_and_the_others_are_read(accounts: 
     assert "profile sashiko-prod" in lines["prod"]["fix"]
 
 
-def test_an_account_without_a_bootstrap_names_the_command(accounts: Accounts) -> None:
+def test_an_account_without_a_bootstrap_names_the_command(accounts):
     accounts.client("staging", "ssm").delete_parameter(Name="/cdk-bootstrap/sashiko/version")
     lines, status = accounts.lines()
     assert (status, lines["staging"]["status"]) == (CHECK_FAILED, "failed")
     assert lines["staging"]["fix"] == "make bootstrap ENV=staging"
 
 
-def test_a_trust_that_the_configuration_does_not_name_is_a_note(accounts: Accounts) -> None:
+def test_a_trust_that_the_configuration_does_not_name_is_a_note(accounts):
     role = f"cdk-sashiko-deploy-role-{ACCOUNTS['dev']}-us-east-1"
     principals = [ACCOUNTS["dev"], "999999999999"]
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principals}}
@@ -206,9 +205,7 @@ _ARN = f"arn:aws:iam::{ACCOUNTS['dev']}:oidc-provider/{ISSUER}"
     ],
     ids=["not deployed", "of others", "another branch", "audience", "promised", "gone"],
 )
-def test_what_github_needs_of_an_account(
-    accounts: Accounts, change: Any, status: str, fix: str
-) -> None:
+def test_what_github_needs_of_an_account(accounts, change, status, fix):
     change(accounts)
     lines, _ = accounts.lines()
     assert lines["dev"]["status"] == status, lines["dev"]
@@ -216,7 +213,7 @@ def test_what_github_needs_of_an_account(
     assert lines["prod"]["status"] == "ok"
 
 
-def test_a_persons_terminal_gets_a_line_for_each_account(accounts: Accounts) -> None:
+def test_a_persons_terminal_gets_a_line_for_each_account(accounts):
     _no_stack(accounts)
     run = CliRunner().invoke(app, ["doctor", "--all"], catch_exceptions=False)
     first, fix, *others = run.stdout.splitlines()
@@ -225,7 +222,7 @@ def test_a_persons_terminal_gets_a_line_for_each_account(accounts: Accounts) -> 
     assert [line.split(":")[0] for line in others] == ["ok      staging", "ok      prod"]
 
 
-def test_the_tools_come_first_and_deliver_to_the_stages(tmp_path: Path) -> None:
+def test_the_tools_come_first_and_deliver_to_the_stages(tmp_path):
     write_stages(tmp_path)
     assert [(place.profile, place.tools) for place in read_places(folder=tmp_path)] == [
         ("sashiko-delivery", None),
@@ -238,7 +235,7 @@ def test_the_tools_come_first_and_deliver_to_the_stages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("state", "status"), [("AVAILABLE", "ok"), ("PENDING", "failed"), ("ERROR", "failed")]
 )
-def test_a_connection_that_nobody_accepted_is_named(state: str, status: str) -> None:
+def test_a_connection_that_nobody_accepted_is_named(state, status):
     answer = {"Connection": {"ConnectionArn": CONNECTION, "ConnectionStatus": state}}
     account = FakeAccount({("codeconnections", "get_connection"): answer})
     check = check_connection(account, CONNECTION)
@@ -246,7 +243,7 @@ def test_a_connection_that_nobody_accepted_is_named(state: str, status: str) -> 
     assert (CONNECTION in check.detail) == (status == "failed")
 
 
-def test_a_stage_that_does_not_trust_the_tools_names_the_bootstrap(accounts: Accounts) -> None:
+def test_a_stage_that_does_not_trust_the_tools_names_the_bootstrap(accounts):
     write_stages(accounts.config)
     text = (accounts.config / "staging.yaml").read_text()
     (accounts.config / "staging.yaml").write_text(text.replace("222233334444", "333344445555"))

@@ -43,13 +43,13 @@ def types(
     return check
 
 
-def test_a_type_is_described_with_what_it_has() -> None:
+def test_a_type_is_described_with_what_it_has():
     check = types(described())
     assert (check.name, check.status) == ("ml.g5.xlarge", "ok")
     assert check.detail == "4 vCPUs, 1 x NVIDIA A10G, local disk, no EFA"
 
 
-def test_trainium_is_described_as_an_accelerator() -> None:
+def test_trainium_is_described_as_an_accelerator():
     neuron = {"NeuronDevices": [{"Count": 16, "Name": "Trainium"}]}
     check = types(
         described("trn1.32xlarge", VCpuInfo={"DefaultVCpus": 128}, GpuInfo={}, NeuronInfo=neuron,
@@ -74,20 +74,20 @@ def test_trainium_is_described_as_an_accelerator() -> None:
     ],
 )  # fmt: skip
 def test_what_the_definition_does_not_fit_is_reported_with_its_fix(
-    changes: dict[str, Any], options: dict[str, Any], status: str, detail: str
-) -> None:
+    changes, options, status, detail
+):
     check = types(described(**changes), **options)
     assert check.status == status
     assert detail in check.detail
     assert check.fix
 
 
-def test_an_endpoint_has_no_volume_key_and_takes_no_threads() -> None:
+def test_an_endpoint_has_no_volume_key_and_takes_no_threads():
     item = described(InstanceStorageSupported=False, VCpuInfo={"DefaultVCpus": 4})
     assert types(item, use="endpoint", threads=5).status == "ok"
 
 
-def test_a_type_that_ec2_does_not_describe_is_unknown() -> None:
+def test_a_type_that_ec2_does_not_describe_is_unknown():
     assert types().status == "unknown"
     assert types(answer="UnauthorizedOperation").status == "unknown"
 
@@ -147,7 +147,7 @@ def capacity(answer: Any, *, count: int = 2, quota: float = 2, **changes: Any) -
     return results(check_capacity(account, settings(**changes), needed, now=NOW))
 
 
-def test_a_plan_that_fits_is_described_with_its_blocks_and_its_fee() -> None:
+def test_a_plan_that_fits_is_described_with_its_blocks_and_its_fee():
     (check,) = capacity(plan())
     assert (check.status, check.fix) == ("ok", "")
     assert check.detail == (
@@ -156,7 +156,7 @@ def test_a_plan_that_fits_is_described_with_its_blocks_and_its_fee() -> None:
     )
 
 
-def test_times_are_shown_in_utc_wherever_the_machine_is() -> None:
+def test_times_are_shown_in_utc_wherever_the_machine_is():
     tokyo = dt.timezone(dt.timedelta(hours=9))
     (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
     assert "to 2026-12-02 11:30 UTC" in check.detail
@@ -189,29 +189,27 @@ def test_times_are_shown_in_utc_wherever_the_machine_is() -> None:
         ("AccessDeniedException", "unknown", "describe_training_plan is denied"),
     ],
 )
-def test_what_is_wrong_with_a_plan_is_reported_with_its_fix(
-    answer: Any, status: str, detail: str
-) -> None:
+def test_what_is_wrong_with_a_plan_is_reported_with_its_fix(answer, status, detail):
     (check,) = capacity(answer)
     assert check.status == status
     assert detail in check.detail
     assert check.fix or status == "unknown"
 
 
-def test_a_plan_that_ends_just_late_enough_fits() -> None:
+def test_a_plan_that_ends_just_late_enough_fits():
     (check,) = capacity(plan(block(EndTime=NOW + dt.timedelta(hours=4.5))))
     assert check.status == "ok"
 
 
 @pytest.mark.parametrize(("quota", "status"), [(3, "failed"), (4, "ok")])
-def test_the_quota_must_hold_the_whole_plan(quota: float, status: str) -> None:
+def test_the_quota_must_hold_the_whole_plan(quota, status):
     answer = plan(block(TotalInstanceCount=4), TotalInstanceCount=4)
     first, second = capacity(answer, quota=quota)
     assert first.status == "ok"
     assert (second.status, second.name) == (status, f"quota: {P5} for training job usage")
 
 
-def test_without_a_plan_a_scarce_type_is_a_note_and_another_is_well() -> None:
+def test_without_a_plan_a_scarce_type_is_a_note_and_another_is_well():
     (scarce,) = capacity({}, training_plan=None)
     assert (scarce.status, scarce.name) == ("note", "training capacity")
     assert (

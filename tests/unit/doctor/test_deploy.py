@@ -1,7 +1,6 @@
 """What must be so in an account before a deploy: each fault by name, with its fix."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,7 +39,7 @@ def tags(known: Mapping[str, list[str]]) -> Answer:
 
 
 @pytest.fixture
-def doctor(tmp_path: Path) -> Doctor:
+def doctor(tmp_path):
     """Examines an account; keywords, such as `ssm__get_parameter`, are its answers."""
 
     def run(variant: str = "dev", **changes: Answer) -> Mapping[str, Check]:
@@ -75,7 +74,7 @@ def failed(checks: Mapping[str, Check]) -> list[str]:
 
 
 @pytest.mark.parametrize("variant", ["dev", "account_off"])
-def test_an_account_where_all_is_well_stops_no_deploy(doctor: Doctor, variant: str) -> None:
+def test_an_account_where_all_is_well_stops_no_deploy(doctor, variant):
     checks = doctor(variant)
     assert failed(checks) == []
     assert checks["data-lake administrators"].detail == (
@@ -84,14 +83,14 @@ def test_an_account_where_all_is_well_stops_no_deploy(doctor: Doctor, variant: s
     assert checks["names"].status == "ok"
 
 
-def test_without_lake_formation_its_settings_are_not_checked(doctor: Doctor) -> None:
+def test_without_lake_formation_its_settings_are_not_checked(doctor):
     checks = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
     assert "Lake Formation" not in checks
     assert "data-lake administrators" not in checks
     assert failed(checks) == []
 
 
-def test_credentials_of_another_account_end_it_before_anything_is_read(doctor: Doctor) -> None:
+def test_credentials_of_another_account_end_it_before_anything_is_read(doctor):
     other = {"Account": "4" * 12, "Arn": "arn:aws:iam::444444444444:user/x", "UserId": "A"}
     with pytest.raises(InputError, match=r"are of the account 444444444444.*log in to that"):
         doctor(sts__get_caller_identity=other)
@@ -104,16 +103,14 @@ def test_credentials_of_another_account_end_it_before_anything_is_read(doctor: D
         ({"Parameter": {"Value": "5"}}, "version 5, 6 is needed"),
     ],
 )
-def test_a_bootstrap_that_is_missing_or_old_fails(
-    doctor: Doctor, parameter: Answer, detail: str
-) -> None:
+def test_a_bootstrap_that_is_missing_or_old_fails(doctor, parameter, detail):
     checks = doctor(ssm__get_parameter=parameter)
     assert failed(checks) == ["CDK bootstrap"]
     assert checks["CDK bootstrap"].detail == detail
     assert checks["CDK bootstrap"].fix == "make bootstrap ENV=dev"
 
 
-def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor: Doctor) -> None:
+def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor):
     checks = doctor(iam__get_policy_version=cap(trust_open=True))
     assert failed(checks) == ["who assumes the roles"]
     check = checks["who assumes the roles"]
@@ -122,21 +119,19 @@ def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor: Do
     assert check.fix == "make bootstrap ENV=dev"
 
 
-def test_a_role_of_cloudformations_without_the_cap_fails(doctor: Doctor) -> None:
+def test_a_role_of_cloudformations_without_the_cap_fails(doctor):
     exec_role = exec_role_arn(settings_of("dev")).rpartition("/")[2]
     checks = doctor(iam__get_role=roles(exec_role, "admin", boundary="boundary"))
     assert failed(checks) == ["who assumes the roles"]
     assert "cdk-sashiko-boundary-us-east-1, not " in checks["who assumes the roles"].detail
 
 
-def test_a_cap_that_may_not_be_read_is_not_taken_for_a_closed_one(doctor: Doctor) -> None:
+def test_a_cap_that_may_not_be_read_is_not_taken_for_a_closed_one(doctor):
     checks = doctor(iam__get_policy_version="AccessDenied")
     assert checks["who assumes the roles"].status == "unknown"
 
 
-def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(
-    doctor: Doctor,
-) -> None:
+def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(doctor):
     """A deleted role is listed by its ARN until it is noticed, and by a bare id afterwards."""
     admins = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin", f"{ROLE}/left", "AROAEXAMPLE"]
     checks = doctor(lakeformation__get_data_lake_settings=lake(admins=admins))
@@ -147,15 +142,13 @@ def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_i
     assert "put-data-lake-settings" in check.fix
 
 
-def test_people_and_other_accounts_are_not_taken_for_deleted_roles(doctor: Doctor) -> None:
+def test_people_and_other_accounts_are_not_taken_for_deleted_roles(doctor):
     others = [f"arn:aws:iam::{ACCOUNT}:user/me", "arn:aws:iam::444444444444:role/theirs"]
     admins = [exec_role_arn(settings_of("dev")), *others]
     assert failed(doctor(lakeformation__get_data_lake_settings=lake(admins=admins))) == []
 
 
-def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
-    doctor: Doctor,
-) -> None:
+def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(doctor):
     role, name = exec_role_arn(settings_of("dev")), "CloudFormation's role is an administrator"
     other_admin = lake(admins=[f"{ROLE}/admin"])
     checks = doctor("account_off", lakeformation__get_data_lake_settings=other_admin)
@@ -166,7 +159,7 @@ def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(
     assert name not in doctor("dev", lakeformation__get_data_lake_settings=other_admin)
 
 
-def test_a_caller_who_may_not_see_everything_gets_a_note(doctor: Doctor) -> None:
+def test_a_caller_who_may_not_see_everything_gets_a_note(doctor):
     without_caller = lake(admins=[exec_role_arn(settings_of("dev"))])
     checks = doctor(lakeformation__get_data_lake_settings=without_caller)
     shown = checks["what Lake Formation shows"]
@@ -195,9 +188,7 @@ def test_a_caller_who_may_not_see_everything_gets_a_note(doctor: Doctor) -> None
         ),
     ],
 )
-def test_a_tag_that_another_stack_should_have_made_fails(
-    doctor: Doctor, known: Mapping[str, list[str]], detail: str, fix: str
-) -> None:
+def test_a_tag_that_another_stack_should_have_made_fails(doctor, known, detail, fix):
     checks = doctor("account_off", lakeformation__list_lf_tags=tags(known))
     assert failed(checks) == ["LF-Tag sashiko-sensitivity"]
     check = checks["LF-Tag sashiko-sensitivity"]
@@ -205,23 +196,21 @@ def test_a_tag_that_another_stack_should_have_made_fails(
     assert checks["LF-Tag sashiko-environment"].status == "ok"
 
 
-def test_defaults_that_open_what_is_new_fail_where_no_stack_of_ours_closes_them(
-    doctor: Doctor,
-) -> None:
+def test_defaults_that_open_what_is_new_fail_where_no_stack_of_ours_closes_them(doctor):
     open_defaults = lake(CreateTableDefaultPermissions=[EVERYBODY])
     checks = doctor("account_off", lakeformation__get_data_lake_settings=open_defaults)
     assert failed(checks) == ["default permissions"]
     assert "CreateTableDefaultPermissions: `[]`" in checks["default permissions"].fix
 
 
-def test_a_bucket_name_of_another_account_asks_for_another_project(doctor: Doctor) -> None:
+def test_a_bucket_name_of_another_account_asks_for_another_project(doctor):
     checks = doctor(s3__head_bucket="403")
     assert failed(checks) == ["bucket names"]
     assert "sashiko-dev-curated-" in checks["bucket names"].detail
     assert checks["bucket names"].fix == "choose another `project` in config/dev.yaml"
 
 
-def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor: Doctor) -> None:
+def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor):
     checks = doctor(s3__head_bucket={})
     assert failed(checks) == ["names"]
     assert "sashiko-dev-curated-" in checks["names"].detail
@@ -229,7 +218,7 @@ def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor: Doctor) -> None:
     assert checks["names"].fix == f"adopt them: {deploy}"
 
 
-def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
+def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor):
     def owns(status: str) -> Answer:
         common = {"LastUpdatedTimestamp": 0, "ResourceType": "AWS::S3::Bucket"}
         return {
@@ -246,9 +235,7 @@ def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor: Doctor) -> None:
     assert look("DELETE_SKIPPED") == ["names"]
 
 
-def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_checked(
-    doctor: Doctor,
-) -> None:
+def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_checked(doctor):
     checks = doctor(ssm__get_parameter="AccessDeniedException")
     assert checks["CDK bootstrap"].status == "unknown"
     assert checks["names"].status == "ok"

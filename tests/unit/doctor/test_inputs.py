@@ -56,7 +56,7 @@ def staged(objects: dict[str, set[str]] | Refusal) -> dict[str, Check]:
     return {check.name: check for check in checks}
 
 
-def test_inputs_that_are_all_there_are_well() -> None:
+def test_inputs_that_are_all_there_are_well():
     checks = staged(EVERYTHING)
     assert [check.status for check in checks.values()] == ["ok", "ok"]
 
@@ -68,13 +68,13 @@ def test_inputs_that_are_all_there_are_well() -> None:
         ("code", "code and configuration", "code/0123456789abcdef/b.py and 1 more not there"),
     ],
 )
-def test_what_is_not_staged_is_named(folder: str, name: str, detail: str) -> None:
+def test_what_is_not_staged_is_named(folder, name, detail):
     check = staged(EVERYTHING | {folder: set()})[name]
     assert (check.status, check.fix) == ("later", "sashiko stage --env dev")
     assert detail in check.detail
 
 
-def test_before_the_deploy_there_is_no_bucket_to_stage_to() -> None:
+def test_before_the_deploy_there_is_no_bucket_to_stage_to():
     (check,) = staged(Refusal("NoSuchBucket")).values()
     assert check.status == "later"
     assert check.fix == "make deploy ENV=dev, then sashiko stage --env dev"
@@ -101,16 +101,14 @@ def load(state: str, days: int, as_of: str = "20261101T000000Z") -> dict[str, An
         ([], "later", "succeeded yet"),
     ],
 )
-def test_data_are_there_once_a_load_succeeded(
-    runs: list[dict[str, Any]], status: str, detail: str
-) -> None:
+def test_data_are_there_once_a_load_succeeded(runs, status, detail):
     account = FakeAccount({("glue", "get_job_runs"): {"JobRuns": runs}})
     (check,) = results(check_data(account, DEV, table="complaints"))
     assert check.status == status
     assert detail in check.detail
 
 
-def test_before_the_deploy_there_is_no_job_that_loads() -> None:
+def test_before_the_deploy_there_is_no_job_that_loads():
     account = FakeAccount({("glue", "get_job_runs"): "EntityNotFoundException"})
     (check,) = results(check_data(account, DEV, table="complaints"))
     assert (check.status, check.detail) == ("later", "no job sashiko-dev-etl-complaints yet")
@@ -127,7 +125,7 @@ def test_before_the_deploy_there_is_no_job_that_loads() -> None:
         (None, "later"),
     ],
 )
-def test_the_app_is_judged_by_its_state(state: str | None, status: str) -> None:
+def test_the_app_is_judged_by_its_state(state, status):
     apps = [{"Name": "somebody-elses", "Status": "CreateFailed"}]
     apps += [{"Name": "sashiko-dev", "Status": state}] if state else []
     account = FakeAccount({("sagemaker", "list_mlflow_apps"): {"Summaries": apps}})
@@ -135,7 +133,7 @@ def test_the_app_is_judged_by_its_state(state: str | None, status: str) -> None:
     assert check.status == status
 
 
-def test_without_an_address_nobody_hears_of_anything() -> None:
+def test_without_an_address_nobody_hears_of_anything():
     assert check_alerts(PROD).status == "ok"
     check = check_alerts(DEV)
     assert (check.status, check.fix) == (

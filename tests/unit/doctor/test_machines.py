@@ -41,9 +41,7 @@ def definition(**waits: str) -> Definition:
         ({"a": "", "b": "", "c": "a", "d": "a b"}, "a b c d", 2),
     ],
 )
-def test_steps_that_do_not_wait_for_each_other_may_run_together(
-    waits: dict[str, str], names: str, expected: int
-) -> None:
+def test_steps_that_do_not_wait_for_each_other_may_run_together(waits, names, expected):
     assert most_at_once(definition(**waits), names.split()) == expected
 
 
@@ -56,7 +54,7 @@ def needed(check: str = "endpoint", **changes: Any) -> dict[str, int]:
     return {item.quota: item.count for item in machines}
 
 
-def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
+def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name():
     instances = needed()
     assert instances["ml.g5.xlarge for training job usage"] == 1
     assert instances["ml.m5.large for processing job usage"] >= 2  # both snapshots at once
@@ -75,8 +73,8 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name() -> None:
     ],
 )  # fmt: skip
 def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
-    step: str, section: list[str], *, change: dict[str, Any], quota: str, count: int, key: str
-) -> None:
+    step, section, *, change, quota, count, key
+):
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     (arguments,) = [item["Arguments"] for item in golden["Steps"] if item["Name"] == step]
     for name in section:
@@ -87,9 +85,7 @@ def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
 
 
 @pytest.mark.parametrize(("least", "most", "expected"), [(2, 3, 5), (1, 5, 6)])
-def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
-    least: int, most: int, expected: int
-) -> None:
+def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(least, most, expected):
     """And a run may check another version at the same time."""
     instances = needed(enabled=True, min_instances=least, max_instances=most)
     assert instances["ml.inf2.xlarge for endpoint usage"] == expected
@@ -103,7 +99,7 @@ def test_a_deployment_keeps_the_old_endpoint_beside_the_new_one(
         ("off", None),
     ],
 )
-def test_a_check_on_a_device_needs_one_machine_of_its_own(check: str, quota: str | None) -> None:
+def test_a_check_on_a_device_needs_one_machine_of_its_own(check, quota):
     instances = {name: count for name, count in needed(check).items() if "inf2" in name}
     assert instances == ({quota: 1} if quota else {})
 
@@ -130,11 +126,11 @@ def quotas(applied: Answer, default: Answer | None = None) -> Check:
     return check
 
 
-def test_a_quota_that_is_large_enough_is_well() -> None:
+def test_a_quota_that_is_large_enough_is_well():
     assert quotas(quota(2)).status == "ok"
 
 
-def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more() -> None:
+def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more():
     check = quotas(quota(0))
     assert (check.status, check.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
     assert check.detail == "0, 2 at once are used"
@@ -144,7 +140,7 @@ def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more() -> None:
     )
 
 
-def test_quotas_are_read_page_by_page() -> None:
+def test_quotas_are_read_page_by_page():
     def page(request: Any) -> Answer:
         first_page = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
         return quota(2) if request.get("NextToken") == "2" else first_page
@@ -152,12 +148,12 @@ def test_quotas_are_read_page_by_page() -> None:
     assert quotas(page).status == "ok"
 
 
-def test_a_quota_that_was_never_applied_has_its_default() -> None:
+def test_a_quota_that_was_never_applied_has_its_default():
     assert quotas({"Quotas": []}, quota(0)).status == "failed"
     assert quotas({"Quotas": []}, quota(4)).status == "ok"
 
 
-def test_an_applied_quota_counts_and_not_the_default_of_its_type() -> None:
+def test_an_applied_quota_counts_and_not_the_default_of_its_type():
     """The defaults are read for another type, which has none applied."""
     other = replace(GPU, instance_type="ml.g6.xlarge")
     defaults = {"Quotas": [*quota(4)["Quotas"], *quota(4, other.quota)["Quotas"]]}
@@ -171,14 +167,14 @@ def test_an_applied_quota_counts_and_not_the_default_of_its_type() -> None:
     assert (applied.status, by_default.status) == ("failed", "ok")
 
 
-def test_a_type_without_a_quota_is_not_offered_in_the_region() -> None:
+def test_a_type_without_a_quota_is_not_offered_in_the_region():
     check = quotas({"Quotas": []}, {"Quotas": []})
     assert check.status == "failed"
     assert "does not offer the type" in check.detail
     assert check.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
 
 
-def test_what_the_caller_may_not_see_is_unknown_and_never_well() -> None:
+def test_what_the_caller_may_not_see_is_unknown_and_never_well():
     check = quotas("AccessDeniedException")
     assert check.status == "unknown"
     assert "service-quotas:list_service_quotas is denied" in check.detail
@@ -213,23 +209,21 @@ def zones(
         ("", "failed", "the region has it in no zone"),
     ],
 )
-def test_a_machine_is_in_all_zones_in_some_or_in_none(
-    offered: str, status: str, detail: str
-) -> None:
+def test_a_machine_is_in_all_zones_in_some_or_in_none(offered, status, detail):
     check = zones(offered)[1]
     assert (check.name, check.status) == ("ml.g5.xlarge by zone", status)
     assert detail in check.detail
     assert ("`network.zones`" in check.fix) == (status == "failed")
 
 
-def test_what_aws_says_nothing_of_is_a_hint() -> None:
+def test_what_aws_says_nothing_of_is_a_hint():
     endpoint = replace(GPU, use="endpoint")
     assert zones("ab", needed=[GPU])[1].detail.endswith("by what EC2 offers")
     for needed in ([endpoint], [GPU, endpoint]):
         assert "which is a hint: SageMaker does not say" in zones("ab", needed=needed)[1].detail
 
 
-def test_a_zone_that_the_account_lacks_fails() -> None:
+def test_a_zone_that_the_account_lacks_fails():
     (check,) = zones("ab", available="ac")
     assert check.status == "failed"
     assert "no us-east-1b; it has us-east-1a, us-east-1c" in check.detail
@@ -244,7 +238,7 @@ def images(own: Answer, aws: Answer = PULLED) -> list[Check]:
     return results(check_images(account, DEV, target="inf2"))
 
 
-def test_each_image_is_checked_once() -> None:
+def test_each_image_is_checked_once():
     checks = images(BUILT)
     uris = {image.uri for image in job_images(DEV, "inf2").of_jobs()}
     assert {check.status for check in checks} == {"ok"}
@@ -261,9 +255,7 @@ def test_each_image_is_checked_once() -> None:
         (unbuilt, "failed", "its repository is there, and not the image"),
     ],
 )
-def test_our_image_that_is_not_there_is_built_by_a_deploy(
-    own: Answer, status: str, detail: str
-) -> None:
+def test_our_image_that_is_not_there_is_built_by_a_deploy(own, status, detail):
     image_check = next(check for check in images(own) if "sashiko-dev/job" in check.name)
     assert (image_check.status, image_check.fix) == (status, "make deploy ENV=dev")
     assert detail in image_check.detail
@@ -277,6 +269,6 @@ def test_our_image_that_is_not_there_is_built_by_a_deploy(
         ("AccessDeniedException", "unknown"),
     ],
 )
-def test_an_image_of_aws_that_does_not_come_is_reported(aws: Answer, status: str) -> None:
+def test_an_image_of_aws_that_does_not_come_is_reported(aws, status):
     checks = [check for check in images(BUILT, aws) if check.status != "ok"]
     assert [check.status for check in checks] == [status]

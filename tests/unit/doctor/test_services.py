@@ -34,9 +34,7 @@ def checks(
 
 
 @pytest.mark.parametrize("least", ["2.1148.1", "2.999.0"])
-def test_an_installed_command_line_that_reads_the_templates_is_well(
-    tmp_path: Path, least: str
-) -> None:
+def test_an_installed_command_line_that_reads_the_templates_is_well(tmp_path, least):
     results = checks(tmp_path, least=least)
     assert [check.status for check in results] == ["ok", "ok"]
     assert "cloud assembly 55.0.0" in results[1].detail
@@ -46,15 +44,13 @@ def test_an_installed_command_line_that_reads_the_templates_is_well(
     ("installed", "detail"),
     [(None, "node_modules/aws-cdk/package.json does not exist"), ("3.0.0", "3.0.0 is installed")],
 )
-def test_another_command_line_than_the_pinned_one_fails(
-    tmp_path: Path, installed: str | None, detail: str
-) -> None:
+def test_another_command_line_than_the_pinned_one_fails(tmp_path, installed, detail):
     (result,) = checks(tmp_path, installed=installed)
     assert (result.status, result.fix) == ("failed", "npm ci")
     assert detail in result.detail
 
 
-def test_a_library_that_is_too_new_for_the_command_line_fails(tmp_path: Path) -> None:
+def test_a_library_that_is_too_new_for_the_command_line_fails(tmp_path):
     results = checks(tmp_path, least="2.1200.0")[-1]
     assert results.status == "failed"
     assert results.fix == "npm install --save-dev --save-exact aws-cdk@2.1200.0"
@@ -86,22 +82,22 @@ def check_zones_of(**zones: str) -> Check:
     return check
 
 
-def test_doors_that_stand_in_each_zone_are_well() -> None:
+def test_doors_that_stand_in_each_zone_are_well():
     assert check_zones_of(sts="abc", athena="ab").status == "ok"
 
 
-def test_a_zone_that_lacks_a_service_fails_and_the_zones_that_have_all_are_named() -> None:
+def test_a_zone_that_lacks_a_service_fails_and_the_zones_that_have_all_are_named():
     check = check_zones_of(sts="abcd", athena="bcf")
     assert check.status == "failed"
     assert check.detail == f"{ATHENA} is not in us-east-1a"
     assert check.fix.endswith("`network.zones` in config/dev.yaml: b, c")
 
 
-def test_a_region_where_no_zone_has_all_says_so() -> None:
+def test_a_region_where_no_zone_has_all_says_so():
     assert "none has; leave one service out" in check_zones_of(sts="b", athena="c").fix
 
 
-def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
+def test_without_the_door_to_mlflow_the_fix_is_the_setting():
     service = "aws.sagemaker.us-east-1.experiments"
     templates = SimpleNamespace(
         of_type=lambda _: [
@@ -114,7 +110,7 @@ def test_without_the_door_to_mlflow_the_fix_is_the_setting() -> None:
     assert check.fix.startswith("network: {mlflow_service: null} in config/dev.yaml")
 
 
-def test_a_service_that_the_region_lacks_fails_by_its_name() -> None:
+def test_a_service_that_the_region_lacks_fails_by_its_name():
     check = check_zones_of(sts="a")
     assert check.status == "failed"
     assert ATHENA in check.detail and STS not in check.detail
@@ -132,7 +128,7 @@ def trail(*, logging: bool) -> Check:
     return check_trail(account, SETTINGS)
 
 
-def test_without_a_trail_that_is_logging_nobody_hears_of_break_glass() -> None:
+def test_without_a_trail_that_is_logging_nobody_hears_of_break_glass():
     assert trail(logging=True).status == "ok"
     stopped = trail(logging=False)
     none = check_trail(
@@ -164,7 +160,7 @@ def monitor() -> dict[str, Any]:
     }
 
 
-def test_clarify_is_not_checked_where_our_own_image_judges_bias() -> None:
+def test_clarify_is_not_checked_where_our_own_image_judges_bias():
     assert clarify("own", "AccessDeniedException").status == "ok"
 
 
@@ -176,9 +172,7 @@ def test_clarify_is_not_checked_where_our_own_image_judges_bias() -> None:
         ("AccessDeniedException", "unknown"),
     ],
 )
-def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(
-    answer: Any, status: str
-) -> None:
+def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(answer, status):
     check = clarify("clarify", answer)
     assert check.status == status
     if answer == {"MonitoringScheduleSummaries": []}:
@@ -215,7 +209,7 @@ def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list
     return list(run_check("device checks", lambda: check_forgotten(account, settings)))
 
 
-def test_an_endpoint_that_a_device_check_left_is_reported_with_what_it_costs() -> None:
+def test_an_endpoint_that_a_device_check_left_is_reported_with_what_it_costs():
     (check,) = forgotten("sashiko-devicecheck-dev-x1", "my-sashiko-devicecheck-dev-x2")
     assert check.status == "note"
     assert "InService since 2026-11-25 09:30, ml.inf2.xlarge, 0.99 dollars an hour" in check.detail
@@ -225,17 +219,17 @@ def test_an_endpoint_that_a_device_check_left_is_reported_with_what_it_costs() -
     )
 
 
-def test_where_no_price_is_known_the_endpoint_is_reported_all_the_same() -> None:
+def test_where_no_price_is_known_the_endpoint_is_reported_all_the_same():
     settings = DEV.model_copy(update={"region": "eu-west-1"})
     (check,) = forgotten("sashiko-devicecheck-dev-x1", settings=settings)
     assert "ml.inf2.xlarge, billed by the hour" in check.detail
 
 
-def test_an_endpoint_whose_configuration_is_gone_is_reported_too() -> None:
+def test_an_endpoint_whose_configuration_is_gone_is_reported_too():
     (check,) = forgotten("sashiko-devicecheck-dev-x1", config="ValidationException")
     assert "2026-11-25 09:30, billed by the hour" in check.detail
 
 
-def test_no_endpoint_is_well() -> None:
+def test_no_endpoint_is_well():
     (check,) = forgotten()
     assert check.status == "ok"

@@ -5,7 +5,6 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import boto3
 import pytest
@@ -46,12 +45,12 @@ def release_file(folder: Path, *verdicts: Verdict) -> str:
     return str(folder / RELEASE_FILE)
 
 
-def test_verdicts_that_passed_let_a_run_go_on(tmp_path: Path) -> None:
+def test_verdicts_that_passed_let_a_run_go_on(tmp_path):
     uri = verdict_file(tmp_path, passed=True)
     assert judge({"Validate": uri, "ValidateFacets": uri}, read) == {"passed": True}
 
 
-def test_one_failed_verdict_stops_it_with_its_words_alone(tmp_path: Path) -> None:
+def test_one_failed_verdict_stops_it_with_its_words_alone(tmp_path):
     event = {
         "Validate": verdict_file(tmp_path, passed=True),
         "ValidateFacets": verdict_file(tmp_path, passed=False, gate="data-quality-facets"),
@@ -63,7 +62,7 @@ def test_one_failed_verdict_stops_it_with_its_words_alone(tmp_path: Path) -> Non
     )
 
 
-def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path: Path) -> None:
+def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path):
     passed, failed = verdict("bias", passed=True), verdict("model-quality", passed=False)
     waiver = Waiver(check="auc", reason="known and accepted", owner="Ada Lovelace", expires=DAY)
     waived = waive(failed, [waiver], on=DAY)
@@ -83,23 +82,19 @@ def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path: Path) ->
         ("no JSON", ValueError),
     ],
 )
-def test_what_is_not_plainly_true_lets_nothing_through(
-    tmp_path: Path, content: str, error: type[Exception]
-) -> None:
+def test_what_is_not_plainly_true_lets_nothing_through(tmp_path, content, error):
     (tmp_path / "verdict.json").write_text(content)
     with pytest.raises(error):
         judge({"Track": str(tmp_path / "verdict.json")}, read)
 
 
-def test_a_gate_without_a_verdict_lets_nothing_through() -> None:
+def test_a_gate_without_a_verdict_lets_nothing_through():
     with pytest.raises(ValueError, match="no verdict to judge by"):
         judge({}, read)
 
 
 @mock_aws
-def test_the_handler_reads_from_s3_and_logs_all_that_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_the_handler_reads_from_s3_and_logs_all_that_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
@@ -113,7 +108,7 @@ def test_the_handler_reads_from_s3_and_logs_all_that_it_says(
     assert capsys.readouterr().out == f"{long_verdict['summary']}\n"
 
 
-def test_a_throttled_read_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_throttled_read_is_repeated(tmp_path, monkeypatch):
     """SageMaker repeats no Lambda step: one that fails costs the run."""
     body = Path(verdict_file(tmp_path, passed=True)).read_bytes()
     busy = iter(range(5))

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -47,7 +46,7 @@ class CodeBuild:
 
 
 @pytest.fixture
-def codebuild(monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuild]:
+def codebuild(monkeypatch):
     for name, value in {
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
@@ -64,7 +63,7 @@ def codebuild(monkeypatch: pytest.MonkeyPatch) -> Iterator[CodeBuild]:
 
 
 @pytest.fixture
-def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Request, Answer]]:
+def answers(monkeypatch):
     """The answer to CloudFormation."""
     sent: list[tuple[Request, Answer]] = []
     monkeypatch.setattr(image_build, "send", lambda *both: sent.append(both))
@@ -112,7 +111,7 @@ class LateKms:
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def waits(monkeypatch):
     """The seconds that the function waited."""
     seconds: list[float] = []
     monkeypatch.setattr(image_build.time, "sleep", seconds.append)
@@ -124,9 +123,7 @@ def _late(monkeypatch: pytest.MonkeyPatch, late: LateKms) -> None:
     monkeypatch.setattr(boto3, "client", lambda name: late if name == "kms" else client(name))
 
 
-def test_a_permission_that_iam_has_not_applied_yet_is_waited_for(
-    codebuild: CodeBuild, waits: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_permission_that_iam_has_not_applied_yet_is_waited_for(codebuild, waits, monkeypatch):
     key = new_key()
     _late(monkeypatch, LateKms(3))
     start(key)
@@ -136,8 +133,8 @@ def test_a_permission_that_iam_has_not_applied_yet_is_waited_for(
 
 @pytest.mark.parametrize("late", [(99, "AccessDeniedException"), (1, "DisabledException")])
 def test_a_denial_that_stays_and_any_other_error_fail_the_deploy_before_the_function_ends(
-    codebuild: CodeBuild, waits: list[float], monkeypatch: pytest.MonkeyPatch, late: tuple[int, str]
-) -> None:
+    codebuild, waits, monkeypatch, late
+):
     key, sent = new_key(), []
     _late(monkeypatch, LateKms(*late))
     monkeypatch.setattr("sashiko.base.custom_resource.send", lambda *both: sent.append(both))
@@ -148,9 +145,7 @@ def test_a_denial_that_stays_and_any_other_error_fail_the_deploy_before_the_func
     assert codebuild.build == {}
 
 
-def test_the_link_waits_encrypted_and_is_answered_when_the_build_has_ended(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_the_link_waits_encrypted_and_is_answered_when_the_build_has_ended(codebuild, answers):
     start(new_key())
     assert answers == []
     waiting = str(codebuild.build)
@@ -177,9 +172,7 @@ def statement_bytes() -> bytes:
     return bytes(body.read())
 
 
-def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(codebuild, answers):
     start(new_key())
     digest = put_image()
     end()
@@ -200,9 +193,7 @@ def test_what_was_built_is_stated_of_the_digest_that_ecr_reports(
     assert statement_bytes() == before
 
 
-def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(codebuild, answers):
     start(new_key())
     put_image()
     boto3.client("s3").delete_bucket(Bucket=BUCKET)
@@ -213,9 +204,7 @@ def test_an_image_whose_statement_cannot_be_kept_fails_with_the_way_out(
     )
 
 
-def test_an_image_that_is_there_is_not_built_again(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_an_image_that_is_there_is_not_built_again(codebuild, answers):
     start(new_key())
     put_image()
     end()
@@ -225,9 +214,7 @@ def test_an_image_that_is_there_is_not_built_again(
     assert codebuild.build == {}
 
 
-def test_an_image_that_somebody_else_pushed_under_the_next_tag_is_refused(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_an_image_that_somebody_else_pushed_under_the_next_tag_is_refused(codebuild, answers):
     """The tag follows from the source, so it is known before the build."""
     digest = put_image()
     answer = image_build._start(read_request(event(new_key())))
@@ -238,9 +225,7 @@ def test_an_image_that_somebody_else_pushed_under_the_next_tag_is_refused(
 
 
 @pytest.mark.parametrize("status", ["FAILED", "STOPPED"])
-def test_an_image_that_was_pushed_while_its_build_ran_is_refused(
-    codebuild: CodeBuild, answers: list[Any], status: str
-) -> None:
+def test_an_image_that_was_pushed_while_its_build_ran_is_refused(codebuild, answers, status):
     """The build then fails to push: a tag never moves."""
     start(new_key())
     put_image()
@@ -253,9 +238,7 @@ def test_an_image_that_was_pushed_while_its_build_ran_is_refused(
     assert "the statement of its provenance is none" in (answers[1][1].failure or "")
 
 
-def test_a_statement_about_another_image_vouches_for_none(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_a_statement_about_another_image_vouches_for_none(codebuild, answers):
     start(new_key())
     digest = put_image()
     end()
@@ -273,9 +256,7 @@ def _decoded(value: str) -> str:
         return ""
 
 
-def test_a_request_that_somebody_else_wrote_is_not_answered(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_a_request_that_somebody_else_wrote_is_not_answered(codebuild, answers):
     """Neither in plain text, nor encrypted for another project."""
     start(new_key())
     codebuild.build["projectName"] = "acme-prod-image-build"
@@ -289,9 +270,7 @@ def test_a_request_that_somebody_else_wrote_is_not_answered(
     assert answers == []
 
 
-def test_a_build_that_a_person_started_answers_nobody(
-    codebuild: CodeBuild, answers: list[Any]
-) -> None:
+def test_a_build_that_a_person_started_answers_nobody(codebuild, answers):
     start(new_key())
     del codebuild.build["environment"]["environmentVariables"][-1]
     end()

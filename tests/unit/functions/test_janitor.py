@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -79,7 +78,7 @@ class Account:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def account(monkeypatch):
     for name, value in {
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
@@ -90,7 +89,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
         yield Account()
 
 
-def test_old_leftovers_go_and_the_topic_hears_of_it(account: Account) -> None:
+def test_old_leftovers_go_and_the_topic_hears_of_it(account):
     account.host(f"{PREFIX}old", age=OLD)
     assert account.clean() == {"deleted": [f"{PREFIX}old"], "left": {}}
     assert account.names() == set()
@@ -99,13 +98,13 @@ def test_old_leftovers_go_and_the_topic_hears_of_it(account: Account) -> None:
 
 
 @pytest.mark.parametrize("upto", ["model", "config"])
-def test_half_of_a_check_goes_too(account: Account, upto: str) -> None:
+def test_half_of_a_check_goes_too(account, upto):
     account.host(f"{PREFIX}old", age=OLD, upto=upto)
     account.clean()
     assert account.names() == set()
 
 
-def test_a_check_at_work_and_what_others_have_stay_and_no_message_is_sent(account: Account) -> None:
+def test_a_check_at_work_and_what_others_have_stay_and_no_message_is_sent(account):
     names = {
         f"{PREFIX}young": YOUNG,
         "acme-devicecheck-prod-old": OLD,
@@ -119,7 +118,7 @@ def test_a_check_at_work_and_what_others_have_stay_and_no_message_is_sent(accoun
     assert account.published_messages() == []
 
 
-def test_a_name_that_a_second_attempt_uses_again_is_young(account: Account) -> None:
+def test_a_name_that_a_second_attempt_uses_again_is_young(account):
     account.host(f"{PREFIX}again", age=OLD, upto="model")
     backend = sagemaker_backends[ACCOUNT][REGION]
     account._config(f"{PREFIX}again")
@@ -127,9 +126,7 @@ def test_a_name_that_a_second_attempt_uses_again_is_young(account: Account) -> N
     assert account.clean()["deleted"] == []
 
 
-def test_what_cannot_be_deleted_is_reported_and_the_rest_goes(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_deleted_is_reported_and_the_rest_goes(account, monkeypatch):
     for name in ("one", "two"):
         account.host(f"{PREFIX}{name}", age=OLD)
     backend = type(sagemaker_backends[ACCOUNT][REGION])

@@ -45,7 +45,7 @@ def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> N
     lake_probe._work(Request(kind=kind, resource="Closed", properties=properties, **empty))
 
 
-def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lake_that_shows_nothing_is_closed(monkeypatch):
     look(monkeypatch, Glue())
 
 
@@ -59,9 +59,7 @@ def test_a_lake_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) ->
         ),
     ],
 )
-def test_what_it_sees_is_named_with_the_command_that_closes_it(
-    monkeypatch: pytest.MonkeyPatch, name: str, resource: str
-) -> None:
+def test_what_it_sees_is_named_with_the_command_that_closes_it(monkeypatch, name, resource):
     with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue(name))
     message = str(error.value)
@@ -71,17 +69,17 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(
     assert "sashiko doctor --env dev" in message
 
 
-def test_all_that_is_open_fits_into_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_that_is_open_fits_into_an_answer(monkeypatch):
     with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
     assert len(str(error.value)) <= 1_000
     assert "sashiko audit --env dev" in str(error.value)
 
 
-def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch):
     with pytest.raises(ClientError, match="not authorized"):
         look(monkeypatch, Glue(message=BY_IAM))
 
 
-def test_a_deletion_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deletion_asks_nothing(monkeypatch):
     look(monkeypatch, Glue("sashiko_dev"), kind="Delete")

@@ -42,7 +42,7 @@ class Formation:
 
 
 @pytest.fixture
-def formation(monkeypatch: pytest.MonkeyPatch) -> Formation:
+def formation(monkeypatch):
     fake = Formation()
     monkeypatch.setattr(boto3, "client", lambda _: fake)
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -57,9 +57,7 @@ def ask(kind: Any, *, arn: str = OURS, physical_id: str | None = None) -> Answer
     return lake_settings._work(Request(**request))
 
 
-def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
-    formation: Formation,
-) -> None:
+def test_the_administrator_joins_those_there_and_everybody_gets_nothing(formation):
     before = formation.settings
     ask("Create")
     assert formation.settings == before | {
@@ -69,7 +67,7 @@ def test_the_administrator_joins_those_there_and_everybody_gets_nothing(
     }
 
 
-def test_unchanged_settings_are_not_written_again(formation: Formation) -> None:
+def test_unchanged_settings_are_not_written_again(formation):
     first = ask("Create")
     written = formation.written
     again = ask("Update", physical_id=first.physical_id)
@@ -77,9 +75,7 @@ def test_unchanged_settings_are_not_written_again(formation: Formation) -> None:
     assert again == first  # another id would have CloudFormation delete the first
 
 
-def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else(
-    formation: Formation,
-) -> None:
+def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else(formation):
     added = ask("Create").physical_id
     ask("Delete", physical_id=added)
     assert formation.settings["DataLakeAdmins"] == principals(THEIRS)
@@ -89,31 +85,27 @@ def test_a_deletion_takes_away_the_administrator_that_was_added_and_nothing_else
 
 
 @pytest.mark.parametrize("administrators", [(OURS,), (THEIRS, OURS)])
-def test_an_administrator_that_was_there_before_stays(
-    formation: Formation, administrators: tuple[str, ...]
-) -> None:
+def test_an_administrator_that_was_there_before_stays(formation, administrators):
     formation.settings["DataLakeAdmins"] = principals(*administrators)
     physical_id = ask("Create").physical_id
     ask("Delete", physical_id=physical_id)
     assert formation.settings["DataLakeAdmins"] == principals(*administrators)
 
 
-def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(
-    formation: Formation,
-) -> None:
+def test_a_creation_that_failed_before_it_changed_anything_deletes_nothing(formation):
     before = dict(formation.settings)
     ask("Delete", physical_id="not made")
     assert formation.settings == before
 
 
-def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation: Formation) -> None:
+def test_what_somebody_else_undoes_at_the_same_time_is_put_again(formation):
     formation.undo = [{"DataLakeAdmins": principals(THEIRS, f"{THEIRS}-2")}]
     ask("Create")
     assert formation.settings["DataLakeAdmins"] == principals(THEIRS, f"{THEIRS}-2", OURS)
     assert formation.settings["CreateTableDefaultPermissions"] == []
 
 
-def test_what_is_undone_each_time_fails_and_says_where_to_look(formation: Formation) -> None:
+def test_what_is_undone_each_time_fails_and_says_where_to_look(formation):
     formation.undo = [{"CreateTableDefaultPermissions": EVERYBODY}] * 10
     with pytest.raises(RefusedError, match="PutDataLakeSettings in CloudTrail"):
         ask("Create")

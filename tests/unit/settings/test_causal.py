@@ -16,12 +16,12 @@ from sashiko.settings.recipe_train import Hyperparameters, TrainSection
 SEVERAL = {"strategy": "fsdp", "nodes": 2, "processes": 8, "instance_type": "ml.p5.48xlarge"}
 
 
-def test_a_training_by_one_process_has_the_hyperparameters_that_it_had() -> None:
+def test_a_training_by_one_process_has_the_hyperparameters_that_it_had():
     one = Hyperparameters(max_length=64, truncate=False)
     assert "distributed" not in one.as_strings()
 
 
-def test_the_section_travels_as_a_hyperparameter() -> None:
+def test_the_section_travels_as_a_hyperparameter():
     settings = Hyperparameters(max_length=64, truncate=False, distributed=SEVERAL)
     strings = settings.as_strings()
     assert json.loads(strings["distributed"]) == SEVERAL
@@ -37,7 +37,7 @@ def test_the_section_travels_as_a_hyperparameter() -> None:
         ({"strategy": "ddp", "nodes": 8, "processes": 8}, "`batch_size` is 32, .* 64 processes"),
     ],
 )
-def test_what_does_not_go_together_is_refused(section: dict[str, Any], message: str) -> None:
+def test_what_does_not_go_together_is_refused(section, message):
     with pytest.raises(ValidationError, match=message):
         TrainSection.model_validate({"distributed": section})
 
@@ -69,7 +69,7 @@ def _load(folder: Path, **changes: Any) -> None:
     load_recipe(path)
 
 
-def test_a_recipe_of_a_causal_lm_is_read(tmp_path: Path) -> None:
+def test_a_recipe_of_a_causal_lm_is_read(tmp_path):
     _load(tmp_path)
 
 
@@ -88,16 +88,12 @@ def test_a_recipe_of_a_causal_lm_is_read(tmp_path: Path) -> None:
         ({"model": {"licence": "no licence"}}, "model.licence"),
     ],
 )
-def test_keys_that_do_not_belong_together_are_refused_by_name(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_keys_that_do_not_belong_together_are_refused_by_name(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         _load(tmp_path, **changes)
 
 
-def test_a_recipe_is_merged_over_several_and_another_model_replaces_the_first(
-    tmp_path: Path,
-) -> None:
+def test_a_recipe_is_merged_over_several_and_another_model_replaces_the_first(tmp_path):
     (tmp_path / "base.yaml").write_text(yaml.safe_dump(_CAUSAL))
     model = {"model": _CAUSAL["model"] | {"name": "other/model", "files": {"weights": _SHA}}}
     (tmp_path / "model.yaml").write_text(yaml.safe_dump(model))

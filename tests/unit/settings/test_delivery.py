@@ -13,12 +13,12 @@ from tests.infra.delivery import CONNECTION, DELIVERY, write_stages
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Path:
+def written(tmp_path):
     write_stages(tmp_path)
     return tmp_path
 
 
-def test_names_follow_from_the_tools_own_account(written: Path) -> None:
+def test_names_follow_from_the_tools_own_account(written):
     tools = load_tools(folder=written)
     settings = tools.settings
     assert (settings.project, settings.environment, settings.account) == (
@@ -29,7 +29,7 @@ def test_names_follow_from_the_tools_own_account(written: Path) -> None:
     assert [stage.environment for stage in tools.stages] == ["dev", "staging", "prod"]
 
 
-def test_who_delivers_to_an_environment(written: Path) -> None:
+def test_who_delivers_to_an_environment(written):
     dev = load_tools(folder=written).stages[0]
     assert stages_tools(dev, folder=written) is not None
     (written / "delivery.yaml").write_text(DELIVERY.replace("[dev, staging, prod]", "[prod]"))
@@ -38,7 +38,7 @@ def test_who_delivers_to_an_environment(written: Path) -> None:
     assert stages_tools(dev, folder=written) is None
 
 
-def test_a_bootstrap_that_two_environments_share_trusts_the_tools_of_either(written: Path) -> None:
+def test_a_bootstrap_that_two_environments_share_trusts_the_tools_of_either(written):
     """Or `make bootstrap` for the one would end the delivery to the other."""
     (written / "trial.yaml").write_text((written / "prod.yaml").read_text())
     assert stages_tools(load_settings("trial", folder=written), folder=written) is not None
@@ -64,14 +64,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_cannot_be_delivered_is_one_message(written: Path, name: str) -> None:
+def test_what_cannot_be_delivered_is_one_message(written, name):
     text, message = BAD[name]
     (written / "delivery.yaml").write_text(text) if text else (written / "delivery.yaml").unlink()
     with pytest.raises(InputError, match=message):
         load_tools(folder=written)
 
 
-def test_a_stage_of_another_project_is_refused(written: Path) -> None:
+def test_a_stage_of_another_project_is_refused(written):
     dev = written / "dev.yaml"
     dev.write_text(dev.read_text() + "project: other\n")
     with pytest.raises(InputError, match="`dev` is of the project other"):
@@ -91,18 +91,18 @@ stages: [dev, prod]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     for name, tier in (("local", "local"), ("dev", "dev"), ("prod", "prod")):
         (tmp_path / f"{name}.yaml").write_text(f"tier: {tier}\n")
     (tmp_path / "base.yaml").write_text("project: churn\n")
     return tmp_path
 
 
-def test_a_project_without_the_file_delivers_nothing(folder: Path) -> None:
+def test_a_project_without_the_file_delivers_nothing(folder):
     assert load_delivery(folder=folder) is None
 
 
-def test_the_file_is_read_and_is_no_environment(folder: Path) -> None:
+def test_the_file_is_read_and_is_no_environment(folder):
     (folder / "delivery.yaml").write_text(_DELIVERY)
     delivery = load_delivery(folder=folder)
     assert delivery is not None
@@ -123,9 +123,7 @@ def test_the_file_is_read_and_is_no_environment(folder: Path) -> None:
     ],
     ids=["unknown", "local", "twice", "key", "connection", "repository", "by"],
 )
-def test_a_fault_names_the_file_and_the_key(
-    folder: Path, before: str, after: str, words: str
-) -> None:
+def test_a_fault_names_the_file_and_the_key(folder, before, after, words):
     assert before in _DELIVERY
     (folder / "delivery.yaml").write_text(_DELIVERY.replace(before, after))
     with pytest.raises(InputError) as error:
@@ -134,7 +132,7 @@ def test_a_fault_names_the_file_and_the_key(
     assert "delivery.yaml" in str(error.value)
 
 
-def test_actions_deliver_from_github_alone(folder: Path) -> None:
+def test_actions_deliver_from_github_alone(folder):
     text = _DELIVERY.replace("codepipeline\n", "actions\n").replace("host: github", "host: gitlab")
     (folder / "delivery.yaml").write_text(text)
     with pytest.raises(InputError, match="actions"):
@@ -151,7 +149,7 @@ stages: [dev, staging, prod]
 
 
 @pytest.fixture
-def stages(tmp_path: Path) -> Path:
+def stages(tmp_path):
     """Three stages, of which dev and staging share an account."""
     shutil.copy("config/base.yaml", tmp_path)
     accounts = {"dev": "111122223333", "staging": "111122223333", "prod": "444455556666"}
@@ -167,21 +165,21 @@ def _providers(folder: Path) -> dict[str, bool]:
     return {name: trust.makes_provider for name, trust in trusts.items() if trust}
 
 
-def test_the_first_stage_of_an_account_makes_its_provider(stages: Path) -> None:
+def test_the_first_stage_of_an_account_makes_its_provider(stages):
     assert _providers(stages) == {"dev": True, "staging": False, "prod": True}
 
 
-def test_a_provider_that_exists_is_not_made_again(stages: Path) -> None:
+def test_a_provider_that_exists_is_not_made_again(stages):
     (stages / "delivery.yaml").write_text(_ACTIONS + "existing_providers: [dev, staging]\n")
     assert _providers(stages) == {"dev": False, "staging": False, "prod": True}
 
 
-def test_an_environment_that_is_no_stage_trusts_nobody(stages: Path) -> None:
+def test_an_environment_that_is_no_stage_trusts_nobody(stages):
     (stages / "delivery.yaml").write_text(_ACTIONS.replace("[dev, staging, prod]", "[dev]"))
     assert _providers(stages) == {"dev": True}
 
 
-def test_the_subject_has_the_ids_that_github_never_gives_again(stages: Path) -> None:
+def test_the_subject_has_the_ids_that_github_never_gives_again(stages):
     trust = github_trust("dev", folder=stages)
     assert trust is not None
     assert trust.source.subject == "repo:acme@12/churn@34"
@@ -197,16 +195,14 @@ def test_the_subject_has_the_ids_that_github_never_gives_again(stages: Path) -> 
     ],
     ids=["ids", "repository", "no stage", "one account"],
 )
-def test_what_github_and_an_account_cannot_agree_on_is_refused(
-    stages: Path, before: str, after: str, words: str
-) -> None:
+def test_what_github_and_an_account_cannot_agree_on_is_refused(stages, before, after, words):
     assert before in _ACTIONS
     (stages / "delivery.yaml").write_text(_ACTIONS.replace(before, after))
     with pytest.raises(InputError, match=words):
         github_trust("dev", folder=stages)
 
 
-def test_stages_are_of_one_project(stages: Path) -> None:
+def test_stages_are_of_one_project(stages):
     file = stages / "prod.yaml"
     file.write_text(file.read_text() + "project: other\n")
     with pytest.raises(InputError, match="`prod` of other"):

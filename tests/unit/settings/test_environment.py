@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,7 +22,7 @@ from sashiko.settings.environment import (
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "prod"])
-def test_settings_written_as_json_are_read_again_as_the_same(environment: str) -> None:
+def test_settings_written_as_json_are_read_again_as_the_same(environment):
     settings = load_settings(environment)
     assert type(settings).model_validate(json.loads(settings.model_dump_json())) == settings
 
@@ -35,7 +34,7 @@ def _folder(folder: Path, **files: str) -> Path:
     return folder
 
 
-def test_an_environment_is_a_file(tmp_path: Path) -> None:
+def test_an_environment_is_a_file(tmp_path):
     folder = _folder(tmp_path, staging="tier: prod", laptop="tier: local", base2="tier: dev")
     assert environment_names(folder=folder) == ("base2", "laptop", "staging")
     assert deployed_environments(folder=folder) == ("base2", "staging")
@@ -47,7 +46,7 @@ def test_an_environment_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["base", "qa", "../config/dev"])
-def test_a_name_without_a_file_is_answered_with_the_files(tmp_path: Path, name: str) -> None:
+def test_a_name_without_a_file_is_answered_with_the_files(tmp_path, name):
     folder = _folder(tmp_path, staging="tier: prod", dev="tier: dev")
     with pytest.raises(InputError, match=r"are dev\.yaml, staging\.yaml; .*--env"):
         load_settings(name, folder=folder)
@@ -55,9 +54,7 @@ def test_a_name_without_a_file_is_answered_with_the_files(tmp_path: Path, name: 
 
 @pytest.mark.parametrize("load", [load_settings, load_deployed])
 @pytest.mark.parametrize("line", ["", "tier: staging"])
-def test_a_file_says_its_tier_itself(
-    tmp_path: Path, load: Callable[..., Settings], line: str
-) -> None:
+def test_a_file_says_its_tier_itself(tmp_path, load, line):
     """A tier in base.yaml would apply to a prod environment that does not set its own."""
     folder = _folder(tmp_path, staging=line)
     with (folder / "base.yaml").open("a") as base:
@@ -70,16 +67,14 @@ def test_a_file_says_its_tier_itself(
 
 
 @pytest.mark.parametrize("name", ["dev-eu", "Staging", "9lives", "devicecheck", "st.ag"])
-def test_a_name_that_awss_names_or_our_policies_cannot_bear_is_refused(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_name_that_awss_names_or_our_policies_cannot_bear_is_refused(tmp_path, name):
     """Policies of `dev` match `<project>-dev-*`, which would include the names of `dev-eu`."""
     folder = _folder(tmp_path, **{name: "tier: dev"})
     with pytest.raises(InputError, match=rf"{name}\.yaml: key `environment`: .*rename the file"):
         load_settings(name, folder=folder)
 
 
-def test_project_and_environment_together_fit_in_the_longest_name(tmp_path: Path) -> None:
+def test_project_and_environment_together_fit_in_the_longest_name(tmp_path):
     project, region = "p" * 17, "ap-southeast-1"
     text = f"tier: dev\nproject: {project}\nregion: {region}"
     folder = _folder(tmp_path, staging=text, staging2=text)
@@ -100,7 +95,7 @@ def _with_training(tier: str = "dev", **changes: Any) -> Settings:
     return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
 
 
-def test_a_training_plan_is_taken() -> None:
+def test_a_training_plan_is_taken():
     assert _with_training(training_plan=PLAN).jobs.training.training_plan == PLAN
     # base.yaml may name the account's plan: on this machine it means nothing.
     elsewhere = PLAN.replace("1111", "2222")
@@ -117,9 +112,7 @@ def test_a_training_plan_is_taken() -> None:
         ({"training_plan": PLAN.replace("1111", "2222")}, "111122223333 in us-east-1: `aws sage"),
     ],
 )
-def test_a_training_plan_that_no_job_can_use_is_refused(
-    changes: dict[str, Any], message: str
-) -> None:
+def test_a_training_plan_that_no_job_can_use_is_refused(changes, message):
     with pytest.raises(InputError, match=f"(?s)config/dev.yaml: key `jobs.*{message}"):
         _with_training(**{"training_plan": PLAN, **changes})
 
@@ -130,7 +123,7 @@ def _with_spot(wait: str) -> Settings:
     return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
 
 
-def test_a_spot_job_may_not_have_to_end_before_its_run() -> None:
+def test_a_spot_job_may_not_have_to_end_before_its_run():
     spot = _with_spot("4h").jobs.training.spot
     assert spot is not None
     assert spot.max_wait == 4 * 3600
@@ -150,7 +143,7 @@ def test_a_spot_job_may_not_have_to_end_before_its_run() -> None:
         ("[2027]", "less than or equal to 20"),
     ],
 )
-def test_signing_keys_are_few_numbers_that_rise(tmp_path: Path, numbers: str, message: str) -> None:
+def test_signing_keys_are_few_numbers_that_rise(tmp_path, numbers, message):
     folder = _folder(tmp_path, dev=f"tier: dev\nsigning_keys: {numbers}")
     with pytest.raises(InputError, match=rf"dev\.yaml: key `signing_keys.*{message}"):
         load_settings("dev", folder=folder)
@@ -165,9 +158,7 @@ def test_signing_keys_are_few_numbers_that_rise(tmp_path: Path, numbers: str, me
         ((5,), ["signing"]),
     ],
 )
-def test_a_signature_is_tried_with_the_newest_key_first(
-    numbers: tuple[int, ...], aliases: list[str]
-) -> None:
+def test_a_signature_is_tried_with_the_newest_key_first(numbers, aliases):
     settings = load_settings("dev").model_copy(update={"signing_keys": numbers})
     own = f"alias/{settings.project}-dev-"
     assert [name.removeprefix(own) for name in trusted_signing_aliases(settings)] == aliases

@@ -59,7 +59,7 @@ _NEED_FSDP = r"the model takes 32\.0 GB in float32, and this GPU has 24\.0 GB: .
 )
 def test_a_model_that_does_not_fit_is_refused_before_it_is_loaded(
     tmp_path, *, billions, section, device, message
-) -> None:
+):
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**41 // 4096}
     properties = SimpleNamespace(total_memory=24 * 10**9)
     refusal = pytest.raises(InputError, match=message) if message else nullcontext()

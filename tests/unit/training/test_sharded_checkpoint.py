@@ -77,8 +77,7 @@ def _change_the_fingerprint(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [_flip_a_bit, _lose_a_shard, _add_a_shard, _cut_the_manifest, _change_the_fingerprint],
+    "damage", [_flip_a_bit, _lose_a_shard, _add_a_shard, _cut_the_manifest, _change_the_fingerprint]
 )
 def test_a_checkpoint_that_is_not_the_one_that_was_written_is_passed_over(tmp_path, damage):
     _save(tmp_path, 4, 8)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,7 @@ Break = Callable[[SmallLake], None]
 CLASSES = {("people", column): sensitivity for column, sensitivity in COLUMNS.items()}
 
 
-def test_what_must_never_be_is_not(tmp_path: Path) -> None:
+def test_what_must_never_be_is_not(tmp_path):
     environment = SmallLake().read(tmp_path)
     assert never.ml_reading_pii(environment, CLASSES) == set()
     assert never.others_reading_sensitive(environment, CLASSES) == set()
@@ -118,7 +117,7 @@ others_reading_sensitive = partial(never.others_reading_sensitive, classes=CLASS
         (never.registering_and_approving, _approver_registers),
     ],
 )
-def test_what_must_never_be_is_detected(tmp_path: Path, rule: Any, broken: Break) -> None:
+def test_what_must_never_be_is_detected(tmp_path, rule, broken):
     lake = SmallLake()
     broken(lake)
     assert rule(lake.read(tmp_path))
@@ -140,9 +139,9 @@ def _two_environments(tmp_path: Path, *, keyed: bool) -> set[str]:
     return never.reading_elsewhere(dev.read(tmp_path / "dev"), prod.read(tmp_path / "prod"))
 
 
-def test_no_dev_role_reads_prods_lake(tmp_path: Path) -> None:
+def test_no_dev_role_reads_prods_lake(tmp_path):
     assert _two_environments(tmp_path, keyed=True) == set()
 
 
-def test_a_grant_without_its_environment_reads_prods_lake(tmp_path: Path) -> None:
+def test_a_grant_without_its_environment_reads_prods_lake(tmp_path):
     assert _two_environments(tmp_path, keyed=False) == {"broker"}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,7 +28,7 @@ def reads(lake: SmallLake, folder: Path, role: str) -> dict[str, str]:
     }
 
 
-def test_each_reads_what_its_grant_says(tmp_path: Path) -> None:
+def test_each_reads_what_its_grant_says(tmp_path):
     lake = SmallLake()
     everything = dict.fromkeys([*COLUMNS, "as_of"], "allowed")
     expected = {
@@ -43,7 +42,7 @@ def test_each_reads_what_its_grant_says(tmp_path: Path) -> None:
         assert reads(lake, tmp_path, role) == expected.get(role, {}), role
 
 
-def test_a_filtered_cell_names_its_rows_and_an_allowed_one_its_ground(tmp_path: Path) -> None:
+def test_a_filtered_cell_names_its_rows_and_an_allowed_one_its_ground(tmp_path):
     matrix = cells(SmallLake(), tmp_path)
     assert matrix["data-scientist", "id"].rows == ("id <> ''",)
     assert matrix["data-scientist", "id"].grounds == ("filter",)
@@ -51,20 +50,20 @@ def test_a_filtered_cell_names_its_rows_and_an_allowed_one_its_ground(tmp_path: 
     assert matrix["etl", "id"].grounds == ("files",)
 
 
-def test_a_column_without_a_tag_of_its_own_has_its_tables(tmp_path: Path) -> None:
+def test_a_column_without_a_tag_of_its_own_has_its_tables(tmp_path):
     lake = SmallLake()
     table = {"Table": {"DatabaseName": lake.database, "Name": "people"}}
     lake.assign("TagsTable", table, sensitivity="none")
     assert reads(lake, tmp_path, "broker").keys() == {"id", "text", "name", "as_of"}
 
 
-def test_every_key_of_an_expression_must_match(tmp_path: Path) -> None:
+def test_every_key_of_an_expression_must_match(tmp_path):
     lake = SmallLake()
     lake.properties("Grantbroker")["Resource"] = lake.by_tags("none", domain="other")
     assert reads(lake, tmp_path, "broker") == {}
 
 
-def test_a_tag_grant_beside_a_filter_makes_the_filter_void(tmp_path: Path) -> None:
+def test_a_tag_grant_beside_a_filter_makes_the_filter_void(tmp_path):
     lake = SmallLake()
     lake.grant("More", "data-scientist", "SELECT", lake.by_tags("none"))
     assert reads(lake, tmp_path, "data-scientist")["id"] == "allowed"
@@ -88,14 +87,14 @@ def test_a_tag_grant_beside_a_filter_makes_the_filter_void(tmp_path: Path) -> No
         ),
     ],
 )
-def test_grants_by_name(tmp_path: Path, resource: Any, columns: set[str]) -> None:
+def test_grants_by_name(tmp_path, resource, columns):
     lake = SmallLake()
     named = {kind: value | {"DatabaseName": lake.database} for kind, value in resource.items()}
     lake.properties("Grantbroker")["Resource"] = named
     assert reads(lake, tmp_path, "broker").keys() == columns
 
 
-def test_describing_is_not_reading(tmp_path: Path) -> None:
+def test_describing_is_not_reading(tmp_path):
     lake = SmallLake()
     lake.properties("Grantbroker")["Permissions"] = ["DESCRIBE"]
     assert reads(lake, tmp_path, "broker") == {}
@@ -104,13 +103,13 @@ def test_describing_is_not_reading(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "action", ["glue:GetTable", "lakeformation:GetDataAccess", "athena:StartQueryExecution"]
 )
-def test_a_grant_is_of_no_use_without_iam(tmp_path: Path, action: str) -> None:
+def test_a_grant_is_of_no_use_without_iam(tmp_path, action):
     lake = SmallLake()
     lake.allow("broker", [action], ["*"], Effect="Deny")
     assert reads(lake, tmp_path, "broker") == {}
 
 
-def test_a_boundary_of_the_templates_limits_a_role(tmp_path: Path) -> None:
+def test_a_boundary_of_the_templates_limits_a_role(tmp_path):
     lake = SmallLake()
     statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
     lake.add(
@@ -120,7 +119,7 @@ def test_a_boundary_of_the_templates_limits_a_role(tmp_path: Path) -> None:
     assert reads(lake, tmp_path, "broker") == {}
 
 
-def test_an_unregistered_location_is_nobodys_to_vend(tmp_path: Path) -> None:
+def test_an_unregistered_location_is_nobodys_to_vend(tmp_path):
     lake = SmallLake()
     del lake.resources["Location"]
     assert reads(lake, tmp_path, "broker") == {}
@@ -140,14 +139,14 @@ def _granted_to_everybody(lake: SmallLake) -> None:
 
 
 @pytest.mark.parametrize("open_up", [_default_of_the_account, _granted_to_everybody])
-def test_iam_allowed_principals_opens_every_column(tmp_path: Path, open_up: Break) -> None:
+def test_iam_allowed_principals_opens_every_column(tmp_path, open_up):
     lake = SmallLake()
     open_up(lake)
     cell = cells(lake, tmp_path)["broker", "name"]
     assert (cell.access, cell.grounds) == ("allowed", ("everybody",))
 
 
-def test_a_stranger_with_a_grant_is_shown(tmp_path: Path) -> None:
+def test_a_stranger_with_a_grant_is_shown(tmp_path):
     lake = SmallLake()
     stranger = "arn:aws:iam::999988887777:role/partner"
     lake.grant("Other", "broker", "SELECT", lake.by_tags("sensitive"))
@@ -155,14 +154,14 @@ def test_a_stranger_with_a_grant_is_shown(tmp_path: Path) -> None:
     assert reads(lake, tmp_path, stranger) == {"race": "allowed"}
 
 
-def test_a_grant_on_a_filter_that_nobody_makes_is_an_error(tmp_path: Path) -> None:
+def test_a_grant_on_a_filter_that_nobody_makes_is_an_error(tmp_path):
     lake = SmallLake()
     del lake.resources["Filter"]
     with pytest.raises(InputError, match="open-rows, which no template has"):
         cells(lake, tmp_path)
 
 
-def test_a_policy_that_the_templates_do_not_hold_is_an_error(tmp_path: Path) -> None:
+def test_a_policy_that_the_templates_do_not_hold_is_an_error(tmp_path):
     lake = SmallLake()
     arn = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
     lake.properties("Rolebroker")["ManagedPolicyArns"] = [arn]
@@ -170,7 +169,7 @@ def test_a_policy_that_the_templates_do_not_hold_is_an_error(tmp_path: Path) -> 
         cells(lake, tmp_path)
 
 
-def test_a_statement_on_two_buckets_opens_in_each_what_it_says_of_it(tmp_path: Path) -> None:
+def test_a_statement_on_two_buckets_opens_in_each_what_it_says_of_it(tmp_path):
     lake = SmallLake()
     folders = [f"arn:aws:s3:::{lake.curated}/people/*", f"arn:aws:s3:::{lake.snapshots}/facets/*"]
     lake.allow("etl", ["s3:GetObject"], folders)

@@ -1,7 +1,6 @@
 """IAM statements, evaluated as AWS does and in doubt as if they allowed."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,8 @@ DENY = {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}
     ],
 )
 def test_a_role_may_what_its_policies_allow_and_neither_they_nor_its_boundary_deny(
-    own: list[Mapping[str, Any]], boundary: list[Mapping[str, Any]] | None, expected: bool
-) -> None:
+    own, boundary, expected
+):
     role = Principal(
         name="broker",
         arn="arn:aws:iam::111122223333:role/sashiko-dev-broker",
@@ -52,7 +51,7 @@ QUERY = re.compile(r"--query '(DataLakeSettings \| merge\(@, {ReadOnlyAdmins[^']
 @pytest.mark.parametrize(
     "command", [add_reader(ARN), Path("docs/first-deploy.md").read_text()], ids=["doctor", "guide"]
 )
-def test_a_reader_joins_those_that_are_there(command: str, readers: dict[str, Any]) -> None:
+def test_a_reader_joins_those_that_are_there(command, readers):
     (query,) = QUERY.findall(command)
     settings = {"DataLakeAdmins": [OTHER], **readers}
     changed = jmespath.search(query, {"DataLakeSettings": settings})
@@ -98,7 +97,7 @@ def policy(effect: str, **more: Any) -> Any:
         ),
     ],
 )
-def test_allow(more: Any, expected: bool) -> None:
+def test_allow(more, expected):
     assert allows(policy("Allow", **more), READ) == expected
 
 
@@ -117,7 +116,7 @@ def test_allow(more: Any, expected: bool) -> None:
         ({"Condition": {"Null": {"aws:PrincipalArn": "false"}}}, True),
     ],
 )
-def test_deny(more: Any, expected: bool) -> None:
+def test_deny(more, expected):
     assert denies(policy("Deny", **more), READ) == expected
 
 
@@ -134,7 +133,7 @@ def test_deny(more: Any, expected: bool) -> None:
         ({"Null": {"aws:PrincipalArn": "false"}}, True),
     ],
 )
-def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None:
+def test_a_complete_context_leaves_no_doubt(condition, holds):
     """A key that AWS does not find fails what must be equal, and holds what must not."""
     complete = replace(READ, complete=True)
     assert allows(policy("Allow", Condition=condition), complete) == holds
@@ -151,7 +150,7 @@ def test_a_complete_context_leaves_no_doubt(condition: Any, holds: bool) -> None
         ({"NotPrincipal": {"AWS": "arn:aws:iam::1:role/another"}}, True),
     ],
 )
-def test_whom_a_resources_policy_means(principal: Any, expected: bool) -> None:
+def test_whom_a_resources_policy_means(principal, expected):
     assert policy("Allow", **principal)[0].is_for("arn:aws:iam::1:role/me") == expected
 
 
@@ -166,5 +165,5 @@ def test_whom_a_resources_policy_means(principal: Any, expected: bool) -> None:
         ("a[b]", "ab", False),
     ],
 )
-def test_patterns_that_meet(one: str, other: str, expected: bool) -> None:
+def test_patterns_that_meet(one, other, expected):
     assert overlap(one, other) == expected
