@@ -21,7 +21,7 @@ from sashiko.steps.register import package_hash
 from tests.e2e.retouren import make_retouren
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY
-from tests.unit.registry.test_attestation import hold_against_the_published_schema
+from tests.unit.registry.test_chain import hold_against_the_published_schema
 
 STRANGE_NAME = "Retouren März.csv"
 

@@ -1,34 +1,43 @@
 """An account with a registered version of a causal LM, and Bedrock beside it."""
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import torch
 from moto import mock_aws
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.account.names import MODELS, bucket_name, key_alias
 from sashiko.base.aws_calls import Clients
-from sashiko.base.files import read_json, sha256_file, write_json
+from sashiko.base.files import read_json, sha256_file, walk_files, write_json
 from sashiko.commands import model_command as command
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
+from sashiko.serving.compile_lock import CausalLock
+from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.pack import pack
+from sashiko.serving.container.prompt import Prompt
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_data import ModelSection
+from sashiko.settings.recipe_train import PromptSection
+from sashiko.training.encoder import load_tokenizer
+from sashiko.training.trainee import make_prompt
 from sashiko_packs.bedrock import commands
+from sashiko_packs.bedrock.checkpoint import ImportPlan
 from tests.infra.variants import recipes_of, settings_of
 from tests.packs.bedrock.loopback import Bedrock, served
-from tests.packs.bedrock.models import lock_of, save_artifact
 from tests.unit.registry.model_packages.account import Account, furnished
 from tests.unit.registry.model_packages.gathered import seal
 from tests.unit.registry.preflight.registered import TAGS, write_evidence
-from tests.unit.training.tiny_llama import save_base
+from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_base
 
 SETTINGS: Settings = settings_of("serving")
 THRESHOLD = 0.43
@@ -134,3 +143,84 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         )
         furnished(account, key=key_alias(SETTINGS, "signing"), where={})
         yield World(account, recipe, state, tmp_path / "home", base)
+
+
+ANSWERS = (7, 9)
+LENGTH = 96  # tokens of the longest row
+PLAN = ImportPlan(
+    uri="s3://sashiko-dev-artifacts-111122223333-us-east-1/bedrock/0123456789abcdef",
+    region="us-east-1",
+    model_name="sashiko-dev-complaint-triage-llm-v3",
+    chat_template_sha256=CHAT_TEMPLATE_SHA256,
+    answered=Answered(rows=300, missed=3),
+)
+
+
+def prompt_of(base: Path) -> Prompt:
+    """The prompt that Train makes for this base model, with two tokens as its answers."""
+    made = make_prompt(
+        PromptSection.model_validate(prompt("bad", "good")),
+        load_tokenizer(base),
+        labels=("bad", "good"),
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+        max_length=LENGTH,
+        source=base,
+    )
+    return replace(made, answers=ANSWERS)
+
+
+def save_artifact(folder: Path, base: Path) -> Path:
+    """Writes what an accelerator's artifact keeps of a model whose adapter changed one layer."""
+    eager = folder / "eager"
+    eager.mkdir(parents=True)
+    tensors = load_file(base / "model.safetensors")
+    head = tensors.pop("lm_head.weight", tensors["model.embed_tokens.weight"])
+    tensors["score.weight"] = head[list(ANSWERS)].clone()
+    tensors["model.layers.1.self_attn.q_proj.weight"] += 0.01
+    save_file(tensors, eager / "model.safetensors", metadata={"format": "pt"})
+    config = read_json(base / "config.json")
+    write_json(
+        eager / "config.json", {**config, "architectures": ["LlamaForSequenceClassification"]}
+    )
+    write_serving(folder, base, prompt_of(base))
+    return folder
+
+
+def write_serving(folder: Path, base: Path, prompt: Prompt) -> None:
+    """Writes what an artifact has beside the model itself."""
+    (folder / "tokenizer.json").write_bytes((base / "tokenizer.json").read_bytes())
+    serving = {
+        "target": "gpu",
+        "labels": ["bad", "good"],
+        "truncate": True,
+        "buckets": [{"batch": 1, "length": LENGTH, "graph": ""}],
+        "prompt": asdict(prompt),
+    }
+    write_json(folder / "serving.json", serving)
+
+
+def lock_of(base: Path) -> CausalLock:
+    """What the compile lock says of a version that was merged with this base model."""
+    return CausalLock(
+        base={file.relative_to(base).as_posix(): sha256_file(file) for file in walk_files(base)},
+        adapter_sha256="a" * 64,
+        merge_difference=0.0,
+        answered=Answered(rows=300, missed=3),
+        answers=ANSWERS,
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+    )
+
+
+@functools.cache
+def _load(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, local_files_only=True).eval()
+
+
+def logits(folder: Path, ids: list[int]) -> torch.Tensor:
+    """The logits of the next token, by transformers' own reading of a folder."""
+    model = _load(folder)
+    with torch.inference_mode():
+        logits: torch.Tensor = model(torch.tensor([ids])).logits[0, -1]
+    return logits

@@ -25,9 +25,17 @@ from sashiko.serving.container.prompt import Prompt, RowTokenizer, read_prompt
 from sashiko_packs.bedrock.checkpoint import write_checkpoint
 from sashiko_packs.bedrock.compare import PromptTexts
 from sashiko_packs.bedrock.settings import guardrail_name
-from tests.packs.bedrock.imported import SETTINGS, THRESHOLD, World, opened
-from tests.packs.bedrock.models import LENGTH, logits, save_artifact, write_serving
-from tests.packs.bedrock.runtime import Runtime, serving
+from tests.packs.bedrock.imported import (
+    LENGTH,
+    SETTINGS,
+    THRESHOLD,
+    World,
+    logits,
+    opened,
+    save_artifact,
+    write_serving,
+)
+from tests.packs.bedrock.loopback import Runtime, serving
 from tests.unit.training.tiny_job import BAD, GOOD, save_job
 from tests.unit.training.tiny_llama import causal_hyperparameters
 

@@ -22,7 +22,7 @@ from sashiko_packs.bedrock.checkpoint import (
     read_import_facts,
     write_checkpoint,
 )
-from tests.packs.bedrock.models import ANSWERS, PLAN, lock_of, logits, save_artifact
+from tests.packs.bedrock.imported import ANSWERS, PLAN, lock_of, logits, save_artifact
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE, save_base
 
 Change = Callable[[Path], object]

@@ -12,8 +12,9 @@ import pytest
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko_packs.bedrock.steps import guardrail
-from tests.packs.bedrock.loopback import Bedrock, served
-from tests.packs.bedrock.runtime import Runtime, serving
+from tests.packs.bedrock.loopback import Bedrock, Runtime, served, serving
+from tests.pipeline.conftest import compiled  # noqa: F401  # a fixture
+from tests.pipeline.test_account import jobs, network
 
 NAME = "sashiko-dev-models"
 TEXTS = [f"loan {number}" for number in range(30)]
@@ -89,3 +90,18 @@ def test_an_account_without_the_guardrail_says_what_to_deploy(runtime, tmp_path,
     with pytest.raises(InputError, match="no guardrail of-nobody with a numbered version: deploy"):
         run(tmp_path, monkeypatch, name="of-nobody")
     assert runtime.requests == []
+
+
+def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
+    compiled,  # noqa: F811
+):
+    steps = jobs(compiled["guardrail"])
+    asks, judges = (steps[name]["Arguments"] for name in ("Guardrail", "JudgeBias"))
+    assert asks["RoleArn"].endswith("-device-check")
+    assert [item["InputName"] for item in asks["ProcessingInputs"]] == ["test"]
+    assert network(asks)["EnableNetworkIsolation"] is False
+    assert judges["RoleArn"].endswith("-bias-evaluator")
+    (outcomes,) = [item for item in judges["ProcessingInputs"] if item["InputName"] == "blocked"]
+    assert "Steps.Guardrail." in json.dumps(outcomes)
+    assert judges["AppSpecification"]["ContainerArguments"] == ["--blocking-difference", "0.02"]
+    assert "Guardrail" not in jobs(compiled["dev, complaints-llm"])

@@ -11,8 +11,7 @@ from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine, lookups
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
-from tests.unit.account.deployed_cap import ROLE, cap, roles
-from tests.unit.account.fake_account import Answer, FakeAccount
+from tests.unit.account.fake_account import ROLE, Answer, FakeAccount, cap, roles
 from tests.unit.account.small_lake import SmallLake
 
 ACCOUNT = "111122223333"

@@ -12,7 +12,7 @@ from moto import mock_aws
 from sashiko.base.custom_resource import Answer, Request, read_request
 from sashiko.functions import image_build
 from sashiko.registry.attestation import read_statement, statement_key
-from tests.unit.registry.test_attestation import hold_against_the_published_schema
+from tests.unit.registry.test_chain import hold_against_the_published_schema
 
 BUCKET, IMAGE = "artifacts", "registry/acme-dev/job:1-abc"
 PROJECT, LINK = "acme-dev-image-build", "https://cloudformation.example/answer?Signature=s3cret"

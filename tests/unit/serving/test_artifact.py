@@ -1,13 +1,24 @@
+"""An artifact holds plain files alone; a pickle is known by what it is, whatever its name."""
+
 import gzip
+import io
+import pickle
+import re
 import sys
 import tarfile
+import zipfile
+from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 
+from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.serving.container.pack import pack
+from sashiko.serving.inspection import inspect_artifact, unpack
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from verification.fuzz.archives import member, tar_of
 
@@ -113,3 +124,144 @@ def test_what_is_no_artifact_is_refused_by_name(tmp_path):
     refused(path, "cannot be unpacked")
     path.write_bytes(gzip.compress(tar_of(member("model.safetensors"))))
     refused(path, r"no code/inference\.py")
+
+
+def artifact(folder: Path, *members: tuple[tarfile.TarInfo, bytes], end: int = 2) -> Path:
+    archive = folder / "model.tar.gz"
+    archive.write_bytes(gzip.compress(tar_of(*members, end=end), 1))
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (member("../evil.py"), "is outside the folder"),
+        (member("a/../../evil.py"), "is outside the folder"),
+        (member("/evil.py"), "is outside the folder"),
+        (member("evil", kind=tarfile.SYMTYPE, linkname="/etc"), "is a link"),
+        (member("evil", kind=tarfile.SYMTYPE, linkname="nowhere"), "is a link"),
+        (member("evil", kind=tarfile.LNKTYPE, linkname="/etc/passwd"), "is a link"),
+        (member("evil", kind=tarfile.LNKTYPE, linkname="serving.json"), "is a link"),
+        (member("evil", kind=tarfile.CHRTYPE), "a device"),
+        (member("evil", kind=tarfile.BLKTYPE), "a device"),
+        (member("evil", kind=tarfile.FIFOTYPE), "a pipe"),
+        (member("evil", kind=b"V"), "of an unknown kind"),
+        (member("serving.json"), "occurs twice"),
+        (member("./serving.json"), "occurs twice"),
+        (member("serving.json", kind=tarfile.DIRTYPE), "occurs twice"),
+        (member("serving.json/evil"), "is in a file"),
+        (member("e/" * 40 + "vil"), "is in 32 folders or more"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{value[0].name[:20]}{value[0].type}",
+)
+def test_a_member_that_is_no_plain_file_in_the_folder_is_refused(tmp_path, odd, says):
+    path = artifact(tmp_path, member("serving.json"), odd)
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    name = re.escape(str(odd[0].name).removeprefix("./"))
+    for read in (lambda: unpack(path, folder), lambda: inspect_artifact(path, expected={})):
+        with pytest.raises(InputError, match=rf"model\.tar\.gz cannot.*: {name}.*{says}"):
+            read()
+    assert [file.name for file in folder.iterdir()] == ["serving.json"]
+    assert not (tmp_path / "evil.py").exists()
+
+
+def test_an_archive_of_more_than_the_disk_holds_is_refused_before_it_is_unpacked(tmp_path):
+    bomb, _ = member("weights.bin")
+    bomb.size = 1 << 60
+    path = artifact(tmp_path, (bomb, b"\0" * 4096))
+    with pytest.raises(InputError, match=r"weights\.bin does not fit on the disk"):
+        unpack(path, tmp_path)
+    assert not (tmp_path / "weights.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("{}", 10_001), ("e", 10_001), ("{0}/{0}/{0}/{0}/{0}/{0}", 2000)]
+)
+def test_an_archive_of_very_many_entries_is_refused(tmp_path, name, number):
+    folders = [member(name.format(n), kind=tarfile.DIRTYPE) for n in range(number)]
+    with pytest.raises(InputError, match="one more than the 10,000"):
+        inspect_artifact(artifact(tmp_path, *folders), expected={})
+
+
+def test_what_was_changed_after_compile_is_named(tmp_path):
+    path = artifact(tmp_path, member("a", b"a"), member("b", b"b"))
+    right = {"a": sha256_bytes(b"a"), "b": sha256_bytes(b"b")}
+    inspect_artifact(path, expected=right)
+    for expected, says in (
+        ({**right, "c": "0"}, "c is missing"),
+        ({"a": right["a"]}, "b is not in the compile lock"),
+        ({**right, "b": right["a"]}, "b has sha256 3e23"),
+    ):
+        with pytest.raises(InputError, match=says):
+            inspect_artifact(path, expected=expected)
+
+
+def saved(*, zipped: bool) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({"w": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=zipped)
+    return buffer.getvalue()
+
+
+def script() -> bytes:
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), buffer)
+    return buffer.getvalue()
+
+
+def zip_of(*names: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(name), b"")  # of no moment
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(pickle.dumps({"a": [1, 2]}, protocol=number) for number in range(2, 6)),
+        pickle.dumps(np.zeros(1000)),
+        saved(zipped=True),
+        saved(zipped=False),
+        # It calls, and only then is no pickle: an end of its own it needs not.
+        b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R no more",
+        b"\x80\0cos\nsystem\n",
+        # What `pickletools` does not take apart, and a pickle's reader does.
+        b"\x80\x02I0x10\n0cos\nsystem\n",
+        b"\x80\x02c\xc3\xa9\nsystem\n",
+        b"\x80\x02(ios\nsystem",  # from the fuzzer: the last line needs no end
+        # More operations than anything has by chance.
+        b"\x80\x02" + b"N0" * 60_000,
+        # Zips that Python's own reader does not read, or not in little memory, and others may.
+        zip_of("a").replace(b"PK\x01\x02\x14\x03\x14\0", b"PK\x01\x02\x14\x03\x63\0"),
+        zip_of("a").replace(b"PK\x01\x02", b"PK\x01\x03"),
+        zip_of(*(f"{number:01000}" for number in range(4200))),
+        # Its parts lie on two disks.
+        zip_of("a")[:-22] + b"PK\x06\x07" + bytes(12) + b"\2\0\0\0" + zip_of("a")[-22:],
+        # What tells TorchScript is not where torch looks for it.
+        zip_of("archive/data.pkl", "archive/deep/constants.pkl"),
+        zip_of("archive/data.pkl", "other/constants.pkl"),
+    ],
+    ids=lambda content: repr(content[:12]),
+)
+def test_a_pickle_under_another_name_is_refused(tmp_path, content):
+    archive = artifact(tmp_path, member("weights.bin", content))
+    with pytest.raises(InputError, match=r"weights\.bin is a pickle"):
+        inspect_artifact(archive, expected={"weights.bin": sha256_bytes(content)})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"\x80", b"\x80\x02 weights", b"PK\x03\x04 no zip", script(), b'{"a": 1}',
+        b"\x80\x02\0\0\0\0\0\0" + b"{" * 640, zip_of("graph.neff"),
+        b"\x80\x04\x8e" + b"\xff" * 8 + b"\0", b"\x80\x02U" + b"\0" * (9 << 20),
+        b"\x80\x02V" + b"\0" * (9 << 20),
+        b"\x80\x04\x8d\xff\0\0",
+    ],
+    ids=lambda content: repr(content[:12]),
+)  # fmt: skip
+def test_what_is_none_is_let_through(tmp_path, content):
+    archive = artifact(tmp_path, member("model.neuron", content))
+    inspect_artifact(archive, expected={"model.neuron": sha256_bytes(content)})

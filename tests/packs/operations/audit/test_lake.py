@@ -10,8 +10,7 @@ from sashiko.account.names import exec_role_arn
 from sashiko_packs.operations.audit import cap as differences
 from sashiko_packs.operations.lake import compare_lake
 from tests.infra.variants import settings_of
-from tests.unit.account.deployed_cap import cap, roles
-from tests.unit.account.fake_account import FakeAccount
+from tests.unit.account.fake_account import FakeAccount, cap, roles
 from tests.unit.account.small_lake import SmallLake
 
 DEV = settings_of("dev")

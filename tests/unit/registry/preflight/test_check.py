@@ -2,20 +2,28 @@
 
 import base64
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from sashiko.base.custom_resource import RefusedError
+from sashiko.base.files import sha256_file
+from sashiko.registry.attestation import Resource
+from sashiko.registry.preflight.expected import Bound, write_bounds
 from sashiko.registry.preflight.version_check import check
 from tests.unit.registry.model_packages.account import (
     BUCKET,
     GROUP,
     KEY,
     PLACEMENT,
+    REGION,
     replace_signing_key,
 )
+from tests.unit.registry.model_packages.gathered import seal, state
 from tests.unit.registry.preflight.registered import Version, registered, write_evidence
 
 INF2 = {"target": "inf2", "instance_type": "ml.inf2.xlarge", "cores": "2", "workers": "2"}
@@ -248,3 +256,240 @@ def test_a_package_of_several_containers_or_of_none_is_refused(version, monkeypa
 def test_a_check_without_time_ends_before_it_is_cut_off(version):
     with pytest.raises(RefusedError, match="no time was left to read"):
         check(version.clients, version.expected(), in_time=lambda: False)
+
+
+def bounds(metric: str, *facets: str, **limits: Any) -> str:
+    """One bound, as a template carries it."""
+    bound = {"minimum": None, "maximum": None, "judged_by": "value", **limits}
+    gate = "bias" if facets else "model-quality"
+    return write_bounds([Bound(gate=gate, metric=metric, facets=facets, **bound)])
+
+
+@pytest.mark.parametrize(
+    "bounds_text",
+    [
+        bounds("DI", "age", minimum=0.84),
+        bounds("DI", "age", minimum=0.76, maximum=0.93, judged_by="bound"),
+        bounds("DI", "age", "sex", minimum=0.81),
+        bounds("auc", minimum=0.85, judged_by="bound"),
+        bounds("auc", maximum=0.87),
+    ],
+)
+def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
+    (message,) = version.check(bounds=bounds_text).bounds
+    assert " at " in message or " from " in message
+
+
+@pytest.mark.parametrize(
+    ("bounds_text", "message"),
+    [
+        (
+            bounds("DI", "age", minimum=0.85),
+            r"DI age=old is 0\.84 \[0\.76, 0\.93\], and this environment asks for DI of age at "
+            r"least 0\.85\. Serve a version that reaches it, or change `serving\.bounds`",
+        ),
+        (
+            bounds("DI", "age", minimum=0.8, maximum=1.25, judged_by="bound"),
+            r"DI age=old is 0\.84 .* asks for DI of age from 0\.8 to 1\.25 for the whole interval",
+        ),
+        (bounds("DI", "age", "sex", minimum=0.82), r"DI age=60\+ & sex=f is 0\.81, and"),
+        (bounds("auc", minimum=0.88), r"auc is 0\.87 .* asks for auc at least 0\.88"),
+        (bounds("auc", maximum=0.88, judged_by="bound"), "auc is 0.87 .* at most 0.88 for the"),
+    ],
+)
+def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
+    version, bounds_text, message
+):
+    with pytest.raises(RefusedError, match=message):
+        version.check(bounds=bounds_text)
+
+
+@pytest.mark.parametrize(
+    ("bounds_text", "message"),
+    [
+        (bounds("DI", "gender", minimum=0.8), "no DI of gender was judged"),
+        (bounds("DI", "sex", "age", minimum=0.8), "no DI of sex & age was judged"),
+        (bounds("DCA", "age", minimum=0.8), "no DCA of age was judged"),
+        (bounds("f1", minimum=0.5), "no f1 was judged"),
+        (bounds("AD", "age", maximum=0.1), "AD age=old was signed without a value"),
+        (
+            bounds("DI", "age", "sex", minimum=0.8, judged_by="bound"),
+            "DI age=60+ & sex=f was signed without an interval",
+        ),
+    ],
+)
+def test_what_was_not_signed_is_refused_and_never_passed_over(version, bounds_text, message):
+    with pytest.raises(RefusedError) as error:
+        version.check(bounds=bounds_text)
+    assert message in str(error.value)
+
+
+def test_a_waiver_of_the_recipe_moves_no_bound_of_the_environment(account, tmp_path):
+    model = registered(account, write_evidence(tmp_path, failed="bias", waived_until="2999-12-31"))
+    assert model.check(allow_waived="true").files
+    with pytest.raises(RefusedError, match="no DI of age was judged"):
+        model.check(allow_waived="true", bounds=bounds("DI", "age", minimum=0.8))
+
+
+def test_bounds_cross_a_template_unchanged():
+    original = (
+        Bound(
+            gate="bias", metric="DI", facets=("a", "b"), minimum=0.8, maximum=None,
+            judged_by="bound",
+        ),
+    )  # fmt: skip
+    assert Bound.read(write_bounds(original)) == original
+    assert Bound.read("[]") == ()
+
+
+TARGET = f"endpoint/{GROUP}/variant/primary"
+DIMENSION = "sagemaker:variant:DesiredInstanceCount"
+Serve = Callable[[int], None]
+
+
+@pytest.fixture
+def serve(account):
+    """Makes the endpoint that serves: `serve(1)` has an instance of an `ml.c5.xlarge`."""
+
+    def make(instances: int) -> None:
+        sagemaker = account.clients.sagemaker
+        role = "arn:aws:iam::123456789012:role/inference"
+        image = {"Image": "serving:1"}
+        sagemaker.create_model(ModelName="m", ExecutionRoleArn=role, PrimaryContainer=image)
+        variant = {
+            "VariantName": "primary", "ModelName": "m", "InitialInstanceCount": instances,
+            "InstanceType": "ml.c5.xlarge",
+        }  # fmt: skip
+        sagemaker.create_endpoint_config(EndpointConfigName="c", ProductionVariants=[variant])
+        sagemaker.create_endpoint(EndpointName=GROUP, EndpointConfigName="c")
+
+    return make
+
+
+def scale() -> None:
+    boto3.client("application-autoscaling", region_name=REGION).register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=TARGET,
+        ScalableDimension=DIMENSION,
+        MinCapacity=1,
+        MaxCapacity=4,
+    )
+
+
+def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(version, serve):
+    serve(1)
+    assert version.check(instance_type="ml.c5.2xlarge").files  # it does not scale
+    scale()
+    assert version.check(instance_type="ml.c5.xlarge").files
+    with pytest.raises(RefusedError, match=r"scales on ml.c5.xlarge, .*Deploy twice: first"):
+        version.check(instance_type="ml.c5.2xlarge")
+
+
+@pytest.mark.parametrize(
+    ("there", "least", "fits"), [(1, "1", True), (1, "2", False), (2, "3", True)]
+)
+def test_a_canary_wants_two_instances_that_are_there(version, serve, there, least, fits):
+    assert version.check(
+        min_instances=least, instance_type="ml.c5.xlarge"
+    ).files  # no endpoint yet: nothing to send it ahead of
+    serve(there)
+    if fits:
+        assert version.check(min_instances=least, instance_type="ml.c5.xlarge").files
+        return
+    with pytest.raises(RefusedError, match=f"{GROUP} has 1 instance, .* wait endpoint-in-service"):
+        version.check(min_instances=least, instance_type="ml.c5.xlarge")
+
+
+ENVELOPE = "provenance.intoto.json"
+
+
+@pytest.fixture
+def evidence(tmp_path):
+    """What Register gathers, with the statement about an image."""
+    folder = write_evidence(tmp_path)
+    (folder / "provenance").mkdir()
+    (folder / "provenance/job.json").write_bytes(b"{}")
+    seal(folder)
+    return folder
+
+
+def resource(folder: Path, name: str, **change: Any) -> tuple[Resource, ...]:
+    digest = {"sha256": sha256_file(folder / name)}
+    return (Resource(name=name, digest=digest | change),)
+
+
+def test_a_version_with_its_own_provenance_is_served(account, evidence):
+    state(evidence, dependencies=resource(evidence, "provenance/job.json"))
+    assert registered(account, evidence).check().files == 16
+
+
+def test_one_of_an_earlier_key_is_read_while_that_key_is_listed(account, evidence):
+    state(evidence)
+    version = registered(account, evidence)
+    replace_signing_key(account.clients.kms, KEY)
+    assert version.check(signing_keys=f"{KEY},{KEY}-1").judged.files.statement
+
+
+def test_one_of_before_provenance_is_served(version):
+    keys = {key.rpartition("/")[2] for key in version.account.objects()}
+    assert ENVELOPE not in keys
+    assert version.check().files
+
+
+def fail_to_read(monkeypatch, version, code):
+    read = version.clients.s3.get_object
+
+    def fail(**request: Any) -> Any:
+        if request["Key"].endswith(ENVELOPE):
+            raise ClientError({"Error": {"Code": code}}, "GetObject")
+        return read(**request)
+
+    monkeypatch.setattr(version.account.clients.s3, "get_object", fail)
+
+
+def test_where_s3_denies_to_say_that_it_is_missing_it_is_served(version, monkeypatch):
+    fail_to_read(monkeypatch, version, "AccessDenied")
+    assert version.check().files
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "InternalError"])
+def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provenance(
+    account, evidence, monkeypatch, code
+):
+    state(evidence, dependencies=resource(evidence, "provenance/job.json", sha256="0" * 64))
+    version = registered(account, evidence)
+    fail_to_read(monkeypatch, version, code)
+    with pytest.raises(ClientError, match=code):
+        version.check()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"subject": (Resource(name="model.tar.gz", digest={"sha256": "0" * 64}),)},
+         "it names another model.tar.gz; it names another manifest-sha256.json"),
+        ({"dependencies": (Resource(name="provenance/job.json", digest={"sha256": "0" * 64}),)},
+         "it names another provenance/job.json"),
+        ({"dependencies": (Resource(name="provenance/train.json", digest={"sha256": "0" * 64}),)},
+         "it names another provenance/train.json"),
+        ({"build": "image"}, "no SLSA provenance v1"),
+    ],
+)  # fmt: skip
+def test_one_of_another_version_is_refused(account, evidence, change, problem):
+    state(evidence, **change)
+    with pytest.raises(RefusedError, match=problem):
+        registered(account, evidence).check()
+
+
+def test_one_that_was_changed_or_that_another_key_signed_is_refused(account, evidence):
+    state(evidence)
+    version = registered(account, evidence)
+    content = json.loads(account.body(f"s3://{account.bucket}/{version.folder}/{ENVELOPE}"))
+    forged = content | {"payload": content["payload"][:-8] + "fX19Cg=="}
+    for changed in (forged, content | {"signatures": []}):
+        version.put(ENVELOPE, json.dumps(changed).encode())
+        with pytest.raises(RefusedError, match=f"{ENVELOPE} has no valid signature of alias/acme"):
+            version.check()
+    version.put(ENVELOPE, b"{}")
+    with pytest.raises(RefusedError, match="no envelope of a statement"):
+        version.check()

@@ -28,7 +28,7 @@ from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
 from sashiko.steps import registries, resolve_champion
 from tests.unit.registry.model_packages.account import BUCKET, GROUP, KEY, Account, opened
-from tests.unit.registry.test_attestation import hold_against_the_published_schema
+from tests.unit.registry.test_chain import hold_against_the_published_schema
 from tests.unit.steps.register_job import (
     DEFINITION,
     FACETS,

@@ -1,0 +1,167 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from sashiko.errors import InputError
+from sashiko.settings.recipe_train import Hyperparameters
+from sashiko.training.compute import Compute, collate, epoch_batches, ordered_batches
+from sashiko.training.examples import Examples
+from sashiko.training.loop import learning_rate
+from sashiko.training.scoring import divide_logits, outputs
+
+
+def rate(step: int, *, steps: int, warmup_ratio: float) -> float:
+    values = {"learning_rate": 0.3, "warmup_ratio": warmup_ratio}
+    settings = Hyperparameters(max_length=32, truncate=False, **values)
+    return learning_rate(step, steps=steps, settings=settings)
+
+
+def test_the_rate_goes_up_to_the_peak_and_down_to_nothing():
+    rates = [rate(step, steps=100, warmup_ratio=0.1) for step in range(101)]
+    assert rates[0] == pytest.approx(0.03)
+    assert max(rates) == rates[9] == rates[10] == pytest.approx(0.3)
+    assert rates[55] == pytest.approx(0.15)
+    assert rates[100] == 0
+    assert all(rate > 0 for rate in rates[:100])
+
+
+def test_without_warm_up_it_starts_at_the_peak():
+    assert rate(0, steps=3, warmup_ratio=0.0) == rate(0, steps=1, warmup_ratio=0.9) == 0.3
+
+
+_LENGTHS = np.random.default_rng(0).integers(5, 60, 1003)
+
+
+def test_an_epoch_takes_every_row_once_with_little_padding():
+    batches = epoch_batches(_LENGTHS, batch_size=16, seed=1, epoch=0)
+    assert sorted(np.concatenate(batches)) == list(range(1003))
+    assert [len(batch) for batch in batches].count(16) == 62
+    padded = sum(len(batch) * _LENGTHS[batch].max() for batch in batches)
+    assert padded < 1.1 * _LENGTHS.sum()  # in random order it would be about 1.8
+
+
+def test_batches_follow_from_seed_and_epoch():
+    def order(*, seed: int, epoch: int) -> list[int]:
+        return list(np.concatenate(epoch_batches(_LENGTHS, batch_size=16, seed=seed, epoch=epoch)))
+
+    assert order(seed=1, epoch=0) == order(seed=1, epoch=0)
+    assert order(seed=1, epoch=0) != order(seed=1, epoch=1)
+    assert order(seed=1, epoch=0) != order(seed=2, epoch=0)
+
+
+def test_batches_do_not_come_in_the_order_of_their_length():
+    means = [_LENGTHS[b].mean() for b in epoch_batches(_LENGTHS, batch_size=16, seed=1, epoch=0)]
+    assert abs(np.corrcoef(means, range(len(means)))[0, 1]) < 0.4
+
+
+def test_scoring_takes_every_row_once_from_short_to_long():
+    rows = np.concatenate(list(ordered_batches(_LENGTHS, batch_size=64)))
+    assert sorted(rows) == list(range(1003))
+    assert (np.diff(_LENGTHS[rows]) >= 0).all()
+
+
+def _examples(tokens, offsets, labels, weights):
+    tokens, weights = np.array(tokens, dtype=np.int32), np.array(weights, dtype=np.float32)
+    return Examples(tokens, np.array(offsets), np.array(labels), weights)
+
+
+def test_rows_are_padded_to_the_longest_and_masked():
+    examples = _examples([5, 6, 7, 8, 9, 4], [0, 2, 5, 6], [0, 1, 1], [1.0, 0.5, 2.0])
+    batch = collate(examples, np.array([1, 2]), pad=0, device=torch.device("cpu"))
+    assert batch.inputs["input_ids"].tolist() == [[7, 8, 9], [4, 0, 0]]
+    assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert (batch.labels.tolist(), batch.weights.tolist(), batch.tokens) == ([1, 1], [0.5, 2.0], 4)
+
+
+def test_a_shape_is_filled_up_with_a_row_that_counts_nothing():
+    examples = _examples([5, 6, 7], [0, 2, 3], [1, 0], [3.0, 0.5])
+    batch = collate(examples, np.array([0, 1]), pad=9, device=torch.device("cpu"), shape=(4, 3))
+    assert batch.inputs["input_ids"].tolist() == [[5, 6, 9], [7, 9, 9], [5, 6, 9], [5, 6, 9]]
+    assert batch.inputs["attention_mask"].sum(dim=1).tolist() == [2, 1, 2, 2]
+    assert (batch.weights.tolist(), batch.tokens) == ([3.0, 0.5, 0.0, 0.0], 3)
+    assert examples.weights.tolist() == [3.0, 0.5]
+
+
+class _FirstToken(torch.nn.Module):
+    """Takes a row's first token as the log-odds of the positive class."""
+
+    device = torch.device("cpu")
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        odds = input_ids[:, 0].double()
+        return SimpleNamespace(logits=torch.stack([torch.zeros_like(odds), odds], dim=1))
+
+
+_COMPUTE = Compute(_FirstToken(), _FirstToken())
+
+
+def _random_examples(count: int) -> Examples:
+    random = np.random.default_rng(0)
+    lengths = random.integers(1, 9, count)
+    return Examples(
+        tokens=random.integers(0, 5, lengths.sum()).astype(np.int32),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        labels=random.integers(0, 2, count),
+        weights=np.full(count, 9.0, dtype=np.float32),
+    )
+
+
+def test_a_split_is_scored_in_its_own_order_and_unweighted():
+    examples = _random_examples(150)
+    batches: list[int] = []
+    scored = outputs(
+        _COMPUTE, examples, classes=(0, 1), pad=0, after_batch=lambda: batches.append(1)
+    )
+    odds = examples.tokens[examples.offsets[:-1]].astype(float)
+    signed = np.where(examples.labels == 1, odds, -odds)
+    assert scored.losses == pytest.approx(np.log1p(np.exp(-signed)), rel=1e-5)
+    higher = odds[examples.labels == 1][:, None] - odds[examples.labels == 0]
+    assert scored.auc(examples.labels) == pytest.approx(
+        (higher > 0).mean() + (higher == 0).mean() / 2
+    )
+    assert len(batches) == 3
+
+
+def test_what_is_raised_between_batches_ends_the_scoring():
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        outputs(_COMPUTE, _random_examples(9), classes=(0, 1), pad=0, after_batch=stop)
+
+
+_SIZE = {"vocab_size": 20, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+         "intermediate_size": 16, "max_position_embeddings": 16}  # fmt: skip
+_DISTILLED = {"vocab_size": 20, "dim": 16, "n_layers": 1, "n_heads": 2, "hidden_dim": 16}
+
+
+def classifier(family, **sizes):
+    config = getattr(transformers, f"{family}Config")(**sizes)
+    return getattr(transformers, f"{family}ForSequenceClassification")(config)
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [("Bert", _SIZE), ("Roberta", _SIZE), ("Electra", {"embedding_size": 16, **_SIZE}),
+     ("DistilBert", _DISTILLED)],
+)  # fmt: skip
+def test_the_logits_are_divided_and_nothing_else_is_changed(family, sizes):
+    model = classifier(family, **sizes).eval()
+    tokens = torch.arange(12).reshape(2, 6) + 2
+    with torch.no_grad():
+        before = model(input_ids=tokens).logits
+        # Halves of floats are exact: so are the logits.
+        divide_logits(model, 2.0)
+        assert torch.equal(model(input_ids=tokens).logits, before / 2)
+        divide_logits(model, 0.7)
+        assert torch.allclose(model(input_ids=tokens).logits, before / 1.4, rtol=1e-5, atol=1e-7)
+
+
+def test_a_head_that_is_no_single_linear_layer_is_refused():
+    model = classifier("Bert", **_SIZE)
+    model.classifier = torch.nn.Sequential(torch.nn.Linear(16, 2), torch.nn.Linear(2, 2))
+    with pytest.raises(InputError, match=r"train\.calibration.*2 linear layers"):
+        divide_logits(model, 2.0)
