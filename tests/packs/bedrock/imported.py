@@ -45,8 +45,6 @@ THRESHOLD = 0.43
 
 @dataclass
 class World:
-    """What the tests look at."""
-
     account: Account  # with a registered version of a causal LM
     recipe: Recipe  # of the version
     bedrock: Bedrock  # the service

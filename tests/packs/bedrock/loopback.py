@@ -25,8 +25,6 @@ _MODEL = get_session().get_service_model("bedrock")
 
 
 class RefusedError(Exception):
-    """An error that the service answers with."""
-
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
         self.status, self.code = status, code
@@ -265,7 +263,6 @@ class Runtime:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def texts(self) -> list[str]:
-        """The texts that the guardrail got."""
         return [
             request["content"][0]["text"]["text"]
             for operation, request in self.requests

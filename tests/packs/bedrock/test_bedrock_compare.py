@@ -42,8 +42,6 @@ from tests.unit.training.tiny_llama import causal_hyperparameters
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained version."""
-
     artifact: Path  # what the target gpu serves
     lock: CausalLock  # what the compile lock says of its parts
     prompt: Prompt  # what it reads beside a text
@@ -136,7 +134,6 @@ def judged_scores(folder: Path, ids: list[list[int]], answers: tuple[int, int]) 
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
-    """A version that is imported once."""
     tmp_path = tmp_path_factory.mktemp("imported")
     with pytest.MonkeyPatch.context() as monkeypatch, opened(tmp_path, monkeypatch) as world:
         trained = train_version(tmp_path, world.base)

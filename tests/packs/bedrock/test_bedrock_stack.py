@@ -24,7 +24,6 @@ def stack():
 
 
 def statements(stack: dict[str, Any], role: str) -> list[Statement]:
-    """What the stack lets a role do."""
     return [
         statement
         for policy in resources(stack, "AWS::IAM::ManagedPolicy").values()

@@ -57,7 +57,6 @@ def make_bucket(account: Account, bucket: str) -> None:
 
 
 def left_in(account: Account, bucket: str) -> list[str]:
-    """The keys of all versions and delete markers."""
     response = account.client("s3").list_object_versions(Bucket=bucket)
     return [
         item["Key"] for kind in ("Versions", "DeleteMarkers") for item in response.get(kind, ())
@@ -94,9 +93,7 @@ def test_nothing_is_written_to_a_bucket_once_its_emptying_began(account: Account
         Bucket=raw, Policy=json.dumps({"Version": "2012-10-17", "Statement": [OWN_STATEMENT]})
     )
     s3.meta.events.register("before-call.s3", lambda model, **_: calls.append(model.name))
-
     list(empty_bucket(raw, account))
-
     first = calls.index("DeleteObjects")
     assert {"PutBucketLogging", "PutBucketPolicy"} <= set(calls[:first])
     policy = json.loads(s3.get_bucket_policy(Bucket=raw)["Policy"])

@@ -15,8 +15,6 @@ SETTINGS = load_settings("dev")
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error of AWS instead of an answer."""
-
     code: str
     message: str = "no"
     status: int = 400

@@ -50,7 +50,6 @@ class SmallLake:
         return tag_key(self.settings, kind)
 
     def write(self, folder: Path) -> Path:
-        """Writes the cloud assembly."""
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{prefix(self.settings)}-All"
         artifact = {
@@ -73,7 +72,6 @@ class SmallLake:
         return self.resources[logical_id]["Properties"]  # type: ignore[no-any-return]
 
     def allow(self, role: str, actions: list[str], resources: list[Any], **more: Any) -> None:
-        """Gives a role permissions, in a policy of its own."""
         statement = {"Effect": "Allow", "Action": actions, "Resource": resources} | more
         self.add(
             f"Policy{len(self.resources)}",

@@ -169,7 +169,6 @@ def in_config(tmp_path, monkeypatch):
 def test_inferentia_is_pinned_to_a_driver_and_each_core_has_a_process(tmp_path):
     """Failures 1, 4, 8 and 11 of the ledger: driver, cores, and the time of the first load."""
     spec = endpoint_spec(settings(tmp_path), "inf2")
-
     assert spec.instance_type == "ml.inf2.xlarge"
     assert spec.ami == "al2-ami-sagemaker-inference-neuron-2"
     assert (spec.cores, spec.workers) == (2, 2)

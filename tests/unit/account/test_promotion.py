@@ -44,7 +44,6 @@ def accounts(monkeypatch):
 
 @pytest.fixture
 def approved(accounts, tmp_path):
-    """Dev has an approved version."""
     register(accounts.dev, evidence(tmp_path), recipe="complaints")
     return accounts
 
@@ -199,7 +198,6 @@ def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it
     with pytest.raises(InputError, match=r"dev-signing; it says that it is of arn:aws:kms:.*run`"):
         promotion.promote(replace(ROUTE, source=distrusting), 1)
     assert approved.prod.objects() == set()
-
     trusting = DEV.model_copy(update={"signing_keys": (1, 2)})
     _, new = promotion.promote(replace(ROUTE, source=trusting), 1)
     assert new

@@ -41,8 +41,6 @@ GROUP = endpoint_name(PROD, RECIPE)
 
 @dataclass
 class TwoAccounts:
-    """What the tests look at."""
-
     dev: Account  # the source
     prod: Account  # the target, with the clients of its promoter
     # The requests of the promoter to dev's SageMaker and KMS.
@@ -57,7 +55,6 @@ class TwoAccounts:
         return key.rpartition("/")[0]
 
     def put(self, name: str, content: bytes) -> None:
-        """Writes over one of dev's files."""
         key = f"{self.folder(self.dev)}/{name}"
         self.dev.clients.s3.put_object(Bucket=self.dev.bucket, Key=key, Body=content)
 
@@ -110,7 +107,6 @@ def evidence(folder: Path, **change: Any) -> Path:
 
 
 def register(account: Account, files: Path, *, status: str = "Approved", **tags: str) -> None:
-    """Registers a folder in dev, as its pipeline does, and decides on it."""
     clients, snapshot = account.clients, read_json(files / "manifest.json")
     registrar = PackageRegistrar(
         clients,

@@ -102,7 +102,6 @@ class Accounts:
 
 @pytest.fixture
 def accounts(tmp_path, monkeypatch):
-    """Three accounts that are bootstrapped and deployed to."""
     (tmp_path / "config").mkdir()
     shutil.copy("config/base.yaml", tmp_path / "config")
     for name, account in ACCOUNTS.items():

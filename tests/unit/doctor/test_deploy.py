@@ -27,7 +27,6 @@ Doctor = Callable[..., Mapping[str, Check]]
 
 
 def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:
-    """The data-lake settings of an account."""
     names = [exec_role_arn(settings_of("dev")), f"{ROLE}/admin"] if admins is None else admins
     administrators = [{"DataLakePrincipalIdentifier": name} for name in names]
     return {"DataLakeSettings": {"DataLakeAdmins": administrators, **more}}

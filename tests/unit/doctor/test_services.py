@@ -122,7 +122,6 @@ def test_a_service_that_the_region_lacks_fails_by_its_name():
 
 
 def trail(*, logging: bool) -> Check:
-    """Looks for a trail where there is one."""
     arn = "arn:aws:cloudtrail:us-east-1:111122223333:trail/all"
     account = FakeAccount(
         {

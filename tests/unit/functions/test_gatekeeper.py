@@ -66,7 +66,6 @@ def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path):
     passed, failed = verdict("bias", passed=True), verdict("model-quality", passed=False)
     waiver = Waiver(check="auc", reason="known and accepted", owner="Ada Lovelace", expires=DAY)
     waived = waive(failed, [waiver], on=DAY)
-
     assert judge({"Track": release_file(tmp_path, passed, waived)}, read) == {"passed": True}
     with pytest.raises(GateClosedError) as closed:
         judge({"Track": release_file(tmp_path, passed, failed)}, read)

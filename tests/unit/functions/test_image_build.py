@@ -64,7 +64,6 @@ def codebuild(monkeypatch):
 
 @pytest.fixture
 def answers(monkeypatch):
-    """The answer to CloudFormation."""
     sent: list[tuple[Request, Answer]] = []
     monkeypatch.setattr(image_build, "send", lambda *both: sent.append(both))
     return sent

@@ -42,7 +42,6 @@ class Account:
                 things[name].creation_time = created.strftime("%Y-%m-%d %H:%M:%S")
 
     def names(self) -> set[str]:
-        """Everything that there is."""
         one, two, three = (
             self.sagemaker.list_models()["Models"],
             self.sagemaker.list_endpoint_configs()["EndpointConfigs"],

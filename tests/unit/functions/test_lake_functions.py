@@ -33,7 +33,6 @@ class Glue:
 
 
 def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> None:
-    """Has the function look at a database and two tables."""
     monkeypatch.setattr(boto3, "client", lambda _: glue)
     properties = {
         "Environment": "dev",
@@ -127,7 +126,6 @@ def formation(monkeypatch):
 
 
 def ask(kind: Any, *, arn: str = OURS, physical_id: str | None = None) -> Answer:
-    """Has the function do what CloudFormation asks."""
     empty = {"url": "", "stack": "", "id": "", "previous": {}}
     of_arn = {"resource": "Settings", "properties": {"Administrator": arn}}
     request: Any = {"kind": kind, "physical_id": physical_id, **of_arn, **empty}

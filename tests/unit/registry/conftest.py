@@ -19,5 +19,4 @@ def model(tmp_path):
 
 @pytest.fixture
 def version(account, tmp_path):
-    """One that may be served."""
     return registered(account, write_evidence(tmp_path))

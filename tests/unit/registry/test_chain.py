@@ -73,8 +73,6 @@ def resource(name: str, content: str, algorithm: str = "sha256") -> Resource:
 
 @dataclass
 class Registry:
-    """A registry of one version."""
-
     statement: Statement | None = None  # about the model; None if the version has none
     arn: str | None = "arn"  # of its package; None in MLflow
     # Name -> content of what its manifest names.

@@ -211,7 +211,6 @@ def test_a_damaged_artifact_is_stored_again_by_the_next_run(
     reason = "sha256 differs" if damage == "truncated" else "its artifact cannot be read"
     with pytest.raises(InputError, match=rf"(?s){reason}.*`sashiko run`.*stores it again"):
         registry.download(version, tmp_path / "out")
-
     _, new = register(content=f"weights, {damage}".encode(), execution="later")
     assert not new
     assert registry.download(version, tmp_path / "out").read_bytes().endswith(damage.encode())

@@ -286,7 +286,6 @@ def test_a_cast_model_is_scored_in_the_type_of_its_file(llama, tmp_path):
     for name, weights in cast.items():
         assert torch.equal(weights, merged[name].to(torch.bfloat16))
     assert json.loads((folder / "config.json").read_text())["dtype"] == "bfloat16"
-
     rows = _rows(llama, made).rows(TEXTS)
     exact = _logits(load_classifier(tmp_path / "merged").classifier, rows, pad=0)
     rounded = _logits(load_classifier(folder).classifier, rows, pad=0)

@@ -106,6 +106,5 @@ def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
 
 
 def metric_lines(root: Path) -> list[dict[str, float | None]]:
-    """Reads `metrics.jsonl`."""
     text = (root / "output" / "data" / "metrics.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]

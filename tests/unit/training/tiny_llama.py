@@ -29,7 +29,6 @@ LORA = {"rank": 4, "alpha": 8, "target_modules": ["q_proj", "v_proj", "up_proj"]
 
 
 def prompt(negative: str, positive: str) -> dict[str, Any]:
-    """A recipe's section `prompt` for two labels."""
     return {
         "system": "answer in a word",
         "template": "{text}\nis it good? yes or no",

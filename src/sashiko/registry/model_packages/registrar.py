@@ -40,10 +40,7 @@ _FREE_TEXT = frozenset({"gate.bias.reason", "gate.device.reason"})
 # `DriftCheckBaselines` the same files are what later data and predictions are compared with.
 _QUALITY = {
     "ModelQuality": {"Statistics": METRICS_FILE, "Constraints": "model-quality/verdict.json"},
-    "ModelDataQuality": {
-        "Statistics": REFERENCE_FILE,
-        "Constraints": "data-quality/verdict.json",
-    },
+    "ModelDataQuality": {"Statistics": REFERENCE_FILE, "Constraints": "data-quality/verdict.json"},
 }
 _BIAS_METRICS = {
     "Report": INTERVALS_FILE,

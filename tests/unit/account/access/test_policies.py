@@ -205,6 +205,10 @@ def _bucket_is_open_to_the_scientist(lake: SmallLake) -> None:
     del lake.resources["CuratedPolicy"]
 
 
+def _training_starts_jobs_as_etl(lake: SmallLake) -> None:
+    lake.allow("training", ["iam:PassRole"], [lake.role("etl")])
+
+
 def _bucket_policy_exempts_the_broker(lake: SmallLake) -> None:
     lake.allow("broker", ["s3:GetObject"], [f"arn:aws:s3:::{lake.curated}/people/as_of=2026*"])
     statement = lake.properties("CuratedPolicy")["PolicyDocument"]["Statement"][0]
@@ -243,20 +247,8 @@ def _training_becomes_etl_by_the_account(lake: SmallLake) -> None:
     lake.allow("training", ["sts:AssumeRole"], ["*"])
 
 
-def _training_starts_jobs_as_etl(lake: SmallLake) -> None:
-    lake.allow("training", ["iam:PassRole"], [lake.role("etl")])
-
-
-def _registrar_approves(lake: SmallLake) -> None:
-    lake.allow("registrar", ["sagemaker:UpdateModelPackage"], ["*"])
-
-
-def _registrar_creates_approved_packages(lake: SmallLake) -> None:
-    lake.allow("registrar", ["sagemaker:*ModelPackage"], ["*"])
-
-
-def _approver_registers(lake: SmallLake) -> None:
-    lake.allow("approver", ["sagemaker:CreateModelPackage"], ["*"])
+def allowing(role: str, action: str) -> Break:
+    return lambda lake: lake.allow(role, [action], ["*"])
 
 
 ml_reading_pii = partial(never.ml_reading_pii, classes=CLASSES)
@@ -278,9 +270,9 @@ others_reading_sensitive = partial(never.others_reading_sensitive, classes=CLASS
         (never.ways_of_training_to_the_lake, _training_becomes_etl),
         (never.ways_of_training_to_the_lake, _training_becomes_etl_by_the_account),
         (never.ways_of_training_to_the_lake, _training_starts_jobs_as_etl),
-        (never.registering_and_approving, _registrar_approves),
-        (never.registering_and_approving, _registrar_creates_approved_packages),
-        (never.registering_and_approving, _approver_registers),
+        (never.registering_and_approving, allowing("registrar", "sagemaker:UpdateModelPackage")),
+        (never.registering_and_approving, allowing("registrar", "sagemaker:*ModelPackage")),
+        (never.registering_and_approving, allowing("approver", "sagemaker:CreateModelPackage")),
     ],
 )
 def test_what_must_never_be_is_detected(tmp_path, rule, broken):

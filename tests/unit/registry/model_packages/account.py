@@ -37,8 +37,6 @@ class Killed(BaseException):
 
 @dataclass
 class Account:
-    """What the tests look at."""
-
     clients: Clients  # of moto
     bucket: str = BUCKET  # of the models
     group: str = GROUP  # the model package group
@@ -59,21 +57,17 @@ class Account:
         return PackageRegistry(self.clients)
 
     def objects(self) -> set[str]:
-        """Names the objects in the bucket."""
         contents = self.clients.s3.list_objects_v2(Bucket=self.bucket).get("Contents", [])
         return {item["Key"] for item in contents}
 
     def body(self, uri: str) -> bytes:
-        """Reads an object."""
         key = uri.removeprefix(f"s3://{self.bucket}/")
         return self.clients.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def created(self) -> list[dict[str, Any]]:
-        """Returns what packages were made of."""
         return [parameters for name, parameters in self.calls if name == "CreateModelPackage"]
 
     def decide(self, number: int, status: str) -> None:
-        """Sets a version's approval."""
         arn = self.registry.version(self.group, number).arn
         self.clients.sagemaker.update_model_package(ModelPackageArn=arn, ModelApprovalStatus=status)
 

@@ -63,7 +63,6 @@ def gather(root: Path) -> Path:
 
 
 def seal(folder: Path) -> None:
-    """Writes the manifest of what is there now."""
     manifest = folder / "manifest-sha256.json"
     manifest.unlink(missing_ok=True)
     digests = {

@@ -127,7 +127,6 @@ def test_what_an_earlier_key_signed_is_registered_again_by_the_new_one(account, 
     # SageMaker answers a token that it knows with the version that it made then.
     tokens = [package["ClientToken"] for package in account.created()]
     assert len(set(tokens)) == 2
-
     again, new = register(account, model)
     assert (again.version, new) == (2, False)
 
@@ -327,8 +326,6 @@ def test_an_unknown_version_lists_the_known_ones(account, model):
 
 
 def refuse(client: Any, operation: str, code: str, message: str) -> None:
-    """Lets a client's next calls of an operation fail."""
-
     class _Http:
         status_code = 400
 

@@ -48,8 +48,6 @@ TAGS = {
 
 @dataclass
 class Version:
-    """A registered version."""
-
     account: Account  # in which it is
     arn: str  # of its package
     folder: str  # of its files, as an S3 prefix within the bucket
@@ -76,11 +74,9 @@ class Version:
         return Clients(sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=scaling)
 
     def put(self, name: str, content: bytes) -> None:
-        """Writes over one of its files."""
         self.account.clients.s3.put_object(Bucket=BUCKET, Key=f"{self.folder}/{name}", Body=content)
 
     def update(self, **change: Any) -> None:
-        """Changes its package, as who may call UpdateModelPackage can."""
         self.account.clients.sagemaker.update_model_package(ModelPackageArn=self.arn, **change)
 
 

@@ -125,7 +125,6 @@ def test_a_signature_of_another_key_does_not_count(version):
     )
     content |= {"key": other, "signature": base64.b64encode(signed["Signature"]).decode()}
     version.put("manifest-signature.json", json.dumps(content).encode())
-
     with pytest.raises(RefusedError, match="has no valid signature"):
         version.check()
 
@@ -136,10 +135,8 @@ def test_an_earlier_key_counts_while_the_environment_lists_it(version, monkeypat
     first = kms.describe_key(KeyId=KEY)["KeyMetadata"]["Arn"]
     replace_signing_key(kms, KEY)
     _kms_raises(monkeypatch, version)
-
     passed = version.check(signing_keys=f"{KEY},{KEY}-1")
     assert passed.judged.files.signed_by == first
-
     with pytest.raises(RefusedError) as refusal:
         version.check()
     message = str(refusal.value)

@@ -17,8 +17,6 @@ PLENTY = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 
 
 class Listener:
-    """Takes answers as CloudFormation does."""
-
     def __init__(self) -> None:
         self.answers: list[dict[str, Any]] = []
         listener = self
@@ -63,7 +61,6 @@ def listener(monkeypatch):
 
 def test_a_version_that_may_be_served_answers_with_its_threshold(listener, version):
     handler(listener.event("Create", version.expected().properties()), PLENTY)
-
     (answer,) = listener.answers
     assert answer["Status"] == "SUCCESS"
     assert answer["Data"]["Threshold"] == "0.43"
@@ -77,7 +74,6 @@ def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(listener,
     for left in (30_000, 30_001):
         context = SimpleNamespace(get_remaining_time_in_millis=lambda left=left: left)
         handler(listener.event("Create", properties), context)
-
     late, in_time = listener.answers
     assert late["Status"] == "FAILED"
     assert "no time was left to read" in late["Reason"]
@@ -87,9 +83,7 @@ def test_a_check_that_runs_out_of_time_is_answered_while_there_is_some(listener,
 def test_an_update_checks_and_keeps_its_id(listener, version):
     version.account.decide(1, "Rejected")
     properties = version.expected().properties()
-
     handler(listener.event("Update", properties, PhysicalResourceId="mine"), PLENTY)
-
     (answer,) = listener.answers
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "mine")
     assert "preflight refused: " in answer["Reason"] and "is Rejected" in answer["Reason"]
@@ -104,7 +98,6 @@ def test_what_nobody_expected_is_answered_too(listener, version):
     handler(listener.event("Create", {}), PLENTY)
     missing = version.expected(signing_keys="alias/nothing").properties()
     handler(listener.event("Create", missing), PLENTY)
-
     first, second = listener.answers
     assert first["Status"] == second["Status"] == "FAILED"
     assert "ModelPackageArn" in first["Reason"]
@@ -126,7 +119,6 @@ def test_an_image_without_a_scan_stops_a_bare_deploy_too(listener, version):
     handler(listener.event("Create", properties), PLENTY)
     ecr.start_image_scan(repositoryName="acme-dev/serving", imageId={"imageTag": "1"})
     handler(listener.event("Create", properties), PLENTY)
-
     refused, passed = listener.answers
     assert refused["Status"] == "FAILED"
     assert "preflight refused: the scan of acme-dev/serving:1 has no result" in refused["Reason"]
