@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 from botocore.stub import Stubber
+from botocore.validate import validate_parameters
 
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn
-from sashiko.settings.environment import Settings
+from sashiko.settings.environment import Settings, load_settings
 from tests.infra.variants import settings_of
 
 Answer = Mapping[str, Any] | str | Callable[[Mapping[str, Any]], Mapping[str, Any] | str]
@@ -77,3 +80,66 @@ def cap(*, trust_open: bool) -> Answer:
     statements = execution_cap(settings_of("dev"), trust_open=trust_open)
     document = {"Statement": [item.to_statement_json() for item in statements]}
     return {"PolicyVersion": {"VersionId": "v2", "Document": json.dumps(document)}}
+
+
+SETTINGS = load_settings("dev")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    code: str
+    message: str = "no"
+    status: int = 400
+
+
+ScriptedAnswer = Mapping[str, Any] | Refusal
+# An answer, or what makes one of the request.
+Script = ScriptedAnswer | Callable[[Mapping[str, Any]], ScriptedAnswer]
+
+
+@dataclass
+class ScriptedAws:
+    """An account whose every operation answers as `answers` says."""
+
+    answers: dict[str, Script]  # operation, such as `DescribePipeline` -> answer
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # the requests, in order
+
+    def account(self) -> Account:
+        return _Scripted(self)
+
+    def requests(self, operation: str) -> list[dict[str, Any]]:
+        return [request for name, request in self.calls if name == operation]
+
+    def listen(self, client: Any) -> None:
+        parameters: dict[str, Any] = {}
+
+        def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
+            parameters[model.name] = dict(params)
+
+        def answer(model: Any, **_: Any) -> tuple[Any, Any]:
+            request = parameters[model.name]
+            self.calls.append((model.name, request))
+            script = self.answers[model.name]
+            response = script(request) if callable(script) else script
+            if isinstance(response, Refusal):
+                error = {"Error": {"Code": response.code, "Message": response.message}}
+                return SimpleNamespace(status_code=response.status), error
+            validate_parameters(response, model.output_shape)
+            return SimpleNamespace(status_code=200), dict(response)
+
+        service = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-parameter-build.{service}", remember)
+        client.meta.events.register(f"before-call.{service}", answer)
+
+
+class _Scripted(Account):
+    def __init__(self, script: ScriptedAws) -> None:
+        super().__init__(SETTINGS)
+        self._script = script
+
+    def client(self, service: str) -> Any:
+        fresh = service not in self._clients
+        client = super().client(service)
+        if fresh:
+            self._script.listen(client)
+        return client

@@ -13,7 +13,7 @@ from sashiko.cli import app
 from sashiko.errors import InputError
 from sashiko.registry.preflight.expected import Expected
 from tests.infra.variants import recipes_of, settings_of
-from tests.unit.account.recorded_answers import Refusal, Script, ScriptedAws
+from tests.unit.account.fake_account import Refusal, Script, ScriptedAws
 from tests.unit.registry.model_packages.account import opened
 from tests.unit.registry.preflight.registered import Version, registered, write_evidence
 

@@ -16,8 +16,7 @@ from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.steps.sections import Channel
 from tests.infra.variants import settings_of
-from tests.unit.account.fake_account import FakeAccount
-from tests.unit.account.recorded_answers import Refusal, ScriptedAws
+from tests.unit.account.fake_account import FakeAccount, Refusal, ScriptedAws
 from tests.unit.doctor.conftest import results
 
 OUT = "cdk.out"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sashiko_packs.operations.audit import Difference, imported_models
-from tests.unit.account.recorded_answers import Refusal, ScriptedAws
+from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 
 PLACE = "arn:aws:bedrock:us-east-1:111122223333"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sashiko_packs.operations.audit import Difference, serving
-from tests.unit.account.recorded_answers import Refusal, ScriptedAws
+from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 
 NAME = "sashiko-dev-loans"

@@ -13,7 +13,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.runner.run_record import RunRecord, View
-from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
+from tests.unit.account.fake_account import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
 
 BEGAN = datetime(2026, 11, 25, 10, 0, tzinfo=UTC)

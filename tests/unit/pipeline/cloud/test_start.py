@@ -17,7 +17,7 @@ from sashiko.pipeline.compiled import CompiledPipeline
 from sashiko.pipeline.staging import staged_inputs
 from sashiko.settings.recipe import load_recipe
 from sashiko.steps.sections import Channel
-from tests.unit.account.recorded_answers import SETTINGS, Refusal, ScriptedAws
+from tests.unit.account.fake_account import SETTINGS, Refusal, ScriptedAws
 
 AS_OF = "20261125T104500Z"
 RECIPE = load_recipe(Path("recipes/complaints.yaml"))
