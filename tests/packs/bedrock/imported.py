@@ -15,11 +15,10 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner, Result
 
 from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
-from sashiko.account.names import MODELS, bucket_name, key_alias
+from sashiko.account.names import bucket_name, key_alias
 from sashiko.base.aws_calls import Clients
 from sashiko.base.files import read_json, sha256_file, walk_files, write_json
 from sashiko.commands import model_command as command
-from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.serving.compile_lock import CausalLock
 from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.pack import pack
@@ -34,6 +33,7 @@ from sashiko_packs.bedrock import commands
 from sashiko_packs.bedrock.checkpoint import ImportPlan
 from tests.infra.variants import recipes_of, settings_of
 from tests.packs.bedrock.loopback import Bedrock, served
+from tests.unit.account.two_accounts import registrar_of
 from tests.unit.registry.model_packages.account import Account, furnished
 from tests.unit.registry.model_packages.gathered import seal
 from tests.unit.registry.preflight.registered import TAGS, write_evidence
@@ -85,17 +85,7 @@ class World:
         device = evidence / "device/verdict.json"
         write_json(device, {**read_json(device), "inputs": self.judged})
         seal(evidence)
-        clients = self.account.clients
-        registrar = PackageRegistrar(
-            clients,
-            Placement(
-                models_uri=f"s3://{self.account.bucket}/{MODELS}",
-                signing_key=key_alias(SETTINGS, "signing"),
-                serving_image=spec.image.uri,
-                made_from="s3://snapshots/training/data/c0ffee",
-            ),
-        )
-        version, _ = registrar.register(
+        version, _ = registrar_of(self.account, SETTINGS, target="gpu").register(
             self.account.group,
             files=evidence,
             run_id="r",

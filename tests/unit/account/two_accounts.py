@@ -5,7 +5,7 @@ of dev's has dev's credentials. tests/infra/test_promotion.py tests who may ask.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.loaders import Loader
 from moto import mock_aws
 
@@ -78,12 +79,12 @@ def two_accounts(monkeypatch: pytest.MonkeyPatch, *, act_as: Role) -> Iterator[T
             ("kms", "Verify", "KeyId"),
         ):
             client = getattr(prod.clients, service)
-            responder = _responder(accounts, getattr(dev.clients, service), operation, key)
+            responder = _SourceResponder(accounts, getattr(dev.clients, service), operation, key)
             client.meta.events.register(
                 f"provide-client-params.{service}.{operation}", responder.remember
             )
             client.meta.events.register(f"before-call.{service}.{operation}", responder.answer)
-        target = _TargetAccount(PROD)
+        target = account_module.Account(PROD)
         target._clients = {"sts": _session(PROD, act_as).client("sts"), **vars(prod.clients)}
         monkeypatch.setattr(promotion, "Account", lambda _: target)
         yield accounts
@@ -106,17 +107,20 @@ def evidence(folder: Path, **change: Any) -> Path:
     return gathered
 
 
+def registrar_of(account: Account, settings: Settings, *, target: str) -> PackageRegistrar:
+    """Registers in an account as the pipeline of its settings does."""
+    placement = Placement(
+        models_uri=f"s3://{account.bucket}/{MODELS}",
+        signing_key=key_alias(settings, "signing"),
+        serving_image=endpoint_spec(settings, target).image.uri,
+        made_from="s3://snapshots/training/data/c0ffee",
+    )
+    return PackageRegistrar(account.clients, placement)
+
+
 def register(account: Account, files: Path, *, status: str = "Approved", **tags: str) -> None:
     clients, snapshot = account.clients, read_json(files / "manifest.json")
-    registrar = PackageRegistrar(
-        clients,
-        Placement(
-            models_uri=f"s3://{account.bucket}/{MODELS}",
-            signing_key=key_alias(DEV, "signing"),
-            serving_image=endpoint_spec(DEV, RECIPE.compile.target).image.uri,
-            made_from="s3://snapshots/training/data/c0ffee",
-        ),
-    )
+    registrar = registrar_of(account, DEV, target=RECIPE.compile.target)
     of_data = {
         "data_sha256": snapshot["sha256"], "contract_sha256": snapshot["contract"]["sha256"],
     }  # fmt: skip
@@ -128,10 +132,6 @@ def register(account: Account, files: Path, *, status: str = "Approved", **tags:
         ModelApprovalStatus=status,
         ApprovalDescription="Ada (arn:aws:sts::1:assumed-role/x-approver/ada): better, I think",
     )
-
-
-class _TargetAccount(account_module.Account):
-    """Prod's account with clients that reach dev's too."""
 
 
 @dataclass
@@ -149,13 +149,8 @@ class _SourceResponder:
         if f":{DEV.account}:" not in self.last[self.key]:
             return None
         self.accounts.requests.append((self.operation, self.last))
-        method = {"DescribeModelPackage": "describe_model_package", "Verify": "verify"}
-        return SimpleNamespace(status_code=200), getattr(self.client, method[self.operation])(
-            **self.last
-        )
-
-
-_responder: Callable[..., _SourceResponder] = _SourceResponder
+        method = getattr(self.client, xform_name(self.operation))
+        return SimpleNamespace(status_code=200), method(**self.last)
 
 
 @functools.cache

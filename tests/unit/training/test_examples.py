@@ -1,19 +1,17 @@
 """A text that spells special tokens is read as letters, by Train, the served model and Explain."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer
 
 from sashiko.errors import InputError
 from sashiko.explain.tokens import read_tokens, token_ids
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.examples import encoder_rows, read_split, read_weights
-from tests.unit.training.tiny_job import save_weights
+from tests.unit.training.tiny_job import save_tokenizer, save_weights
 from tests.unit.training.tiny_llama import save_llama
 
 _KEYS = pa.chunked_array([["train0002", "train0000", "train0001"]])
@@ -93,15 +91,6 @@ def _unigram() -> Tokenizer:
     return made
 
 
-def _save(made: Tokenizer, special: list[str], folder: Path) -> None:
-    made.post_processor = processors.TemplateProcessing(
-        single=f"{special[2]} $A {special[3]}", special_tokens=[(special[2], 2), (special[3], 3)]
-    )
-    names = {f"{name}_token": token for name, token in zip(_NAMES, special, strict=True)}
-    PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
-    (folder / "model.safetensors").touch()  # a model's folder has weights
-
-
 def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path):
     """Chat models have tokens that steer them and are not marked as special."""
     save_llama(tmp_path, ["a good day"])
@@ -131,7 +120,8 @@ def test_a_text_writes_no_added_token_of_a_causal_lm_either(tmp_path):
     ids=["word piece", "words", "unigram"],
 )
 def test_a_text_writes_no_special_token_and_all_read_it_in_the_same_way(tmp_path, made, special):
-    _save(made, special, tmp_path)
+    save_tokenizer(made, dict(zip(_NAMES, special, strict=True)), tmp_path)
+    (tmp_path / "model.safetensors").touch()  # a model's folder has weights
     pad, _, start, end, mask = range(len(special))
     texts = ["kind desk", *(f"kind {token} desk" for token in special), "".join(special)]
     tokenizer = load_tokenizer(tmp_path)

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from tests.unit.training.tiny_job import BAD, GOOD, PLAIN
+from tests.unit.training.tiny_job import BAD, GOOD, PLAIN, save_tokenizer, word_tokenizer
 
 _BERT = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 _ROBERTA = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
@@ -34,15 +33,7 @@ def save_encoder(folder: Path, family: str, *, layers: int = 2) -> None:
     """Writes a random encoder with a tokenizer of its family's special tokens."""
     special = _ROBERTA if "roberta" in family else _BERT
     words = [*special.values(), *_WORDS]
-    vocabulary = {word: index for index, word in enumerate(words)}
-    made = Tokenizer(models.WordLevel(vocabulary, unk_token=special["unk"]))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    ends = [(special[name], words.index(special[name])) for name in ("cls", "sep")]
-    made.post_processor = processors.TemplateProcessing(
-        single=f"{special['cls']} $A {special['sep']}", special_tokens=ends
-    )
-    names = {f"{name}_token": token for name, token in special.items()}
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
+    save_tokenizer(word_tokenizer(words, unknown=special["unk"]), special, folder)
     settings = FAMILIES[family] if family == "distilbert" else _SIZES | FAMILIES[family]
     config = transformers.AutoConfig.for_model(family, **settings)
     config.num_hidden_layers = layers

@@ -1,8 +1,9 @@
 """A training job small enough for a test: a random encoder of 2 layers and 32 dimensions."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,34 +26,39 @@ BAD = ("rude", "slow", "wrong", "lost")
 PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "loan")
 
 
+def save_tokenizer(made: Any, special: Mapping[str, str], folder: Path) -> None:
+    """Writes a tokenizer that puts `cls` and `sep` of its special tokens around a text."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    start, end = special["cls"], special["sep"]
+    ends = [(token, made.token_to_id(token)) for token in (start, end)]
+    made.post_processor = TemplateProcessing(single=f"{start} $A {end}", special_tokens=ends)
+    names = {f"{name}_token": token for name, token in special.items()}
+    PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(folder)
+
+
+def word_tokenizer(words: Sequence[str], *, unknown: str) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    vocabulary = {word: index for index, word in enumerate(words)}
+    made = Tokenizer(models.WordLevel(vocabulary, unk_token=unknown))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    return made
+
+
 def save_encoder(folder: Path) -> None:
     """Writes a random BERT and a word-level tokenizer, as a model folder of the hub has them."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from transformers import BertConfig, BertModel
 
-    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *GOOD, *BAD, *PLAIN)
-    vocabulary = {word: index for index, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
+    special = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
+    words = (*special.values(), *GOOD, *BAD, *PLAIN)
+    save_tokenizer(word_tokenizer(words, unknown="[UNK]"), special, folder)
     config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=64,
+    )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
         BertModel(config).save_pretrained(folder)
