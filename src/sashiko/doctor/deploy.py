@@ -187,7 +187,15 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
         yield Check("administrators that are gone", "failed", detail, fix=fix)
     yield _defaults(environment, settings)
     if not environment.settings.lake_formation.account_stack:
-        yield _exec_role(environment, settings)
+        title, role = (
+            "CloudFormation's role is an administrator",
+            exec_role_arn(environment.settings),
+        )
+        if role in settings.admins:
+            yield Check(title, "ok", role)
+        else:
+            detail = f"{role} is none: it may neither make the database nor grant on it"
+            yield Check(title, "failed", detail, fix=lake.add_administrator(role))
         yield from _tags(account, environment)
 
 
@@ -229,15 +237,6 @@ def _defaults(environment: Environment, settings: lake.LakeSettings) -> Check:
     if environment.settings.lake_formation.account_stack:
         return Check(title, "note", f"{detail}; the LakeFormationAccount stack takes it away")
     return Check(title, "failed", detail, fix=lake.put_defaults("Database", "Table"))
-
-
-def _exec_role(environment: Environment, settings: lake.LakeSettings) -> Check:
-    role = exec_role_arn(environment.settings)
-    title = "CloudFormation's role is an administrator"
-    if role in settings.admins:
-        return Check(title, "ok", role)
-    detail = f"{role} is none: it may neither make the database nor grant on it"
-    return Check(title, "failed", detail, fix=lake.add_administrator(role))
 
 
 def _tags(account: Account, environment: Environment) -> Iterator[Check]:

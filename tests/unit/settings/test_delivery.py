@@ -78,14 +78,11 @@ def test_a_stage_of_another_project_is_refused(written):
         load_tools(folder=written)
 
 
-_CONNECTION = (
-    "arn:aws:codeconnections:us-east-1:777788889999:connection/0123abcd-8aad-4d5d-8878-dfcab0bc441f"
-)
 _DELIVERY = f"""\
 by: codepipeline
 account: "777788889999"
 region: us-east-1
-source: {{host: github, repository: acme/churn, branch: main, connection: "{_CONNECTION}"}}
+source: {{host: github, repository: acme/churn, branch: main, connection: "{CONNECTION}"}}
 stages: [dev, prod]
 """
 
@@ -117,7 +114,7 @@ def test_the_file_is_read_and_is_no_environment(folder):
         ("[dev, prod]", "[local, prod]", "`local` is no environment"),
         ("[dev, prod]", "[dev, dev]", "twice"),
         ("by: codepipeline", "by: actions\nwho: me", "who"),
-        (f', connection: "{_CONNECTION}"', "", "source.connection"),
+        (f', connection: "{CONNECTION}"', "", "source.connection"),
         ("acme/churn", "acme", "repository"),
         ("codepipeline", "jenkins", "by"),
     ],
