@@ -12,7 +12,7 @@ from sashiko.commands import cloud_runs
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud.executions import follow
 from sashiko.settings.environment import load_settings
-from tests.unit.account.recorded_answers import Refusal
+from tests.unit.account.fake_account import Refusal
 from tests.unit.pipeline.cloud import test_executions as cloud
 
 RUNNING = ("Executing", [cloud.MADE, cloud.OPEN, cloud.TRAINS])
