@@ -187,15 +187,15 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
         yield Check("administrators that are gone", "failed", detail, fix=fix)
     yield _defaults(environment, settings)
     if not environment.settings.lake_formation.account_stack:
-        title, role = (
+        title, deployer = (
             "CloudFormation's role is an administrator",
             exec_role_arn(environment.settings),
         )
-        if role in settings.admins:
-            yield Check(title, "ok", role)
+        if deployer in settings.admins:
+            yield Check(title, "ok", deployer)
         else:
-            detail = f"{role} is none: it may neither make the database nor grant on it"
-            yield Check(title, "failed", detail, fix=lake.add_administrator(role))
+            detail = f"{deployer} is none: it may neither make the database nor grant on it"
+            yield Check(title, "failed", detail, fix=lake.add_administrator(deployer))
         yield from _tags(account, environment)
 
 
