@@ -40,7 +40,9 @@ _FULL = (
     "ruff check .",
     "ruff format --check .",
     *_SHORT,
-    "pytest -m 'not slow' tests/unit tests/packs tests/pipeline tests/infra",
+    "pytest -n auto --dist loadfile -m 'not slow'"
+    " tests/unit tests/packs tests/pipeline tests/infra tests/e2e",
+    "sashiko run",
 )
 
 
