@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from verification.guards.table import PAGES, ROOT, rows
+from verification.guards.table import PAGES, ROOT, of_missing_pack, rows
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
@@ -17,6 +17,8 @@ def test_each_named_test_exists(page: Path) -> None:
     for test in sorted(named):
         file, _, name = test.partition("::")
         path = ROOT / file
+        if of_missing_pack(file):
+            continue
         if not path.is_file() or f"def {name}(" not in path.read_text():
             missing.append(test)
     assert missing == []

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-from verification.guards.table import ROOT, Row, rows
+from verification.guards.table import ROOT, Row, of_missing_pack, rows
 
 PAGE = ROOT / "docs/well-architected.md"
 # Practices of each question, in the order of the questions: "Best practices by ML lifecycle" of the
@@ -55,7 +55,9 @@ def test_each_file_and_each_test_exists() -> None:
             assert (PAGE.parent / link).is_file(), f"{row.number}: {link}"
         for file in _FILE.findall(row.text):
             path = file if "/" in file else f"tests/infra/{file}"
-            assert (ROOT / path).is_file(), f"{row.number}: {file}"
+            assert (ROOT / path).is_file() or of_missing_pack(path), f"{row.number}: {file}"
         for test in row.tests:
             file, _, name = test.partition("::")
-            assert f"def {name}(" in (ROOT / file).read_text(), f"{row.number}: {test}"
+            assert of_missing_pack(file) or f"def {name}(" in (ROOT / file).read_text(), (
+                f"{row.number}: {test}"
+            )

@@ -45,6 +45,12 @@ class Row:
         return tuple(named)
 
 
+def of_missing_pack(file: str) -> bool:
+    """Says whether a file is of a pack that this copy has been left without."""
+    folder = re.match(r"(?:tests/packs|src/sashiko_packs)/\w+(?=/)", file)
+    return folder is not None and not (ROOT / folder[0]).is_dir()
+
+
 def rows(page: Path) -> tuple[Row, ...]:
     """Reads the numbered rows of a page's tables, in their order."""
     return tuple(
