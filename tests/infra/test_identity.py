@@ -17,9 +17,10 @@ from tests.infra.variants import (
     synthesized,
 )
 
+# Of the core; packs add theirs.
 PEOPLE = {
-    "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "privacy-officer",
-    "promoter",
+    "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter",
+    *roles_of(settings_of("dev"), "person"),
 }  # fmt: skip
 
 

@@ -246,7 +246,7 @@ READERS = ("gatekeeper", "inference", "pipeline")
 @pytest.fixture(scope="module")
 def definition() -> Json:
     settings = settings_of("dev")
-    compiled, _ = pipelines_of(settings, recipes_of(settings))
+    compiled, *_ = pipelines_of(settings, recipes_of(settings))
     return dict(compiled.definition)
 
 
