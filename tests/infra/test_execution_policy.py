@@ -48,6 +48,7 @@ from tests.infra.deploy_requests import (
 )
 from tests.infra.variants import (
     ROOT,
+    WHOLE,
     assembly_of,
     bootstrapped,
     complete_request,
@@ -134,14 +135,17 @@ def test_a_deploy_changes_no_trust_of_any_role_unless_the_bootstrap_lets_it(vari
 
 def test_every_type_says_what_it_takes() -> None:
     """A new type comes with its facts, one that is gone takes them along."""
-    assert set().union(*map(types_of, EVERY)) == set(HANDLERS)
+    there = set().union(*map(types_of, EVERY))
+    assert there == set(HANDLERS) or (there < set(HANDLERS) and not WHOLE)
 
 
 def test_no_excuse_outlives_its_need() -> None:
     """Each is for what a handler asks and the policy or the cap refuses."""
     exemptions = [(v, i, exemption(i)) for v in EVERY for i in required_actions(v) if exemption(i)]
     used = {(i.kind, pattern) for v, i, pattern in exemptions if denied_actions([i], *policies(v))}
-    assert {(k, p) for k, groups in UNUSED.items() for g in groups for p in g["actions"]} == used
+    there = set().union(*map(types_of, EVERY))
+    excuses = {(k, p) for k, groups in UNUSED.items() for g in groups for p in g["actions"]}
+    assert {(kind, pattern) for kind, pattern in excuses if kind in there} == used
 
 
 def test_the_facts_say_of_each_action_what_iam_says() -> None:

@@ -11,7 +11,7 @@ from docs.controls import STANDARDS
 from docs.security_controls import PAGE, security_page
 from docs.whole import PICTURE, whole_picture
 from tests.infra.breaches import BREACHES
-from tests.infra.variants import PACKS
+from tests.infra.variants import WHOLE
 from verification.guards.copies import run_tests
 from verification.guards.table import ROOT
 
@@ -24,10 +24,6 @@ def proofs(monkeypatch):
     tests = {control.id: ["test_x.py::test_it"] for control in CONTROLS}
     monkeypatch.setattr(security_controls, "proofs", lambda: tests)
     return tests
-
-
-# The page and the picture are of the stacks with every pack: a copy without one keeps them.
-WHOLE = {page.stem for page in (ROOT / "docs/packs").glob("*.md")} == PACKS
 
 
 def test_the_page_is_current(templates):

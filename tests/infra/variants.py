@@ -41,6 +41,8 @@ serving:
 """
 # A pack can be left out, and its parts of the variants with it.
 PACKS = {pack.name for pack in enabled_packs(folder=ROOT / "config")}
+# What is about the stacks with every pack, as a page of the docs, is kept by a copy without one.
+WHOLE = {page.stem for page in (ROOT / "docs/packs").glob("*.md")} == PACKS
 BEDROCK = (
     'bedrock: {enabled: true, models: ["amazon.nova-micro-v1:0"]}\n' if "bedrock" in PACKS else ""
 )
