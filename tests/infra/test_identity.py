@@ -6,12 +6,13 @@ import json
 import pytest
 
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
-from sashiko_cdk.identity.role_table import role_records, roles_of
+from sashiko_cdk.identity.role_table import role_records
 from tests.infra.variants import (
     VARIANTS,
     as_list,
     changed,
     named,
+    of_pack,
     resources,
     settings_of,
     synthesized,
@@ -20,7 +21,7 @@ from tests.infra.variants import (
 # Of the core; packs add theirs.
 PEOPLE = {
     "approver", "break-glass", "data-scientist", "deployer", "endpoint-deployer", "promoter",
-    *roles_of(settings_of("dev"), "person"),
+    *of_pack("monitoring", "privacy-officer"),
 }  # fmt: skip
 
 
@@ -103,8 +104,7 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
     statement = _allowing_to(roles["pipeline"], "iam:PassRole")
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
     core = {"bias-evaluator", "broker", "device-check", "registrar", "registry-reader", "training"}
-    assert passed == core | set(roles_of(settings_of("dev"), "job"))
-    assert "inference" not in passed
+    assert passed == core | of_pack("monitoring", "monitor")
     assert statement["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
     }

@@ -599,7 +599,7 @@ def denied(call: str, keys: Context) -> set[str]:
 def test_each_job_of_the_pipelines_starts(variant: str, suffix: str) -> None:
     """Of iam_only on several instances; Train's have disks of their own and no key."""
     jobs = jobs_in(templates_of, variant)
-    assert len(jobs) > 15
+    assert len(jobs) > 18
     denials = {
         name: denied(call_of(job), rename_kms_keys(context(job) | _isolation(job), suffix))
         for name, job in jobs.items()

@@ -156,7 +156,7 @@ def test_the_guardrails_let_every_job_of_the_pipeline_through(
     jobs, document = jobs_in(templates, variant), _guardrails(templates, variant)
     denied = {name: denials(document, job, suffix) for name, job in jobs.items()}
     assert {name: sids for name, sids in denied.items() if sids} == {}
-    assert len(jobs) > 15
+    assert len(jobs) > 18
 
 
 FOREIGN = KEY.format(account="999999999999")

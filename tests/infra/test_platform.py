@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.policy_evaluation import allows, denies, statements
-from sashiko_cdk.identity.role_table import role_records
 from tests.infra.variants import (
     VARIANTS,
     as_list,
     complete_request,
     named,
     new_app,
+    of_pack,
     only,
     principals_of,
     resources,
@@ -185,8 +185,7 @@ def test_alarms_and_who_tells_of_results_alone_write_to_the_topic_too(platform):
         assert item["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
         assert item["Condition"] == own_alarms
     assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
-    publishers = {one.name for one in role_records(settings_of("prod")) if one.publishes_alerts}
-    assert publishers >= {"janitor", "notifier"}
+    publishers = {"janitor", "notifier"} | of_pack("monitoring", "monitor-publisher")
     assert who_may("dev", "sns:Publish") == publishers
 
 

@@ -41,6 +41,13 @@ serving:
 """
 # A pack can be left out, and its parts of the variants with it.
 PACKS = {pack.name for pack in enabled_packs(folder=ROOT / "config")}
+
+
+def of_pack(pack: str, *names: str) -> set[str]:
+    """What a pack adds; nothing where it is left out."""
+    return {*names} if pack in PACKS else set()
+
+
 # What is about the stacks with every pack, as a page of the docs, is kept by a copy without one.
 WHOLE = {page.stem for page in (ROOT / "docs/packs").glob("*.md")} == PACKS
 BEDROCK = (
