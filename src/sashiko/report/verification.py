@@ -76,8 +76,8 @@ def _changes(
             yield f"{way} {name} cannot be read: {error}"
             continue
         if sha256 != record.sha256:
-            found = f"{way} {name} ({record.uri}) has sha256 {sha256}"
-            yield f"{found}, on record is {record.sha256}"
+            current = f"{way} {name} ({record.uri}) has sha256 {sha256}"
+            yield f"{current}, on record is {record.sha256}"
 
 
 def _judged_again(

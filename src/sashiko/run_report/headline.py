@@ -289,8 +289,8 @@ def summary(evidence: Evidence, verdicts: Verdicts) -> Summary:
         for check in verdict.checks:
             if check.spans_bound:
                 view = words.check_view(check, gate=verdict.gate)
-                found = f"{view.gate}, {view.name}: {view.value} {view.interval}"
-                spanning.append(f"{found}, required {view.required}")
+                measured = f"{view.gate}, {view.name}: {view.value} {view.interval}"
+                spanning.append(f"{measured}, required {view.required}")
     return Summary(
         facts=tuple(_facts(evidence)),
         figures=headline_figures(evidence, verdicts),

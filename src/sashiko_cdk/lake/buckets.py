@@ -106,9 +106,9 @@ def _bucket(
 def _tell_event_bridge(bucket: s3.Bucket) -> None:
     """Sends EventBridge the bucket's events; the construct's own switch adds a Lambda function."""
     config = s3.CfnBucket
-    told = config.EventBridgeConfigurationProperty(event_bridge_enabled=True)
+    to_event_bridge = config.EventBridgeConfigurationProperty(event_bridge_enabled=True)
     cast(
         s3.CfnBucket, bucket.node.default_child
     ).notification_configuration = config.NotificationConfigurationProperty(
-        event_bridge_configuration=told
+        event_bridge_configuration=to_event_bridge
     )

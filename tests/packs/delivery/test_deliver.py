@@ -359,7 +359,7 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "ada@example.com")
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
     monkeypatch.chdir(tmp_path)
-    yield Project(tmp_path, account=None)  # type: ignore[arg-type]
+    yield Project(tmp_path, account=None)  # type: ignore[arg-type]  # it is never asked
 
 
 def _serve(history: Project, version: str) -> None:

@@ -240,7 +240,7 @@ _LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "usage_is_valid"),
     [
         pytest.param(b"{}", False, id="lacking"),
         pytest.param(b"[]", False, id="a list"),
@@ -257,16 +257,16 @@ _LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
         pytest.param(paid(output="yes"), True, id="output is a text"),
     ],
 )
-def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, told) -> None:
+def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, usage_is_valid) -> None:
     batch, path = requests(2), tmp_path / "r.jsonl"
     with serving(lambda *_: body) as service:
         ledger = record(service, path, batch)
         assert len(service.bodies) == 2  # none is paid twice
     most = batch[0].most_input_tokens + batch[0].most_output_tokens
-    assert ledger.tokens == 2 * (EACH if told else most)
+    assert ledger.tokens == 2 * (EACH if usage_is_valid else most)
     recording = converse.Recording(path)  # all of it can be read
     assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
-    valid = b'"usage": ' in body and not told  # the tokens alone cannot be read
+    valid = b'"usage": ' in body and not usage_is_valid  # the tokens alone cannot be read
     for line in converse.replay(batch, recording, command=COMMAND):
         reading = converse.read_answer(line.response, ANSWERS)
         assert reading.meaning == ("answer" if valid else "invalid")
@@ -525,6 +525,15 @@ def test_a_recording_has_no_text_of_a_request_and_is_the_owners_alone(tmp_path: 
 
 
 def test_no_more_requests_at_a_time_than_allowed(tmp_path: Path) -> None:
-    with serving(lambda *_: answered()) as service:
+    both, calls = threading.Barrier(2), itertools.count()
+
+    def answer(*_: object) -> dict[str, Any]:
+        if (
+            next(calls) < 2
+        ):  # the first two wait for each other, so that they overlap on any machine
+            both.wait(timeout=60)
+        return answered()
+
+    with serving(answer) as service:
         record(service, tmp_path / "r.jsonl", requests(40), concurrency=3)
     assert 1 < service.most_under_way <= 3

@@ -215,7 +215,10 @@ def test_each_hour_has_a_file_of_its_own(tmp_path):
 )
 def test_a_bound_ends_the_capture_and_is_reported_once(tmp_path, capsys, bound, says):
     hours = itertools.count()
-    clock = lambda: NOON + dt.timedelta(hours=next(hours))  # noqa: E731
+
+    def clock() -> dt.datetime:
+        return NOON + dt.timedelta(hours=next(hours))
+
     with closing(Capture(settings(tmp_path, **bound), clock=clock)) as capture:
         for _ in range(5):
             capture.record(BODY, None, ANSWER)
