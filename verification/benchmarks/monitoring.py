@@ -7,7 +7,7 @@ Windows are drawn from generated rows and judged by the functions and the defaul
 monitor, all checks together: drift of two columns, the texts and the scores, disparate impact of
 two facets against the reference and against the gate's bounds, and the audit. Each window of a
 measured power has a reference of its own, each simulated year one for all of its weeks. Exit status
-4 if a bar does not hold. `--write` writes its part of `docs/monitoring-benchmark.md`.
+4 if a bar does not hold. `--write` writes its part of `verification/results/monitoring.md`.
 
 The long form takes about 50 minutes of one processor, most of them for 2,400 comparisons of texts
 (0.5 to 1.6 s each). With two threads these take twice the processor time: their matrices are small.

@@ -145,7 +145,7 @@ def _texts(table: pa.Table) -> list[str]:
     return texts
 
 
-PAGE = Path(__file__).parents[2] / "docs/monitoring-benchmark.md"
+PAGE = Path(__file__).parents[1] / "results/monitoring.md"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ captures, as the server writes them, ten rows a request; the held-out rows of th
 ledger with the week before, of which 100 rows were drawn; labels of those and of every tenth row;
 and all rows in the lake. Scores are drawn at random, since neither time nor memory depends on them.
 A step's time is that of the processors, so that it does not depend on what else runs. Exit status 4
-if a bar does not hold. `--write` writes `docs/monitoring-benchmark.md`.
+if a bar does not hold. `--write` writes `verification/results/monitoring.md`.
 """
 
 import datetime as dt

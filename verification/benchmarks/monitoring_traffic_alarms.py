@@ -6,7 +6,7 @@ Rows of clients, of requests, sent again, by a bot, of a season: in none of it d
 labels depend on rows as they did, and groups are treated alike. Each kind of traffic is judged by
 all checks of a window but the audit, whose draws do not depend on it: as if rows were independent,
 and by clusters. `--effort` is short, page or long; `--write` writes its part of
-`docs/monitoring-benchmark.md`. Exit status 4 if a bar does not hold.
+`verification/results/monitoring.md`. Exit status 4 if a bar does not hold.
 """
 
 import math
