@@ -14,6 +14,8 @@ _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
 _ROLE, _POLICY = "AWS::IAM::Role", "AWS::IAM::ManagedPolicy"
 _GRANT = "AWS::LakeFormation::PrincipalPermissions"
 _DOOR, _GROUP, _SUBNET = "AWS::EC2::VPCEndpoint", "AWS::EC2::SecurityGroup", "AWS::EC2::Subnet"
+_MODEL, _ENDPOINT_CONFIG = "AWS::SageMaker::Model", "AWS::SageMaker::EndpointConfig"
+_POLICED = (_KEY, "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy")
 _STORES = (
     _BUCKET,
     "AWS::Athena::WorkGroup",
@@ -47,32 +49,29 @@ def _control(id: str, asks: str, *kinds: str, absent: str = "") -> Control:
 
 
 _NO_ENDPOINT = (
-    "Nothing is served as it ships (`serving.enabled`); where something is, "
-    "`tests/infra/test_serving.py` holds it."
+    "Nothing is served by default (`serving.enabled`). `tests/infra/test_serving.py` proves it "
+    "for an endpoint."
 )
 # What is in no template of an environment as it ships -> why.
 _ABSENT = {
-    **dict.fromkeys(
-        ("AWS::SageMaker::Endpoint", "AWS::SageMaker::EndpointConfig", "AWS::SageMaker::Model"),
-        _NO_ENDPOINT,
-    ),
+    **dict.fromkeys(("AWS::SageMaker::Endpoint", _ENDPOINT_CONFIG, _MODEL), _NO_ENDPOINT),
     "AWS::Bedrock::Guardrail": (
-        "Nothing runs on Bedrock as it ships (`bedrock.enabled`); where something does, "
-        "`tests/packs/bedrock/test_bedrock_stack.py` holds it."
+        "Nothing runs on Bedrock by default (`bedrock.enabled`). "
+        "`tests/packs/bedrock/test_bedrock_stack.py` proves it for a guardrail."
     ),
 }
 SECURITY_HUB = (
     _control("S3.2", "no bucket is readable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
     _control("S3.3", "no bucket is writable by the public", _BUCKET, "AWS::S3::BucketPolicy"),
-    _control("S3.5", "buckets take TLS only", _BUCKET, "AWS::S3::BucketPolicy"),
+    _control("S3.5", "buckets accept TLS only", _BUCKET, "AWS::S3::BucketPolicy"),
     _control("S3.8", "each bucket blocks public access", _BUCKET),
-    _control("S3.9", "access to buckets is logged, but to the logs' own", _BUCKET),
-    _control("S3.12", "no ACLs decide on access to buckets", _BUCKET),
+    _control("S3.9", "access to each bucket is logged, except to the bucket of the logs", _BUCKET),
+    _control("S3.12", "buckets use no ACLs", _BUCKET),
     _control("S3.13", "buckets have a lifecycle", _BUCKET),
     _control("S3.14", "buckets keep versions", _BUCKET),
-    _control("S3.17", "buckets are encrypted with KMS keys, but for access logs", _BUCKET),
-    _control("KMS.1", "no managed policy allows to decrypt under every key", _POLICY),
-    _control("KMS.2", "no inline policy allows to decrypt under every key", _ROLE),
+    _control("S3.17", "buckets are encrypted with KMS keys, except access logs", _BUCKET),
+    _control("KMS.1", "no managed policy allows decryption with every key", _POLICY),
+    _control("KMS.2", "no inline policy allows decryption with every key", _ROLE),
     _control("KMS.4", "symmetric keys rotate; the signing key is replaced by hand", _KEY),
     _control("IAM.1", "no policy allows everything on everything", _POLICY),
     _control("Glue.4", "Spark jobs run on a supported version of Glue", "AWS::Glue::Job"),
@@ -81,49 +80,39 @@ SECURITY_HUB = (
     _control(
         "S3.1",
         "the account blocks public access to its buckets",
-        absent="A setting of the account, without a CloudFormation type; S3.8 is each bucket's.",
+        absent="An account setting without a CloudFormation type. S3.8 covers each bucket.",
     ),
     _control(
         "S3.15",
         "buckets of models and audits have object lock",
-        absent="Not here yet: versions and the signed manifest tell and undo a change; neither "
+        absent="Not implemented: versions and the signed manifest show and undo a change; neither "
         "forbids it.",
     ),
     _control(
         "S3.22, S3.23",
         "CloudTrail records what happens to objects",
         "AWS::CloudTrail::Trail",
-        absent="The account's trail, not an environment's; S3.9 logs each access.",
+        absent="A trail belongs to the account, not to an environment. S3.9 logs each access.",
     ),
     _control(
         "EC2.2",
         "the VPC's default group is closed",
-        absent="CloudFormation cannot; `docs/first-deploy.md` does it by hand, and says why no "
-        "role of ours can use that group.",
+        absent="CloudFormation cannot do it. `docs/first-deploy.md` closes it by hand.",
     ),
     _control(
         "IAM.21",
         "no managed policy allows a service's every action",
-        absent="The boundary does: it caps and grants nothing. Policies name actions (IAM5).",
+        absent="The boundary does, which only limits. Policies name actions (IAM5).",
     ),
     _control(
         "SageMaker.1, SageMaker.2, SageMaker.3",
         "notebook instances are closed",
         "AWS::SageMaker::NotebookInstance",
-        absent="There is none.",
+        absent="There are no notebook instances.",
     ),
-    _control(
-        "SageMaker.4",
-        "endpoints have two instances",
-        "AWS::SageMaker::EndpointConfig",
-        absent=_NO_ENDPOINT,
-    ),
-    _control("SageMaker.5", "models run isolated", "AWS::SageMaker::Model", absent=_NO_ENDPOINT),
-    _control(
-        "ECR.1, ECR.2",
-        "images are scanned, their tags immutable",
-        "AWS::ECR::Repository",
-    ),
+    _control("SageMaker.4", "endpoints have two instances", _ENDPOINT_CONFIG, absent=_NO_ENDPOINT),
+    _control("SageMaker.5", "models run isolated", _MODEL, absent=_NO_ENDPOINT),
+    _control("ECR.1, ECR.2", "images are scanned, their tags immutable", "AWS::ECR::Repository"),
     _control("SNS.4", "topics are not public", "AWS::SNS::Topic"),
     _control("SQS.1", "queues are encrypted", "AWS::SQS::Queue"),
     _control("StepFunctions.1", "state machines log", "AWS::StepFunctions::StateMachine"),
@@ -134,15 +123,19 @@ SECURITY_HUB = (
     ),
 )
 NIST = (
-    _control("AC-4", "data goes only where its classification allows", _GRANT, "AWS::Glue::Table"),
+    _control("AC-4", "data flows only where its classification allows", _GRANT, "AWS::Glue::Table"),
     _control("AC-5", "nobody both registers and approves a model", _ROLE),
     _control("AC-6", "policies name actions and resources", _ROLE, _POLICY),
-    _control("the whole pack", "what cdk-nag's NIST 800-53 R5 pack finds is explained", _ANY),
-    _control("IA-2(1)", "people come with a second factor", _ROLE),
-    _control("SC-7", "the network's doors are few, and each knows its callers", _DOOR, _GROUP),
+    _control(
+        "the whole pack",
+        "every finding of cdk-nag's NIST 800-53 R5 pack has a written reason",
+        _ANY,
+    ),
+    _control("IA-2(1)", "people sign in with a second factor", _ROLE),
+    _control("SC-7", "VPC endpoints and security groups name their callers", _DOOR, _GROUP),
     _control(
         "SC-28",
-        "jobs start encrypted and inside the VPC, or not at all",
+        "jobs start encrypted and inside the VPC only",
         _ROLE,
         "AWS::SageMaker::Pipeline",
     ),
@@ -152,38 +145,36 @@ CDK_NAG = (
     _control("IAM5", "each wildcard has a written reason", _ROLE, _POLICY),
     _control("KMS5", "keys rotate", _KEY),
     _control("S2", "buckets block public access in each of the four ways", _BUCKET),
-    _control("S10", "buckets take TLS only", _BUCKET, "AWS::S3::BucketPolicy"),
+    _control("S10", "buckets accept TLS only", _BUCKET, "AWS::S3::BucketPolicy"),
     _control("GL1", "Glue's jobs encrypt their logs", "AWS::Glue::Job"),
     _control("GL3", "Glue's jobs encrypt their bookmarks", "AWS::Glue::Job"),
 )
-# Rule -> what it looks at in these templates.
-_LOOKS_AT: dict[str, tuple[str, ...]] = {
-    "wildcard": ("AWS::S3::BucketPolicy", _KEY, _DOOR, "AWS::SNS::TopicPolicy"),
-    "public": ("AWS::S3::BucketPolicy", _KEY, _DOOR, "AWS::SNS::TopicPolicy"),
-    "confused-deputy": (_ROLE, _KEY, "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy"),
-    "boundary": (_ROLE,),
-    "customer-key": _STORES,
-    "retain": (*sorted(STATEFUL), _ROLE),
-    "row-filter": (_GRANT,),
-    "tag-environment": (_GRANT,),
-    "broken-type": ("AWS::Glue::Table",),
-    "settings-by-function": ("Custom::DataLakeSettings",),
-    "internet": (_SUBNET,),
-    "open-group": ("AWS::EC2::SecurityGroup*",),
-    "model-isolation": ("AWS::SageMaker::Model",),
-    "capture-key": ("AWS::SageMaker::EndpointConfig",),
-    "endpoint-update": ("AWS::SageMaker::Endpoint",),
-    "model-source": ("AWS::SageMaker::Model",),
-    "invoked-through-guardrail": (_POLICY,),
-    "guardrail-version": ("AWS::Bedrock::Guardrail",),
+# Rule -> what must hold, and the types that it looks at in these templates.
+_ASKED: dict[str, tuple[str, *tuple[str, ...]]] = {
+    "wildcard": ("policies of resources name actions and resources", _DOOR, *_POLICED),
+    "public": ("policies of resources admit named callers or this account", _DOOR, *_POLICED),
+    "confused-deputy": ("a service acts here for this account only", _ROLE, *_POLICED),
+    "boundary": ("each role has the project's permissions boundary", _ROLE),
+    "customer-key": ("each store is encrypted with a key of this project", *_STORES),
+    "retain": ("stateful resources outlive their stack", *sorted(STATEFUL), _ROLE),
+    "row-filter": ("a principal with a row filter reads that table by no other grant", _GRANT),
+    "tag-environment": ("a grant by tags reaches its own environment's tables alone", _GRANT),
+    "broken-type": ("no Iceberg or S3 tables: CloudFormation breaks them", "AWS::Glue::Table"),
+    "settings-by-function": ("a function writes the lake's settings", "Custom::DataLakeSettings"),
+    "internet": ("the network has no route to or from the internet", _SUBNET),
+    "open-group": ("no security group is open to every address", "AWS::EC2::SecurityGroup*"),
+    "model-isolation": ("models run in the VPC and open no connection", _MODEL),
+    "capture-key": ("captured requests have a key of their own", _ENDPOINT_CONFIG),
+    "endpoint-update": (
+        "alarms roll an update of an endpoint back, and it keeps the scaled count",
+        "AWS::SageMaker::Endpoint",
+    ),
+    "model-source": ("a model names its image by version or digest", _MODEL),
+    "invoked-through-guardrail": ("imported models are called through the guardrail", _POLICY),
+    "guardrail-version": ("each guardrail has a numbered version", "AWS::Bedrock::Guardrail"),
 }
 _RULES = tuple(
-    Control(
-        id=rule.name,
-        asks=f"never: {rule.description[0].lower()}{rule.description[1:].rstrip('.')}",
-        kinds=_LOOKS_AT[rule.name],
-        absent=_ABSENT.get(_LOOKS_AT[rule.name][0], ""),
-    )
+    _control(rule.name, *_ASKED[rule.name], absent=_ABSENT.get(_ASKED[rule.name][1], ""))
     for rule in (*all_rules(), RETAIN)
 )
 # What a reviewer asks for without a number.
@@ -192,13 +183,13 @@ _LATER = (
         "github-oidc",
         "CI assumes its role from one repository's environment alone",
         "AWS::IAM::OIDCProvider",
-        absent="GitHub Actions deploys nothing here: config/delivery.yaml does not say so.",
+        absent="Off by default: config/delivery.yaml turns GitHub Actions on.",
     ),
-    _control("budget", "spending raises an alert", "AWS::Budgets::Budget"),
+    _control("budget", "spending above the budget raises an alert", "AWS::Budgets::Budget"),
 )
 STANDARDS = {
     "AWS Security Hub": SECURITY_HUB,
     "NIST 800-53 R5": NIST,
     "cdk-nag, AwsSolutions: a finding stops a synth": CDK_NAG,
-    "Ours: a finding stops a synth": (*_RULES, *_LATER),
+    "Our own rules: a finding stops a synth": (*_RULES, *_LATER),
 }

@@ -18,11 +18,11 @@ _HEAD = """\
 
 # Security controls
 
-Which resources a control is about, in prod as it ships, and what proves that they keep it. A proof
-is a test below `tests/infra/` that says so itself (`@pytest.mark.control`). A rule holds in every
-synth; `test_each_rule_finds_its_example[...]` shows that it finds what it is about. None of this
-ran on a real account. What the checks find, and why it stands: `make security-report`; what is
-promised beside the templates: `SECURITY.md`.
+For security reviewers: which resources each control covers in prod as it ships, and which test
+proves it. Each proof is a test below `tests/infra/` that is marked with the control
+(`@pytest.mark.control`). Our own rules run in every synth; `test_each_rule_finds_its_example[...]`
+shows that a rule finds a violation. None of this ran on a real account. `make security-report`
+lists the findings and the reasons to accept them; `SECURITY.md` says what no template can promise.
 """
 
 
