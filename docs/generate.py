@@ -5,6 +5,7 @@
 - `faults.md`, between its markers: what the fault harness found, from `faults.json`.
 - `cli.md`: the reference of the core's commands, by typer's own generator.
 - `api.md`: what a project may import of the core, from the modules' `__all__`.
+- `decisions/index.md`: a line for each decision, from its title and status.
 - `packs/`: the commands of each pack, and what a project may import of it.
 - `security-controls.md`: control, resources, proof, from the templates and the tests.
 - `images/whole.svg`: what starts, reads and writes what, from the templates.
@@ -32,6 +33,7 @@ from sashiko.run_report.lineage import place
 from verification.benchmarks.inferentia import picture, tables
 
 ROOT = Path(__file__).parents[1]
+DECISIONS = ROOT / "docs/decisions"
 _GRAPH = "<!-- graph: written by `make docs` -->\n", "<!-- end of the graph -->\n"
 _COSTS = "<!-- costs: written by `make docs` -->\n", "<!-- end of the costs -->\n"
 _SHAPES = {"Training": ("[[", "]]"), "Lambda": ("{", "}")}
@@ -58,7 +60,18 @@ def generated() -> dict[Path, str]:
         **pack_pages(reference, packs),
         FAULTS: faults_page(),
         API: api_page(),
+        DECISIONS / "index.md": decisions_index(),
     }
+
+
+def decisions_index() -> str:
+    """Lists the decisions with their titles, and the status of those that no longer hold."""
+    lines = ["# Decisions", "", "Why Sashiko is built as it is, one page per decision.", ""]
+    for path in sorted(DECISIONS.glob("[0-9]*.md")):
+        title, _, status = path.read_text().split("\n")[:3]
+        note = status.removeprefix("Status: accepted").removeprefix("Status:").strip("; .")
+        lines.append(f"- [{title.removeprefix('# ')}]({path.name}){note and f': {note}'}")
+    return "\n".join([*lines, ""])
 
 
 def golden_definition() -> Definition:

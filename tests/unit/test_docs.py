@@ -22,6 +22,7 @@ def current() -> dict[Path, str]:
         "api.md",
         "architecture.md",
         "cli.md",
+        "decisions/index.md",
         "faults.md",
         "inferentia.md",
         "images/cost-per-million.svg",

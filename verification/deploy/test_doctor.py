@@ -116,7 +116,7 @@ def _deleted_administrator(account: Governed) -> None:
 
 
 def _deploying_role_deleted(account: Governed) -> None:
-    """The state after `delete-stack CDKToolkit-sashiko`: pitfall 3."""
+    """The state after `delete-stack CDKToolkit-sashiko`: pitfall L3."""
     name = exec_role_arn(account.environment.settings).rpartition("/")[2]
     account.emulator.client("iam").delete_role(RoleName=name)
 

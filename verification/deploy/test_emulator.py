@@ -154,7 +154,7 @@ def test_a_replaced_tag_takes_the_new_value_along(stacks: Stacks) -> None:
 
 
 def test_cloudformation_does_not_empty_the_defaults_and_the_api_does(stacks: Stacks) -> None:
-    """A new account's databases are open to everybody: pitfall 4."""
+    """A new account's databases are open to everybody: pitfall L4."""
     formation = stacks.emulator.client("lakeformation")
 
     def principals(name: str) -> list[str]:

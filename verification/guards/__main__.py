@@ -1,7 +1,7 @@
-"""Breaks each guard of docs/pitfalls*.md in a copy, and checks that the row's tests fail.
+"""Breaks each guard of docs/pitfalls.md in a copy, and checks that the row's tests fail.
 
 Progress goes to stderr, a line for each mutation to stdout. Exit status: 0 every mutation was
-caught, 1 one was not, or a test fails without any; 2 the table does not fit the pages or the code.
+caught, 1 one was not, or a test fails without any; 2 the table does not fit the page or the code.
 """
 
 import argparse
@@ -33,14 +33,14 @@ class Result:
     def __str__(self) -> str:
         """Returns the line of the table."""
         mutation, outcome = self.guard.mutation, "SURVIVED" if self.problem else "caught"
-        line = f"{self.guard.row.name:16} {outcome:9} {self.seconds:5.0f} s  {mutation.file}"
+        line = f"{self.guard.row.number:4} {outcome:9} {self.seconds:5.0f} s  {mutation.file}"
         return f"{line}: {self.problem.splitlines()[0]}" if self.problem else line
 
 
 def main() -> int:
     """Tries the chosen mutations."""
     parser = argparse.ArgumentParser(prog="python -m verification.guards", description=__doc__)
-    parser.add_argument("rows", nargs="*", help="such as C6, or pitfalls-ml; default: all")
+    parser.add_argument("rows", nargs="*", help="such as C6; default: all")
     parser.add_argument(
         "--short", action="store_true",
         help=f"{_SHORT} quick ones alone, others with each commit",
@@ -63,16 +63,15 @@ def main() -> int:
 
 
 def choose(guards: Sequence[Guard], names: Sequence[str]) -> Sequence[Guard]:
-    """Returns the guards of the requested rows and pages.
+    """Returns the guards of the requested rows.
 
     Raises:
         InputError: if there is none of a name.
     """
-    chosen = [item for item in guards if {item.row.number, item.row.page} & set(names)]
-    valid = {name for item in guards for name in (item.row.number, item.row.page)}
+    valid = {item.row.number for item in guards}
     if unknown := [name for name in names if name not in valid]:
-        raise InputError(f"no row or page {unknown[0]} has a mutation")
-    return chosen if names else guards
+        raise InputError(f"no row {unknown[0]} has a mutation")
+    return [item for item in guards if item.row.number in names] if names else guards
 
 
 def sample(guards: Sequence[Guard], *, commit: str) -> Sequence[Guard]:
@@ -80,7 +79,7 @@ def sample(guards: Sequence[Guard], *, commit: str) -> Sequence[Guard]:
 
     def order(guard: Guard) -> str:
         mutation = guard.mutation
-        text = f"{commit} {guard.row.name} {mutation.file} {mutation.there}"
+        text = f"{commit} {guard.row.number} {mutation.file} {mutation.there}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     quick = [guard for guard in guards if not guard.mutation.slow]
@@ -101,7 +100,7 @@ def try_all(guards: Sequence[Guard], copies: Sequence[Path]) -> int:
         return 1
     survived = 0
     for number, result in enumerate(_results(guards, copies), start=1):
-        print(f"{number} of {len(guards)}: {result.guard.row.name}", file=sys.stderr)
+        print(f"{number} of {len(guards)}: {result.guard.row.number}", file=sys.stderr)
         print(result, flush=True)
         if "\n" in result.problem:
             print(result.problem, file=sys.stderr)

@@ -1,5 +1,6 @@
-"""The rows of the pitfalls pages with their tests, and `mutations.yaml`: what makes those fail."""
+"""The rows of docs/pitfalls.md, their proofs, and `mutations.yaml`: what makes their tests fail."""
 
+import csv
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,38 +12,29 @@ from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 
 TABLE = Path(__file__).parent / "mutations.yaml"
+PROOFS = Path(__file__).parent / "proofs.csv"
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(ROOT.glob("docs/pitfalls*.md"))
-_ROW = re.compile(r"\| (?P<number>[\w-]*\d+) \|")
-_TEST = re.compile(r"`(?P<file>[\w/]*\.py)?::(?P<name>test_\w+)`|`(?P<alone>[\w/]+\.py)`")
+PAGE = ROOT / "docs/pitfalls.md"
+_ROW = re.compile(r"\| (?P<number>[A-Z]\d+) \|")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a page's tables, as it is written."""
+    """A row of the page's tables, as it is written, with what proves its guard."""
 
-    page: str  # such as `pitfalls-ml`
     number: str  # such as `C6`
     text: str
-
-    @property
-    def name(self) -> str:
-        """Page and number, as messages have it."""
-        return f"{self.page} {self.number}"
+    proofs: tuple[str, ...]  # tests as pytest has them, and `rule <name>` for a rule of synth
 
     @property
     def tests(self) -> tuple[str, ...]:
-        """The named tests as pytest has them; `::test_x` is in the file that was named last.
+        """The tests among the proofs."""
+        return tuple(proof for proof in self.proofs if "::" in proof)
 
-        Files without a folder are below `tests/infra/`.
-        """
-        file, named = "", []
-        for match in _TEST.finditer(self.text):
-            file = match["file"] or match["alone"] or file
-            if match["name"]:
-                folder = "" if file.startswith(("tests/", "verification/")) else "tests/infra/"
-                named.append(f"{folder}{file}::{match['name']}")
-        return tuple(named)
+    @property
+    def is_open(self) -> bool:
+        """Says whether the row admits that a part of it has no proof."""
+        return "*open*" in self.text
 
 
 def of_missing_pack(file: str) -> bool:
@@ -51,18 +43,23 @@ def of_missing_pack(file: str) -> bool:
     return folder is not None and not (ROOT / folder[0]).is_dir()
 
 
-def rows(page: Path) -> tuple[Row, ...]:
-    """Reads the numbered rows of a page's tables, in their order."""
-    return tuple(
-        Row(page=page.stem, number=match["number"], text=line)
-        for line in page.read_text(encoding="utf-8").splitlines()
+def read_proofs() -> dict[str, tuple[str, ...]]:
+    """Reads row -> proofs, of `proofs.csv`."""
+    found: dict[str, tuple[str, ...]] = {}
+    with PROOFS.open(encoding="utf-8", newline="") as lines:
+        for line in csv.DictReader(lines):
+            found[line["pitfall"]] = (*found.get(line["pitfall"], ()), line["proof"])
+    return found
+
+
+def read_rows() -> dict[str, Row]:
+    """Reads number -> row of the page's tables, in their order."""
+    proofs = read_proofs()
+    return {
+        match["number"]: Row(match["number"], line, proofs.get(match["number"], ()))
+        for line in PAGE.read_text(encoding="utf-8").splitlines()
         if (match := _ROW.match(line))
-    )
-
-
-def all_rows() -> dict[tuple[str, str], Row]:
-    """Page and number -> row, of all pages."""
-    return {(row.page, row.number): row for page in PAGES for row in rows(page)}
+    }
 
 
 class Mutation(Frozen):
@@ -71,12 +68,14 @@ class Mutation(Frozen):
     file: str  # that is changed, below the repository's root
     there: str = Field(min_length=1)  # what is there; it occurs exactly once
     put: str  # in its place
-    caught_by: tuple[str, ...] = Field(min_length=1)  # what must fail, named in the page's row
+    caught_by: tuple[str, ...] = Field(
+        min_length=1
+    )  # what must fail, which `proofs.csv` names for the row
     slow: bool = False  # whether the tests take longer than the short form has time for
 
 
-class _Page(Frozen):
-    rows: dict[str, tuple[Mutation, ...]]
+class _Table(Frozen):
+    pitfalls: dict[str, tuple[Mutation, ...]]
 
 
 @dataclass(frozen=True)
@@ -95,55 +94,46 @@ class Guard:
 
 
 def read_table(path: Path = TABLE) -> tuple[Guard, ...]:
-    """Reads the table and checks it against the pages and the code.
+    """Reads the table and checks it against the page, the proofs and the code.
 
     Raises:
         InputError: names every row without an entry, every entry without a row, every test that
-            its row does not name, and every `there` that does not occur exactly once.
+            is no proof of its row, and every `there` that does not occur exactly once.
     """
-    pages = {
-        page: validate(_Page, {"rows": entries or {}}, source=f"{path}, {page}").rows
-        for page, entries in read_yaml(path).items()
-    }
-    rows = all_rows()
-    if faults := [*_unmatched(pages, rows), *_misfits(pages, rows)]:
+    entries = validate(_Table, read_yaml(path), source=str(path)).pitfalls
+    rows = read_rows()
+    if faults := [*_unmatched(entries, rows), *_misfits(entries, rows)]:
         raise InputError(f"{path} does not fit:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return tuple(
-        Guard(row, mutation)
-        for (page, number), row in rows.items()
-        for mutation in pages[page][number]
-    )
+    return tuple(Guard(row, mutation) for row in rows.values() for mutation in entries[row.number])
 
 
-_Entries = Mapping[str, Mapping[str, tuple[Mutation, ...]]]
+_Entries = Mapping[str, tuple[Mutation, ...]]
 
 
-def _unmatched(pages: _Entries, rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
-    for (page, number), row in rows.items():
-        entries = pages.get(page, {}).get(number)
-        if entries is None:
-            yield f"{row.name} has no entry; one without a test that could fail is `[]`"
-        elif not entries and "*open*" not in row.text:
-            yield f"{row.name} has no mutation, and its row does not say *open*"
-    for page, entries in pages.items():
-        for number in entries:
-            if (page, number) not in rows:
-                yield f"docs/{page}.md has no row {number}"
+def _unmatched(entries: _Entries, rows: Mapping[str, Row]) -> Iterator[str]:
+    for row in rows.values():
+        if row.number not in entries:
+            yield f"row {row.number} has no entry; one without a test that could fail is `[]`"
+        elif not entries[row.number] and not row.is_open:
+            yield f"row {row.number} has no mutation, and does not say *open*"
+    for number in entries:
+        if number not in rows:
+            yield f"docs/pitfalls.md has no row {number}"
 
 
-def _misfits(pages: _Entries, rows: Mapping[tuple[str, str], Row]) -> Iterator[str]:
-    for (page, number), row in rows.items():
+def _misfits(entries: _Entries, rows: Mapping[str, Row]) -> Iterator[str]:
+    for row in rows.values():
         names = {test.partition("::")[2] for test in row.tests}
-        for mutation in pages.get(page, {}).get(number, ()):
+        for mutation in entries.get(row.number, ()):
             for name in mutation.caught_by:
                 if name not in names:
-                    yield f"{row.name} names no test {name}"
+                    yield f"row {row.number}: proofs.csv names no test {name}"
             file = ROOT / mutation.file
             times = file.read_text("utf-8").count(mutation.there) if file.is_file() else 0
             if times != 1:
                 yield (
-                    f"{row.name}: {mutation.file} has {times} of, where one is due: "
+                    f"row {row.number}: {mutation.file} has {times} of, where one is due: "
                     f"{mutation.there.strip()!r}"
                 )
             if mutation.there == mutation.put:
-                yield f"{row.name}: {mutation.file}: what is put there is what is there"
+                yield f"row {row.number}: {mutation.file}: what is put there is what is there"

@@ -9,7 +9,7 @@ from verification.guards import __main__ as command
 from verification.guards.copies import TrialError, mutated, run_tests
 from verification.guards.table import Guard, Mutation, Row, read_table
 
-PAGE = "| A1 | a pitfall | a guard | `tests/test_sum.py::test_adds`, `::test_never_looks` |"
+PROOFS = ("tests/test_sum.py::test_adds", "tests/test_sum.py::test_never_looks")
 CODE = "def add(one: int, other: int) -> int:\n    return one + other\n"
 TESTS = """\
 import pytest
@@ -37,7 +37,7 @@ def mutation(**changes: object) -> Mutation:
 
 
 def guard(**changes: object) -> Guard:
-    return Guard(Row(page="pitfalls", number="A1", text=PAGE), mutation(**changes))
+    return Guard(Row("A1", "| A1 | a pitfall | a guard |", PROOFS), mutation(**changes))
 
 
 @pytest.fixture
@@ -61,19 +61,19 @@ def test_each_row_of_the_pages_has_a_mutation_of_what_is_there() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("pitfalls: {}\npitfalls-ml: {}\n", "pitfalls 1 has no entry; one without a test that"),
-        ('pitfalls: {"99": []}\n', "docs/pitfalls.md has no row 99"),
-        ('pitfalls: {"1": []}\n', "pitfalls 1 has no mutation, and its row does not say *open*"),
+        ("pitfalls: {}\n", "row L1 has no entry; one without a test that"),
+        ("pitfalls: {L99: []}\n", "docs/pitfalls.md has no row L99"),
+        ("pitfalls: {L1: []}\n", "row L1 has no mutation, and does not say *open*"),
         (
-            'pitfalls: {"1": [{file: Makefile, there: "no such", put: x, caught_by: [test_x]}]}\n',
-            "pitfalls 1 names no test test_x",
+            'pitfalls: {L1: [{file: Makefile, there: "no such", put: x, caught_by: [test_x]}]}\n',
+            "row L1: proofs.csv names no test test_x",
         ),
         (
-            'pitfalls: {"1": [{file: Makefile, there: "no such", put: x, caught_by: [test_x]}]}\n',
-            "pitfalls 1: Makefile has 0 of, where one is due: 'no such'",
+            'pitfalls: {L1: [{file: Makefile, there: "no such", put: x, caught_by: [test_x]}]}\n',
+            "row L1: Makefile has 0 of, where one is due: 'no such'",
         ),
         (
-            'pitfalls: {"1": [{file: gone.py, there: a, put: b, caught_by: [test_x]}]}\n',
+            "pitfalls: {L1: [{file: gone.py, there: a, put: b, caught_by: [test_x]}]}\n",
             "gone.py has 0 of",
         ),
     ],
@@ -153,9 +153,8 @@ def test_the_short_form_takes_others_with_another_commit_and_never_a_slow_one() 
     assert not any(item.mutation.slow for item in (*one, *other))
 
 
-def test_rows_and_pages_are_chosen_by_name() -> None:
+def test_rows_are_chosen_by_name() -> None:
     guards = read_table()
     assert {item.row.number for item in command.choose(guards, ["C6", "U9"])} == {"C6", "U9"}
-    assert {item.row.page for item in command.choose(guards, ["pitfalls"])} == {"pitfalls"}
-    with pytest.raises(InputError, match="no row or page X1"):
+    with pytest.raises(InputError, match="no row X1"):
         command.choose(guards, ["C6", "X1"])
