@@ -44,7 +44,7 @@ test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each 
 test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
-test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (docs/emulator.md)
+test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (verification/README.md)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
 
 # A copy without a pack, in an environment of its own.

@@ -22,9 +22,9 @@ def _tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         of_it = [row for row in rows if row["pipeline"] == pipeline]
         total = sum(row["number"] for row in of_it)
         yield f"## {'The short pipeline' if pipeline == 'short' else f'`{pipeline}`'}\n"
-        yield "| fault | times | lost |\n|---|---|---|"
-        yield from (f"| {row['fault']} | {row['number']} | nothing |" for row in of_it)
-        yield f"| **all** | **{total}** | **nothing** |\n"
+        yield "| fault | times without a loss |\n|---|---|"
+        yield from (f"| {row['fault']} | {row['number']} |" for row in of_it)
+        yield f"| **all** | **{total}** |\n"
         for machine, date, seed in dict.fromkeys(
             (row["machine"], row["date"], row["seed"]) for row in of_it
         ):

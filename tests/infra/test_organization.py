@@ -197,7 +197,7 @@ def test_a_person_reads_everything_in_the_region() -> None:
 @pytest.mark.parametrize(
     ("action", "resource"),
     [
-        # docs/emulator.md: whoever runs `make destroy`.
+        # docs/troubleshooting.md: whoever runs `make destroy`.
         ("s3:DeleteObjectVersion", "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1/x"),
         ("s3:PutBucketLogging", "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"),
         ("s3:PutBucketPolicy", "arn:aws:s3:::sashiko-dev-raw-111122223333-us-east-1"),

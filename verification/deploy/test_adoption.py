@@ -1,4 +1,4 @@
-"""Production outlives its stacks: retained resources are adopted, as docs/emulator.md says."""
+"""Retained resources are adopted by the steps of docs/troubleshooting.md."""
 
 import json
 from collections.abc import Iterator

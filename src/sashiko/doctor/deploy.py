@@ -286,6 +286,6 @@ def _adoption(settings: Settings, adoptable: list[Leftover]) -> str:
     imports = [f"npx --no-install cdk import {id_} -c env={settings.environment}" for id_ in ids]
     return (
         "adopt them; first what has an id and no name, or the environment gets new keys while its "
-        f'objects need the old ones: {", ".join(imports)} (docs/emulator.md, "After a destroy that '
-        f'retained", says what to answer); then {deploy}'
+        f'objects need the old ones: {", ".join(imports)} (docs/troubleshooting.md, "Deploy again '
+        f'after a destroy that retained", says what to answer); then {deploy}'
     )

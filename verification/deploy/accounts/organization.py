@@ -3,7 +3,7 @@
 Each account is a process of the emulator that knows no other one and asks for no credentials. This
 front does: it takes those of a role's session alone, which end, and answers STS itself. What
 crosses from one account into another is decided by the policies of both sides (`roles`). Within an
-account nothing is enforced but what a handler decides (docs/emulator.md).
+account nothing is enforced but what a handler decides (verification/README.md).
 """
 
 import datetime as dt

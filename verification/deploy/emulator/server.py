@@ -1,7 +1,7 @@
 """moto's server, with a CloudFormation of our own and the back ends that moto lacks.
 
 It patches moto's internals (`services/`): the version is pinned, and a new one is to be read
-before it is taken. What the emulator proves and what it does not: docs/emulator.md.
+before it is taken. What the emulator proves and what it does not: README.md.
 """
 
 import os

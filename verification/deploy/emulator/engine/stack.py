@@ -290,7 +290,7 @@ class Operation:
         if kind.handled is not None and (unknown := set(desired) - kind.handled):
             raise ResourceError(
                 f"the emulator does not know {kind.name}'s property {min(unknown)}: "
-                "see docs/emulator.md"
+                "see verification/README.md"
             )
         return desired
 
