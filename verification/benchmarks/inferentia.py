@@ -50,7 +50,7 @@ def tables() -> str:
     parts = (
         table(("predictions a second", *_NAMES.values()), _costs(prices, kinds)),
         table(("where you may choose", "cheapest, by predictions a second"), cheapest),
-        table((*what, "of what"), _instances(prices, kinds)),
+        table((*what, "of which model", "source"), _instances(prices, kinds)),
     )
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
@@ -125,11 +125,11 @@ def _costs(prices: Prices, kinds: dict[str, str]) -> Iterator[tuple[str, ...]]:
 
 def _describe(spans: Sequence[Span]) -> str:
     if len(spans) == 1:
-        return f"{_NAMES[spans[0].target]} up to {spans[0].most:,}, the most that was looked at"
+        return f"{_NAMES[spans[0].target]} up to {spans[0].most:,}, the highest load computed"
     first, *between, last = spans
     parts = [f"{_NAMES[first.target]} up to {first.most:,}"]
     if between:
-        parts.append(f"then the one or the other up to {last.above:,}, as instances fill")
+        parts.append(f"then either up to {last.above:,}, as instances fill")
     return "; ".join([*parts, f"{_NAMES[last.target]} from {last.above + 1:,} on"])
 
 
@@ -137,9 +137,8 @@ def _instances(prices: Prices, kinds: dict[str, str]) -> Iterator[tuple[str, ...
     for target, kind in kinds.items():
         price, speed = prices.instances[kind], prices.speeds[kind]
         month, read = f"{price.usd * HOURS_A_MONTH:,.0f}", f"{price.read}: {price.source}"
-        of_what = f"{speed.what} ({speed.source})"
-        rate = f"{speed.per_second:,g}"
-        yield _NAMES[target], f"`{kind}`", f"{price.usd:g}", month, read, rate, of_what
+        of = (f"{speed.per_second:,g}", speed.what, speed.source)
+        yield _NAMES[target], f"`{kind}`", f"{price.usd:g}", month, read, *of
 
 
 def _usd(amount: float) -> str:
