@@ -21,17 +21,16 @@ from sashiko_packs.selection.file import Selection
 from sashiko_packs.selection.record import CandidateRecord, Outcome
 
 RULE = (
-    "A candidate that fails a must is dropped: where its texts may be processed, its licence, the "
-    "share of rows without a valid answer, the quality gates of the selection, the bias gates of "
-    "the recipe.",
-    "Of the others, the one with the highest {metric} is the best. Another one is as good if the "
-    "95 % interval of the best one's lead over it, paired by rows, ends below {minimum_effect:g}; "
-    "it is worse if the interval begins above that. Otherwise the rows do not decide it: it is not "
-    "chosen, and the number of rows that would decide it is estimated.",
-    "Of the best and those as good as it, the cheapest per million predictions is chosen; of "
-    "equally cheap ones, the one with the higher {metric}. A cost that is not known is never "
-    "counted as zero, so such a candidate is not the cheapest; if no other one is left, it is "
-    "chosen.",
+    "A candidate that fails a must is dropped. The musts are where texts may be processed, the "
+    "licence, the share of rows without a valid answer, the quality gates of the selection and the "
+    "bias gates of the recipe.",
+    "The best of the others has the highest {metric}. Another one is as good if the 95 % interval "
+    "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the interval "
+    "begins above that. Otherwise it is undecided and not chosen, and the number of rows that "
+    "would decide it is estimated. Leads are paired by rows.",
+    "Of the best and those as good, the cheapest per million predictions is chosen. Of equally "
+    "cheap ones, it is the one with the higher {metric}. An unknown cost is never counted as zero: "
+    "such a candidate is chosen only if no other one is left.",
 )
 _POWER = 0.8  # with which as many rows as are estimated decide
 
