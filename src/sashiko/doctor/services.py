@@ -78,7 +78,7 @@ def check_trail(account: Account, settings: Settings) -> Check:
         "note",
         f"no trail is logging in {settings.region}: a use of break-glass raises no alert",
         fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
-        "trail: docs/first-deploy.md",
+        "trail: docs/troubleshooting.md",
     )
 
 

@@ -3,7 +3,7 @@
 The formats are Statement v1 (github.com/in-toto/attestation, spec/v1/statement.md), SLSA Provenance
 v1 (slsa.dev/spec/v1.1/provenance) and DSSE 1.0 (github.com/secure-systems-lab/dsse). A function
 writes statements too, so this module imports the standard library alone. What the `buildType`s
-mean is in docs/delivery.md.
+mean is in docs/provenance.md.
 
 A version's manifest names the statements about what the model was made in. The statement about the
 model names the manifest, so the manifest cannot name it: in an account it is signed by itself.

@@ -205,7 +205,7 @@ def _package(settings: Settings, env: str) -> dict[str, str]:
     )
     serve = (
         f"{literal('To serve it, put its ARN into the configuration and deploy: ')} & "
-        f"{literal('docs/first-deploy.md')}"
+        f"{literal('docs/serve-and-promote.md')}"
     )
     pending, approved = (f"{status} = '{is_}'" for is_ in ("PendingManualApproval", "Approved"))
     state = f"({pending} ? {literal('waits for approval')} : $lowercase({status}))"
