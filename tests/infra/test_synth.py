@@ -187,7 +187,7 @@ def test_a_region_without_a_service_is_refused(project):
 
 @pytest.mark.slow
 def test_a_project_of_another_name_without_the_samples_synthesizes(project):
-    """What docs/upgrade.md says that a team deletes, and docs/rename.md that it renames."""
+    """A team deletes the samples and renames the project, as docs/upgrade.md says."""
     for file in [*project.glob("contracts/*.yaml"), *project.glob("recipes/*.yaml")]:
         file.unlink()
     (project / "contracts/loans.odcs.yaml").write_text(yaml.safe_dump(document()))
