@@ -1,4 +1,4 @@
-"""... change the DI bound for prod: a line of config/prod.yaml, and no list written again."""
+"""Change the DI bound for prod: a line of config/prod.yaml, and no list written again."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""... add an environment: one file, of a tier; its stacks have its names and permissions."""
+"""Add an environment: one file, of a tier; its stacks have its names and permissions."""
 
 import json
 

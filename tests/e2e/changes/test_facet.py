@@ -14,7 +14,7 @@ from tests.project_root import REPOSITORY
 from tests.unit.bias.steps.bias_folders import Job
 
 _SASHIKO = "from sashiko.cli import main; main()"
-_PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("… add a facet")[2]
+_PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("## Add a facet")[2]
 _FACET, _GATE = re.findall(r"```diff\n(.*?)```", _PAGE, re.DOTALL)[:2]
 
 

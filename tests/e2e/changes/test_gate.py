@@ -19,7 +19,7 @@ from tests.project_root import REPOSITORY
 from tests.unit.acme import forget
 from tests.unit.steps import evaluate_job
 
-PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("## … add a gate")[2]
+PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("## Add a gate")[2]
 GATES, DIFF = re.findall(r"```(?:python|diff)\n(.*?)```", PAGE, re.S)[:2]
 SIZE, FLIPS = "artifact size, MB", "flipped labels"
 

@@ -10,7 +10,7 @@ from sashiko.account.access.policy_evaluation import covers
 from tests.e2e.changes.project import Project, assert_small
 from tests.project_root import REPOSITORY
 
-PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("… add a stack")[2]
+PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8").partition("## Add a stack")[2]
 FILE, DIFF = re.findall(r"```(?:python|diff)\n(.*?)```", PAGE, re.S)[:2]
 QUEUE = "arn:aws:sqs:us-east-1:111122223333:sashiko-dev-approvals"
 PARAMETER = """

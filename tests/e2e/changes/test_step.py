@@ -27,7 +27,7 @@ BEFORE = '    rows = output_uri(snapshot, "data")\n'
 
 def add_step(project: Project) -> None:
     """Makes the change that the page shows: its code is taken from there."""
-    page = (REPOSITORY / PAGE).read_text(encoding="utf-8").partition("## … add a step")[2]
+    page = (REPOSITORY / PAGE).read_text(encoding="utf-8").partition("## Add a step")[2]
     module, step = re.findall(r"```python\n(.*?)```", page.partition("\n## ")[0], re.S)
     project.write("src/acme/steps/objections.py", module)
     lines = "".join(f"    {line}\n" if line else "\n" for line in step.splitlines())

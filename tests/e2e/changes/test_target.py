@@ -28,7 +28,7 @@ from tests.unit.serving.test_server import call, serving
 TARGET = "acme.targets:PORTABLE"
 PAGE = (REPOSITORY / "docs/change.md").read_text(encoding="utf-8")
 FACTS, BACKEND, DIFF = re.findall(
-    r"```(?:python|diff)\n(.*?)```", PAGE.partition("… add a compile target")[2], re.S
+    r"```(?:python|diff)\n(.*?)```", PAGE.partition("## Add a compile target")[2], re.S
 )[:3]
 
 
