@@ -22,8 +22,8 @@ from sashiko_packs.selection.record import CandidateRecord, Outcome
 
 RULE = (
     "A candidate that fails a must is dropped. The musts are where texts may be processed, the "
-    "licence, the share of rows without a valid answer, the quality gates of the selection and the "
-    "bias gates of the recipe.",
+    "licence, the share of rows without a valid answer, the selection's quality gates and the "
+    "recipe's bias gates.",
     "The best of the others has the highest {metric}. Another one is as good if the 95 % interval "
     "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the interval "
     "begins above that. Otherwise it is undecided and not chosen, and the number of rows that "
