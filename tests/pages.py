@@ -12,7 +12,7 @@ PAGES = sorted(
     # Past releases; made from the help texts.
     if path.name not in {"CHANGELOG.md", "cli.md"} and path.parent.name != "packs"
 )
-_FENCE = re.compile(r"^```[a-z]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^ *```[a-z]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)  # in lists too
 _INLINE = re.compile(r"`([^`\n]+)`")
 _COMMAND = re.compile(r"(?:^|&& |; |\$\()((?:\.venv/bin/)?(?:sashiko|make|python -m) [^&;|)]*)")
 
