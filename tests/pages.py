@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"))
+    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"), ROOT.glob("verification/*.md"))
     for path in path
     # Past releases; made from the help texts.
     if path.name not in {"CHANGELOG.md", "cli.md"} and path.parent.name != "packs"
