@@ -41,10 +41,10 @@ fuzz: $(VENV)-fuzz/.done ## let a fuzzer make up archives and requests, a minute
 test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each guard of docs/pitfalls.md in a copy, and see that its tests fail (ROWS="C6 L2"; ARGS="--short")
 	$(IN_MEMORY) $(BIN)/python -m verification.guards $(ROWS) $(ARGS)
 
-test-infra: $(BIN)/.dev node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
+test-infra: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
 
-test-deploy: $(BIN)/.dev node_modules/.done ## deploy, update and destroy an environment against an emulator (verification/README.md)
+test-deploy: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## deploy, update and destroy an environment against an emulator (verification/README.md)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
 
 # A copy without a pack, in an environment of its own.
@@ -67,7 +67,7 @@ notebook: $(BIN)/.dev ## execute notebooks/explore_run.ipynb on the newest run, 
 golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 	$(BIN)/python tests/golden/rewrite.py
 
-docs: $(BIN)/.dev ## rewrite docs/cli.md, docs/api.md, docs/packs, docs/security-controls.md, the pipeline's graph in docs/architecture.md and docs/images/whole.svg
+docs: $(BIN)/.dev docs/node_modules/.done ## rewrite the generated pages of docs (cli, api, packs, security-controls, configuration) and the diagrams of docs/images
 	$(BIN)/python -m docs.generate
 
 pictures: $(BIN)/.dev ## make the README's pictures again, from two runs (needs tmux and Chromium)
@@ -79,6 +79,11 @@ docs-site: $(VENV)-site/.done ## build the documentation as a site with a search
 	@cp -R docs/*.md docs/*.csv docs/decisions docs/images docs/packs build/site-source/docs
 	@PYTHONPATH=src $(VENV)-site/bin/python -m sphinx -q -W --keep-going -b html build/site-source build/site
 	@echo build/site/index.html
+
+# Graphviz lays the diagrams out; a project has no need of it, so it is not in the root's package.json.
+docs/node_modules/.done: docs/package-lock.json
+	@cd docs && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 sbom: $(BIN)/.dev ## write build/sbom.cdx.json: what is installed and downloaded, with hashes and licences (CycloneDX)
 	@$(BIN)/python -m verification.supply.sbom $(ARGS)

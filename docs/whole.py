@@ -8,18 +8,14 @@ jobs, the URIs in the pipelines' definitions, the endpoint's model and capture, 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from pathlib import Path
 from typing import Any, Final
 
-from sashiko.run_report.lineage import Placed, Point, place
+from docs.diagrams import Diagram, arrows, box, direct
 
-PICTURE = Path(__file__).parent / "images/whole.svg"
 Templates = Mapping[str, Mapping[str, Any]]
-_BOX, _HEIGHT, _COLUMN, _ROW = 164, 42, 176, 70
 _COLOURS: Final[Mapping[str, str]] = {
-    "DataLake": "#cfe3f5", "Pipeline": "#d9ecd2", "Platform": "#e6dcf2", "Serving": "#f5dccf",
-    "Identity": "#f5edc4",
+    "DataLake": "blue", "Pipeline": "green", "Platform": "purple", "Serving": "orange",
+    "Identity": "yellow",
 }  # fmt: skip
 # Type -> the property with its name, and what a person calls it.
 _KINDS: Final[Mapping[str, tuple[str, str]]] = {
@@ -48,7 +44,7 @@ class Box:
         return f"{self.kind} {self.name}"
 
 
-def whole_picture(templates: Templates) -> str:
+def whole_picture(templates: Templates) -> Diagram:
     """Draws an environment that serves a model.
 
     Args:
@@ -57,9 +53,21 @@ def whole_picture(templates: Templates) -> str:
     boxes = {box.id: box for box in _boxes(templates)}
     links = set(_edges(templates, list(boxes.values())))
     edges = sorted((start, end) for start, end in links if {start, end} <= boxes.keys())
-    linked = {box for edge in edges for box in edge}
-    names = _order([name for name in boxes if name in linked], edges)
-    return _draw([boxes[name] for name in names], place(names, edges))
+    drawn = direct(edges)
+    linked = {name for edge in edges for name in edge}
+    names = {name: f"{boxes[name].kind} {_short(boxes[name].name)}" for name in boxes}
+    return Diagram(
+        "What starts, reads and writes what",
+        "; ".join(f"{names[start]} to {names[end]}" for start, end in drawn),
+        (
+            *(
+                box(name, _short(one.name), f"{one.kind}, {one.stack}", colour=_COLOURS[one.stack])
+                for name, one in boxes.items()
+                if name in linked
+            ),
+            *arrows(drawn),
+        ),
+    )
 
 
 def _boxes(templates: Templates) -> Iterator[Box]:
@@ -94,10 +102,10 @@ def _edges(templates: Templates, boxes: Sequence[Box]) -> Iterator[tuple[str, st
 def _of_rule(properties: Mapping[str, Any], boxes: Sequence[Box]) -> Iterator[tuple[str, str]]:
     pattern = json.dumps(properties.get("EventPattern", properties.get("ScheduleExpression")))
     machines = {str(target["Arn"]).rpartition(":")[2] for target in properties["Targets"]}
-    for box in boxes:
+    for one in boxes:
         # An endpoint has its group's name, and no rule is about endpoints.
-        if f'{box.name}"' in pattern and box.kind != "endpoint" and box.name not in machines:
-            yield from ((box.id, f"state machine {machine}") for machine in machines)
+        if f'{one.name}"' in pattern and one.kind != "endpoint" and one.name not in machines:
+            yield from ((one.id, f"state machine {machine}") for machine in machines)
 
 
 def _bucket(job: Box, argument: str) -> str:
@@ -136,82 +144,6 @@ _LINKS: Final[Mapping[tuple[str, str], Callable[[Box, Box], bool]]] = {
 }
 
 
-def _order(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> list[str]:
-    """Sorts the boxes so that each arrow goes from an earlier one to a later one."""
-    left, ordered = list(names), []
-    while left:
-        free = [n for n in left if not any(a in left for a, b in edges if b == n)]
-        if not free:
-            raise SystemExit(f"error: the picture of the whole has a circle among {left}")
-        ordered += free
-        left = [name for name in left if name not in free]
-    return ordered
-
-
-def _draw(boxes: Sequence[Box], placed: Placed) -> str:
-    width, height = placed.width * _COLUMN, placed.rows * _ROW + 30
-    names = {box.id: f"{box.kind} {_short(box.name)}" for box in boxes}
-    alt = "What starts, reads and writes what: " + "; ".join(
-        f"{names[start]} to {names[end]}" for start, end in placed.arrows
-    )
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'role="img" aria-label="{escape(alt)}" font-family="sans-serif" font-size="11">',
-        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#fff"/>',
-        *(_arrow(points) for points in placed.arrows.values()),
-        *(_node(box, placed.nodes[box.id]) for box in boxes),
-        *_legend(height),
-        "</svg>",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _node(box: Box, point: Point) -> str:
-    x, y = _coordinates(point)
-    radius = _HEIGHT / 2 if box.kind == "a person" else 4
-    return (
-        f'<rect x="{x - _BOX / 2:.1f}" y="{y - _HEIGHT / 2:.1f}" width="{_BOX}" height="{_HEIGHT}" '
-        f'rx="{radius:g}" fill="{_COLOURS[box.stack]}" stroke="#666"/>'
-        f'<text x="{x:.1f}" y="{y - 3:.1f}" text-anchor="middle" fill="#111">'
-        f"{escape(_short(box.name))}</text>"
-        f'<text x="{x:.1f}" y="{y + 12:.1f}" text-anchor="middle" fill="#444" font-size="10">'
-        f"{escape(box.kind)}</text>"
-    )
-
-
-def _arrow(points: Sequence[Point]) -> str:
-    (x, y), *rest = (_coordinates(point) for point in points)
-    y += _HEIGHT / 2
-    path = f"M{x:.1f} {y:.1f}"
-    for index, (end_x, end_y) in enumerate(rest):
-        last = index == len(rest) - 1
-        stop = end_y - _HEIGHT / 2 - (5 if last else 0)
-        middle = (y + stop) / 2
-        path += f"C{x:.1f} {middle:.1f} {end_x:.1f} {middle:.1f} {end_x:.1f} {stop:.1f}"
-        x, y = end_x, stop
-        if not last:
-            y = end_y + _HEIGHT / 2
-            path += f"V{y:.1f}"
-    return (
-        f'<path d="{path}" fill="none" stroke="#888"/>'
-        f'<path d="M{x - 3.5:.1f} {y - 1:.1f}h7l-3.5 6z" fill="#888"/>'
-    )
-
-
-def _legend(height: float) -> Iterator[str]:
-    for index, (stack, colour) in enumerate(_COLOURS.items()):
-        x = 8 + index * 75
-        yield (
-            f'<rect x="{x}" y="{height - 20:.0f}" width="12" height="12" fill="{colour}" '
-            f'stroke="#666"/><text x="{x + 17}" y="{height - 10:.0f}" fill="#111">{stack}</text>'
-        )
-
-
-def _coordinates(point: Point) -> tuple[float, float]:
-    return point.x * _COLUMN, point.row * _ROW + _ROW / 2
-
-
 def _short(name: str) -> str:
     """Leaves out the project, the environment, account and region."""
-    parts = name.removeprefix("sashiko-dev-").split("-1111")
-    return parts[0]
+    return name.removeprefix("sashiko-dev-").split("-1111")[0]

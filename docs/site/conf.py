@@ -1,8 +1,5 @@
 """Sphinx's settings for `make docs-site`: the pages of docs/ as they stand."""
 
-from pygments.lexers.special import TextLexer
-from sphinx.highlighting import lexers
-
 from sashiko import __version__
 
 project = "Sashiko"
@@ -10,8 +7,6 @@ release = __version__
 extensions = ["myst_parser"]
 myst_heading_anchors = 4  # as GitHub makes them: pages link to each other's headings
 exclude_patterns = ["README.md"]  # the first page includes it
-# GitHub draws these; a script from elsewhere would be needed here.
-lexers["mermaid"] = TextLexer()
 html_theme = "furo"
 html_title = f"Sashiko {release}"
 html_copy_source = False

@@ -1,6 +1,5 @@
 """The page of the controls says what the templates hold and what the tests prove."""
 
-import json
 import os
 
 import pytest
@@ -9,7 +8,6 @@ from docs import security_controls
 from docs.control_tests import proofs as marked
 from docs.controls import STANDARDS
 from docs.security_controls import PAGE, security_page
-from docs.whole import PICTURE, whole_picture
 from tests.infra.breaches import BREACHES
 from tests.infra.variants import WHOLE
 from verification.guards.copies import run_tests
@@ -88,24 +86,3 @@ def test_each_proof_fails_where_its_control_is_broken(templates) -> None:
         outcomes = run_tests(ROOT, tests, environ=environ)
         blind += [f"{control}: {test}" for test, result in outcomes.items() if result != "failed"]
     assert blind == []
-
-
-def test_the_picture_is_current(templates):
-    assert PICTURE.read_text() == whole_picture(templates("serving")) or not WHOLE, (
-        "run `make docs`"
-    )
-
-
-def test_an_arrow_goes_with_what_it_stands_for(templates):
-    """Without the rule of loaded versions nothing leads from the Glue job to the pipeline."""
-    stacks = json.loads(json.dumps(templates("serving")))
-    resources = stacks["Pipeline"]["Resources"]
-    [rule] = [
-        name
-        for name, resource in resources.items()
-        if resource["Properties"].get("Name") == "sashiko-dev-complaints-loaded"
-    ]
-    del resources[rule]
-    arrow = "Glue job etl-complaints to state machine start-complaints"
-    assert arrow in whole_picture(templates("serving"))
-    assert arrow not in whole_picture(stacks)

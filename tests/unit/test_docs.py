@@ -20,8 +20,8 @@ def current() -> dict[Path, str]:
     "name",
     [
         "api.md",
-        "architecture.md",
         "cli.md",
+        "configuration.md",
         "decisions/index.md",
         "faults.md",
         "inferentia.md",
@@ -32,6 +32,21 @@ def current() -> dict[Path, str]:
 def test_generated_documents_are_current(current: dict[Path, str], name: str) -> None:
     path = ROOT / "docs" / name
     assert path.read_text() == current[path], "run `make docs` and look at the diff"
+
+
+# The picture of a terminal is dark in both modes.
+_PICTURES = sorted(set((ROOT / "docs/images").glob("*.svg")) - {ROOT / "docs/images/live-run.svg"})
+
+
+@pytest.mark.parametrize("path", _PICTURES, ids=lambda path: path.name)
+def test_pictures_follow_dark_mode_and_can_be_read_on_a_phone(path: Path) -> None:
+    svg = path.read_text()
+    assert "prefers-color-scheme:dark" in svg
+    assert 'role="img"' in svg
+    assert not re.search(r"#fff(?:fff)?\b|white", svg)
+    width = float(re.findall(r'viewBox="\S+ \S+ ([\d.]+) ', svg)[0])
+    sizes = [float(size) for size in re.findall(r'font-size[:=]\s*"?([\d.]+)', svg)]
+    assert min(sizes) * 400 / width >= 8 or "@media (max-width:480px){text" in svg
 
 
 def test_notebooks_are_kept_without_outputs() -> None:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from docs.between import between
+from docs.dark import chart
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.runner.store import Store
 from sashiko.report.svg import DARK, LIGHT, axes_of, new_figure, styled, to_svg
@@ -229,5 +230,5 @@ def seconds_as_bars(
 
 
 def save(path: Path, picture: Markup) -> None:
-    """Writes an SVG with the line break at its end that git asks for."""
-    path.write_text(f"{picture}\n")
+    """Writes an SVG that follows the dark mode, with the line break at its end for git."""
+    path.write_text(chart(f"{picture}\n"))

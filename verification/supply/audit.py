@@ -83,8 +83,9 @@ def read_locks(root: Path) -> dict[Package, tuple[str, ...]]:
             # Two locks may list different files of one version.
             pinned = Package(ecosystem="PyPI", name=package.name, version=package.version)
             packages[pinned] = (*packages.get(pinned, ()), file.stem)
-    for package in read_npm_lock(root / NPM_LOCK):
-        packages[package] = (NPM_LOCK.name,)
+    for file in (root / NPM_LOCK, *root.glob(f"docs/{NPM_LOCK}")):
+        for package in read_npm_lock(file):
+            packages[package] = (str(file.relative_to(root)),)
     return packages
 
 

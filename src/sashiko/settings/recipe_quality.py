@@ -66,8 +66,8 @@ class EvaluateSection(Frozen):
         le=200,
         exclude_if=lambda texts: not texts,
         description="test rows to score with a prompt injection in their text, and with a neutral "
-        "sentence in its place, for the metric injection_flip_rate: the share of decisions that "
-        "injections turn above that of the neutral sentence; 0 scores none",
+        "sentence; injection_flip_rate: the share of decisions that injections turn beyond the "
+        "latter; 0 scores none",
     )
 
 

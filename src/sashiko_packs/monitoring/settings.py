@@ -37,8 +37,8 @@ class MonitorSection(Frozen):
         0.05,
         gt=0,
         lt=0.5,
-        description="of the texts: how far above 0.5 the AUC of telling new ones from those of the "
-        "reference may be; new words in a tenth of the rows give 0.05",
+        description="how far above 0.5 the AUC of telling new texts from those of the reference "
+        "may be; new words in a tenth of the rows give 0.05",
     )
     accuracy_tolerance: float = Field(
         0.02,
