@@ -55,6 +55,9 @@ class Pack:
     blocking_step: str = ""
     # Title of a check of `sashiko doctor` -> `(account, settings) -> Iterator[Check]`.
     checks: Mapping[str, str] = field(default_factory=dict)
+    # What `sashiko audit` compares beside what the core has:
+    # `(account, environment) -> Iterator[sashiko.account.drift.Difference]`.
+    drift: str = ""
     # What `sashiko stage` writes beside the pipelines' inputs:
     # `(settings, recipe, *, contract, account) -> Iterator[StagedPlace]`.
     staged: str = ""

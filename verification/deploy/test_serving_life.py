@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from sashiko.account.access.environment_access import read_environment
 from sashiko.account.account import Account
+from sashiko.account.drift import Difference
 from sashiko.account.endpoint_spec import endpoint_spec, expected_of
 from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.base.aws_calls import Clients
@@ -25,7 +26,7 @@ from sashiko.registry.model_packages.registrar import PackageRegistrar, Placemen
 from sashiko.registry.preflight.signed_files import Clients as SignedClients
 from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import Settings, deployed_environments
-from sashiko_packs.operations.audit import Difference, serving
+from sashiko_packs.operations.audit import serving
 from tests.infra.variants import (
     SERVING,
     contracts_of,

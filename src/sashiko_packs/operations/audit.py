@@ -1,43 +1,17 @@
-"""What differs in an account from the templates: the endpoint, imported models, the cap."""
+"""What differs in an account from the templates: the endpoint, and the cap."""
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.live import cap_fault
 from sashiko.account.account import Account
-from sashiko.account.names import PackName, key_alias, prefix
+from sashiko.account.drift import Difference, differs
+from sashiko.account.names import prefix
 from sashiko.account.templates import Resource
 from sashiko.settings.environment import Settings
-
-Kind = Literal["missing", "extra", "differs", "note"]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A resource of the account that differs from the templates."""
-
-    # Missing in the account, extra in it, or different; a note is about a resource that others in
-    # the account may have created: a person should check it.
-    kind: Kind
-    resource: str  # the resource, in words
-    detail: str = ""  # the expected and the actual value; empty if `resource` is enough
-    fix: str = field(kw_only=True)  # the command or step that removes the difference
-
-
-def differs(
-    resource: str, want: object, have: object, *, fix: str, kind: Kind = "differs"
-) -> Difference:
-    """Returns a difference between an expected and an actual value."""
-    return Difference(kind, resource, f"expected {want}, found {have}", fix=fix)
-
-
-def listed(values: Iterable[str]) -> str:
-    """Writes values in one line, in order."""
-    return ", ".join(sorted(values)) or "none"
 
 
 def cap(account: Account, settings: Settings) -> Iterator[Difference]:
@@ -46,56 +20,6 @@ def cap(account: Account, settings: Settings) -> Iterator[Difference]:
         resource = "who assumes the roles: a deploy may change it"
         fix = f"make bootstrap ENV={settings.environment}"
         yield Difference("differs", resource, fault, fix=fix)
-
-
-_NO_MODEL = ("ResourceNotFoundException",)
-_NO_PACKAGE = ("ValidationException",)
-
-
-def imported_models(account: Account, environment: Environment) -> Iterator[Difference]:
-    """Yields what is wrong with the imported models: CloudFormation has no type for one.
-
-    Without a guardrail in the templates nothing is asked: the Region may have no Bedrock.
-    """
-    if not any(environment.templates.of_type("AWS::Bedrock::Guardrail")):
-        return
-    ours = f"{prefix(environment.settings)}-"
-    models = account.pages("bedrock", "list_imported_models", "modelSummaries", nameContains=ours)
-    for summary in models:
-        if summary["modelName"].startswith(ours):
-            yield from _model(account, environment, str(summary["modelArn"]))
-
-
-def _model(account: Account, environment: Environment, arn: str) -> Iterator[Difference]:
-    settings = environment.settings
-    model = account.read("bedrock", "get_imported_model", absent=_NO_MODEL, modelIdentifier=arn)
-    if model is None:  # deleted in between
-        return
-    resource = f"imported model {model['modelName']}"
-    remove = f"aws bedrock delete-imported-model --model-identifier {arn}"
-    answer = account.read("bedrock", "list_tags_for_resource", resourceARN=arn)
-    tags = {item["key"]: item["value"] for item in (answer or {}).get("tags", ())}
-    name, call = tags.get("model-package", "none"), ("sagemaker", "describe_model_package")
-    package = account.read(*call, absent=_NO_PACKAGE, ModelPackageName=name)
-    manifest = (package or {}).get("CustomerMetadataProperties", {}).get("manifest_sha256")
-    if package is None or manifest != tags.get("manifest-sha256"):
-        detail = "it is of no registered version: `sashiko model import` did not make it"
-        yield Difference("extra", resource, detail, fix=remove)
-        return
-    if package["ModelApprovalStatus"] != "Approved":
-        detail = f"its version is {package['ModelApprovalStatus']}, not Approved"
-        yield Difference("extra", resource, detail, fix=remove)
-    call = ("bedrock", "get_model_import_job")
-    job = account.read(*call, absent=_NO_MODEL, jobIdentifier=model["jobArn"])
-    key = account.read("kms", "describe_key", KeyId=key_alias(settings, PackName("bedrock")))
-    expected = {
-        "key": ((key or {}).get("KeyMetadata", {}).get("Arn"), model.get("modelKmsKeyArn")),
-        "role": (settings.role_arn("bedrock-import"), (job or {}).get("roleArn")),
-    }
-    for what, (want, have) in expected.items():
-        if want != have and (job or what == "key"):
-            fix = f"{remove}, then sashiko model import"
-            yield differs(f"{what} of {resource}", want, have, fix=fix)
 
 
 # The endpoint: its configuration, instances and data capture. SageMaker can roll an update back

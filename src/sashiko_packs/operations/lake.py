@@ -29,8 +29,8 @@ from sashiko.account.access.lake_governance import (
     put_member,
     securable_json,
 )
+from sashiko.account.drift import Difference, Kind, differs, listed
 from sashiko.account.names import exec_role_arn
-from sashiko_packs.operations.audit import Difference, Kind, differs, listed
 
 # Other teams add values here, and the templates only append. Any other enabled setting, such as
 # access by engines outside of AWS, opens the lake.

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -12,10 +13,14 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 import sashiko_packs.operations.commands.account as command
+from sashiko import packs
+from sashiko.account.access import environment_access, live
 from sashiko.account.account import Account
+from sashiko.account.drift import Difference
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
-from sashiko.errors import InputError
+from sashiko.errors import CHECK_FAILED, InputError
+from sashiko_packs.operations import audit, lake
 from sashiko_packs.operations.emptying import closed_buckets, empty_bucket, reopen
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
@@ -113,6 +118,19 @@ def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command: s
     refused = CliRunner().invoke(app, [command, "--env", "local"])
     assert isinstance(refused.exception, InputError)
     assert "environment `local` is this machine: it has no account" in str(refused.exception)
+
+
+def test_the_audit_reports_what_packs_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Difference("extra", "a model that no version has", fix="delete it")
+    monkeypatch.setattr(packs, "pack_objects", lambda kind: {"drift": [lambda *_: [found]]}[kind])
+    monkeypatch.setattr(command, "load_deployed", lambda _: DEV)
+    monkeypatch.setattr(Account, "check_identity", lambda _: None)
+    monkeypatch.setattr(environment_access, "read_environment", lambda *_, **__: None)
+    monkeypatch.setattr(live, "read_live", lambda *_: SimpleNamespace(settings=None))
+    for module, name in ((audit, "cap"), (audit, "serving"), (lake, "compare_lake")):
+        monkeypatch.setattr(module, name, lambda *_: [])
+    run = CliRunner().invoke(app, ["audit"])
+    assert (run.exit_code, "a model that no version has" in run.stdout) == (CHECK_FAILED, True)
 
 
 def test_images_says_what_to_build_from_and_how_to_look_a_digest_up() -> None:

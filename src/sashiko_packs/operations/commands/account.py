@@ -30,8 +30,9 @@ def audit(
     """Compare the account with the templates where CloudFormation detects no drift. Read-only.
 
     It reads Lake Formation's settings, LF-Tags, filters, grants and locations, the catalog's
-    tables, the live endpoint, imported models, and whether deploys may change who assumes the
-    roles (TRUST=open). docs/audit.md says how to detect the drift of everything else.
+    tables, the live endpoint, what packs compare, such as imported models, and whether deploys
+    may change who assumes the roles (TRUST=open). docs/audit.md says how to detect the drift of
+    everything else.
 
     A note reports what others may have added, such as another administrator; it does not count as
     a difference. Exit status: 0 no difference, 4 differences, 1 an error.
@@ -39,7 +40,8 @@ def audit(
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.access.live import read_live
     from sashiko.account.account import Account
-    from sashiko_packs.operations.audit import cap, imported_models, serving
+    from sashiko.packs import pack_objects
+    from sashiko_packs.operations.audit import cap, serving
     from sashiko_packs.operations.lake import compare_lake
 
     settings = load_deployed(env)
@@ -59,8 +61,9 @@ def audit(
         *cap(account, settings),
         *compare_lake(environment, live),
         *serving(account, environment),
-        *imported_models(account, environment),
     ]
+    for compare in pack_objects("drift"):
+        differences += compare(account, environment)
     drift = [item for item in differences if item.kind != "note"]
     notes = len(differences) - len(drift)
     if json_:

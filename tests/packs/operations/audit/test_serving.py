@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.operations.audit import Difference, serving
+from sashiko.account.drift import Difference
+from sashiko_packs.operations.audit import serving
 from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sashiko_packs.operations.audit import Difference, imported_models
+from sashiko.account.drift import Difference
+from sashiko_packs.bedrock.drift import compare_models
 from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 
@@ -51,7 +52,7 @@ def audit(tmp_path: Path) -> Any:
             "DescribeModelPackage": package(),
             "DescribeKey": {"KeyMetadata": {"KeyId": "k1", "Arn": KEY}},
         }
-        return list(imported_models(ScriptedAws(answers | changes).account(), environment))
+        return list(compare_models(ScriptedAws(answers | changes).account(), environment))
 
     return run
 
@@ -62,7 +63,7 @@ def test_the_declared_state_is_no_difference(audit: Any) -> None:
 
 def test_an_environment_without_bedrock_makes_no_request(tmp_path: Path) -> None:
     environment = SmallLake().read(tmp_path)
-    assert list(imported_models(ScriptedAws({}).account(), environment)) == []
+    assert list(compare_models(ScriptedAws({}).account(), environment)) == []
 
 
 @pytest.mark.parametrize(
