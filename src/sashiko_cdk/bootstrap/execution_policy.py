@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.names import arn, bootstrap_policy_arn, prefix
 from sashiko.account.templates import Resource, Templates
 from sashiko.errors import InputError
@@ -260,11 +261,8 @@ def _roles(settings: Settings, templates: Templates) -> dict[str, Limit]:
     """
     roles = {}
     for role in templates.of_type("AWS::IAM::Role"):
-        services: set[str] = set()
-        for statement in role.properties["AssumeRolePolicyDocument"]["Statement"]:
-            principal = statement.get("Principal", {})
-            names = principal.get("Service", []) if isinstance(principal, Mapping) else []
-            services.update([names] if isinstance(names, str) else names)
+        trust = statements(role.properties["AssumeRolePolicyDocument"])
+        services = {name for statement in trust for name in statement.services}
         if not services:
             continue
         generated = f"{role.stack}-{role.logical_id}-"

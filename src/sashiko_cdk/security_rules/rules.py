@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sashiko.account.access.policy_evaluation import Statement, statements
+
 # Resource policies, and inline ones that cdk-nag's IAM5 does not read.
 _DOCUMENTS = {
     "AWS::EC2::VPCEndpoint": "PolicyDocument",
@@ -94,18 +96,6 @@ class Resource:
     template: str  # the template's path
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """A statement of a policy document; single values are lists of one."""
-
-    allows: bool  # whether its effect is `Allow`
-    actions: tuple[str, ...]  # as `s3:GetObject`
-    resources: tuple[str, ...]  # each in the form that `text` gives it
-    # (kind, who) pairs, such as `("Service", "glue.amazonaws.com")`.
-    principals: tuple[tuple[str, str], ...]
-    conditions: frozenset[str]  # lower-case condition keys
-
-
 def read_resources(paths: Sequence[str]) -> list[Resource]:
     """Reads the resources of the templates at `paths`."""
     return [
@@ -147,30 +137,19 @@ def text(value: Any) -> str:
     return f"<{argument}>" if function == "Ref" else json.dumps(value, sort_keys=True)
 
 
-def statements(document: Any) -> Iterator[Statement]:
-    """Reads the statements of a policy document."""
-    for raw in _flatten(values_at(document, "Statement")):
-        yield Statement(
-            allows=raw.get("Effect") == "Allow",
-            actions=tuple(map(str, _flatten(values_at(raw, "Action")))),
-            resources=tuple(map(text, _flatten(values_at(raw, "Resource")))),
-            principals=tuple(_principals(raw.get("Principal", {}))),
-            conditions=frozenset(
-                key.lower() for keys in raw.get("Condition", {}).values() for key in keys
-            ),
-        )
+def statements_of(document: Any) -> tuple[Statement, ...]:
+    """Reads a policy document with intrinsic functions, which stand as `text` writes them."""
+    return statements(_written(document))
 
 
-def _principals(principal: Any) -> Iterator[tuple[str, str]]:
-    if not isinstance(principal, Mapping):
-        yield ("AWS", str(principal))
-        return
-    for kind, names in principal.items():
-        yield from ((kind, text(one)) for one in _flatten([names]))
-
-
-def _flatten(values: Sequence[Any]) -> list[Any]:
-    return [item for v in values for item in (v if isinstance(v, list) else [v])]
+def _written(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_written(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) == 1 and next(iter(value)).startswith(("Ref", "Fn::")):
+        return text(value)
+    return {key: _written(item) for key, item in value.items()}
 
 
 @dataclass(frozen=True)
@@ -202,8 +181,8 @@ def _allowed(resources: Sequence[Resource]) -> Iterator[tuple[Resource, str, Sta
     for resource in resources:
         key = _DOCUMENTS.get(resource.kind)
         for document in values_at(resource.properties, key) if key else []:
-            for statement in statements(document):
-                if statement.allows:
+            for statement in statements_of(document):
+                if statement.effect == "Allow":
                     yield resource, f"Properties/{key}", statement
 
 
@@ -214,7 +193,7 @@ def _wildcards(resources: Sequence[Resource]) -> Iterator[Finding]:
         if resource.kind == "AWS::KMS::Key":
             # The resource of a key policy is its key, and "kms:*" for the account's root delegates
             # access to IAM.
-            delegates = all(name.endswith(":root") for _, name in statement.principals)
+            delegates = all(name.endswith(":root") for name in statement.principals)
             usual = {"Resource::*", *(["Action::kms:*"] if delegates else [])}
             details = [detail for detail in details if detail not in usual]
         yield from (Finding(resource, where, detail) for detail in details)
@@ -222,23 +201,19 @@ def _wildcards(resources: Sequence[Resource]) -> Iterator[Finding]:
 
 def _public(resources: Sequence[Resource]) -> Iterator[Finding]:
     for resource, where, statement in _allowed(resources):
-        anybody = any(name == "*" for _, name in statement.principals)
-        if anybody and not statement.conditions & _TIES:
+        if "*" in statement.principals and not statement.condition_keys & _TIES:
             yield Finding(resource, where)
 
 
 def _confused_deputies(resources: Sequence[Resource]) -> Iterator[Finding]:
     for role in _of(resources, "IAM::Role"):
-        for statement in statements(role.properties["AssumeRolePolicyDocument"]):
-            if _by_service(statement) and not statement.conditions >= _DEPUTY:
+        for statement in statements_of(role.properties["AssumeRolePolicyDocument"]):
+            allows = statement.effect == "Allow" and statement.services
+            if allows and not statement.condition_keys >= _DEPUTY:
                 yield Finding(role, "Properties/AssumeRolePolicyDocument")
     for resource, where, statement in _allowed(resources):
-        if _by_service(statement) and not statement.conditions & _TIES:
+        if statement.services and not statement.condition_keys & _TIES:
             yield Finding(resource, where)
-
-
-def _by_service(statement: Statement) -> bool:
-    return statement.allows and any(kind == "Service" for kind, _ in statement.principals)
 
 
 def _without_boundary(resources: Sequence[Resource]) -> Iterator[Finding]:

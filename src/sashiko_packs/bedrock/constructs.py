@@ -20,7 +20,7 @@ from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.network.vpc_endpoints import Use
 from sashiko_cdk.platform.promotion_policies import by_alias
-from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements, text, values_at
+from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements_of, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
 
@@ -342,11 +342,12 @@ def _without_guardrail(resources: Sequence[Resource]) -> Iterator[Finding]:
         kind = resource.kind.removeprefix("AWS::IAM::")
         path = "Policies.*.PolicyDocument" if kind == "Role" else policies.get(kind, "")
         for document in values_at(resource.properties, path) if path else ():
-            for statement in statements(document):
+            for statement in statements_of(document):
                 # A wildcard over all models or actions is a finding of its own.
                 asks = any(action.startswith(_INVOKE) for action in statement.actions)
                 imported = any(":imported-model/" in arn for arn in statement.resources)
-                if statement.allows and asks and imported and _GUARDED not in statement.conditions:
+                unguarded = _GUARDED not in statement.condition_keys
+                if statement.effect == "Allow" and asks and imported and unguarded:
                     yield Finding(resource=resource, where=f"Properties/{path.split('.')[0]}")
 
 

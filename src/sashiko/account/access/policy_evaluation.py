@@ -34,8 +34,14 @@ class Statement:
     resources: tuple[str, ...]
     not_resources: tuple[str, ...]
     principals: tuple[str, ...]
+    services: tuple[str, ...]  # those of `principals` that are services
     not_principals: tuple[str, ...]
     conditions: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def condition_keys(self) -> frozenset[str]:
+        """The keys of its conditions, in lower case."""
+        return frozenset(key.lower() for pairs in self.conditions.values() for key in pairs)
 
     def applies(self, request: Request) -> bool:
         """Says whether the statement applies; if unknown, an Allow applies and a Deny does not."""
@@ -78,6 +84,7 @@ def statements(document: Mapping[str, Any]) -> tuple[Statement, ...]:
             resources=_many(item.get("Resource", ())),
             not_resources=_many(item.get("NotResource", ())),
             principals=_principals(item.get("Principal", ())),
+            services=_principals(item.get("Principal", ()), kind="Service"),
             not_principals=_principals(item.get("NotPrincipal", ())),
             conditions=item.get("Condition", {}),
         )
@@ -117,11 +124,12 @@ def covers(pattern: str, text: str) -> bool:
     return re.fullmatch(regex, text, re.S) is not None
 
 
-def _principals(value: Any) -> tuple[str, ...]:
-    """Lists AWS principals, `*` for everybody, and services by their name."""
+def _principals(value: Any, *, kind: str | None = None) -> tuple[str, ...]:
+    """Lists AWS principals, `*` for everybody, and services by their name; or those of a kind."""
     if isinstance(value, Mapping):
-        return tuple(name for names in value.values() for name in _many(names))
-    return _many(value)
+        named = (names for key, names in value.items() if kind in (None, key))
+        return tuple(name for names in named for name in _many(names))
+    return () if kind else _many(value)
 
 
 def _many(value: Any) -> tuple[Any, ...]:
