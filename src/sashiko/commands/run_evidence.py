@@ -81,13 +81,19 @@ def verify_run(folder: Path, *, home: Path, json_: bool) -> None:
     for finding in verify(evidence, registry=registry):
         findings.append(finding)
         if not json_:
-            problem = finding.problem
-            typer.echo(f"{'DIFFERS     ' if problem else 'as on record'}  {finding.subject}")
-            if problem:
-                typer.echo(f"{'':14}{problem}")
+            problem, otherwise = finding.problem, finding.otherwise
+            state = "DIFFERS" if problem else "other engine" if otherwise else "as on record"
+            typer.echo(f"{state:<12}  {finding.subject}")
+            if problem or otherwise:
+                typer.echo(f"{'':14}{problem or otherwise}")
     if json_:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     wrong = sum(bool(finding.problem) for finding in findings)
     print(f"{len(findings)} checked, {wrong or 'none'} not as on record", file=sys.stderr)
+    if any(finding.otherwise for finding in findings):
+        print(
+            "another version of the engine judges otherwise: verify those verdicts with the run's",
+            file=sys.stderr,
+        )
     if wrong:
         raise typer.Exit(CHECK_FAILED)

@@ -35,13 +35,13 @@ def rewrite_imports(project: Path, names: Iterable[str], *, engine: Traversable)
 
     Args:
         project: the project's folder.
-        names: its files; those that are not Python, or not valid Python, are left alone.
+        names: its files; those that are not Python, not valid Python, or gone, are left alone.
         engine: a folder or a wheel that holds the engine's packages.
     """
     table = parse_yaml(engine.joinpath(_TABLE).read_text(encoding="utf-8"))
     files, unknown = [], []
     for name in names:
-        if not name.endswith(".py"):
+        if not name.endswith(".py") or not (project / name).is_file():
             continue
         before = (project / name).read_text(encoding="utf-8")
         try:

@@ -146,8 +146,9 @@ def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
         for row, metric in enumerate(reversed(METRIC_NAMES)):
             marked = zip(models, _MARKS, strict=False)
             for index, ((name, estimates), (shape, colour, size)) in enumerate(marked):
-                estimate, y = estimates[metric], row + 0.3 - 0.2 * index
-                if estimate.value is None:
+                # A run of an older engine lacks metrics that came later.
+                estimate, y = estimates.get(metric), row + 0.3 - 0.2 * index
+                if estimate is None or estimate.value is None:
                     continue
                 if estimate.low is not None and estimate.high is not None:
                     axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)

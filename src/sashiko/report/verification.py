@@ -1,6 +1,7 @@
 """Verifies a local run offline: every recorded hash, and every verdict from its inputs."""
 
 import math
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from sashiko import __version__
 from sashiko.base.files import read_json, sha256_file
 from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.errors import InputError
@@ -24,6 +26,7 @@ from sashiko.report.gate_views import verdicts
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6
 _MOST_NAMED = 3
+_VERSION = re.compile(r":(\d+\.\d+\.\d+)$")
 _NUMBERS = ("value", "low", "high")
 T = TypeVar("T", Check, BiasEstimate)
 
@@ -34,6 +37,8 @@ class Finding:
 
     subject: str
     problem: str = ""
+    # What another version of the engine than the run's finds: its rules may differ.
+    otherwise: str = ""
 
 
 def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[Finding]:
@@ -92,13 +97,26 @@ def _judged_again(
         try:
             again = replay(evidence.run, definition, step, store=evidence.store, folder=folder)
             replayed = read_verdict(again["verdict"])
-            figures = tuple(_figures(evidence, step, again))
+            differences = "; ".join(_differences(verdict, replayed))
+            judged = [Finding(f"{subject}: {_outcome(replayed)}", differences)]
+            judged += _figures(evidence, step, again)
         except InputError as error:
-            yield Finding(subject, str(error))
-            return
-    differences = "; ".join(_differences(verdict, replayed))
-    yield Finding(f"{subject}: {_outcome(replayed)}", differences)
-    yield from figures
+            judged = [Finding(subject, str(error))]
+    engine = _engine(definition, step)
+    for finding in judged:
+        if finding.problem and engine != __version__:
+            versions = f"the run is of engine {engine}, this is {__version__}"
+            yield Finding(finding.subject, otherwise=f"{versions}: {finding.problem}")
+        else:
+            yield finding
+
+
+def _engine(definition: Definition, name: str) -> str:
+    """Returns the version of the engine that ran a step on this machine: its image's tag."""
+    step = definition.step(name)
+    image = step.arguments.get("AppSpecification", {}).get("ImageUri", "") if step else ""
+    version = _VERSION.search(str(image))
+    return version[1] if version else __version__
 
 
 def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:

@@ -160,8 +160,11 @@ class ManagedPolicy(ResourceType):
         _attach(place, physical_id, before, after, roles=True)
 
     def delete(self, place: Place, physical_id: str, properties: Properties) -> None:
+        iam, by_arn = place.aws("iam"), {"PolicyArn": physical_id}
         _attach(place, physical_id, {*properties.get("Roles", [])}, set(), roles=True)
-        place.aws("iam").delete_policy(PolicyArn=physical_id)
+        if iam.list_entities_for_policy(**by_arn)["PolicyRoles"]:  # moto would leave it attached
+            raise ResourceError("Cannot delete a policy attached to entities.")
+        iam.delete_policy(**by_arn)
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         iam, by_arn = place.aws("iam"), {"PolicyArn": physical_id}
