@@ -56,7 +56,7 @@ def test_what_the_engine_does_not_have_is_told_with_file_and_line(tmp_path: Path
         "from sashiko.base import files\nfrom . import other\n"
     )
     (tmp_path / "broken.py").write_text("def\n")
-    result = rewrite_imports(tmp_path, ("own.py", "broken.py", "x.md"), engine=ENGINE)
+    result = rewrite_imports(tmp_path, ("own.py", "broken.py", "gone.py", "x.md"), engine=ENGINE)
     assert result.files == ()
     assert result.unknown == (
         "own.py:3: sashiko.errors.Gone",

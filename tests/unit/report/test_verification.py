@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sashiko import __version__
 from sashiko.base.files import sha256_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.run_record import RunRecord
@@ -126,6 +127,19 @@ def test_a_verdict_that_was_edited_is_detected(judged, change, message):
     problem_of = problems(judged)
     assert "output verdict (s3://b/runs/" in problem_of[HASHES]
     assert message in problem_of[f"{VERDICT}: passed, 1 checks"]
+
+
+@pytest.mark.parametrize("version", ["0.0.1", __version__])
+def test_what_another_version_of_the_engine_judges_otherwise_is_not_an_edit(judged, version):
+    file = judged.tiny.home / "runs" / judged.record.id / "definition.json"
+    definition = json.loads(file.read_text())
+    definition["Steps"][0]["Arguments"]["AppSpecification"]["ImageUri"] = f"job:{version}"
+    file.write_text(json.dumps(definition))
+    judged.bend("verdict", value=0.9)
+    verdict = list(verify(judged.evidence, registry=None))[1]
+    assert bool(verdict.problem) == (version == __version__)
+    assert verdict.otherwise.startswith("the run is of engine 0.0.1, this") != bool(verdict.problem)
+    assert HASHES in problems(judged)  # an edit shows by its hash, whatever the version
 
 
 def test_a_verdict_on_other_inputs_is_detected(judged):
