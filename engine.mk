@@ -74,9 +74,11 @@ pictures: $(BIN)/.dev ## make the README's pictures again, from two runs (needs 
 	$(BIN)/python -m docs.pictures
 
 docs-site: $(VENV)-site/.done ## build the documentation as a site with a search, in build/site; a broken link ends it
-	@rm -rf build/site build/site-source && mkdir -p build/site-source/docs
+	@rm -rf build/site build/site-source && mkdir -p build/site-source/docs build/site-source/verification
 	@cp README.md SECURITY.md CONTRIBUTING.md CHANGELOG.md docs/site/* build/site-source
 	@cp -R docs/*.md docs/*.csv docs/decisions docs/images docs/packs build/site-source/docs
+	@cp verification/README.md build/site-source/verification
+	@printf '\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n' >> build/site-source/docs/decisions/index.md
 	@PYTHONPATH=src $(VENV)-site/bin/python -m sphinx -q -W --keep-going -b html build/site-source build/site
 	@echo build/site/index.html
 

@@ -9,5 +9,7 @@ myst_heading_anchors = 4  # as GitHub makes them: pages link to each other's hea
 exclude_patterns = ["README.md"]  # the first page includes it
 html_theme = "furo"
 html_title = f"Sashiko {release}"
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
