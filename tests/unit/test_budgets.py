@@ -25,9 +25,8 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(folder: Path, *, lines: int, paths: str = "src/*.py", **more: str) -> Attempt:
-    about = {"paths": paths.split(), "lines": lines, "reason": "it began so"}
-    part = {"name": "core"} | about
+def check(folder: Path, *, paths: str = "src/*.py", **more: int | str) -> Attempt:
+    part = {"name": "core", "paths": paths.split(), "reason": "it began so"}
     (folder / "budgets.yaml").write_text(yaml.safe_dump({"budgets": [part | more]}))
     return subprocess.run(
         [sys.executable, "-m", "verification.budgets"],
@@ -65,3 +64,27 @@ def test_a_key_that_is_no_budgets_is_refused(repository: Path) -> None:
     assert done.returncode == 1
     assert "budgets.yaml" in done.stderr
     assert "because" in done.stderr
+
+
+PAGE = """# A page
+
+<!-- costs: written by `make docs` -->
+not these words
+<!-- end of the costs -->
+these four are counted
+"""
+
+
+def test_words_that_a_command_wrote_are_not_counted(repository: Path) -> None:
+    (repository / "src/c.md").write_text(PAGE)
+    done = check(repository, paths="src/*.md", words=6)
+    assert done.stderr.startswith("error: core has 7 words, 1 more than")
+    (repository / "src/c.md").write_text(f"<!-- Written by `make docs`. -->\n{PAGE}")
+    assert check(repository, paths="src/*.md", words=1).returncode == 0
+
+
+@pytest.mark.parametrize("counted", [{}, {"lines": 1, "words": 1}], ids=["neither", "both"])
+def test_a_budget_counts_lines_or_words(repository: Path, counted: dict[str, int]) -> None:
+    done = check(repository, **counted)
+    assert done.returncode == 1
+    assert "give `lines` or `words`" in done.stderr

@@ -9,6 +9,7 @@ import pytest
 
 from docs.generate import ROOT, generated
 from sashiko.packs import enabled_packs
+from verification.budgets import words
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,33 @@ def test_pictures_follow_dark_mode_and_can_be_read_on_a_phone(path: Path) -> Non
     width = float(re.findall(r'viewBox="\S+ \S+ ([\d.]+) ', svg)[0])
     sizes = [float(size) for size in re.findall(r'font-size[:=]\s*"?([\d.]+)', svg)]
     assert min(sizes) * 400 / width >= 8 or "@media (max-width:480px){text" in svg
+
+
+_MOST_WORDS = 30  # of a table's cell: more is a paragraph
+_PAGES = [
+    page
+    for pattern in ("*.md", "docs/*.md", "verification/*.md")
+    for page in ROOT.glob(pattern)
+    if page.name != "CHANGELOG.md" and words(page)
+]
+
+
+def long_cells(text: str) -> list[str]:
+    """Finds the cells of tables with more words than may be, outside of code."""
+    rows = re.findall(r"^\|.*\|$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    cells = [cell.strip() for row in rows for cell in re.split(r"(?<!\\)\|", row)]
+    return [cell for cell in cells if len(cell.split()) > _MOST_WORDS]
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.name)
+def test_no_cell_of_a_table_is_a_paragraph(page: Path) -> None:
+    assert long_cells(page.read_text()) == []
+
+
+def test_a_cell_that_is_a_paragraph_is_found() -> None:
+    row = f"| a \\| b | {'word ' * 31}|"
+    assert long_cells(row) == [("word " * 31).strip()]
+    assert long_cells(f"```\n{row}\n```\n| {'word ' * 30}|") == []
 
 
 def test_notebooks_are_kept_without_outputs() -> None:
