@@ -79,11 +79,11 @@ diff: $(BIN)/.infra node_modules/.done ## compare the templates with what is dep
 	@$(CDK) diff -c env=$(ENV) $(ARGS)
 
 deploy: $(BIN)/.infra node_modules/.done ## deploy an environment's stacks (ENV=prod; ENV=delivery: the pipeline that delivers, docs/delivery.md)
-	@$(if $(filter delivery,$(ENV)),,$(BIN)/sashiko preflight --env $(ENV))
+	@$(if $(filter delivery,$(ENV)),,$(BIN)/sashiko env preflight --env $(ENV))
 	@$(CDK) deploy --all -c env=$(ENV) $(ARGS)
 
 clean: ## delete every run, model with its approvals, download and cached result (.sashiko); asks first (ARGS=--yes)
-	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko clean $(ARGS)
+	@test ! -x $(BIN)/sashiko || $(BIN)/sashiko runs clean $(ARGS)
 
 $(BIN)/.uv: requirements/uv.txt
 	@for p in $(PYTHONS); do \

@@ -1,6 +1,6 @@
 """The generated parts of the documentation: `make docs` rewrites them.
 
-- `inferentia.md`, between its markers, and its picture: costs, by the functions of `sashiko cost`.
+- `inferentia.md`, between its markers, and its picture: costs, by the code of `sashiko env cost`.
 - `configuration.md`: the keys of the files that a person writes, from `schemas/` and the contract.
 - `faults.md`, between its markers: what the fault harness found, from `faults.json`.
 - `cli.md`: the reference of the core's commands, by typer's own generator.

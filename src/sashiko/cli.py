@@ -1,10 +1,8 @@
-"""The `sashiko` command: results on stdout, progress and errors on stderr.
-
-Exit status: 0 done (for `run`: registered), 1 error, 2 wrong usage, 3 blocked by a gate,
-4 a check failed (audit, cost, doctor, preflight), 130 interrupted.
-"""
+"""The `sashiko` command: results on stdout, progress and errors on stderr."""
 
 import sys
+from importlib.metadata import version as installed_version
+from typing import Annotated
 
 import typer
 
@@ -14,17 +12,32 @@ from sashiko.errors import FAILED, InputError, disk_reason, is_full
 
 app = typer.Typer(
     cls=OnDemand,
-    help="A governed path from raw data to a fine-tuned, served model.",
+    help="Take a governed table to a fine-tuned, approved and served text classifier.",
+    epilog="Exit status: 0 done (of a run: registered); 1 an error; 2 wrong usage; 3 a gate "
+    "blocked the model; 4 a check found problems; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sashiko {installed_version('sashiko')}")
+        raise typer.Exit
+
+
 @app.callback()
-def sashiko() -> None:
-    """The root command has no options."""
+def sashiko(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Takes the options of the root command; `app` has the help that is shown."""
 
 
 def main() -> None:

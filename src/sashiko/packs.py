@@ -49,16 +49,20 @@ class Pack:
     # Command of `sashiko`, or of a group such as `model`, as `model deliver` -> its function or
     # Typer app.
     commands: Mapping[str, str] = field(default_factory=dict)
+    # A command of `sashiko` itself -> its group in the help, such as `Monitoring`.
+    panels: Mapping[str, str] = field(default_factory=dict)
+    # Old name of a command -> its name, for one minor version.
+    renamed: Mapping[str, str] = field(default_factory=dict)
     pipelines: tuple[PackPipeline, ...] = ()
     # A step that says of each text of the test split whether something in front of the model blocks
     # it: `(jobs, prepare) -> sashiko.pipeline.sdk.bias.BlockingStep | None`.
     blocking_step: str = ""
-    # Title of a check of `sashiko doctor` -> `(account, settings) -> Iterator[Check]`.
+    # Title of a check of `sashiko env doctor` -> `(account, settings) -> Iterator[Check]`.
     checks: Mapping[str, str] = field(default_factory=dict)
-    # What `sashiko audit` compares beside what the core has:
+    # What `sashiko env drift` compares beside what the core has:
     # `(account, environment) -> Iterator[sashiko.account.drift.Difference]`.
     drift: str = ""
-    # What `sashiko stage` writes beside the pipelines' inputs:
+    # What `sashiko env stage` writes beside the pipelines' inputs:
     # `(settings, recipe, *, contract, account) -> Iterator[StagedPlace]`.
     staged: str = ""
     # Figures of the section Fairness in a run's report: `(evidence) -> Sequence[Figure]`.
@@ -91,7 +95,7 @@ class Pack:
     endpoints: str = ""
     # Security rules: a sequence of `Rule`.
     rules: str = ""
-    # Folder of the local home -> what it holds, for `sashiko clean`.
+    # Folder of the local home -> what it holds, for `sashiko runs clean`.
     home: Mapping[str, str] = field(default_factory=dict)
     # `sashiko run --sweep`: see `sashiko.commands.run`, which calls it.
     sweep: str = ""

@@ -71,7 +71,7 @@ def story(new_project: Callable[[], Project]) -> Story:
     left["stopped"] = project.left_behind()
     with project.running(*RUN) as process:
         wait_for(lambda: "running" in project.statuses().values(), process, "the first step")
-        refused = {"run": project.sashiko(*RUN), "clean": project.sashiko("clean")}
+        refused = {"run": project.sashiko(*RUN), "clean": project.sashiko("runs", "clean")}
         registered = finish(process)
     return Story(
         project=project, killed=killed, stopped=stopped, left=left, registered=registered,

@@ -96,7 +96,7 @@ def test_a_good_file_passes_the_check_and_bad_rows_fail_it(project: Project, row
     table = pq.read_table(rows).to_pylist()
     table[7]["product"] = "Lottery"
     bad = project.sashiko("data", "check", write_csv(tmp_path / "bad.csv", table), *contract)
-    assert bad.returncode == 3
+    assert bad.returncode == 4
     assert "FAIL  product" in bad.stdout
     assert "Lottery" in bad.stdout
 

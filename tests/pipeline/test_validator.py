@@ -148,7 +148,7 @@ def test_a_setting_makes_the_laptops_recipe_one_of_several_nodes(tmp_path: Path)
     assert (machines["InstanceCount"], machines["InstanceType"]) == (2, "ml.p5.48xlarge")
 
 
-def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
+def test_the_command_says_what_is_wrong_and_ends_with_4(tmp_path: Path) -> None:
     good = _check(tmp_path, "--recipe", "complaints")
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)
     assert good.returncode == 0
@@ -160,7 +160,7 @@ def test_the_command_says_what_is_wrong_and_ends_with_1(tmp_path: Path) -> None:
     entry |= {"pipeline": pipeline.model_dump(mode="json"), "sha256": pipeline.sha256}
     path.write_text(json.dumps(entry))
     bad = _check(tmp_path, "--recipe", "complaints")
-    assert bad.returncode == 1
+    assert bad.returncode == 4
     assert bad.stdout == ""
     assert bad.stderr.startswith(
         "error: step `Train`, Arguments.ResourceConfig.InstanceType: `ml.g5.xlage` is not known"

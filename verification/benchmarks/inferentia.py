@@ -2,7 +2,7 @@
 
     python -m verification.benchmarks.inferentia
 
-Works with the functions and the price file of `sashiko cost`, for one instance at least, all month
+Works with the code and the price file of `sashiko env cost`, for one instance at least, all month
 long. `make docs` writes the tables into the page, and the picture beside it.
 """
 

@@ -1,4 +1,4 @@
-"""`sashiko audit` of an environment that the command line deployed, with differences made by hand.
+"""`sashiko env drift` of a deployed environment, with differences made by hand.
 
 Each is taken away again by the command that the audit prints, where it prints one.
 """
@@ -134,7 +134,7 @@ def test_an_open_account_stops_the_deploy_before_anything_is_granted(
 
     assert "sashiko_dev: open to everybody" in output
     assert "aws lakeformation revoke-permissions --permissions ALL" in output
-    assert "sashiko doctor --env dev" in output
+    assert "sashiko env doctor --env dev" in output
     grants = open_account.formation.list_permissions()["PrincipalResourcePermissions"]
     assert grants == []  # the database went with the rollback
 
@@ -357,7 +357,7 @@ def test_what_belongs_to_others_in_the_account_is_left_alone(lake: Governed) -> 
     for resource in ({"LFTagPolicy": policy}, {"Database": {"Name": "theirs"}}):
         grant(lake, other, resource, "DESCRIBE")
 
-    output = lake.emulator.sashiko("audit", "--env", "dev", folder=lake.folder)
+    output = lake.emulator.sashiko("env", "drift", "--env", "dev", folder=lake.folder)
 
     undo()
     assert lake.audit() == []
@@ -391,7 +391,7 @@ def test_a_creators_own_rights_are_no_difference(lake: Governed) -> None:
 def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> None:
     deregister(lake)
 
-    command = partial(lake.emulator.sashiko, "audit", "--env", "dev", folder=lake.folder)
+    command = partial(lake.emulator.sashiko, "env", "drift", "--env", "dev", folder=lake.folder)
     text = command(status=4)
     machine = command("--json", status=4)
 
@@ -408,14 +408,14 @@ def test_the_command_prints_each_difference_and_ends_with_4(lake: Governed) -> N
 def test_a_destroyed_environment_is_deployed_again_as_the_doctor_says(lake: Governed) -> None:
     """The LF-Tags outlive every environment; it comes last, because it destroys the lake."""
     command = partial(lake.emulator.sashiko, folder=lake.folder)
-    command("empty", "--env", "dev", "--yes")
+    command("env", "destroy-data", "--env", "dev", "--yes")
     lake.emulator.cdk("destroy", "--all", "--force", folder=lake.folder)
     assert {"database sashiko_dev", "table sashiko_dev.complaints"} <= {
         item.resource for item in lake.audit() if item.kind == "missing"
     }
 
     lake.put_repository()
-    output = command("doctor", "--env", "dev", status=4)
+    output = command("env", "doctor", "--env", "dev", status=4)
 
     assert "sashiko-environment" in output
     assert "cdk import" not in output

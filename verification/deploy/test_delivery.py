@@ -222,7 +222,7 @@ def test_the_pipeline_is_changed_and_destroyed_without_a_rest(
 
     artifacts = f"{NAME}-artifacts-{ACCOUNT}-us-east-1"
     tools.client("s3").put_object(Bucket=artifacts, Key=f"{NAME}/Synth/x", Body=b"x")
-    tools.sashiko("empty", "--env", "delivery", "--yes", folder=changed)
+    tools.sashiko("env", "destroy-data", "--env", "delivery", "--yes", folder=changed)
     tools.cdk("destroy", "--all", "--force", folder=changed)
     assert pipelines.list_pipelines()["pipelines"] == []
     buckets = tools.client("s3").list_buckets()["Buckets"]

@@ -1,4 +1,4 @@
-"""`sashiko doctor` of an account in the emulator: ready, and with one obstacle."""
+"""`sashiko env doctor` of an account in the emulator: ready, and with one obstacle."""
 
 import datetime as dt
 import json
@@ -375,7 +375,7 @@ def repository(owner: Governed) -> Path:
 
 def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, repository: Path) -> None:
     _no_bootstrap(account)
-    output = account.emulator.sashiko("doctor", "--env", "dev", folder=repository, status=4)
+    output = account.emulator.sashiko("env", "doctor", "--env", "dev", folder=repository, status=4)
     assert "fix: make bootstrap ENV=dev" in output
 
 
@@ -383,7 +383,7 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     account: Governed, repository: Path
 ) -> None:
     output = account.emulator.sashiko(
-        "doctor", "--env", "dev", "--json", folder=repository, status=None
+        "env", "doctor", "--env", "dev", "--json", folder=repository, status=None
     )
     checks = {item["name"]: item for item in json.loads(output[output.index("[\n") :])}
     assert checks["CDK library and command line"]["status"] == "ok"

@@ -285,7 +285,7 @@ def dev(account: Emulator, bare: Any, folders: dict[str, Path]) -> Emulator:
 
 @pytest.fixture
 def audit(dev: Emulator, monkeypatch: pytest.MonkeyPatch) -> Audit:
-    """Compares the account with an assembly, as `sashiko audit` does."""
+    """Compares the account with an assembly, as `sashiko env drift` does."""
     for name, value in dev.environment().items():
         monkeypatch.setenv(name, value)
     settings = settings_of("dev")
@@ -433,7 +433,7 @@ def test_life(
     )
     output = dev.cdk("destroy", "--all", "--force", folder=folders["changed"], status=1)
     assert "sashiko-dev-complaint-triage has model packages" in output
-    empty = ("empty", "--env", "dev")
+    empty = ("env", "destroy-data", "--env", "dev")
     assert "add --yes" in dev.sashiko(*empty, folder=folders["changed"], status=1)
     output = dev.sashiko(*empty, "--yes", folder=folders["changed"])
     assert re.search(

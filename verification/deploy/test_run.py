@@ -1,4 +1,4 @@
-"""`sashiko stage` and `run` of a deployed environment, by the command, against the emulator."""
+"""`sashiko env stage` and `run` of a deployed environment, by the command, against the emulator."""
 
 import json
 import re
@@ -149,7 +149,7 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     assert "no load of the table has succeeded yet" in refused
     assert "is not that of this checkout" not in refused
 
-    staged = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
+    staged = json.loads(checkout.sashiko("env", "stage", "--seed-data", AS_OF, "--json").stdout)
     s3 = checkout.emulator.client("s3")
     raw = bucket_name(SETTINGS, "raw")
     objects = s3.list_objects_v2(Bucket=raw, Prefix=f"complaints/as_of={AS_OF}/")["Contents"]
@@ -160,7 +160,9 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     for store in (f"monitor/{GROUP}/ledger", f"monitor/{GROUP}/labels", f"facets/monitor/{GROUP}"):
         (item,) = s3.list_objects_v2(Bucket=stores, Prefix=f"{store}/")["Contents"]
         assert item["Key"].endswith(".parquet")
-    staged_again = json.loads(checkout.sashiko("stage", "--seed-data", AS_OF, "--json").stdout)
+    staged_again = json.loads(
+        checkout.sashiko("env", "stage", "--seed-data", AS_OF, "--json").stdout
+    )
     assert [place["uri"] for place in staged_again] == [place["uri"] for place in staged]
     assert [place for place in staged_again if place["uploaded"]] == []
 
@@ -178,8 +180,8 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     (key,) = (item["Key"] for item in objects if item["Key"].endswith("model.safetensors"))
     s3.delete_object(Bucket=ARTIFACTS, Key=key)
     refused = checkout.sashiko("run", status=1).stderr
-    assert "lacks model.safetensors: sashiko stage --env dev --recipe complaints" in refused
-    checkout.sashiko("stage")
+    assert "lacks model.safetensors: sashiko env stage --env dev --recipe complaints" in refused
+    checkout.sashiko("env", "stage")
 
     document = yaml.safe_load(checkout.recipe.read_text())
     document["train"] = {"epochs": 7}

@@ -49,7 +49,7 @@ TARGET = f"endpoint/{NAME}/variant/primary"
 
 
 def audit(folder: Path) -> list[Difference]:
-    """Returns what `sashiko audit` finds of serving."""
+    """Returns what `sashiko env drift` finds of serving."""
     settings = serving_settings()
     environment = read_environment(settings, folder=folder / "cdk.out")
     return list(serving(Account(settings), environment))
@@ -432,7 +432,7 @@ def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
     write_repository(tmp_path, versions[version])
     monkeypatch.chdir(tmp_path)
 
-    result = CliRunner().invoke(app, ["preflight", "--env", "dev"])
+    result = CliRunner().invoke(app, ["env", "preflight", "--env", "dev"])
 
     if version in REFUSED:
         assert (result.exit_code, result.stdout) == (4, "")

@@ -97,7 +97,9 @@ def test_another_run_and_clean_are_refused_while_one_is_at_work(
     tmp_path: Path, unregistered: Undisturbed, ledger: Ledger
 ) -> None:
     held = HeldRun(tmp_path / "home", unregistered.empty)
-    clean = python("-c", "from sashiko.cli import main; main()", "clean", "--home", held.home)
+    clean = python(
+        "-c", "from sashiko.cli import main; main()", "runs", "clean", "--home", held.home
+    )
     with held.held() as process:
         for command in (held.command, clean):
             second = subprocess.run(

@@ -1,4 +1,4 @@
-"""The analysis of `sashiko bias`, and its text output."""
+"""The analysis of `sashiko data bias`, and its text output."""
 
 import json
 import sys

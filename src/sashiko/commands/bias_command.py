@@ -1,4 +1,4 @@
-"""`sashiko bias`: the bias of a file's labels, and of predictions for it."""
+"""`sashiko data bias`: the bias of a file's labels, and of predictions for it."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,9 @@ import typer
 
 from sashiko.commands.options import AsJson
 from sashiko.data.draft.review import refuse_unreviewed
-from sashiko.errors import InputError
+from sashiko.errors import BLOCKED, InputError
 from sashiko.pipeline.project import find_recipe, open_recipe
 from sashiko.settings.recipe_bias import BiasSection
-
-_BLOCKED = 3
 
 
 def bias(
@@ -22,35 +20,25 @@ def bias(
             help="A CSV, Parquet or JSON Lines file with the contract's columns, or a folder."
         ),
     ],
-    contract: Annotated[
-        Path, typer.Option("--contract", help="The data contract, with label and facets.")
-    ],
+    contract: Annotated[Path, typer.Option(help="The data contract, with label and facets.")],
     predictions: Annotated[
         Path | None,
-        typer.Option(
-            "--predictions",
-            help="A file of the key and a prediction for each row, or a run's own file.",
-        ),
+        typer.Option(help="A file of the key and a prediction for each row, or a run's own file."),
     ] = None,
     predicted_label: Annotated[
         str | None,
-        typer.Option(
-            "--predicted-label",
-            help="The predictions' column; default: predicted_label or predicted.",
-        ),
+        typer.Option(help="The predictions' column; default: predicted_label or predicted."),
     ] = None,
     probability_threshold: Annotated[
         float | None,
         typer.Option(
-            "--probability-threshold",
             min=0,
             max=1,
             help="Read predictions as probabilities, which are positive above this threshold.",
         ),
     ] = None,
     recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", help="Also judge the predictions by this recipe's bias gates."),
+        str | None, typer.Option(help="Also judge the predictions by this recipe's bias gates.")
     ] = None,
     json_: AsJson = False,
 ) -> None:
@@ -95,4 +83,4 @@ def bias(
         if verdict:
             typer.echo(verdict.summary)
     if verdict and not verdict.passed:
-        raise typer.Exit(_BLOCKED)
+        raise typer.Exit(BLOCKED)

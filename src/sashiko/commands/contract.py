@@ -2,31 +2,31 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sashiko.commands import options
 from sashiko.data.draft.review import describe_lines, review_lines
+from sashiko.errors import CHECK_FAILED, InputError
 
-app = typer.Typer(help="Data contracts: init, check.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from sashiko.contract.dqdl import Ruleset
+    from sashiko.contract.model import Contract
+
+app = typer.Typer(help="Draft a data contract for a file, or check one.", no_args_is_help=True)
 _LISTED_RULES = 3  # rules
-
-
-@app.callback()
-def contracts() -> None:
-    """Data contracts (Open Data Contract Standard)."""
 
 
 @app.command()
 def init(
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
-    label: Annotated[str, typer.Option("--label", help="The column to predict, with two values.")],
+    label: Annotated[str, typer.Option(help="The column to predict, with two values.")],
     facet: options.Facets = None,
     name: Annotated[
-        str | None,
-        typer.Option("--name", help="The name of contract and recipe; default: the file's."),
+        str | None, typer.Option(help="The name of contract and recipe; default: the file's.")
     ] = None,
     delimiter: options.DelimiterName = None,
     encoding: options.EncodingName = None,
@@ -76,14 +76,21 @@ def init(
 def check(
     file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: options.AsJson = False
 ) -> None:
-    """Check a contract: the standard's rules, the engine's, and an expectation for each rule."""
+    """Check that a data contract is valid, and list its columns and what is left to review.
+
+    Rules of the Open Data Contract Standard and of the engine are checked, and that each quality
+    rule can be evaluated. Exit status: 0 valid and reviewed; 4 not; 1 an error.
+    """
     from sashiko.contract.dqdl import dqdl_ruleset
     from sashiko.contract.load import load_contract
     from sashiko.contract.suite_checks import expectation_suite
 
-    contract = load_contract(file)
-    suite = expectation_suite(contract, "all")
-    ruleset = dqdl_ruleset(contract)
+    if not file.is_file():
+        raise InputError(f"{file} does not exist")
+    with options.problems_found():
+        contract = load_contract(file)
+        suite = expectation_suite(contract, "all")
+        ruleset = dqdl_ruleset(contract)
     # The marks of `init`, in the recipe of the same name too.
     recipe = Path("recipes") / f"{file.name.removesuffix('.odcs.yaml')}.yaml"
     drafts = [file, *([recipe] if recipe.is_file() else [])]
@@ -95,20 +102,25 @@ def check(
             "unreviewed": {str(path): lines for path, lines in unreviewed.items()},
         }
         typer.echo(json.dumps(contract.model_dump(mode="json") | extra, indent=2))
-        return
-    typer.echo(f"{file}: valid; {contract.id} {contract.version}, table {contract.table}")
+    else:
+        for line in _lines(file, contract, ruleset, rules=len(suite.expectations)):
+            typer.echo(line)
+        for path, lines in unreviewed.items():
+            typer.echo(describe_lines(path, lines))
+    if unreviewed:
+        raise typer.Exit(CHECK_FAILED)
+
+
+def _lines(path: Path, contract: "Contract", ruleset: "Ruleset", *, rules: int) -> Iterator[str]:
+    yield f"{path}: valid; {contract.id} {contract.version}, table {contract.table}"
     for column in contract.columns:
-        typer.echo(f"  {column.name:<24} {column.logical_type:<10} {column.classification}")
-    typer.echo(
-        f"  {len(suite.expectations)} expectations, {len(ruleset.rules)} of them in DQDL too"
-    )
-    rules: dict[str, list[str]] = {}
+        yield f"  {column.name:<24} {column.logical_type:<10} {column.classification}"
+    yield f"  {rules} expectations, {len(ruleset.rules)} of them in DQDL too"
+    by_reason: dict[str, list[str]] = {}
     for rule, reason in ruleset.unmapped.items():  # a line a reason; `--json` names each rule
-        rules.setdefault(reason, []).append(rule)
-    for reason, names in rules.items():
+        by_reason.setdefault(reason, []).append(rule)
+    for reason, names in by_reason.items():
         remaining = len(names) - _LISTED_RULES
         listing = ", ".join(names[:_LISTED_RULES]) + f" and {remaining} more" * (remaining > 0)
         count = "1 rule" if len(names) == 1 else f"{len(names)} rules"
-        typer.echo(f"  not in DQDL, {count} ({listing}): {reason}")
-    for path, lines in unreviewed.items():
-        typer.echo(describe_lines(path, lines))
+        yield f"  not in DQDL, {count} ({listing}): {reason}"

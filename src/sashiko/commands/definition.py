@@ -13,6 +13,7 @@ from sashiko.commands.options import (
     Home,
     Overrides,
     RecipeName,
+    problems_found,
 )
 from sashiko.contract.load import load_contract
 from sashiko.packs import pack_objects
@@ -26,7 +27,6 @@ def stage(
     seed_data: Annotated[
         str | None,
         typer.Option(
-            "--seed-data",
             metavar="AS_OF",
             help="Also load the recipe's own data into raw, as the extract of this time.",
         ),
@@ -82,17 +82,16 @@ def definition(
     recipe: RecipeName = None,
     set_: Overrides = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Validate it against SageMaker's API instead, offline.")
+        bool,
+        typer.Option("--check", help="Validate it offline against SageMaker's API; print no JSON."),
     ] = False,
-    pipeline: Annotated[
-        str, typer.Option("--pipeline", help="Which one: a module of pipelines/.")
-    ] = FINETUNE,
+    pipeline: Annotated[str, typer.Option(help="The pipeline: a module of pipelines/.")] = FINETUNE,
     home: Home = HOME,
 ) -> None:
-    """Print a pipeline's definition JSON, which SageMaker runs, and `run` or `monitor` interprets.
+    """Print a pipeline's definition: the JSON that SageMaker runs, here and in an account.
 
-    With --check, print a line with step and path for each problem. Exit status: 0 no problem, 1
-    problems.
+    With --check, validate it and print a line for each problem, with step and path. Exit status:
+    0 no problem; 4 problems; 1 an error.
     """
     from sashiko.pipeline.compiled import compile_pipeline
 
@@ -104,5 +103,6 @@ def definition(
         return
     from sashiko.pipeline.definition.validator.check import check_definition
 
-    checked = check_definition(json.loads(text))
+    with problems_found():
+        checked = check_definition(json.loads(text))
     typer.echo(f"{checked.steps} steps, {checked.arguments} arguments checked: no problem")

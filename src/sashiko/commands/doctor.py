@@ -1,4 +1,4 @@
-"""`sashiko doctor`: checks an account before a deploy, and before a run."""
+"""`sashiko env`, with the checks of an account before a deploy, and before a run."""
 
 import json
 import sys
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from sashiko.account.account import Account
     from sashiko.registry.preflight.expected import Expected
     from sashiko.registry.preflight.scans import ScanRule
+
+app = typer.Typer(
+    help="Check an environment's account, compare it with the templates, and show its costs.",
+    no_args_is_help=True,
+)
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:

@@ -14,7 +14,6 @@ from sashiko.account.names import model_package_group_name
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName, parse_time
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.packs import load_object, pack_commands
 from sashiko.pipeline import local_models
 from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
 from sashiko.registry.chain import Provenance
@@ -98,7 +97,6 @@ def serve(
     capture: Annotated[
         int,
         typer.Option(
-            "--capture",
             min=0,
             max=100,
             help="The percentage of requests that are kept with their answers below "
@@ -124,10 +122,10 @@ def serve(
 def replay(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file of the contract's rows.")],
     since: Annotated[
-        str | None, typer.Option("--since", help="The first time in UTC, such as 2026-01-01.")
+        str | None, typer.Option(help="The first time in UTC, such as 2026-01-01.")
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--until", help="The end of the times; itself left out.")
+        str | None, typer.Option(help="The end of the times; itself left out.")
     ] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
@@ -236,7 +234,7 @@ def reject(
 @app.command()
 def promote(
     version: Annotated[int, typer.Argument(help="The version's number where it was approved.")],
-    to: Annotated[str, typer.Option("--to", help="The target environment.")],
+    to: Annotated[str, typer.Option(help="The target environment.")],
     recipe: RecipeName = None,
 ) -> None:
     """Copy an approved version into another environment, where it waits for approval.
@@ -270,10 +268,6 @@ def promote(
         f"then sashiko model deliver {promoted.version} --env {to}",
         file=sys.stderr,
     )
-
-
-for _name, _target in pack_commands("model").items():
-    app.command(_name)(load_object(_target))
 
 
 @app.command()

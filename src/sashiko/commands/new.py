@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sashiko.commands import options
-from sashiko.errors import FAILED, InputError
+from sashiko.errors import CHECK_FAILED, InputError
 
 
 def upgrade(
@@ -17,11 +17,11 @@ def upgrade(
         str, typer.Argument(help="A wheel file, or a version that pip downloads from your index.")
     ],
 ) -> None:
-    """Pin a later engine, and merge the changes of its template into the project's files.
+    """Pin a later engine, and merge its template's changes into the project's files.
 
-    Conflicts are marked in the files and listed; the exit status is then 1. Files that the template
-    does not have or did not change stay as they are, but for the names of moved modules, which are
-    rewritten. Imports that the new engine does not have are listed; the exit status is then 1 too.
+    Conflicts are marked in the files and listed, and so are imports that the new engine lacks.
+    Other files keep their content, but imports of moved modules are rewritten in them. Exit status:
+    0 done; 4 conflicts or lost imports to resolve; 1 an error.
     """
     from sashiko.project.copier_template import read_wheel
     from sashiko.project.project_upgrade import upgrade_project
@@ -48,7 +48,7 @@ def upgrade(
     for line in result.unknown:
         print(f"error: {line} is not in the new engine: see docs/api.md", file=sys.stderr)
     if result.conflicts or result.unknown:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(CHECK_FAILED)
     print("next: read docs/changelog.md, then make check test", file=sys.stderr)
 
 
@@ -57,11 +57,9 @@ def new(
     defaults: Annotated[
         bool, typer.Option("--defaults", help="Ask no questions; the data set is the sample.")
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="A CSV or Parquet file to train on.")
-    ] = None,
+    data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file to train on.")] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="The column to predict, with two values.")
+        str | None, typer.Option(help="The column to predict, with two values.")
     ] = None,
     facet: options.Facets = None,
     delimiter: options.DelimiterName = None,
@@ -71,22 +69,19 @@ def new(
     packs: Annotated[
         str | None,
         typer.Option(
-            "--packs",
             help="Features beside the core, as monitoring,selection; default: monitoring. An empty "
-            "text is none of them.",
+            "text is none of them."
         ),
     ] = None,
     answer: Annotated[
         list[str] | None,
         typer.Option(
-            "--answer",
             help="Answer a question: project=acme, package=, dev_account=, prod_account=, region=, "
-            "engine_source=index; repeatable.",
+            "engine_source=index; repeatable."
         ),
     ] = None,
     engine: Annotated[
-        Path | None,
-        typer.Option("--engine", help="The engine's wheel; default: that of this engine."),
+        Path | None, typer.Option(help="The engine's wheel; default: that of this engine.")
     ] = None,
 ) -> None:
     """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""

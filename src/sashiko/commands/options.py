@@ -3,14 +3,15 @@
 import datetime as dt
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
 from sashiko.contract.model import Delimiter, Encoding
-from sashiko.errors import InputError
+from sashiko.errors import CHECK_FAILED, InputError
 
 # `;` and `|` are special characters in a shell.
 DELIMITERS: Mapping[str, Delimiter] = {"comma": ",", "semicolon": ";", "bar": "|", "tab": "\t"}
@@ -34,6 +35,16 @@ DateOrder = Annotated[
     typer.Option("--date-order", help="The order in dates such as 01/02/2025; default: detected."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+@contextmanager
+def problems_found() -> Iterator[None]:
+    """Ends with the status of a check that found problems, where an input is refused."""
+    try:
+        yield
+    except InputError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        raise typer.Exit(CHECK_FAILED) from problem
 
 
 def confirm(subject: str, *, word: str) -> None:
@@ -90,23 +101,34 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-Environment = Annotated[str, typer.Option("--env", help="The environment: a file in config/.")]
+_ENV: Final = "SASHIKO_ENV"
+Environment = Annotated[
+    str, typer.Option("--env", envvar=_ENV, help="The environment: a file in config/.")
+]
 RecipeName = Annotated[
     str | None,
-    typer.Option("--recipe", help="A recipe's name or file; default: `recipe` in config/."),
+    typer.Option(
+        "--recipe",
+        envvar="SASHIKO_RECIPE",
+        help="A recipe's name or file; default: `recipe` in config/.",
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a recipe's key for this run: train.epochs=1."),
 ]
-Home = Annotated[Path, typer.Option("--home", help="The folder of all local state.")]
+Home = Annotated[
+    Path, typer.Option("--home", envvar="SASHIKO_HOME", help="The folder of all local state.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DeployedEnvironment = Annotated[
-    str, typer.Option("--env", help="The environment: a file in config/ that has an account.")
+    str, typer.Option("--env", envvar=_ENV, help="The environment, which needs an account.")
 ]
 Place = Annotated[
     str,
-    typer.Option("--env", help="An environment that has an account, or `delivery`: the tools'."),
+    typer.Option(
+        "--env", envvar=_ENV, help="The environment, or `delivery` for the account of the tools."
+    ),
 ]
 TemplatesFolder = Annotated[
     Path, typer.Option("--templates", help="The output of `make synth` for the environment.")

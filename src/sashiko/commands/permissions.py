@@ -1,4 +1,4 @@
-"""`sashiko permissions`: who reads which column of which rows, from the synthesized templates."""
+"""`sashiko env permissions`: who reads which column and rows, from the synthesized templates."""
 
 import io
 import json

@@ -14,9 +14,7 @@ def predict(
     file: Annotated[
         Path, typer.Argument(help="A CSV or Parquet file with the template's columns.")
     ],
-    out: Annotated[
-        Path | None, typer.Option("--out", help="Write the CSV here instead of stdout.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the CSV here instead of stdout.")] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,

@@ -1,22 +1,21 @@
-"""`sashiko run`: data to registered model on this machine; and `sashiko clean`."""
+"""`sashiko run`: data to registered model, on this machine or in an account."""
 
 import json
 import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName, Yes, confirm
+from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
 from sashiko.errors import INTERRUPTED, InputError
-from sashiko.packs import enabled_packs, other_packs, pack_objects
-from sashiko.pipeline.project import CAPTURES, HOME, SELECTIONS, use_recipe
+from sashiko.packs import pack_objects
+from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.settings.environment import load_settings
 
 
@@ -30,8 +29,7 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of",
-            help="In an account: the version of the data; default: the last that was loaded.",
+            help="In an account: the version of the data; default: the last that was loaded."
         ),
     ] = None,
     sweep: Annotated[
@@ -45,9 +43,8 @@ def run(
     strengths: Annotated[
         str | None,
         typer.Option(
-            "--strengths",
             help="With --sweep: reweighing strengths, 0 to 4; default: 0,0.5,1,1.5,2. "
-            "The recipe's own is always included.",
+            "The recipe's own is always included."
         ),
     ] = None,
     home: Home = HOME,
@@ -133,60 +130,3 @@ def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
     if home != HOME:
         parts += ["--home", str(home)]
     return shlex.join(parts)
-
-
-def clean(home: Home = HOME, yes: Yes = False) -> None:
-    """Delete every local run, capture, download and cached result, and the model registry.
-
-    Lists what is there and asks first, as the registry holds the versions with their approvals.
-    """
-    from sashiko.pipeline.runner.run_lock import run_lock
-
-    if not home.is_dir():
-        print(f"{home} does not exist: nothing to delete", file=sys.stderr)
-        return
-    names = sorted(path.name for path in home.iterdir())
-    labels = _labels()
-    state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
-    unknown = [
-        name
-        for name in names
-        if name not in (*labels, "run.lock") and not name.startswith(state_prefixes)
-    ]
-    if unknown:
-        raise InputError(f"{home} has other files ({', '.join(unknown)}): remove them by hand")
-    with run_lock(home, "clean"):
-        for name, label in labels.items():
-            if (path := home / name).exists():
-                files = [path, *path.rglob("*")]
-                size = sum(file.lstat().st_size for file in files if not file.is_dir())
-                print(f"{path}: {label} ({size / 1e6:,.1f} MB)", file=sys.stderr)
-        if not yes:
-            confirm(f"all local state in {home}", word="clean")
-        # The registry goes first, so that an interruption leaves no version without its artifact,
-        # and the lock last, so that no run starts in a partly removed folder.
-        order = {"mlflow.db": 0, "run.lock": 2}
-        for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-        with suppress(OSError):  # a run that waited for the lock may have started already
-            home.rmdir()
-    typer.echo(f"removed {home}")
-
-
-def _labels() -> dict[str, str]:
-    """Returns the folders and files of a home, also of packs that are off: name -> content."""
-    on = enabled_packs()
-    return {
-        "mlflow.db": "the model registry with its approvals, and MLflow's runs",
-        "mlartifacts": "the registered models",
-        "runs": "the runs and their reports",
-        CAPTURES: "the captured requests",
-        SELECTIONS: "the selections",
-        **{name: label for pack in (*on, *other_packs(on)) for name, label in pack.home.items()},
-        "lake": "the local lake",
-        "s3": "the outputs of steps",
-        "cache": "the cache and downloads",
-    }

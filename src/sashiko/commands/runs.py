@@ -1,22 +1,32 @@
 """`sashiko runs ...`: earlier runs, on this machine or in an environment's account."""
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, DeployedEnvironment, Environment, Home, RecipeName
+from sashiko.commands.options import (
+    AsJson,
+    DeployedEnvironment,
+    Environment,
+    Home,
+    RecipeName,
+    Yes,
+    confirm,
+)
 from sashiko.errors import InputError
-from sashiko.pipeline.project import HOME
+from sashiko.packs import enabled_packs, other_packs
+from sashiko.pipeline.project import CAPTURES, HOME, SELECTIONS
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.settings.environment import load_deployed, load_settings
 
 app = typer.Typer(
-    help="Earlier runs, local or in an account (--env): list, show, logs, stop, follow, report, "
-    "diff, verify.",
+    help="Show, compare, verify, stop or delete earlier runs.",
     no_args_is_help=True,
 )
 
@@ -82,7 +92,7 @@ def logs(
             metavar="run", help="A run's id, or the beginning of it; default: the newest."
         ),
     ] = None,
-    run: Annotated[str | None, typer.Option("--run", help="The run, as an option.")] = None,
+    run: Annotated[str | None, typer.Option(help="The run, as an option.")] = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,
@@ -179,6 +189,48 @@ def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
     verify_run(_find(home, run), home=home, json_=json_)
 
 
+@app.command()
+def clean(home: Home = HOME, yes: Yes = False) -> None:
+    """Delete every local run, capture, download and cached result, and the model registry.
+
+    Lists what is there and asks first, as the registry holds the versions with their approvals.
+    """
+    from sashiko.pipeline.runner.run_lock import run_lock
+
+    if not home.is_dir():
+        print(f"{home} does not exist: nothing to delete", file=sys.stderr)
+        return
+    names = sorted(path.name for path in home.iterdir())
+    labels = _labels()
+    state_prefixes = ("mlflow.db", ".tmp-")  # `.tmp-`: unfinished files of a killed run
+    unknown = [
+        name
+        for name in names
+        if name not in (*labels, "run.lock") and not name.startswith(state_prefixes)
+    ]
+    if unknown:
+        raise InputError(f"{home} has other files ({', '.join(unknown)}): remove them by hand")
+    with run_lock(home, "clean"):
+        for name, label in labels.items():
+            if (path := home / name).exists():
+                files = [path, *path.rglob("*")]
+                size = sum(file.lstat().st_size for file in files if not file.is_dir())
+                print(f"{path}: {label} ({size / 1e6:,.1f} MB)", file=sys.stderr)
+        if not yes:
+            confirm(f"all local state in {home}", word="clean")
+        # The registry goes first, so that an interruption leaves no version without its artifact,
+        # and the lock last, so that no run starts in a partly removed folder.
+        order = {"mlflow.db": 0, "run.lock": 2}
+        for path in sorted(home.iterdir(), key=lambda path: (order.get(path.name, 1), path.name)):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        with suppress(OSError):  # a run that waited for the lock may have started already
+            home.rmdir()
+    typer.echo(f"removed {home}")
+
+
 def _print_list(records: Sequence[RunRecord], json_: bool) -> None:
     if json_:
         typer.echo(json.dumps([record.model_dump(mode="json") for record in records], indent=2))
@@ -210,3 +262,19 @@ def _find(home: Path, run: str | None) -> Path:
         newest = ", ".join(folder.name for folder in folders[:5])
         raise InputError(f"no run {run}; the newest are {newest}")
     return matches[0]
+
+
+def _labels() -> dict[str, str]:
+    """Returns the folders and files of a home, also of packs that are off: name -> content."""
+    on = enabled_packs()
+    return {
+        "mlflow.db": "the model registry with its approvals, and MLflow's runs",
+        "mlartifacts": "the registered models",
+        "runs": "the runs and their reports",
+        CAPTURES: "the captured requests",
+        SELECTIONS: "the selections",
+        **{name: label for pack in (*on, *other_packs(on)) for name, label in pack.home.items()},
+        "lake": "the local lake",
+        "s3": "the outputs of steps",
+        "cache": "the cache and downloads",
+    }

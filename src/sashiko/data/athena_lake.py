@@ -24,7 +24,7 @@ from sashiko.contract.model import Contract, View
 from sashiko.data.lake_reader import check_file, view_rows
 from sashiko.errors import InputError
 
-_COMPARE = "compare `sashiko permissions` with `sashiko audit`, and ask the lake's owner"
+_COMPARE = "compare `sashiko env permissions` with `sashiko env drift`, and ask the lake's owner"
 _ADVICE: calls.Advice = (
     (
         ("static equality conditions",),

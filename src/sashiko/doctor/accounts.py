@@ -1,4 +1,4 @@
-"""The checks of `sashiko doctor --all`: a line for each account, read by its own profile."""
+"""The checks of `sashiko env doctor --all`: a line for each account, read by its own profile."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

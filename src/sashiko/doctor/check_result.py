@@ -1,4 +1,4 @@
-"""The result of one check of `sashiko doctor`."""
+"""The result of one check of `sashiko env doctor`."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -64,7 +64,7 @@ def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> 
     response = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **request)
     if response and response.get("images"):
         return Check(name, "ok", f"in the registry of {registry}")
-    advice = f"sashiko images --env {settings.environment}"
+    advice = f"sashiko env images --env {settings.environment}"
     if response is None:
         detail = f"AWS's registry {registry} shows no such repository to you"
         return Check(name, "unknown", detail, fix=advice)
@@ -80,7 +80,7 @@ def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> 
 
 def check_staged(account: Account, settings: Settings, staged: Staged) -> Iterator[Check]:
     """Checks that every input of the recipe is staged."""
-    fix = f"sashiko stage --env {settings.environment}"
+    fix = f"sashiko env stage --env {settings.environment}"
     store, places = ContentStore(account), staged.places
     for name, uris in {
         "weights": [staged.weights_uri],

@@ -44,14 +44,14 @@ def _work(request: Request) -> Answer:
         (first, *others) = visible
         ((_, name),) = first.items()
         suffix = f" and {len(others)} more" if others else ""
-        audit = f" (the others: sashiko audit --env {lake.environment})" if others else ""
+        audit = f" (the others: sashiko env drift --env {lake.environment})" if others else ""
         raise RefusedError(
             f"{'.'.join(name.values())}{suffix}: open to everybody with rights in Glue, past Lake "
             "Formation. If it was there before this deploy, as an administrator of the lake: aws "
             "lakeformation revoke-permissions --permissions ALL --principal "
             f"DataLakePrincipalIdentifier={_EVERYBODY} --resource '{json.dumps(first)}'{audit}. If "
             "this deploy made it, it goes with the rollback: empty the account's default "
-            f"permissions, as `sashiko doctor --env {lake.environment}` prints it. Then deploy "
+            f"permissions, as `sashiko env doctor --env {lake.environment}` prints it. Then deploy "
             "again."
         )
     return answer

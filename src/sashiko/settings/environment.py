@@ -98,7 +98,7 @@ class Settings(Sectioned):
         package_index: where image builds install packages from; null is PyPI.
         licences: SPDX identifiers of the licences that a registered model's weights may have.
         image_digests: name in account/images/images.yaml -> pinned digest of that AWS image;
-            `sashiko images` prints how to look it up.
+            `sashiko env images` prints how to look it up.
     """
 
     project: Annotated[

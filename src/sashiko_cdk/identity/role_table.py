@@ -11,7 +11,7 @@ from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed
 
-# Where `sashiko stage` puts what a run reads, below the artifacts bucket.
+# Where `sashiko env stage` puts what a run reads, below the artifacts bucket.
 STAGED: Final = ("code/*", "config/*", "source/*", "weights/*")
 
 LAKE: Final = ("athena:*", "glue:GetPartition*", "glue:GetTable*", "lakeformation:GetDataAccess")

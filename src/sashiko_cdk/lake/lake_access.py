@@ -99,7 +99,7 @@ class LakeAccess(Construct):
         return [*self._snapshot("facets"), *weights]
 
     def _seeding(self) -> list[Allowed]:
-        """Lets `sashiko stage --seed-data` write example data, where data may be deleted."""
+        """Lets `sashiko env stage --seed-data` write example data, where data may be deleted."""
         return [
             *self._objects("raw", self._folders, ["s3:PutObject"]),
             allow(["kms:GenerateDataKey"], [self._lake_key.key_arn]),

@@ -14,7 +14,7 @@ from sashiko.base.files import write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, page, synth_findings
 
-_OPEN = 4  # as `sashiko audit`: apart from 1, an error
+_OPEN = 4  # as `sashiko env drift`: apart from 1, an error
 
 
 def main() -> int:

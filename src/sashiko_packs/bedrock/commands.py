@@ -1,14 +1,14 @@
-"""`sashiko model import`, `delete-import` and `compare-import`: a version on Amazon Bedrock."""
+"""`sashiko model bedrock import`, `compare` and `delete`: a version on Amazon Bedrock."""
 
 import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName, confirm
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName, Yes, confirm
 from sashiko.errors import CHECK_FAILED, INTERRUPTED, InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.pipeline.local_models import open_local
@@ -17,12 +17,16 @@ from sashiko.serving.compile_lock import LOCK_FILE
 from sashiko.settings.environment import Settings, load_deployed, load_settings
 from sashiko.settings.recipe import Recipe
 
+app = typer.Typer(
+    help="Import a registered causal LM into Amazon Bedrock, compare it, or delete the import.",
+    no_args_is_help=True,
+)
 Version = Annotated[int, typer.Argument(help="The version's number.")]
 
 
+@app.command("import")
 def import_(
     version: Version,
-    to: Annotated[Literal["bedrock"], typer.Option("--to", help="The service.")],
     env: Environment = "dev",
     recipe: RecipeName = None,
     home: Home = HOME,
@@ -67,17 +71,18 @@ def import_(
         )
     except KeyboardInterrupt:
         print(
-            f"interrupted: a started import job goes on in {to}; the same command goes on with it",
+            "interrupted: a started import job goes on; the same command goes on with it",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
 
 
+@app.command("delete")
 def delete_import(
     version: Version,
     env: Environment = "dev",
     recipe: RecipeName = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete the imported model of a version from Amazon Bedrock; the version itself stays.
 
@@ -128,6 +133,7 @@ def _refuse_faults(faults: tuple[object, ...]) -> None:
         raise typer.Exit(CHECK_FAILED)
 
 
+@app.command("compare")
 def compare_import(
     version: Version, env: Environment = "dev", recipe: RecipeName = None, json_: AsJson = False
 ) -> None:
@@ -149,7 +155,9 @@ def compare_import(
     account.check_identity()
     model = ImportJobs(account).find(name, role=bedrock_compare.COMPARED_BY)
     if model is None:
-        raise InputError(f"Bedrock has no imported model {name} in {env}: sashiko model import")
+        raise InputError(
+            f"Bedrock has no imported model {name} in {env}: sashiko model bedrock import"
+        )
     with tempfile.TemporaryDirectory(prefix="sashiko-compare-") as folder:
         files, scratch = Path(folder, "files"), Path(folder, "scratch")
         files.mkdir()

@@ -47,7 +47,7 @@ def protect_imports(settings: Settings, buckets: Mapping[Bucket, PrivateBucket])
 
 
 def readers(settings: Settings, job: JobObjects) -> Iterator[tuple[Role, str]]:
-    """Yields who reads which URI: `sashiko model compare-import` asks for test rows again."""
+    """Yields who reads which URI: `sashiko model bedrock compare` asks for test rows again."""
     enabled = settings.section(BedrockSection).enabled
     if enabled and job.role == settings.role_arn("registrar"):
         yield "data-scientist", job.arguments.get("--test-uri", "")
@@ -377,7 +377,7 @@ RULES = (
 
 
 class Bedrock(EnvironmentStack):
-    """The imported models themselves are `sashiko model import`'s: CloudFormation has none."""
+    """Imported models come from `sashiko model bedrock import`: CloudFormation has no type."""
 
     def __init__(self, scope: Construct, deployment: Deployment, *, artifacts_key_arn: str) -> None:
         """Makes what an import and an invocation need."""

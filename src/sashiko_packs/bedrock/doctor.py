@@ -130,7 +130,7 @@ def _quota(
         name,
         stops,
         f"{detail}: another one is refused",
-        fix="delete one (sashiko model delete-import, aws bedrock delete-guardrail), or aws "
+        fix="delete one (sashiko model bedrock delete, aws bedrock delete-guardrail), or aws "
         "service-quotas request-service-quota-increase --service-code bedrock --quota-code "
         f"{quota['QuotaCode']} --desired-value {used + 1} --region {settings.region}",
     )

@@ -28,9 +28,10 @@ PACK: Final = Pack(
         "bedrock:TagResource",
     ),
     stacks="sashiko_packs.bedrock.constructs:bedrock_stacks",
-    commands={
-        "model compare-import": "sashiko_packs.bedrock.commands:compare_import",
-        "model delete-import": "sashiko_packs.bedrock.commands:delete_import",
-        "model import": "sashiko_packs.bedrock.commands:import_",
+    commands={"model bedrock": "sashiko_packs.bedrock.commands:app"},
+    renamed={
+        "model compare-import": "model bedrock compare",
+        "model delete-import": "model bedrock delete",
+        "model import --to bedrock": "model bedrock import",
     },
 )

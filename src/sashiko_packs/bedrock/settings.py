@@ -44,7 +44,7 @@ class BedrockSection(Frozen):
     """Approved causal LMs on Amazon Bedrock, behind a guardrail.
 
     Attributes:
-        enabled: whether the stack `Bedrock` is deployed; `sashiko model import` needs it.
+        enabled: whether the stack `Bedrock` is deployed; `sashiko model bedrock import` needs it.
         guardrail_difference: the largest difference, either way, between the share of a facet's
             group whose texts the guardrail blocks and that of all other rows. The bias gate of a
             causal LM judges it, by the value.

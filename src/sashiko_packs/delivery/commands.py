@@ -1,4 +1,4 @@
-"""`sashiko delivery workflow`, and `sashiko model deliver` and `rollback`."""
+"""`sashiko env workflow`, and `sashiko model deliver` and `rollback`."""
 
 import sys
 from pathlib import Path
@@ -72,15 +72,6 @@ def render_workflow(name: WorkflowName = "deliver", *, folder: Path = Path("conf
     )
 
 
-app = typer.Typer(help="Delivery: print the workflows of GitHub Actions.", no_args_is_help=True)
-
-
-@app.callback()
-def delivery() -> None:
-    """The group has no options."""
-
-
-@app.command()
 def workflow(
     name: Annotated[WorkflowName, typer.Argument(help="Which of the two.")] = "deliver",
 ) -> None:

@@ -11,8 +11,9 @@ PACK: Final = Pack(
     tools_boundary="sashiko_packs.delivery.constructs.parts:ToolsBoundary",
     tools_stack="sashiko_packs.delivery.constructs.stack:Delivery",
     commands={
-        "delivery": "sashiko_packs.delivery.commands:delivery",
+        "env workflow": "sashiko_packs.delivery.commands:workflow",
         "model deliver": "sashiko_packs.delivery.commands:deliver",
         "model rollback": "sashiko_packs.delivery.commands:rollback",
     },
+    renamed={"delivery workflow": "env workflow"},
 )

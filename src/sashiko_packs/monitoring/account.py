@@ -124,7 +124,7 @@ class MonitorFiles:
             (folder / name).write_bytes(content)
         if not etags:
             options = f"--env {self.settings.environment} --recipe {self.recipe.name}"
-            raise InputError(f"{uri} does not exist yet: sashiko stage {options}")
+            raise InputError(f"{uri} does not exist yet: sashiko env stage {options}")
         return Copy(uri=uri, folder=folder, etags=etags)
 
 

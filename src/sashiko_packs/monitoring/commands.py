@@ -1,4 +1,4 @@
-"""`sashiko monitor`: judge a window of captured requests; `monitor audit`: label rows of it.
+"""`sashiko monitor`: judges a window of captured requests, and has rows of it labelled.
 
 In an environment with an account its schedule starts the windows, and the commands show and change
 what the account's pipeline keeps.
@@ -63,7 +63,9 @@ Now = Annotated[
 ]
 Number = Annotated[
     int | None,
-    typer.Option("--version", min=1, help="Whose answers are judged; default: the champion."),
+    typer.Option(
+        "--version", min=1, help="Judge the answers of this version; default: the champion."
+    ),
 ]
 Labels = Annotated[
     Path | None,
@@ -280,24 +282,10 @@ def _add_account_labels(model: "MonitoredModel", file: Path, *, correct: bool = 
 
 
 @app.command()
-def audit(
-    rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help="Draw this many rows to label.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="Read the labels of a filled sheet back.")
-    ] = None,
-    correct: Annotated[
-        bool,
-        typer.Option(
-            "--correct",
-            help="With --labels: labels that differ from those of the store replace them. It keeps "
-            "both, with the time and your name.",
-        ),
-    ] = False,
+def sample(
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to draw.")],
     out: Annotated[
-        Path | None,
-        typer.Option("--out", help="With --rows: the sheet, a CSV; default: below .sashiko/."),
+        Path | None, typer.Option(help="The CSV file to write; default: below the local state.")
     ] = None,
     window: Length = DEFAULT_LENGTH,
     now: Now = None,
@@ -306,34 +294,48 @@ def audit(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Draw rows at random for a person to label, or read their labels back.
+    """Draw answered rows at random for a person to label, and write them to a CSV file.
 
-    Rows come from the answers since the last draw, and for the first draw from the window. Only
-    labels of drawn rows judge the model; each row is in one draw at most.
+    Rows come from the answers since the last draw, and for the first draw from the window. Each row
+    is in one draw at most. `sashiko monitor label` reads the labels back.
     """
-    if (rows is None) == (labels is None):
-        raise InputError("give either --rows, to draw rows to label, or --labels, to read them")
-    if correct and labels is None:
-        raise InputError("--correct: give --labels with the right labels of the rows")
+    if load_settings(env).tier == "local":
+        _draw_here(open_monitored(window, now, version, place=(env, recipe, home)), rows, out)
+        return
+    model = open_account(load_settings(env), recipe)
+    number = _served_version(model) if version is None else version
+    contract = load_contract(project.contract_file(model.recipe))
+    with model.draw(number, window=window_of(window, now), rows=rows) as draw:
+        sheet = out or sheet_file(home, draw)
+        show_draw(draw, sheet, contract=contract, options=_account_options(model))
+
+
+@app.command()
+def label(
+    file: Annotated[Path, typer.Argument(help="The file of a draw, with the labels filled in.")],
+    correct: Annotated[
+        bool,
+        typer.Option(
+            "--correct",
+            help="Replace earlier labels that differ. Both are kept, with the time and your name.",
+        ),
+    ] = False,
+    window: Length = DEFAULT_LENGTH,
+    now: Now = None,
+    version: Number = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Read the labels of drawn rows back. Only labels of drawn rows judge the model's accuracy."""
     settings = load_settings(env)
     if settings.tier == "local":
         monitored = open_monitored(window, now, version, place=(env, recipe, home))
-        if labels is not None:
-            person = getpass.getuser() if correct else None
-            _add_local_labels(monitored, labels, corrected_by=person)
-        if rows is not None:
-            _draw_here(monitored, rows, out)
+        person = getpass.getuser() if correct else None
+        _add_local_labels(monitored, file, corrected_by=person)
         return
-    period = window_of(window, now)
-    model = open_account(settings, recipe)
-    if labels is not None:
-        _add_account_labels(model, labels, correct=correct)
-    if rows is not None:
-        number = _served_version(model) if version is None else version
-        contract = load_contract(project.contract_file(model.recipe))
-        with model.draw(number, window=period, rows=rows) as draw:
-            sheet = out or sheet_file(home, draw)
-            show_draw(draw, sheet, contract=contract, options=_account_options(model))
+    window_of(window, now)  # refuses what is not one
+    _add_account_labels(open_account(settings, recipe), file, correct=correct)
 
 
 def _draw_here(monitored: Monitored, rows: int, out: Path | None) -> None:
@@ -523,7 +525,7 @@ def show_draw(draw: "Draw", sheet: Path, *, contract: Contract, options: str) ->
     typer.echo(str(sheet))
     print(
         f"{draw.drawn:,} of {draw.answers:,} answers; fill in `{contract.label.column}`, "
-        f"then: sashiko monitor audit{options} --labels {shlex.quote(str(sheet))}",
+        f"then: sashiko monitor label {shlex.quote(str(sheet))}{options}",
         file=sys.stderr,
     )
 

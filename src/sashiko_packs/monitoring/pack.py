@@ -23,4 +23,6 @@ PACK: Final = Pack(
     roles="sashiko_packs.monitoring.constructs.access:ROLES",
     home={"monitor": "monitoring's windows, draws and labels"},
     commands={"monitor": "sashiko_packs.monitoring.commands:app"},
+    panels={"monitor": "Monitoring"},
+    renamed={"monitor audit --labels": "monitor label", "monitor audit": "monitor sample"},
 )

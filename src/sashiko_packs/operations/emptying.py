@@ -88,7 +88,7 @@ def check_closed(account: Account, settings: Settings) -> Iterator[Check]:
     """Yields a failed check if buckets are closed: what writes to them is refused."""
     if closed := closed_buckets(settings, account):
         detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
-        fix = f"sashiko empty --undo --env {settings.environment}"
+        fix = f"sashiko env destroy-data --undo --env {settings.environment}"
         yield Check("closed buckets", "failed", detail, fix=fix)
 
 

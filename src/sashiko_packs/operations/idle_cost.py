@@ -194,14 +194,14 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
 def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     """Returns a message if an environment's idle cost rose by more than is allowed.
 
-    `before` is an earlier output of `sashiko cost --json`, `allowed` is in US dollars a month.
+    `before` is an earlier output of `sashiko env cost --json`, `allowed` is in US dollars a month.
     InputError if `before` is not such an output, or an amount of the two is unknown.
     """
     current = known_lines(cost)
     try:
         earlier = {str(name): float(usd) for name, usd in before["idle"]["lines"].items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError("--against: expected an output of `sashiko cost --json`") from error
+        raise InputError("--against: expected an output of `sashiko env cost --json`") from error
     if unknown := sorted({*lines(cost)} - {*current}):
         raise InputError(
             f"--against: the rise is unknown, as the cost is of {'; '.join(unknown)}: give the "

@@ -8,9 +8,15 @@ PACK: Final = Pack(
     name="operations",
     checks={"closed buckets": "sashiko_packs.operations.emptying:check_closed"},
     commands={
-        "audit": "sashiko_packs.operations.commands.account:audit",
-        "cost": "sashiko_packs.operations.commands.cost:cost",
-        "empty": "sashiko_packs.operations.commands.account:empty",
-        "images": "sashiko_packs.operations.commands.account:images",
+        "env cost": "sashiko_packs.operations.commands.cost:cost",
+        "env destroy-data": "sashiko_packs.operations.commands.account:destroy_data",
+        "env drift": "sashiko_packs.operations.commands.account:drift",
+        "env images": "sashiko_packs.operations.commands.account:images",
+    },
+    renamed={
+        "audit": "env drift",
+        "cost": "env cost",
+        "empty": "env destroy-data",
+        "images": "env images",
     },
 )

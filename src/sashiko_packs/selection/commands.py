@@ -19,7 +19,7 @@ from sashiko.settings.environment import Settings, load_settings
 def select(
     file: Annotated[Path, typer.Argument(help="A selection: a file in selections/.")],
     prices: Annotated[
-        Path | None, typer.Option("--prices", help="A file of prices, laid over the known ones.")
+        Path | None, typer.Option(help="A file of prices, laid over the known ones.")
     ] = None,
     record: Annotated[
         bool,

@@ -10,4 +10,5 @@ PACK: Final = Pack(
     sweep="sashiko_packs.selection.commands:run_sweep",
     home={"sweeps": "the sweeps"},
     commands={"select": "sashiko_packs.selection.commands:select"},
+    panels={"select": "Models"},
 )

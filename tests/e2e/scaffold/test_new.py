@@ -308,7 +308,6 @@ PACK_FILES = {
     "delivery": "delivery.mk",
     "operations": "operations.mk",
 }
-PACK_COMMANDS = {"monitoring": "monitor", "selection": "select", "operations": "audit"}
 # Each can be left out.
 ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "config"))
 
@@ -327,11 +326,11 @@ def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
     assert ("bedrock" in settings) == ("bedrock" in packs)
     for pack, file in PACK_FILES.items():
         assert (project.root / file).is_file() == (pack in packs)
-    helped = project.sashiko("--help").stdout
+    helped = project.sashiko("--help").stdout + project.sashiko("env", "--help").stdout
     for command, pack in {
         "monitor": "monitoring",
         "select": "selection",
-        "audit": "operations",
+        "drift": "operations",
     }.items():
         assert (f"│ {command} " in helped) == (pack in packs), helped
     done = project.sashiko("definition", "--check", "--env", "dev")

@@ -72,9 +72,9 @@ def upgraded(
     return project, project.files(), project.sashiko("upgrade", later)
 
 
-def test_a_conflict_is_marked_and_named_and_the_status_is_1(upgraded):
+def test_a_conflict_is_marked_and_named_and_the_status_is_4(upgraded):
     project, _, done = upgraded
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "conflict  config/base.yaml" in done.stdout.splitlines()
     assert done.stdout.count("conflict ") == 1
     assert "edit the marked lines" in done.stderr
@@ -238,7 +238,7 @@ def test_a_project_from_before_the_packs_has_all_of_them_and_the_new_names(
 
     done = project.sashiko("upgrade", wheel)
 
-    assert done.returncode == 1
+    assert done.returncode == 4
     assert "error: infra/stacks/own.py:2: sashiko.core.gone.thing is not in the new" in done.stderr
     assert "conflict" not in done.stdout
     assert {f"changed   {name}" for name in own} <= set(done.stdout.splitlines())

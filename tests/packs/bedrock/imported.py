@@ -18,7 +18,7 @@ from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.account.names import bucket_name, key_alias
 from sashiko.base.aws_calls import Clients
 from sashiko.base.files import read_json, sha256_file, walk_files, write_json
-from sashiko.commands import model_command as command
+from sashiko.cli import app
 from sashiko.serving.compile_lock import CausalLock
 from sashiko.serving.container.answers import Answered
 from sashiko.serving.container.pack import pack
@@ -54,10 +54,10 @@ class World:
     judged: dict[str, str] = field(default_factory=dict)
 
     def sashiko(self, *arguments: str) -> Result:
-        return CliRunner().invoke(command.app, [*arguments, "--env", "dev"])
+        return CliRunner().invoke(app, ["model", "bedrock", *arguments, "--env", "dev"])
 
     def import_(self) -> Result:
-        return self.sashiko("import", "1", "--to", "bedrock", "--home", str(self.home))
+        return self.sashiko("import", "1", "--home", str(self.home))
 
     def uploaded(self) -> set[str]:
         return {name for name in self.account.objects() if name.startswith("bedrock/")}

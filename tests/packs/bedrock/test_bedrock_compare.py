@@ -1,4 +1,4 @@
-"""`sashiko model compare-import`: what Bedrock answers against what the version was judged by."""
+"""`sashiko model bedrock compare`: what Bedrock answers against what the version was judged by."""
 
 import json
 import math
@@ -115,7 +115,7 @@ class Compared:
 
     def compare(self) -> tuple[int, dict[str, Any]]:
         """Returns the exit status and the checks by name."""
-        done = self.world.sashiko("compare-import", "1", "--json")
+        done = self.world.sashiko("compare", "1", "--json")
         if isinstance(done.exception, InputError):
             raise done.exception
         assert done.stdout, done.output
@@ -319,7 +319,7 @@ def test_other_rows_than_the_judged_ones_are_not_compared(compared):
 
 
 def test_what_was_not_imported_is_not_compared(compared):
-    done = compared.world.sashiko("compare-import", "2")
+    done = compared.world.sashiko("compare", "2")
     assert "Bedrock has no imported model sashiko-dev-triage-llm-v2" in str(done.exception)
 
 

@@ -1,4 +1,4 @@
-"""`sashiko model import`: an approved version in one account, verified, checked and imported."""
+"""`sashiko model bedrock import`: an approved version, verified, checked and imported."""
 
 import shutil
 from dataclasses import replace
@@ -134,15 +134,15 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(world, tmp_path, monkeypatc
 def test_a_model_is_deleted_by_its_name_and_only_when_it_is_confirmed(world, tmp_path):
     world.register(tmp_path / "one")
     world.import_()
-    unconfirmed = world.sashiko("delete-import", "1")
+    unconfirmed = world.sashiko("delete", "1")
     name = imported_name(SETTINGS, world.recipe, 1)
     assert f"deleting {name} needs a confirmation: add --yes" in str(unconfirmed.exception)
     assert len(world.bedrock.models) == 1
-    done = world.sashiko("delete-import", "1", "--yes")
+    done = world.sashiko("delete", "1", "--yes")
     assert (done.exit_code, world.bedrock.models) == (0, {})
     assert " is deleted; its folder is s3://" in done.stdout
     assert len(world.uploaded()) == 5
-    gone = world.sashiko("delete-import", "1", "--yes")
+    gone = world.sashiko("delete", "1", "--yes")
     assert f"Bedrock has no imported model {name} in dev" in str(gone.exception)
 
 

@@ -1,4 +1,4 @@
-"""`sashiko audit` of the models that Bedrock has imported: each is an approved version."""
+"""`sashiko env drift` of the models that Bedrock has imported: each is an approved version."""
 
 from pathlib import Path
 from typing import Any

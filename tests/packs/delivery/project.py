@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sashiko.account import account_registry
 from sashiko.account.account import Account as AwsAccount
-from sashiko.commands.model_command import app
+from sashiko.cli import app
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_packs.delivery import deliver as module
@@ -55,7 +55,7 @@ class Project:
         return str(newest.arn)
 
     def sashiko(self, *arguments: str, env: str = "dev") -> Result:
-        return CliRunner().invoke(app, [*arguments, "--env", env])
+        return CliRunner().invoke(app, ["model", *arguments, "--env", env])
 
     def delivered(self, *arguments: str) -> str:
         """Runs a command that has to make a branch, and returns the branch."""

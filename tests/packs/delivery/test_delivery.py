@@ -238,7 +238,7 @@ def test_what_a_delivery_costs(tmp_path, monkeypatch):
     write_stages(tmp_path / "config")
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(
-        app, ["cost", "--env", "delivery", "--templates", str(delivery_folder()), "--json"]
+        app, ["env", "cost", "--env", "delivery", "--templates", str(delivery_folder()), "--json"]
     )
     assert done.exit_code == 0, done.output
     costs = json.loads(done.stdout)
@@ -325,7 +325,7 @@ def test_each_failure_is_one_message_with_the_next_command(category):
         assert command == (
             "aws codepipeline start-pipeline-execution --name sashiko-delivery --region us-east-1"
         )
-        assert "sashiko doctor --all" in message
+        assert "sashiko env doctor --all" in message
     else:
         assert command == (
             "aws codepipeline retry-stage-execution --pipeline-name sashiko-delivery "
@@ -354,7 +354,9 @@ def test_the_role_of_the_rules_publishes_and_does_nothing_else():
 # A command below `sashiko model` is found by that group's module.
 @pytest.mark.parametrize("path", PACK.commands)
 def test_what_a_build_runs_needs_nothing_but_the_lock(path: str) -> None:
-    group = "sashiko.commands.model_command" if path.startswith("model ") else "sashiko.cli"
+    group = (
+        "sashiko.commands.model_command" if path.startswith("model ") else "sashiko.commands.doctor"
+    )
     import_with_the_lock(group, command=PACK.commands[path].partition(":")[0])
 
 

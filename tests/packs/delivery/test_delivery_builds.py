@@ -42,7 +42,7 @@ def build(tmp_path):
     (source / ".venv/bin").mkdir(parents=True)
     (source / ".venv/bin/sashiko").write_text(
         'echo "sashiko $* as ${AWS_PROFILE:-itself}" >> "$CALLS"\n'
-        'case "$1" in preflight) exit "$REFUSED";; esac\n'
+        'case "$2" in preflight) exit "$REFUSED";; esac\n'
     )
     (source / "cdk.out/prod").mkdir(parents=True)
     (source / "cdk.out/prod/manifest.json").write_text("{}")
@@ -109,7 +109,7 @@ def test_a_deploy_follows_its_preflight_and_deploys_the_assembly(build):
     assert calls == [
         "make node_modules/.done",
         "make deploy-tools",
-        "sashiko preflight --env prod as lookup",
+        "sashiko env preflight --env prod as lookup",
         "npx --no-install cdk deploy --app cdk.out/prod --all --require-approval=never",
     ]
     done, calls = build("sashiko-delivery-prod-deploy", status=4)

@@ -70,7 +70,7 @@ def test_the_linters_have_nothing_to_say_of_what_the_command_prints(
     (tmp_path / "config").mkdir()
     _config(tmp_path / "config", *stages)
     monkeypatch.chdir(tmp_path)
-    printed = CliRunner().invoke(app, ["delivery", "workflow", name], catch_exceptions=False)
+    printed = CliRunner().invoke(app, ["env", "workflow", name], catch_exceptions=False)
     file = tmp_path / f"{name}.yml"
     file.write_text(printed.stdout)
     assert "jobs:" in printed.stdout

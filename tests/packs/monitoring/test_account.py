@@ -1,4 +1,4 @@
-"""An account's buckets in moto, with the stores of monitoring as `sashiko stage` makes them."""
+"""An account's buckets in moto, with the stores of monitoring as `sashiko env stage` makes them."""
 
 import datetime as dt
 import io
@@ -219,7 +219,9 @@ def test_outcomes_come_by_the_ends_of_their_windows(bench: Bench) -> None:
 
 
 def test_stores_that_were_not_staged_name_the_command(bench: Bench) -> None:
-    with pytest.raises(InputError, match="does not exist yet: sashiko stage --env dev --recipe"):
+    with pytest.raises(
+        InputError, match="does not exist yet: sashiko env stage --env dev --recipe"
+    ):
         bench.draw()
 
 

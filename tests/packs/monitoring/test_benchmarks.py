@@ -43,7 +43,7 @@ def test_the_page_walks_from_a_run_to_the_approval_of_the_retrained_version() ->
     order = [
         "make run RECIPE=complaints", "sashiko model approve", "cat > quarter.yaml",
         "sashiko data generate", "sashiko model replay", "sashiko monitor --recipe",
-        "sashiko monitor audit", "sashiko run --recipe", "sashiko model approve",
+        "sashiko monitor sample", "sashiko run --recipe", "sashiko model approve",
     ]  # fmt: skip
     remaining = iter(starts)
     assert all(command in remaining for command in order), starts

@@ -193,7 +193,7 @@ def test_a_window_without_drawn_rows_asks_to_draw_some():
     )
     assert lines(result)[-3:] == [
         "audit: No rows have been drawn for an audit yet.",
-        "next: sashiko monitor audit --recipe late-loans --rows 100",
+        "next: sashiko monitor sample --recipe late-loans --rows 100",
         "next: sashiko monitor --recipe late-loans --labels FILE",
     ]
 

@@ -98,7 +98,9 @@ def test_what_was_closed_is_opened_and_logged_as_before(
 
     monkeypatch.setattr(command, "load_place", lambda _: DEV)
     monkeypatch.setattr(Account, "check_identity", lambda _: None)  # moto's account is another
-    run = CliRunner().invoke(app, ["empty", "--undo", "--env", "dev"], catch_exceptions=False)
+    run = CliRunner().invoke(
+        app, ["env", "destroy-data", "--undo", "--env", "dev"], catch_exceptions=False
+    )
     assert run.stdout == f"open again: {RAW}\n"
 
     policy = json.loads(s3.get_bucket_policy(Bucket=RAW)["Policy"])
@@ -113,9 +115,9 @@ def test_what_was_not_closed_is_left_alone(s3: Any) -> None:
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=RAW)
 
 
-@pytest.mark.parametrize("command", ["audit", "cost", "empty", "images"])
+@pytest.mark.parametrize("command", ["drift", "cost", "destroy-data", "images"])
 def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command: str) -> None:
-    refused = CliRunner().invoke(app, [command, "--env", "local"])
+    refused = CliRunner().invoke(app, ["env", command, "--env", "local"])
     assert isinstance(refused.exception, InputError)
     assert "environment `local` is this machine: it has no account" in str(refused.exception)
 
@@ -134,7 +136,7 @@ def test_the_audit_reports_what_packs_compare(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_images_says_what_to_build_from_and_how_to_look_a_digest_up() -> None:
-    output = json.loads(sashiko("images", "--env", "dev", "--json").stdout)
+    output = json.loads(sashiko("env", "images", "--env", "dev", "--json").stdout)
     bases = {image["uri"] for image in output["images"]}
     builds = {build["image"]: build for build in output["builds"]}
     assert {"job", "train", "bias"} <= set(builds)
@@ -146,6 +148,6 @@ def test_images_says_what_to_build_from_and_how_to_look_a_digest_up() -> None:
 
 
 def test_what_an_environment_keeps_is_not_deleted() -> None:
-    done = sashiko("empty", "--env", "prod", "--yes")
+    done = sashiko("env", "destroy-data", "--env", "prod", "--yes")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "prod keeps its data (`on_destroy: retain`): nothing was deleted\n"

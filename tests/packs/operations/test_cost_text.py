@@ -1,4 +1,4 @@
-"""What `sashiko cost` prints where a price is not known: never a zero, and never a silent sum."""
+"""What `sashiko env cost` prints where a price is not known: no zero, and no silent sum."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`sashiko empty`: what it deletes for good, what it leaves alone, and what stops it."""
+"""`sashiko env destroy-data`: what it deletes for good, what it leaves alone, and what stops it."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`sashiko bias` on a contract of loans and a file of its data."""
+"""`sashiko data bias` on a contract of loans and a file of its data."""
 
 import json
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class BiasCli:
         self.write("predictions.csv", csv_text("loan_id,predicted_label", predicted))
 
     def run(self, *options: object, data: Path | None = None) -> Result:
-        arguments = ["bias", str(data or self.data), "--contract", str(self.contract)]
+        arguments = ["data", "bias", str(data or self.data), "--contract", str(self.contract)]
         return CliRunner().invoke(app, [*arguments, *(str(option) for option in options)])
 
     def json(self, *options: object, data: Path | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""What `sashiko bias` says of files that it can judge."""
+"""What `sashiko data bias` says of files that it can judge."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""`sashiko clean`: all or, if it is killed, nothing that points at what is gone."""
+"""`sashiko runs clean`: all or, if it is killed, nothing that points at what is gone."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sashiko.commands.run import clean
+from sashiko.commands.runs import clean
 from sashiko.errors import InputError
 from sashiko.packs import enabled_packs
 from sashiko.pipeline.runner.run_lock import run_lock
@@ -50,7 +50,7 @@ def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(home: Pa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("sashiko.commands.run.shutil.rmtree", killed)
+        patched.setattr("sashiko.commands.runs.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             clean(home, yes=True)
     assert not (home / "mlflow.db").exists()

@@ -64,8 +64,8 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     (("run", "--recipe", "nothing"), "there is no recipe recipes/nothing.yaml; known: "),
     (("run", "--as-of", "20261125T104500Z"), "--as-of: the local lake has one version"),
     (("run", "--strengths", "0,1"), "--strengths 0,1: add --sweep"),
-    (("stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
-    (("stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
+    (("env", "stage", "--env", "prod", "--seed-data", "20261125T104500Z"), "prod keeps its data"),
+    (("env", "stage", "--seed-data", "today"), "--seed-data today: expected an instant in UTC"),
     (("run", "--env", "moon"),
      "unknown environment `moon`: those in config/ are dev.yaml, local.yaml, prod.yaml"),
     (("run", "--set", "train.epochs=none"), "key `train.epochs`"),
@@ -78,7 +78,7 @@ def test_a_word_that_is_no_command_is_answered_with_those_that_are_like_it():
     (("run", "--set", "compile.quantization=int4"), "Input should be 'none' or 'int8'"),
     (("run", "--set", "train.epoch=1"), "unknown key `train.epoch`; allowed: accum"),
     (("data", "check", "nothing.csv"), "nothing.csv does not exist"),
-    (("contract", "check", "recipes/census.yaml"), "recipes/census.yaml"),
+    (("contract", "check", "nothing.yaml"), "nothing.yaml does not exist"),
     (("runs", "logs", "Train", "2026", "--run", "2025"), "twice, as 2026 and as --run 2025"),
 ])  # fmt: skip
 def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
@@ -89,7 +89,9 @@ def test_bad_input_ends_with_one_error_and_status_1(arguments, expected):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["doctor", "permissions", "preflight", "stage", "runs follow"])
+@pytest.mark.parametrize(
+    "command", ["env doctor", "env permissions", "env preflight", "env stage", "runs follow"]
+)
 def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
     refused = CliRunner().invoke(app, [*command.split(), "--env", "local"])
     assert isinstance(refused.exception, InputError)

@@ -1,4 +1,4 @@
-"""`sashiko preflight`: what it does with the account's answers."""
+"""`sashiko env preflight`: what it does with the account's answers."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -60,7 +60,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
         expected: Expected | None = version.expected() if serves else None
         monkeypatch.setattr("sashiko.account.endpoint_spec.expected_version", lambda *_: expected)
         monkeypatch.setattr(Account, "client", lambda _, service: clients[service])
-        return CliRunner().invoke(app, ["preflight", "--env", "dev"])
+        return CliRunner().invoke(app, ["env", "preflight", "--env", "dev"])
 
     return run
 

@@ -231,7 +231,7 @@ def test_an_unload_is_started_in_the_workgroup_and_waited_for(athena, clock):
     ("reason", "message"),
     [
         ("Insufficient Lake Formation permission(s): Required Select on loans",
-         "lacks a grant; compare `sashiko permissions` with `sashiko audit`"),
+         "lacks a grant; compare `sashiko env permissions` with `sashiko env drift`"),
         ("COLUMN_NOT_FOUND: line 1:8: Column 'age' cannot be resolved or requester is not "
          "authorized to access requested resources",
          "lacks the column, or Lake Formation does not grant it"),

@@ -1,4 +1,4 @@
-"""`sashiko doctor --all`: three accounts in moto, each read by its own profile."""
+"""`sashiko env doctor --all`: three accounts in moto, each read by its own profile."""
 
 import json
 import shutil
@@ -94,7 +94,7 @@ class Accounts:
 
     def lines(self) -> tuple[dict[str, dict[str, str]], int]:
         """Environment -> its line, and the exit status."""
-        run = CliRunner().invoke(app, ["doctor", "--all", "--json"], catch_exceptions=False)
+        run = CliRunner().invoke(app, ["env", "doctor", "--all", "--json"], catch_exceptions=False)
         checks = json.loads(run.stdout)
         assert [check["name"] for check in checks] == list(ACCOUNTS)
         return {check["name"]: check for check in checks}, run.exit_code
@@ -214,7 +214,7 @@ def test_what_github_needs_of_an_account(accounts, change, status, fix):
 
 def test_a_persons_terminal_gets_a_line_for_each_account(accounts):
     _no_stack(accounts)
-    run = CliRunner().invoke(app, ["doctor", "--all"], catch_exceptions=False)
+    run = CliRunner().invoke(app, ["env", "doctor", "--all"], catch_exceptions=False)
     first, fix, *others = run.stdout.splitlines()
     assert first.startswith("later   dev: 111122223333 in us-east-1: GitHub's role: not deployed")
     assert fix.strip() == "fix: npx --no-install cdk deploy GitHubActions -c env=dev"
@@ -246,7 +246,7 @@ def test_a_stage_that_does_not_trust_the_tools_names_the_bootstrap(accounts):
     write_stages(accounts.config)
     text = (accounts.config / "staging.yaml").read_text()
     (accounts.config / "staging.yaml").write_text(text.replace("222233334444", "333344445555"))
-    run = CliRunner().invoke(app, ["doctor", "--all", "--json"], catch_exceptions=False)
+    run = CliRunner().invoke(app, ["env", "doctor", "--all", "--json"], catch_exceptions=False)
     lines = {check["name"]: check for check in json.loads(run.stdout)}
     assert list(lines) == ["delivery", "dev", "staging", "prod"]
     assert run.exit_code == CHECK_FAILED

@@ -294,14 +294,14 @@ def test_inputs_that_are_all_there_are_well():
 )
 def test_what_is_not_staged_is_named(folder, name, detail):
     check = staged(EVERYTHING | {folder: set()})[name]
-    assert (check.status, check.fix) == ("later", "sashiko stage --env dev")
+    assert (check.status, check.fix) == ("later", "sashiko env stage --env dev")
     assert detail in check.detail
 
 
 def test_before_the_deploy_there_is_no_bucket_to_stage_to():
     (check,) = staged(Refusal("NoSuchBucket")).values()
     assert check.status == "later"
-    assert check.fix == "make deploy ENV=dev, then sashiko stage --env dev"
+    assert check.fix == "make deploy ENV=dev, then sashiko env stage --env dev"
 
 
 def load(state: str, days: int, as_of: str = "20261101T000000Z") -> dict[str, Any]:

@@ -65,14 +65,14 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(monkeypatch, name
     assert message.startswith(f"{name}: open to everybody")
     assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in message
     assert f"--resource '{resource}'" in message
-    assert "sashiko doctor --env dev" in message
+    assert "sashiko env doctor --env dev" in message
 
 
 def test_all_that_is_open_fits_into_an_answer(monkeypatch):
     with pytest.raises(RefusedError) as error:
         look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
     assert len(str(error.value)) <= 1_000
-    assert "sashiko audit --env dev" in str(error.value)
+    assert "sashiko env drift --env dev" in str(error.value)
 
 
 def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch):

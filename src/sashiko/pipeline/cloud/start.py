@@ -193,7 +193,7 @@ def missing(
         )
     bucket = re.escape(bucket_name(settings, "artifacts"))
     place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
-    fix = f"sashiko stage --env {settings.environment} --recipe {recipe.name}"
+    fix = f"sashiko env stage --env {settings.environment} --recipe {recipe.name}"
     store = ContentStore(account)
     for uri in sorted({match for text in texts(deployed) for match in place.findall(text)}):
         sizes = store.sizes(uri, role=STARTED_BY)

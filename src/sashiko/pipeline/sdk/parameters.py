@@ -32,7 +32,7 @@ def parameters(settings: Settings, *, run_manifest_uri: str) -> Parameters:
     """Declares the parameters of an environment.
 
     `local` has no defaults: `sashiko run` passes every value. `run_manifest_uri` is where
-    `sashiko stage` puts the current commit's run manifest.
+    `sashiko env stage` puts the current commit's run manifest.
     """
     local = settings.tier == "local"
 

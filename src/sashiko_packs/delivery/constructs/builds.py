@@ -190,7 +190,7 @@ def _deploying(place: Settings) -> list[str]:
         "make deploy-tools",
         f"printf '%s\\n' {shlex.join(profile)} > ~/lookup.config",
         "export AWS_CONFIG_FILE=~/lookup.config",
-        f"AWS_PROFILE=lookup .venv/bin/sashiko preflight --env {name}",
+        f"AWS_PROFILE=lookup .venv/bin/sashiko env preflight --env {name}",
     ]
     return [
         f"mkdir {_UNPACKED}",

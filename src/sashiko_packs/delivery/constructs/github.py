@@ -54,7 +54,7 @@ def add_github_roles(stack: EnvironmentStack, *, trust: GitHubTrust) -> None:
         )
         provider.apply_removal_policy(stack.removal_policy)
     boundary = boundary_of(stack, settings)
-    # What `sashiko preflight` reads, as the serving stack's function does.
+    # What `sashiko env preflight` reads, as the serving stack's function does.
     checking = [*own_permissions(settings, "preflight", targets=[]), *reading_models(settings)]
     # Name -> purpose, the subject of the tokens that get it, the roles it assumes, hours.
     roles: dict[str, tuple[str, str, tuple[names.BootstrapRole, ...], int]] = {

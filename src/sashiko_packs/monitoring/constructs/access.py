@@ -192,7 +192,7 @@ class MonitorAccess(Construct):
         ]
 
     def _staging(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
-        """Lets `sashiko stage` create files without rows, and overwrite none.
+        """Lets `sashiko env stage` create files without rows, and overwrite none.
 
         S3 evaluates `s3:if-none-match` on PutObject ("Enforce conditional writes on Amazon S3
         buckets", Amazon S3 User Guide).

@@ -18,7 +18,7 @@ from sashiko_packs.monitoring.checks import (
 )
 from sashiko_packs.monitoring.result import MonitorResult
 
-_DRAW: Final = "sashiko monitor audit{} --rows 100"
+_DRAW: Final = "sashiko monitor sample{} --rows 100"
 _ADD_LABELS: Final = "sashiko monitor{} --labels FILE"
 WORDS: Final[Mapping[WindowOutcome, str]] = {
     "ok": "✓ OK",

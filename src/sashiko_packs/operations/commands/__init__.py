@@ -1,1 +1,1 @@
-"""`sashiko audit`, `cost`, `empty` and `images`."""
+"""`sashiko env cost`, `destroy-data`, `drift` and `images`."""

@@ -1,4 +1,4 @@
-"""`sashiko audit`, `empty` and `images`: the account against the templates, and what it holds."""
+"""`sashiko env drift`, `images` and `destroy-data`: the account, its images, and its data."""
 
 import json
 import sys
@@ -24,7 +24,7 @@ from sashiko.settings.environment import Settings, load_deployed
 from sashiko.settings.tools import load_place
 
 
-def audit(
+def drift(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
     """Compare the account with the templates where CloudFormation detects no drift. Read-only.
@@ -64,8 +64,8 @@ def audit(
     ]
     for compare in pack_objects("drift"):
         differences += compare(account, environment)
-    drift = [item for item in differences if item.kind != "note"]
-    notes = len(differences) - len(drift)
+    drifted = [item for item in differences if item.kind != "note"]
+    notes = len(differences) - len(drifted)
     if json_:
         typer.echo(json.dumps([asdict(item) for item in differences], indent=2))
     else:
@@ -74,13 +74,13 @@ def audit(
             if item.detail:
                 typer.echo(f"         {item.detail}")
             typer.echo(f"         {'if unwanted' if item.kind == 'note' else 'fix'}: {item.fix}")
-        summary = f"{len(drift) or 'no'} difference{'s' * (len(drift) != 1)}"
+        summary = f"{len(drifted) or 'no'} difference{'s' * (len(drifted) != 1)}"
         typer.echo(summary + (f", {notes} note{'s' * (notes != 1)}" if notes else ""))
-    if drift:
+    if drifted:
         raise typer.Exit(CHECK_FAILED)
 
 
-def empty(
+def destroy_data(
     env: Place = "dev",
     yes: Yes = False,
     undo: Annotated[

@@ -1,4 +1,4 @@
-"""`sashiko cost`: what an environment costs idle, a run of its pipeline, a million predictions."""
+"""`sashiko env cost`: what an environment costs idle, a run, and a million predictions."""
 
 import datetime as dt
 import json
@@ -177,16 +177,13 @@ def cost(
     templates: TemplatesFolder = CDK_OUT,
     prices: Annotated[
         Path | None,
-        typer.Option(
-            "--prices", help="A file of prices that override src/sashiko/account/prices.yaml."
-        ),
+        typer.Option(help="A file of prices that override src/sashiko/account/prices.yaml."),
     ] = None,
     load: Annotated[
-        float, typer.Option("--load", min=0.001, help="Predictions per second, all month.")
+        float, typer.Option(min=0.001, help="Predictions per second, all month.")
     ] = 10.0,
     against: Annotated[
-        Path | None,
-        typer.Option("--against", help="An earlier --json output to compare idle costs with."),
+        Path | None, typer.Option(help="An earlier --json output to compare idle costs with.")
     ] = None,
     home: Home = HOME,
     json_: AsJson = False,

@@ -45,10 +45,10 @@ class Weeks:
             "monitor", "--recipe", "tiny", "--now", self.end_of(week), *options
         )
 
-    def audit(self, week: int, *options: str | Path) -> Attempt:
-        """Runs `sashiko monitor audit` at the end of a week."""
+    def audit(self, week: int, verb: str, *options: str | Path) -> Attempt:
+        """Runs `sashiko monitor sample` or `label` at the end of a week."""
         return self.project.sashiko(
-            "monitor", "audit", "--recipe", "tiny", "--now", self.end_of(week), *options
+            "monitor", verb, "--recipe", "tiny", "--now", self.end_of(week), *options
         )
 
     def results(self) -> list[dict[str, Any]]:
@@ -105,7 +105,7 @@ def test_a_quiet_week_raises_no_alarm(weeks: Weeks) -> None:
 
 
 def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> None:
-    drawn = weeks.audit(1, "--rows", "120", "--out", tmp_path / "sheet.csv")
+    drawn = weeks.audit(1, "sample", "--rows", "120", "--out", tmp_path / "sheet.csv")
     assert drawn.returncode == 0, drawn.stderr
     keys = {row["complaint_id"] for row in csv.DictReader((tmp_path / "sheet.csv").open())}
     assert len(keys) == 120

@@ -21,7 +21,7 @@ from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAc
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows
 from tests.unit.run_report.page import HOSTILE, OUTSIDE, PAPER, WIDTHS, Page, opens_whole
 
-DRAW = "sashiko monitor audit --recipe late-loans --rows 100"
+DRAW = "sashiko monitor sample --recipe late-loans --rows 100"
 LABELS = "sashiko monitor --recipe late-loans --labels FILE"
 DAY = dt.timedelta(days=1)
 DATE = r'<text [^>]*\bx="([\d.]+)"[^>]*>(\d{4}-\d\d-\d\d)</text>'

@@ -1,4 +1,4 @@
-"""`sashiko audit` of an endpoint: whatever runs otherwise than the templates say, with the fix."""
+"""`sashiko env drift` of an endpoint: what runs otherwise than the templates say, and the fix."""
 
 import json
 import shlex

@@ -142,7 +142,7 @@ def test_a_rise_above_what_is_allowed_is_reported_line_by_line(tmp_path: Path) -
 
 
 def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected an output of `sashiko cost --json`"):
+    with pytest.raises(InputError, match="expected an output of `sashiko env cost --json`"):
         describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 

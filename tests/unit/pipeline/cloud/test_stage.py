@@ -1,4 +1,4 @@
-"""`sashiko stage`: what lands in the bucket, what a second time does, and what is refused."""
+"""`sashiko env stage`: what lands in the bucket, what a second time does, and what is refused."""
 
 import base64
 import hashlib

@@ -131,7 +131,7 @@ def test_the_images_of_aws_are_not_checked(cloud: Cloud) -> None:
 
 
 FIRST = sorted(RECIPE.model.files)[0]
-STAGE = "sashiko stage --env dev --recipe complaints"
+STAGE = "sashiko env stage --env dev --recipe complaints"
 NO_LOAD = "no load of the table has succeeded yet (sashiko-dev-etl-complaints)"
 FAILED = Cloud.load(AS_OF, hour=1, state="FAILED")
 NO_JOB = {"GetJobRuns": Refusal("EntityNotFoundException")}
