@@ -13,9 +13,10 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import cache
 from pathlib import Path
 
 from sashiko import __version__
@@ -34,22 +35,28 @@ from sashiko.settings.targets import load_target
 from sashiko.settings.types import ImageName
 
 _IGNORED = "**/"
+_Hashes = Callable[[str], dict[str, str]]
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
 
 
-def content_tag(*, dockerfile: str, target: str, base: str) -> str:
+def content_tag(files: Mapping[str, str], *, target: str, base: str) -> str:
     """Returns the version and twelve digits of a hash of an image's content.
 
     Only paths and bytes of files count, not times, modes or order: each checkout of a commit gives
-    the same tag. `dockerfile` is relative to the project's root, `target` the stage that is built,
-    `base` AWS's image by name and tag or digest. InputError if the Dockerfile, or a file that it
-    copies, does not exist.
+    the same tag. `files` are a Dockerfile's `source_hashes`, `target` the stage that is built,
+    `base` AWS's image by name and tag or digest.
     """
-    files = {
-        path.as_posix(): _sha256(path) for path in (_file(dockerfile), *copied_files(dockerfile))
-    }
     content = json.dumps({"base": base, "files": files, "target": target}, sort_keys=True)
     return f"{__version__}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+
+def source_hashes(dockerfile: str) -> dict[str, str]:
+    """Returns a Dockerfile and the files that it copies: path -> hex SHA-256.
+
+    InputError if one does not exist; `dockerfile` is relative to the project's root.
+    """
+    paths = (_file(dockerfile), *copied_files(dockerfile))
+    return {path.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def copied_files(dockerfile: str) -> list[Path]:
@@ -57,19 +64,6 @@ def copied_files(dockerfile: str) -> list[Path]:
     text = _file(dockerfile).read_text()
     sources = [source for line in _COPY.finditer(text) for source in line["sources"].split()]
     return sorted({path for source in sources for path in _files(dockerfile, source)})
-
-
-def materials(dockerfile: str) -> dict[str, str]:
-    """Returns the locks and wheels that a Dockerfile copies: path -> hex SHA-256."""
-    return {
-        path.as_posix(): _sha256(path)
-        for path in copied_files(dockerfile)
-        if path.match("requirements/*.txt") or path.suffix == ".whl"
-    }
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def ignore_rules() -> list[str]:
@@ -191,9 +185,12 @@ def job_images(settings: Settings, target: str) -> JobImages:
     InputError if there is no such target, or no image for it in the region, if no training image
     runs on the instance type that the settings name, or if Clarify's is to run on this machine.
     """
-    job, serving = _own_image(settings, "job", "job-cpu"), serving_image(settings, target)
+    # Three images are of one Dockerfile, whose files are hashed once.
+    hashes = cache(source_hashes)
+    job = _own_image(settings, "job", "job-cpu", hashes)
+    serving = serving_image(settings, target, hashes)
     if settings.bias.backend == "own":
-        bias = _own_image(settings, "bias", "job-cpu")
+        bias = _own_image(settings, "bias", "job-cpu", hashes)
     elif settings.tier == "local":
         raise InputError(
             f"{file_of('bias', settings.environment)}: key `bias.backend`: `clarify` is an image "
@@ -203,7 +200,7 @@ def job_images(settings: Settings, target: str) -> JobImages:
         bias = JobImage(uri=aws_image(settings, "clarify").uri, entrypoint=())
     return JobImages(
         job=job,
-        train=_own_image(settings, "train", training_base(settings)),
+        train=_own_image(settings, "train", training_base(settings), hashes),
         bias=bias,
         compile=job if load_target(target).compiled_in == "job" else serving,
         serving=serving,
@@ -243,21 +240,27 @@ def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
 
 def builds_from(settings: Settings, base: AwsImage) -> tuple[ImageBuild, ...]:
     """Returns the builds of the project's images on one base."""
-    return tuple(_build(settings, image, base) for image in base.pin.builds)
+    hashes = cache(source_hashes)
+    return tuple(_build(settings, image, base, hashes) for image in base.pin.builds)
 
 
-def _build(settings: Settings, image: OwnImage, base: AwsImage) -> ImageBuild:
+def _build(settings: Settings, image: OwnImage, base: AwsImage, hashes: _Hashes) -> ImageBuild:
     dockerfile = _DOCKERFILES.get(image, "images/job/Dockerfile")
+    files = hashes(dockerfile)
     stage = _STAGES.get(base.name, image)
     # Without the registry, which differs by region, so that equal content has an equal tag.
-    tag = content_tag(dockerfile=dockerfile, target=stage, base=base.uri.rpartition("/")[2])
+    tag = content_tag(files, target=stage, base=base.uri.rpartition("/")[2])
     return ImageBuild(
         image=image,
         uri=_own_uri(settings, image, tag),
         dockerfile=dockerfile,
         target=stage,
         base=base,
-        materials=materials(dockerfile),
+        materials={
+            name: digest
+            for name, digest in files.items()
+            if Path(name).match("requirements/*.txt") or name.endswith(".whl")
+        },
     )
 
 
@@ -277,20 +280,20 @@ def training_base(settings: Settings) -> ImageName:
     )
 
 
-def serving_image(settings: Settings, target: str) -> JobImage:
+def serving_image(settings: Settings, target: str, hashes: _Hashes = source_hashes) -> JobImage:
     """Returns the image that serves what is compiled for a target; errors as `aws_image`."""
     name, pin = pinned(load_target(target).image)
     if pin.builds:
-        return _own_image(settings, "serving", name)
+        return _own_image(settings, "serving", name, hashes)
     uri, entrypoint = aws_image(settings, name).uri, _ENTRYPOINTS["serving"]
     return JobImage(uri=uri, entrypoint=entrypoint, neuron=pin.neuron)
 
 
-def _own_image(settings: Settings, name: OwnImage, base: ImageName) -> JobImage:
+def _own_image(settings: Settings, name: OwnImage, base: ImageName, hashes: _Hashes) -> JobImage:
     if settings.tier == "local":
         uri = _own_uri(settings, name, __version__)
     else:
-        uri = _build(settings, name, aws_image(settings, base)).uri
+        uri = _build(settings, name, aws_image(settings, base), hashes).uri
     return JobImage(uri=uri, entrypoint=_ENTRYPOINTS[name])
 
 

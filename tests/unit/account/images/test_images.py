@@ -19,6 +19,7 @@ from sashiko.account.images.job_images import (
     copied_files,
     image_builds,
     job_images,
+    source_hashes,
 )
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
@@ -47,8 +48,8 @@ def checkout(tmp_path, monkeypatch):
 
 def tags(base="pytorch:1"):
     return {
-        "job": content_tag(dockerfile=JOB, target="job", base=base),
-        "serving": content_tag(dockerfile=SERVING, target="serving", base=base),
+        "job": content_tag(source_hashes(JOB), target="job", base=base),
+        "serving": content_tag(source_hashes(SERVING), target="serving", base=base),
     }
 
 
@@ -85,7 +86,7 @@ def test_time_and_mode_of_a_file_do_not_count(checkout):
 
 def test_another_base_or_stage_is_another_tag(checkout):
     assert tags("pytorch:2")["job"] != tags()["job"]
-    bias = content_tag(dockerfile=JOB, target="bias", base="pytorch:1")
+    bias = content_tag(source_hashes(JOB), target="bias", base="pytorch:1")
     assert bias != tags()["job"]
 
 
