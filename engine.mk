@@ -8,7 +8,7 @@ LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-p
 IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
   -c requirements/run.txt
 
-.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy test-without check notebook golden lock docs pictures docs-site sbom audit wheel
+.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy test-without check notebook golden lock docs pictures docs-site test-site sbom audit wheel
 
 # torch comes last, from a file of its own, with the dependencies that its build asks for.
 define install
@@ -81,6 +81,9 @@ docs-site: $(VENV)-site/.done ## build the documentation as a site with a search
 	@printf '\n```{toctree}\n:hidden:\n:glob:\n\n[0-9]*\n```\n' >> build/site-source/docs/decisions/index.md
 	@PYTHONPATH=src $(VENV)-site/bin/python -m sphinx -q -W --keep-going -b html build/site-source build/site
 	@echo build/site/index.html
+
+test-site: $(BIN)/.dev ## read the built site as four readers do, in a browser, also on a phone and in dark mode (after make docs-site)
+	$(IN_MEMORY) $(BIN)/python -m pytest tests/site $(ARGS)
 
 # Graphviz lays the diagrams out; a project has no need of it, so it is not in the root's package.json.
 docs/node_modules/.done: docs/package-lock.json
