@@ -15,7 +15,13 @@ from sashiko.settings.recipe import Recipe
 
 
 def run_locally(
-    settings: Settings, recipe: Recipe, *, home: Path, from_step: str | None, command: str
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    home: Path,
+    from_step: str | None,
+    command: str,
+    with_rows: bool = False,
 ) -> tuple[RunRecord, str]:
     """Runs a recipe's pipeline on this machine, end to end, and writes its report.
 
@@ -31,7 +37,7 @@ def run_locally(
     print("writing the report", file=sys.stderr)
     report = None  # a failure to write it does not change the outcome of the run
     try:
-        report = write_report(home / "runs" / record.id, home)
+        report = write_report(home / "runs" / record.id, home, with_rows=with_rows)
     except InputError as error:
         print(f"no report: {error}", file=sys.stderr)
     except KeyboardInterrupt:
@@ -42,10 +48,11 @@ def run_locally(
 def summary(record: RunRecord, store: Store, report: Path | None) -> str:
     """Returns the outcome of a run and the next step in a few lines."""
     verdicts = list(_verdicts(record, store))
-    lines = [f"{record.status}: run {record.id}"]
+    lines, last = [f"{record.status}: run {record.id}"], []
     if record.status == "registered":
         lines += [f"FAILED: {describe(check)}" for verdict in verdicts for check in verdict.waived]
-        lines.append(_registered(record, store))
+        version, *last = _registered(record, store)
+        lines.append(version)
     elif record.reason:
         lines.append(record.reason)
     checks = [(verdict.gate, check) for verdict in verdicts for check in verdict.checks]
@@ -57,7 +64,7 @@ def summary(record: RunRecord, store: Store, report: Path | None) -> str:
                 f"passed by its value alone, the interval spans the bound: {gate}: "
                 f"{describe_number(check)}"
             )
-    return "\n".join([*lines, *([f"report: {report}"] if report else [])])
+    return "\n".join([*lines, *([f"report: {report}"] if report else []), *last])
 
 
 def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
@@ -70,7 +77,8 @@ def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
             return
 
 
-def _registered(record: RunRecord, store: Store) -> str:
+def _registered(record: RunRecord, store: Store) -> Iterator[str]:
+    """Yields the version and its status, then the commands of the decision that it waits for."""
     output = record.step("Register").outputs["registration"]
     path = store.path(output.uri) / "registration.json"
     registration = read_json(path)
@@ -79,13 +87,12 @@ def _registered(record: RunRecord, store: Store) -> str:
         new, status = registration["new"], registration["status"]
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is not a registration: {error}") from error
-    text = f"{group} version {version}, {status}"
-    if not new:
-        text += "; it holds this artifact already, so nothing new was registered"
+    known = "" if new else "; it holds this artifact already, so nothing new was registered"
+    yield f"{group} version {version}, {status}{known}"
     if status == "PendingManualApproval":
         options = record.options("--recipe", "--home")
-        text += (
-            f"\nnext: sashiko model approve {version}{options} --reason '...'; "
-            f"then sashiko model serve{options}"
+        yield "waits for your decision: read the report, then run one of"
+        yield from (
+            f"  sashiko model {verb} {version}{options} --reason '...'"
+            for verb in ("approve", "reject")
         )
-    return text

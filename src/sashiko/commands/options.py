@@ -34,6 +34,10 @@ DateOrder = Annotated[
     Literal["dmy", "mdy"] | None,
     typer.Option("--date-order", help="The order in dates such as 01/02/2025; default: detected."),
 ]
+WithRows = Annotated[
+    bool,
+    typer.Option("--with-rows", help="Put texts and keys of test rows into the report."),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 

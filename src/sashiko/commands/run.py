@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName
+from sashiko.commands.options import AsJson, Environment, Home, Overrides, RecipeName, WithRows
 from sashiko.errors import INTERRUPTED, InputError
 from sashiko.packs import pack_objects
 from sashiko.pipeline.project import HOME, use_recipe
@@ -48,6 +48,7 @@ def run(
         ),
     ] = None,
     home: Home = HOME,
+    with_rows: WithRows = False,
     json_: AsJson = False,
 ) -> None:
     """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
@@ -82,8 +83,9 @@ def run(
         try:
             with _stopped_by_sigterm():
                 record, summary = run_locally(
-                    settings, recipe_config, home=home, from_step=from_, command=command
-                )
+                    settings, recipe_config,
+                    home=home, from_step=from_, command=command, with_rows=with_rows,
+                )  # fmt: skip
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None

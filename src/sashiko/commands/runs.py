@@ -16,6 +16,7 @@ from sashiko.commands.options import (
     Environment,
     Home,
     RecipeName,
+    WithRows,
     Yes,
     confirm,
 )
@@ -158,11 +159,11 @@ def follow(
 
 
 @app.command()
-def report(run: RunId = None, home: Home = HOME) -> None:
+def report(run: RunId = None, home: Home = HOME, with_rows: WithRows = False) -> None:
     """Write a run's report again and print its path."""
     from sashiko.run_report import write_report
 
-    typer.echo(str(write_report(_find(home, run), home)))
+    typer.echo(str(write_report(_find(home, run), home, with_rows=with_rows)))
 
 
 @app.command()

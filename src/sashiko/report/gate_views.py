@@ -2,8 +2,8 @@
 
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.views import GateView, Mark
-from sashiko.report.words import check_view, mark
+from sashiko.report.views import Mark, Table
+from sashiko.report.words import check_table, check_view, mark
 
 _FOLDED_FROM = 9
 Verdicts = dict[str, Verdict | Missing]
@@ -41,22 +41,20 @@ def known(verdicts: Verdicts) -> list[Verdict]:
     return [item for item in verdicts.values() if isinstance(item, Verdict)]
 
 
-def gate_views(verdicts: Verdicts) -> tuple[GateView, ...]:
+def gate_tables(verdicts: Verdicts) -> tuple[Table, ...]:
     """Turns verdicts into tables: failed checks first, long lists without one folded."""
-    views = []
+    tables = []
     for step, verdict in verdicts.items():
         if isinstance(verdict, Missing):
-            views.append(GateView(step, "", None, absent=f"Not judged. {verdict.why}"))
+            tables.append(Table(step, absent=f"Not judged. {verdict.why}"))
         elif not verdict.judged:
-            why = f"Not judged: {verdict.checks[0].reason}."
-            views.append(GateView(verdict.gate, "", None, absent=why))
+            tables.append(Table(verdict.gate, absent=f"Not judged: {verdict.checks[0].reason}."))
         else:
             ordered = sorted(verdict.checks, key=lambda check: check.passed)
-            checks = tuple(check_view(check, gate=verdict.gate) for check in ordered)
-            folded = verdict.passed and len(ordered) >= _FOLDED_FROM
-            mark = gate_mark(verdict)
-            views.append(GateView(verdict.gate, f"by step {step}", mark, checks, folded=folded))
-    return tuple(views)
+            views = [check_view(check, gate=verdict.gate) for check in ordered]
+            folded, mark = verdict.passed and len(ordered) >= _FOLDED_FROM, gate_mark(verdict)
+            tables.append(check_table(verdict.gate, views, mark=mark, folded=folded))
+    return tuple(tables)
 
 
 def bias_not_judged(evidence: Evidence) -> str:
@@ -89,4 +87,6 @@ def gate_mark(verdict: Verdict) -> Mark:
         return Mark("unjudged")
     if any(mark(check).kind == "suspicious" for check in verdict.checks):
         return Mark("suspicious")
+    if not all(check.judged for check in verdict.checks):
+        return Mark("partly")
     return Mark("reported" if _only_reports(verdict) else "passed")

@@ -1,26 +1,28 @@
 """Renders a page of the project as one self-contained HTML file."""
 
 from importlib.resources import files
+from pathlib import Path
 
 from markupsafe import Markup
 
+from sashiko.base.files import write_bytes
+from sashiko.report.views import Page
 from sashiko.report.words import inline_code
 
 REPORT_FILE = "report.html"
-_FRAME = "sashiko.report"  # what all pages extend
+_FRAME = "sashiko.report"
 
 
-def render(page: object, *, template: str) -> str:
-    """Renders a page's view as HTML; every text is escaped, only figures are markup.
+def write_page(page: Page, path: Path) -> Path:
+    """Writes a page and returns its path; every text is escaped, only figures are markup.
 
-    `template` is a package and a file in it, such as `sashiko.run_report/template.html.j2`; it may
-    extend `base.html.j2` and import `macros.html.j2`.
+    Raises:
+        InputError: if it cannot be written.
     """
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    package, _, name = template.partition("/")
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(part, "") for part in (package, _FRAME)]),
+        loader=PackageLoader(_FRAME, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -29,5 +31,6 @@ def render(page: object, *, template: str) -> str:
     environment.filters["inline_code"] = inline_code
     sheet = files(_FRAME).joinpath("style.css").read_text()
     style = Markup(sheet)  # noqa: S704 - a file of this package
-    html = environment.get_template(name).render(page=page, style=style)
-    return html.lstrip()  # the macros leave blank lines
+    html = environment.get_template("page.html.j2").render(page=page, style=style)
+    write_bytes(path, html.lstrip().encode())  # the macros leave blank lines
+    return path

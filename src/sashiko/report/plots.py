@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -12,23 +12,18 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics import calibration as calibrated
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import CalibrationBin, reliability_curve
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
-from sashiko.report.views import Row, numeric, row
 from sashiko.steps.evaluation_notes import METRIC_NAMES
-
-if TYPE_CHECKING:
-    pass
-
 
 # A metric's value in one group, its estimate, and the check that judged it, if a gate did.
 ForestRow = tuple[float, BiasEstimate, Check | None]
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
+THRESHOLDS = np.linspace(0.02, 0.98, 49)
 _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
 _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
@@ -96,7 +91,7 @@ def confusion(matrix: Confusion, *, names: tuple[str, str]) -> Markup:
         axes.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=4)
         for true, predicted in np.ndindex(2, 2):
             share = float(shares[true, predicted])
-            ink = "white" if share > 0.5 else svg.INK
+            ink = "white" if share > 0.5 else "#12171c"  # on a light cell, in the dark too
             centred: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
             axes.text(predicted + 0.5, true + 0.44, f"{counts[true, predicted]:,}",
                       fontsize=15, **centred)  # fmt: skip
@@ -139,13 +134,20 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         return svg.to_svg(axes, name="learning", alt=f"{alt}.")
 
 
-def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
-    """Draws every metric's estimates on one scale from 0 to 1, of four models at most."""
-    with svg.chart(height=90 + 62 * len(METRIC_NAMES)) as axes:
+def comparison(
+    models: Sequence[tuple[str, Mapping[str, Estimate]]], metrics: Sequence[str], *, name: str
+) -> Markup:
+    """Draws metrics that are better on the same side, of four models at most."""
+    ends = [
+        end for _, estimates in models for metric in metrics if metric in estimates
+        for end in (estimates[metric].value, estimates[metric].high) if end is not None
+    ]  # fmt: skip
+    edge = 1.0 if max(ends, default=1.0) > 0.5 else max(ends) * 1.15
+    with svg.chart(height=90 + 58 * len(metrics)) as axes:
         descriptions = []
-        for row, metric in enumerate(reversed(METRIC_NAMES)):
+        for row, metric in enumerate(reversed(metrics)):
             marked = zip(models, _MARKS, strict=False)
-            for index, ((name, estimates), (shape, colour, size)) in enumerate(marked):
+            for index, ((model, estimates), (shape, colour, size)) in enumerate(marked):
                 # A run of an older engine lacks metrics that came later.
                 estimate, y = estimates.get(metric), row + 0.3 - 0.2 * index
                 if estimate is None or estimate.value is None:
@@ -154,19 +156,97 @@ def comparison(models: Sequence[tuple[str, Mapping[str, Estimate]]]) -> Markup:
                     axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)
                 axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
                           markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
-                          label=name if row == 0 else None)  # fmt: skip
-                descriptions.append(f"{METRIC_NAMES[metric]} of {name} {estimate.value:.3f}")
-        axes.set_yticks(range(len(METRIC_NAMES)), [*METRIC_NAMES.values()][::-1])
+                          label=model if row == 0 else None)  # fmt: skip
+                descriptions.append(f"{METRIC_NAMES[metric]} of {model} {estimate.value:.3f}")
+        axes.set_yticks(range(len(metrics)), [METRIC_NAMES[metric] for metric in reversed(metrics)])
         axes.tick_params(axis="y", length=0)
-        between = np.arange(len(METRIC_NAMES) - 1) + 0.5
-        axes.hlines(between, 0, 1, color=svg.RULE, linewidth=0.6)
+        axes.hlines(np.arange(len(metrics) - 1) + 0.5, 0, edge, color=svg.RULE, linewidth=0.6)
         axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, 1), ylim=(-0.5, len(METRIC_NAMES) - 0.5))
+        axes.set(xlim=(0, edge), ylim=(-0.5, len(metrics) - 0.5))
         axes.grid(True, axis="x")
         axes.figure.legend(
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
         )
-        return svg.to_svg(axes, name="comparison", alt=f"Comparison: {'; '.join(descriptions)}.")
+        return svg.to_svg(axes, name=name, alt=f"Comparison: {'; '.join(descriptions)}.")
+
+
+def by_threshold(
+    name: str,
+    values: Sequence[float],
+    *,
+    threshold: float,
+    allowed: tuple[float, float] | None = None,
+) -> Markup:
+    """Draws a metric over `THRESHOLDS`, with the chosen one and what its gate allows."""
+    identifier = f"threshold-{svg.identifier(name)}"
+    with svg.chart() as axes:
+        top = max((value for value in values if math.isfinite(value)), default=1.0)
+        top = max(1.0, min(top * 1.05, 2.0))
+        if allowed is not None:
+            low, high = max(allowed[0], 0.0), min(allowed[1], top)
+            axes.axhspan(low, high, color=svg.ALLOWED, linewidth=0)
+        axes.plot(THRESHOLDS, values, color=svg.DARK, linewidth=1.8)
+        svg.threshold_line(axes, threshold)
+        axes.set(xlim=(0, 1), ylim=(0, top), xlabel="decision threshold", ylabel=name)
+        axes.grid(True)
+        at = values[int(np.abs(THRESHOLDS - threshold).argmin())]
+        best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
+        alt = (
+            f"{name} by threshold: {at:.2f} at about {threshold:.2f}; "
+            f"highest, {values[best]:.2f}, at {THRESHOLDS[best]:.2f}."
+        )
+        return svg.to_svg(axes, name=identifier, alt=alt)
+
+
+def precision_recall(scores: Floats, labels: Ints, *, threshold: float) -> Markup:
+    """Draws precision against recall over all thresholds, with the chosen one."""
+    order = np.argsort(-scores, kind="stable")
+    found = np.cumsum(labels[order])
+    last = np.append(np.diff(scores[order]) != 0, True)  # rows of one score come together
+    precision = (found / np.arange(1, len(found) + 1))[last]
+    recall = (found / max(int(labels.sum()), 1))[last]
+    positive = scores >= threshold
+    right = float(labels[positive].sum())
+    point = right / max(int(labels.sum()), 1), right / max(int(positive.sum()), 1)
+    share = float(labels.mean())
+    with svg.chart() as axes:
+        axes.axhline(share, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)),
+                     label="scores that say nothing")  # fmt: skip
+        axes.plot(recall, precision, color=svg.DARK, linewidth=1.8, label="this model")
+        axes.plot(*point, "o", color=svg.LIGHT, markeredgecolor=svg.INK, markersize=9,
+                  label=f"at the threshold {threshold:.2f}")  # fmt: skip
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall: positive rows that are found",
+                 ylabel="precision: positive predictions that are right")  # fmt: skip
+        axes.grid(True)
+        axes.legend(**_ABOVE)
+        alt = f"Precision and recall: {point[1]:.2f} and {point[0]:.2f} at the threshold."
+        return svg.to_svg(axes, name="precision-recall", alt=alt)
+
+
+def group_rates(facet: str, groups: Sequence[tuple[str, Mapping[str, float]]]) -> Markup:
+    """Draws each rate of each group, at most `MOST_CURVES`, and at the right how far they differ.
+
+    `groups` are names with their rates by name; a rate that a group does not have is left out.
+    """
+    names = list(dict.fromkeys(rate for _, rates in groups for rate in rates))
+    described = []
+    with svg.row_chart(names, length=48, width=560) as axes:
+        for index, rate in enumerate(reversed(names)):
+            shares = [(group, rates[rate]) for group, rates in groups if rate in rates]
+            ends = [share for _, share in shares]
+            axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1.4)
+            svg.row_figure(axes, index, f"{100 * (max(ends) - min(ends)):.1f}")
+            texts = ", ".join(f"{name} {share:.0%}" for name, share in shares)
+            described.append(f"{rate} {texts}")
+        for (colour, marker), (group, rates) in zip(_CURVES, groups, strict=False):
+            at = [(rates[rate], len(names) - 1 - names.index(rate)) for rate in rates]
+            axes.plot(*zip(*at, strict=True), marker, color=colour, markersize=8, clip_on=False,
+                      markeredgecolor="white", label=group)  # fmt: skip
+        axes.set(xlim=(0, 1), xlabel="share; right: points apart")
+        axes.grid(True, axis="x")
+        axes.figure.legend(loc="outside upper right", ncols=4)
+        alt = f"Rates by {facet}: {'; '.join(reversed(described))}."
+        return svg.to_svg(axes, name=f"rates-{svg.identifier(facet)}", alt=alt)
 
 
 def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
@@ -214,8 +294,9 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
                       markeredgecolor="white" if failed else svg.DARK)  # fmt: skip
             # Never a negative zero.
             svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
-        axes.set_xlabel(f"{metric} ({neutral:.0f}: no difference)")
-        alt = f"{metric}: {'; '.join(texts)}."
+        title = words.metric_title(metric)
+        axes.set_xlabel(f"{title}; {neutral:.0f} is no difference")
+        alt = f"{title}: {'; '.join(texts)}."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
 
 
@@ -226,63 +307,6 @@ class GroupScores:
     name: str  # the facet's value
     scores: Floats  # probability of the positive label, shape (rows,)
     labels: Ints  # 1 for positive, shape (rows,)
-
-
-def facet_scores(facet: str, groups: Sequence[GroupScores], *, threshold: float) -> Markup:
-    """Draws the scores of each group of a facet on one scale, one below the other."""
-    edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
-    heights = [np.histogram(group.scores, bins=edges)[0] / len(group.scores) for group in groups]
-    top = max(float(part.max()) for part in heights)
-    with svg.chart(height=110 + 56 * len(groups)) as axes:
-        descriptions = []
-        for row, (group, part) in enumerate(zip(groups, heights, strict=True)):
-            base = float(len(groups) - 1 - row)
-            axes.stairs(part / top * 0.85 + base, edges, baseline=base, fill=True, color="#8fb4d6")
-            axes.stairs(part / top * 0.85 + base, edges, baseline=base, color=svg.DARK, linewidth=1)
-            selected = float((group.scores >= threshold).mean())
-            axes.text(1.02, base + 0.32, f"{selected:.0%}", va="center", fontsize=9.5)
-            descriptions.append(f"{group.name} {selected:.0%} of {len(group.scores):,}")
-        above = len(groups) + 0.15
-        axes.text(1.02, above, "at or above", va="center", fontsize=8.5, color=svg.MUTED)
-        names = [f"{group.name}\n{len(group.scores):,} rows" for group in groups]
-        axes.set_yticks(np.arange(len(groups))[::-1] + 0.32, names)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        svg.threshold_line(axes, threshold)
-        axes.set(xlim=(0, 1), ylim=(-0.05, len(groups) + 0.3), xlabel="score of the model")
-        alt = f"Scores by {facet}; at or above the threshold: {', '.join(descriptions)}."
-        return svg.to_svg(axes, name=f"facet-{svg.identifier(facet)}", alt=alt)
-
-
-CALIBRATION_COLUMNS = (
-    "facet", "group", "rows", "mean score", "labelled positive [95 %]", "calibration error",
-    "by chance up to",
-)  # fmt: skip
-CALIBRATION_NOTE = (
-    "Where the mean score lies outside the interval of the share that is labelled positive, scores "
-    "are too high or too low for that group on average. Calibration error and chance as under "
-    "Quality. Groups whose labels differ in their shares cannot be level in selection rates and "
-    "calibrated at once (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
-)
-
-
-def calibration_rows(
-    facet: str, groups: Sequence[GroupScores], *, minimum_group_size: int
-) -> tuple[Row, ...]:
-    """Compares scores with labels, one row per group."""
-    table = []
-    for group in groups:
-        rows, share = len(group.scores), float(group.labels.mean())
-        start = (facet, group.name, rows, numeric(words.estimate(float(group.scores.mean()))))
-        if rows < minimum_group_size:
-            table.append(row(*start, numeric(words.estimate(share)), "too few to judge", ""))
-            continue
-        chance = calibrated.error_by_chance(group.scores, replicates=1000, seed=0).high
-        error = calibrated.calibration_error(reliability_curve(group.labels, group.scores))
-        positive = words.estimate_cell(Estimate(share, *calibrated.wilson_interval(share, rows)))
-        by_chance = numeric("" if chance is None else words.estimate(chance))
-        table.append(row(*start, positive, numeric(words.estimate(error)), by_chance))
-    return tuple(table)
 
 
 def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:

@@ -1,4 +1,4 @@
-"""Renders matplotlib figures, and checks as bars, as SVG for use many times in one HTML page."""
+"""Renders matplotlib figures as SVG for use many times in one HTML page."""
 
 import io
 import math
@@ -44,7 +44,6 @@ _WRAPPING = re.compile(
 )
 _REFERENCE = re.compile(r'(\bid="|\bhref="#|url\(#)')
 _ROOT = re.compile(r"<svg\b[^>]*?viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
-_BAR_WIDTH, _BAR_HEIGHT, _BAR_EDGE = 180, 22, 8
 
 
 def new_figure(*, width: float, height: float) -> "Figure":
@@ -69,10 +68,10 @@ def chart(*, width: float = 440, height: float = 330) -> "Iterator[Axes]":
 
 
 @contextmanager
-def row_chart(names: Sequence[str]) -> "Iterator[Axes]":
+def row_chart(names: Sequence[str], *, length: int = 28, width: float = 440) -> "Iterator[Axes]":
     """Opens a chart with a row for each name, the first one at the top: at the greatest height."""
-    with chart(height=70 + _ROW_HEIGHT * len(names)) as axes:
-        axes.set_yticks(range(len(names)), [shorten(name) for name in reversed(names)])
+    with chart(width=width, height=70 + _ROW_HEIGHT * len(names)) as axes:
+        axes.set_yticks(range(len(names)), [shorten(name, length) for name in reversed(names)])
         axes.set_ylim(-0.6, len(names) - 0.4)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -160,51 +159,6 @@ def threshold_line(axes: "Axes", threshold: float) -> None:
     axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.98), fontsize=8.5, va="top",
                   xycoords=("data", "axes fraction"), textcoords="offset points",
                   xytext=(-4 if left else 4, 0), ha="right" if left else "left")  # fmt: skip
-
-
-def range_bar(check: Check) -> Markup | None:
-    """Draws a check, or returns None if it has no number or no bound.
-
-    The picture repeats the numbers that stand beside it in words, so it has no text of its own.
-    """
-    allowed = allowed_range(check)
-    if check.value is None or allowed is None:
-        return None
-    numbers = [check.value, check.low, check.high, *allowed]
-    finite = [number for number in numbers if number is not None and math.isfinite(number)]
-    low, high = min(finite), max(finite)
-    air = (high - low) * 0.15 or abs(high) * 0.15 or 1.0
-    low, high = low - air, high + air
-
-    def x(number: float) -> float:
-        share = (min(max(number, low), high) - low) / (high - low)
-        return _BAR_EDGE + share * (_BAR_WIDTH - 2 * _BAR_EDGE)
-
-    middle = _BAR_HEIGHT / 2
-    left, right = x(allowed[0]), x(allowed[1])
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="bar" '
-        f'viewBox="0 0 {_BAR_WIDTH} {_BAR_HEIGHT}" aria-hidden="true">',
-        f'<rect class="allowed" x="{left:.1f}" y="2" width="{right - left:.1f}" '
-        f'height="{_BAR_HEIGHT - 4}"/>',
-        f'<path class="axis" d="M{_BAR_EDGE} {middle}H{_BAR_WIDTH - _BAR_EDGE}"/>',
-    ]
-    parts += [
-        f'<path class="bound" d="M{x(bound):.1f} 2V{_BAR_HEIGHT - 2}"/>'
-        for bound in allowed
-        if math.isfinite(bound)
-    ]
-    if check.low is not None and check.high is not None:
-        parts.append(
-            f'<path class="interval" d="M{x(check.low):.1f} {middle}H{x(check.high):.1f}"/>'
-        )
-    position = x(check.value)
-    if check.passed:
-        parts.append(f'<circle class="value" cx="{position:.1f}" cy="{middle}" r="4.5"/>')
-    else:
-        cross = f"M{position - 4.5:.1f} {middle - 4.5}l9 9m0 -9l-9 9"
-        parts.append(f'<path class="value crossed" d="{cross}"/>')
-    return Markup("".join([*parts, "</svg>"]))  # noqa: S704 - made of numbers alone
 
 
 def allowed_range(check: Check) -> tuple[float, float] | None:

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 OutcomeKind = Literal["registered", "waiting", "waived", "blocked", "failed", "interrupted"]
 MarkKind = Literal[
-    "passed", "spans", "suspicious", "failed", "waived", "reported", "unjudged", "partly", "ok",
-    "alarm",
+    "passed", "spans", "suspicious", "failed", "waived", "reported", "unjudged", "ungated",
+    "partly", "ok", "alarm",
 ]  # fmt: skip
 
 
@@ -33,8 +33,8 @@ class Mark:
         return {
             "passed": "✓ passed", "spans": "! passed, interval spans the bound",
             "suspicious": "! suspicious", "failed": "✕ failed", "waived": "✕ failed, waived",
-            "reported": "– reported", "unjudged": "– not judged", "partly": "– partly judged",
-            "ok": "✓ ok", "alarm": "✕ alarm",
+            "reported": "– reported", "unjudged": "– not judged", "ungated": "– no gate judges it",
+            "partly": "– partly judged", "ok": "✓ ok", "alarm": "✕ alarm",
         }[self.kind]  # fmt: skip
 
 
@@ -51,7 +51,6 @@ class CheckView:
     mark: Mark
     reason: str
     advice: str
-    bar: Markup | None
 
 
 @dataclass(frozen=True)
@@ -64,20 +63,20 @@ class Outcome:
     reasons: tuple[CheckView, ...] = ()
     details: tuple[str, ...] = ()  # further sentences: what to do next, what was registered
     commands: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()  # what to look at before deciding
     log: str = ""
     to_sign: bool = False  # whether a registered model waits for somebody's decision
 
 
 @dataclass(frozen=True)
-class GateView:
-    """A gate with its checks, or why it has none; many checks that all passed are folded."""
+class Tile:
+    """A key figure of the first screen."""
 
     name: str
-    step: str
-    mark: Mark | None
-    checks: tuple[CheckView, ...] = ()
-    absent: str = ""
-    folded: bool = False
+    value: str  # or why there is none
+    interval: str = ""
+    note: str = ""  # what it is held against
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,6 @@ class Cell:
     number: bool = False
     code: bool = False
     mark: Mark | None = None
-    bar: Markup | None = None
 
 
 RowStyle = Literal["", "ours", "failed"]
@@ -125,6 +123,7 @@ class Table:
     note: str = ""
     absent: str = ""
     folded: bool = False
+    mark: Mark | None = None  # of a gate's checks: its outcome
 
     def is_numeric(self, column: int) -> bool:
         """Whether a column has numbers, with which its heading is aligned."""
@@ -174,8 +173,6 @@ class Section:
     warnings: tuple[str, ...] = ()  # what a reader must not miss, said first and in bold
     statements: tuple[str, ...] = ()
     facts: tuple[Fact, ...] = ()
-    # A picture and a table that stand side by side where there is room.
-    beside: tuple[Figure, Table] | None = None
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()  # (title, file content) pairs, folded
@@ -183,35 +180,22 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The summary for the approval of the model, on the first screen with the outcome."""
+class Chapter:
+    """Sections under one heading, beginning on a page of their own on paper."""
 
-    facts: tuple[Fact, ...]
-    figures: Table
-    gates: Table
-    unjudged: tuple[str, ...]  # what nobody judged, and why
-    spanning: tuple[str, ...] = ()  # what passed although its interval spans the bound
-    warnings: tuple[str, ...] = ()  # what casts doubt on the figures
+    title: str
+    sections: tuple[Section, ...]
 
 
 @dataclass(frozen=True)
 class Page:
-    """The whole report."""
+    """A whole page: on its first screen what was decided or is to be, then chapters."""
 
     title: str
-    run_id: str
+    subject: str  # which run, window or selection
     outcome: Outcome
-    summary: Summary
-    sections: tuple[Section, ...]
-    gates: tuple[GateView, ...]
-    records: tuple[Section, ...]
-
-
-@dataclass(frozen=True)
-class ChoicePage:
-    """The page of a choice among trained points or models; `source` is the record it shows."""
-
-    title: str
-    outcome: Outcome
-    sections: tuple[Section, ...]
-    source: str
+    chapters: tuple[Chapter, ...]
+    source: str  # the files that it was written from
+    tiles: tuple[Tile, ...] = ()
+    harms: tuple[str, ...] = ()  # the largest differences between groups, in words
+    unjudged: tuple[str, ...] = ()  # what nobody judged, and why

@@ -2,14 +2,17 @@
 
 import math
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from markupsafe import Markup, escape
 
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.report.svg import range_bar
-from sashiko.report.views import Cell, CheckView, Mark, Row, numeric, row
+from sashiko.report.views import Cell, CheckView, Mark, Table, numeric, row
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 MEANINGS = {
     "DI": "predicted positive, group ÷ others",
@@ -24,7 +27,6 @@ MEANINGS = {
     "CDDPL": "group's share of the rejected minus of the accepted, within strata, predicted",
     "TE": "positives missed ÷ negatives missed, group minus others",
     "GE": "how unequally errors fall on single rows, of everybody",
-    "FT": "rejected where like others are accepted, minus the reverse, ÷ group",
     "CI": "rows, others minus group, ÷ all",
     "DPL": "labelled positive, others minus group",
     "KL": "divergence of the others' labels from the group's, nats",
@@ -76,9 +78,20 @@ def estimate_cell(figure: Estimate | BiasEstimate | None, undefined: str = "unde
     return Cell(estimate(figure.value), interval=interval(figure.low, figure.high), number=True)
 
 
-def reported_row(name: str, meaning: str, figure: Cell) -> Row:
-    """Returns the row of an ungated figure: name, figure, required, outcome."""
-    return row(Cell(name, meaning=meaning), figure, "", Cell("", mark=Mark("reported")))
+def metric_title(metric: str) -> str:
+    """Returns a metric in words, a bias metric with its acronym: `Accuracy difference (AD)`."""
+    if metric not in METRICS:
+        return METRIC_NAMES.get(metric, metric)
+    first, *rest = METRICS[metric].description.split(" ")
+    return " ".join([first, *(word if set("-(") & set(word) else word.lower() for word in rest)])
+
+
+def check_title(name: str) -> str:
+    """Returns a check's name, in which a metric stands in words."""
+    metric, _, rest = name.partition(" ")
+    if metric in METRICS:
+        return f"{metric_title(metric)}: {rest}"
+    return f"{metric_title(metric)} {rest.replace('tfidf_logistic_regression', 'linear')}".strip()
 
 
 def required(check: Check) -> str:
@@ -111,7 +124,7 @@ def is_suspicious(auc: Estimate | Check | None) -> bool:
 
 
 def check_view(check: Check, *, gate: str) -> CheckView:
-    """Returns the view of a check; one named by a metric, or metric and group, has a meaning."""
+    """Returns the view of a check; one of a metric, or of metric and group, has a meaning."""
     metric, _, group = check.name.partition(" ")
     value, reason, waiver = "", check.reason, check.waiver
     if check.value is not None:
@@ -120,7 +133,7 @@ def check_view(check: Check, *, gate: str) -> CheckView:
         reason += f". Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
     return CheckView(
         gate=gate,
-        name=check.name,
+        name=check_title(check.name),
         meaning=MEANINGS.get(metric, "") if not group or "=" in group else "",
         value=value,
         interval=interval(check.low, check.high),
@@ -128,8 +141,24 @@ def check_view(check: Check, *, gate: str) -> CheckView:
         mark=mark(check),
         reason=reason,
         advice=check.try_,
-        bar=range_bar(check),
     )
+
+
+def check_table(title: str, checks: Iterable[CheckView], **more: Any) -> Table:
+    """Lists checks with their numbers, bounds, outcomes, reasons, and what to try."""
+    rows = (
+        row(
+            Cell(view.name, meaning=view.meaning),
+            Cell(view.value, interval=view.interval, number=True),
+            view.required,
+            Cell("", mark=view.mark),
+            Cell(view.reason, meaning=view.advice and f"Try: {view.advice}"),
+            style="failed" if view.mark.kind in ("failed", "waived") else "",
+        )
+        for view in checks
+    )
+    heads = ("check", "number [95 %]", "required", "outcome", "why")
+    return Table(title, heads, tuple(rows), **more)
 
 
 def duration(seconds: float) -> str:

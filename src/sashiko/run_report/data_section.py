@@ -22,7 +22,7 @@ def data_section(evidence: Evidence) -> Section:
     contract, title = evidence.contract, "Columns and who may use them"
     if isinstance(contract, Missing):
         columns = Table(title, absent=f"The contract cannot be shown: {contract.why}")
-        return Section("data", "Data", tables=(_snapshots(evidence), _splits(meta), columns))
+        return Section("data", "Data", tables=(_splits(meta), columns))
     facets = {facet.column: "facet; " for facet in contract.facets}
     own_uses = {contract.label.column: "label", contract.key: "key; joins the views"}
     rows = []
@@ -31,7 +31,7 @@ def data_section(evidence: Evidence) -> Section:
         use = own_uses.get(column.name) or facets.get(column.name, "") + _USES[kind]
         meaning = " ".join(column.description.split())
         rows.append(row(column.name, column.logical_type, kind, use, meaning))
-    columns = Table(title, ("column", "type", "class", "use", "meaning"), tuple(rows))
+    columns = Table(title, ("column", "type", "class", "use", "meaning"), tuple(rows), folded=True)
     label = contract.label
     return Section(
         anchor="data",
@@ -39,12 +39,11 @@ def data_section(evidence: Evidence) -> Section:
         statements=(" ".join(contract.description.split()),),
         facts=(
             Fact("contract", contract.title),
-            Fact("contract sha256", contract.sha256, code=True),
             Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
             Fact("facets judged for bias", ", ".join(facets) or "none: bias is not judged"),
             Fact("split", _split_words(contract.split, meta)),
         ),
-        tables=(_snapshots(evidence), _splits(meta), columns),
+        tables=(_splits(meta), columns),
     )
 
 
@@ -64,7 +63,8 @@ def _split_words(split: TimeSplit | TextHashSplit, meta: SplitMeta | Missing) ->
     return words if isinstance(meta, Missing) or meta.dates is None else f"{words}: {meta.dates}"
 
 
-def _snapshots(evidence: Evidence) -> Table:
+def snapshots(evidence: Evidence) -> Table:
+    """Lists the views that the run read, with the digest of each."""
     rows, reasons = [], []
     for step, use in _SNAPSHOTS.items():
         if step == _FACETS and bias_not_judged(evidence):

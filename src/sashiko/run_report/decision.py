@@ -5,16 +5,16 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict
 
 from sashiko.base.yaml_models import read_record
+from sashiko.errors import InputError
+from sashiko.pipeline.local_models import open_local
+from sashiko.registry.versions import Decision
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import Verdicts, bias_notices, known
 from sashiko.report.views import Outcome, OutcomeKind
 from sashiko.report.words import check_view, mark
+from sashiko.run_report.headline import open_points
 
-_WORDS = {
-    "waiting": "WAITS FOR YOUR DECISION", "waived": "✕ REGISTERED, WAIVED",
-    "blocked": "✕ BLOCKED", "failed": "✕ FAILED", "interrupted": "! INTERRUPTED",
-    "partial": "– PART OF A SWEEP",
-}  # fmt: skip
+_MOST_REASONS = 3  # of the failed checks on the first screen
 
 
 class Registration(BaseModel):
@@ -41,49 +41,69 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
         ends = f"The run was to end with {run.until}: no model was judged on the test split"
         where = "What it was for stands in `sweeps/`, in the report of its sweep."
         headline = f"{ends}, and nothing was registered."
-        return Outcome("interrupted", _WORDS["partial"], headline, details=(where,))
+        return Outcome("interrupted", "Part of a sweep", headline, details=(where,))
     stopped = "The run was stopped before its end"
     if run.status == "running":
         stopped = "When this page was written the run had not ended, or it had been killed"
     headline = f"{stopped}: no model was judged to the end or registered. {_sentence(run.reason)}"
     again = "The same command goes on where this run stopped: finished steps are cached."
-    return Outcome("interrupted", _WORDS["interrupted"], headline.strip(), details=(again,))
+    return Outcome("interrupted", "Interrupted", headline.strip(), details=(again,))
 
 
 def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     waived = [(check, verdict.gate) for verdict in known(verdicts) for check in verdict.waived]
-    kind: OutcomeKind = "waived" if waived else "waiting"
     judgement, complete = _judgement(evidence, verdicts)
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
     )
     if isinstance(registration, Missing):
-        return Outcome(kind, _WORDS[kind], judgement, details=(registration.why,))
-    name = f"{registration.model_package_group} version {registration.version}"
+        why = f"{judgement} {registration.why}"
+        return Outcome("waived" if waived else "waiting", "Waits for your decision", why)
+    group, version = registration.model_package_group, registration.version
+    last = _last_decision(evidence, registration)
+    status = last.status if last else registration.status
     note = "" if registration.new else " The same model was registered before, under this number."
-    waits = registration.status == "PendingManualApproval"
+    waits = status == "PendingManualApproval"
+    then = " and serves nobody until a person approves it" if waits else ""
+    kind: OutcomeKind = "waived" if waived else "waiting"
     # Green is for an approved version with every check judged.
-    if not waived and complete and registration.status == "Approved":
+    if not waived and complete and status == "Approved":
         kind = "registered"
-    word = _WORDS[kind] if waived or waits else f"REGISTERED, {registration.status.upper()}"
+    word = "Waits for your decision" if waits else status
+    if last:
+        word += f" by {last.by}" + (f" on {last.time[:10]}" if last.time else "")
+    if waived:
+        word += ", with failed checks waived"
     options = evidence.run.options("--recipe", "--home")
     return Outcome(
         kind=kind,
         word=word,
         # What to try stands under Checks: here somebody has decided not to.
         reasons=tuple(replace(check_view(check, gate=gate), advice="") for check, gate in waived),
-        headline=f"{judgement} The model is in the registry as {name}.{note}",
-        details=(
-            "It serves nobody until a person approves it." if waits
-            else f"When it was registered its status was {registration.status}.",
-        ),
+        headline=f"{judgement} The model is in the registry as {group} version {version}{then}."
+        f"{note}",
+        details=(f"Reason of the decision: {last.reason}",) if last and last.reason else (),
         commands=tuple(
-            f'sashiko model {verb} {registration.version}{options} --by "your name" --reason "why"'
-            for verb, status in (("approve", "Approved"), ("reject", "Rejected"))
-            if registration.status != status
+            f'sashiko model {verb} {version}{options} --by "your name" --reason "why"'
+            for verb, decided in (("approve", "Approved"), ("reject", "Rejected"))
+            if status != decided
         ),
+        points=open_points(evidence, verdicts),
         to_sign=waits,
-    )  # fmt: skip
+    )
+
+
+def _last_decision(evidence: Evidence, registration: Registration) -> Decision | None:
+    """Reads a person's last decision on the version from this machine's registry, if any."""
+    home = evidence.folder.parents[1]
+    if not (home / "mlflow.db").is_file():
+        return None
+    registry = open_local(home, recipe=evidence.run.pipeline)
+    try:
+        version = registry.version(registration.model_package_group, registration.version)
+        return next(iter(reversed(registry.decisions(version))), None)
+    except InputError:  # the version was deleted
+        return None
 
 
 def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
@@ -108,15 +128,13 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
             False,
         )
     checks = [check for verdict in judged for check in verdict.checks]
-    text = f"All {len(judged)} gates passed, with {sum(check.judged for check in checks)} checks"
-    if spanning := [check.name for check in checks if check.spans_bound]:
-        text += f"; {', '.join(spanning)} by the value alone, as the interval spans the bound"
-    left_out = off + [check.name for check in checks if not check.judged]
+    left_out = [*off, *(check.name for check in checks if not check.judged)]
     left_out += ["bias"] if bias_notices(evidence, verdicts) else []
-    unjudged = f"; not judged: {', '.join(left_out)}" if left_out else ""
-    suspects = [check.name for check in checks if mark(check).kind == "suspicious"]
-    suspicious = f"; suspicious: {', '.join(suspects)}" if suspects else ""
-    return f"{text}{unjudged}{suspicious}.", not left_out and not suspects
+    suspicious = any(mark(check).kind == "suspicious" for check in checks)
+    text = f"All {len(judged)} gates passed, with {sum(check.judged for check in checks)} checks"
+    if left_out:
+        text += f"; not judged: {', '.join(left_out)}"
+    return f"{text}.", not (left_out or suspicious)
 
 
 def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
@@ -131,20 +149,23 @@ def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     if not reasons:
         headline = _sentence(evidence.run.reason or "a gate stopped the run")
     headline += " Nothing was registered."
-    return Outcome("blocked", _WORDS["blocked"], headline, reasons=reasons)
+    if (rest := len(reasons) - _MOST_REASONS) > 0:
+        headline += f" The first {_MOST_REASONS} stand here; {rest} more are under Checks."
+    word = f"Blocked by the {gates} gate{'s' if len(failed) > 1 else ''}" if failed else "Blocked"
+    return Outcome("blocked", word, headline, reasons=reasons[:_MOST_REASONS])
 
 
 def _failed(evidence: Evidence) -> Outcome:
-    run, word = evidence.run, _WORDS["failed"]
+    run = evidence.run
     broken = next((step for step in run.steps if step.status == "failed"), None)
     if broken is None:
-        return Outcome("failed", word, _sentence(run.reason or "the run failed"))
+        return Outcome("failed", "Failed", _sentence(run.reason or "the run failed"))
     reason = _sentence(broken.reason or run.reason)
     logs = f"sashiko runs logs {broken.name} --run {run.id}{run.options('--home')}"
     return Outcome(
         kind="failed",
-        word=word,
-        headline=f"Nothing was registered: step {broken.name} failed. {reason}".strip(),
+        word=f"Failed at step {broken.name}",
+        headline=f"Nothing was registered. {reason}".strip(),
         log=evidence.log_tail(broken),
         details=(
             "This is a fault of the run, not a judgement of the model.",

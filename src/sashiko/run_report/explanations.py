@@ -38,6 +38,11 @@ _MEANING = (
     " A column's effect is the sum of its tokens'; its share is the size of that among all "
     "columns, mean over the rows. They say what moves this model, not what causes the label."
 )
+_WITHOUT_ROWS = (
+    "This page has no text and no key of a row. The errors that the model is surest of, and what "
+    "swapped words move, come with them: sashiko runs report {run} --with-rows."
+)
+_FEWEST_FOR_WORDS = 500  # rows: the words that speak for a label are chance in fewer
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
@@ -128,8 +133,8 @@ def _format(estimate: Estimate) -> str:
     return f"{estimate.value or 0.0:.2f}, interval {low:.2f} to {high:.2f}"
 
 
-def explanations_section(evidence: Evidence) -> Section:
-    """Shows the importance of columns and words, the deletion test, and the worst errors."""
+def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
+    """Shows the importance of columns and the deletion test; rows' texts only `with_rows`."""
     title = "Explanations"
     explanations = evidence.explanations
     if isinstance(explanations, Missing):
@@ -161,14 +166,16 @@ def explanations_section(evidence: Evidence) -> Section:
             Table("Importance of the columns", heads, tuple(rows), note=note),
             *_cross_check(explanations.shapley),
             _swapped_words(explanations),
-            *_words(evidence, labels),
+            *(_words(evidence, labels) if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
         figures=(
             Figure("What moves the score, by column", _column_bars(explanations.columns),
                    "The line is the 95 % interval over the rows."),
             deletion,
         ),
-        passages=(*_errors(evidence, labels), *_most_moved(evidence)),
+        passages=(*_errors(evidence, labels), *_most_moved(evidence)) if with_rows else (
+            Passage("Texts of rows", note=_WITHOUT_ROWS.format(run=evidence.run.id)),
+        ),
     )  # fmt: skip
 
 

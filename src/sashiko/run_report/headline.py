@@ -1,144 +1,155 @@
-"""The summary of a run: its key figures, gated ones and others to read with them, and its price."""
+"""The first screen's key figures, the largest harm in words, and what was not judged."""
 
 import operator
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from sashiko.bias.gates.bias_gate import small_groups_reason
-from sashiko.bias.gates.estimates import BiasEstimate, comparable, sort_worst_first
-from sashiko.bias.metrics.clarify_metrics import METRICS
-from sashiko.bias.report.fairness import largest_rates
-from sashiko.data.splits import SPLITS
-from sashiko.errors import InputError
+from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.report.fairness import gap_words, is_gated, largest_gaps, minimum_rows
 from sashiko.evaluation.evaluation_record import Evaluation
-from sashiko.evaluation.gates.verdict import MODEL_GATES, Verdict
-from sashiko.evaluation.metrics.quality import difference
-from sashiko.pipeline.runner.run_record import RunRecord, read_run
+from sashiko.evaluation.gates.verdict import MODEL_GATES, Check
+from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.report import words
-from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
-from sashiko.report.gate_views import Verdicts, bias_notices, gate_mark, known
-from sashiko.report.views import Cell, Fact, Mark, Row, Summary, Table, numeric, row
-from sashiko.run_report.quality_section import quality_warnings
-from sashiko.settings.recipe import Recipe
-from sashiko.steps.evaluation_notes import METRIC_NAMES
+from sashiko.report.evidence import Evidence, Missing
+from sashiko.report.gate_views import Verdicts, bias_not_judged, bias_notices, known
+from sashiko.report.views import Mark, Tile
+from sashiko.run_report.quality_section import STANDINGS, quality_warnings, short_name
+from sashiko.steps.comparators import LINEAR
 
-# One run's model on the test split.
-_Judged = tuple[Evaluation, Predictions]
-_MOST_ROWS = 6
-_GROUP_METRICS = ("DI", "RD")  # of predicted positives, and of recall: shares of one group's rows
 _CALIBRATION = "expected_calibration_error"
-_MOST_DISPARITIES = 2
-_OTHERS_MINUS_GROUP = frozenset({"DPPL", "RD", "DAR", "AD"})
-_GROUP_MINUS_OTHERS = frozenset({"SD", "DRR"})
-_PLACES = 3  # as `words.estimate` writes a value
-_SHORT_DIGEST = 12
+_MOST_HARMS = 3
+_MOST_POINTS = 4  # of a list on the first screen
 
 
-def _price_rows(evidence: Evidence) -> Iterator[Row]:
-    """Yields the loss of AUC and accuracy by reweighing, on the same test rows.
-
-    It is held against the newest run of the same splits that trained the same model without
-    weights; where there is none, the row says how to get one. Nothing is shown of a run that did
-    not reweigh, or judged no model.
-    """
-    recipe, ours = evidence.recipe, _judged(evidence)
-    if isinstance(recipe, Missing) or not recipe.reweighing.strength or ours is None:
-        return
-    without = _unmitigated(evidence, recipe)
-    if without is None:
-        command = f"{evidence.run.command} --set reweighing.strength=0"
-        meaning = (
-            "no run of the same data and settings without it: "
-            f"run `{command}`, then `sashiko runs report {evidence.run.id}`"
-        )
-        yield words.reported_row("price of reweighing", meaning, numeric("not known"))
-        return
-    run, (their_evaluation, their_predictions) = without
-    evaluation, predictions = ours
-    changes = difference(
-        predictions.labels,
-        predictions.scores,
-        their_predictions.scores,
-        threshold=evaluation.threshold,
-        other_threshold=their_evaluation.threshold,
-        replicates=evaluation.bootstrap_replicates,
-        seed=0,
+def tiles(evidence: Evidence, verdicts: Verdicts) -> tuple[Tile, ...]:
+    """Returns the five figures of a model on the test split; none if no model was evaluated."""
+    evaluation = evidence.evaluation
+    if isinstance(evaluation, Missing):
+        return ()
+    checks = {check.name: check for check in _model_checks(verdicts)}
+    return (
+        _auc(evaluation, checks),
+        _precision_and_recall(evaluation, checks),
+        _impact(evidence, checks),
+        _largest_unjudged(evidence, checks),
+        _calibration(evaluation, checks),
     )
-    for metric in ("auc", "accuracy"):
-        if changes[metric].value is None:
-            continue
-        before, now = (
-            words.estimate(each.candidate[metric].value or 0.0)
-            for each in (their_evaluation, evaluation)
-        )
-        meaning = f"{before} without (run {run}), {now} with it, on the same rows"
-        name = f"price of reweighing, {METRIC_NAMES[metric]}"
-        yield words.reported_row(name, meaning, words.estimate_cell(changes[metric]))
 
 
-def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
-    """Finds the newest run that differs only in the weights, and its id."""
-    splits, settings = _splits(evidence.run), _model_settings(recipe)
-    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
-        try:
-            # The record alone is quickly read, and rules most runs out.
-            if _splits(read_run(file.parent)) != splits:
-                continue
-            other = read_evidence(file.parent, evidence.folder.parents[1])
-        except InputError:  # another version's, or of another pipeline
-            continue
-        if isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
-            continue
-        if _model_settings(other.recipe) == settings and (judged := _judged(other)):
-            return other.run.id, judged
-    return None
+def _model_checks(verdicts: Verdicts) -> Iterator[Check]:
+    for verdict in known(verdicts):
+        if verdict.judged and verdict.gate in MODEL_GATES:
+            yield from (check for check in verdict.checks if check.comparison != "none")
 
 
-def _splits(run: RunRecord) -> dict[str, str]:
-    inputs = run.step("Evaluate").inputs
-    return {name: inputs[name].sha256 for name in SPLITS if name in inputs}
+def _mark(checks: dict[str, Check], *names: str) -> Mark:
+    """Returns the worst outcome of these checks; without one no gate judges the figure."""
+    marks = [words.mark(checks[name]) for name in names if name in checks]
+    order = ("failed", "waived", "suspicious", "spans", "unjudged", "passed")
+    return min(marks, key=lambda mark: order.index(mark.kind), default=Mark("ungated"))
 
 
-def _judged(evidence: Evidence) -> _Judged | None:
-    evaluation, predictions = evidence.evaluation, evidence.predictions
-    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
-        return None
-    return evaluation, predictions
+def _auc(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    auc, notes = evaluation.candidate["auc"], []
+    for other in (LINEAR, "champion"):
+        if lead := evaluation.leads.get(other):
+            word = STANDINGS[standing(lead["auc"], minimum_effect=evaluation.minimum_effect)]
+            theirs = words.estimate_cell(evaluation.others[other].get("auc")).text
+            notes.append(f"{short_name(other, evaluation)}: {theirs}; this one is {word[2:]}")
+    mark = Mark("suspicious") if words.is_suspicious(auc) else _mark(checks, "auc")
+    return _tile("AUC: how well scores rank the rows", auc, note=". ".join(notes), mark=mark)
 
 
-def _model_settings(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(
-        mode="json",
-        include={"model": True, "text": True, "train": True, "compile": True,
-                 "evaluate": {"threshold"}},
+def _tile(name: str, figure: object, *, note: str, mark: Mark) -> Tile:
+    cell = words.estimate_cell(figure)  # type: ignore[arg-type]  # an estimate of either kind
+    return Tile(name, cell.text, cell.interval, note, mark)
+
+
+def _precision_and_recall(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    both = [words.estimate_cell(evaluation.candidate.get(name)) for name in ("precision", "recall")]
+    test = evaluation.splits["test"]
+    note = (
+        f"Of the rows predicted {evaluation.labels[1]} this share is right; of those labelled so "
+        f"it is found. {words.percent(test.positives / test.rows)} of the rows are."
+    )
+    return Tile(
+        f"Precision / recall at the threshold {evaluation.threshold:.2f}",
+        " / ".join(cell.text for cell in both),
+        " / ".join(filter(None, (cell.interval for cell in both))),
+        note, _mark(checks, "precision", "recall"),
     )  # fmt: skip
 
 
-def headline_figures(evidence: Evidence, verdicts: Verdicts) -> Table:
-    """Lists the gated figures that the outcome does not name, and the ungated ones."""
-    gated = tuple(_gated(verdicts))
-    rows = (
-        *gated[:_MOST_ROWS],
-        *_ungated_quality(evidence, verdicts),
-        *_other_disparities(evidence, verdicts),
-        *_calibration(evidence, verdicts),
-        *_worst_groups(evidence, verdicts),
-        *_worst_intersection(evidence, verdicts),
-        *_deletion(evidence),
-        *_price_rows(evidence),
+def _impact(evidence: Evidence, checks: dict[str, Check]) -> Tile:
+    """Shows the gated disparate impact that is worst, or that of the group that is worst off."""
+    name = words.metric_title("DI")
+    if unjudged := bias_not_judged(evidence):
+        return Tile(name, "not judged", note=unjudged, mark=Mark("unjudged"))
+    found = [
+        (f"DI {item.subgroup}" not in checks, min(item.value, 1 / (item.value or 1.0)), item)
+        for item in _predicted(evidence)
+        if item.metric == "DI" and item.value is not None and not _too_few(evidence, item)
+    ]  # fmt: skip
+    if not found:
+        why = "No group has enough rows, or its share is undefined."
+        return Tile(name, "not judged", note=why, mark=Mark("unjudged"))
+    *_, worst = min(found, key=operator.itemgetter(0, 1))
+    check = checks.get(f"DI {worst.subgroup}")
+    required = f"; required {words.required(check)}" if check else ""
+    note = f"{worst.subgroup}: {words.MEANINGS['DI']}{required}"
+    return _tile(name, worst, note=note, mark=_mark(checks, f"DI {worst.subgroup}"))
+
+
+def _largest_unjudged(evidence: Evidence, checks: dict[str, Check]) -> Tile:
+    name = "Largest gap that no gate judges"
+    gap = next((item for item in largest_gaps(evidence) if not is_gated(item, set(checks))), None)
+    if gap is None or gap.value is None:
+        return Tile(name, "none measured", mark=Mark("unjudged"))
+    note = f"{words.metric_title(gap.metric)}, {gap.subgroup}"
+    return _tile(name, gap, note=note, mark=Mark("ungated"))
+
+
+def _calibration(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    chance = evaluation.calibration.error_by_chance.high
+    note = words.MEANINGS[_CALIBRATION] + (
+        "" if chance is None else f"; up to {chance:.3f} by chance"
     )
-    by_name: dict[str, Row] = {}
-    for item in rows:
-        by_name.setdefault(item.cells[0].text, item)  # the worst group may be the largest disparity
-    remaining = len(gated) - _MOST_ROWS
-    more = f"{remaining} more gated figures passed; they are listed under Checks."
-    return Table(
-        title="Figures that decide",
-        columns=("figure", "number [95 %]", "required", "outcome"),
-        rows=tuple(by_name.values()),
-        note=more if remaining > 0 else "",
-        absent="" if rows else "No figure: the run did not come to judge a model.",
-    )
+    figure = evaluation.candidate[_CALIBRATION]
+    return _tile("Calibration error", figure, note=note, mark=_mark(checks, _CALIBRATION))
+
+
+def harms(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
+    """Says the largest difference of each metric in words, judged or not, the largest first."""
+    checks, texts = {check.name for check in _model_checks(verdicts)}, []
+    largest: dict[str, BiasEstimate] = {}
+    for gap in largest_gaps(evidence):
+        largest.setdefault(gap.metric, gap)
+    for gap in [*largest.values()][:_MOST_HARMS]:
+        judged = "a gate judges it" if is_gated(gap, checks) else "no gate judges it"
+        ends = words.interval(gap.low, gap.high)
+        number = f"{words.estimate(gap.value or 0.0)} {ends}".strip()
+        name = words.metric_title(gap.metric)
+        texts.append(f"{gap_words(gap, evidence)}. {name}: {number}; {judged}.")
+    return tuple(texts)
+
+
+def open_points(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
+    """Returns what a person should look at before deciding: suspicions, and bounds in reach."""
+    points = [*quality_warnings(evidence)]
+    for verdict in known(verdicts):
+        for check in verdict.checks:
+            if check.spans_bound:
+                view = words.check_view(check, gate=verdict.gate)
+                points.append(
+                    f"{view.name} passed by its value alone: {view.value} {view.interval}, "
+                    f"required {view.required}; the interval spans the bound."
+                )
+    return _first(points, "under Limitations and Checks")
+
+
+def _first(points: Sequence[str], where: str) -> tuple[str, ...]:
+    rest = len(points) - _MOST_POINTS
+    return (*points[:_MOST_POINTS], *([f"{rest} more, {where}."] if rest > 0 else ()))
 
 
 def small_groups(evidence: Evidence) -> tuple[str, ...]:
@@ -149,208 +160,21 @@ def small_groups(evidence: Evidence) -> tuple[str, ...]:
     ))  # fmt: skip
 
 
-def _gated(verdicts: Verdicts) -> Iterator[Row]:
-    for verdict in _model_verdicts(verdicts):
-        for check in verdict.checks:
-            # A failed check stands above with its reason and what to try.
-            if check.value is None or not check.passed or check.comparison == "none":
-                continue
-            view = words.check_view(check, gate=verdict.gate)
-            yield row(
-                Cell(view.name, meaning=view.meaning),
-                Cell(view.value, interval=view.interval, number=True),
-                view.required,
-                Cell("", mark=view.mark),
-            )
-
-
-def _other_disparities(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
-    """Shows the largest differences of rates of the gated groups that no gate bounds.
-
-    A model may be level in one metric because it is not in another: equal shares predicted positive
-    of groups whose labels differ cost precision in one of them.
-    """
-    judged = _judged_names(verdicts)
-    of_group: dict[str, list[BiasEstimate]] = {}
-    for figure in _predicted(evidence):
-        if not _too_few(evidence, figure):
-            of_group.setdefault(figure.subgroup, []).append(figure)
-    others = []
-    for subgroup, figures in of_group.items():
-        if gated := [each.metric for each in figures if f"{each.metric} {subgroup}" in judged]:
-            others += largest_rates(figures, gated=gated)
-    for value, figure in sorted(others, key=lambda pair: -abs(pair[0]))[:_MOST_DISPARITIES]:
-        side = ""
-        # For whom a rate is higher; whether that is good depends on what the label means.
-        if figure.metric in _OTHERS_MINUS_GROUP | _GROUP_MINUS_OTHERS:
-            others_higher = (value > 0) == (figure.metric in _OTHERS_MINUS_GROUP)
-            side = f"; higher for {'the others' if others_higher else 'the group'}"
-            if round(value, _PLACES) == 0:
-                side = "; equal for both"
-        meaning = f"{words.MEANINGS[figure.metric]}{side}; among the largest without a gate"
-        yield words.reported_row(
-            f"{figure.metric} {figure.subgroup}", meaning, words.estimate_cell(figure)
-        )
-
-
-def _ungated_quality(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
-    """Shows the ungated metrics that tell what rare positives cost, and a suspicious AUC."""
-    read = evidence.evaluation
-    if isinstance(read, Missing):
-        return
-    judged = _judged_names(verdicts)
-    for metric in ("auc", "average_precision", "precision"):
-        figure = read.candidate.get(metric)
-        suspicious = metric == "auc" and words.is_suspicious(figure)
-        if figure is None or metric in judged or (metric == "auc" and not suspicious):
-            continue
-        test, meaning = read.splits["test"], words.MEANINGS[metric]
-        if not suspicious:
-            meaning += f"; {words.percent(test.positives / test.rows)} of the rows are positive"
-        item = words.reported_row(METRIC_NAMES[metric], meaning, words.estimate_cell(figure))
-        mark = Cell("", mark=Mark("suspicious"))
-        yield Row((*item.cells[:-1], mark)) if suspicious else item
-
-
-def _calibration(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
-    read = evidence.evaluation
-    if isinstance(read, Missing) or _CALIBRATION in _judged_names(verdicts):
-        return
-    error, chance = read.candidate[_CALIBRATION], read.calibration.error_by_chance
-    if error.value is not None:
-        by_chance = "" if chance.high is None else f"; up to {chance.high:.3f} by chance"
-        meaning = f"{words.MEANINGS[_CALIBRATION]}{by_chance}"
-        yield words.reported_row("calibration error", meaning, words.estimate_cell(error))
-
-
-def _worst_groups(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
-    judged = _judged_names(verdicts)
-    for metric in _GROUP_METRICS:
-        groups = [
-            (figure.value, figure) for figure in _predicted(evidence)
-            if figure.metric == metric and figure.value is not None
-            and not _too_few(evidence, figure) and not figure.is_intersection
-            and f"{metric} {figure.subgroup}" not in judged
-        ]  # fmt: skip
-        if not groups:
-            continue
-        choose = min if METRICS[metric].worse == "below" else max
-        _, worst = choose(groups, key=operator.itemgetter(0))
-        among = f"; the worst of {len(groups)} groups without a gate" if len(groups) > 1 else ""
-        name, meaning = f"{metric} {worst.subgroup}", f"{words.MEANINGS[metric]}{among}"
-        yield words.reported_row(name, meaning, words.estimate_cell(worst))
-
-
-def _worst_intersection(evidence: Evidence, verdicts: Verdicts) -> Iterator[Row]:
-    metric = _GROUP_METRICS[0]
-    compared = [*filter(comparable, sort_worst_first(_predicted(evidence), metric))]
-    if compared and f"{metric} {compared[0].subgroup}" not in _judged_names(verdicts):
-        meaning = f"the worst of {len(compared)} intersections; 95 % hold over all at once"
-        name = f"{metric} {compared[0].subgroup}"
-        yield words.reported_row(name, meaning, words.estimate_cell(compared[0]))
-
-
-def _deletion(evidence: Evidence) -> Iterator[Row]:
-    read = evidence.explanations
-    if isinstance(read, Missing) or read.deletion.lead.value is None:
-        return
-    meaning = "how much further the score falls without the tokens that count than without others"
-    if not read.deletion.faithful:
-        meaning += "; too little to rely on the explanations"
-    yield words.reported_row("deletion test", meaning, words.estimate_cell(read.deletion.lead))
-
-
-def _model_verdicts(verdicts: Verdicts) -> Iterator[Verdict]:
-    for verdict in known(verdicts):
-        if verdict.judged and verdict.gate in MODEL_GATES:
-            yield verdict
-
-
-def _judged_names(verdicts: Verdicts) -> set[str]:
-    return {check.name for verdict in _model_verdicts(verdicts) for check in verdict.checks
-            if check.comparison != "none"}  # fmt: skip
-
-
 def _predicted(evidence: Evidence) -> Sequence[BiasEstimate]:
     estimates = () if isinstance(evidence.estimates, Missing) else evidence.estimates
     return [figure for figure in estimates if figure.stage == "post_training"]
 
 
 def _too_few(evidence: Evidence, figure: BiasEstimate) -> str:
-    recipe = evidence.recipe
-    minimum = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
-    return small_groups_reason(figure, minimum)
+    return small_groups_reason(figure, minimum_rows(evidence))
 
 
-def summary(evidence: Evidence, verdicts: Verdicts) -> Summary:
-    """Builds the summary for the approval of the model."""
-    spanning = []  # passed by value while their interval spans the bound
-    for verdict in known(verdicts):
-        for check in verdict.checks:
-            if check.spans_bound:
-                view = words.check_view(check, gate=verdict.gate)
-                measured = f"{view.gate}, {view.name}: {view.value} {view.interval}"
-                spanning.append(f"{measured}, required {view.required}")
-    return Summary(
-        facts=tuple(_facts(evidence)),
-        figures=headline_figures(evidence, verdicts),
-        gates=Table(
-            title="Gates",
-            columns=("gate", "outcome", "checks"),
-            rows=tuple(_gate(step, verdict) for step, verdict in verdicts.items()),
-            absent="" if verdicts else "No gate is known: nothing was judged.",
-        ),
-        unjudged=tuple(_unjudged(evidence, verdicts)),
-        spanning=tuple(spanning),
-        warnings=quality_warnings(evidence),
-    )
+def first_unjudged(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
+    """Returns what was not judged, as many of it as fits on the first screen."""
+    return _first([*unjudged(evidence, verdicts)], "under Limitations")
 
 
-def _facts(evidence: Evidence) -> Iterator[Fact]:
-    recipe, contract, source = evidence.recipe, evidence.contract, evidence.source
-    if isinstance(recipe, Missing):
-        yield Fact("meant for", f"not known: {recipe.why}")
-    else:
-        card = recipe.card
-        yield Fact("meant for", card.text("intended_uses"))
-        yield Fact("not meant for", card.text("not_intended_uses"))
-        risk = "not rated" if card.risk_rating == "Unknown" else card.risk_rating
-        yield Fact("risk", f"{risk}. {card.explanations_for_risk_rating}".strip())
-        yield Fact("who answers for it", card.text("contacts"))
-    if isinstance(contract, Missing):
-        data = f"contract not known: {contract.why}"
-    else:
-        limits = " ".join(contract.limitations.split()) or "The contract states none."
-        yield Fact("known limits of the data", limits)
-        data = f"{contract.id}, version {contract.version}"
-    manifest = evidence.manifest("Snapshot")
-    if isinstance(manifest, Missing):
-        data = f"{data}. {manifest.why}"
-    else:
-        data += f", as of {manifest.as_of[:_SHORT_DIGEST]}, {manifest.rows:,} rows"
-        data += f", sha256 {manifest.sha256[:_SHORT_DIGEST]}…"
-    yield Fact("data", data)
-    commit = f"not known: {source.why}" if isinstance(source, Missing) else source.git_sha[:12]
-    if not isinstance(source, Missing) and source.dirty:
-        commit += " with uncommitted changes"
-    base = "" if isinstance(recipe, Missing) else f", from {recipe.model.name}"
-    yield Fact("made by", f"run {evidence.run.id} of commit {commit}{base}")
-
-
-def _gate(step: str, verdict: Verdict | Missing) -> Row:
-    if isinstance(verdict, Missing) or not verdict.judged:
-        name = step if isinstance(verdict, Missing) else verdict.gate
-        return row(name, Cell("", mark=Mark("unjudged")), "none")
-    judged = [check for check in verdict.checks if check.judged]
-    failed = sum(not check.passed for check in judged)
-    count = f"{failed} of {len(judged)} failed" if failed else f"{len(judged)}"
-    if verdict.waived:
-        count += f", {len(verdict.waived)} waived"
-    mark = Cell("", mark=gate_mark(verdict))
-    return row(verdict.gate, mark, count, style="" if verdict.passed else "failed")
-
-
-def _unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
+def unjudged(evidence: Evidence, verdicts: Verdicts) -> Iterator[str]:
     """Yields the unjudged checks, so that they do not read as passed."""
     if not verdicts:
         yield "The model: no gate is known."

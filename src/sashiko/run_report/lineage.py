@@ -14,10 +14,12 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.project import SELECTION_FILE
 from sashiko.pipeline.runner.run_record import StepRecord
+from sashiko.registry.versions import MARKDOWN_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.svg import open_svg
-from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
+from sashiko.report.views import Cell, Fact, Figure, Section, Table, row
 from sashiko.report.words import duration
+from sashiko.run_report.data_section import snapshots
 
 _SWEEPS = 8
 _MOVES = 60
@@ -186,7 +188,9 @@ def lineage_section(evidence: Evidence) -> Section:
     counts = Counter(_state(step) for step in run.steps if step.type in ("Processing", "Training"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
     started = f"{datetime.fromisoformat(run.start):%d %B %Y, %H:%M} UTC"
-    took = () if run.seconds is None else (Fact("took", duration(run.seconds)),)
+    took = [] if run.seconds is None else [Fact("took", duration(run.seconds))]
+    if cached := {step.cached_from for step in run.steps if step.cached_from}:
+        took.append(Fact("cached results are of", ", ".join(sorted(cached))))
     data = [
         row(step.name, way, name, Cell(data.uri, code=True), Cell(data.sha256, code=True))
         for step in run.steps
@@ -201,7 +205,7 @@ def lineage_section(evidence: Evidence) -> Section:
             "the same code, configuration and inputs.",
         ),
         facts=(Fact("pipeline", run.pipeline), Fact("started", started), *took),
-        beside=(_picture(evidence), _steps(evidence)),
+        figures=(_picture(evidence),),
         tables=(
             Table(
                 title="Inputs and outputs",
@@ -215,7 +219,7 @@ def lineage_section(evidence: Evidence) -> Section:
 
 
 def settings_section(evidence: Evidence) -> Section:
-    """Shows the recipe and the pipeline's parameters of the run."""
+    """Shows commit, digests, the pipeline's parameters and the files that the run was made from."""
     parameters, folder = sorted(evidence.run.parameters.items()), evidence.folder / "evidence"
     texts = [
         ("Recipe as used", _text(folder / "recipe.yaml")),
@@ -223,11 +227,26 @@ def settings_section(evidence: Evidence) -> Section:
     ]
     if (selection := folder / SELECTION_FILE).is_file():
         texts.append(("Selection that chose this recipe", _text(selection)))
+    card = evidence.read("Register", "registration", MARKDOWN_FILE, Path.read_text)
+    texts.append(("The model card, in Markdown", card.why if isinstance(card, Missing) else card))
+    source = evidence.source
+    commit = f"not known: {source.why}" if isinstance(source, Missing) else source.git_sha
+    if not isinstance(source, Missing) and source.dirty:
+        commit += " with uncommitted changes"
     return Section(
         anchor="settings",
-        title="Settings",
-        statements=("The pipeline's parameters, and the files that this run was made from.",),
-        facts=tuple(Fact(name, str(value), code=True) for name, value in parameters if value != ""),
+        title="Environment and settings",
+        facts=(
+            Fact("command", evidence.run.command, code=True),
+            Fact("commit", commit, code=True),
+            *(
+                ()
+                if isinstance(evidence.contract, Missing)
+                else [Fact("contract sha256", evidence.contract.sha256, code=True)]
+            ),
+            *(Fact(name, str(value), code=True) for name, value in parameters if value != ""),
+        ),
+        tables=(snapshots(evidence),),
         texts=tuple(texts),
     )
 
@@ -279,15 +298,3 @@ def _picture(evidence: Evidence) -> Figure:
     parts = [start, *map(_arrow, placed.arrows.values()), *boxes, "</svg>"]
     caption = "Round ends: a gate. Arrows that follow from others are left out."
     return Figure(title, Markup("\n".join(parts)), caption)  # noqa: S704 - every text is escaped
-
-
-def _steps(evidence: Evidence) -> Table:
-    rows = []
-    for step in evidence.run.steps:
-        note = step.cached_from and f"taken from run {step.cached_from}"
-        reason = "a gate closed: see the decision" if step.status == "blocked" else step.reason
-        state, failed = _state(step), step.status in ("failed", "blocked")
-        time = numeric("" if step.seconds is None else duration(step.seconds))
-        cells = (step.name, step.type, f"{_SYMBOLS[state]} {state}", time, note or reason)
-        rows.append(row(*cells, style="failed" if failed else ""))
-    return Table("Steps", ("step", "type", "state", "time", "why"), tuple(rows))

@@ -1,60 +1,58 @@
-"""The quality of the model against its baselines."""
+"""Training and the metrics of the model, against its baselines and the previous version."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.files import read_json
 from sashiko.base.plugins import load
+from sashiko.bias.report.fairness import mitigation
 from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
+from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
+from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.report import plots, words
-from sashiko.report.evidence import Evidence, Missing, Predictions
+from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
+from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
-_METRICS = ("auc", "accuracy", "balanced_accuracy", "brier_score")
-_WORDS: dict[Standing, str] = {
+_COMPARED = ("auc", "accuracy", "balanced_accuracy", "brier_score")
+_LOWER = ("brier_score", "expected_calibration_error")
+STANDINGS: dict[Standing, str] = {
     "better": "✓ better", "no worse": "= no worse, not shown to be better",
     "not shown to be better": "? not shown to be better", "worse": "✕ worse",
     "undefined": "cannot be compared",
 }  # fmt: skip
-_WORST = 10
-_NOTE = (
-    "Seen: each word and each pair of adjacent words of the text, as the linear baseline counts "
-    "them, occurs in a train text. A linear model learns nothing of what it has not seen; a "
-    "pre-trained one may understand it. How much of what a model will meet is unseen depends on "
-    "the data, and these rows say it of the test split alone."
-)
 _INJECTIONS = (
     "Rows of the test split with a text in them that asks for the other decision. A row flips if "
     "the model decides it otherwise than without that text. The control is a neutral sentence in "
     "the text's place; the gate bounds what the injections flip above it, paired by rows."
 )
-_MEANINGS = (
-    "AUC: how often a positive row scores above a negative one. Balanced accuracy: the mean of the "
-    "two labels' shares predicted right. Average precision: the mean of the precisions at which "
-    "each positive row is found; about the share of positive rows if scores say nothing. "
-    "Precision: the share of rows predicted positive that are. Recall: the share of positive rows "
-    "that are predicted so. F1: of the positive label. Brier score: mean squared "
-    "distance of score and label. Calibration error: how far scores lie from shares of positives, "
-    "the mean over 15 bins of about as many rows; biased upwards, the more the fewer rows there "
-    "are. Of both lower is better. In brackets: 95 % bootstrap intervals."
+_MODELS = (
+    "In brackets: 95 % bootstrap intervals. Below: this model minus the other one, on the same "
+    "rows and resamples; above 0 this model is better. Better: the interval lies above {effect:g} "
+    "(evaluate.minimum_effect). No worse: above -{effect:g}. Worse: below 0. Otherwise not shown "
+    "to be better. Differences between groups are each version's own, on its own test rows."
 )
 _CALIBRATION = (
     "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
     "plateau scores differ and shares do not: what the model tells apart there says nothing of the "
     "label. Few plateaus mean few kinds of rows, as in data that are drawn from a few rates. "
 )
+_LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
+_TEST_ROWS = "On the test split: to choose a threshold by it would use the test up."
 _OTHERS = {
     "majority": "majority: always the more frequent label",
     LINEAR: "linear: TF-IDF and logistic regression",
@@ -63,23 +61,57 @@ _OTHERS = {
 _SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
 
 
-def _lead_table(evaluation: record.Evaluation, name: Callable[[str], str]) -> Table:
-    effect, rows = evaluation.minimum_effect, []
-    for other, leads in evaluation.leads.items():
-        standings = [standing(leads[metric], minimum_effect=effect) for metric in _METRICS]
-        cells = [
-            replace(words.estimate_cell(leads[metric]), meaning=_WORDS[word])
-            for metric, word in zip(_METRICS, standings, strict=True)
-        ]
-        rows.append(row(name(other), *cells, style="failed" if "worse" in standings else ""))
+def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
+    """Sets this version beside the previous one and the baselines; each comparison stands once."""
+    champion, others = evaluation.champion, evaluation.others
+    order = sorted(others, key=lambda name: name != "champion")
+    rows = []
+    for metric in (key for key in METRIC_NAMES if key in evaluation.candidate):
+        cells = [words.estimate_cell(evaluation.candidate[metric])]
+        for name in order:
+            cell, lead = words.estimate_cell(others[name].get(metric)), None
+            if metric in _COMPARED:
+                lead = evaluation.leads.get(name, {}).get(metric)
+            if lead is not None:
+                stands = STANDINGS[standing(lead, minimum_effect=evaluation.minimum_effect)]
+                apart = words.estimate_cell(lead)
+                cell = replace(cell, meaning=f"{apart.text} {apart.interval}: {stands}")
+            cells.append(cell)
+        rows.append(row(Cell(METRIC_NAMES[metric], meaning=words.MEANINGS[metric]), *cells))
+    before = None if champion is None else _run_of(evidence, champion.version)
+    estimates = () if isinstance(evidence.estimates, Missing) else evidence.estimates
+    if before is not None and not isinstance(before.estimates, Missing):
+        old = {(item.metric, item.subgroup): item for item in before.estimates}
+        for item in estimates:
+            if item.metric in ("DI", "AD", "RD") and not item.is_intersection:
+                name = f"{words.metric_title(item.metric)}, {item.subgroup}"
+                both = (item, old.get((item.metric, item.subgroup)))
+                cells = [words.estimate_cell(figure, "not known") for figure in both]
+                cells += [numeric("")] * (len(order) - 1)
+                rows.append(row(Cell(name, meaning=words.MEANINGS[item.metric]), *cells))
     return Table(
-        title="This model minus the others, on the same rows",
-        columns=("other model", *(METRIC_NAMES[metric] for metric in _METRICS)),
-        rows=tuple(rows),
-        note=f"Above 0 this model is better. The same resamples for both models. Better: the whole "
-        f"95 % interval lies above {effect:g} (evaluate.minimum_effect). No worse: above "
-        f"{-effect:g}. Worse: below 0. Otherwise not shown to be better.",
+        "This version, the previous one, and simpler models",
+        ("metric", "this version", *(_model_name(name, evaluation=evaluation) for name in order)),
+        tuple(rows),
+        note=("" if champion else "No version was approved before this one. ")
+        + _MODELS.format(effect=evaluation.minimum_effect),
     )
+
+
+def _run_of(evidence: Evidence, version: int) -> Evidence | None:
+    """Finds the run that registered a version of this model, in the same local state."""
+    if isinstance(evidence.recipe, Missing):
+        return None
+    registered = {"model_package_group": evidence.recipe.model_package_group, "version": version}
+    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
+        try:
+            other = read_evidence(file.parent, evidence.folder.parents[1])
+        except InputError:  # another version's, or of another pipeline
+            continue
+        found = other.read("Register", "registration", "registration.json", read_json)
+        if isinstance(found, dict) and registered.items() <= found.items():
+            return other
+    return None
 
 
 def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -> Iterator[str]:
@@ -92,61 +124,38 @@ def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -
             yield f"This model is worse on {' and '.join(lost)} than {name(other)}."
 
 
-def _slice_tables(slices: record.Slices) -> tuple[Table, ...]:
-    """Shows the worst slices with their support, and all of them folded."""
-    title, metric = "Worst slices", slices.metric
-    judged, worse = slices.judged, slices.worse
+def _slice_table(slices: record.Slices) -> Table:
+    """Lists the slices, the worst first, with their support; those with few rows come last."""
+    metric, judged, worse = slices.metric, slices.judged, slices.worse
     if not judged:
         why = f"No slice has {slices.minimum_rows} rows of both labels: too few to judge."
-        return (Table(title, absent=why),)
+        return Table("Slices", absent=why)
+    columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
+    rows = []
+    for item in [*judged, *(item for item in slices.figures if item not in judged)]:
+        apart = item.differences.get(metric)
+        # The whole interval is below all rows.
+        below = apart is not None and apart.high is not None and apart.high < 0
+        share = numeric(words.percent(item.positives / item.rows))
+        cells = [_cell(item.metrics, name) for name in columns]
+        start = (f"{item.column} = {item.value}", item.rows, share)
+        lead = _cell(item.differences, metric)
+        rows.append(row(*start, lead, *cells, style="failed" if below else ""))
+    heads = (f"{METRIC_NAMES[metric]} minus all", *(METRIC_NAMES[name] for name in columns))
     note = (
-        f"By {METRIC_NAMES[metric]}, slice minus all rows; below 0 the slice is worse. "
+        f"The worst by {METRIC_NAMES[metric]} come first; below 0 a slice is worse than all rows. "
         f"{len(worse)} of {len(judged)} lie below by their whole interval. Of this many slices, "
         f"about {0.025 * len(judged):.1f} would do so by chance alone: one such slice is a lead, "
-        f"not a result. {len(slices.figures) - len(judged)} have too few rows to judge. Sensitive "
-        "columns are under Fairness."
+        f"not a result. {len(slices.figures) - len(judged)} have too few rows to judge."
     )
-
-    def table(title: str, figures: Sequence[record.SliceFigures], columns: Sequence[str]) -> Table:
-        rows = []
-        for item in figures:
-            apart = item.differences.get(metric)
-            # The whole interval is below all rows.
-            below = apart is not None and apart.high is not None and apart.high < 0
-            share = numeric(words.percent(item.positives / item.rows))
-            cells = [
-                *(_cell(item.metrics, name) for name in columns),
-                _cell(item.differences, metric),
-            ]
-            name = f"{item.column} = {item.value}"
-            rows.append(row(name, item.rows, share, *cells, style="failed" if below else ""))
-        names = (*(METRIC_NAMES[name] for name in columns), f"{METRIC_NAMES[metric]} minus all")
-        return Table(title, ("slice", "rows", "positive", *names), tuple(rows))
-
-    columns = [name for name in METRIC_NAMES if name in judged[0].metrics]
-    return (
-        replace(table(title, judged[:_WORST], (metric,)), note=note),
-        replace(table("All slices", slices.figures, columns), folded=True),
+    return Table(
+        "Slices", ("slice", "rows", "positive", *heads), tuple(rows), note=note, folded=True
     )
 
 
 def _cell(estimates: record.Estimates, metric: str) -> Cell:
     few = "undefined" if metric in estimates else "too few to judge"
     return words.estimate_cell(estimates.get(metric), few)
-
-
-def _seen_text_tables(evaluation: record.Evaluation) -> Iterator[Table]:
-    rows = []
-    for item in evaluation.seen_text:
-        share = numeric(words.percent(item.positives / item.rows) if item.rows else "none")
-        figures = (item.candidate, item.linear, item.lead)
-        aucs = [words.estimate_cell(each.get("auc"), "too few to judge") for each in figures]
-        name = "seen: all words in train" if item.seen else "unseen: some words are new"
-        rows.append(row(name, item.rows, share, *aucs))
-    if rows:
-        aucs_of = ("AUC of this model", "AUC of linear", "this model minus linear")
-        heads = ("text", "rows", "positive", *aucs_of)
-        yield Table("Seen and unseen text, on the test split", heads, tuple(rows), note=_NOTE)
 
 
 def _injection_tables(figures: record.InjectionFigures | None) -> Iterator[Table]:
@@ -226,41 +235,59 @@ def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
 
 
 def quality_section(evidence: Evidence) -> Section:
-    """Shows the metrics on the test split against baselines and champion, and their plots."""
+    """Shows the metrics on the test split against baselines and champion."""
     evaluation = evidence.evaluation
     if isinstance(evaluation, Missing):
-        return Section("quality", "Quality", absent=f"No figures. {evaluation.why}")
-    name = partial(_model_name, evaluation=evaluation)
-    metrics = {key: METRIC_NAMES.get(key, key) for key in (*METRIC_NAMES, *evaluation.candidate)}
-
-    def cells(estimates: record.Estimates) -> Iterator[Cell]:
-        return (words.estimate_cell(estimates.get(metric)) for metric in metrics)
-
-    rows = [row("this model", *cells(evaluation.candidate), style="ours")]
+        return Section("quality", "Metrics", absent=f"No figures. {evaluation.why}")
     models = [("this model", evaluation.candidate)]
-    for model, estimates in evaluation.others.items():
-        rows.append(row(name(model), *cells(estimates)))
-        models.append((_SHORT.get(model, model), estimates))
-    title = "On the test split" + ("" if evaluation.champion else " (no champion yet)")
+    others = evaluation.others.items()
+    models += [(short_name(name, evaluation), estimates) for name, estimates in others]
+    sides = {False: "Higher is better", True: "Lower is better"}
+    caption = "With 95 % intervals; one that does not show is narrower than its mark."
     return Section(
         anchor="quality",
-        title="Quality",
-        warnings=tuple(_worse_warnings(evaluation, name)),
-        statements=evaluation.notes,
-        facts=tuple(_facts(evidence, evaluation)),
-        tables=(
-            Table(title, ("model", *metrics.values()), tuple(rows), note=_MEANINGS),
-            _lead_table(evaluation, name),
-            *_seen_text_tables(evaluation),
-            *_injection_tables(evaluation.injection),
-            *_slice_tables(evaluation.slices),
-        ),
+        title="Metrics",
         figures=(
-            Figure("Against the others", plots.comparison(models),
-                   "With 95 % intervals; one that does not show is narrower than its mark."),
+            *(
+                Figure(title, plots.comparison(
+                    models, [key for key in METRIC_NAMES if (key in _LOWER) == lower],
+                    name=f"comparison-{lower}",
+                ), caption)
+                for lower, title in sides.items()
+            ),
             *_figures(evidence, evaluation),
         ),
+        facts=tuple(_facts(evidence, evaluation)),
+        tables=(
+            _models_table(evidence, evaluation),
+            *price_table(evidence),
+            *_injection_tables(evaluation.injection),
+            _slice_table(evaluation.slices),
+        ),
     )  # fmt: skip
+
+
+def training_section(evidence: Evidence) -> Section:
+    """Shows what was trained, how, and how the loss fell."""
+    recipe, evaluation, facts = evidence.recipe, evidence.evaluation, []
+    if not isinstance(recipe, Missing):
+        train = recipe.train
+        facts = [
+            Fact("fine-tuned from", recipe.model.name),
+            Fact("epochs", f"{train.epochs}, seed {train.seed}"),
+            Fact("text", recipe.text.template),
+        ]
+    statements = (mitigation(evidence),)
+    if isinstance(evaluation, Missing):
+        why = f"No learning curve. {evaluation.why}"
+        return Section("training", "Training", statements=(*statements, why), facts=tuple(facts))
+    curve = Figure("Learning curve", absent="No plot. Train logged no loss.")
+    if evaluation.learning_curve:
+        drawn = plots.learning_curve(evaluation.learning_curve)
+        curve = Figure("Learning curve", drawn, _LEVELS)
+    return Section(
+        "training", "Training", statements=statements, figures=(curve,), facts=tuple(facts)
+    )
 
 
 def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
@@ -306,15 +333,16 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         yield Figure(
             title, drawn, "The less the two overlap, the better the model tells them apart."
         )
+        yield Figure(
+            "Precision and recall",
+            plots.precision_recall(scores, truth, threshold=threshold),
+            "Over all thresholds: to find more positive rows costs predictions that are right.",
+        )
+        right = [float(((scores >= at) == truth).mean()) for at in plots.THRESHOLDS]
+        accuracy = plots.by_threshold("accuracy", right, threshold=threshold)
+        yield Figure("Accuracy by threshold", accuracy, _TEST_ROWS)
     matrix = plots.confusion(evaluation.confusion, names=labels)
     yield Figure("Confusion", matrix, f"At the decision threshold of {threshold:.3f}.")
-    if not evaluation.learning_curve:
-        yield Figure("Learning curve", absent="No plot. Train logged no loss.")
-        return
-    levels = (
-        "The train loss is weighted and the validation loss is not, so their levels may differ."
-    )
-    yield Figure("Learning curve", plots.learning_curve(evaluation.learning_curve), levels)
 
 
 def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -340,9 +368,97 @@ def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
     return (*((leak,) if suspicious else ()), *_worse_warnings(evaluation, name))
 
 
+def short_name(name: str, evaluation: record.Evaluation) -> str:
+    """Returns a model's name for a chart or a tile."""
+    if name == "champion" and evaluation.champion is not None:
+        return f"version {evaluation.champion.version}"
+    return _SHORT.get(name, name)
+
+
 def _model_name(name: str, *, evaluation: record.Evaluation) -> str:
     if name == "champion" and evaluation.champion is not None:
-        return f"champion: version {evaluation.champion.version}"
+        return f"previous version: {evaluation.champion.version}"
     if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
         return f"{_OTHERS[LINEAR]}, reweighed as this model is"
     return _OTHERS.get(name, name)
+
+
+# One run's model on the test split.
+_Judged = tuple[record.Evaluation, Predictions]
+
+
+def price_table(evidence: Evidence) -> Iterator[Table]:
+    """Yields a table of the loss of AUC and accuracy by reweighing, on the same test rows.
+
+    It is held against the newest run of the same splits that trained the same model without
+    weights; where there is none, the row says how to get one. Nothing is shown of a run that did
+    not reweigh, or judged no model.
+    """
+    recipe, ours = evidence.recipe, _judged(evidence)
+    if isinstance(recipe, Missing) or not recipe.reweighing.strength or ours is None:
+        return
+    without = _unmitigated(evidence, recipe)
+    if without is None:
+        command = f"{evidence.run.command} --set reweighing.strength=0"
+        yield Table(
+            "Price of reweighing",
+            absent="Not known: no run of the same data and settings without it. Run "
+            f"{command}, then sashiko runs report {evidence.run.id}.",
+        )
+        return
+    run, (their_evaluation, their_predictions) = without
+    evaluation, predictions = ours
+    changes = difference(
+        predictions.labels,
+        predictions.scores,
+        their_predictions.scores,
+        threshold=evaluation.threshold,
+        other_threshold=their_evaluation.threshold,
+        replicates=evaluation.bootstrap_replicates,
+        seed=0,
+    )
+    rows = []
+    for metric in ("auc", "accuracy"):
+        both = (each.candidate[metric] for each in (their_evaluation, evaluation))
+        cells = (words.estimate_cell(estimate) for estimate in (*both, changes[metric]))
+        rows.append(row(METRIC_NAMES[metric], *cells))
+    heads = ("metric", f"without it (run {run})", "with it", "change, on the same rows")
+    yield Table("Price of reweighing", heads, tuple(rows))
+
+
+def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
+    """Finds the newest run that differs only in the weights, and its id."""
+    splits, settings = _splits(evidence.run), _model_settings(recipe)
+    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
+        try:
+            # The record alone is quickly read, and rules most runs out.
+            if _splits(read_run(file.parent)) != splits:
+                continue
+            other = read_evidence(file.parent, evidence.folder.parents[1])
+        except InputError:  # another version's, or of another pipeline
+            continue
+        if isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
+            continue
+        if _model_settings(other.recipe) == settings and (judged := _judged(other)):
+            return other.run.id, judged
+    return None
+
+
+def _splits(run: RunRecord) -> dict[str, str]:
+    inputs = run.step("Evaluate").inputs
+    return {name: inputs[name].sha256 for name in SPLITS if name in inputs}
+
+
+def _judged(evidence: Evidence) -> _Judged | None:
+    evaluation, predictions = evidence.evaluation, evidence.predictions
+    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
+        return None
+    return evaluation, predictions
+
+
+def _model_settings(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(
+        mode="json",
+        include={"model": True, "text": True, "train": True, "compile": True,
+                 "evaluate": {"threshold"}},
+    )  # fmt: skip

@@ -35,9 +35,14 @@ def plain_notes(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
             other = "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
         for metric in ("auc", "accuracy"):
             yield _compare(other, metric, lead[metric], evaluation.minimum_effect)
-    test, champion = evaluation.splits["test"], evaluation.champion
     if "champion" not in evaluation.leads:
         yield "No champion yet: there is no approved model to be better than."
+    yield from limits(evaluation, decision)
+
+
+def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
+    """Describes the figures' limits."""
+    test, champion = evaluation.splits["test"], evaluation.champion
     if champion and champion.test_from and test.since and test.since < champion.test_from:
         yield (
             f"The comparison favours the champion, which was trained on rows until "

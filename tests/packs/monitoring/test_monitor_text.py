@@ -153,7 +153,7 @@ def lines(result):
 def test_a_quiet_window_takes_three_lines_and_the_next_command():
     result = windows(4)[-1]
     assert lines(result) == [
-        "✓ OK",
+        "✓ No alarm",
         "late-loans version 3, 2026-01-26 to 2026-02-02: 13 of 13 checks are ok",
         "audit: 2 audited periods complete, the last one up to 2026-01-26, 14 of 100 rows labelled "
         "of the one up to 2026-02-02, 1 closed without all labels, the last up to 2026-01-12 with "
@@ -172,13 +172,13 @@ def test_each_alarm_has_a_line_with_its_size_and_tolerance():
         f"alarm: drift of product: Cohen's w {drift.value:.3f}, tolerated: at most 0.100"
     )
     assert any(line.endswith("tolerated: 0.8 to 1.25") for line in printed)
-    assert lines(result)[0].startswith("✕ ALARM")
+    assert lines(result)[0].startswith("✕ Alarm")
 
 
 def test_checks_that_were_not_judged_share_a_line_by_reason():
     result = windows(1, rows=60)[0]
     printed = lines(result)
-    assert printed[0] == "! NO ALARM - inputs, drift, bias and accuracy not judged"
+    assert printed[0] == "! No alarm - inputs, drift, bias and accuracy not judged"
     assert [line for line in printed if line.startswith("not judged: ")] == [
         "not judged: 6 checks, such as missing values of amount: 63 rows, 100 are needed",
         "not judged: 4 checks, such as disparate impact of age: 21 rows, 100 are needed",
@@ -212,7 +212,7 @@ def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_the
     others = commands.version_commands(result, history=(result,), options=" --home h")
     again = "next: sashiko monitor --home h --version 3 --now 2026-01-12T00:00:00"
     printed = [*commands.describe_monitor(result, others=others)]
-    assert printed[0].startswith("! NO ALARM - ")
+    assert printed[0].startswith("! No alarm - ")
     assert "capture judged in part" in printed[0]
     assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [
         "not judged: answers of version 2 are judged: 527 of 2,110 rows are of version 2, up to "

@@ -220,7 +220,7 @@ def test_sigterm_ends_a_run_that_prepares_and_its_children(tmp_path, monkeypatch
 
 
 def test_ctrl_c_while_the_report_is_written_does_not_undo_the_run(tmp_path, monkeypatch, capsys):
-    def interrupted(*_: Path) -> Path:
+    def interrupted(*_: Path, **__: bool) -> Path:
         raise KeyboardInterrupt
 
     record = RunRecord(id="run", pipeline="loans", status="failed", start="", steps=())

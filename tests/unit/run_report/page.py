@@ -54,8 +54,8 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.texts[section]).split())
 
 
-def page_of(folder: Path) -> Page:
-    path = write_report(folder, folder.parent.parent)
+def page_of(folder: Path, **more: Any) -> Page:
+    path = write_report(folder, folder.parent.parent, **more)
     assert path == folder / "report.html"
     return Page(path.read_text())
 
@@ -66,9 +66,9 @@ def pictures(page: Page, section: str) -> list[str]:
     return re.findall(r'role="img" aria-label="([^"]*)"', part)
 
 
-CUT = """[...document.querySelectorAll(':is(.first, .beside) .scroll')]
-  .filter(table => table.scrollWidth > table.clientWidth)"""
-WIDTHS = (400, 1200)
+CUT = """[...document.querySelectorAll('.first *')]
+  .filter(part => part.scrollWidth > part.clientWidth + 1 && part.clientWidth)"""
+WIDTHS = (400, 1280)
 
 OUTSIDE = """[...document.querySelectorAll('figure svg text')].filter(text => {
   const [inner, outer] = [text, text.closest('svg')].map(item => item.getBoundingClientRect());
@@ -157,10 +157,11 @@ class Tab:
                 assert "error" not in answer, answer
                 return dict(answer["result"])
 
-    def open(self, page: Path, *, width: int) -> None:
+    def open(self, page: Path, *, width: int, scheme: str = "light") -> None:
         """Shows a file in a window of that width, in CSS pixels, and waits until it is loaded."""
         self.events.clear()
-        self.call("Emulation.setEmulatedMedia", media="screen")
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", media="screen", features=features)
         self._resize(width)
         self.call("Page.navigate", url=page.as_uri())
         while not any(method == "Page.loadEventFired" for method, _ in self.events):

@@ -12,8 +12,14 @@ from tests.unit.contract.documents import document
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import CUT, PAPER, WIDTHS, opens_whole
 
-SECTIONS = ["", "data", "quality", "fairness", "explanations", "gates", "card", "lineage",
-            "settings"]  # fmt: skip
+SECTIONS = ["decision", "use", "scope", "data", "training", "quality", "fairness", "explanations",
+            "limitations", "gates", "metrics", "lineage", "settings"]  # fmt: skip
+SCREEN = (1280, 800)
+BACKGROUND = "getComputedStyle(document.body).backgroundColor"
+# The lightness of each text of a chart and of the page behind it, from 0 to 255.
+INKS = """[...document.querySelectorAll('figure svg text, h3, p, td')].map(
+  part => getComputedStyle(part)[part.closest('svg') ? 'fill' : 'color'].match(/\\d+/g).map(Number)
+).map(([red, green, blue]) => (red + green + blue) / 3)"""
 
 
 @pytest.fixture(scope="module", params=["registered", "waived", "blocked", "failed"])
@@ -75,6 +81,34 @@ def test_paper_cuts_nothing_off_and_what_is_to_sign_is_on_the_first_page(tab, pa
     assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]
     assert tab.value(f"{CUT}.length") == 0
     assert tab.value("getComputedStyle(document.querySelector('.first')).breakAfter") == "page"
+    assert tab.value("getComputedStyle(document.querySelector('nav')).display") == "none"
     if tab.value("document.querySelector('.sign') !== null"):
         bottom = "document.querySelector('.first').getBoundingClientRect().bottom"
         assert 0 < tab.value(bottom) <= PAPER[1]
+
+
+def test_the_decision_fits_one_screen(tab, page):
+    tab.open(page, width=SCREEN[0])
+    bottom = "document.querySelector('.first').getBoundingClientRect().bottom"
+    assert 0 < tab.value(bottom) <= SCREEN[1]
+
+
+def test_the_index_stays_in_sight_where_there_is_room(tab, page):
+    tab.open(page, width=SCREEN[0])
+    tab.value("document.querySelector('#settings').scrollIntoView()")
+    top = "document.querySelector('nav').getBoundingClientRect().top"
+    assert 0 <= tab.value(top) < 50
+    assert tab.value("""[...document.querySelectorAll('nav a')].every(
+      link => document.querySelector(link.getAttribute('href')) !== null)""")
+    tab.open(page, width=WIDTHS[0])
+    assert tab.value("getComputedStyle(document.querySelector('nav')).position") == "static"
+
+
+def test_in_the_dark_every_text_is_light_on_a_dark_page_charts_too(tab, page):
+    tab.open(page, width=SCREEN[0])
+    assert tab.value(BACKGROUND) == "rgb(255, 255, 255)"
+    tab.open(page, width=SCREEN[0], scheme="dark")
+    assert tab.value(BACKGROUND) == "rgb(20, 24, 29)"
+    dark = [ink for ink in tab.value(INKS) if ink < 100]
+    # The confusion matrix alone has dark figures, on its light cells.
+    assert len(dark) <= 8

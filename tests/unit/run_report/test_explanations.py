@@ -48,8 +48,7 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path):
     assert "40 of 400 test rows, drawn alike from each label and decision: 0 predicted no" in text
     assert "0.900 [0.850, 0.950]" in text
     assert "no such row" in text
-    assert "overdue title 7 +0.800" in text
-    assert "No word of 5 rows or more does." in text
+    assert "Words that speak for" not in text, "words of 40 rows are chance"
     columns, deletion = pictures(page, "explanations")
     assert columns == (
         "Share of the effect by column: title 0.90, interval 0.85 to 0.95; "
@@ -58,8 +57,14 @@ def test_columns_words_and_the_deletion_test_are_shown(tmp_path):
     assert "10% removed: 0.30, interval 0.25 to 0.35 for top tokens, 0.06" in deletion
 
 
+def test_words_are_shown_of_many_rows_alone(tmp_path):
+    text = page_of(run_with(tmp_path, explanations(rows=512))).text("explanations")
+    assert "overdue title 7 +0.800" in text
+    assert "No word of 5 rows or more does." in text
+
+
 def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path):
-    page = page_of(run_with(tmp_path))
+    page = page_of(run_with(tmp_path), with_rows=True)
     text = page.text("explanations")
     assert "Predicted yes, is no" in text
     assert "Row L7: P(positive) 0.97. The model does not read the text to its end." in text
@@ -84,7 +89,7 @@ def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path):
 
 def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path):
     record = explanations(swaps=(swap(),))
-    page = page_of(run_with(tmp_path, record, swaps=(swapped_text(),)))
+    page = page_of(run_with(tmp_path, record, swaps=(swapped_text(),)), with_rows=True)
     text = page.text("explanations")
     assert (
         "age group: old, older 120 of 400 100 0.200 [0.150, 0.250] 0.250 [0.200, 0.300] 0.410 "
@@ -98,7 +103,8 @@ def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path):
 def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path):
     none = swap(rows=0, with_words=0, one_sided=0, largest=None, lead=UNDEFINED, size=UNDEFINED,
                 flips=UNDEFINED)  # fmt: skip
-    text = page_of(run_with(tmp_path / "one", explanations(swaps=(none,)))).text("explanations")
+    folder = run_with(tmp_path / "one", explanations(swaps=(none,)))
+    text = page_of(folder, with_rows=True).text("explanations")
     assert "0 of 400 0 not judged not judged not judged not judged" in text
     assert "Moved furthest by swapped words" not in text
     text = page_of(run_with(tmp_path / "two")).text("explanations")
@@ -107,4 +113,5 @@ def test_what_cannot_be_swapped_is_shown_as_not_judged(tmp_path):
 
 @pytest.mark.parametrize(("errors", "sentence"), [((), "The model makes no error"), (None, "L7")])
 def test_a_model_without_errors_is_shown_to_have_none(tmp_path, errors, sentence):
-    assert sentence in page_of(run_with(tmp_path, errors=errors)).text("explanations")
+    page = page_of(run_with(tmp_path, errors=errors), with_rows=True)
+    assert sentence in page.text("explanations")

@@ -5,6 +5,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,9 +26,9 @@ def failed(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("status", "word", "green"), [
-    ("PendingManualApproval", "WAITS FOR YOUR DECISION", False),
-    ("Approved", "REGISTERED, APPROVED", True),
-    ("Rejected", "REGISTERED, REJECTED", False),
+    ("PendingManualApproval", "Waits for your decision", False),
+    ("Approved", "Approved", True),
+    ("Rejected", "Rejected", False),
 ])  # fmt: skip
 def test_the_headline_is_green_for_an_approved_version_alone(tmp_path, status, word, green):
     page = page_of(runs.registered(tmp_path, status=status))
@@ -40,7 +41,7 @@ def test_an_approved_version_with_an_unjudged_gate_is_under_no_green_headline(tm
     custom(contract, "facets")["value"] = []
     folder = runs.unjudged(tmp_path, contract=contract, reason="no facets", status="Approved")
     page = page_of(folder)
-    assert page.text("decision").startswith("REGISTERED, APPROVED")
+    assert page.text("decision").startswith("Approved")
     assert "not judged: bias" in page.text("decision")
     assert 'class="outcome registered"' not in page.html
 
@@ -49,51 +50,62 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     page = registered
     assert "All 4 gates passed, with 4 checks" in page.text("decision")
     assert "late-loans version 3" in page.text("decision")
-    assert "1,234" in page.text("data")
-    assert runs.DIGEST in page.text("data")
+    assert "1,234" in page.text("settings")
+    assert runs.DIGEST in page.text("settings")
     assert "age string sensitive facet; for measuring bias" in page.text("data")
     assert "reader string pii personal data; no step reads it" in page.text("data")
     assert "56 rows are over the recipe's limits" in page.text("data")
     assert "400 held-out rows, 160 positive" in page.text("quality")
-    fairness = page.text("fairness")
-    assert "DI age=old predicted positive, group ÷ others" in fairness
-    assert "0.950 [0.900, 1.000] 200 / 200 0.8 to 1.25 ✓ passed" in fairness
-    assert fairness.index("Gated bias metrics") < fairness.index("not gated (")
-    assert "0.123 [0.100, 0.150] 200 / 200 above 0 – reported" in fairness
-    assert "undefined: no row of the group has the positive label" in page.text("fairness")
+    metrics = page.text("metrics")
+    assert "Disparate impact (DI) predicted positive, group ÷ others age=old 0.950" in metrics
+    assert "0.950 [0.900, 1.000] 200 / 200 below 1 ✓ passed" in metrics
+    assert "0.123 [0.100, 0.150] 200 / 200 above 0 – reported" in metrics
+    assert "undefined: no row of the group has the positive label" in metrics
     assert "s3://bucket/runs" in page.text("lineage")
     assert "strength" in page.text("settings")
+    assert [alt.split(" ")[0] for alt in pictures(page, "training")] == ["Learning"]
     assert [alt.split(" ")[0] for alt in pictures(page, "quality")] == [
-        "Comparison:", "Calibration:", "Scores", "Confusion", "Learning",
+        "Comparison:", "Comparison:", "Calibration:", "Scores", "Precision", "accuracy",
+        "Confusion",
     ]  # fmt: skip
-    assert [alt.split(" ")[0] for alt in pictures(page, "fairness")] == [
-        "DI:", "Bias", "Calibration", "Scores",
+    assert [alt.split(":")[0] for alt in pictures(page, "fairness")] == [
+        "Rates by age", "Disparate impact (DI)", "Disparate impact (DI) of age by threshold",
+        "Calibration by age",
     ]  # fmt: skip
+
+
+def test_a_metric_that_is_better_low_is_in_no_picture_of_those_that_are_better_high(registered):
+    higher, lower, *_ = pictures(registered, "quality")
+    assert "AUC of this model" in higher
+    assert "Brier" not in higher
+    assert "calibration error" not in higher
+    assert "Brier score of this model" in lower
+    assert "accuracy" not in lower
 
 
 def test_a_group_of_few_rows_reads_as_too_few_to_judge(registered):
-    row = "DPPL age=oldest predicted positive, others minus group 0.020 7 / 393 above 0 too few to"
-    assert f"{row} judge" in registered.text("fairness")
+    row = "predicted positive, others minus group age=oldest 0.020 7 / 393 above 0 too few to judge"
+    assert row in registered.text("metrics")
 
 
 def test_calibration_slices_and_leads_are_described_in_words(registered):
     quality = registered.text("quality")
     assert "Perfectly calibrated scores would show an error of" in quality
-    assert "share of positives by mean score of 15 bins" in pictures(registered, "quality")[1]
-    assert "Worst slices slice rows positive balanced accuracy" in quality
+    assert "share of positives by mean score of 15 bins" in pictures(registered, "quality")[2]
+    assert "Slices (8) slice rows positive balanced accuracy minus all" in quality
     assert "branch = west 200 40.0 %" in quality
     assert "shelf = rare 20 40.0 % too few to judge" in quality
     assert "by chance alone" in quality
-    lead = r"( [-\d.]+ \[[-\d.]+, [-\d.]+\] (✓|=|\?|✕) [a-z, ]+){4}"
-    leads = quality.partition("other model AUC accuracy")[2]
-    assert re.search(f"linear: TF-IDF and logistic regression{lead}", leads)
+    lead = r"AUC how often .*? [-\d.]+ \[[-\d.]+, [-\d.]+\]: (✓|=|\?|✕) [a-z, ]+"
+    assert re.search(lead, quality.partition("linear: TF-IDF and logistic regression")[2])
 
 
 def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_path):
     page = page_of(runs.blocked(tmp_path))
     decision = page.text("decision")
-    assert "BLOCKED One check of the bias gate failed. Nothing was registered." in decision
-    assert "DI age=old" in decision
+    failed = "One check of the bias gate failed. Nothing was registered."
+    assert decision.startswith(f"Blocked by the bias gate {failed}")
+    assert "Disparate impact (DI): age=old" in decision
     assert "0.430 95 % interval [0.380, 0.480] required 0.8 to 1.25" in decision
     assert "What to try next: put age in reweighing.facets" in decision
     assert "1 of 1 check failed" not in page.text("lineage")  # shown once, in the decision
@@ -103,7 +115,7 @@ def test_a_blocked_run_names_check_number_interval_bounds_and_what_to_try(tmp_pa
 
 def test_a_failed_run_shows_the_reason_the_log_and_the_way_back(failed):
     decision = failed.text("decision")
-    assert "step Train failed. Out of rows." in decision
+    assert decision.startswith("Failed at step Train Nothing was registered. Out of rows.")
     assert "step 39/40 error: out of rows" in decision
     assert "step 20/40" not in decision
     assert "sashiko run --recipe loans --set train.epochs=2 --from Train" in decision
@@ -116,14 +128,14 @@ def test_what_was_not_reached_says_why_and_draws_nothing(failed):
     assert why in page.text("gates")
     assert "JudgeBias was not reached" in page.text("fairness")
     assert not pictures(page, "quality") + pictures(page, "fairness")
-    assert "1,234" in page.text("data")
+    assert "1,234" in page.text("settings")
 
 
 def test_an_interrupted_run_is_no_judgement(tmp_path):
     run = runs.started(tmp_path)
     run.step("Prepare", "interrupted")
     page = page_of(run.write("interrupted"))
-    assert "INTERRUPTED The run was stopped before its end" in page.text("decision")
+    assert "Interrupted The run was stopped before its end" in page.text("decision")
     assert "Prepare was interrupted" in page.text("data")
     page = page_of(run.write("running"))
     assert "the run had not ended, or it had been killed" in page.text("decision")
@@ -136,12 +148,12 @@ def test_a_run_whose_recipe_leaves_bias_unjudged_never_says_passed(tmp_path):
     page = page_of(runs.unjudged(tmp_path, contract=contract, reason=reason))
     notice = f"Bias not judged: {reason}"
     assert "All 2 gates passed, with 2 checks; not judged: bias. The" in page.text("decision")
-    assert page.text("decision").count(notice) == 1
-    assert page.html.count(notice) == 2  # first screen, fairness
-    assert page.text("fairness") == f"Fairness {notice}"
+    assert f"Disparate impact (DI) not judged {notice}" in page.text("decision")
+    assert page.text("fairness") == f"Disaggregated results {notice}"
+    assert f"Not judged: {notice}" in page.text("limitations")
     assert "none: bias is not judged" in page.text("data")
-    assert "SnapshotFacets" not in page.text("data")
-    assert "bias" not in re.findall(r"<h3>([\w-]+) <span class=\"mark passed", page.html)
+    assert "SnapshotFacets" not in page.text("settings")
+    assert "bias" not in re.findall(r"([\w-]+) <span class=\"mark passed", page.html)
 
 
 def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
@@ -187,8 +199,9 @@ def test_damaged_records_are_named_and_the_rest_is_shown(tmp_path):
     assert "metrics.json is not readable JSON" in page.text("quality")
     assert "verdict.json is not readable JSON" in page.text("gates")
     assert "intervals.json is not readable JSON" in page.text("fairness")
-    assert page.text("data").count("is not readable JSON") == 2
-    assert "facets 1,234" in page.text("data")
+    assert page.text("data").count("is not readable JSON") == 1
+    assert "is not readable JSON" in page.text("settings")
+    assert "facets 1,234" in page.text("settings")
     assert "DataGate passed" in pictures(page, "lineage")[0]
 
 
@@ -196,22 +209,23 @@ def test_damaged_data_costs_its_own_picture_only(tmp_path):
     folder = runs.registered(tmp_path)
     damage(tmp_path, "SnapshotFacets/data/data.parquet", "BiasInput/data/data.csv")
     page = page_of(folder)
-    assert len(pictures(page, "quality")) == 5
+    assert len(pictures(page, "quality")) == 7
     assert "data.csv is not what BiasInput writes" in page.text("fairness")
     assert "data.parquet is not a whole Parquet file" in page.text("fairness")
-    assert [alt[:3] for alt in pictures(page, "fairness")] == ["DI:", "Bia"]
+    assert [alt[:9] for alt in pictures(page, "fairness")] == ["Disparate"]
 
     damage(tmp_path, "Evaluate/predictions/predictions.parquet")
     page = page_of(folder)
     assert "predictions.parquet is not a whole Parquet file" in page.text("quality")
     assert len(pictures(page, "quality")) == 4
+    assert page.text("fairness").count("predictions.parquet is not a whole Parquet file") == 1
 
 
 def test_a_store_that_was_cleaned_is_reported_and_not_taken_for_a_failure(tmp_path):
     folder = runs.registered(tmp_path)
     (tmp_path / "home" / "s3").rename(tmp_path / "home" / "elsewhere")
     page = page_of(folder)
-    assert "WAITS FOR YOUR DECISION" in page.text("decision")
+    assert "Waits for your decision" in page.text("decision")
     assert "is no longer in the local store" in page.text("quality")
 
 
@@ -237,6 +251,20 @@ def test_a_log_that_lies_elsewhere_is_not_shown(tmp_path):
     run.step("Snapshot", "failed", reason="broke", log="../../secret")
     page = page_of(run.write("failed", reason="step Snapshot failed: broke"))
     assert "the secret" not in page.html
+
+
+def test_no_text_and_no_key_of_a_row_is_in_the_file_unless_it_is_asked_for(tmp_path):
+    folder = runs.registered(tmp_path)
+    told = "the neighbour of number nine"
+    store = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Explain/texts"
+    for file in store.iterdir():
+        file.write_text(file.read_text().replace("The book is  here.", f"The book is {told}."))
+    page = page_of(folder)
+    keys = pq.read_table(next(folder.parents[1].rglob("predictions.parquet")))["key"].to_pylist()
+    assert not [key for key in (*keys, "L7", told, "The book") if key in page.html]
+    assert f"sashiko runs report {RUN_ID} --with-rows" in page.text("explanations")
+    shown = page_of(folder, with_rows=True)
+    assert "Row L7: P(positive) 0.97." in shown.text("explanations")
 
 
 def test_the_page_needs_nothing_else(registered):

@@ -1,10 +1,12 @@
 """How the model treats the groups of each facet."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
-from markupsafe import Markup
+import numpy as np
 
 from sashiko.bias.clarify.contract_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
 from sashiko.bias.gates.bias_gate import small_groups_reason
@@ -19,37 +21,36 @@ from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
+from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.packs import pack_objects
-from sashiko.report import plots, svg, words
+from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, attempt, scores_by_group
 from sashiko.report.gate_views import bias_not_judged
-from sashiko.report.views import Cell, Figure, Mark, Row, Section, Table, numeric, row
+from sashiko.report.views import Cell, Figure, Mark, RowStyle, Section, Table, numeric, row
 
-_MOST_GROUPS = 12
-_MOST_FIGURES = 4
 _WORST = 10
-# Differences of two shares of rows, so that their sizes can be compared with one another.
-_RATES = ("DPPL", "RD", "SD", "DAR", "DRR", "AD", "CDDPL")
-# Of the same two shares: where one is gated, the other is no further finding.
-_TWINS = {"DI": "DPPL", "DPPL": "DI"}
-_EDGE = 1.0  # differences of rates end here; ratios (TE, DCA, DCR) may lie beyond
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 _INTERSECTIONS: Mapping[Stage, str] = {
     "post_training": "Intersections of facets",
     "pre_training": "Intersections: bias of the labels, over the whole snapshot",
 }
-_UNGATED: Mapping[Stage, str] = {
-    "post_training": "Bias of the predictions, not gated",
+_STAGES: Mapping[Stage, str] = {
+    "post_training": "Bias of the predictions",
     "pre_training": "Bias of the labels, over the whole snapshot",
 }
+_COLUMNS = (
+    "metric", "group", "number [95 %]", "rows, group / others", "worse off if", "outcome",
+)  # fmt: skip
 _FOREST_CAPTION = (
     "Filled: gated; the allowed range is shaded; a cross lies outside. Hollow: reported, not gated."
 )
-_DISPARITY_CAPTION = (
-    "Distance from no difference; right of the line the group is worse off, if the positive label "
-    "is the one that is good for a person. The numbers are the "
-    "metrics' own. Filled: gated. An arrow lies outside the picture. A bar is a 95 % interval of "
-    "that look alone."
+_RATES_CAPTION = (
+    "Each rate of each group on one scale; in brackets stand Clarify's metrics of the difference."
+)
+_CALIBRATION_CAPTION = (
+    "On the diagonal a score is a probability. Bars: 95 % intervals of the share. Groups whose "
+    "labels differ in their shares cannot be level in selection rates and calibrated at once "
+    "(Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
 )
 _HOW_TO_READ = (
     "Each group is compared with all other rows. The facets were joined to the predictions by key, "
@@ -64,38 +65,50 @@ Checks = Mapping[str, Check]  # of the bias gate, by name
 
 
 def fairness_section(evidence: Evidence) -> Section:
-    """Shows the bias metrics with bounds and intervals, and the rates of each group."""
-    title = "Fairness"
+    """Shows the rates of each group, the gated bias metrics, and the intersections of facets."""
+    title = "Disaggregated results"
     if unjudged := bias_not_judged(evidence):
         return Section("fairness", title, absent=unjudged)
     estimates = evidence.estimates
     if isinstance(estimates, Missing):
         return Section("fairness", title, absent=f"No figures. {estimates.why}")
-    verdict = evidence.read("JudgeBias", "verdict", "verdict.json", read_verdict)
-    checks = {} if isinstance(verdict, Missing) else {check.name: check for check in verdict.checks}
-    recipe = evidence.recipe
-    minimum = 0 if isinstance(recipe, Missing) else recipe.bias.minimum_group_size
-    gated, *others = metric_tables(estimates, checks, minimum_group_size=minimum)
-    by_facet = _scores_by_facet(evidence)
+    checks, minimum = _bias_checks(evidence), minimum_rows(evidence)
+    by_facet, groups = _scores_by_facet(evidence), group_counts(evidence)
     return Section(
         anchor="fairness",
         title=title,
-        statements=(_HOW_TO_READ, _mitigation(evidence)),
-        tables=(
-            gated,
-            *intersection_tables(estimates, checks, minimum_group_size=minimum),
-            _groups_table(evidence),
-            _calibration_table(by_facet, minimum),
-            *others,
-        ),
+        statements=(_HOW_TO_READ,),
         figures=(
+            *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
-            *disparity_figures(estimates, checks),
+            *_threshold_figures(evidence, by_facet),
             *_calibration_figures(by_facet, minimum),
-            *_score_figures(evidence, by_facet),
             *(one for figures in pack_objects("fairness_figures") for one in figures(evidence)),
         ),
+        tables=(
+            _groups_table(groups),
+            *intersection_tables(estimates, checks, minimum_group_size=minimum),
+        ),
     )
+
+
+def fairness_annex(evidence: Evidence) -> tuple[Table, ...]:
+    """Lists every bias metric, folded."""
+    estimates = evidence.estimates
+    if bias_not_judged(evidence) or isinstance(estimates, Missing):
+        return ()
+    minimum = minimum_rows(evidence)
+    return tuple(metric_tables(estimates, _bias_checks(evidence), minimum_group_size=minimum))
+
+
+def _bias_checks(evidence: Evidence) -> Checks:
+    verdict = evidence.read("JudgeBias", "verdict", "verdict.json", read_verdict)
+    return {} if isinstance(verdict, Missing) else {check.name: check for check in verdict.checks}
+
+
+def minimum_rows(evidence: Evidence) -> int:
+    """Returns the fewest rows by which the recipe judges a group."""
+    return 0 if isinstance(evidence.recipe, Missing) else evidence.recipe.bias.minimum_group_size
 
 
 def _check_of(estimate: BiasEstimate, checks: Checks) -> Check | None:
@@ -105,7 +118,7 @@ def _check_of(estimate: BiasEstimate, checks: Checks) -> Check | None:
     return checks.get(f"{estimate.metric} {estimate.subgroup}")
 
 
-def _mitigation(evidence: Evidence) -> str:
+def mitigation(evidence: Evidence) -> str:
     """Describes the use of facets in training: no columns, at most weights."""
     recipe = evidence.recipe
     if isinstance(recipe, Missing):
@@ -124,42 +137,33 @@ def _mitigation(evidence: Evidence) -> str:
 
 def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Checks, *, minimum_group_size: int
-) -> tuple[Table, ...]:
-    """Lists every metric of every facet's groups once, and the gated metrics of intersections."""
+) -> Iterator[Table]:
+    """Lists every metric of every facet's groups, folded; bounds stand under Checks."""
     rank = {metric: place for place, metric in enumerate(METRICS)}
     ordered = sorted(
         estimates, key=lambda item: (item.facets, item.groups, rank.get(item.metric, len(rank)))
     )
-    left = ("metric", "group", "what is compared", "number [95 %]", "rows, group / others")
-
-    def cells(estimate: BiasEstimate) -> tuple[str | Cell, ...]:
-        meaning = words.MEANINGS.get(estimate.metric, "")
-        value, rows = _value(estimate), _rows(estimate)
-        return estimate.metric, estimate.subgroup, meaning, value, rows
-
-    gated: list[Row] = []
-    others: dict[Stage, list[Row]] = {stage: [] for stage in _UNGATED}
-    for estimate in ordered:
-        if check := _check_of(estimate, checks):
-            bar, mark = Cell("", bar=svg.range_bar(check)), Cell("", mark=words.mark(check))
-            shown = (*cells(estimate), words.required(check), bar, mark)
-            gated.append(row(*shown, style="" if check.passed else "failed"))
-        elif not estimate.is_intersection:
-            few = small_groups_reason(estimate, minimum_group_size)
-            outcome = "too few to judge" if few else Cell("", mark=Mark("reported"))
-            metric = METRICS.get(estimate.metric)
+    for stage, title in _STAGES.items():
+        rows = []
+        for item in ordered:
+            check, metric = _check_of(item, checks), METRICS.get(item.metric)
+            if item.stage != stage or (item.is_intersection and not check):
+                continue
+            name = Cell(
+                words.metric_title(item.metric), meaning=words.MEANINGS.get(item.metric, "")
+            )
             worse = f"{metric.worse} {metric.neutral:g}" if metric else ""
             if metric and metric.worse == "either":
                 worse = "no side: a distance" if metric.compares else ""
-            others[estimate.stage].append(row(*cells(estimate), worse, outcome))
-    absent = "" if gated else "The recipe gates no bias metric."
-    bounds = (*left, "required", "against its bounds", "outcome")
-    tables = [Table("Gated bias metrics", bounds, tuple(gated), absent=absent)]
-    for stage, title in _UNGATED.items():
-        if rows := others[stage]:
-            columns = (*left, "worse off if", "outcome")
-            tables.append(Table(title, columns, tuple(rows), folded=True))
-    return tuple(tables)
+            few = "too few to judge" if small_groups_reason(item, minimum_group_size) else ""
+            outcome = few or Cell("", mark=Mark("reported"))
+            if check:
+                outcome = Cell("", mark=words.mark(check), meaning=few)
+            style: RowStyle = "failed" if check and not check.passed else ""
+            cells = (name, item.subgroup, _value(item), _rows(item), worse, outcome)
+            rows.append(row(*cells, style=style))
+        if rows:
+            yield Table(title, _COLUMNS, tuple(rows), folded=True)
 
 
 def intersection_tables(
@@ -192,14 +196,11 @@ def intersection_tables(
                 outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
             cells = (estimate.subgroup, *map(_value, shown), _rows(estimate), outcome)
             rows.append(row(*cells, style="failed" if failed else ""))
-        metrics = (f"{name} [95 % at once]" for name in columns)
+        metrics = (f"{words.metric_title(name)} [95 % at once]" for name in columns)
         heads = ("group", *metrics, "rows, group / others", "outcome")
         note = _intersection_note(ordered, metric=columns[0], minimum=minimum_group_size)
-        folded = stage == "pre_training"
-        first = tuple(rows if folded else rows[:_WORST])
-        tables.append(Table(title, heads, first, note=note, folded=folded))
-        if rest := tuple(rows[len(first) :]):
-            tables.append(Table(f"{title}, the rest", heads, rest, folded=True))
+        folded = stage == "pre_training" or len(rows) > _WORST
+        tables.append(Table(title, heads, tuple(rows), note=note, folded=folded))
     return tuple(tables)
 
 
@@ -219,9 +220,9 @@ def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, minimum:
     compared = [estimate for estimate in ordered if comparable(estimate)]
     few = sum(bool(small_groups_reason(estimate, minimum)) for estimate in ordered)
     text = (
-        f"Each combination of the facets' groups against all other rows, the worst off by {metric} "
-        f"first ({words.MEANINGS[metric]}; worse off {METRICS[metric].worse} "
-        f"{METRICS[metric].neutral:g}). "
+        "Each combination of the facets' groups against all other rows, the worst off by "
+        f"{words.metric_title(metric)} first ({words.MEANINGS[metric]}; worse off "
+        f"{METRICS[metric].worse} {METRICS[metric].neutral:g}). "
     )
     if compared:
         text += (
@@ -233,42 +234,117 @@ def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, minimum:
     return text + "All other metrics are in JudgeBias's intervals.json."
 
 
-def _groups_table(evidence: Evidence) -> Table:
-    title = "What each group gets, on the test split"
-    rows = evidence.read("BiasInput", "data", "data.csv", read_group_rates)
-    if isinstance(rows, Missing):
-        return Table(title=title, absent=f"No table. {rows.why}")
-    counts = ("rows", "labelled positive", "predicted positive", "positives found")
-    note = "Positives found: of the rows labelled positive, the share predicted so (recall)."
-    return Table(title, ("facet", "group", *counts), rows, note=note)
+# Of one group's rows, how many there are of each (label, predicted label).
+Counts = Mapping[tuple[int, int], int]
+# Rate in words -> whether a row (label, predicted) counts, and whether it is among those counted.
+_SHARES: Mapping[str, tuple[Callable[[int, int], bool], Callable[[int, int], bool]]] = {
+    "labelled positive": (lambda label, _: label == 1, lambda *_: True),
+    "predicted positive (DPPL, DI)": (lambda _, said: said == 1, lambda *_: True),
+    "predicted right (AD)": (lambda label, said: label == said, lambda *_: True),
+    "positives found: recall (RD)": (lambda _, said: said == 1, lambda label, _: label == 1),
+    "negatives found: specificity (SD)": (lambda _, said: said == 0, lambda label, _: label == 0),
+    "positive predictions right: precision (DAR)":
+        (lambda label, _: label == 1, lambda _, said: said == 1),
+    "negative predictions right (DRR)":
+        (lambda label, _: label == 0, lambda _, said: said == 0),
+}  # fmt: skip
 
 
-def read_group_rates(path: Path) -> tuple[Row, ...]:
-    """Counts the rows of `data.csv` by each facet's values, and how many of them are positive.
+def group_counts(evidence: Evidence) -> dict[tuple[str, str], Counts] | Missing:
+    """Returns the rows of each (facet, group) on the test split by label and predicted label."""
+    return evidence.read("BiasInput", "data", "data.csv", read_group_counts)
+
+
+def read_group_counts(path: Path) -> dict[tuple[str, str], Counts]:
+    """Counts the rows of `data.csv` by each facet's values, facets in the file's order.
 
     Raises:
         InputError: if the file lacks a column or holds something but 0 and 1.
     """
-    counts: dict[tuple[str, str], list[int]] = {}
+    counts: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
     with path.open(encoding="utf-8", newline="") as handle:
         reader = csv.DictReader(handle)
         facets = [name for name in reader.fieldnames or () if name not in _NO_FACETS]
         try:
             for line in reader:
-                label, predicted = int(line[LABEL]), int(line[PREDICTED_LABEL])
+                both = int(line[LABEL]), int(line[PREDICTED_LABEL])
                 for facet in facets:
-                    cell = counts.setdefault((facet, line[facet]), [0, 0, 0, 0])
-                    for index, weights in enumerate((1, label, predicted, label * predicted)):
-                        cell[index] += weights
+                    counts.setdefault((facet, line[facet]), Counter())[both] += 1
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path.name} is not what BiasInput writes: {error!r}") from error
-    rates = []
-    for pair in sorted(counts, key=lambda pair: (facets.index(pair[0]), pair[1])):
-        rows, positives, predicted, right = counts[pair]
-        shares = [words.percent(count / rows) for count in (positives, predicted)]
-        shares.append(words.percent(right / positives) if positives else "no positives")
-        rates.append(row(*pair, rows, *map(numeric, shares)))
-    return tuple(rates)
+    ordered = sorted(counts, key=lambda pair: (facets.index(pair[0]), pair[1]))
+    return {pair: counts[pair] for pair in ordered}
+
+
+def group_rates(counts: Counts) -> dict[str, float]:
+    """Returns a group's rates by their name in words, without those of no row."""
+    rates = {}
+    for name, (counted, among) in _SHARES.items():
+        rows = sum(count for both, count in counts.items() if among(*both))
+        if rows:
+            hits = sum(count for both, count in counts.items() if among(*both) and counted(*both))
+            rates[name] = hits / rows
+    return rates
+
+
+def _groups_table(groups: Mapping[tuple[str, str], Counts] | Missing) -> Table:
+    title = "What each group gets, on the test split"
+    if isinstance(groups, Missing):
+        return Table(title=title, absent=f"No table. {groups.why}")
+    rows = []
+    for pair, counts in groups.items():
+        rates = group_rates(counts)
+        cells = (numeric(words.percent(rates[name]) if name in rates else "–") for name in _SHARES)
+        rows.append(row(*pair, sum(counts.values()), *cells))
+    return Table(title, ("facet", "group", "rows", *_SHARES), tuple(rows))
+
+
+def _rate_figures(
+    groups: Mapping[tuple[str, str], Counts] | Missing, minimum: int
+) -> Iterator[Figure]:
+    """Draws the rates of each facet's largest groups."""
+    if isinstance(groups, Missing):
+        yield Figure("Rates by group", absent=f"No plot. {groups.why}")
+        return
+    for facet in dict.fromkeys(facet for facet, _ in groups):
+        counts = {name: item for (other, name), item in groups.items() if other == facet}
+        enough = {name: item for name, item in counts.items() if sum(item.values()) >= minimum}
+        drawn = sorted(enough, key=lambda name: -sum(enough[name].values()))[: plots.MOST_CURVES]
+        if drawn:
+            shown = [(name, group_rates(counts[name])) for name in sorted(drawn)]
+            caption = f"{_RATES_CAPTION}{_rest(drawn, [*counts])}"
+            yield Figure(f"Rates by {facet}", plots.group_rates(facet, shown), caption)
+
+
+def _threshold_figures(evidence: Evidence, by_facet: Facets | Missing) -> Iterator[Figure]:
+    """Draws disparate impact over the thresholds, for each facet of the contract."""
+    evaluation, contract = evidence.evaluation, evidence.contract
+    if isinstance(by_facet, Missing) or isinstance(evaluation, Missing):
+        return
+    gates = () if isinstance(evidence.recipe, Missing) else evidence.recipe.bias.gates
+    for facet in () if isinstance(contract, Missing) else contract.facets:
+        sides: tuple[list[Floats], list[Floats]] = [], []
+        for group in by_facet[facet.column]:
+            sides[group.name in facet.disadvantaged].append(group.scores)
+        if not all(sides):
+            continue
+        others, own = (np.concatenate(side)[:, None] >= plots.THRESHOLDS for side in sides)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            impact = own.mean(axis=0) / others.mean(axis=0)
+        bounds = [
+            (gate.minimum or 0.0, math.inf if gate.maximum is None else gate.maximum)
+            for gate in gates if gate.metric == "DI" and gate.facets == (facet.column,)
+        ]  # fmt: skip
+        title = f"{words.metric_title('DI')} of {facet.column}"
+        drawn = plots.by_threshold(
+            title, impact, threshold=evaluation.threshold, allowed=bounds[0] if bounds else None
+        )
+        caption = (
+            f"{', '.join(facet.disadvantaged)} against all others; 1 is no difference. "
+            f"{'Shaded: what the gate allows. ' if bounds else ''}On the test split: to choose a "
+            "threshold by it would use the test up."
+        )
+        yield Figure(f"{title}, by threshold", drawn, caption)
 
 
 def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
@@ -290,41 +366,17 @@ def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
     )
 
 
-def _calibration_table(by_facet: Facets | Missing, minimum_group_size: int) -> Table:
-    title = "Calibration by group, on the test split"
-    if isinstance(by_facet, Missing):
-        return Table(title=title, absent=f"No table. {by_facet.why}")
-    rows = [
-        row
-        for facet, groups in by_facet.items()
-        for row in plots.calibration_rows(facet, groups, minimum_group_size=minimum_group_size)
-    ]
-    return Table(title, plots.CALIBRATION_COLUMNS, tuple(rows), note=plots.CALIBRATION_NOTE)
-
-
 def _calibration_figures(by_facet: Facets | Missing, minimum_group_size: int) -> Iterator[Figure]:
     """Draws the reliability curves of each facet's largest groups."""
-    for facet, groups in () if isinstance(by_facet, Missing) else by_facet.items():
-        if largest := _largest(groups, plots.MOST_CURVES, rows=minimum_group_size):
-            plot = plots.calibration_by_group(facet, largest)
-            caption = "On the diagonal a score is a probability. Bars: 95 % intervals of the share."
-            yield Figure(f"Calibration by {facet}", plot, f"{caption}{_rest(largest, groups)}")
-
-
-def _score_figures(evidence: Evidence, by_facet: Facets | Missing) -> Iterator[Figure]:
-    """Draws the score distribution of every facet, or one figure with the reason for none."""
-    evaluation = evidence.evaluation
     if isinstance(by_facet, Missing):
-        yield Figure("Scores by group", absent=f"No plot. {by_facet.why}")
-        return
-    if isinstance(evaluation, Missing):
-        yield Figure("Scores by group", absent=f"No plot. {evaluation.why}")
+        yield Figure("Calibration by group", absent=f"No plot. {by_facet.why}")
         return
     for facet, groups in by_facet.items():
-        largest = _largest(groups, _MOST_GROUPS)
-        plot = plots.facet_scores(facet, largest, threshold=evaluation.threshold)
-        caption = "Every group on one scale; right: the share predicted positive."
-        yield Figure(f"Scores by {facet}", plot, f"{caption}{_rest(largest, groups)}")
+        if largest := _largest(groups, plots.MOST_CURVES, rows=minimum_group_size):
+            plot = plots.calibration_by_group(facet, largest)
+            yield Figure(
+                f"Calibration by {facet}", plot, f"{_CALIBRATION_CAPTION}{_rest(largest, groups)}"
+            )
 
 
 def _largest(
@@ -356,85 +408,58 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Checks) -> Iterator[Figu
             and (check or not estimate.is_intersection)
         ]
         if rows:
-            meaning = words.MEANINGS.get(metric, "")
-            yield Figure(f"{metric}: {meaning}", plots.forest(metric, rows), _FOREST_CAPTION)
+            caption = f"Compared: {words.MEANINGS.get(metric, metric)}. {_FOREST_CAPTION}"
+            yield Figure(words.metric_title(metric), plots.forest(metric, rows), caption)
 
 
-# Bias metrics on one scale: how much worse off a group is than everyone else.
+# Differences between groups, in words.
+_HARMS = {
+    "DPPL": "{high} are predicted {yes} {points} points more often than {low}",
+    "AD": "{high} are predicted right {points} points more often than {low}",
+    "RD": "of those labelled {yes}, {high} are found {points} points more often than {low}",
+    "SD": "of those labelled {no}, {high} are recognised {points} points more often than {low}",
+    "DAR": "a prediction of {yes} is right {points} points more often for {high} than for {low}",
+    "DRR": "a prediction of {no} is right {points} points more often for {high} than for {low}",
+}
+_GROUP_MINUS_OTHERS = frozenset({"SD", "DRR"})
+_PEOPLE = {"female": "women", "male": "men"}
 
 
-def disparity(estimate: BiasEstimate, value: float) -> float:
-    """Returns a metric's distance from its neutral value, positive if the group is worse off."""
-    metric = METRICS[estimate.metric]
-    apart = value - metric.neutral
-    return -apart if metric.worse == "below" else apart
+def largest_gaps(evidence: Evidence) -> list[BiasEstimate]:
+    """Sorts the differences of rates of all groups with enough rows, gated or not, by size."""
+    if isinstance(evidence.estimates, Missing):
+        return []
+    minimum = minimum_rows(evidence)
+    gaps = (
+        (abs(item.value), item) for item in evidence.estimates
+        if item.stage == "post_training" and item.metric in _HARMS and item.value is not None
+        and not small_groups_reason(item, minimum)
+    )  # fmt: skip
+    return [item for _, item in sorted(gaps, key=lambda pair: -pair[0])]
 
 
-def largest_rates(
-    estimates: Sequence[BiasEstimate], *, gated: Sequence[str]
-) -> list[tuple[float, BiasEstimate]]:
-    """Sorts the ungated differences of rates by size.
-
-    Returns:
-        Each metric's value and estimate, the largest difference first; undefined ones are left out.
-    """
-    settled = {*gated, *(_TWINS[metric] for metric in gated if metric in _TWINS)}
-    others = [
-        (item.value, item)
-        for item in estimates
-        if item.metric in _RATES and item.metric not in settled and item.value is not None
-    ]
-    return sorted(others, key=lambda pair: -abs(pair[0]))
+def is_gated(item: BiasEstimate, checks: Set[str]) -> bool:
+    """Whether a gate judges a metric of a group, or the same two shares as their ratio."""
+    twin = {"DPPL": "DI"}.get(item.metric, item.metric)
+    return not checks.isdisjoint({f"{name} {item.subgroup}" for name in (item.metric, twin)})
 
 
-def disparity_figures(estimates: Sequence[BiasEstimate], checks: Checks) -> Iterator[Figure]:
-    """Draws one figure per gated group, or per group of each facet if there is no gate."""
-    predicted = [estimate for estimate in estimates if estimate.stage == "post_training"]
-    gated = {estimate.subgroup for estimate in predicted if _check_of(estimate, checks)}
-    shown = gated or {item.subgroup for item in predicted if not item.is_intersection}
-    names = dict.fromkeys(item.subgroup for item in predicted if item.subgroup in shown)
-    for name in [*names][:_MOST_FIGURES]:
-        figures = [
-            (estimate.value, estimate)
-            for estimate in predicted
-            if estimate.subgroup == name
-            and estimate.value is not None
-            and (metric := METRICS.get(estimate.metric)) is not None
-            and metric.compares
-        ]
-        if figures:
-            figures.sort(key=lambda pair: -disparity(pair[1], pair[0]))
-            title = f"All metrics of {name}, the largest disparity first"
-            yield Figure(title, _disparities(name, figures, checks), _DISPARITY_CAPTION)
-
-
-def _disparities(group: str, rows: Sequence[tuple[float, BiasEstimate]], checks: Checks) -> Markup:
-    def ends(value: float, estimate: BiasEstimate) -> list[float]:
-        """Returns an estimate's value and interval as disparities in ascending order."""
-        values = (part for part in (estimate.low, value, estimate.high) if part is not None)
-        return sorted(disparity(estimate, part) for part in values)
-
-    with svg.row_chart([estimate.metric for _, estimate in rows]) as axes:
-        places = [0.0, *(place for pair in rows for place in ends(*pair))]
-        low, high = max(min(places), -_EDGE), min(max(places), _EDGE)
-        air = max((high - low) * 0.08, 0.02)
-        left, right = low - air, high + air
-        axes.set_xlim((left, right))
-        axes.axvline(0, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
-        for index, (value, estimate) in enumerate(reversed(rows)):
-            gated = _check_of(estimate, checks) is not None
-            position, reach = disparity(estimate, value), ends(value, estimate)
-            if estimate.low is not None and reach[0] < right and reach[-1] > left:
-                bar = max(reach[0], left), min(reach[-1], right)
-                axes.hlines(index, *bar, color=svg.DARK, linewidth=1.8)
-            marker = "o" if left <= position <= right else (">" if position > 0 else "<")
-            axes.plot(
-                min(max(position, left), right), index, marker=marker, markersize=8, clip_on=False,
-                markerfacecolor=svg.DARK if gated else "white", markeredgecolor=svg.DARK,
-                markeredgewidth=1.2,
-            )  # fmt: skip
-            svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=gated)
-        axes.set_xlabel("← others worse off      group worse off →")
-        summary = "; ".join(f"{estimate.metric} {value:.2f}" for value, estimate in rows)
-        alt = f"Bias metrics of {group}, the largest disparity first: {summary}."
-        return svg.to_svg(axes, name=f"disparity-{svg.identifier(group)}", alt=alt)
+def gap_words(item: BiasEstimate, evidence: Evidence) -> str:
+    """Says a difference of rates as a sentence about people, without its full stop."""
+    evaluation = evidence.evaluation
+    no, yes = ("no", "yes") if isinstance(evaluation, Missing) else evaluation.labels
+    group, others = f"rows of {item.subgroup}", "all others"
+    if isinstance(item.facet, str) and isinstance(item.group, str):
+        counts = group_counts(evidence)
+        pairs = () if isinstance(counts, Missing) else counts
+        rest = {name for facet, name in pairs if facet == item.facet} - {item.group}
+        group = _PEOPLE.get(item.group.lower(), group)
+        if len(rest) == 1:
+            [other] = rest
+            others = _PEOPLE.get(other.lower(), f"rows of {item.facet}={other}")
+    value = item.value or 0.0
+    group_higher = (value > 0) == (item.metric in _GROUP_MINUS_OTHERS)
+    high, low = (group, others) if group_higher else (others, group)
+    points = f"{abs(100 * value):.1f}"
+    text = _HARMS[item.metric].format(high=high, low=low, points=points, yes=yes, no=no)
+    return text[:1].upper() + text[1:]

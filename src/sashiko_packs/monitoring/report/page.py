@@ -1,5 +1,6 @@
 """Writes the monitor's page: one self-contained HTML file on the windows of a model over time."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,21 +8,23 @@ from typing import Any, Final
 
 from markupsafe import Markup
 
-from sashiko.base.files import write_bytes
 from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko.report import svg, views
-from sashiko.report.html import render
+from sashiko.report.html import write_page
 from sashiko.report.svg import shorten
 from sashiko.report.views import (
     Cell,
+    Chapter,
     Fact,
     Figure,
     Mark,
     MarkKind,
     OutcomeKind,
+    Page,
     Row,
     Section,
     Table,
+    Tile,
     numeric,
     row,
 )
@@ -29,6 +32,7 @@ from sashiko.report.words import percent
 from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod
 from sashiko_packs.monitoring.checks import (
     COHENS_W,
+    DISPARATE_IMPACT,
     TEXT_AUC,
     MonitorCheck,
     Outcome,
@@ -42,9 +46,9 @@ from sashiko_packs.monitoring.report.plots import History, accuracy, plain, rela
 from sashiko_packs.monitoring.report.words import (
     EFFECTS,
     PROBLEMS,
-    WORDS,
     audit_state,
     commands,
+    headline,
     next_steps,
     of_outcome,
     span,
@@ -593,22 +597,13 @@ def _window_row(result: MonitorResult) -> Row:
     )
 
 
+_MOST_REASONS: Final = 4  # on the first screen
 _LONGEST_HEADLINE: Final = 400  # letters of the headline, which may list every alarm
 _KINDS: Final[dict[WindowOutcome, OutcomeKind]] = {
     "ok": "registered",
     "alarm": "blocked",
     "partly judged": "interrupted",
 }
-
-
-@dataclass(frozen=True)
-class MonitorPage:
-    """The view of the page."""
-
-    title: str
-    window: str
-    outcome: views.Outcome
-    sections: tuple[Section, ...]
 
 
 def write_monitor_page(
@@ -631,24 +626,77 @@ def write_monitor_page(
     history = History(tuple(results))
     result = history.latest
     window = span(result.start, result.end)
-    page = MonitorPage(
+    sections = (
+        checks_section(result),
+        history_section(history),
+        window_section(result),
+        data_section(result),
+    )
+    page = Page(
         title=f"Monitor: {result.recipe}",
-        window=f"{result.group}, version {result.version}: {window}",
+        subject=f"{result.group}, version {result.version}: {window}",
         outcome=views.Outcome(
             kind=_KINDS[result.outcome],
-            word=WORDS[result.outcome],
+            word=headline(result),
             headline=shorten(result.summary, _LONGEST_HEADLINE),
             details=(*next_steps(result), *filter(None, [retraining])),
             commands=commands(result, options=options, others=others),
         ),
-        sections=(
-            checks_section(result),
-            history_section(history),
-            window_section(result),
-            data_section(result),
-        ),
+        tiles=tuple(_tiles(result)),
+        harms=tuple(_widest(result)),
+        unjudged=tuple(_unjudged(result)),
+        chapters=(Chapter("", sections),),
+        source="each window's `monitor.json`; nothing on this page is of a single row",
     )
-    write_bytes(
-        path, render(page, template="sashiko_packs.monitoring.report/page.html.j2").encode()
+    return write_page(page, path)
+
+
+def _tiles(result: MonitorResult) -> Iterator[Tile]:
+    """Yields what the window's checks came to, and its key figures."""
+    alarms, left = of_outcome(result, "alarm"), of_outcome(result, "not judged")
+    count = len(result.checks)
+    note = f"of {count} checks, of which {len(left)} were not judged"
+    alarm = Mark(_MARKS[result.outcome])
+    yield Tile("Alarms", str(len(alarms)), note=note, mark=alarm)
+    audit, check = result.quality.since_deploy, result.quality.check
+    note = f"{_share(audit.reference)} on the test split; {audit.rows:,} labelled rows"
+    yield _tile("Accuracy of audited rows", _share(audit.value), _ends(audit), note, check.outcome)
+    for effect, name in ((COHENS_W, "Largest drift"), (DISPARATE_IMPACT, "Disparate impact (DI)")):
+        if checks := [item for item in result.checks if item.effect == effect]:
+            judged = [item for item in checks if item.value is not None]
+            order = max if effect == COHENS_W else min
+            worst = order(judged or checks, key=lambda item: (item.value or 0.0, item.name))
+            note = f"{worst.name}; tolerated {tolerance(worst)}"
+            shown = "" if worst.value is None else size(worst)
+            yield _tile(name, shown, interval(worst), note, plots.worst(checks))
+    rows = f"{version_rows(result):,}"
+    yield Tile("Rows answered", rows, note=f"by version {result.version} in this window")
+
+
+def _tile(name: str, value: str, ends: str, note: str, outcome: Outcome) -> Tile:
+    return Tile(name, value or "not known", ends, note, Mark(_MARKS[outcome]))
+
+
+def _widest(result: MonitorResult) -> Iterator[str]:
+    """Says in words in which group decisions differ most, judged or not."""
+    known = [item for item in result.disparities or () if item.window is not None]
+    if not known:
+        return
+    item = max(known, key=lambda item: abs(math.log(max(item.window or 0.0, 0.001))))
+    before = "" if item.reference is None else f"; {item.reference:.2f} on the test split"
+    yield (
+        f"{item.facet} {item.group} is decided positive {item.window:.2f} times as often as all "
+        f"others (disparate impact, DI{before})."
     )
-    return path
+
+
+def _unjudged(result: MonitorResult) -> Iterator[str]:
+    """Yields why checks were not judged, each reason once."""
+    reasons: dict[str, list[str]] = {}
+    for check in of_outcome(result, "not judged"):
+        reasons.setdefault(check.reason, []).append(check.name)
+    for reason, names in [*reasons.items()][:_MOST_REASONS]:
+        listed = shorten(", ".join(names), _LONGEST)
+        yield f"{listed}: {reason}"
+    if (rest := len(reasons) - _MOST_REASONS) > 0:
+        yield f"{rest} more reasons, under Checks."

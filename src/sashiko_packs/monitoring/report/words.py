@@ -21,9 +21,9 @@ from sashiko_packs.monitoring.result import MonitorResult
 _DRAW: Final = "sashiko monitor sample{} --rows 100"
 _ADD_LABELS: Final = "sashiko monitor{} --labels FILE"
 WORDS: Final[Mapping[WindowOutcome, str]] = {
-    "ok": "✓ OK",
-    "alarm": "✕ ALARM",
-    "partly judged": "! NO ALARM",
+    "ok": "✓ No alarm",
+    "alarm": "✕ Alarm",
+    "partly judged": "! No alarm",
 }
 EFFECTS: Final[Mapping[str, str]] = {
     COHENS_W: "distance of the two distributions: 0 is none, 0.1 small, 0.3 medium",

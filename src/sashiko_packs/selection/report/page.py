@@ -2,28 +2,31 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from sashiko.base.files import write_bytes
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.verdict import Check
 from sashiko.report import svg
-from sashiko.report.html import REPORT_FILE, render
+from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.report.views import (
     Cell,
-    ChoicePage,
+    Chapter,
     Fact,
     Figure,
+    Mark,
     Outcome,
+    Page,
     Section,
     Table,
+    Tile,
     numeric,
     row,
 )
-from sashiko.report.words import check_view, estimate_cell
+from sashiko.report.words import check_view, estimate_cell, metric_title
 from sashiko_packs.selection.file import geographies
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rule import RULE, undecided
@@ -38,12 +41,15 @@ def _metric_name(record: SelectionRecord) -> str:
 
 def headline(record: SelectionRecord) -> str:
     """Returns the choice with its reason, or that there is none, and what was not judged."""
-    if record.chosen is None:
-        text = f"No candidate is chosen: {record.reason}."
-    else:
-        among = " among what was judged" if record.unjudged else ""
-        text = f"{record.chosen} is chosen{among}: {record.reason}."
+    text = _choice(record)
     return f"{text} Not judged: {'; '.join(record.unjudged)}." if record.unjudged else text
+
+
+def _choice(record: SelectionRecord) -> str:
+    if record.chosen is None:
+        return f"No candidate is chosen: {record.reason}."
+    among = " among what was judged" if record.unjudged else ""
+    return f"{record.chosen} is chosen{among}: {record.reason}."
 
 
 def outcome(item: CandidateRecord, record: SelectionRecord) -> str:
@@ -134,7 +140,6 @@ def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place:
     axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")
 
 
-_TEMPLATE: Final = "sashiko_packs.selection.report/choice.html.j2"
 _METRICS = {
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
@@ -146,15 +151,13 @@ _METRICS = {
 Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
 
-def write_choice_page(page: ChoicePage, folder: Path) -> Path:
+def write_choice_page(page: Page, folder: Path) -> Path:
     """Writes the page of a selection or a sweep into its folder and returns its path.
 
     Raises:
         InputError: if it cannot be written.
     """
-    path = folder / REPORT_FILE
-    write_bytes(path, render(page, template=_TEMPLATE).encode())
-    return path
+    return write_page(page, folder / REPORT_FILE)
 
 
 def terminal_rows(record: SelectionRecord) -> list[list[str]]:
@@ -164,7 +167,7 @@ def terminal_rows(record: SelectionRecord) -> list[list[str]]:
     return [list(table.columns), *rows]
 
 
-def selection_view(record: SelectionRecord) -> ChoicePage:
+def selection_view(record: SelectionRecord) -> Page:
     """Makes the view of a selection's page."""
     warnings = tuple(
         f"The answers of {item.name} were written by hand, to try the command: no model gave them, "
@@ -188,22 +191,50 @@ def selection_view(record: SelectionRecord) -> ChoicePage:
         Section("musts", "Musts", tables=(_musts(record),)),
         Section("rule", "How it is chosen", statements=statements, facts=_facts(record)),
     )  # fmt: skip
-    return ChoicePage(
+    return Page(
         title="Selection: which model",
-        source=f"`selection.json` of selection `{record.id}`",
+        subject=f"selection {record.id}",
         outcome=_outcome(record),
-        sections=sections,
+        tiles=tuple(_tiles(record)),
+        unjudged=record.unjudged,
+        chapters=(Chapter("", sections),),
+        source=f"`selection.json` of selection `{record.id}`",
     )
 
 
 def _outcome(record: SelectionRecord) -> Outcome:
     details = tuple(f"{item.name}: {outcome(item, record)}" for item in record.candidates)
-    text = headline(record)
     if record.chosen is None:
-        return Outcome("blocked", "✕ NO CANDIDATE IS CHOSEN", text, details=details)
+        return Outcome("blocked", "No candidate is chosen", _choice(record), details=details)
     if record.unjudged:
-        return Outcome("waiting", "! CHOSEN, BUT NOT ALL WAS JUDGED", text, details=details)
-    return Outcome("registered", "✓ A CANDIDATE IS CHOSEN", text, details=details)
+        word = f"{record.chosen} is chosen - not everything was judged"
+        return Outcome("waiting", word, _choice(record), details=details)
+    word = f"{record.chosen} is chosen"
+    return Outcome("registered", word, _choice(record), details=details)
+
+
+def _tiles(record: SelectionRecord) -> Iterator[Tile]:
+    """Yields the figures of the candidate that is chosen, or else of the best one."""
+    name = record.chosen or record.best
+    item = next((item for item in record.candidates if item.name == name and item.measured), None)
+    if item is None:
+        return
+    own = Mark("reported")
+    for metric in dict.fromkeys((record.selection.metric, "auc")):
+        if metric in item.metrics:
+            cell = estimate_cell(item.metrics[metric])
+            yield Tile(f"{_METRICS.get(metric, metric)} of {name}", cell.text, cell.interval)
+    for entry in [entry for entry in item.bias if entry.value is not None][:1]:
+        cell, check = estimate_cell(entry), _musts_of(item).get(_name(entry))
+        mark = check_view(check, gate="").mark if check else own
+        title = metric_title(entry.metric)
+        yield Tile(title, cell.text, cell.interval, entry.subgroup, mark)
+    yield Tile("A million predictions", cost(item), note=item.cost.basis)
+    yield Tile("Texts are processed", item.travel.where)
+
+
+def _musts_of(item: CandidateRecord) -> Mapping[str, Check]:
+    return {check.name: check for check in item.musts}
 
 
 def _table(title: str, record: SelectionRecord, columns: Columns, *, note: str = "") -> Table:
@@ -309,7 +340,7 @@ def _bias(record: SelectionRecord) -> Table:
     if not columns:
         why = "The recipe of the rows does not judge bias, or nothing was measured."
         return Table(title, absent=why)
-    note = "DI: predicted positive, group ÷ others; 1 is no difference."
+    note = "Predicted positive, group ÷ others; 1 is no difference."
     return _table(title, record, columns, note=note)
 
 

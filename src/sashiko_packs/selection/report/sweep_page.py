@@ -10,7 +10,19 @@ from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.errors import InputError
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing
-from sashiko.report.views import Cell, ChoicePage, Fact, Figure, Outcome, Row, Section, Table, row
+from sashiko.report.views import (
+    Cell,
+    Chapter,
+    Fact,
+    Figure,
+    Outcome,
+    Page,
+    Row,
+    Section,
+    Table,
+    Tile,
+    row,
+)
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import QualityMetric
@@ -228,7 +240,7 @@ def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
     metrics: dict[QualityMetric, None] = {sweep.metric: None, "accuracy": None}
     return tuple(
         Figure(
-            title=f"{_name(metric)} against {check}",
+            title=f"{_name(metric)} against {words.check_title(check)}",
             svg=trade_off(sweep, gate=gate, check=check, metric=metric),
             caption=_CAPTION,
         )
@@ -351,26 +363,44 @@ _RULE = (
 )
 
 
-def sweep_view(sweep: Sweep) -> ChoicePage:
+def sweep_view(sweep: Sweep) -> Page:
     """Makes the view of a sweep's page."""
     metric, check = sweep.metric.replace("_", " "), sweep.checks[0]
     statements = tuple(text.format(metric=metric, check=check) for text in _RULE)
-    return ChoicePage(
+    sections = (
+        Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
+        Section("points", "Points", tables=(strengths_table(sweep), *threshold_tables(sweep))),
+        Section("rule", "How it is chosen", statements=statements, facts=_facts(sweep)),
+    )
+    return Page(
         title=f"Sweep: {sweep.recipe.name}",
-        source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",
+        subject=f"sweep {sweep.id}",
         outcome=Outcome(
-            kind="registered" if sweep.chosen else "blocked",
-            word="✓ A POINT WILL DO" if sweep.chosen else "✕ NO POINT WILL DO",
+            kind="waiting" if sweep.chosen else "blocked",
+            word="A point will do - not judged on the test split" if sweep.chosen
+            else "No point will do",
             headline=headline(sweep),
             details=tuple(choice_lines(sweep)),
             commands=(sweep.chosen.command,) if sweep.chosen else (),
         ),
-        sections=(
-            Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
-            Section("points", "Points", tables=(strengths_table(sweep), *threshold_tables(sweep))),
-            Section("rule", "How it is chosen", statements=statements, facts=_facts(sweep)),
-        ),
-    )
+        tiles=tuple(_tiles(sweep)),
+        chapters=(Chapter("", sections),),
+        source=f"`sweep.json` of sweep `{sweep.id}`, which holds every point",
+    )  # fmt: skip
+
+
+def _tiles(sweep: Sweep) -> Iterator[Tile]:
+    """Yields the figures of the recommended point, on the validation split."""
+    if sweep.chosen is None:
+        return
+    point = sweep.chosen.point
+    yield Tile("Strength", f"{sweep.chosen.strength:g}", note="of reweighing")
+    yield Tile("Threshold", f"{point.threshold:.3g}", note="the same for everybody")
+    figures = {_name(sweep.metric): point.quality[sweep.metric]}
+    figures |= {words.check_title(check): point.bias[check] for check in sweep.checks}
+    for name, estimate in figures.items():
+        cell = words.estimate_cell(estimate)
+        yield Tile(name, cell.text, cell.interval, "on the validation split")
 
 
 def _facts(sweep: Sweep) -> tuple[Fact, ...]:

@@ -96,7 +96,7 @@ def test_a_quiet_week_raises_no_alarm(weeks: Weeks) -> None:
     done = weeks.judge(1)
     assert done.returncode == 0, done.stdout + done.stderr
     headline, *_ = done.stdout.splitlines()
-    assert headline.startswith("! NO ALARM - bias and accuracy not judged")
+    assert headline.startswith("! No alarm - bias and accuracy not judged")
     assert "not judged: accuracy of audited rows: 0 audited labels, 100 are needed" in done.stdout
     assert "retraining: not now: there is no alarm" in done.stdout
     [result] = weeks.results()
@@ -145,7 +145,7 @@ def test_a_dead_capture_is_an_alarm_after_weeks_of_good_audits(weeks: Weeks) -> 
     done = weeks.judge(5)
     assert done.returncode == 4, done.stdout + done.stderr
     headline, *_ = done.stdout.splitlines()
-    assert headline.startswith("✕ ALARM - inputs, drift, bias and accuracy not judged")
+    assert headline.startswith("✕ Alarm - inputs, drift, bias and accuracy not judged")
     assert "alarm: captured requests, in alarm since" in done.stdout
     assert "next: " not in done.stdout  # nobody draws rows of nothing
 
