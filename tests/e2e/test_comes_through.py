@@ -69,8 +69,11 @@ def test_a_run_registers_a_version_and_says_what_to_do_next(registered: Project,
     run = story.runs[-1]
     assert f"registered: run {run}\n" in out
     assert f"{GROUP} version 1, PendingManualApproval" in out
-    assert "next: sashiko model approve 1 --recipe tiny --reason '...'" in out
-    assert "then sashiko model serve --recipe tiny\n" in out
+    assert out.endswith(
+        "waits for your decision: read the report, then run one of\n"
+        "  sashiko model approve 1 --recipe tiny --reason '...'\n"
+        "  sashiko model reject 1 --recipe tiny --reason '...'\n"
+    )
     assert f"report: .sashiko/runs/{run}/report.html" in out
     assert "Traceback" not in story.registered.stderr
     assert registered.run_record(run)["status"] == "registered"
@@ -103,8 +106,14 @@ def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(registered
     texts = registered.output("Explain", "texts", run=run)
     errors = [json.loads(line) for line in (texts / "errors.jsonl").read_text().splitlines()]
     assert errors
-    report = (registered.home / "runs" / run / "report.html").read_text()
-    assert all(f"Row {error['key']}: P(positive)" in report for error in errors)
+    page = registered.home / "runs" / run / "report.html"
+    rows = [f"Row {error['key']}: P(positive)" for error in errors]
+    words = [text for error in errors for text in error["texts"] if len(text) > 30]
+    assert not any(text in page.read_text() for text in (*rows, *words))
+    without = page.read_bytes()
+    assert registered.sashiko("runs", "report", run, "--with-rows").returncode == 0
+    assert all(row in page.read_text() for row in rows)
+    page.write_bytes(without)
     [version] = json.loads(registered.sashiko("model", "list", "--recipe", "tiny", "--json").stdout)
     assert not any(error["key"] in json.dumps(version) for error in errors)
 

@@ -323,7 +323,7 @@ def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, mo
     assert "acme.metrics:Cost lead over majority" in point.failed
 
 
-SHOWN = "Balanced accuracy against DI age=old, sweep "
+SHOWN = "Balanced accuracy against Disparate impact (DI): age=old, sweep "
 
 
 @pytest.fixture
@@ -360,7 +360,7 @@ def test_the_newest_sweep_of_the_same_recipe_and_data_is_shown(run):
     swept(run, id="20260101-000000-aaaa")
     newest = swept(run, id="20260103-000000-aaaa")
     html = write_report(run, run.parents[1]).read_text()
-    assert re.findall(f"{SHOWN}([^<]*)", html) == [newest.id]
+    assert re.findall(f"{re.escape(SHOWN)}([^<]*)", html) == [newest.id]
 
 
 def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):

@@ -627,8 +627,8 @@ def write_monitor_page(
     result = history.latest
     window = span(result.start, result.end)
     sections = (
-        checks_section(result),
         history_section(history),
+        checks_section(result),
         window_section(result),
         data_section(result),
     )
@@ -638,7 +638,7 @@ def write_monitor_page(
         outcome=views.Outcome(
             kind=_KINDS[result.outcome],
             word=headline(result),
-            headline=shorten(result.summary, _LONGEST_HEADLINE),
+            headline=_headline(result),
             details=(*next_steps(result), *filter(None, [retraining])),
             commands=commands(result, options=options, others=others),
         ),
@@ -649,6 +649,12 @@ def write_monitor_page(
         source="each window's `monitor.json`; nothing on this page is of a single row",
     )
     return write_page(page, path)
+
+
+def _headline(result: MonitorResult) -> str:
+    """Returns the window's summary, unless the headline has said it."""
+    said = result.summary.rstrip(".") in headline(result)
+    return "" if said else shorten(result.summary, _LONGEST_HEADLINE)
 
 
 def _tiles(result: MonitorResult) -> Iterator[Tile]:

@@ -136,7 +136,7 @@ def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_pictur
     assert decision["threshold"] == pytest.approx(record["chosen"]["point"]["threshold"], abs=1e-6)
     run = project.runs()[-1]
     report = (project.home / "runs" / run / "report.html").read_text()
-    assert "Balanced accuracy against DI customer_gender=female, sweep " in report
+    assert "against Disparate impact (DI): customer_gender=female, sweep " in report
     logs = project.sashiko("runs", "logs", "Train")
     assert logs.returncode == 0, logs.stderr
     assert "step" in logs.stdout
