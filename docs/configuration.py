@@ -37,6 +37,12 @@ _FILES = {
     "selection": ("Selections: `selections/*.yaml`", "What `sashiko select` compares."),
     "delivery": ("Delivery: `config/delivery.yaml`", "Optional; see [delivery](delivery.md)."),
 }  # fmt: skip
+_CONTRACTS = """\
+## Contracts: `contracts/*.odcs.yaml`
+
+Keys of the [Open Data Contract Standard](https://bitol-io.github.io/open-data-contract-standard/)
+3.2 that Sashiko reads, beside names and descriptions.
+"""
 # A contract's terms are those of the standard, ODCS.
 _TERMS = {
     "allowed_values": "enum", "options": "logicalTypeOptions", "operator": "mustBe and so on",
@@ -82,31 +88,20 @@ def configuration_page() -> str:
         schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
         parts.append(f"## {title}\n\n{text}\n")
         parts += _sections(schema, base if name == "settings" else {})
-    parts.append(
-        "## Contracts: `contracts/*.odcs.yaml`\n\nA contract follows the [Open Data Contract "
-        "Standard](https://bitol-io.github.io/open-data-contract-standard/) 3.2. These are the "
-        "keys that Sashiko reads beside the names and descriptions of the standard.\n"
-    )
-    parts += _contract()
-    return "\n".join(parts)
+    return "\n".join([*parts, _CONTRACTS, *_contract()])
 
 
 def _sections(schema: Schema, values: Schema) -> Iterator[str]:
     """A table of the keys that are no section, then one for each section."""
     texts = _attributes(schema)
     single = {k: v for k, v in schema["properties"].items() if not _record(v, schema)}
-    rows = [
-        _row(key, item, schema, texts.get(key, ""), values.get(key)) for key, item in single.items()
-    ]
-    yield _table(rows)
+    yield _table(_rows("", {**schema, "properties": single}, schema, values))
     for key, item in schema["properties"].items():
-        if (record := _record(item, schema)) is None:
-            continue
-        pack = item.get("x-pack", "")
-        yield f"### `{key}`{f' (pack {pack})' if pack else ''}\n"
-        words = texts.get(key) or item.get("description") or record.get("description", "")
-        yield f"{_brief(words, whole=True)}\n"
-        yield _table(_rows("", record, schema, values.get(key)))
+        if record := _record(item, schema):
+            pack = f" (pack {item['x-pack']})" if "x-pack" in item else ""
+            words = texts.get(key) or item.get("description") or record.get("description", "")
+            yield f"### `{key}`{pack}\n\n{_brief(words, whole=True)}\n"
+            yield _table(_rows("", record, schema, values.get(key)))
 
 
 def _rows(prefix: str, record: Schema, schema: Schema, values: Any) -> Iterator[tuple[str, ...]]:
@@ -121,8 +116,8 @@ def _rows(prefix: str, record: Schema, schema: Schema, values: Any) -> Iterator[
 
 
 def _row(key: str, item: Schema, schema: Schema, text: str, value: Any) -> tuple[str, ...]:
-    if value is None and "default" in item and _record(item, schema) is None:
-        value = item["default"]
+    if value is None and _record(item, schema) is None:
+        value = item.get("default")
     shown = "" if value in (None, [], {}, ()) else f"`{json.dumps(value)}`"
     if len(shown.split()) > _MOST_WORDS or len(shown) > 60:
         shown = "see the file"
@@ -133,12 +128,9 @@ def _row(key: str, item: Schema, schema: Schema, text: str, value: Any) -> tuple
 def _record(item: Schema, schema: Schema) -> Schema | None:
     """The record that a value, or each item of a list or map, is."""
     options = [item, *item.get("anyOf", []), item.get("items"), item.get("additionalProperties")]
-    for option in options:
-        if isinstance(option, Mapping) and "$ref" in option:
-            found: Schema = schema["$defs"][option["$ref"].rpartition("/")[2]]
-            if "properties" in found:
-                return found
-    return None
+    named = (option["$ref"] for option in options if isinstance(option, dict) and "$ref" in option)
+    found = (schema["$defs"][name.rpartition("/")[2]] for name in named)
+    return next((record for record in found if "properties" in record), None)
 
 
 def _type(item: Schema, schema: Schema) -> str:
@@ -157,9 +149,8 @@ def _type(item: Schema, schema: Schema) -> str:
         return "section" if "properties" in item else "map"
     low = item.get("minimum", item.get("exclusiveMinimum"))
     high = item.get("maximum", item.get("exclusiveMaximum"))
-    bounds = f", from {low}" if high is None else f", {low} to {high}" if low is not None else ""
-    bounds = "" if low is None and high is None else bounds or f", to {high}"
-    return _NAMES.get(kind, kind) + bounds
+    bounds = "" if low is None else f" from {low}"
+    return _NAMES.get(kind, kind) + bounds + ("" if high is None else f" to {high}")
 
 
 def _attributes(record: Schema) -> dict[str, str]:
@@ -170,9 +161,8 @@ def _attributes(record: Schema) -> dict[str, str]:
 
 
 def _contract() -> Iterator[str]:
-    rows = []
-    for term, field in PROPERTY_FIELDS.items():
-        rows.append((f"`{term}`", "custom property", "", _brief(_comments(Contract)[field])))
+    texts = _comments(Contract)
+    rows = [(f"`{k}`", "custom property", "", _brief(texts[v])) for k, v in PROPERTY_FIELDS.items()]
     yield "### The table: custom properties with `vendor: sashiko`\n"
     schema = Contract.model_json_schema()
     nested: dict[str, type[BaseModel]] = {
@@ -183,24 +173,16 @@ def _contract() -> Iterator[str]:
     for term, record in nested.items():
         rows += _fields(f"{term}: ", record, schema)
     yield _table(rows)
-    for title, record in (
-        ("A column", model.Column),
-        ("`logicalTypeOptions` of a column", model.Options),
-        ("A rule of `quality`", model.QualityRule),
-    ):
-        yield f"### {title}\n"
-        yield _table(_fields("", record, schema))
+    others = {"A column": model.Column, "`logicalTypeOptions` of a column": model.Options}
+    for title, record in {**others, "A rule of `quality`": model.QualityRule}.items():
+        yield f"### {title}\n\n{_table(_fields('', record, schema))}"
 
 
 def _fields(prefix: str, record: type[BaseModel], schema: Schema) -> Iterator[tuple[str, ...]]:
     texts = _comments(record)
     for name, item in schema["$defs"][record.__name__]["properties"].items():
-        term = _TERMS.get(name, _camel(name))
+        term = _TERMS.get(name) or re.sub(r"_(\w)", lambda match: match[1].upper(), name)
         yield (f"{prefix}`{term}`", *_row(name, item, schema, texts.get(name, ""), None)[1:])
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
 
 
 def _comments(record: type[BaseModel]) -> dict[str, str]:

@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import tomllib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -36,6 +35,8 @@ _ROLES = {
     "registry-reader": "purple", "registrar": "purple", "gate": "red",
 }  # fmt: skip
 _STOREYS = {"infra": "green", "pipelines": "green", "sashiko_packs": "orange"}
+_CLASSES = {"none": "text and attributes", "common": "key and label"}
+_CLASSES |= {"sensitive": "sensitive", "pii": "pii"}
 _JOBS = [role for role in _ROLES if role != "gate"]
 
 
@@ -58,10 +59,8 @@ def draw(diagrams: Mapping[str, Diagram]) -> dict[Path, str]:
     node = shutil.which("node")
     if node is None:
         raise SystemExit("error: the diagrams need Node.js 18 or newer: https://nodejs.org")
-    done = subprocess.run(
-        [node, "layout.js"], cwd=ROOT / "docs", input=json.dumps(graphs), text=True,
-        capture_output=True, check=True,
-    )  # fmt: skip
+    command = [node, str(ROOT / "docs/layout.js")]
+    done = subprocess.run(command, input=json.dumps(graphs), text=True, stdout=-1, check=True)
     return {
         IMAGES / f"{name}.svg": diagram(svg, title=diagrams[name].title, text=diagrams[name].text)
         for name, svg in json.loads(done.stdout).items()
@@ -102,9 +101,7 @@ def two_by_two(names: Sequence[str]) -> list[str]:
 
 def direct(edges: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Leaves out each edge that follows from others, and labels none; a circle is an error."""
-    before: dict[str, list[str]] = {}
-    for start, end in edges:
-        before.setdefault(end, []).append(start)
+    before = {end: [start for start, other in edges if other == end] for _, end in edges}
     order = list(TopologicalSorter(before).static_order())
     return dict.fromkeys(place(order, edges).arrows, "")
 
@@ -144,121 +141,88 @@ def house() -> Diagram:
     """Draws which room imports which: without what follows from other arrows."""
     import grimp
 
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    layers = [
-        name.strip() for layer in settings["contracts"][0]["layers"] for name in layer.split(":")
-    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = ":".join(contracts["contracts"][0]["layers"]).replace(" ", "").split(":")
     rooms = [room for room in layers if room != "verification"]
-    packages = ("sashiko", "sashiko_cdk", "sashiko_packs", "pipelines", "infra")
-    graph = grimp.build_graph(*packages, cache_dir=None)
-    imports = {
-        (_room(module, rooms), _room(other, rooms))
+    graph = grimp.build_graph(*{room.partition(".")[0] for room in rooms}, cache_dir=None)
+
+    def room(module: str) -> int:
+        inside = [one for one in rooms if f"{module}.".startswith(f"{one}.")]
+        return rooms.index(max(inside, key=len)) if inside else -1
+
+    links = {
+        (room(module), room(other))
         for module in graph.modules
         for other in graph.find_modules_directly_imported_by(module)
     }
-    links = sorted(
-        (rooms.index(one), rooms.index(other)) for one, other in imports if one and other
-    )
-    edges = [(rooms[one], rooms[other]) for one, other in links if one != other]
-    links_drawn = direct(edges)
+    drawn = direct([(rooms[a], rooms[b]) for a, b in sorted(links) if a != b and min(a, b) >= 0])
     packs = sorted(path.parent.name for path in (ROOT / "src/sashiko_packs").glob("*/pack.py"))
-    names = {room: room.removeprefix("sashiko.").replace("_", " ") for room in rooms}
-    names |= {"sashiko_packs": "packs", "sashiko_cdk": "sashiko_cdk"}
+    names = {room: [room.removeprefix("sashiko.")] for room in rooms}
+    names["sashiko_packs"] = ["packs", *two_by_two(packs)]
     return Diagram(
         "Which part of the code imports which",
-        "A part imports those below it: "
-        + "; ".join(f"{names[one]} imports {names[other]}" for one, other in links_drawn)
-        + ". Arrows that follow from others are left out. No pack imports another.",
+        f"{_words(drawn, 'imports')}. Arrows that follow from others are left out. No pack imports "
+        "another.",
         (
             *(
-                box(
-                    room,
-                    names[room],
-                    *two_by_two(packs if room == "sashiko_packs" else ()),
-                    colour=_STOREYS.get(room, "blue"),
-                )
-                for room in rooms
+                box(room, *lines, colour=_STOREYS.get(room, "blue"))
+                for room, lines in names.items()
             ),
-            *arrows(links_drawn),
+            *arrows(drawn),
         ),
     )
-
-
-def _room(module: str, rooms: Sequence[str]) -> str:
-    inside = (room for room in rooms if module == room or module.startswith(f"{room}."))
-    return max(inside, key=len, default="")
 
 
 def data_flow() -> Diagram:
     """Draws which role reads which class of columns, and what the roles hand to each other."""
     contract = load_contract(ROOT / "contracts/complaints.odcs.yaml")
     definition = golden_definition()
-    roles, graph = {step.name: role_of(step) for step in definition.steps}, build_graph(definition)
-    handed: dict[tuple[str, str], list[str]] = defaultdict(list)
+    graph, roles = build_graph(definition), {step.name: role_of(step) for step in definition.steps}
+    flows: dict[tuple[str, str], list[str]] = {}
     for other in graph.order:
-        for step in graph.order:
-            pair = roles[other], roles[step]
-            new = pair[0] != pair[1] and "gate" not in pair and other not in handed[pair]
-            if new and other in graph.waits_for[step]:
-                handed[pair].append(other)
-    flows = {pair: steps for pair, steps in handed.items() if steps}
-    classes, readers = (
-        _classes(contract),
-        {
-            "broker": "training",
-            "bias-evaluator": "facets",
-        },
-    )
-    reads = {
-        (name, role): [
-            column.name for column in contract.view_columns(view) if column.name in columns
-        ]
-        for role, view in readers.items()
-        for name, columns in classes.items()
-    }
-    parts = {pair: read for pair, read in reads.items() if read}
-    steps = {role: [step for step in graph.order if roles[step] == role] for role in _ROLES}
+        readers = {roles[step] for step in graph.order if other in graph.waits_for[step]}
+        for role in _JOBS:
+            if role in readers - {roles[other]} and roles[other] in _JOBS:
+                flows.setdefault((roles[other], role), []).append(other)
+    classes, reads = _classes(contract), {}
+    for role, view in (("broker", "training"), ("bias-evaluator", "facets")):
+        seen = {column.name for column in contract.view_columns(view)}
+        for name, columns in classes.items():
+            if part := [column for column in columns if column in seen]:
+                whole = len(part) == len(columns)
+                reads[name, role] = "" if whole else f"only {', '.join(part)}"
+    steps = {role: [step for step in graph.order if roles[step] == role] for role in _JOBS}
+    turned = {(role, name): "" for name, role in reads}
+    handed = {(end, ", ".join(of)): "" for (_, end), of in flows.items()}
     return Diagram(
         "Which role reads which data",
-        "Of the data lake "
-        + "; ".join(f"{role} reads {name}" for name, role in parts)
-        + ". No role of the pipeline reads pii. Of the steps' outputs "
-        + "; ".join(f"{end} reads those of {', '.join(of)}" for (_, end), of in flows.items()),
+        f"Of the data lake {_words(turned, 'reads')}. No role of the pipeline reads pii. Of the "
+        f"steps' outputs {_words(handed, 'reads')}.",
         (
             'subgraph cluster_lake { label="data lake: role etl writes it, grants are by column"',
             *(
                 box(name, name, *columns, colour="orange" * (name in "sensitive pii"))
                 for name, columns in classes.items()
             ),
-            "}",
-            'subgraph cluster_jobs { label="jobs: one role each, in a VPC without internet"',
+            '} subgraph cluster_jobs { label="jobs: one role each, in a VPC without internet"',
             *(box(role, role, *two_by_two(steps[role]), colour=_ROLES[role]) for role in _JOBS),
-            "}",
             # A person, drawn above the lake.
-            box("data-scientist", "data-scientist, a person", colour="yellow"),
-            *(
-                f'"data-scientist" -> "{name}" [dir=back]'
-                for name, role in parts
-                if role == "broker"
-            ),
-            *arrows(
-                {
-                    pair: "" if len(read) == len(classes[pair[0]]) else f"only {', '.join(read)}"
-                    for pair, read in parts.items()
-                }
-            ),
+            '} "data-scientist" [label="data-scientist, a person" class=yellow]',
+            *(f'"data-scientist" -> "{name}" [dir=back]' for name, by in reads if by == "broker"),
+            *arrows(reads),
             *arrows({pair: BREAK.join(of) for pair, of in flows.items()}),
         ),
     )
 
 
-def _classes(contract: Contract) -> dict[str, dict[str, None]]:
+def _classes(contract: Contract) -> dict[str, list[str]]:
     """Sorts the columns by what they are to the pipeline: name of the class -> its columns."""
-    classes: dict[str, dict[str, None]] = {
-        name: {} for name in ("text and attributes", "key and label", "sensitive", "pii")
-    }
+    classes: dict[str, list[str]] = {name: [] for name in _CLASSES.values()}
     for column in contract.columns:
-        special = dict.fromkeys((contract.key, contract.label.column), "key and label")
-        kind = "text and attributes" if column.classification == "none" else column.classification
-        classes[special.get(column.name, kind)][column.name] = None
+        common = column.name in (contract.key, contract.label.column)
+        classes[_CLASSES["common" if common else column.classification]].append(column.name)
     return classes
+
+
+def _words(edges: Mapping[tuple[str, str], str], verb: str) -> str:
+    return "; ".join(f"{start} {verb} {end}" for start, end in edges)

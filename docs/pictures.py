@@ -1,49 +1,53 @@
-"""The README's pictures, from runs of the shipped recipes: `make pictures`.
+"""The pictures that need runs of the shipped recipes: `make pictures`.
 
-The live view is a screen of a terminal while a run trains, as SVG. The report is what a browser
-shows first of a run that the bias gate blocked. Needs tmux and Chromium. The runs' state is in
-`build/pictures`.
+The live view is a screen of a terminal while a run trains, as SVG. The others are what a browser
+shows first: of the report of a run that the bias gate blocked, of a run's lineage, and of the
+monitor's page. Needs tmux and Chromium. The runs' state is in `build/pictures`.
 """
 
 import io
+import json
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
+from sashiko.base.parquet import read_table
+
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
 HOME = Path("build/pictures")
 _COLUMNS, _ROWS = 118, 34
-_BROWSER_WINDOW = "1280,900"
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_SESSION = "pictures"
+_SERVER = "http://127.0.0.1:8471"
+_SASHIKO = Path(sys.executable).with_name("sashiko").relative_to(ROOT)
 
 
-def main() -> int:
-    """Makes both pictures; returns the exit status."""
+def main() -> None:
+    """Makes the pictures."""
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None or shutil.which("tmux") is None:
-        print("error: the pictures need tmux and Chromium (apt-get install both)", file=sys.stderr)
-        return 1
+        sys.exit("error: the pictures need tmux and Chromium (apt-get install both)")
     live_run(IMAGES / "live-run.svg")
-    report(IMAGES / "report-blocked.png", browser=browser, recipe="complaints-unmitigated")
-    return 0
+    screen(browser, f"{_report()}#lineage", IMAGES / "lineage.png")
+    screen(browser, monitored(), IMAGES / "monitor.png")
+    _sashiko("run", "--recipe", "complaints-unmitigated", check=False)
+    screen(browser, _report(), IMAGES / "report-blocked.png")
 
 
 def live_run(path: Path) -> None:
     """Draws the terminal while Train of a fresh run of the default recipe is at work."""
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
-    sashiko = Path(sys.executable).with_name("sashiko").relative_to(ROOT)
     size = ["-x", str(_COLUMNS), "-y", str(_ROWS)]
-    _tmux("new-session", "-d", *size, f"{sashiko} run --home {HOME}; sleep 600")
+    _tmux("new-session", "-d", *size, f"{_SASHIKO} run --home {HOME}; sleep 600")
     screen = ""
     try:
         while not re.search(r"Train\s+running.*epoch", screen):
@@ -55,7 +59,7 @@ def live_run(path: Path) -> None:
             screen = _tmux("capture-pane", "-p")
     finally:
         with suppress(subprocess.CalledProcessError):
-            _tmux("kill-session", "-t", _SESSION)
+            _tmux("kill-session")
     console = Console(record=True, width=_COLUMNS, file=io.StringIO())
     console.print(Text.from_ansi(drawn.rstrip()), soft_wrap=True)
     svg = console.export_svg(title="make run")
@@ -63,31 +67,65 @@ def live_run(path: Path) -> None:
     path.write_text(_FONT_FACE.sub("", svg), encoding="utf-8")
 
 
-def report(path: Path, *, browser: str, recipe: str) -> None:
-    """Takes the first screen of the report of a recipe's run."""
-    command = [str(Path(sys.executable).with_name("sashiko")), "run", "--home", str(HOME)]
-    subprocess.run([*command, "--recipe", recipe], cwd=ROOT, check=False)
-    page = max((ROOT / HOME / "runs").iterdir()) / "report.html"
+def monitored() -> str:
+    """Serves the version, sends it rows of a drifted week, and judges them; returns the page."""
+    _sashiko("model", "approve", "1", "--reason", "a picture of its monitoring")
+    rows = ROOT / HOME / "rows.parquet"
+    subprocess.run(
+        [_SASHIKO, "data", "generate", rows, "--rows", "2000", "--drift"], cwd=ROOT, check=True
+    )
+    columns = ("complaint_id", "product", "channel", "complaint_text")
+    sent = read_table(rows).select(columns).to_pylist()
+    command = [_SASHIKO, "model", "serve", "--home", HOME, "--capture", "100", "--port", "8471"]
+    with subprocess.Popen(command, cwd=ROOT) as server:
+        for start in range(0, len(sent), 100):
+            ids = [row.pop("complaint_id") for row in sent[start : start + 100]]
+            _post({"inputs": sent[start : start + 100], "ids": ids})
+        server.terminate()
+    _sashiko("monitor", check=False)
+    return max((ROOT / HOME / "monitor").rglob("*.html"), key=lambda f: f.stat().st_mtime).as_uri()
+
+
+def _post(body: object) -> None:
+    """Sends rows, and waits for a server that is starting."""
+    request = urllib.request.Request(f"{_SERVER}/invocations", json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    for _ in range(120):
+        with suppress(ConnectionError, urllib.error.URLError):
+            urllib.request.urlopen(request).close()
+            return
+        time.sleep(1)
+    sys.exit("error: the server did not answer")
+
+
+def _report() -> str:
+    return (max((ROOT / HOME / "runs").iterdir()) / "report.html").as_uri()
+
+
+def screen(browser: str, page: str, path: Path) -> None:
+    """Takes the first screen of a page."""
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run(
             [
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                 "--disable-background-networking", f"--user-data-dir={profile}",
-                f"--window-size={_BROWSER_WINDOW}", f"--screenshot={path}", page.as_uri(),
+                "--window-size=1280,900", f"--screenshot={path}", page,
             ],
             check=True,
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
 
+def _sashiko(*words: str, check: bool = True) -> None:
+    subprocess.run([_SASHIKO, *words, "--home", HOME], cwd=ROOT, check=check)
+
+
 def _tmux(verb: str, *options: str) -> str:
     """Runs a command of tmux on a server of its own."""
-    target = ["-t", _SESSION] if verb != "new-session" and "-t" not in options else []
-    named = ["-s", _SESSION] if verb == "new-session" else target
-    command = ["tmux", "-L", f"sashiko-{_SESSION}", verb, *named, *options]
+    command = ["tmux", "-L", "sashiko-pictures", verb, *options]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
