@@ -85,7 +85,6 @@ docs-site: $(VENV)-site/.done ## build the documentation as a site with a search
 test-site: $(BIN)/.dev ## read the built site as four readers do, in a browser, also on a phone and in dark mode (after make docs-site)
 	$(IN_MEMORY) $(BIN)/python -m pytest tests/site $(ARGS)
 
-# Graphviz lays the diagrams out; a project has no need of it, so it is not in the root's package.json.
 docs/node_modules/.done: docs/package-lock.json
 	@cd docs && npm ci --silent --no-audit --no-fund
 	@touch $@

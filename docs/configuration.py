@@ -55,27 +55,17 @@ _NAMES = {"string": "text", "boolean": "true or false", "integer": "whole number
 
 # Of fields whose record says nothing about them: the last part of the key -> text.
 _PLAIN = {
-    "instance_type": "the SageMaker instance type", "max_runtime": "when the job is stopped",
-    "volume_size": "the size of the job's disk", "name": "its name",
-    "description": "what the file is for, for people", "seed": "the seed of random numbers",
+    "max_runtime": "when the job is stopped", "batch_size": "rows in a step of training",
     "bootstrap_replicates": "how often rows are drawn again for an interval",
     "minimum": "the smallest value that passes", "maximum": "the largest value that passes",
-    "reason": "why, in a sentence; reports show it", "batch_size": "rows in a step of training",
+    "reason": "why, in a sentence; reports show it", "policy": "how the threshold is chosen",
     "batch_sizes": "the sizes that are compiled", "epochs": "passes over the training rows",
-    "checkpoint_every_steps": "steps between two checkpoints", "dropout": "the share dropped",
-    "learning_rate": "the largest learning rate", "weight_decay": "AdamW's weight decay",
+    "checkpoint_every_steps": "steps between two checkpoints", "persona": "the role that reads",
     "warmup_ratio": "the share of steps until the largest learning rate",
-    "rank": "the rank of the adapter", "policy": "how the threshold is chosen",
-    "metric": "the metric that is judged", "candidates": "name -> what is compared",
-    "facets": "the columns whose groups are compared", "column": "the column's name",
     "may_leave_account": "whether texts may be sent to a service outside the account",
     "positive": "the value that the model predicts", "negative": "the other value",
-    "kind": "how rows are split", "validation_from": "the first day of validation",
-    "test_from": "the first day of test", "persona": "the role that reads",
+    "validation_from": "the first day of validation", "test_from": "the first day of test",
     "format": "of dates and times in the raw file, if not ISO 8601",
-    "exclusiveMinimum": "a bound that values must exceed",
-    "exclusiveMaximum": "a bound that values must stay below",
-    "minLength": "the fewest characters", "maxLength": "the most characters",
     "pattern": "a regular expression that each value must match",
 }  # fmt: skip
 
@@ -121,7 +111,9 @@ def _row(key: str, item: Schema, schema: Schema, text: str, value: Any) -> tuple
     shown = "" if value in (None, [], {}, ()) else f"`{json.dumps(value)}`"
     if len(shown.split()) > _MOST_WORDS or len(shown) > 60:
         shown = "see the file"
-    words = item.get("description") or text or _PLAIN[key.rpartition(".")[2]]
+    name = key.rpartition(".")[2]
+    named = re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    words = item.get("description") or text or _PLAIN.get(name, f"the {named}")
     return f"`{key}`", _type(item, schema), shown, _brief(words)
 
 

@@ -13,21 +13,20 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from contextlib import suppress
+from http.client import HTTPConnection
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from sashiko.base.parquet import read_table
+from sashiko.base.parquet import read_columns
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
 HOME = Path("build/pictures")
 _COLUMNS, _ROWS = 118, 34
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
-_SERVER = "http://127.0.0.1:8471"
 _SASHIKO = Path(sys.executable).with_name("sashiko").relative_to(ROOT)
 
 
@@ -71,31 +70,22 @@ def monitored() -> str:
     """Serves the version, sends it rows of a drifted week, and judges them; returns the page."""
     _sashiko("model", "approve", "1", "--reason", "a picture of its monitoring")
     rows = ROOT / HOME / "rows.parquet"
-    subprocess.run(
-        [_SASHIKO, "data", "generate", rows, "--rows", "2000", "--drift"], cwd=ROOT, check=True
-    )
+    command = [_SASHIKO, "data", "generate", rows, "--rows", "2000", "--drift"]
+    subprocess.run(command, cwd=ROOT, check=True)
     columns = ("complaint_id", "product", "channel", "complaint_text")
-    sent = read_table(rows).select(columns).to_pylist()
+    sent = read_columns(rows, columns).to_pylist()
     command = [_SASHIKO, "model", "serve", "--home", HOME, "--capture", "100", "--port", "8471"]
     with subprocess.Popen(command, cwd=ROOT) as server:
+        time.sleep(30)
         for start in range(0, len(sent), 100):
             ids = [row.pop("complaint_id") for row in sent[start : start + 100]]
-            _post({"inputs": sent[start : start + 100], "ids": ids})
+            body = json.dumps({"inputs": sent[start : start + 100], "ids": ids})
+            connection = HTTPConnection("127.0.0.1", 8471)
+            connection.request("POST", "/invocations", body, {"Content-Type": "application/json"})
+            connection.getresponse().read()
         server.terminate()
     _sashiko("monitor", check=False)
     return max((ROOT / HOME / "monitor").rglob("*.html"), key=lambda f: f.stat().st_mtime).as_uri()
-
-
-def _post(body: object) -> None:
-    """Sends rows, and waits for a server that is starting."""
-    request = urllib.request.Request(f"{_SERVER}/invocations", json.dumps(body).encode())
-    request.add_header("Content-Type", "application/json")
-    for _ in range(120):
-        with suppress(ConnectionError, urllib.error.URLError):
-            urllib.request.urlopen(request).close()
-            return
-        time.sleep(1)
-    sys.exit("error: the server did not answer")
 
 
 def _report() -> str:

@@ -108,34 +108,24 @@ def _of_rule(properties: Mapping[str, Any], boxes: Sequence[Box]) -> Iterator[tu
             yield from ((one.id, f"state machine {machine}") for machine in machines)
 
 
-def _bucket(job: Box, argument: str) -> str:
-    uri: str = json.loads(job.text)["DefaultArguments"][argument]
-    return uri.removeprefix("s3://").partition("/")[0]
-
-
-def _reads(bucket: Box, pipeline: Box) -> bool:
-    lake = "athena://" in pipeline.text and "-curated-" in bucket.name
-    return lake or ("-capture-" in bucket.name and bucket.name in pipeline.text)
-
-
-def _starts(machine: Box, pipeline: Box) -> bool:
-    return f'PipelineName\\": \\"{pipeline.name}\\"' in machine.text
-
-
 # Kinds of two boxes -> whether the first starts the second, writes to it, or is read by it.
 _LINKS: Final[Mapping[tuple[str, str], Callable[[Box, Box], bool]]] = {
-    ("bucket", "Glue job"): lambda one, other: _bucket(other, "--raw") == one.name,
-    ("Glue job", "bucket"): lambda one, other: _bucket(one, "--curated") == other.name,
-    ("bucket", "SageMaker pipeline"): _reads,
+    ("bucket", "Glue job"): lambda one, other: f'"--raw": "s3://{one.name}/' in other.text,
+    ("Glue job", "bucket"): lambda one, other: f'"--curated": "s3://{other.name}/' in one.text,
+    # The curated bucket is read by Athena, the capture's by its name.
+    ("bucket", "SageMaker pipeline"): lambda one, other: (
+        ("-capture-" in one.name and one.name in other.text)
+        or ("-curated-" in one.name and "athena://" in other.text)
+    ),
     ("state machine", "Glue job"): lambda one, _: "glue:startJobRun" in one.text,
-    ("state machine", "SageMaker pipeline"): _starts,
+    ("state machine", "SageMaker pipeline"): lambda one, other: (
+        f'PipelineName\\": \\"{other.name}\\"' in one.text
+    ),
     ("state machine", "topic"): lambda one, _: "sns:publish" in one.text,
     ("state machine", "CloudWatch"): lambda one, other: (
         "putMetricData" in one.text and one.stack == other.stack
     ),
-    ("SageMaker pipeline", "model package group"): lambda one, _: (
-        "sashiko.steps.register" in one.text
-    ),
+    ("SageMaker pipeline", "model package group"): lambda one, _: "steps.register" in one.text,
     ("model package group", "a person"): lambda _, __: True,
     ("a person", "endpoint"): lambda _, __: True,
     ("endpoint", "bucket"): lambda one, other: f"s3://{other.name}/{one.name}/" in one.text,
