@@ -36,13 +36,9 @@ _FILES = {
     "recipe": ("Recipes: `recipes/*.yaml`", "One that extends another one needs no other key."),
     "selection": ("Selections: `selections/*.yaml`", "What `sashiko select` compares."),
     "delivery": ("Delivery: `config/delivery.yaml`", "Optional; see [delivery](delivery.md)."),
+    "contract": ("Contracts: `contracts/*.odcs.yaml`", "What is read of the [Open Data Contract "
+                 "Standard](https://bitol-io.github.io/open-data-contract-standard/) 3.2."),
 }  # fmt: skip
-_CONTRACTS = """\
-## Contracts: `contracts/*.odcs.yaml`
-
-Keys of the [Open Data Contract Standard](https://bitol-io.github.io/open-data-contract-standard/)
-3.2 that Sashiko reads, beside names and descriptions.
-"""
 # A contract's terms are those of the standard, ODCS.
 _TERMS = {
     "allowed_values": "enum", "options": "logicalTypeOptions", "operator": "mustBe and so on",
@@ -75,10 +71,10 @@ def configuration_page() -> str:
     base = read_yaml(ROOT / "config/base.yaml")
     parts = [_HEAD]
     for name, (title, text) in _FILES.items():
-        schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
         parts.append(f"## {title}\n\n{text}\n")
-        parts += _sections(schema, base if name == "settings" else {})
-    return "\n".join([*parts, _CONTRACTS, *_contract()])
+        if (file := ROOT / f"schemas/{name}.schema.json").is_file():
+            parts += _sections(json.loads(file.read_text()), base if name == "settings" else {})
+    return "\n".join([*parts, *_contract()])
 
 
 def _sections(schema: Schema, values: Schema) -> Iterator[str]:
@@ -90,7 +86,7 @@ def _sections(schema: Schema, values: Schema) -> Iterator[str]:
         if record := _record(item, schema):
             pack = f" (pack {item['x-pack']})" if "x-pack" in item else ""
             words = texts.get(key) or item.get("description") or record.get("description", "")
-            yield f"### `{key}`{pack}\n\n{_brief(words, whole=True)}\n"
+            yield f"### `{key}`{pack}\n\n{_brief(words)}\n"
             yield _table(_rows("", record, schema, values.get(key)))
 
 
@@ -188,11 +184,11 @@ def _comments(record: type[BaseModel]) -> dict[str, str]:
     return texts
 
 
-def _brief(text: str, *, whole: bool = False) -> str:
+def _brief(text: str) -> str:
     """The first sentences, as many as a cell may hold, without the list of attributes."""
     plain = " ".join(text.partition("Attributes:")[0].split()).replace("|", "\\|")
     sentences = re.split(r"(?<=[.;]) ", plain)
-    while not whole and len(sentences) > 1 and len(" ".join(sentences).split()) > _MOST_WORDS:
+    while len(sentences) > 1 and len(" ".join(sentences).split()) > _MOST_WORDS:
         sentences.pop()
     joined = " ".join(sentences).rstrip(".;")
     # A value that the sentence begins with keeps its spelling.

@@ -18,7 +18,7 @@ def chart(svg: str) -> str:
     return svg.replace("fill: #ffffff", "fill: none").replace("<defs>", f"{style}\n<defs>", 1)
 
 
-def diagram(svg: str, *, title: str, text: str) -> str:
+def diagram(svg: str, title: str, text: str) -> str:
     """Makes a picture of what Graphviz has laid out, with the classes of `diagram.css`.
 
     Args:

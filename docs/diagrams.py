@@ -61,15 +61,17 @@ def draw(diagrams: Mapping[str, Diagram]) -> dict[Path, str]:
         raise SystemExit("error: the diagrams need Node.js 18 or newer: https://nodejs.org")
     command = [node, str(ROOT / "docs/layout.js")]
     done = subprocess.run(command, input=json.dumps(graphs), text=True, stdout=-1, check=True)
-    return {
-        IMAGES / f"{name}.svg": diagram(svg, title=diagrams[name].title, text=diagrams[name].text)
-        for name, svg in json.loads(done.stdout).items()
-    }
+    drawn = json.loads(done.stdout).items()
+    return {IMAGES / f"{k}.svg": diagram(v, diagrams[k].title, diagrams[k].text) for k, v in drawn}
 
 
 def diagrams() -> dict[str, Diagram]:
     """Returns name -> diagram, of all that need no templates."""
-    written = {path.stem: _written(path) for path in sorted((ROOT / "docs").glob("*.dot"))}
+    written = {}
+    for path in sorted((ROOT / "docs").glob("*.dot")):
+        # The first two lines are comments.
+        title, text, *lines = path.read_text().replace("// ", "").splitlines()
+        written[path.stem] = Diagram(title, text, tuple(lines))
     return {**written, "dag": dag(golden_definition()), "house": house(), "data-flow": data_flow()}
 
 
@@ -88,10 +90,8 @@ def arrows(edges: Mapping[tuple[str, str], str]) -> Iterator[str]:
 
 def box(name: str, *lines: str, colour: str = "", gate: bool = False) -> str:
     """Writes a box in Graphviz's language; a gate has a double border."""
-    borders = 2 if gate else 1
-    return (
-        f'"{name}" [label="{BREAK.join(lines or (name,))}" class="{colour}" peripheries={borders}]'
-    )
+    label = BREAK.join(lines or (name,))
+    return f'"{name}" [label="{label}" class="{colour}" peripheries={1 + gate}]'
 
 
 def two_by_two(names: Sequence[str]) -> list[str]:
@@ -106,12 +106,6 @@ def direct(edges: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return dict.fromkeys(place(order, edges).arrows, "")
 
 
-def _written(path: Path) -> Diagram:
-    """Reads a graph whose first two lines are comments: its title, and what it shows."""
-    title, text, *lines = path.read_text().splitlines()
-    return Diagram(title.removeprefix("// "), text.removeprefix("// "), tuple(lines))
-
-
 def dag(definition: Definition) -> Diagram:
     """Draws a definition: each job with the role that runs it, and the gates."""
     graph = build_graph(definition)
@@ -119,13 +113,11 @@ def dag(definition: Definition) -> Diagram:
     edges = [(before, after) for after in graph.order for before in graph.waits_for[after]]
     return Diagram(
         "The steps of the pipeline",
-        "Each step with the role that runs it. "
-        + "; ".join(f"{name}, {role}" for name, role in roles.items())
-        + ". Arrows that follow from others are left out.",
+        f"{_words(dict.fromkeys(roles.items(), ''), 'by')}. Implied arrows are left out.",
         (
             *(
-                box(name, name, role, colour=_ROLES[role], gate=role == "gate")
-                for name, role in roles.items()
+                box(k, k, role, colour=_ROLES[role], gate=role == "gate")
+                for k, role in roles.items()
             ),
             *arrows(direct(edges)),
         ),
@@ -200,10 +192,7 @@ def data_flow() -> Diagram:
         f"steps' outputs {_words(handed, 'reads')}.",
         (
             'subgraph cluster_lake { label="data lake: role etl writes it, grants are by column"',
-            *(
-                box(name, name, *columns, colour="orange" * (name in "sensitive pii"))
-                for name, columns in classes.items()
-            ),
+            *(box(k, k, *v, colour="orange" * (k in "sensitive pii")) for k, v in classes.items()),
             '} subgraph cluster_jobs { label="jobs: one role each, in a VPC without internet"',
             *(box(role, role, *two_by_two(steps[role]), colour=_ROLES[role]) for role in _JOBS),
             # A person, drawn above the lake.

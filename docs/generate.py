@@ -1,14 +1,6 @@
-"""The generated parts of the documentation: `make docs` rewrites them.
+"""The generated pages, parts of pages and diagrams of the documentation: `make docs` writes them.
 
-- `inferentia.md`, between its markers, and its picture: costs, by the code of `sashiko env cost`.
-- `configuration.md`: the keys of the files that a person writes, from `schemas/` and the contract.
-- `faults.md`, between its markers: what the fault harness found, from `faults.json`.
-- `cli.md`: the reference of the core's commands, by typer's own generator.
-- `api.md`: what a project may import of the core, from the modules' `__all__`.
-- `decisions/index.md`: a line for each decision, from its title and status.
-- `packs/`: the commands of each pack, and what a project may import of it.
-- `security-controls.md`: control, resources, proof, from the templates and the tests.
-- `images/`: the diagrams, by Graphviz, from the code and `docs/*.dot` (`docs/diagrams.py`).
+A page, or the comment at a part of one, says what it is made from.
 """
 
 import os

@@ -7,13 +7,13 @@ monitor's page. Needs tmux and Chromium. The runs' state is in `build/pictures`.
 
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from sashiko.base.parquet import read_columns
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
 HOME = Path("build/pictures")
-_COLUMNS, _ROWS = 118, 34
+_COLUMNS = 118
 _FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 _SASHIKO = Path(sys.executable).with_name("sashiko").relative_to(ROOT)
 
@@ -35,6 +35,7 @@ def main() -> None:
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if browser is None or shutil.which("tmux") is None:
         sys.exit("error: the pictures need tmux and Chromium (apt-get install both)")
+    os.environ["SASHIKO_HOME"] = str(HOME)
     live_run(IMAGES / "live-run.svg")
     screen(browser, f"{_report()}#lineage", IMAGES / "lineage.png")
     screen(browser, monitored(), IMAGES / "monitor.png")
@@ -45,20 +46,13 @@ def main() -> None:
 def live_run(path: Path) -> None:
     """Draws the terminal while Train of a fresh run of the default recipe is at work."""
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
-    size = ["-x", str(_COLUMNS), "-y", str(_ROWS)]
-    _tmux("new-session", "-d", *size, f"{_SASHIKO} run --home {HOME}; sleep 600")
-    screen = ""
-    try:
-        while not re.search(r"Train\s+running.*epoch", screen):
-            time.sleep(0.5)
-            screen = _tmux("capture-pane", "-p")
-        drawn = _tmux("capture-pane", "-p", "-e")
-        while not re.search(r"^(registered|blocked|failed|error|step )", screen, re.MULTILINE):
-            time.sleep(2)
-            screen = _tmux("capture-pane", "-p")
-    finally:
-        with suppress(subprocess.CalledProcessError):
-            _tmux("kill-session")
+    # The session ends with the run, and its end what waits here.
+    command = f"{_SASHIKO} run; tmux wait-for -S done"
+    _tmux("new-session", "-d", "-x", str(_COLUMNS), "-y", "34", command)
+    while not re.search(r"Train\s+running.*epoch", _tmux("capture-pane", "-p")):
+        time.sleep(0.5)
+    drawn = _tmux("capture-pane", "-p", "-e")
+    _tmux("wait-for", "done")
     console = Console(record=True, width=_COLUMNS, file=io.StringIO())
     console.print(Text.from_ansi(drawn.rstrip()), soft_wrap=True)
     svg = console.export_svg(title="make run")
@@ -70,11 +64,10 @@ def monitored() -> str:
     """Serves the version, sends it rows of a drifted week, and judges them; returns the page."""
     _sashiko("model", "approve", "1", "--reason", "a picture of its monitoring")
     rows = ROOT / HOME / "rows.parquet"
-    command = [_SASHIKO, "data", "generate", rows, "--rows", "2000", "--drift"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    _sashiko("data", "generate", str(rows), "--rows", "2000", "--drift")
     columns = ("complaint_id", "product", "channel", "complaint_text")
     sent = read_columns(rows, columns).to_pylist()
-    command = [_SASHIKO, "model", "serve", "--home", HOME, "--capture", "100", "--port", "8471"]
+    command = [_SASHIKO, "model", "serve", "--capture", "100", "--port", "8471"]
     with subprocess.Popen(command, cwd=ROOT) as server:
         time.sleep(30)
         for start in range(0, len(sent), 100):
@@ -94,20 +87,14 @@ def _report() -> str:
 
 def screen(browser: str, page: str, path: Path) -> None:
     """Takes the first screen of a page."""
+    flags = "--headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,900"
     with tempfile.TemporaryDirectory() as profile:
-        subprocess.run(
-            [
-                browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                "--disable-background-networking", f"--user-data-dir={profile}",
-                "--window-size=1280,900", f"--screenshot={path}", page,
-            ],
-            check=True,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        flags += f" --disable-background-networking --user-data-dir={profile} --screenshot={path}"
+        subprocess.run([browser, *flags.split(), page], check=True, stderr=subprocess.DEVNULL)
 
 
 def _sashiko(*words: str, check: bool = True) -> None:
-    subprocess.run([_SASHIKO, *words, "--home", HOME], cwd=ROOT, check=check)
+    subprocess.run([_SASHIKO, *words], cwd=ROOT, check=check)
 
 
 def _tmux(verb: str, *options: str) -> str:

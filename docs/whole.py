@@ -6,6 +6,7 @@ jobs, the URIs in the pipelines' definitions, the endpoint's model and capture, 
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -43,6 +44,11 @@ class Box:
         """What no other box has: an endpoint and its group share a name."""
         return f"{self.kind} {self.name}"
 
+    def drawn(self) -> str:
+        """The box in Graphviz's language."""
+        about, colour = f"{self.kind}, {self.stack}", _COLOURS[self.stack]
+        return box(self.id, _short(self.name), about, colour=colour)
+
 
 def whole_picture(templates: Templates) -> Diagram:
     """Draws an environment that serves a model.
@@ -55,16 +61,11 @@ def whole_picture(templates: Templates) -> Diagram:
     edges = sorted((start, end) for start, end in links if {start, end} <= boxes.keys())
     drawn = direct(edges)
     linked = {name for edge in edges for name in edge}
-    names = {name: f"{boxes[name].kind} {_short(boxes[name].name)}" for name in boxes}
     return Diagram(
         "What starts, reads and writes what",
-        "; ".join(f"{names[start]} to {names[end]}" for start, end in drawn),
+        "; ".join(f"{_short(start)} to {_short(end)}" for start, end in drawn),
         (
-            *(
-                box(name, _short(one.name), f"{one.kind}, {one.stack}", colour=_COLOURS[one.stack])
-                for name, one in boxes.items()
-                if name in linked
-            ),
+            *(one.drawn() for name, one in boxes.items() if name in linked),
             *arrows(drawn),
         ),
     )
@@ -136,4 +137,4 @@ _LINKS: Final[Mapping[tuple[str, str], Callable[[Box, Box], bool]]] = {
 
 def _short(name: str) -> str:
     """Leaves out the project, the environment, account and region."""
-    return name.removeprefix("sashiko-dev-").split("-1111")[0]
+    return re.sub(r"sashiko-dev-|-1111.*", "", name)
