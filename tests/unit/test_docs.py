@@ -42,12 +42,12 @@ _PICTURES = sorted(set((ROOT / "docs/images").glob("*.svg")) - {ROOT / "docs/ima
 @pytest.mark.parametrize("path", _PICTURES, ids=lambda path: path.name)
 def test_pictures_follow_dark_mode_and_can_be_read_on_a_phone(path: Path) -> None:
     svg = path.read_text()
-    assert "prefers-color-scheme:dark" in svg
+    assert "prefers-color-scheme: dark" in svg
     assert 'role="img"' in svg
     assert not re.search(r"#fff(?:fff)?\b|white", svg)
     width = float(re.findall(r'viewBox="\S+ \S+ ([\d.]+) ', svg)[0])
     sizes = [float(size) for size in re.findall(r'font-size[:=]\s*"?([\d.]+)', svg)]
-    assert min(sizes) * 400 / width >= 8 or "@media (max-width:480px){text" in svg
+    assert min(sizes) * 400 / width >= 8 or "@media (max-width: 480px)" in svg
 
 
 _MOST_WORDS = 30  # of a table's cell: more is a paragraph
