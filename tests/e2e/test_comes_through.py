@@ -107,7 +107,7 @@ def test_a_run_explains_its_model_and_keeps_what_stands_in_rows_apart(registered
     errors = [json.loads(line) for line in (texts / "errors.jsonl").read_text().splitlines()]
     assert errors
     page = registered.home / "runs" / run / "report.html"
-    rows = [f"Row {error['key']}: P(positive)" for error in errors]
+    rows = [f"Row {error['key']}: predicted " for error in errors]
     words = [text for error in errors for text in error["texts"] if len(text) > 30]
     assert not any(text in page.read_text() for text in (*rows, *words))
     without = page.read_bytes()

@@ -51,7 +51,7 @@ def gate_tables(verdicts: Verdicts) -> tuple[Table, ...]:
             tables.append(Table(verdict.gate, absent=f"Not judged: {verdict.checks[0].reason}."))
         else:
             ordered = sorted(verdict.checks, key=lambda check: check.passed)
-            views = [check_view(check, gate=verdict.gate) for check in ordered]
+            views = [check_view(check) for check in ordered]
             folded, mark = verdict.passed and len(ordered) >= _FOLDED_FROM, gate_mark(verdict)
             tables.append(check_table(verdict.gate, views, mark=mark, folded=folded))
     return tuple(tables)

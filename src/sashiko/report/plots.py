@@ -14,7 +14,6 @@ from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import CalibrationBin, reliability_curve
-from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -75,39 +74,6 @@ def score_distribution(
             f"labelled {names[1]}."
         )
         return svg.to_svg(axes, name="scores", alt=alt)
-
-
-def confusion(matrix: Confusion, *, names: tuple[str, str]) -> Markup:
-    """Draws the confusion matrix, shaded by the share of each true label's rows."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    counts = np.array(
-        [[matrix.true_negatives, matrix.false_positives],
-         [matrix.false_negatives, matrix.true_positives]]
-    )  # fmt: skip
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shades = LinearSegmentedColormap.from_list("shares", ["#f3f6f9", svg.DARK])
-    with svg.chart() as axes:
-        axes.pcolormesh(shares, cmap=shades, vmin=0, vmax=1, edgecolors="white", linewidth=4)
-        for true, predicted in np.ndindex(2, 2):
-            share = float(shares[true, predicted])
-            ink = "white" if share > 0.5 else "#12171c"  # on a light cell, in the dark too
-            centred: dict[str, Any] = {"ha": "center", "va": "center", "color": ink}
-            axes.text(predicted + 0.5, true + 0.44, f"{counts[true, predicted]:,}",
-                      fontsize=15, **centred)  # fmt: skip
-            axes.text(predicted + 0.5, true + 0.7, f"{share:.0%} of the row", **centred)
-        ticks = [svg.shorten(name) for name in names]
-        axes.set_xticks([0.5, 1.5], ticks)
-        axes.set_yticks([0.5, 1.5], ticks, rotation=90, va="center")
-        axes.set(xlim=(0, 2), ylim=(2, 0), xlabel="predicted", ylabel="true")
-        axes.tick_params(length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        alt = (
-            f"Confusion matrix: of {counts[1].sum():,} rows truly {names[1]}, {counts[1, 1]:,} "
-            f"were predicted so; of {counts[0].sum():,} truly {names[0]}, {counts[0, 0]:,} were."
-        )
-        return svg.to_svg(axes, name="confusion", alt=alt)
 
 
 def learning_curve(lines: Sequence[MetricLine]) -> Markup:

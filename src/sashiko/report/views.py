@@ -42,7 +42,6 @@ class Mark:
 class CheckView:
     """A check: the measured and the required value, the reason, and the advice."""
 
-    gate: str
     name: str
     meaning: str
     value: str

@@ -123,7 +123,7 @@ def is_suspicious(auc: Estimate | Check | None) -> bool:
     return auc is not None and auc.value is not None and auc.value >= _SUSPICIOUS_AUC
 
 
-def check_view(check: Check, *, gate: str) -> CheckView:
+def check_view(check: Check) -> CheckView:
     """Returns the view of a check; one of a metric, or of metric and group, has a meaning."""
     metric, _, group = check.name.partition(" ")
     value, reason, waiver = "", check.reason, check.waiver
@@ -132,7 +132,6 @@ def check_view(check: Check, *, gate: str) -> CheckView:
     if waiver:
         reason += f". Waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
     return CheckView(
-        gate=gate,
         name=check_title(check.name),
         meaning=MEANINGS.get(metric, "") if not group or "=" in group else "",
         value=value,

@@ -51,7 +51,7 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 
 def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
-    waived = [(check, verdict.gate) for verdict in known(verdicts) for check in verdict.waived]
+    waived = [check for verdict in known(verdicts) for check in verdict.waived]
     judgement, complete = _judgement(evidence, verdicts)
     registration = evidence.read(
         "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
@@ -79,7 +79,7 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
         kind=kind,
         word=word,
         # What to try stands under Checks: here somebody has decided not to.
-        reasons=tuple(replace(check_view(check, gate=gate), advice="") for check, gate in waived),
+        reasons=tuple(replace(check_view(check), advice="") for check in waived),
         headline=f"{judgement} The model is in the registry as {group} version {version}{then}."
         f"{note}",
         details=(f"Reason of the decision: {last.reason}",) if last and last.reason else (),
@@ -140,7 +140,7 @@ def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
 def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     failed = [verdict for verdict in known(verdicts) if not verdict.passed]
     reasons = tuple(
-        check_view(check, gate=verdict.gate)
+        check_view(check)
         for verdict in failed for check in verdict.checks if not check.passed
     )  # fmt: skip
     count = "One check" if len(reasons) == 1 else f"{len(reasons)} checks"

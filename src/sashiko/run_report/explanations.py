@@ -36,7 +36,8 @@ _METHODS = {
 }
 _MEANING = (
     " A column's effect is the sum of its tokens'; its share is the size of that among all "
-    "columns, mean over the rows. They say what moves this model, not what causes the label."
+    "columns, mean over the rows, with its 95 % interval. They say what moves this model, not what "
+    "causes the label."
 )
 _WITHOUT_ROWS = (
     "This page has no text and no key of a row. The errors that the model is surest of, and what "
@@ -140,14 +141,6 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
     if isinstance(explanations, Missing):
         return Section("explanations", title, absent=f"No explanations. {explanations.why}")
     labels = tuple(explanations.predicted)
-    rows = []
-    for item in explanations.columns:
-        shares = (item.share, *(item.by_predicted[label] for label in labels))
-        cells = [estimate_cell(share, "no such row") for share in shares]
-        rows.append(row(item.name, *cells, numeric(f"{item.mean_absolute:.3f}"), item.rows_cut))
-    where = (f"where predicted {label}" for label in labels)
-    heads = ("column", "share", *where, "effect (log-odds)", "rows cut")
-    note = _METHODS[explanations.method] + _MEANING
     deletion = Figure("Deletion test", absent="No row has two tokens: there is nothing to remove.")
     if explanations.deletion.rows:
         caption = (
@@ -163,14 +156,13 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         statements=explanations.notes,
         facts=tuple(_facts(explanations)),
         tables=(
-            Table("Importance of the columns", heads, tuple(rows), note=note),
             *_cross_check(explanations.shapley),
             _swapped_words(explanations),
             *(_words(evidence, labels) if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
         figures=(
             Figure("What moves the score, by column", _column_bars(explanations.columns),
-                   "The line is the 95 % interval over the rows."),
+                   _METHODS[explanations.method] + _MEANING),
             deletion,
         ),
         passages=(*_errors(evidence, labels), *_most_moved(evidence)) if with_rows else (
@@ -249,10 +241,10 @@ def _errors(evidence: Evidence, labels: Sequence[str]) -> Iterator[Passage]:
     )
     yield Passage(title, note=legend)
     for item in errors:
-        note = f"Row {item.key}: P(positive) {item.score:.2f}."
+        note = f"P(positive) {item.score:.2f}."
         if item.cut:
             note += " The model does not read the text to its end."
-        heading = f"Predicted {item.predicted}, is {item.label}"
+        heading = f"Row {item.key}: predicted {item.predicted}, is {item.label}"
         yield Passage(heading, note, parts=tuple(_parts(item)))
 
 

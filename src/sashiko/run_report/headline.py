@@ -139,7 +139,7 @@ def open_points(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
     for verdict in known(verdicts):
         for check in verdict.checks:
             if check.spans_bound:
-                view = words.check_view(check, gate=verdict.gate)
+                view = words.check_view(check)
                 points.append(
                     f"{view.name} passed by its value alone: {view.value} {view.interval}, "
                     f"required {view.required}; the interval spans the bound."

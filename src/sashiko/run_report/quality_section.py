@@ -1,6 +1,7 @@
 """Training and the metrics of the model, against its baselines and the previous version."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,6 @@ from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
-from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
@@ -103,15 +103,18 @@ def _run_of(evidence: Evidence, version: int) -> Evidence | None:
     if isinstance(evidence.recipe, Missing):
         return None
     registered = {"model_package_group": evidence.recipe.model_package_group, "version": version}
-    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
-        try:
-            other = read_evidence(file.parent, evidence.folder.parents[1])
-        except InputError:  # another version's, or of another pipeline
-            continue
+    for other in _runs(evidence):
         found = other.read("Register", "registration", "registration.json", read_json)
         if isinstance(found, dict) and registered.items() <= found.items():
             return other
     return None
+
+
+def _runs(evidence: Evidence) -> Iterator[Evidence]:
+    """Yields the runs in the same local state that can be read, the newest first."""
+    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
+        with suppress(InputError):  # another version's, or of another pipeline
+            yield read_evidence(file.parent, evidence.folder.parents[1])
 
 
 def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -> Iterator[str]:
@@ -260,6 +263,7 @@ def quality_section(evidence: Evidence) -> Section:
         facts=tuple(_facts(evidence, evaluation)),
         tables=(
             _models_table(evidence, evaluation),
+            _confusion_table(evaluation),
             *price_table(evidence),
             *_injection_tables(evaluation.injection),
             _slice_table(evaluation.slices),
@@ -341,8 +345,21 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         right = [float(((scores >= at) == truth).mean()) for at in plots.THRESHOLDS]
         accuracy = plots.by_threshold("accuracy", right, threshold=threshold)
         yield Figure("Accuracy by threshold", accuracy, _TEST_ROWS)
-    matrix = plots.confusion(evaluation.confusion, names=labels)
-    yield Figure("Confusion", matrix, f"At the decision threshold of {threshold:.3f}.")
+
+
+def _confusion_table(evaluation: record.Evaluation) -> Table:
+    matrix, (no, yes) = evaluation.confusion, evaluation.labels
+    counts = {
+        no: (matrix.true_negatives, matrix.false_positives),
+        yes: (matrix.false_negatives, matrix.true_positives),
+    }
+    rows = []
+    for label, both in counts.items():
+        shares = (words.percent(count / max(sum(both), 1)) for count in both)
+        cells = zip(both, shares, strict=True)
+        rows.append(row(label, *(numeric(f"{count:,} ({share})") for count, share in cells)))
+    heads = ("labelled", f"predicted {no}", f"predicted {yes}")
+    return Table(f"At the decision threshold of {evaluation.threshold:.3f}", heads, tuple(rows))
 
 
 def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -428,24 +445,19 @@ def price_table(evidence: Evidence) -> Iterator[Table]:
 
 def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
     """Finds the newest run that differs only in the weights, and its id."""
-    splits, settings = _splits(evidence.run), _model_settings(recipe)
-    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
-        try:
-            # The record alone is quickly read, and rules most runs out.
-            if _splits(read_run(file.parent)) != splits:
-                continue
-            other = read_evidence(file.parent, evidence.folder.parents[1])
-        except InputError:  # another version's, or of another pipeline
-            continue
+    splits, settings = _splits(evidence), _model_settings(recipe)
+    for other in _runs(evidence):
         if isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
             continue
-        if _model_settings(other.recipe) == settings and (judged := _judged(other)):
+        alike = _splits(other) == splits and _model_settings(other.recipe) == settings
+        if alike and (judged := _judged(other)):
             return other.run.id, judged
     return None
 
 
-def _splits(run: RunRecord) -> dict[str, str]:
-    inputs = run.step("Evaluate").inputs
+def _splits(evidence: Evidence) -> dict[str, str]:
+    step = evidence.step("Evaluate")
+    inputs = step.inputs if step else {}
     return {name: inputs[name].sha256 for name in SPLITS if name in inputs}
 
 

@@ -30,10 +30,6 @@ from sashiko.report.views import Cell, Figure, Mark, RowStyle, Section, Table, n
 
 _WORST = 10
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
-_INTERSECTIONS: Mapping[Stage, str] = {
-    "post_training": "Intersections of facets",
-    "pre_training": "Intersections: bias of the labels, over the whole snapshot",
-}
 _STAGES: Mapping[Stage, str] = {
     "post_training": "Bias of the predictions",
     "pre_training": "Bias of the labels, over the whole snapshot",
@@ -87,7 +83,7 @@ def fairness_section(evidence: Evidence) -> Section:
         ),
         tables=(
             _groups_table(groups),
-            *intersection_tables(estimates, checks, minimum_group_size=minimum),
+            *filter(None, [intersection_table(estimates, checks, minimum_group_size=minimum)]),
         ),
     )
 
@@ -166,42 +162,34 @@ def metric_tables(
             yield Table(title, _COLUMNS, tuple(rows), folded=True)
 
 
-def intersection_tables(
+def intersection_table(
     estimates: Sequence[BiasEstimate], checks: Checks, *, minimum_group_size: int
-) -> tuple[Table, ...]:
-    """Lists every combination of groups, of the predictions and, folded, of the labels."""
-    intersections = [estimate for estimate in estimates if estimate.is_intersection]
-    tables: list[Table] = []
-    for stage, title in _INTERSECTIONS.items():
-        # The gated metrics set the order.
-        gated = [
-            estimate.metric
-            for estimate in intersections
-            if estimate.stage == stage and _check_of(estimate, checks)
-        ]
-        columns = tuple(dict.fromkeys((*gated, *REPORTED_METRICS[stage])))
-        ordered = sort_worst_first(intersections, columns[0])
-        if not ordered:
-            continue
-        rows = []
-        for estimate in ordered:
-            alike = [item for item in intersections if item.subgroup == estimate.subgroup]
-            by_metric = {item.metric: item for item in alike}
-            shown = [by_metric.get(name) for name in columns]
-            judged = [check for item in shown if item and (check := _check_of(item, checks))]
-            failed = [check for check in judged if not check.passed]
-            few = "too few to judge" if small_groups_reason(estimate, minimum_group_size) else ""
-            outcome = few or Cell("", mark=Mark("reported"))
-            if judged:
-                outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
-            cells = (estimate.subgroup, *map(_value, shown), _rows(estimate), outcome)
-            rows.append(row(*cells, style="failed" if failed else ""))
-        metrics = (f"{words.metric_title(name)} [95 % at once]" for name in columns)
-        heads = ("group", *metrics, "rows, group / others", "outcome")
-        note = _intersection_note(ordered, metric=columns[0], minimum=minimum_group_size)
-        folded = stage == "pre_training" or len(rows) > _WORST
-        tables.append(Table(title, heads, tuple(rows), note=note, folded=folded))
-    return tuple(tables)
+) -> Table | None:
+    """Lists every combination of groups, the worst off first; None if there is one facet."""
+    crossed = [item for item in estimates if item.is_intersection and item.stage == "post_training"]
+    # The gated metrics set the order.
+    gated = [item.metric for item in crossed if _check_of(item, checks)]
+    columns = tuple(dict.fromkeys((*gated, *REPORTED_METRICS["post_training"])))
+    ordered, rows = sort_worst_first(crossed, columns[0]), []
+    for estimate in ordered:
+        by_metric = {item.metric: item for item in crossed if item.subgroup == estimate.subgroup}
+        shown = [by_metric.get(name) for name in columns]
+        judged = [check for item in shown if item and (check := _check_of(item, checks))]
+        failed = [check for check in judged if not check.passed]
+        few = "too few to judge" if small_groups_reason(estimate, minimum_group_size) else ""
+        outcome = few or Cell("", mark=Mark("reported"))
+        if judged:
+            outcome = Cell("", mark=words.mark((failed or judged)[0]), meaning=few)
+        cells = (estimate.subgroup, *map(_value, shown), _rows(estimate), outcome)
+        rows.append(row(*cells, style="failed" if failed else ""))
+    heads = (f"{words.metric_title(name)} [95 % at once]" for name in columns)
+    return Table(
+        "Intersections of facets",
+        ("group", *heads, "rows, group / others", "outcome"),
+        tuple(rows),
+        note=_intersection_note(ordered, metric=columns[0], minimum=minimum_group_size),
+        folded=len(rows) > _WORST,
+    ) if rows else None  # fmt: skip
 
 
 def _value(estimate: BiasEstimate | None) -> Cell:

@@ -100,12 +100,9 @@ def window_section(result: MonitorResult) -> Section:
         return Section("window", "This window", absent="No distribution was measured.")
     ranked = sorted(columns(result.distributions), key=lambda item: item.moved, reverse=True)
     drawn, others = ranked[:_MOST_FIGURES], ranked[_MOST_FIGURES:]
-    large = [item for item in drawn if len(item.shares) > _MOST_CELLS]
     tables = [_summary("What moved", drawn)]
     if others:
         tables.append(replace(_summary("What moved less", others), folded=True))
-    if large:
-        tables.append(_all_cells(large))
     return Section(
         "window",
         "This window",
@@ -168,28 +165,6 @@ def _change(share: Share) -> str:
     if share.change is None:
         return f"{plain(share.cell)}: {_HIDDEN}"
     return f"{plain(share.cell)}: {percent(share.reference or 0)} to {percent(share.window or 0)}"
-
-
-def _all_cells(items: Sequence[ColumnShares]) -> Table:
-    return Table(
-        title="All cells of the columns that have many",
-        columns=("column", "value", "reference", "window", "change"),
-        rows=tuple(
-            row(
-                item.name,
-                share.cell,
-                *(
-                    numeric(_HIDDEN if value is None else percent(value))
-                    for value in (share.reference, share.window)
-                ),
-                numeric("" if share.change is None else f"{_points(share.change)} points"),
-            )
-            for item in items
-            for share in _most_changed(item.shares, len(item.shares))
-        ),
-        note=_NOTE,
-        folded=True,
-    )
 
 
 def _points(change: float) -> str:

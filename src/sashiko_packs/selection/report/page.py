@@ -26,7 +26,7 @@ from sashiko.report.views import (
     numeric,
     row,
 )
-from sashiko.report.words import check_view, estimate_cell, metric_title
+from sashiko.report.words import check_table, check_view, estimate_cell, metric_title
 from sashiko_packs.selection.file import geographies
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rule import RULE, undecided
@@ -188,7 +188,9 @@ def selection_view(record: SelectionRecord) -> Page:
         Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
         Section("behaviour", "Answers, injections, time and cost",
                 tables=(_behaviour(record), costs)),
-        Section("musts", "Musts", tables=(_musts(record),)),
+        Section("musts", "Musts", tables=tuple(
+            check_table(item.name, map(check_view, item.musts)) for item in record.candidates
+        )),
         Section("rule", "How it is chosen", statements=statements, facts=_facts(record)),
     )  # fmt: skip
     return Page(
@@ -226,7 +228,7 @@ def _tiles(record: SelectionRecord) -> Iterator[Tile]:
             yield Tile(f"{_METRICS.get(metric, metric)} of {name}", cell.text, cell.interval)
     for entry in [entry for entry in item.bias if entry.value is not None][:1]:
         cell, check = estimate_cell(entry), _musts_of(item).get(_name(entry))
-        mark = check_view(check, gate="").mark if check else own
+        mark = check_view(check).mark if check else own
         title = metric_title(entry.metric)
         yield Tile(title, cell.text, cell.interval, entry.subgroup, mark)
     yield Tile("A million predictions", cost(item), note=item.cost.basis)
@@ -373,25 +375,6 @@ def _behaviour(record: SelectionRecord) -> Table:
         },
         note=" ".join(dict.fromkeys(latencies)),
     )
-
-
-def _musts(record: SelectionRecord) -> Table:
-    columns = ("candidate", "must", "number [95 %]", "required", "outcome", "why")
-    musts = ((item, check) for item in record.candidates for check in item.musts)
-    rows = (
-        row(
-            item.name,
-            Cell(view.name, meaning=view.meaning),
-            Cell(view.value, interval=view.interval, number=True),
-            view.required,
-            Cell("", mark=view.mark),
-            view.reason,
-            style="" if check.passed else "failed",
-        )
-        for item, check in musts
-        for view in (check_view(check, gate="musts"),)
-    )
-    return Table("Each candidate's musts", columns, tuple(rows))
 
 
 def _facts(record: SelectionRecord) -> tuple[Fact, ...]:

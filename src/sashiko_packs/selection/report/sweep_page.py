@@ -231,7 +231,6 @@ _CAPTION = (
     "0.9. Shaded: what the gate allows; between the dashed lines the margin is kept too. Crosses: "
     "95 % intervals."
 )
-_EACH = 5  # hundredths: of the thresholds that the folded tables show
 _NUMBERS = ("accuracy", "balanced_accuracy", "f1")
 
 
@@ -258,21 +257,6 @@ def strengths_table(sweep: Sweep) -> Table:
         note="In brackets: 95 % bootstrap intervals. Best: with the fewest failed checks and "
         f"margins, then the highest {_name(sweep.metric).lower()}.",
     )
-
-
-def threshold_tables(sweep: Sweep) -> Iterator[Table]:
-    """Yields a folded table of thresholds per strength; `sweep.json` has all of them."""
-    for curve in sweep.curves:
-        yield Table(
-            title=f"Strength {curve.strength:g} over the thresholds",
-            columns=_columns(sweep),
-            rows=tuple(
-                _row(sweep, curve, point)
-                for point in curve.points
-                if point.by_policy or point.on_front or round(100 * point.threshold) % _EACH == 0
-            ),
-            folded=True,
-        )
 
 
 def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
@@ -369,7 +353,7 @@ def sweep_view(sweep: Sweep) -> Page:
     statements = tuple(text.format(metric=metric, check=check) for text in _RULE)
     sections = (
         Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
-        Section("points", "Points", tables=(strengths_table(sweep), *threshold_tables(sweep))),
+        Section("points", "Points", tables=(strengths_table(sweep),)),
         Section("rule", "How it is chosen", statements=statements, facts=_facts(sweep)),
     )
     return Page(
