@@ -103,7 +103,7 @@ def _messages(settings: Settings, pipeline: str) -> dict[str, str]:
     what = f"{pipeline}: <stage> failed: <reason>"
     return {
         "Source": f"{what}. No merge is delivered until the connection is available: sashiko "
-        "doctor --all says whether it is, and how to authorize it again. Then deliver the "
+        "env doctor --all says whether it is, and how to authorize it again. Then deliver the "
         f"newest commit: {start}",
         "Build": f"{what}; its log: <url>. Nothing after it was deployed. Merge the repair; or, "
         f"where nothing has to be repaired, run it again: {retry}",
