@@ -29,8 +29,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("later") / "engine"
     root.mkdir()
     copy_tree(REPOSITORY, root)
-    edit(root / "src/sashiko/__init__.py", f'"{__version__}"', f'"{NEXT}"')
-    edit(root / "pyproject.toml", f'\nversion = "{__version__}"', f'\nversion = "{NEXT}"')
+    set_version(root, NEXT)
     edit(root / "config/base.yaml", "threads: 2", "threads: 3")
     edit(root / "config/base.yaml", "cidr: 10.0.0.0/16", "cidr: 10.1.0.0/16")
     edit(root / "infra/stacks/network.py", '"""The', '"""Version 0.2: the')
@@ -44,6 +43,11 @@ def edit(file: Path, there: str, put: str) -> None:
     text = file.read_text()
     assert text.count(there) == 1, (file, there, text.count(there))
     file.write_text(text.replace(there, put))
+
+
+def set_version(root: Path, version: str) -> None:
+    edit(root / "src/sashiko/__init__.py", f'"{__version__}"', f'"{version}"')
+    edit(root / "pyproject.toml", f'\nversion = "{__version__}"', f'\nversion = "{version}"')
 
 
 def as_team(project: Project) -> None:
@@ -198,8 +202,7 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("earlier") / "engine"
     root.mkdir()
     copy_tree(REPOSITORY, root)
-    edit(root / "src/sashiko/__init__.py", f'"{__version__}"', '"0.0.9"')
-    edit(root / "pyproject.toml", f'\nversion = "{__version__}"', '\nversion = "0.0.9"')
+    set_version(root, "0.0.9")
     for name, pattern in {
         "copier.yml": r"(?ms)^# A project from before this question.*?(?=^data_file:)",
         "template/config/base.yaml.jinja": r"(?m)\n  \| regex_replace.*$",
