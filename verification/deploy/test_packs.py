@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.scaffold.conftest import wheel
+from tests.e2e.scaffold.made import Made
 from tests.e2e.scaffold.projects import new
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import identities
-from verification.deploy.made import Made
 from verification.deploy.process import REGION, Emulator, running
 from verification.deploy.stacks import Stacks
 from verification.deploy.test_adoption import identities as answers

@@ -1,6 +1,7 @@
 """A project of the engine before its packs: deployed, upgraded and updated, and its run is read."""
 
 import subprocess
+import sys
 import sysconfig
 import venv
 import zipfile
@@ -11,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from sashiko.project.wheel import build_wheel
+from tests.e2e.scaffold.made import Made
 from tests.e2e.scaffold.projects import Project
 from tests.e2e.scaffold.test_upgrade import NEXT, set_version
 from tests.project_root import REPOSITORY
 from verification.deploy.deployed import deployed
 from verification.deploy.inventory import identities
-from verification.deploy.made import Made
 from verification.deploy.process import Emulator, running
 from verification.deploy.stacks import ACCOUNT, Stacks
 from verification.guards.copies import copy_tree
@@ -30,6 +31,7 @@ def installed(root: Path, folder: Path) -> tuple[Path, Path]:
     """Returns the wheel of a checkout, and a Python that has it beside what this one has."""
     wheel = build_wheel(root, folder).path
     venv.create(folder / "venv")
+    (folder / "venv/bin/copier").symlink_to(Path(sys.executable).with_name("copier"))
     (packages,) = (folder / "venv/lib").glob("python3*/site-packages")
     (packages / "others.pth").write_text(f"{sysconfig.get_paths()['purelib']}\n")
     with zipfile.ZipFile(wheel) as archive:
