@@ -306,7 +306,6 @@ def test_a_folders_name_that_cannot_be_a_projects_is_not_changed_silently(
 PACK_FILES = {
     "monitoring": "pipelines/monitor.py",
     "delivery": "delivery.mk",
-    "operations": "operations.mk",
 }
 # Each can be left out.
 ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "config"))
@@ -333,6 +332,11 @@ def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
         "drift": "operations",
     }.items():
         assert (f"│ {command} " in helped) == (pack in packs), helped
+    if "operations" in ALL_PACKS:  # `make destroy` does not need it to be on
+        helped = subprocess.check_output(["make", "help"], cwd=project.root, text=True)
+        assert "make destroy " in helped
+        done = project.python("-m", "sashiko_packs.operations", "--env", "prod")
+        assert "prod keeps its data" in done.stdout, done.stderr
     done = project.sashiko("definition", "--check", "--env", "dev")
     assert done.returncode == 0, done.stderr
 

@@ -39,7 +39,7 @@ def test_a_destroy_that_could_not_close_the_cap_is_an_error_that_says_so(
 ) -> None:
     """Such as with credentials that expired while the stacks were deleted."""
     scripts = {
-        "sashiko": "#!/bin/sh\n",
+        "python": "#!/bin/sh\n",
         "caps": CAPS.format(closes=closes),
         "cdk": f"#!/bin/sh\nexit {destroyed}\n",
     }
