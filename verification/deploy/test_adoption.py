@@ -73,8 +73,7 @@ def test_what_stayed_is_taken_back(prod: Emulator, tmp_path_factory: Any) -> Non
     policy = prod.client("s3").get_bucket_policy(Bucket=BUCKET)["Policy"]
     assert "aws:PrincipalArn" in policy  # without its policy IAM alone protects the lake
 
-    output = deploy(prod, folder, status=1)
-    assert "already exists" in output
+    assert "already exists" in deploy(prod, folder, status=1)
 
     unprotect(prod)
     for stack in ("Network", "DataLake", "Platform"):
