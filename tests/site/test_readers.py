@@ -42,7 +42,7 @@ READERS = {
     "security reviewer": (
         ("Who may read sensitive columns?", ("the security review",), "read by the bias evaluator"),
         ("Which test proves a control?", ("Security controls",), r"KMS\.4"),
-        ("What can whoever deploys reach?", ("SECURITY.md",), "What whoever deploys can reach"),
+        ("What can a deployer reach?", ("SECURITY.md",), "What a deployer can reach"),
         ("What holds against an administrator?", ("Policies for an AWS organization",),
          "RegionsOfTheProject"),
         ("What leaves the account?", ("the security review",), "nothing by itself"),
