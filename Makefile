@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 # Each step is a process, so what one of them compiles must be kept for the next: a run imports a third of what is installed.
 unexport PYTHONDONTWRITEBYTECODE
+# ENV and ARGS say which environment a target is for.
+unexport SASHIKO_ENV
 UV := $(BIN)/uv
 PYTHONS := python3.11 python3 python
 ENV ?= dev

@@ -4,9 +4,11 @@ A page, or the comment at a part of one, says what it is made from.
 """
 
 import os
+import re
 import runpy
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from docs.between import between
@@ -24,6 +26,14 @@ from verification.benchmarks.inferentia import picture, tables
 ROOT = Path(__file__).parents[1]
 DECISIONS = ROOT / "docs/decisions"
 _COSTS = "<!-- costs: written by `make docs` -->\n", "<!-- end of the costs -->\n"
+# Typer's documentation of a command, but with whole sentences where it lists commands.
+_TYPER = """
+import typer.cli
+typer.cli.Command.get_short_help_str = lambda self, limit=0: " ".join(
+    (self.help or "").partition("\\n\\n")[0].split())
+typer.cli.main()
+"""
+_SHARED = 5  # commands that have an option in the same words
 _CLI_HEAD = "<!-- Written by `make docs`, from the help texts in src/sashiko/commands/. -->\n\n"
 
 
@@ -54,15 +64,34 @@ def decisions_index() -> str:
 
 
 def cli_reference() -> str:
-    """Asks typer for the command's reference, as plain text of no particular width."""
+    """Asks typer for the command's reference; options that many commands have are told once."""
     done = subprocess.run(
-        [sys.executable, "-m", "typer", "sashiko.cli", "utils", "docs", "--name", "sashiko"],
+        [sys.executable, "-c", _TYPER, "sashiko.cli", "utils", "docs", "--name", "sashiko"],
         env=os.environ | {"NO_COLOR": "1", "TERM": "dumb"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.rstrip() + "\n"
+    reference = done.stdout.rstrip().replace("&#x27;", "'").replace("&quot;", '"')
+    counted = Counter(re.findall(r"^\* `--.*\n", reference, re.MULTILINE))
+    shared = [line for line, count in counted.items() if count >= _SHARED]
+
+    def name_alone(match: re.Match[str]) -> str:
+        """Names the shared ones of a command's options in one line, with what differs."""
+        lines = match[1].splitlines(keepends=True)
+        own = "".join(line for line in lines if line not in shared)
+        names = [
+            f"`{name}`" + " (default: dev)" * line.endswith("default: dev]\n")
+            for line in lines
+            if line in shared and (name := line.split("`")[1].split()[0]) != "--help"
+        ]
+        own += f"* {', '.join(names)}: as everywhere\n" if names else ""
+        return f"**Options**:\n\n{own}\n" if own else ""
+
+    told = re.sub(r"\*\*Options\*\*:\n\n((?:\* .*\n)+)\n", name_alone, f"{reference}\n\n")
+    head, first, rest = told.partition("## `sashiko new`")
+    several = f"## Options of several commands\n\n{''.join(shared)}\n"
+    return f"{head}{several}{first}{rest.rstrip()}\n"
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from sashiko.packs import Pack
 
 FOLDER = ROOT / "docs/packs"
 _HEAD = "<!-- Written by `make docs`, from the help texts and `__all__` of the pack. -->\n\n"
-# The reference is cut before each command's heading, which has 1 to 3 `#`.
-_SECTIONS = re.compile(r"^(?=#{1,3} `sashiko)", re.MULTILINE)
+# The reference is cut before each command's heading, which has 1 to 4 `#`.
+_SECTIONS = re.compile(r"^(?=#{1,4} `sashiko)", re.MULTILINE)
 _TARGETS = re.compile(r"^([a-z-]+):.*## (.+)$", re.MULTILINE)
 _TITLE = re.compile(r"#+ `sashiko ?(?P<path>[^`]*)`")
 

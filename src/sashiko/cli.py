@@ -13,8 +13,9 @@ from sashiko.errors import FAILED, InputError, disk_reason, is_full
 app = typer.Typer(
     cls=OnDemand,
     help="Take a governed table to a fine-tuned, approved and served text classifier.",
-    epilog="Exit status: 0 done (of a run: registered); 1 an error; 2 wrong usage; 3 a gate "
-    "blocked the model; 4 a check found problems; 130 interrupted.",
+    epilog="SASHIKO_ENV, SASHIKO_RECIPE and SASHIKO_HOME give --env, --recipe and --home.\n\n"
+    "Exit status: 0 done (of a run: registered); 1 an error; 2 wrong usage; 3 a gate blocked the "
+    "model; 4 a check found problems; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -52,7 +52,7 @@ class Governed:
         return list(compare_lake(self.environment, read_live(self._account, self.environment)))
 
     def checks(self) -> list[Check]:
-        return list(examine(self._account, self.environment))
+        return list(examine(self._account, self.environment.settings, self.environment))
 
     def failed(self) -> list[Check]:
         return [check for check in self.checks() if check.status == "failed"]

@@ -392,7 +392,7 @@ def test_audit_and_doctor_are_content_with_a_fresh_deploy(
 
     settings = settings_of("dev")
     environment = read_environment(settings, folder=folders["dev"] / "cdk.out")
-    checks = examine(Account(settings), environment)
+    checks = examine(Account(settings), settings, environment)
     assert [check for check in checks if check.status == "failed"] == []
 
 

@@ -76,9 +76,9 @@ def init(
 def check(
     file: Annotated[Path, typer.Argument(help="An ODCS YAML file.")], json_: options.AsJson = False
 ) -> None:
-    """Check that a data contract is valid, and list its columns and what is left to review.
+    """Check that a data contract is valid. List its columns, and what is left to review.
 
-    Rules of the Open Data Contract Standard and of the engine are checked, and that each quality
+    It checks the rules of the Open Data Contract Standard and of the engine, and that each quality
     rule can be evaluated. Exit status: 0 valid and reviewed; 4 not; 1 an error.
     """
     from sashiko.contract.dqdl import dqdl_ruleset

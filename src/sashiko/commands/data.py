@@ -1,4 +1,4 @@
-"""`sashiko data ...`: generate synthetic rows, fetch a recipe's inputs, check a file."""
+"""`sashiko data ...`: check a file, measure its bias, fetch inputs, generate synthetic rows."""
 
 import json
 from pathlib import Path
@@ -6,24 +6,24 @@ from typing import Annotated
 
 import typer
 
-from sashiko.commands.bias_command import bias
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.errors import CHECK_FAILED, InputError
-from sashiko.pipeline.project import HOME, choose_recipe, contract_file
+from sashiko.data.draft.review import refuse_unreviewed
+from sashiko.errors import BLOCKED, CHECK_FAILED, InputError
+from sashiko.pipeline.project import HOME, choose_recipe, contract_file, find_recipe, open_recipe
 from sashiko.settings.environment import load_settings
+from sashiko.settings.recipe_bias import BiasSection
 
 app = typer.Typer(
     help="Check a file of data, measure its bias, fetch a recipe's data, or make synthetic rows.",
     no_args_is_help=True,
 )
-app.command()(bias)
 
 
 @app.command()
 def generate(
     out: Annotated[Path, typer.Argument(help="The Parquet file to write.")],
     rows: Annotated[int, typer.Option(min=1, help="The number of rows.")] = 9000,
-    seed: Annotated[int, typer.Option(help="A seed gives the same bytes each time.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
     generator: Annotated[
         str | None, typer.Option(help="The generator; default: the only one.")
     ] = None,
@@ -32,8 +32,7 @@ def generate(
     plan: Annotated[
         Path | None,
         typer.Option(
-            help="A shift plan in YAML: weeks of rows that follow, with planted shifts. What is "
-            "planted is written beside OUT."
+            help="A YAML file of weeks that follow, with planted shifts, listed beside OUT."
         ),
     ] = None,
 ) -> None:
@@ -80,3 +79,77 @@ def check(
         typer.echo(verdict.summary.splitlines()[0])
     if not verdict.passed:
         raise typer.Exit(CHECK_FAILED)
+
+
+@app.command()
+def bias(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A CSV, Parquet or JSON Lines file with the contract's columns, or a folder."
+        ),
+    ],
+    contract: Annotated[Path, typer.Option(help="The data contract, with label and facets.")],
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="A file of the key and a prediction for each row, or a run's own file."),
+    ] = None,
+    predicted_label: Annotated[
+        str | None,
+        typer.Option(help="The predictions' column; default: predicted_label or predicted."),
+    ] = None,
+    probability_threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Read predictions as probabilities, which are positive above this threshold.",
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Also judge the predictions by this recipe's bias gates.")
+    ] = None,
+    json_: AsJson = False,
+) -> None:
+    """Measure the bias of labels and predictions in a file: Clarify's metrics, with intervals.
+
+    The contract's group of each facet is compared with everyone else, then each combination of
+    several facets' groups, the worst off first. With --json, print Clarify's analysis.json and the
+    intervals. Exit status: 0; 3 a gate of --recipe blocks; 1 an error.
+    """
+    from sashiko.bias.clarify.analysis import analysis_json
+    from sashiko.commands.bias_analysis import Predictions, analyse_file, file_verdict, text
+    from sashiko.contract.load import load_contract
+
+    if predictions is None and (recipe or predicted_label or probability_threshold is not None):
+        raise InputError(
+            "--recipe, --predicted-label and --probability-threshold apply to predictions: add "
+            "--predictions"
+        )
+    data_contract = load_contract(contract)
+    refuse_unreviewed([contract])
+    judging_recipe = open_recipe(find_recipe(recipe)) if recipe else None
+    if judging_recipe and not judging_recipe.bias.judged:
+        raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
+    section = judging_recipe.bias if judging_recipe else BiasSection()
+    source = None
+    if predictions:
+        source = Predictions(predictions, predicted_label, probability_threshold)
+    analysis = analyse_file(data_contract, data, source, section=section)
+    verdict = None
+    if judging_recipe and predictions:
+        inputs = {"data": data, "predictions": predictions}
+        verdict = file_verdict(analysis, data_contract, judging_recipe, inputs=inputs)
+    if json_:
+        value = analysis_json(analysis.analysis)
+        value["intervals"] = [estimate.model_dump(mode="json") for estimate in analysis.estimates]
+        if verdict:
+            value["verdict"] = verdict.model_dump(mode="json", by_alias=True)
+        typer.echo(json.dumps(value, indent=2))
+    else:
+        for line in text(analysis, minimum_group_size=section.minimum_group_size):
+            typer.echo(line)
+        if verdict:
+            typer.echo(verdict.summary)
+    if verdict and not verdict.passed:
+        raise typer.Exit(BLOCKED)

@@ -34,12 +34,11 @@ def stage(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Upload weights, code and configuration to an environment's bucket; jobs download nothing.
+    """Upload weights, code and configuration to an environment's bucket, as jobs download nothing.
 
-    Packs add theirs, such as the monitor's stores without rows.
-
-    Existing files are kept; one whose content does not match its name is an error. Uses your
-    credentials, which must be those of the role `deployer`.
+    Packs add theirs, such as the monitor's stores without rows. Existing files are kept; one whose
+    content does not match its name is an error. Your credentials must be those of the role
+    `deployer`.
     """
     from sashiko.account.account import Account
     from sashiko.pipeline.cloud.start import check_seed, stage_inputs, stage_seed

@@ -13,7 +13,7 @@ import typer
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
 from sashiko.doctor.check_result import Check
-from sashiko.errors import CHECK_FAILED
+from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.pipeline.project import HOME, choose_recipe
 from sashiko.settings.environment import Settings, load_deployed
 
@@ -29,15 +29,14 @@ app = typer.Typer(
 
 
 def preflight(env: DeployedEnvironment = "dev") -> None:
-    """Check the scans of an environment's images, and the version that it serves. Read-only.
+    """Check that an environment's images and the version that it serves may be deployed. Read-only.
 
-    A critical finding in an image of the account stops a deploy, unless images/accepted.yaml
-    accepts it with a reason until a day; an image without a scan stops one where the tier is prod.
-    The version that `serving.model_package_arn` names must be approved, judged by every gate,
-    within `serving.bounds`, signed, unchanged, and compiled for the image and the instance that
-    serve it. The serving stack checks both again before it changes anything; what your credentials
-    may not read is checked there alone. Exit status: 0 all of it may be used; 4 it may not; 1 an
-    error.
+    A critical finding in an image stops a deploy, unless images/accepted.yaml accepts it with a
+    reason and a date; where the tier is prod, so does an image without a scan. The version that
+    `serving.model_package_arn` names must be approved, judged by every gate, within
+    `serving.bounds`, signed, unchanged, and compiled for the image and the instance that serve it.
+    The serving stack checks all of it again before it changes anything. Exit status: 0 all may be
+    deployed; 4 not; 1 an error.
     """
     from sashiko.account.account import Account, DeniedError
     from sashiko.account.endpoint_spec import expected_version, scan_rule
@@ -110,13 +109,13 @@ def doctor(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Check the account before a deploy and a run; print the fix of each failed check. Read-only.
+    """Check an account before a deploy and a run; print a fix for each failed check. Read-only.
 
-    Statuses: `later` is a step that has not been taken yet, `note` needs your review, `unknown` is
-    what the credentials may not read. With --all, each account is read by the profile
-    `<project>-<environment>` of your AWS configuration, or by your own credentials where there is
-    none. Exit status: 0 no check failed, 4 a check failed, 1 an error, such as credentials of
-    another account.
+    Without the output of `make synth`, what needs it is skipped. Status `later` means a step that
+    you have not taken yet, `note` something to review, `unknown` what your credentials may not
+    read. With --all, each account is read with the profile `<project>-<environment>` of your AWS
+    configuration, else with your own credentials. Exit status: 0 no check failed; 4 a check failed;
+    1 an error, such as credentials of another account.
     """
     from sashiko.doctor.accounts import examine_accounts, read_places
 
@@ -145,8 +144,12 @@ def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
     from sashiko.doctor.plan import examine_plan, plan_of
     from sashiko.doctor.services import check_tools
 
-    environment = read_environment(settings, folder=templates)
+    environment, account = None, Account(settings)
     yield from check_tools(templates)
-    account = Account(settings)
-    yield from examine(account, environment)
+    try:
+        environment = read_environment(settings, folder=templates)
+    except InputError as error:
+        detail = f"{error}. Skipped: Lake Formation, endpoint services, names"
+        yield Check("templates", "later", detail, fix=f"make synth ENV={settings.environment}")
+    yield from examine(account, settings, environment)
     yield from examine_plan(account, settings, plan_of(settings, home=home))

@@ -5,35 +5,34 @@ import json
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sashiko.account.endpoint_spec import VARIANT
 from sashiko.account.names import model_package_group_name
-from sashiko.commands.options import AsJson, Environment, Home, RecipeName, parse_time
+from sashiko.commands.options import AsJson, Environment, Home, RecipeName, align
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.pipeline import local_models
-from sashiko.pipeline.project import CAPTURES, HOME, choose_recipe, command_options, contract_file
+from sashiko.pipeline.project import (
+    HOME,
+    choose_recipe,
+    command_options,
+    contract_file,
+    use_recipe,
+)
 from sashiko.registry.chain import Provenance
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import (
-    SIGNED_BY_TAG,
-    ApprovalStatus,
-    ModelVersion,
-    ReviewRegistry,
-)
+from sashiko.registry.versions import SIGNED_BY_TAG, ApprovalStatus, ModelVersion, ReviewRegistry
 from sashiko.settings.environment import load_deployed, load_settings
 
-if TYPE_CHECKING:
-    from sashiko.serving.local_capture import CaptureSettings
-
-_FOR_EVER = 100 * 366 * 86_400  # seconds
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
 app = typer.Typer(
-    help="Registered models: list, approve, promote, trace, serve, invoke.", no_args_is_help=True
+    help="List, approve, reject, promote, trace and serve registered versions of a model.",
+    no_args_is_help=True,
 )
+_COLUMNS = ("version", "status", "alias", "recipe", "AUC", "gates", "data", "commit")
+_SHOWN_TAGS = ("recipe", "metric.auc", "data_sha256", "git_sha")
 # Of a model package.
 _FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
 Version = Annotated[int, typer.Argument(help="The version's number.")]
@@ -59,8 +58,12 @@ def lineage_text(provenance: Provenance) -> str:
     gates = []
     for verdict in provenance.verdicts:
         if verdict.judged:
-            gates.append(f"{verdict.gate}: {verdict.outcome}")
-            gates += [f"  {check.outcome}  {describe(check)}" for check in verdict.checks]
+            # One check for each rule of the contract: those that passed are counted.
+            counted = verdict.gate.startswith("data-")
+            shown = [one for one in verdict.checks if not (counted and one.passed and one.judged)]
+            passed = f", {len(verdict.checks) - len(shown)} checks passed" if counted else ""
+            gates.append(f"{verdict.gate}: {verdict.outcome}{passed}")
+            gates += [f"  {check.outcome}  {describe(check)}" for check in shown]
         else:
             gates.append(f"{verdict.gate}: not judged: {verdict.checks[0].reason}")
     blocks = {
@@ -89,97 +92,6 @@ def lineage_text(provenance: Provenance) -> str:
     return "\n".join(line for block in lines for line in block)
 
 
-def serve(
-    env: Environment = "local",
-    recipe: RecipeName = None,
-    home: Home = HOME,
-    port: Port = 8080,
-    capture: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            max=100,
-            help="The percentage of requests that are kept with their answers below "
-            "<home>/capture, as SageMaker's data capture keeps them. They are personal data.",
-        ),
-    ] = 0,
-) -> None:
-    """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
-    from sashiko.serving.server import serve_artifact
-
-    settings = load_settings(env)
-    recipe_config = choose_recipe(settings, recipe)
-    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
-        artifact,
-        version,
-    ):
-        retention, kept = settings.serving.capture.retention, None
-        if capture:
-            kept = _capture(version, percent=capture, retention=retention, home=home)
-        serve_artifact(artifact, threshold=version.threshold, port=port, capture=kept)
-
-
-def replay(
-    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file of the contract's rows.")],
-    since: Annotated[
-        str | None, typer.Option(help="The first time in UTC, such as 2026-01-01.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="The end of the times; itself left out.")
-    ] = None,
-    env: Environment = "local",
-    recipe: RecipeName = None,
-    home: Home = HOME,
-) -> None:
-    """Answer a file's rows with the champion, at the times in the file, and capture the requests.
-
-    Monitoring then judges them as those of a served model: `sashiko monitor`.
-    """
-    from sashiko.contract.load import load_contract
-    from sashiko.serving.replay import replay_file
-
-    settings = load_settings(env)
-    recipe_config = choose_recipe(settings, recipe)
-    contract = load_contract(contract_file(recipe_config))
-    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
-        artifact,
-        version,
-    ):
-        requests = replay_file(
-            artifact,
-            threshold=version.threshold,
-            contract=contract,
-            path=file,
-            # Rows of the past are not older than they were meant to become.
-            capture=_capture(version, percent=100, retention=_FOR_EVER, home=home),
-            since=None if since is None else parse_time(since, option="--since"),
-            until=None if until is None else parse_time(until, option="--until"),
-        )
-    typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
-
-
-def invoke(
-    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")], port: Port = 8080
-) -> None:
-    """Send one request to the served model and print the response."""
-    typer.echo(local_models.invoke_local(text, port=port))
-
-
-def _capture(
-    version: ModelVersion, *, percent: int, retention: int, home: Path
-) -> "CaptureSettings":
-    from sashiko.serving.local_capture import CaptureSettings
-
-    return CaptureSettings(
-        folder=home / CAPTURES,
-        endpoint=version.group,
-        variant=VARIANT,
-        version=version.version,
-        percent=percent,
-        retention=retention,
-    )
-
-
 @app.command("list")
 def list_(
     env: Environment = "local", recipe: RecipeName = None, home: Home = HOME, json_: AsJson = False
@@ -193,9 +105,8 @@ def list_(
     if not versions:
         options = command_options(recipe=recipe or load_settings(env).recipe, env=env, home=home)
         print(f"no version of {group} is registered yet: sashiko run{options}", file=sys.stderr)
-    for version in versions:
-        aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-        typer.echo(f"{group} {version.version}{aliases}  {version.status}  {_evidence(version)}")
+    if versions:
+        typer.echo("\n".join(align([_COLUMNS, *map(_row, versions)])))
     if recipe is None and isinstance(registry, MlflowRegistry):
         for other in local_models.other_groups(registry, group):
             options = command_options(recipe=other.recipe, home=home)
@@ -214,8 +125,8 @@ def approve(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Approve a version; the newest approved one is the champion, which is served."""
-    _decide("Approved", version, reason=reason, by=by, place=(env, recipe, home))
+    """Approve a version. The newest approved version is the champion, which is served."""
+    _decide(_open_version(version, env, recipe, home), "Approved", reason=reason, by=by)
 
 
 @app.command()
@@ -227,8 +138,8 @@ def reject(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Reject a version; a rejected version is no longer the champion."""
-    _decide("Rejected", version, reason=reason, by=by, place=(env, recipe, home))
+    """Reject a version. It is then no longer the champion, and can be approved again."""
+    _decide(_open_version(version, env, recipe, home), "Rejected", reason=reason, by=by)
 
 
 @app.command()
@@ -278,21 +189,18 @@ def lineage(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Show a version's provenance: approver, data, code, chain, gates with numbers, files, lineage.
+    """Show where a version comes from: approvals, data, code, signed chain, gates, files, lineage.
 
-    Check each registered file against the version's manifest, and walk the chain of in-toto
-    statements: model, definition, data, images, the engine's wheel, commit. Each link is verified,
-    not verifiable here (the line says how), or broken. Exit status: 0; 4 a link is broken; 1 an
-    error.
+    Check each file against the version's manifest, and follow the chain of in-toto statements:
+    model, definition, data, images, the engine's wheel, commit. A link is verified, broken, or not
+    verifiable here, with the reason. Exit status: 0 none is broken; 4 one is; 1 an error.
     """
     from pydantic import TypeAdapter
 
     from sashiko.pipeline.witness import AccountWitness, LocalWitness
     from sashiko.registry.chain import Provenance, read_provenance, walk_chain
 
-    registry, group = _open(env, recipe, home)
-    _require_one(registry, version, group=group, place=(env, recipe, home))
-    item = registry.version(group, version)
+    registry, item = _open_version(version, env, recipe, home)
     provenance = read_provenance(registry, item)
     settings = load_settings(env)
     kind = LocalWitness if settings.tier == "local" else AccountWitness
@@ -306,8 +214,64 @@ def lineage(
         raise typer.Exit(CHECK_FAILED)
 
 
-for _command in (serve, replay, invoke):
-    app.command()(_command)
+@app.command()
+def serve(
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+    port: Port = 8080,
+    capture: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            help="The percentage of requests that are kept with their answers below "
+            "<home>/capture, as SageMaker's data capture keeps them. They are personal data.",
+        ),
+    ] = 0,
+) -> None:
+    """Serve the champion on 127.0.0.1 with SageMaker's routes, /ping and /invocations."""
+    from sashiko.serving.server import serve_artifact
+
+    settings = load_settings(env)
+    recipe_config = choose_recipe(settings, recipe)
+    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
+        artifact,
+        version,
+    ):
+        retention, kept = settings.serving.capture.retention, None
+        if capture:
+            kept = local_models.capture_settings(
+                version, percent=capture, retention=retention, home=home
+            )
+        serve_artifact(artifact, threshold=version.threshold, port=port, capture=kept)
+
+
+@app.command()
+def invoke(
+    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")], port: Port = 8080
+) -> None:
+    """Send one request to the served model and print the response."""
+    typer.echo(local_models.invoke_local(text, port=port))
+
+
+def predict(
+    file: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file with the template's columns.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Write the CSV here instead of stdout.")] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Score a file with the approved model; write each row's label and score as CSV."""
+    from sashiko.contract.load import load_contract
+    from sashiko.serving.file_prediction import predict_file
+
+    chosen = use_recipe(load_settings(env), recipe)
+    contract = load_contract(contract_file(chosen))
+    with local_models.champion_artifact(chosen, name=recipe, home=home) as (artifact, version):
+        predict_file(artifact, threshold=version.threshold, contract=contract, path=file, out=out)
 
 
 def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str]:
@@ -321,38 +285,36 @@ def _open(env: str, recipe: str | None, home: Path) -> tuple[ReviewRegistry, str
     return AccountRegistry(settings), model_package_group_name(settings, group)
 
 
-def _require_one(
-    registry: ReviewRegistry, number: int, *, group: str, place: tuple[str, str | None, Path]
-) -> None:
-    """Refuses an ambiguous number: several groups of this machine have it, and no recipe is named.
+def _open_version(
+    number: int, env: str, recipe: str | None, home: Path
+) -> tuple[ReviewRegistry, ModelVersion]:
+    """Also refuses an ambiguous number: several groups of this machine have it, without a recipe.
 
     An account's environment has one recipe, that of its settings.
     """
-    env, recipe, home = place
+    registry, group = _open(env, recipe, home)
     if recipe is None and isinstance(registry, MlflowRegistry):
         default = load_settings(env).recipe
         local_models.refuse_ambiguous(registry, number, group=group, recipe=default, home=home)
+    return registry, registry.version(group, number)
 
 
-def _evidence(version: ModelVersion) -> str:
+def _row(version: ModelVersion) -> tuple[str, ...]:
     tags = version.tags
-    shown = [key for key in ("recipe", "metric.auc", "data_sha256", "git_sha") if key in tags]
-    gates = [f"{key}={value}" for key, value in tags.items() if key.startswith("gate.")]
-    return " ".join([*(f"{key}={tags[key][:12]}" for key in shown), *gates])
+    gates = {key: tags[key] for key in tags if key.startswith("gate.") and key.count(".") == 1}
+    open_ = [f"{key[5:]} {outcome}" for key, outcome in gates.items() if outcome != "passed"]
+    recipe, auc, data, commit = (tags.get(key, "-") for key in _SHOWN_TAGS)
+    verdicts = ", ".join(open_) or f"{len(gates)} passed"
+    aliases, name = ", ".join(version.aliases), f"{version.group} {version.version}"
+    return name, version.status, aliases, recipe, auc, verdicts, data[:12], commit[:12]
 
 
 def _decide(
-    status: ApprovalStatus,
-    number: int,
-    *,
-    reason: str,
-    by: str,
-    place: tuple[str, str | None, Path],
+    opened: tuple[ReviewRegistry, ModelVersion], status: ApprovalStatus, *, reason: str, by: str
 ) -> None:
-    registry, group = _open(*place)
-    _require_one(registry, number, group=group, place=place)
-    version = registry.version(group, number)
-    print(f"{group} {number}: {_evidence(version)}", file=sys.stderr)
+    registry, version = opened
+    group, number = version.group, version.version
+    print("\n".join(align([_COLUMNS, _row(version)])), file=sys.stderr)
     for key in version.tags:
         if key in _FILES or key.startswith("source."):
             print(f"  {key}: {version.tags[key]}", file=sys.stderr)

@@ -69,8 +69,7 @@ def new(
     packs: Annotated[
         str | None,
         typer.Option(
-            help="Features beside the core, as monitoring,selection; default: monitoring. An empty "
-            "text is none of them."
+            help="Packs to turn on, as monitoring,selection; default: monitoring; '': none."
         ),
     ] = None,
     answer: Annotated[
@@ -81,7 +80,7 @@ def new(
         ),
     ] = None,
     engine: Annotated[
-        Path | None, typer.Option(help="The engine's wheel; default: that of this engine.")
+        Path | None, typer.Option(help="The engine's wheel; default: this engine.")
     ] = None,
 ) -> None:
     """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""

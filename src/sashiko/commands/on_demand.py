@@ -35,7 +35,7 @@ _OBJECTS: Mapping[str, str] = {
     "runs": "runs:app",
     "definition": "definition:definition",
     "model": "model_command:app",
-    "predict": "predict:predict",
+    "predict": "model_command:predict",
     "env": "doctor:app",
     "env doctor": "doctor:doctor",
     "env permissions": "permissions:permissions",

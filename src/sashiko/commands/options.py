@@ -105,9 +105,8 @@ def align(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-_ENV: Final = "SASHIKO_ENV"
 Environment = Annotated[
-    str, typer.Option("--env", envvar=_ENV, help="The environment: a file in config/.")
+    str, typer.Option("--env", envvar="SASHIKO_ENV", help="The environment: a file in config/.")
 ]
 RecipeName = Annotated[
     str | None,
@@ -126,12 +125,15 @@ Home = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 DeployedEnvironment = Annotated[
-    str, typer.Option("--env", envvar=_ENV, help="The environment, which needs an account.")
+    str,
+    typer.Option("--env", envvar="SASHIKO_ENV", help="The environment, which needs an account."),
 ]
 Place = Annotated[
     str,
     typer.Option(
-        "--env", envvar=_ENV, help="The environment, or `delivery` for the account of the tools."
+        "--env",
+        envvar="SASHIKO_ENV",
+        help="The environment, or `delivery` for the account of the tools.",
     ),
 ]
 TemplatesFolder = Annotated[

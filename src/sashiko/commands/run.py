@@ -54,8 +54,8 @@ def run(
     """Run the pipeline: snapshot, validate, train, compile, evaluate, judge bias, register.
 
     In an account, start the deployed pipeline and follow it; Ctrl-C does not stop the pipeline.
-    Exit status: 0 registered, 3 blocked by a gate, 1 error, 130 interrupted. With --sweep: 0 if a
-    point passes, 3 if none does.
+    Exit status: 0 registered; 3 blocked by a gate; 1 an error; 130 interrupted. With --sweep: 0 a
+    point passes; 3 none does.
     """
     settings = load_settings(env)
     if strengths is not None and not sweep:
@@ -126,9 +126,6 @@ def _stopped_by_sigterm() -> Iterator[None]:
 
 def _command(recipe: str, overrides: list[str] | None, home: Path) -> str:
     """Returns the command line that repeats the run."""
-    parts = ["sashiko", "run", "--recipe", recipe]
-    for override in overrides or ():
-        parts += ["--set", override]
-    if home != HOME:
-        parts += ["--home", str(home)]
-    return shlex.join(parts)
+    options = [word for override in overrides or () for word in ("--set", override)]
+    options += [] if home == HOME else ["--home", str(home)]
+    return shlex.join(["sashiko", "run", "--recipe", recipe, *options])

@@ -26,10 +26,7 @@ from sashiko.pipeline.project import CAPTURES, HOME, SELECTIONS
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.settings.environment import load_deployed, load_settings
 
-app = typer.Typer(
-    help="Show, compare, verify, stop or delete earlier runs.",
-    no_args_is_help=True,
-)
+app = typer.Typer(help="Show, compare, verify, stop or delete earlier runs.", no_args_is_help=True)
 
 RunId = Annotated[
     str | None, typer.Argument(help="A run's id, or the beginning of it; default: the newest.")
@@ -181,9 +178,9 @@ def diff(
 
 @app.command()
 def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
-    """Verify a local run, offline: recompute every hash, and every verdict from its inputs.
+    """Verify a local run offline: recompute each hash, and each verdict from its inputs.
 
-    Exit status: 0 all match the record, 4 some differ, 1 an error.
+    Exit status: 0 all match the record; 4 some differ; 1 an error.
     """
     from sashiko.commands.run_evidence import verify_run
 
@@ -192,9 +189,9 @@ def verify(run: RunId = None, home: Home = HOME, json_: AsJson = False) -> None:
 
 @app.command()
 def clean(home: Home = HOME, yes: Yes = False) -> None:
-    """Delete every local run, capture, download and cached result, and the model registry.
+    """Delete all local state: runs, captures, downloads, cached results and the model registry.
 
-    Lists what is there and asks first, as the registry holds the versions with their approvals.
+    It lists what is there and asks first, as the registry holds the versions and their approvals.
     """
     from sashiko.pipeline.runner.run_lock import run_lock
 

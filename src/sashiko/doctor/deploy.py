@@ -145,21 +145,26 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
     )
 
 
-def examine(account: Account, environment: Environment) -> Iterator[Check]:
-    """Yields the result of each check; the first one checks the account of the credentials.
+def examine(
+    account: Account, settings: Settings, environment: Environment | None
+) -> Iterator[Check]:
+    """Yields the result of each check; without templates, those that need none.
 
-    InputError if the account cannot be read, or is another one.
+    The first one checks the account of the credentials: InputError if it cannot be read, or is
+    another one.
     """
-    settings, caller = environment.settings, account.check_identity()
+    caller = account.check_identity()
     yield Check("credentials", "ok", caller)
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, settings))
     yield from run_check(CAP, lambda: check_cap(account, settings))
+    yield from run_check("CloudTrail", lambda: check_trail(account, settings))
+    if environment is None:
+        return
     if settings.lake_formation.mode == "enforced":
         yield from run_check(
             "Lake Formation", lambda: _lake_formation(account, environment, caller)
         )
     yield from run_check("endpoint services", lambda: check_endpoints(account, environment))
-    yield from run_check("CloudTrail", lambda: check_trail(account, settings))
     yield from run_check("names", lambda: _names(account, environment))
 
 

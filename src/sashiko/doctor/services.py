@@ -13,7 +13,7 @@ from sashiko.settings.environment import Settings
 
 
 def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
-    """Compares the CDK command line with package.json and with the library."""
+    """Compares the CDK command line with package.json and, of templates, with the library."""
     name = "CDK command line"
     try:
         pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])
@@ -24,6 +24,8 @@ def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
         yield Check(name, "failed", str(error), fix="npm ci")
         return
     yield Check(name, "ok", f"{installed}, as package.json pins it")
+    if not (templates / "manifest.json").is_file():
+        return
     manifest, name = read_json(templates / "manifest.json"), "CDK library and command line"
     minimum = str(manifest.get("minimumCliVersion", "0"))
     schema = f"cloud assembly {manifest.get('version')}"

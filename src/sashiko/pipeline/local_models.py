@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.account.endpoint_spec import VARIANT
 from sashiko.errors import InputError
-from sashiko.pipeline.project import command_options, tracking_uri
+from sashiko.pipeline.project import CAPTURES, command_options, tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
+from sashiko.serving.local_capture import CaptureSettings
 from sashiko.settings.recipe import Recipe, load_recipe
 
 _TIMEOUT_SECONDS = 60
@@ -138,3 +140,17 @@ def invoke_local(text: str, *, port: int) -> str:
         raise InputError(
             f"nothing answers on 127.0.0.1:{port}: start `sashiko model serve --recipe NAME`"
         ) from error
+
+
+def capture_settings(
+    version: ModelVersion, *, percent: int, retention: int, home: Path
+) -> CaptureSettings:
+    """Returns where and how the requests to a version are captured."""
+    return CaptureSettings(
+        folder=home / CAPTURES,
+        endpoint=version.group,
+        variant=VARIANT,
+        version=version.version,
+        percent=percent,
+        retention=retention,
+    )

@@ -1,5 +1,6 @@
 """A project's recipes, contracts and local state; whether a recipe fits its contract."""
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -288,7 +289,7 @@ def command_options(*, recipe: str, env: str = "local", home: Path = HOME) -> st
     Returns:
         Such as ` --env dev --recipe loans`: with a space before it, quoted for a shell.
     """
-    parts = [] if env == "local" else ["--env", env]
+    parts = [] if env == "local" == os.environ.get("SASHIKO_ENV", env) else ["--env", env]
     parts += ["--recipe", recipe]
     parts += [] if home == HOME else ["--home", str(home)]
     return f" {shlex.join(parts)}"

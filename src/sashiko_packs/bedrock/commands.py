@@ -26,18 +26,15 @@ Version = Annotated[int, typer.Argument(help="The version's number.")]
 
 @app.command("import")
 def import_(
-    version: Version,
-    env: Environment = "dev",
-    recipe: RecipeName = None,
-    home: Home = HOME,
+    version: Version, env: Environment = "dev", recipe: RecipeName = None, home: Home = HOME
 ) -> None:
     """Import an approved causal LM into Amazon Bedrock, and print its ARN.
 
-    The signed manifest and every file are verified, the language model is written as a Hugging Face
+    The signed manifest and every file are verified. The language model is rebuilt as a Hugging Face
     folder and checked for what would fail the import or change the model, then uploaded and
     imported. Repeat an interrupted command: it goes on with the same import. With an environment of
-    tier `local`, only the checks are made, without a call. Your credentials must be those of the
-    role `endpoint-deployer`. Exit status: 0 imported; 4 a check failed; 1 an error.
+    tier `local`, only the checks are made. Your credentials must be those of the role
+    `endpoint-deployer`. Exit status: 0 imported; 4 a check failed; 1 an error.
     """
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
@@ -79,10 +76,7 @@ def import_(
 
 @app.command("delete")
 def delete_import(
-    version: Version,
-    env: Environment = "dev",
-    recipe: RecipeName = None,
-    yes: Yes = False,
+    version: Version, env: Environment = "dev", recipe: RecipeName = None, yes: Yes = False
 ) -> None:
     """Delete the imported model of a version from Amazon Bedrock; the version itself stays.
 

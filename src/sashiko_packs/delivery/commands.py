@@ -73,13 +73,13 @@ def render_workflow(name: WorkflowName = "deliver", *, folder: Path = Path("conf
 
 
 def workflow(
-    name: Annotated[WorkflowName, typer.Argument(help="Which of the two.")] = "deliver",
+    name: Annotated[WorkflowName, typer.Argument(help="The workflow.")] = "deliver",
 ) -> None:
-    """Print a workflow for .github/workflows/<name>.yml, from config/delivery.yaml.
+    """Print a GitHub Actions workflow for .github/workflows/<name>.yml, from config/delivery.yaml.
 
-    `deliver` builds and tests, synthesizes once, and brings that assembly to each stage in turn.
-    `model-delivery` opens the pull request of an approved version, each hour. Write them again
-    after a change of the settings: each compares itself with what this command prints.
+    `deliver` builds, tests and synthesizes once, and deploys that assembly to each stage in turn.
+    `model-delivery` opens the pull request of an approved version, each hour. Print them again
+    after a change of the settings: each compares itself with the output of this command.
     """
     typer.echo(render_workflow(name), nl=False)
 
@@ -90,12 +90,12 @@ def deliver(
     ] = None,
     env: DeployedEnvironment = "dev",
 ) -> None:
-    """Commit the version that an environment serves, on the branch model/<env>/<version>.
+    """Propose a version for an environment: commit it to the branch model/<env>/<version>.
 
-    Checks the version as the deploy does, sets it in config/<env>.yaml, and prints the branch. The
-    checked-out branch and your files stay as they are. A second call makes nothing new. Nothing is
-    printed for a version that is served already, or, unless you name it, that was taken back. Uses
-    your credentials, which must be those of the role `endpoint-deployer`.
+    The version is checked as the deploy checks it, and set in config/<env>.yaml of the branch,
+    which is printed. Your own branch and files stay as they are. Nothing is done for a version that
+    is served already, nor, unless you name it, for one that was taken back. Your credentials must
+    be those of the role `endpoint-deployer`.
     """
     from sashiko.account.account_registry import AccountRegistry
     from sashiko_packs.delivery.deliver import is_taken_back
@@ -126,10 +126,10 @@ def deliver(
 
 
 def rollback(env: DeployedEnvironment = "dev") -> None:
-    """Commit the version that an environment served before, on the branch model/<env>/<version>.
+    """Propose the version that an environment served before, on the branch model/<env>/<version>.
 
-    The history of config/<env>.yaml names it. It is checked like any other: it must still be
-    registered, approved and unchanged. `sashiko model deliver VERSION` serves another one.
+    The history of config/<env>.yaml names it. Like any other, it must still be registered, approved
+    and unchanged. `sashiko model deliver VERSION` proposes another one.
     """
     from sashiko_packs.delivery.deliver import served_before
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_LENGTH: Final = "7d"
+_FOR_EVER: Final = 100 * 366 * 86_400  # seconds
 _MOST_NAMES: Final = 3  # of the checks that share a reason
 Length = Annotated[
     str, typer.Option("--window", help="The length of the window that ends now, such as 7d or 24h.")
@@ -71,7 +72,7 @@ Labels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="First add the labels of this CSV or Parquet file with the contract's primary key, "
+        help="First add the labels of this CSV or Parquet file: the contract's primary key, the "
         "label and, if known, facets.",
     ),
 ]
@@ -176,8 +177,8 @@ def _now() -> dt.datetime:
 
 
 app = typer.Typer(
-    help="Judge a window of captured requests: inputs, drift, audited accuracy, bias.\n\n"
-    "Exit status: 0 no alarm, 4 an alarm, 1 error, 130 interrupted."
+    help="Judge a window of captured requests: inputs, drift, audited accuracy and bias.\n\n"
+    "Exit status: 0 no alarm; 4 an alarm; 1 an error; 130 interrupted."
 )
 
 
@@ -416,6 +417,39 @@ def _forget_here(
         return delete_rows(keys, **folders, now=now, retention=retention), requests
 
 
+def replay(
+    file: Annotated[Path, typer.Argument(help="A CSV or Parquet file of the contract's rows.")],
+    since: Annotated[
+        str | None, typer.Option(help="The first time in UTC, such as 2026-01-01.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="The time to stop before, in UTC.")] = None,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    home: Home = HOME,
+) -> None:
+    """Answer a file's rows with the champion, at the times in the file, and capture the requests.
+
+    Monitoring then judges them as those of a served model: `sashiko monitor`.
+    """
+    from sashiko.pipeline.local_models import capture_settings, champion_artifact
+    from sashiko_packs.monitoring.replay import replay_file
+
+    recipe_config = project.choose_recipe(load_settings(env), recipe)
+    contract = load_contract(project.contract_file(recipe_config))
+    with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
+        requests = replay_file(
+            artifact,
+            threshold=version.threshold,
+            contract=contract,
+            path=file,
+            # Rows of the past are not older than they were meant to become.
+            capture=capture_settings(version, percent=100, retention=_FOR_EVER, home=home),
+            since=None if since is None else parse_time(since, option="--since"),
+            until=None if until is None else parse_time(until, option="--until"),
+        )
+    typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
+
+
 @app.command()
 def case(
     key: Annotated[str, typer.Argument(help="The primary key of the row.")],
@@ -423,7 +457,7 @@ def case(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Show the captured row of a key, with the answer, such as one that is to be labelled.
+    """Show the captured row of a key with the answer, for a person who labels it.
 
     On this machine alone: in an account no person reads captured requests.
     """

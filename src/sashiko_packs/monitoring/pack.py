@@ -22,7 +22,10 @@ PACK: Final = Pack(
     artifact_readers="sashiko_packs.monitoring.constructs.access:readers",
     roles="sashiko_packs.monitoring.constructs.access:ROLES",
     home={"monitor": "monitoring's windows, draws and labels"},
-    commands={"monitor": "sashiko_packs.monitoring.commands:app"},
+    commands={
+        "model replay": "sashiko_packs.monitoring.commands:replay",
+        "monitor": "sashiko_packs.monitoring.commands:app",
+    },
     panels={"monitor": "Monitoring"},
     renamed={"monitor audit --labels": "monitor label", "monitor audit": "monitor sample"},
 )

@@ -259,10 +259,10 @@ def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):
     assert capsys.readouterr().err == "a.csv: 1 new labels of 3 rows; 2 corrected\n"
 
 
-def test_a_correction_needs_a_file_of_labels():
-    done = CliRunner().invoke(commands.app, ["audit", "--rows", "3", "--correct"])
-    assert isinstance(done.exception, InputError)
-    assert "--correct: give --labels" in str(done.exception)
+def test_labels_need_a_file_and_a_draw_a_number_of_rows():
+    for words, missing in ((["label", "--correct"], "FILE"), (["sample"], "--rows")):
+        done = CliRunner().invoke(commands.app, words)
+        assert (done.exit_code, missing in done.stderr.replace("file", "FILE")) == (2, True)
 
 
 END = dt.datetime(2026, 3, 9, tzinfo=dt.UTC)

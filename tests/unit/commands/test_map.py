@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from sashiko.cli import app
 from sashiko.commands.on_demand import renamed_commands, use_new_name
+from sashiko.pipeline.project import command_options
 from tests.unit.commands.in_process import sashiko
 
 RENAMED = renamed_commands()
@@ -92,13 +93,15 @@ def test_a_shell_completes_commands_of_a_group() -> None:
     assert "stage" not in done.stdout.split()
 
 
-def test_environment_variables_give_options_and_options_win(tmp_path) -> None:
+def test_environment_variables_give_options_and_options_win(tmp_path, monkeypatch) -> None:
     named = sashiko("model", "list", SASHIKO_HOME=str(tmp_path / "home"))
     assert f"below {tmp_path}/home yet" in named.stderr
     assert "no recipe recipes/moon.yaml" in sashiko("run", SASHIKO_RECIPE="moon").stderr
     for command in ("run", "env doctor"):
         assert "environment `moon`" in sashiko(*command.split(), SASHIKO_ENV="moon").stderr
-    refused = sashiko("run", "--env", "mars", SASHIKO_ENV="moon")
+    monkeypatch.setenv("SASHIKO_ENV", "moon")
+    assert command_options(recipe="loans") == " --env local --recipe loans"
+    refused = sashiko("run", "--env", "mars")
     assert "environment `mars`" in refused.stderr
 
 

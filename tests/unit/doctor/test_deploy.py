@@ -60,7 +60,7 @@ def doctor(tmp_path):
         for name, answer in changes.items():
             service, _, operation = name.partition("__")
             answers[service, operation] = answer
-        checks = list(examine(FakeAccount(answers, settings), environment))
+        checks = list(examine(FakeAccount(answers, settings), settings, environment))
         assert checks[0] == Check(name="credentials", status="ok", detail=CALLER)
         return {check.name: check for check in checks}
 

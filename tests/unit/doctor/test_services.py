@@ -54,6 +54,12 @@ def test_another_command_line_than_the_pinned_one_fails(tmp_path, installed, det
     assert detail in result.detail
 
 
+def test_without_templates_the_command_line_alone_is_compared(tmp_path: Path) -> None:
+    checks(tmp_path)
+    (result,) = check_tools(tmp_path, root=tmp_path)
+    assert (result.name, result.status) == ("CDK command line", "ok")
+
+
 def test_a_library_that_is_too_new_for_the_command_line_fails(tmp_path):
     results = checks(tmp_path, least="2.1200.0")[-1]
     assert results.status == "failed"

@@ -27,15 +27,15 @@ from sashiko.settings.tools import load_place
 def drift(
     env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
 ) -> None:
-    """Compare the account with the templates where CloudFormation detects no drift. Read-only.
+    """Compare an account with the templates where CloudFormation detects no drift. Read-only.
 
     It reads Lake Formation's settings, LF-Tags, filters, grants and locations, the catalog's
     tables, the live endpoint, what packs compare, such as imported models, and whether deploys
     may change who assumes the roles (TRUST=open). docs/audit.md says how to detect the drift of
     everything else.
 
-    A note reports what others may have added, such as another administrator; it does not count as
-    a difference. Exit status: 0 no difference, 4 differences, 1 an error.
+    A note names what others may have added, such as another administrator; it is no difference.
+    Exit status: 0 no difference; 4 differences; 1 an error.
     """
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.access.live import read_live
@@ -90,10 +90,10 @@ def destroy_data(
         ),
     ] = False,
 ) -> None:
-    """Delete an environment's data and registered models, so that its stacks can be destroyed.
+    """Delete all data and registered models of an environment, so that its stacks can be destroyed.
 
-    Delete every version of every object in its buckets, and every version in its model package
-    groups. Do nothing if `on_destroy` is `retain`: then they outlive the stacks.
+    It lists what is there and asks first. It deletes every version of every object in the buckets,
+    and every version in the model package groups; with `on_destroy: retain`, nothing.
     """
     from sashiko.account.account import Account
     from sashiko_packs.operations.emptying import (
@@ -135,9 +135,9 @@ def destroy_data(
 
 
 def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
-    """Print AWS's images in the environment's region, and how to pin those without a digest.
+    """Print AWS's images for the environment's region, and how to pin those without a digest.
 
-    Reads only the pinned map. An image that AWS does not have in the region is listed with the
+    It reads only the pinned map. An image that AWS does not have in the region is listed with the
     regions that have it.
     """
     settings = load_deployed(env)

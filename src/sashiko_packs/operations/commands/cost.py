@@ -188,12 +188,12 @@ def cost(
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
-    """Print an environment's costs: idle per month, per run, per million predictions.
+    """Print what an environment costs: idle per month, per run, per million predictions.
 
-    Requires `make synth`, but no account. Prices are on demand in US dollars, without tax, free
-    tiers and discounts. Where no price is known the cost is `unknown` (`null` in JSON), and a sum
-    names the parts that are missing in it. Exit status: 4 if the idle cost rose over --against by
-    more than `budget.idle_rise`.
+    It needs `make synth`, but no account. Prices are on demand in US dollars, without tax, free
+    tiers and discounts. A cost without a known price is `unknown` (`null` in JSON), and a sum names
+    what it lacks. Exit status: 0; 4 the idle cost rose over --against by more than
+    `budget.idle_rise`; 1 an error.
     """
     settings = load_place(env)
     costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
