@@ -71,7 +71,7 @@ def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(record, tm
     assert "<b>dropped" not in html
     assert html.count("<svg") == 1
     assert "2 ms" in text
-    assert "DI age=old" in text
+    assert "Disparate impact (DI): age=old" in text
 
 
 def test_no_figure_of_answers_by_hand_is_shown(record: SelectionRecord) -> None:

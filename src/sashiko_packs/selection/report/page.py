@@ -26,7 +26,7 @@ from sashiko.report.views import (
     numeric,
     row,
 )
-from sashiko.report.words import check_table, check_view, estimate_cell, metric_title
+from sashiko.report.words import check_table, check_title, check_view, estimate_cell, metric_title
 from sashiko_packs.selection.file import geographies
 from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
 from sashiko_packs.selection.rule import RULE, undecided
@@ -82,7 +82,6 @@ def cost(item: CandidateRecord) -> str:
 
 _WIDTH, _HEIGHT = 640, 400
 _ROOM = 3.0  # beyond the lowest and the highest cost, as a factor
-_BESIDE = 1.1  # between candidates of the same cost, as a factor
 
 
 def quality_against_cost(record: SelectionRecord) -> Markup:
@@ -104,7 +103,7 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
         for item in items:
             place = beside[item.cost.usd]
             beside[item.cost.usd] += 1
-            _point(axes, item, metric, x=(item.cost.usd or unknown) * _BESIDE**place, place=place)
+            _point(axes, item, metric, x=item.cost.usd or unknown, place=place)
         right = high
         if any(not item.cost.usd for item in items):
             axes.axvline(high, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -268,7 +267,9 @@ def _bias_columns(record: SelectionRecord, *, gated: bool) -> Columns:
 
     names = dict.fromkeys(_name(entry) for item in record.candidates for entry in item.bias)
     checks = {check.name for item in record.candidates for check in item.musts}
-    return {name: cell_of(name) for name in names if name in checks or not gated}
+    if gated:
+        return {name: cell_of(name) for name in names if name in checks}
+    return {check_title(name): cell_of(name) for name in names}
 
 
 def _name(entry: BiasEstimate) -> str:
@@ -315,7 +316,7 @@ def _figure(record: SelectionRecord) -> Figure:
         return Figure(title, absent="No picture: no candidate was measured.")
     caption = (
         "Vertical lines: 95 % intervals over the same test rows and resamples. Star: chosen; "
-        "hollow: dropped, as it fails a must. Candidates of the same cost stand side by side."
+        "hollow: dropped, as it fails a must."
     )
     return Figure(title, svg=quality_against_cost(record), caption=caption)
 

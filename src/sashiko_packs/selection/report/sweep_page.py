@@ -97,7 +97,8 @@ def outcome(sweep: Sweep, curve: Curve, point: Point) -> str:
 
 def measured(sweep: Sweep, point: Point) -> str:
     """Formats a point's bias metrics and the sweep's metric, each with its interval."""
-    parts = {**point.bias, sweep.metric.replace("_", " "): point.quality[sweep.metric]}
+    parts = {words.check_title(check): figure for check, figure in point.bias.items()}
+    parts[sweep.metric.replace("_", " ")] = point.quality[sweep.metric]
     return ", ".join(f"{name} {estimate.text}" for name, estimate in parts.items())
 
 
@@ -137,7 +138,7 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         if sweep.chosen:
             _special(axes, sweep.chosen.point, check, metric, is_star=True, label="recommended")
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
-        axes.set(xlabel=f"{check} ({neutral:g}: no difference)", ylabel=name)
+        axes.set(xlabel=f"{words.check_title(check)}; {neutral:g} is no difference", ylabel=name)
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
@@ -274,7 +275,8 @@ def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
 
 def _columns(sweep: Sweep) -> tuple[str, ...]:
     metrics = (_name(name) for name in _NUMBERS)
-    return ("strength", "threshold", *sweep.checks, *metrics, "AUC", "outcome")
+    checks = map(words.check_title, sweep.checks)
+    return ("strength", "threshold", *checks, *metrics, "AUC", "outcome")
 
 
 def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
