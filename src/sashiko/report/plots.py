@@ -13,7 +13,7 @@ from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints
-from sashiko.evaluation.metrics.calibration import CalibrationBin, reliability_curve
+from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -27,15 +27,12 @@ _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "
 _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
 
-def calibration(bins: Sequence[CalibrationBin]) -> Markup:
-    """Draws each bin's share of positives with its Wilson 95 % interval, against the diagonal."""
-    summary = "; ".join(f"{part.mean_score:.2f}: {part.positive_rate:.0%}" for part in bins)
-    alt = f"Calibration: share of positives by mean score of {len(bins)} bins: {summary}."
-    return reliability({"model, 95 % interval": bins}, name="calibration", alt=alt)
-
-
-def reliability(curves: Mapping[str, Sequence[CalibrationBin]], *, name: str, alt: str) -> Markup:
+def reliability(title: str, curves: Mapping[str, Sequence[CalibrationBin]]) -> Markup:
     """Draws the share of positive rows by score, a curve for each name, `MOST_CURVES` at most."""
+    summary = "; ".join(
+        f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
+        for name, bins in curves.items()
+    )
     with svg.chart() as axes:
         axes.plot([0, 1], [0, 1], color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)),
                   label="perfectly calibrated")  # fmt: skip
@@ -49,7 +46,8 @@ def reliability(curves: Mapping[str, Sequence[CalibrationBin]], *, name: str, al
         axes.set(xlim=(0, 1), xlabel="score of the model")
         axes.set(ylim=(0, 1), ylabel="share that is positive")
         axes.grid(True)
-        return svg.to_svg(axes, name=name, alt=alt)
+        alt = f"{title}: share that is positive, by score: {summary}."
+        return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
 
 
 def score_distribution(
@@ -273,14 +271,3 @@ class GroupScores:
     name: str  # the facet's value
     scores: Floats  # probability of the positive label, shape (rows,)
     labels: Ints  # 1 for positive, shape (rows,)
-
-
-def calibration_by_group(facet: str, groups: Sequence[GroupScores]) -> Markup:
-    """Draws the reliability curve of each group, at most `MOST_CURVES`, on the same axes."""
-    curves = {group.name: reliability_curve(group.labels, group.scores) for group in groups}
-    summary = "; ".join(
-        f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
-        for name, bins in curves.items()
-    )
-    alt = f"Calibration by {facet}: share labelled positive, by score: {summary}."
-    return reliability(curves, name=f"group-calibration-{svg.identifier(facet)}", alt=alt)

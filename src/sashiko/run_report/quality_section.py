@@ -320,14 +320,14 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
 
 
 def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:
-    curve, threshold = plots.calibration(evaluation.calibration.curve), evaluation.threshold
+    bins, threshold = {"this model": evaluation.calibration.curve}, evaluation.threshold
     chance, caption = evaluation.calibration.error_by_chance, _CALIBRATION
     if chance.value is not None and chance.high is not None:
         caption += (
             f"Perfectly calibrated scores would show an error of {chance.value:.3f} on these rows, "
             f"and up to {chance.high:.3f} by chance."
         )
-    yield Figure("Calibration", curve, caption)
+    yield Figure("Calibration", plots.reliability("Calibration", bins), caption)
     title, predictions, labels = "Scores by true label", evidence.predictions, evaluation.labels
     if isinstance(predictions, Missing):
         yield Figure(title, absent=f"No plot. {predictions.why}")

@@ -22,6 +22,7 @@ from sashiko.bias.metrics.clarify_metrics import METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.arrays import Floats
+from sashiko.evaluation.metrics.calibration import reliability_curve
 from sashiko.packs import pack_objects
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, attempt, scores_by_group
@@ -361,10 +362,10 @@ def _calibration_figures(by_facet: Facets | Missing, minimum_group_size: int) ->
         return
     for facet, groups in by_facet.items():
         if largest := _largest(groups, plots.MOST_CURVES, rows=minimum_group_size):
-            plot = plots.calibration_by_group(facet, largest)
-            yield Figure(
-                f"Calibration by {facet}", plot, f"{_CALIBRATION_CAPTION}{_rest(largest, groups)}"
-            )
+            curves = {item.name: reliability_curve(item.labels, item.scores) for item in largest}
+            title = f"Calibration by {facet}"
+            caption = f"{_CALIBRATION_CAPTION}{_rest(largest, groups)}"
+            yield Figure(title, plots.reliability(title, curves), caption)
 
 
 def _largest(
