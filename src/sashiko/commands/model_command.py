@@ -3,6 +3,7 @@
 import getpass
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from sashiko.account.names import model_package_group_name
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName, align
 from sashiko.errors import CHECK_FAILED, InputError
-from sashiko.evaluation.gates.verdict import describe
+from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.pipeline import local_models
 from sashiko.pipeline.project import (
     HOME,
@@ -40,6 +41,18 @@ By = Annotated[str, typer.Option("--by", help="The reviewer.", default_factory=g
 Reason = Annotated[str, typer.Option("--reason", help="The reason, stored with the version.")]
 
 
+def gate_lines(verdict: Verdict) -> Iterator[str]:
+    """Yields a verdict's checks; those of data that passed, one for each rule, are counted."""
+    if not verdict.judged:
+        yield f"{verdict.gate}: not judged: {verdict.checks[0].reason}"
+        return
+    counted = verdict.gate.startswith("data-")
+    shown = [one for one in verdict.checks if not (counted and one.passed and one.judged)]
+    passed = f", {len(verdict.checks) - len(shown)} checks passed" if counted else ""
+    yield f"{verdict.gate}: {verdict.outcome}{passed}"
+    yield from (f"  {check.outcome}  {describe(check)}" for check in shown)
+
+
 def lineage_text(provenance: Provenance) -> str:
     """Returns a version and its provenance as text, one block each."""
     version, snapshot, decisions = provenance.version, provenance.snapshot, provenance.decisions
@@ -55,17 +68,6 @@ def lineage_text(provenance: Provenance) -> str:
         review.append(f"{version.status} was not set by `sashiko model`: {description}")
     elif not decisions:
         review.append("nobody has decided yet")
-    gates = []
-    for verdict in provenance.verdicts:
-        if verdict.judged:
-            # One check for each rule of the contract: those that passed are counted.
-            counted = verdict.gate.startswith("data-")
-            shown = [one for one in verdict.checks if not (counted and one.passed and one.judged)]
-            passed = f", {len(verdict.checks) - len(shown)} checks passed" if counted else ""
-            gates.append(f"{verdict.gate}: {verdict.outcome}{passed}")
-            gates += [f"  {check.outcome}  {describe(check)}" for check in shown]
-        else:
-            gates.append(f"{verdict.gate}: not judged: {verdict.checks[0].reason}")
     blocks = {
         f"{version.group} {version.version}{aliases}": [version.status, *review],
         "data": [
@@ -80,7 +82,7 @@ def lineage_text(provenance: Provenance) -> str:
             f"execution {version.tags['execution_id']}",
         ],
         "chain": [f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain],
-        "gates": gates,
+        "gates": [line for verdict in provenance.verdicts for line in gate_lines(verdict)],
         "files, by their sha256": [
             f"{digest}  {name}" for name, digest in sorted(provenance.files.items())
         ],

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from sashiko.cli import app
 from sashiko.commands import local_runs, run, runs
 from sashiko.commands.local_runs import summary
+from sashiko.commands.model_command import gate_lines
 from sashiko.commands.options import parse_duration, parse_time
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, decide, write_verdict
@@ -175,6 +176,26 @@ CHECKS = (
           passed=True),
     Check(name="age=none", passed=True, judged=False, reason="0 rows in the test split"),
 )  # fmt: skip
+
+
+def test_the_lineage_counts_the_data_checks_that_passed_and_shows_the_others():
+    failed = Check(name="key is unique", value=2, threshold=0, comparison="<=", passed=False)
+    lines = [*gate_lines(decide(gate="data-quality", checks=[*CHECKS[:2], failed], inputs={}))]
+    assert lines[0] == "data-quality: failed, 2 checks passed"
+    assert lines[1:] == ["  failed  key is unique = 2, required <= 0"]
+    assert len([*gate_lines(decide(gate="bias", checks=CHECKS, inputs={}))]) == 1 + len(CHECKS)
+
+
+def test_without_templates_the_doctor_checks_the_rest_and_says_what_it_skips(tmp_path, monkeypatch):
+    environments: list[object] = []
+    for name in ("services.check_tools", "plan.plan_of", "plan.examine_plan"):
+        monkeypatch.setattr(f"sashiko.doctor.{name}", lambda *_, **__: iter(()))
+    examine = lambda *given: iter(environments.append(given[2]) or ())  # noqa: E731
+    monkeypatch.setattr("sashiko.doctor.deploy.examine", examine)
+    done = sashiko("env", "doctor", "--templates", tmp_path)
+    assert (done.returncode, environments) == (0, [None])
+    assert "Skipped: Lake Formation, endpoint services, names\n" in done.stdout
+    assert "fix: make synth ENV=dev" in done.stdout
 
 
 @pytest.mark.parametrize("step", ["Track", "DeviceCheck"])
