@@ -1,8 +1,8 @@
 """The pictures that need runs of the shipped recipes: `make pictures`.
 
 The live view is a screen of a terminal while a run trains, as SVG. The others are what a browser
-shows first: of the report of a run that the bias gate blocked, of a run's lineage, and of the
-monitor's page. Needs tmux and Chromium. The runs' state is in `build/pictures`.
+shows first: of the report of a run that the bias gate blocked, and of the monitor's page. Needs
+tmux and Chromium. The runs' state is in `build/pictures`.
 """
 
 import io
@@ -37,7 +37,6 @@ def main() -> None:
         sys.exit("error: the pictures need tmux and Chromium (apt-get install both)")
     os.environ["SASHIKO_HOME"] = str(HOME)
     live_run(IMAGES / "live-run.svg")
-    screen(browser, f"{_report()}#lineage", IMAGES / "lineage.png")
     screen(browser, monitored(), IMAGES / "monitor.png")
     _sashiko("run", "--recipe", "complaints-unmitigated", check=False)
     screen(browser, _report(), IMAGES / "report-blocked.png")
@@ -65,7 +64,7 @@ def monitored() -> str:
     _sashiko("model", "approve", "1", "--reason", "a picture of its monitoring")
     rows = ROOT / HOME / "rows.parquet"
     _sashiko("data", "generate", str(rows), "--rows", "2000", "--drift")
-    columns = ("complaint_id", "product", "channel", "complaint_text")
+    columns = ("complaint_id", "product", "complaint_text")
     sent = read_columns(rows, columns).to_pylist()
     command = [_SASHIKO, "model", "serve", "--capture", "100", "--port", "8471"]
     with subprocess.Popen(command, cwd=ROOT) as server:
