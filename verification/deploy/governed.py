@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.account.access.environment_access import Environment, read_environment
-from sashiko.account.access.live import read_live
 from sashiko.account.account import Account
 from sashiko.account.drift import Difference
 from sashiko.account.names import database_name
 from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine
 from sashiko_packs.operations.lake import compare_lake
+from sashiko_packs.operations.live import read_live
 from tests.infra.variants import settings_of
 from tests.project_root import IMAGES
 from verification.deploy import aws_command

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.environment_access import read_environment
-from sashiko.account.access.live import read_live
 from sashiko.account.account import Account
 from sashiko.account.drift import Difference
 from sashiko.doctor.deploy import examine
 from sashiko_cdk.bootstrap.execution_policy import PARTS
 from sashiko_packs.operations.lake import compare_lake
+from sashiko_packs.operations.live import read_live
 from tests.infra.contracts import column_of, mortgages, table_of
 from tests.infra.variants import settings_of
 from verification.deploy.assembly import bootstrap, synthesize

@@ -14,13 +14,13 @@ from typer.testing import CliRunner
 
 import sashiko_packs.operations.commands.account as command
 from sashiko import packs
-from sashiko.account.access import environment_access, live
+from sashiko.account.access import environment_access
 from sashiko.account.account import Account
 from sashiko.account.drift import Difference
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError
-from sashiko_packs.operations import audit, lake
+from sashiko_packs.operations import audit, lake, live
 from sashiko_packs.operations.emptying import closed_buckets, empty_bucket, reopen
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY

@@ -38,11 +38,11 @@ def drift(
     Exit status: 0 no difference; 4 differences; 1 an error.
     """
     from sashiko.account.access.environment_access import read_environment
-    from sashiko.account.access.live import read_live
     from sashiko.account.account import Account
     from sashiko.packs import pack_objects
     from sashiko_packs.operations.audit import cap, serving
     from sashiko_packs.operations.lake import compare_lake
+    from sashiko_packs.operations.live import read_live
 
     settings = load_deployed(env)
     environment = read_environment(settings, folder=templates)
