@@ -284,6 +284,12 @@ def _names(account: Account, environment: Environment) -> Iterator[Check]:
 
 def _adoption(settings: Settings, adoptable: list[Leftover]) -> str:
     deploy = f"make deploy ENV={settings.environment} ARGS=--import-existing-resources"
+    roles = [item for item in adoptable if item.type == "AWS::IAM::Role"]
+    if roles and settings.on_destroy == "delete":  # CloudFormation adopts what a template retains
+        deletions = "; ".join(f"aws iam delete-role --role-name {item.name}" for item in roles)
+        rest = [item for item in adoptable if item not in roles]
+        then = f"; then {_adoption(settings, rest)}" if rest else ""
+        return f"delete these roles, which a deploy without their pack left: {deletions}{then}"
     stacks = sorted({item.stack for item in adoptable if item.type in _BY_ID})
     if not stacks:
         return f"adopt them: {deploy}"

@@ -216,6 +216,15 @@ def test_what_an_earlier_deploy_left_is_to_be_adopted(doctor):
     assert checks["names"].fix == f"adopt them: {deploy}"
 
 
+def test_a_role_that_no_template_retains_is_to_be_deleted_and_not_adopted(doctor):
+    there = roles("sashiko-dev-registrar")
+    fix = doctor(s3__head_bucket={}, iam__get_role=there)["names"].fix
+    delete = "aws iam delete-role --role-name sashiko-dev-registrar"
+    assert fix.partition(": ")[2].partition("; then ")[::2] == (
+        delete, "adopt them: make deploy ENV=dev ARGS=--import-existing-resources"
+    )  # fmt: skip
+
+
 def test_what_a_stack_of_ours_owns_is_in_nobodys_way(doctor):
     def owns(status: str) -> Answer:
         common = {"LastUpdatedTimestamp": 0, "ResourceType": "AWS::S3::Bucket"}
