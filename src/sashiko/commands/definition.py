@@ -36,7 +36,7 @@ def stage(
 ) -> None:
     """Upload weights, code and configuration to an environment's bucket, as jobs download nothing.
 
-    Packs add theirs, such as the monitor's stores without rows. Existing files are kept; one whose
+    Packs add files, such as the empty stores of monitoring. Existing files are kept; one whose
     content does not match its name is an error. Your credentials must be those of the role
     `deployer`.
     """
@@ -87,7 +87,7 @@ def definition(
     pipeline: Annotated[str, typer.Option(help="The pipeline: a module of pipelines/.")] = FINETUNE,
     home: Home = HOME,
 ) -> None:
-    """Print a pipeline's definition: the JSON that SageMaker runs, here and in an account.
+    """Print a pipeline's definition: the JSON that runs in SageMaker and on this machine.
 
     With --check, validate it and print a line for each problem, with step and path. Exit status:
     0 no problem; 4 problems; 1 an error.

@@ -127,7 +127,7 @@ def approve(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Approve a version. The newest approved version is the champion, which is served."""
+    """Approve a version. The newest approved one is the champion, which `model serve` serves."""
     _decide(_open_version(version, env, recipe, home), "Approved", reason=reason, by=by)
 
 
@@ -259,7 +259,7 @@ def invoke(
 
 def predict(
     file: Annotated[
-        Path, typer.Argument(help="A CSV or Parquet file with the template's columns.")
+        Path, typer.Argument(help="A CSV or Parquet file with the columns of `text.template`.")
     ],
     out: Annotated[Path | None, typer.Option(help="Write the CSV here instead of stdout.")] = None,
     env: Environment = "local",

@@ -133,7 +133,7 @@ Place = Annotated[
     typer.Option(
         "--env",
         envvar="SASHIKO_ENV",
-        help="The environment, or `delivery` for the account of the tools.",
+        help="The environment, or `delivery` for the tools account.",
     ),
 ]
 TemplatesFolder = Annotated[

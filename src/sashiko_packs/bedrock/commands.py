@@ -131,12 +131,12 @@ def _refuse_faults(faults: tuple[object, ...]) -> None:
 def compare_import(
     version: Version, env: Environment = "dev", recipe: RecipeName = None, json_: AsJson = False
 ) -> None:
-    """Compare a version's imported model with the judged one, by DeviceCheck's rows and bounds.
+    """Compare an imported model with the evaluated version, by DeviceCheck's rows and bounds.
 
     The rows of the test split that DeviceCheck drew are sent to the imported model through the
     environment's guardrail; scores come from the log probabilities of the answers. Your credentials
-    must be those of the role `data-scientist`. Exit status: 0 as judged; 4 a check failed; 1 an
-    error.
+    must be those of the role `data-scientist`. Exit status: 0 within the bounds; 4 a check
+    failed; 1 an error.
     """
     from sashiko.account.account import Account
     from sashiko_packs.bedrock import compare as bedrock_compare

@@ -373,10 +373,10 @@ def forget(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Delete what monitoring keeps of keys: answers, labels, facets, and their names in draws.
+    """Delete what monitoring keeps about rows, by key: answers, labels, facets, places in samples.
 
-    A window that is read again brings none of them back. On this machine the captured requests
-    with a row of these keys are deleted as well, whole; in an account their retention does so.
+    Reading a window again does not bring them back. On this machine, captured requests with such a
+    row are deleted too, as a whole; in an account, captures go when their retention ends.
     """
     settings = load_settings(env)
     requests = ""

@@ -19,11 +19,11 @@ from sashiko.settings.environment import Settings, load_settings
 def select(
     file: Annotated[Path, typer.Argument(help="A selection: a file in selections/.")],
     prices: Annotated[
-        Path | None, typer.Option(help="A file of prices, laid over the known ones.")
+        Path | None, typer.Option(help="A file of prices that override the known ones.")
     ] = None,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Send what is not recorded to Bedrock, within the budget."),
+        typer.Option("--record", help="Send unrecorded rows to Bedrock, within the budget."),
     ] = False,
     env: Environment = "local",
     home: Home = HOME,

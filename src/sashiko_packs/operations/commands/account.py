@@ -34,7 +34,7 @@ def drift(
     may change who assumes the roles (TRUST=open). docs/audit.md says how to detect the drift of
     everything else.
 
-    A note names what others may have added, such as another administrator; it is no difference.
+    A note names what others may have added, such as another administrator. It does not count.
     Exit status: 0 no difference; 4 differences; 1 an error.
     """
     from sashiko.account.access.environment_access import read_environment
