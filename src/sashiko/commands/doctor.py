@@ -119,12 +119,8 @@ def doctor(
     """
     from sashiko.doctor.accounts import examine_accounts, read_places
 
-    checks = []
-    if all_:
-        results = examine_accounts(read_places())
-    else:
-        results = _checks(load_deployed(env), templates, home)
-    for check in results:
+    checks, place = [], (templates, home)
+    for check in examine_accounts(read_places()) if all_ else _checks(load_deployed(env), *place):
         checks.append(check)
         if not json_:
             typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")

@@ -227,8 +227,8 @@ def serve(
         typer.Option(
             min=0,
             max=100,
-            help="The percentage of requests that are kept with their answers below "
-            "<home>/capture, as SageMaker's data capture keeps them. They are personal data.",
+            help="Keep this percentage of requests, with answers, in the folder capture below "
+            "--home. They are personal data.",
         ),
     ] = 0,
 ) -> None:
@@ -236,15 +236,12 @@ def serve(
     from sashiko.serving.server import serve_artifact
 
     settings = load_settings(env)
-    recipe_config = choose_recipe(settings, recipe)
-    with local_models.champion_artifact(recipe_config, name=recipe, home=home) as (
-        artifact,
-        version,
-    ):
-        retention, kept = settings.serving.capture.retention, None
+    chosen, kept = choose_recipe(settings, recipe), None
+    retention = settings.serving.capture.retention
+    with local_models.champion_artifact(chosen, name=recipe, home=home) as (artifact, version):
         if capture:
             kept = local_models.capture_settings(
-                version, percent=capture, retention=retention, home=home
+                version, home, percent=capture, retention=retention
             )
         serve_artifact(artifact, threshold=version.threshold, port=port, capture=kept)
 

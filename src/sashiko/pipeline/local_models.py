@@ -143,7 +143,7 @@ def invoke_local(text: str, *, port: int) -> str:
 
 
 def capture_settings(
-    version: ModelVersion, *, percent: int, retention: int, home: Path
+    version: ModelVersion, home: Path, *, percent: int, retention: int
 ) -> CaptureSettings:
     """Returns where and how the requests to a version are captured."""
     return CaptureSettings(

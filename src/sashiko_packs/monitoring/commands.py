@@ -443,7 +443,7 @@ def replay(
             contract=contract,
             path=file,
             # Rows of the past are not older than they were meant to become.
-            capture=capture_settings(version, percent=100, retention=_FOR_EVER, home=home),
+            capture=capture_settings(version, home, percent=100, retention=_FOR_EVER),
             since=None if since is None else parse_time(since, option="--since"),
             until=None if until is None else parse_time(until, option="--until"),
         )
