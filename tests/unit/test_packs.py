@@ -134,13 +134,13 @@ def test_a_section_of_a_pack_that_is_off_is_refused_with_file_key_and_fix(
             load()
 
 
-def test_commands_of_a_pack_that_is_off_are_absent(project: Project) -> None:
+def test_commands_of_a_pack_that_is_off_name_the_pack(project: Project) -> None:
     project.install("acme")
     assert "acme" not in project.run("--help").stdout
     for command in (("acme",), ("model", "acme")):
         done = project.run(*command)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "No such command" in done.stderr
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "belongs to the pack `acme`, which is off: add it to `packs`" in done.stderr
 
 
 @pytest.mark.parametrize(

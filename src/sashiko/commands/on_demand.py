@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from sashiko.packs import enabled_packs, load_object, pack_commands
+from sashiko.errors import InputError
+from sashiko.packs import enabled_packs, load_object, other_packs, pack_commands
 
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
@@ -96,10 +97,17 @@ class OnDemand(TyperGroup):
         return super().parse_args(ctx, args if known else use_new_name(args))
 
     def get_command(self, ctx: "Context", cmd_name: str) -> "Command | None":
-        """Imports a command."""
+        """Imports a command; an error names the pack of a command that is turned off."""
+        path = f"{self.path} {cmd_name}".strip()
         if cmd_name not in self._objects:
+            for pack in () if ctx.resilient_parsing else other_packs(enabled_packs()):
+                if path in pack.commands:
+                    raise InputError(
+                        f"`sashiko {path}` belongs to the pack `{pack.name}`, which is off: add it "
+                        "to `packs` in config/base.yaml"
+                    )
             return super().get_command(ctx, cmd_name)
-        path, loaded = f"{self.path} {cmd_name}".strip(), load_object(self._objects[cmd_name])
+        loaded = load_object(self._objects[cmd_name])
         wrapper = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         if isinstance(loaded, typer.Typer):
             group = type("Group", (OnDemand,), {"path": path})
