@@ -45,7 +45,7 @@ def main() -> None:
     """Runs the command line; bad input ends with one message and status 1."""
     show_deprecations()
     try:
-        app()
+        app(prog_name="sashiko")
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(FAILED)
