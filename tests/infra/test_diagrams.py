@@ -10,6 +10,7 @@ from docs.whole import whole_picture
 from tests.infra.variants import WHOLE
 
 PEOPLE = {"AWS": "arn:aws:iam::111122223333:root"}
+_of_all_packs = pytest.mark.skipif(not WHOLE, reason="a pack is missing, and with it boxes")
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def roles(templates):
     }
 
 
-@pytest.mark.skipif(not WHOLE, reason="a pack is missing, and with it boxes of the diagrams")
+@_of_all_packs
 def test_the_diagrams_are_current(templates):
     if not (ROOT / "docs/node_modules").is_dir():
         pytest.skip("Graphviz is not installed: make docs/node_modules/.done")
@@ -56,6 +57,7 @@ def _listed(diagram, group):
     return {word.strip() for word in words.split(",")}
 
 
+@_of_all_packs
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_the_picture_of_the_accounts_has_the_roles_that_people_assume(roles, stage):
     text = (ROOT / "docs/accounts.dot").read_text()
