@@ -18,7 +18,6 @@ PAGES = sorted(
 )
 PICTURES = [path for path in sorted((REPOSITORY / "docs/images").glob("*.svg"))
             if path.stem != "live-run"]  # fmt: skip
-MOST_CLICKS = 3
 
 # Reader -> (question, the links that are clicked in turn, words of the answer).
 READERS = {
@@ -131,7 +130,7 @@ def follow(tab, text):  # noqa: F811 - the fixture
     ],
 )
 def test_a_reader_finds_the_answer(tab, links, answer):  # noqa: F811 - the fixture
-    assert len(links) <= MOST_CLICKS
+    assert len(links) <= 3
     show(tab, FRONT)
     for text in links:
         follow(tab, text)
@@ -152,10 +151,7 @@ def test_the_menu_opens_on_a_phone(tab):  # noqa: F811 - the fixture
     link = "document.querySelector('.sidebar-tree a').getBoundingClientRect()"
     assert tab.value(f"{link}.right") <= 0
     tab.value("document.querySelector('.nav-overlay-icon').click(), true")
-    for _ in range(100):
-        if tab.value(f"{link}.left") >= 0:
-            break
-        time.sleep(0.025)
+    time.sleep(1)
     assert 0 <= tab.value(f"{link}.left") < 400
     follow(tab, "Concepts")
     assert tab.value("document.querySelector('h1').innerText").startswith("Concepts")
