@@ -59,9 +59,8 @@ def main() -> None:
         copy_tree(_ROOT, folder)
         remove_pack(folder, packs[options.pack])
         install(folder)
-        failed = [
-            command for command in (_SHORT if options.short else _FULL) if not run(command, folder)
-        ]
+        commands = _SHORT if options.short else _FULL
+        failed = [command for command in commands if not run(command, folder)]
     finally:
         if options.keep:
             print(folder)
@@ -94,6 +93,12 @@ def remove_pack(folder: Path, pack: Pack) -> None:
         for file in sorted((folder / kind).rglob("*.yaml")):
             for key in keys.keys() & (parse_yaml(file.read_text(encoding="utf-8")) or {}).keys():
                 _remove(file, rf"^{key}:.*\n([ #].*\n)*")
+    # The template's question, and packages of the job image that one pack alone imports.
+    question = rf"(, ?|\|){pack.name}\b|\b{pack.name}(, ?|\||(?=\{{%))"
+    for name, pattern in (("copier.yml", question), ("requirements/job.in", f".* # {pack.name}\n")):
+        file = folder / name
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(pattern, "", text), encoding="utf-8")
     git = ("git", "-C", str(folder))
     subprocess.run([*git, "add", "--all"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--message", f"Without {pack.name}"], check=True)
@@ -122,12 +127,9 @@ def install(folder: Path) -> None:
             target.chmod(0o755)
         else:
             target.symlink_to(program)
-    command = ["uv", "pip", "install", "-q", "--python", str(there / "bin/python")]
-    subprocess.run(
-        [str(here / "bin/uv"), *command[1:], "--no-deps", "--no-build-isolation", "-e", "."],
-        cwd=folder,
-        check=True,
-    )
+    command = [here / "bin/uv", "pip", "install", "-q", "--python", there / "bin/python"]
+    command += ["--no-deps", "--no-build-isolation", "-e", "."]
+    subprocess.run(command, cwd=folder, check=True)
     if (cache := _ROOT / ".mypy_cache").is_dir():
         shutil.copytree(cache, folder / ".mypy_cache")
 
@@ -143,13 +145,9 @@ def run(command: str, folder: Path) -> bool:
     """Runs a command in a copy; its output is shown."""
     print(f"$ {command}", file=sys.stderr, flush=True)
     path = os.pathsep.join([str(folder / ".venv/bin"), os.environ.get("PATH", "")])
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PYTHONPATH", "VIRTUAL_ENV")
-    }
+    others = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     completed = subprocess.run(
-        ["/bin/sh", "-c", command], cwd=folder, env=environment | {"PATH": path}, check=False
+        ["/bin/sh", "-c", command], cwd=folder, env=others | {"PATH": path}, check=False
     )
     return completed.returncode == 0
 

@@ -6,8 +6,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from sashiko.packs import enabled_packs
+from tests.project_root import REPOSITORY
+
 _MAIN = "from sashiko.cli import main; main()"
 Attempt = subprocess.CompletedProcess[str]
+# Each can be left out.
+ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "config"))
+PACK_FILES = {"monitoring": "pipelines/monitor.py", "delivery": "delivery.mk"}
 
 
 @dataclass(frozen=True)

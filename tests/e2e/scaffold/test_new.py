@@ -12,18 +12,18 @@ import pytest
 import yaml
 
 from sashiko.base.files import sha256_file
-from sashiko.packs import enabled_packs
 from sashiko.pipeline.project import source
 from sashiko.project.create import read_answers
 from sashiko.project.wheel import open_wheel
 from sashiko.registry.attestation import read_statement
 from sashiko.steps.register import package_hash
 from tests.e2e.retouren import make_retouren
-from tests.e2e.scaffold.projects import Project, new
+from tests.e2e.scaffold.projects import ALL_PACKS, PACK_FILES, Project, new
 from tests.project_root import REPOSITORY
 from tests.unit.registry.test_chain import hold_against_the_published_schema
 
 STRANGE_NAME = "Retouren März.csv"
+DEFAULT = tuple({"monitoring"} & {*ALL_PACKS})
 
 
 def test_it_is_small(made: Project) -> None:
@@ -303,17 +303,9 @@ def test_a_folders_name_that_cannot_be_a_projects_is_not_changed_silently(
     assert "--answer project=NAME" in done.stderr
 
 
-PACK_FILES = {
-    "monitoring": "pipelines/monitor.py",
-    "delivery": "delivery.mk",
-}
-# Each can be left out.
-ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "config"))
-
-
 @pytest.mark.parametrize(
     ("options", "packs"),
-    [(("--packs", ""), ()), ((), ALL_PACKS[:1]), (("--packs", ",".join(ALL_PACKS)), ALL_PACKS)],
+    [(("--packs", ""), ()), ((), DEFAULT), (("--packs", ",".join(ALL_PACKS)), ALL_PACKS)],
     ids=["none", "default", "all"],
 )
 def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
@@ -342,7 +334,7 @@ def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
 
 
 def test_a_pack_that_does_not_exist_is_named_and_nothing_is_left(tmp_path: Path, wheel: Path):
-    done = new(tmp_path / "acme", "--defaults", "--packs", "monitoring,sweeps", wheel=wheel)
+    done = new(tmp_path / "acme", "--defaults", "--packs", f"{ALL_PACKS[0]},sweeps", wheel=wheel)
     assert done.returncode == 1
-    assert "packs, with commas between them: monitoring, selection" in done.stderr
+    assert f"packs, with commas between them: {', '.join(ALL_PACKS)}" in done.stderr
     assert list(tmp_path.iterdir()) == []

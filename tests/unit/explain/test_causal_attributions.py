@@ -78,7 +78,7 @@ def test_the_words_values_are_shapleys_where_an_order_and_its_reverse_are_all_th
 
 
 def test_more_orders_come_nearer_to_shapleys_values(model, rows) -> None:
-    [many] = model.attribute(rows[2:3], steps=0, pairs=30, seed=0)
+    [many] = model.attribute(rows[2:3], steps=0, pairs=300, seed=0)
     values = [many.tokens[tokens].sum() for tokens in rows[2].word_tokens]
     assert values == pytest.approx(_shapley(model, rows[2]), abs=0.02)
 
