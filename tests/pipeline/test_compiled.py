@@ -183,6 +183,7 @@ def test_a_flipped_bit_in_a_kept_definition_is_noticed(repository: Path) -> None
         _definition()
 
 
+@pytest.mark.slow
 def test_a_changed_pipeline_gives_its_own_definition(built: Path, monkeypatch, capsys):
     _enter(built, monkeypatch)
     before = _definition()

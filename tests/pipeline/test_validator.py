@@ -136,6 +136,7 @@ def _check(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_setting_makes_the_laptops_recipe_one_of_several_nodes(tmp_path: Path) -> None:
     nodes = "{strategy: fsdp, nodes: 2, processes: 8, instance_type: ml.p5.48xlarge}"
     recipe = ("--env", "dev", "--recipe", "complaints-llm")

@@ -101,6 +101,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_with_no_pack_on_there_are_settings_recipes_and_a_definition(project: Project) -> None:
     assert enabled_packs() == ()
     assert load_settings("dev").packs == ()
@@ -117,9 +118,7 @@ def test_a_pack_that_is_on_has_its_sections_and_commands(project: Project) -> No
     assert project.run("acme").stdout == project.run("model", "acme").stdout == "acted\n"
 
 
-def test_a_section_of_a_pack_that_is_off_is_refused_with_file_key_and_fix(
-    project: Project,
-) -> None:
+def test_a_section_of_a_pack_that_is_off_is_refused_with_file_key_and_fix(project: Project) -> None:
     project.install("acme")
     message = (
         r"{}: key `acme` belongs to the pack `acme`, which is off: add it to `packs` in "
@@ -206,6 +205,7 @@ def test_two_packs_cannot_have_one_command(project: Project) -> None:
     assert "the packs `acme` and `other` both have the command `act`" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_definition_is_built_again_after_a_packs_code_changed(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

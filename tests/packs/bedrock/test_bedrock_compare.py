@@ -202,6 +202,7 @@ def write_run(folder: Path, scores: list[float]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_model_that_answers_as_judged_passes_and_every_score_is_the_judged_one(compared):
     status, checks = compared.compare()
     assert status == 0, checks

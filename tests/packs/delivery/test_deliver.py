@@ -146,6 +146,7 @@ def test_another_clone_takes_the_branch_that_origin_has(project: Project, tmp_pa
     assert project.git("rev-parse", "model/dev/1") == first
 
 
+@pytest.mark.slow
 def test_killed_at_any_call_of_git_it_leaves_nothing_and_the_next_run_delivers(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -395,12 +395,14 @@ def _role(template, name):
     return named(template, "AWS::IAM::Role", "RoleName")[name]
 
 
+@pytest.mark.slow
 def test_an_environment_without_a_pipeline_of_its_own_hands_nothing_over():
     assert "sashiko-dev-model-delivery" not in _rules(templates_of("dev")["Pipeline"])
     trust = _role(templates_of("dev")["Identity"], DEPLOYER)["AssumeRolePolicyDocument"]
     assert BUILD not in json.dumps(trust)
 
 
+@pytest.mark.slow
 def test_an_approval_goes_to_the_tools_bus_and_is_kept_where_it_cannot(pipeline):
     rule = _rules(pipeline)["sashiko-dev-model-delivery"]
     (target,) = rule["Targets"]

@@ -116,6 +116,7 @@ def test_no_claim_is_a_pattern() -> None:
             assert "*" not in json.dumps(statement["Condition"])
 
 
+@pytest.mark.slow
 def test_each_role_assumes_the_bootstraps_roles_that_its_job_takes() -> None:
     """By the role's own policies and boundary, and by the trust of the bootstrap's roles."""
     parts: Any = ("cfn-exec", "deploy", "file-publishing", "image-publishing", "lookup")

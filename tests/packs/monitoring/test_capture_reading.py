@@ -78,6 +78,7 @@ RECORDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(bounded, max_examples=60)
 @given(
     bad=st.lists(

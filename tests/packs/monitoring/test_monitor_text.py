@@ -297,6 +297,7 @@ def test_nothing_captured_names_the_command_that_captures(folder: MonitorFolder)
     assert str(refusal.value).endswith("--capture 100")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tags", "reason"),
     [
@@ -311,6 +312,7 @@ def test_a_version_without_its_held_out_rows_cannot_be_monitored(folder, tags, r
     assert "run the pipeline again and approve the new version" in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_texts_that_a_failed_run_left_are_removed_by_the_next_one(folder: MonitorFolder) -> None:
     capture_something(folder)
     left = (

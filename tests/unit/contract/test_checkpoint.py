@@ -202,6 +202,7 @@ def _plain_results(frame: pd.DataFrame, contract: Contract) -> list[Any]:
     return [by_name[item.name] for item in expectations(contract, "all")]
 
 
+@pytest.mark.slow
 @given(lines=LINES, batch=st.integers(1, 7), read=st.integers(1, 5))
 @example(lines=[], batch=3, read=1)
 @example(lines=[(None,) * len(CELLS)] * 5, batch=2, read=2)

@@ -538,6 +538,7 @@ def against_everyone_else(positives) -> list[Counts]:
     return [table.one_vs_rest(mask) for mask in np.eye(len(SIZES), dtype=bool)]
 
 
+@pytest.mark.slow
 def test_all_groups_hold_their_true_value_at_once_as_often_as_stated() -> None:
     # of 150 times a share of 0.95 has a standard error of 0.018; intervals of one look would all
     # hold in about 0.95^8, two thirds

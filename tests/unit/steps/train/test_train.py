@@ -370,6 +370,7 @@ def test_a_full_disk_leaves_one_message_and_nothing_half_written(job, run, monke
         assert not list(root.glob(".tmp*"))
 
 
+@pytest.mark.slow
 def test_a_process_killed_outright_resumes_to_the_same_bytes(job: Job, run: Train) -> None:
     whole, killed = job("whole"), job("killed")
     code = (

@@ -14,13 +14,7 @@ from safetensors.torch import load_file
 
 from tests.project_root import REPOSITORY
 from tests.unit.steps.train.faulty_processes import spread
-from tests.unit.training.tiny_job import (
-    TRAIN_ROWS,
-    Job,
-    Train,
-    metric_lines,
-    save_weights,
-)
+from tests.unit.training.tiny_job import TRAIN_ROWS, Job, Train, metric_lines, save_weights
 from tests.unit.training.tiny_llama import causal_hyperparameters
 
 _TRAIN = "sashiko.steps.train"

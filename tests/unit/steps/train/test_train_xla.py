@@ -24,13 +24,7 @@ from sashiko.training import xla
 from sashiko.training.compute import collate
 from tests.project_root import REPOSITORY
 from tests.unit.steps.train.faulty_processes import spread
-from tests.unit.training.tiny_job import (
-    TRAIN_ROWS,
-    Job,
-    Train,
-    metric_lines,
-    save_weights,
-)
+from tests.unit.training.tiny_job import TRAIN_ROWS, Job, Train, metric_lines, save_weights
 from tests.unit.training.tiny_llama import causal_hyperparameters
 
 BASE = "llama"
