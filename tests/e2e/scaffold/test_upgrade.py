@@ -214,9 +214,9 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copier = root / "copier.yml"
     copier.write_text(re.sub(r"(?m)^  - .*not in packs.*\n", "", copier.read_text()))
     for name in ("template/delivery.mk", "template/operations.mk"):
-        (root / name).unlink()
-    monitor = root / "pipelines/monitor.py"
-    monitor.write_text(f"# Of before.\n{monitor.read_text()}")
+        (root / name).unlink(missing_ok=True)
+    for monitor in root.glob("pipelines/monitor.py"):
+        monitor.write_text(f"# Of before.\n{monitor.read_text()}")
     return build_wheel(root, tmp_path_factory.mktemp("earlier-wheel")).path
 
 
