@@ -21,14 +21,15 @@ endef
 
 test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --ignore-glob='*/packs/*/e2e' tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" tests/e2e $(wildcard tests/packs/*/e2e) $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/e2e/changes tests/e2e $(wildcard tests/packs/*/e2e) $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
 	$(IN_MEMORY) $(BIN)/python -m pytest verification/glue $(ARGS)
 
-test-slow: $(BIN)/.dev node_modules/.done ## run the tests that `make test` and .ci/run leave out: a fork's own tests, memory, sweeps, lost nodes, two whole runs of a drafted data set
+test-slow: $(BIN)/.dev node_modules/.done ## run the tests that `make test` and .ci/run leave out: the changes of docs/change.md, a fork's own tests, memory, sweeps, lost nodes, two whole runs of a drafted data set
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/packs tests/pipeline tests/infra tests/e2e $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e/changes $(ARGS)
 
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
