@@ -15,13 +15,7 @@ from sashiko.commands.options import AsJson, Environment, Home, RecipeName, alig
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe
 from sashiko.pipeline import local_models
-from sashiko.pipeline.project import (
-    HOME,
-    choose_recipe,
-    command_options,
-    contract_file,
-    use_recipe,
-)
+from sashiko.pipeline.project import HOME, choose_recipe, command_options, contract_file, use_recipe
 from sashiko.registry.chain import Provenance
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import SIGNED_BY_TAG, ApprovalStatus, ModelVersion, ReviewRegistry

@@ -35,8 +35,7 @@ DateOrder = Annotated[
     typer.Option("--date-order", help="The order in dates such as 01/02/2025; default: detected."),
 ]
 WithRows = Annotated[
-    bool,
-    typer.Option("--with-rows", help="Put texts and keys of test rows into the report."),
+    bool, typer.Option("--with-rows", help="Put texts and keys of test rows into the report.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
@@ -131,9 +130,7 @@ DeployedEnvironment = Annotated[
 Place = Annotated[
     str,
     typer.Option(
-        "--env",
-        envvar="SASHIKO_ENV",
-        help="The environment, or `delivery` for the tools account.",
+        "--env", envvar="SASHIKO_ENV", help="The environment, or `delivery` for the tools account."
     ),
 ]
 TemplatesFolder = Annotated[

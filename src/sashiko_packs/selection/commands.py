@@ -22,8 +22,7 @@ def select(
         Path | None, typer.Option(help="A file of prices that override the known ones.")
     ] = None,
     record: Annotated[
-        bool,
-        typer.Option("--record", help="Send unrecorded rows to Bedrock, within the budget."),
+        bool, typer.Option("--record", help="Send unrecorded rows to Bedrock, within the budget.")
     ] = False,
     env: Environment = "local",
     home: Home = HOME,

@@ -67,9 +67,7 @@ class VllmBackend:
 
     def _post(self, body: Any) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the artifact's own address
-            self._url,
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
+            self._url, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
         )
         try:
             with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as response:
