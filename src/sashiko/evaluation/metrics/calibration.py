@@ -4,7 +4,6 @@ Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of sh
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -77,12 +76,6 @@ def reliability_curve(labels: Ints, scores: Floats) -> list[CalibrationBin]:
             )
         )
     return curve
-
-
-def calibration_error(curve: Sequence[CalibrationBin]) -> float:
-    """Returns the expected calibration error: mean over rows of |mean score - positive rate|."""
-    gap = sum(part.rows * abs(part.mean_score - part.positive_rate) for part in curve)
-    return gap / sum(part.rows for part in curve)
 
 
 def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:
