@@ -105,7 +105,7 @@ def _row(key: str, item: Schema, schema: Schema, text: str, value: Any) -> tuple
     if value is None and _record(item, schema) is None:
         value = item.get("default")
     shown = "" if value in (None, [], {}, ()) else f"`{json.dumps(value)}`"
-    if len(shown.split()) > _MOST_WORDS or len(shown) > 60:
+    if len(shown.split()) > _MOST_WORDS or len(shown) > 45:
         shown = "see the file"
     name = key.rpartition(".")[2]
     named = re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", name).lower()
