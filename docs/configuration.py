@@ -117,8 +117,8 @@ def _record(item: Schema, schema: Schema) -> Schema | None:
     """The record that a value, or each item of a list or map, is."""
     options = [item, *item.get("anyOf", []), item.get("items"), item.get("additionalProperties")]
     named = (option["$ref"] for option in options if isinstance(option, dict) and "$ref" in option)
-    found = (schema["$defs"][name.rpartition("/")[2]] for name in named)
-    return next((record for record in found if "properties" in record), None)
+    records = (schema["$defs"][name.rpartition("/")[2]] for name in named)
+    return next((record for record in records if "properties" in record), None)
 
 
 def _type(item: Schema, schema: Schema) -> str:
@@ -144,8 +144,8 @@ def _type(item: Schema, schema: Schema) -> str:
 def _attributes(record: Schema) -> dict[str, str]:
     """What a docstring's "Attributes:" says: field -> text."""
     part = record.get("description", "").partition("Attributes:")[2]
-    found = re.findall(r"^    (\w+): (.*?)(?=^    \w|^\S|\Z)", part, re.MULTILINE | re.DOTALL)
-    return {name: " ".join(text.split()) for name, text in found}
+    fields = re.findall(r"^    (\w+): (.*?)(?=^    \w|^\S|\Z)", part, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(text.split()) for name, text in fields}
 
 
 def _contract() -> Iterator[str]:

@@ -64,7 +64,7 @@ def decisions_index() -> str:
 
 
 def cli_reference() -> str:
-    """Asks typer for the command's reference; options that many commands have are told once."""
+    """Asks typer for the command's reference; shared options are described once."""
     done = subprocess.run(
         [sys.executable, "-c", _TYPER, "sashiko.cli", "utils", "docs", "--name", "sashiko"],
         env=os.environ | {"NO_COLOR": "1", "TERM": "dumb"},
@@ -88,8 +88,8 @@ def cli_reference() -> str:
         own += f"* {', '.join(names)}: as everywhere\n" if names else ""
         return f"**Options**:\n\n{own}\n" if own else ""
 
-    told = re.sub(r"\*\*Options\*\*:\n\n((?:\* .*\n)+)\n", name_alone, f"{reference}\n\n")
-    head, first, rest = told.partition("## `sashiko new`")
+    shortened = re.sub(r"\*\*Options\*\*:\n\n((?:\* .*\n)+)\n", name_alone, f"{reference}\n\n")
+    head, first, rest = shortened.partition("## `sashiko new`")
     several = f"## Options of several commands\n\n{''.join(shared)}\n"
     return f"{head}{several}{first}{rest.rstrip()}\n"
 

@@ -84,15 +84,15 @@ def files(paths: tuple[str, ...]) -> set[Path]:
     Raises:
         SystemExit: if a path matches none, so that a renamed folder is not counted as empty.
     """
-    found: set[Path] = set()
+    tracked: set[Path] = set()
     for path in paths:
         command = ["git", "ls-files", "-z", "--", path]
         listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         matched = {Path(name) for name in listed.split("\0") if name}
         if not matched:
             sys.exit(f"error: {FILE}: `{path}` matches no file")
-        found |= matched
-    return {file for file in found if _is_own(file)}
+        tracked |= matched
+    return {file for file in tracked if _is_own(file)}
 
 
 def _is_own(file: Path) -> bool:

@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(value: bool) -> None:
+    if value:
         typer.echo(f"sashiko {installed_version('sashiko')}")
         raise typer.Exit
 

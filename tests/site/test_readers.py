@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.project_root import REPOSITORY
-from tests.unit.run_report.page import find_browser, tab  # noqa: F401 - a fixture
+from tests.unit.run_report.page import find_browser
 
 SITE = REPOSITORY / "build/site"
 FRONT = SITE / "index.html"
@@ -99,13 +99,13 @@ def site():
     assert FRONT.is_file(), "run `make docs-site` first"
 
 
-def show(tab, page, *, width=1200, mode="light"):  # noqa: F811 - the fixture
+def show(tab, page, *, width=1200, mode="light"):
     tab.open(page, width=width)
     feature = {"name": "prefers-color-scheme", "value": mode}
     tab.call("Emulation.setEmulatedMedia", media="screen", features=[feature])
 
 
-def follow(tab, text):  # noqa: F811 - the fixture
+def follow(tab, text):
     """Clicks the first visible link with that text, and waits for its page."""
     links = f"({LINKS})({text!r})"
     assert tab.value(f"{links}.length") > 0, f"no link {text!r} on {tab.value('location.pathname')}"
@@ -129,7 +129,7 @@ def follow(tab, text):  # noqa: F811 - the fixture
         for question, links, answer in questions
     ],
 )
-def test_a_reader_finds_the_answer(tab, links, answer):  # noqa: F811 - the fixture
+def test_a_reader_finds_the_answer(tab, links, answer):
     assert len(links) <= 3
     show(tab, FRONT)
     for text in links:
@@ -139,14 +139,14 @@ def test_a_reader_finds_the_answer(tab, links, answer):  # noqa: F811 - the fixt
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_a_page_fits_a_phone_and_can_be_read_in_the_dark(tab, page):  # noqa: F811 - the fixture
+def test_a_page_fits_a_phone_and_can_be_read_in_the_dark(tab, page):
     show(tab, SITE / page, width=400, mode="dark")
     assert tab.value("document.documentElement.scrollWidth") <= 400
     assert tab.value("getComputedStyle(document.body).backgroundColor") == PAPER["dark"]
     assert tab.value(PAGE_TEXT) == []
 
 
-def test_the_menu_opens_on_a_phone(tab):  # noqa: F811 - the fixture
+def test_the_menu_opens_on_a_phone(tab):
     show(tab, FRONT, width=400)
     link = "document.querySelector('.sidebar-tree a').getBoundingClientRect()"
     assert tab.value(f"{link}.right") <= 0
@@ -159,7 +159,7 @@ def test_the_menu_opens_on_a_phone(tab):  # noqa: F811 - the fixture
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
-def test_a_picture_can_be_read(tab, picture: Path, mode):  # noqa: F811 - the fixture
+def test_a_picture_can_be_read(tab, picture: Path, mode):
     show(tab, picture, width=800, mode=mode)
     assert tab.value("document.querySelectorAll('text').length") > 4
     assert tab.value(PICTURE_TEXT.replace("PAPER", repr(PAPER[mode]))) == []

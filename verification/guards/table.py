@@ -45,11 +45,11 @@ def of_missing_pack(file: str) -> bool:
 
 def read_proofs() -> dict[str, tuple[str, ...]]:
     """Reads row -> proofs, of `proofs.csv`."""
-    found: dict[str, tuple[str, ...]] = {}
+    proofs: dict[str, tuple[str, ...]] = {}
     with PROOFS.open(encoding="utf-8", newline="") as lines:
         for line in csv.DictReader(lines):
-            found[line["pitfall"]] = (*found.get(line["pitfall"], ()), line["proof"])
-    return found
+            proofs[line["pitfall"]] = (*proofs.get(line["pitfall"], ()), line["proof"])
+    return proofs
 
 
 def read_rows() -> dict[str, Row]:

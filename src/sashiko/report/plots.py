@@ -165,10 +165,10 @@ def by_threshold(
 def precision_recall(scores: Floats, labels: Ints, *, threshold: float) -> Markup:
     """Draws precision against recall over all thresholds, with the chosen one."""
     order = np.argsort(-scores, kind="stable")
-    found = np.cumsum(labels[order])
+    hits = np.cumsum(labels[order])
     last = np.append(np.diff(scores[order]) != 0, True)  # rows of one score come together
-    precision = (found / np.arange(1, len(found) + 1))[last]
-    recall = (found / max(int(labels.sum()), 1))[last]
+    precision = (hits / np.arange(1, len(hits) + 1))[last]
+    recall = (hits / max(int(labels.sum()), 1))[last]
     positive = scores >= threshold
     right = float(labels[positive].sum())
     point = right / max(int(labels.sum()), 1), right / max(int(positive.sum()), 1)

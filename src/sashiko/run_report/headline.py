@@ -85,15 +85,15 @@ def _impact(evidence: Evidence, checks: dict[str, Check]) -> Tile:
     name = words.metric_title("DI")
     if unjudged := bias_not_judged(evidence):
         return Tile(name, "not judged", note=unjudged, mark=Mark("unjudged"))
-    found = [
+    gaps = [
         (f"DI {item.subgroup}" not in checks, min(item.value, 1 / (item.value or 1.0)), item)
         for item in _predicted(evidence)
         if item.metric == "DI" and item.value is not None and not _too_few(evidence, item)
     ]  # fmt: skip
-    if not found:
+    if not gaps:
         why = "No group has enough rows, or its share is undefined."
         return Tile(name, "not judged", note=why, mark=Mark("unjudged"))
-    *_, worst = min(found, key=operator.itemgetter(0, 1))
+    *_, worst = min(gaps, key=operator.itemgetter(0, 1))
     check = checks.get(f"DI {worst.subgroup}")
     required = f"; required {words.required(check)}" if check else ""
     note = f"{worst.subgroup}: {words.MEANINGS['DI']}{required}"

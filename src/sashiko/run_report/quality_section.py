@@ -104,8 +104,8 @@ def _run_of(evidence: Evidence, version: int) -> Evidence | None:
         return None
     registered = {"model_package_group": evidence.recipe.model_package_group, "version": version}
     for other in _runs(evidence):
-        found = other.read("Register", "registration", "registration.json", read_json)
-        if isinstance(found, dict) and registered.items() <= found.items():
+        record = other.read("Register", "registration", "registration.json", read_json)
+        if isinstance(record, dict) and registered.items() <= record.items():
             return other
     return None
 

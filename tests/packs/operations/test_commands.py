@@ -123,8 +123,8 @@ def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command: s
 
 
 def test_the_audit_reports_what_packs_compare(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = Difference("extra", "a model that no version has", fix="delete it")
-    monkeypatch.setattr(packs, "pack_objects", lambda kind: {"drift": [lambda *_: [found]]}[kind])
+    extra = Difference("extra", "a model that no version has", fix="delete it")
+    monkeypatch.setattr(packs, "pack_objects", lambda kind: {"drift": [lambda *_: [extra]]}[kind])
     monkeypatch.setattr(command, "load_deployed", lambda _: DEV)
     monkeypatch.setattr(Account, "check_identity", lambda _: None)
     monkeypatch.setattr(environment_access, "read_environment", lambda *_, **__: None)

@@ -256,13 +256,13 @@ def test_a_log_that_lies_elsewhere_is_not_shown(tmp_path):
 
 def test_no_text_and_no_key_of_a_row_is_in_the_file_unless_it_is_asked_for(tmp_path):
     folder = runs.registered(tmp_path)
-    told = "the neighbour of number nine"
+    neighbour = "the neighbour of number nine"
     store = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Explain/texts"
     for file in store.iterdir():
-        file.write_text(file.read_text().replace("The book is  here.", f"The book is {told}."))
+        file.write_text(file.read_text().replace("The book is  here.", f"The book is {neighbour}."))
     page = page_of(folder)
     keys = pq.read_table(next(folder.parents[1].rglob("predictions.parquet")))["key"].to_pylist()
-    assert not [key for key in (*keys, "L7", told, "The book") if key in page.html]
+    assert not [key for key in (*keys, "L7", neighbour, "The book") if key in page.html]
     assert f"sashiko runs report {RUN_ID} --with-rows" in page.text("explanations")
     shown = page_of(folder, with_rows=True)
     assert "Row L7: predicted yes, is no" in shown.text("explanations")

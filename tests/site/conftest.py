@@ -1,0 +1,1 @@
+from tests.unit.run_report.page import tab  # noqa: F401  # a fixture
