@@ -25,9 +25,9 @@ RULE = (
     "licence, the share of rows without a valid answer, the selection's quality gates and the "
     "recipe's bias gates.",
     "The best of the others has the highest {metric}. Another one is as good if the 95 % interval "
-    "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the interval "
-    "begins above that. Otherwise it is undecided and not chosen, and the number of rows that "
-    "would decide it is estimated. Leads are paired by rows.",
+    "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the whole "
+    "interval lies above {minimum_effect:g}. Otherwise it is undecided and not chosen, and the "
+    "number of rows that would decide it is estimated. Leads are paired by rows.",
     "Of the best and those as good, the cheapest per million predictions is chosen. Of equally "
     "cheap ones, it is the one with the higher {metric}. An unknown cost is never counted as zero: "
     "such a candidate is chosen only if no other one is left.",
