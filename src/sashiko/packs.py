@@ -60,7 +60,7 @@ class Pack:
     # Title of a check of `sashiko env doctor` -> `(account, settings) -> Iterator[Check]`.
     checks: Mapping[str, str] = field(default_factory=dict)
     # What `sashiko env drift` compares beside what the core has:
-    # `(account, environment) -> Iterator[sashiko.account.drift.Difference]`.
+    # `(account, environment) -> Iterator[sashiko.account.access.live.Difference]`.
     drift: str = ""
     # What `sashiko env stage` writes beside the pipelines' inputs:
     # `(settings, recipe, *, contract, account) -> Iterator[StagedPlace]`.

@@ -24,9 +24,7 @@ from sashiko.account.names import (
     prefix,
 )
 from sashiko.account.templates import Resource
-from sashiko.steps.device.batch_transform import _running
-from sashiko.steps.device.endpoint import create
-from sashiko.steps.device.hosting import Hosting
+from sashiko.steps.device.endpoint import Hosting, _running, create
 from tests.infra.both_sides import bootstrap_role
 from tests.infra.delivery import tools_of
 from tests.infra.deploy_facts import HANDLERS, NOT_IN_IAM

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference
 from sashiko.account.names import database_name
 from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine

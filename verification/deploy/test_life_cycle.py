@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.environment_access import read_environment
+from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference
 from sashiko.doctor.deploy import examine
 from sashiko_cdk.bootstrap.execution_policy import PARTS
 from sashiko_packs.operations.lake import compare_lake

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from typer.testing import CliRunner
 
 from sashiko.account.access.environment_access import read_environment
+from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference
 from sashiko.account.endpoint_spec import endpoint_spec, expected_of
 from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
 from sashiko.base.aws_calls import Clients

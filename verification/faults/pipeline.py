@@ -66,7 +66,7 @@ _REGISTER = """
 import shutil
 from sashiko.base.files import sha256_file, write_json
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.tracking import track_execution
+from sashiko.steps.track import track_execution
 uri, execution = sys.argv[1:3]
 files = ML / "version"
 shutil.copytree(IN / "model", files)

@@ -1,4 +1,4 @@
-"""Files: canonical JSON, digests and atomic writes."""
+"""Files: canonical JSON, digests, atomic writes, and those of the engine beside its modules."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import sashiko
 from sashiko.errors import InputError, disk_reason
 
 
@@ -159,3 +160,18 @@ def sha256_tree(path: Path) -> str:
         f"{sha256_file(file)}  {file.relative_to(path).as_posix()}\n" for file in walk_files(path)
     ]
     return sha256_bytes("".join(lines).encode())
+
+
+_PACKAGE = Path(sashiko.__file__).parent
+
+
+def checkout() -> Path | None:
+    """Returns the root of the engine's repository, if the engine is installed from a checkout."""
+    root = _PACKAGE.parents[1]
+    return root if (root / "copier.yml").is_file() else None
+
+
+def lock_file(name: str) -> Path:
+    """Returns a lock of the engine, such as `run`: packages with versions and hashes."""
+    root = checkout()
+    return root / f"requirements/{name}.txt" if root else _PACKAGE / f"locks/{name}.txt"

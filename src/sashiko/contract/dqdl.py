@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sashiko.contract import rule_table as kinds
+from sashiko.contract import rule_expectations as kinds
 from sashiko.contract.model import Column, Contract
 from sashiko.contract.rule_expectations import expectations
 from sashiko.errors import InputError

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sashiko.contract import rule_table as kinds
+from sashiko.contract import rule_expectations as kinds
 from sashiko.contract.dqdl import dqdl_ruleset, java_regex
 from sashiko.contract.glue_job.spec import Check, LoadSpec, RowRule, SpecColumn
 from sashiko.contract.model import Contract

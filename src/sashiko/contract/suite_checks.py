@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sashiko.contract.model import Contract, View
-from sashiko.contract.rule_expectations import Expectation, expectations
-from sashiko.contract.rule_table import COMPLEMENTS, LENGTH, NOT_NULL
+from sashiko.contract.rule_expectations import (
+    COMPLEMENTS,
+    LENGTH,
+    NOT_NULL,
+    Expectation,
+    expectations,
+)
 from sashiko.contract.table_stream import TableStream
 from sashiko.evaluation.gates.verdict import Check
 

@@ -5,7 +5,7 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from sashiko.base.engine_files import lock_file
+from sashiko.base.files import lock_file
 
 # What a project installs beside the engine.
 _PROJECT_LOCK = Path("requirements/project.txt")

@@ -9,8 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import sashiko
-from sashiko.base.engine_files import checkout, lock_file
-from sashiko.base.files import dir_hash, sha256_bytes, sha256_file, write_bytes
+from sashiko.base.files import checkout, dir_hash, lock_file, sha256_bytes, sha256_file, write_bytes
 from sashiko.errors import InputError
 from sashiko.pipeline.project import source
 from sashiko.project.wheel import Wheel, build_wheel, installed_wheel, open_wheel

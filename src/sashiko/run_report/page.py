@@ -1,21 +1,195 @@
 """Writes a run's report: one self-contained HTML file."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
+from sashiko.base.yaml_models import read_record
 from sashiko.bias.report.fairness import fairness_annex, fairness_section
+from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
+from sashiko.pipeline.local_models import open_local
+from sashiko.registry.versions import Decision
 from sashiko.report.evidence import Evidence, Missing, read_evidence
-from sashiko.report.gate_views import Verdicts, gate_tables, verdicts
+from sashiko.report.gate_views import Verdicts, bias_notices, gate_tables, known, verdicts
 from sashiko.report.html import REPORT_FILE, write_page
-from sashiko.report.views import Chapter, Fact, Page, Section
+from sashiko.report.views import Chapter, Fact, Outcome, OutcomeKind, Page, Section
+from sashiko.report.words import check_view, mark
 from sashiko.run_report.data_section import data_section
-from sashiko.run_report.decision import outcome
 from sashiko.run_report.explanations import explanations_section
-from sashiko.run_report.headline import first_unjudged, harms, tiles, unjudged
+from sashiko.run_report.headline import first_unjudged, harms, open_points, tiles, unjudged
 from sashiko.run_report.lineage import lineage_section, settings_section
 from sashiko.run_report.quality_section import quality_section, quality_warnings, training_section
 from sashiko.steps.evaluation_notes import limits
+
+_MOST_REASONS = 3  # of the failed checks on the first screen
+
+
+class Registration(BaseModel):
+    """The fields of Register's `registration.json` that the report shows."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model_package_group: str
+    version: int
+    new: bool
+    status: str
+
+
+def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    """Returns the outcome of the run, with the failed checks or the failed step."""
+    run = evidence.run
+    if run.status == "registered":
+        return _registered(evidence, verdicts)
+    if run.status == "blocked":
+        return _blocked(evidence, verdicts)
+    if run.status == "failed":
+        return _failed(evidence)
+    if run.status == "partial":
+        ends = f"The run was to end with {run.until}: no model was judged on the test split"
+        where = "What it was for stands in `sweeps/`, in the report of its sweep."
+        headline = f"{ends}, and nothing was registered."
+        return Outcome("interrupted", "Part of a sweep", headline, details=(where,))
+    stopped = "The run was stopped before its end"
+    if run.status == "running":
+        stopped = "When this page was written the run had not ended, or it had been killed"
+    headline = f"{stopped}: no model was judged to the end or registered. {_sentence(run.reason)}"
+    again = "The same command goes on where this run stopped: finished steps are cached."
+    return Outcome("interrupted", "Interrupted", headline.strip(), details=(again,))
+
+
+def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    waived = [check for verdict in known(verdicts) for check in verdict.waived]
+    judgement, complete = _judgement(evidence, verdicts)
+    registration = evidence.read(
+        "Register", "registration", "registration.json", lambda p: read_record(Registration, p)
+    )
+    if isinstance(registration, Missing):
+        why = f"{judgement} {registration.why}"
+        return Outcome("waived" if waived else "waiting", "Waits for your decision", why)
+    group, version = registration.model_package_group, registration.version
+    last = _last_decision(evidence, registration)
+    status = last.status if last else registration.status
+    note = "" if registration.new else " The same model was registered before, under this number."
+    waits = status == "PendingManualApproval"
+    then = " and serves nobody until a person approves it" if waits else ""
+    kind: OutcomeKind = "waived" if waived else "waiting"
+    # Green is for an approved version with every check judged.
+    if not waived and complete and status == "Approved":
+        kind = "registered"
+    word = "Waits for your decision" if waits else status
+    if last:
+        word += f" by {last.by}" + (f" on {last.time[:10]}" if last.time else "")
+    if waived:
+        word += ", with failed checks waived"
+    options = evidence.run.options("--recipe", "--home")
+    return Outcome(
+        kind=kind,
+        word=word,
+        # What to try stands under Checks: here somebody has decided not to.
+        reasons=tuple(replace(check_view(check), advice="") for check in waived),
+        headline=f"{judgement} The model is in the registry as {group} version {version}{then}."
+        f"{note}",
+        details=(f"Reason of the decision: {last.reason}",) if last and last.reason else (),
+        commands=tuple(
+            f'sashiko model {verb} {version}{options} --by "your name" --reason "why"'
+            for verb, decided in (("approve", "Approved"), ("reject", "Rejected"))
+            if status != decided
+        ),
+        points=open_points(evidence, verdicts),
+        to_sign=waits,
+    )
+
+
+def _last_decision(evidence: Evidence, registration: Registration) -> Decision | None:
+    """Reads a person's last decision on the version from this machine's registry, if any."""
+    home = evidence.folder.parents[1]
+    if not (home / "mlflow.db").is_file():
+        return None
+    registry = open_local(home, recipe=evidence.run.pipeline)
+    try:
+        version = registry.version(registration.model_package_group, registration.version)
+        return next(iter(reversed(registry.decisions(version))), None)
+    except InputError:  # the version was deleted
+        return None
+
+
+def _judgement(evidence: Evidence, verdicts: Verdicts) -> tuple[str, bool]:
+    """Describes the gates' verdicts, and says whether each check was judged and none is suspicious.
+
+    An unreadable verdict never counts as passed.
+    """
+    judged = [verdict for verdict in known(verdicts) if verdict.judged]
+    off = [verdict.gate for verdict in known(verdicts) if not verdict.judged]
+    lost = len(verdicts) - len(judged) - len(off)
+    if lost or not judged:
+        return (
+            "The run's record says that the gates let it through; this page cannot confirm it: "
+            f"{lost} of {len(verdicts)} verdicts are missing.",
+            False,
+        )
+    failed = [verdict.gate for verdict in judged if not verdict.passed]
+    if failed:
+        return (
+            f"The {' and '.join(failed)} gate{'s' if len(failed) > 1 else ''} failed. The model is "
+            "registered because each failed check is waived in the recipe.",
+            False,
+        )
+    checks = [check for verdict in judged for check in verdict.checks]
+    left_out = [*off, *(check.name for check in checks if not check.judged)]
+    left_out += ["bias"] if bias_notices(evidence, verdicts) else []
+    suspicious = any(mark(check).kind == "suspicious" for check in checks)
+    text = f"All {len(judged)} gates passed, with {sum(check.judged for check in checks)} checks"
+    if left_out:
+        text += f"; not judged: {', '.join(left_out)}"
+    return f"{text}.", not (left_out or suspicious)
+
+
+def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
+    failed = [verdict for verdict in known(verdicts) if not verdict.passed]
+    reasons = tuple(
+        check_view(check)
+        for verdict in failed for check in verdict.checks if not check.passed
+    )  # fmt: skip
+    count = "One check" if len(reasons) == 1 else f"{len(reasons)} checks"
+    gates = " and ".join(verdict.gate for verdict in failed)
+    headline = f"{count} of the {gates} gate{'s' if len(failed) > 1 else ''} failed."
+    if not reasons:
+        headline = _sentence(evidence.run.reason or "a gate stopped the run")
+    headline += " Nothing was registered."
+    if (rest := len(reasons) - _MOST_REASONS) > 0:
+        headline += f" The first {_MOST_REASONS} stand here; {rest} more are under Checks."
+    word = f"Blocked by the {gates} gate{'s' if len(failed) > 1 else ''}" if failed else "Blocked"
+    return Outcome("blocked", word, headline, reasons=reasons[:_MOST_REASONS])
+
+
+def _failed(evidence: Evidence) -> Outcome:
+    run = evidence.run
+    broken = next((step for step in run.steps if step.status == "failed"), None)
+    if broken is None:
+        return Outcome("failed", "Failed", _sentence(run.reason or "the run failed"))
+    reason = _sentence(broken.reason or run.reason)
+    logs = f"sashiko runs logs {broken.name} --run {run.id}{run.options('--home')}"
+    return Outcome(
+        kind="failed",
+        word=f"Failed at step {broken.name}",
+        headline=f"Nothing was registered. {reason}".strip(),
+        log=evidence.log_tail(broken),
+        details=(
+            "This is a fault of the run, not a judgement of the model.",
+            f"The last lines of the step's log stand above; all of it: `{logs}`",
+            "When it is mended, run it again with all that follows:",
+        ),
+        commands=(f"{run.command} --from {broken.name}",),
+    )
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    sentence = text if not text or text.endswith((".", "!", "?", ":")) else f"{text}."
+    return sentence[:1].upper() + sentence[1:]
 
 
 def write_report(run_folder: Path, home: Path, *, with_rows: bool = False) -> Path:

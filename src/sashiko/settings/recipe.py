@@ -15,7 +15,12 @@ from sashiko.errors import InputError
 from sashiko.packs import Pack, enabled_packs
 from sashiko.settings.recipe_bias import BiasSection
 from sashiko.settings.recipe_data import DataSection, ModelSection, TextSection
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, EvaluateSection, QualitySection
+from sashiko.settings.recipe_quality import (
+    INJECTION_FLIP_RATE,
+    EvaluateSection,
+    QualitySection,
+    Waiver,
+)
 from sashiko.settings.recipe_train import (
     CompileSection,
     DeviceSection,
@@ -25,7 +30,6 @@ from sashiko.settings.recipe_train import (
     TrainSection,
 )
 from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
-from sashiko.settings.waiver import Waiver
 
 __all__ = ["Recipe", "load_recipe"]
 

@@ -31,9 +31,7 @@ from sashiko.registry.versions import ARTIFACT_FILE
 from sashiko.serving.artifact import RequestRefusedError, open_artifact
 from sashiko.settings.recipe_train import DeviceSection
 from sashiko.steps.device import measurement as measuring
-from sashiko.steps.device.batch_transform import transform
-from sashiko.steps.device.endpoint import endpoint
-from sashiko.steps.device.hosting import Hosting, connect
+from sashiko.steps.device.endpoint import Hosting, connect, endpoint, transform
 from sashiko.steps.device.measurement import DeviceFailedError, Sample
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section, read_waivers

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import sashiko
 from sashiko.base import files
-from sashiko.base.engine_files import lock_file
+from sashiko.base.files import lock_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.contract.manifest import Manifest, Snapshots, read_manifest, read_snapshots

@@ -19,7 +19,7 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import Waiver
 
 __all__ = ["read_contract"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from sashiko.account.access.environment_access import Environment
+from sashiko.account.access.live import Difference, differs
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference, differs
 from sashiko.account.names import key_alias, prefix
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, KEY
 

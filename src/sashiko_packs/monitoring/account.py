@@ -17,14 +17,15 @@ from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
-from sashiko.pipeline.candidates import Candidate, State
 from sashiko.pipeline.cloud.start import StagedPlace, put_place
+from sashiko.registry.versions import STANDING_TAG
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
 from sashiko_packs.monitoring.result import MonitorResult, sort_history, unjudged_versions
+from sashiko_packs.monitoring.retraining import DECIDED, EXECUTION, Candidate, State
 from sashiko_packs.monitoring.window import Window
 
 # Somebody else has written the object, or is writing it.
@@ -263,13 +264,6 @@ class MonitoredModel(MonitorFiles):
 
 
 _RUNNING: Final = ("Executing", "Stopping")
-_DECIDED: Final[Mapping[str, State]] = {
-    "PendingManualApproval": "waiting",
-    "Approved": "approved",
-    "Rejected": "rejected",
-}
-_EXECUTION: Final = "execution_id"  # metadata of a package, as Register writes it
-_STANDING: Final = "standing.champion"  # likewise: how it compares with the version before
 
 
 def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Candidate]:
@@ -304,7 +298,7 @@ def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Cand
         if status != "Succeeded":
             return "failed"
         # Without a package it is the same model as an earlier version.
-        return "blocked" if package is None else _DECIDED[package["ModelApprovalStatus"]]
+        return "blocked" if package is None else DECIDED[package["ModelApprovalStatus"]]
 
     packages = (
         sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
@@ -312,7 +306,7 @@ def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Cand
             "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group
         )
     )
-    made = {_metadata(item).get(_EXECUTION, ""): item for item in packages}
+    made = {_metadata(item).get(EXECUTION, ""): item for item in packages}
     approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
     executions = [
         *items(
@@ -330,7 +324,7 @@ def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Cand
         Candidate(
             start=item["StartTime"],
             state=state(item, made.get(id_)),
-            is_better=id_ in made and _metadata(made[id_]).get(_STANDING) == "better",
+            is_better=id_ in made and _metadata(made[id_]).get(STANDING_TAG) == "better",
         )
         for id_, item in list(zip(ids, executions, strict=True))[:first]
     ]

@@ -220,8 +220,8 @@ def monitor(
 
 
 def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
-    from sashiko.pipeline.candidates import local_candidates
     from sashiko_packs.monitoring.local_run import run_monitor
+    from sashiko_packs.monitoring.retraining import local_candidates
 
     folder, version = monitored.folder, monitored.version
     command = shlex.join(["sashiko", *sys.argv[1:]])

@@ -4,24 +4,87 @@ Nothing starts by an alarm: a person runs the proposed command, and a person app
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
+from sashiko.account.names import pipeline_name
 from sashiko.base.yaml_models import Frozen
-from sashiko.pipeline.candidates import Candidate
+from sashiko.errors import InputError
+from sashiko.pipeline.runner.run_record import read_run
+from sashiko.registry.versions import STANDING_TAG, ApprovalStatus, ModelVersion
+from sashiko.settings.environment import Settings
+from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.settings import MonitorSection
 
+State = Literal["running", "failed", "blocked", "waiting", "approved", "rejected"]
+EXECUTION: Final = "execution_id"  # tag of a version, and metadata of a package: its run
+DECIDED: Final[Mapping[ApprovalStatus, State]] = {
+    "PendingManualApproval": "waiting",
+    "Approved": "approved",
+    "Rejected": "rejected",
+}
 _FRUITLESS: Final = 2  # candidates in a row after which nothing is proposed until an approval
 _YEAR: Final = dt.timedelta(days=365)
-Action = Literal["none", "propose"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A run of the recipe's training pipeline after the one of its first approved version."""
+
+    start: dt.datetime
+    # `blocked` by a gate; `waiting`, `approved` and `rejected` are what a person decided on its
+    # version.
+    state: State
+    # Whether its version was shown to be better than the one before (`standing`).
+    is_better: bool = False
+
+    @property
+    def is_fruitless(self) -> bool:
+        """Whether it came to nothing, though it ran to its end."""
+        return self.state in ("blocked", "rejected") or (
+            self.state == "waiting" and not self.is_better
+        )
+
+
+def local_candidates(
+    home: Path, settings: Settings, recipe: Recipe, versions: Sequence[ModelVersion]
+) -> tuple[Candidate, ...]:
+    """Returns a recipe's candidates by their start: its runs after the first approved version's.
+
+    `versions` are all of its group. Records of other versions of this code are left out.
+    """
+    pipeline = pipeline_name(settings, recipe.name)
+    approved = (item for item in versions if item.status == "Approved")
+    # Ids begin with their time. An imported version has none, and every run is after it.
+    first = min((item.tags.get(EXECUTION, "") for item in approved), default="")
+    made = {item.tags.get(EXECUTION): item for item in versions}
+    candidates = []
+    for path in sorted((home / "runs").glob("*/run.json")):
+        with suppress(InputError):
+            record = read_run(path.parent)
+            if record.pipeline != pipeline or record.id <= first or record.status == "partial":
+                continue
+            version = made.get(record.id)
+            state: State = "failed"
+            if record.status in ("running", "blocked"):
+                state = record.status
+            elif record.status == "registered":  # without a version: an earlier one's model
+                state = DECIDED[version.status] if version else "blocked"
+            better = version is not None and version.tags.get(STANDING_TAG) == "better"
+            start = dt.datetime.fromisoformat(record.start)
+            candidates.append(Candidate(start=start, state=state, is_better=better))
+    return tuple(candidates)
 
 
 class Retraining(Frozen):
     """What is to be done about a window."""
 
-    action: Action
+    action: Literal["none", "propose"]
     reasons: tuple[str, ...]  # the alarms, or what speaks against a run
 
 

@@ -26,7 +26,7 @@ from sashiko.base.parquet import open_parquet, stream_columns
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.reference import Reference
 from sashiko.serving.container import text as texts_of
-from sashiko_packs.monitoring.capture.rows import stream_requests
+from sashiko_packs.monitoring.capture.record import stream_requests
 from sashiko_packs.monitoring.checks import TEXT_AUC, Measurement
 from sashiko_packs.monitoring.clusters import FEWEST_CLUSTERS, TOO_FEW_CLUSTERS, ClusteredCounts
 

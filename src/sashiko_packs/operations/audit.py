@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.live import cap_fault
+from sashiko.account.access.live import Difference, cap_fault, differs
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference, differs
 from sashiko.account.names import prefix
 from sashiko.account.templates import Resource
 from sashiko.settings.environment import Settings

@@ -29,7 +29,7 @@ from sashiko.account.access.lake_governance import (
     put_member,
     securable_json,
 )
-from sashiko.account.drift import Difference, Kind, differs, listed
+from sashiko.account.access.live import Difference, Kind, differs, listed
 from sashiko.account.names import exec_role_arn
 
 # Other teams add values here, and the templates only append. Any other enabled setting, such as

@@ -52,9 +52,9 @@ from sashiko_packs.selection.rows import (
     WEIGHTS,
     JudgedRows,
     Runs,
+    cached_scores,
     refuse_classified,
 )
-from sashiko_packs.selection.scores import cached_scores
 
 _WARM_UP = 10  # requests
 _ROUNDS = 5

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.base.parquet import read_columns
+from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
+from sashiko.base.parquet import read_columns, write_table
 from sashiko.bias.clarify import contract_config
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.counting import count_groups
@@ -29,14 +30,52 @@ from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
+from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.text import columns, normalise
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.settings.recipe_quality import QualityGate, QualitySection
-from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
+from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, score_split
 from sashiko_packs.selection.file import Selection
-from sashiko_packs.selection.scores import cached_scores
+
+_ANY_THRESHOLD = 0.5  # the scores do not depend on it
+
+
+def cached_scores(
+    archive: Path, split: Split, *, split_sha256: str, name: str, home: Path
+) -> Floats:
+    """Returns the scores of a split, from the cache if artifact and split have not changed.
+
+    Args:
+        archive: the artifact, `model.tar.gz`.
+        split: the rows.
+        split_sha256: the digest of the split's folder.
+        name: what is scored, in messages.
+        home: the folder of all local state, which has the cache.
+
+    Returns:
+        P(positive) of each row, float64, shape (rows,).
+
+    Raises:
+        InputError: if the artifact is damaged, or its handler refuses a text.
+    """
+    inputs = {"artifact": sha256_file(archive), "split": split_sha256}
+    path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(inputs))}.parquet"
+    if path.is_file():
+        try:
+            cached = read_columns(path, ["key", "score"])
+        except InputError:
+            path.unlink()  # damaged: score again
+        else:
+            if tuple(cached["key"].to_pylist()) == split.keys:
+                scores: Floats = cached["score"].to_numpy().astype(np.float64)
+                return scores
+    with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
+        scores = score_split(model, split, name=name)
+    write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
+    return scores
+
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
 _RATIO = "DI"

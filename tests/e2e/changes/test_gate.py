@@ -12,7 +12,7 @@ import pytest
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict, today, waive
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import Waiver
 from tests.e2e.changes.project import Project, assert_small
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact
 from tests.project_root import REPOSITORY

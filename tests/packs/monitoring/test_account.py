@@ -21,7 +21,6 @@ from sashiko.account.content_store import split_uri
 from sashiko.account.names import bucket_name
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.pipeline.candidates import Candidate
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.account import (
@@ -35,6 +34,7 @@ from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_ac
 from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels
 from sashiko_packs.monitoring.places import monitor_pipeline_name
+from sashiko_packs.monitoring.retraining import Candidate
 from tests.packs.monitoring.label_stores import DAY, Stores, week
 from tests.packs.monitoring.report.windows import deploy_week, windows
 from tests.unit.contract.documents import ROWS

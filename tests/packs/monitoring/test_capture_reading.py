@@ -14,17 +14,19 @@ from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko_packs.monitoring.capture import lines
-from sashiko_packs.monitoring.capture import rows as captured_rows
+from sashiko_packs.monitoring.capture import record as captured_rows
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.record import (
     CaptureProblem,
     CaptureSummary,
     ProblemKind,
     VersionRows,
+    captured_columns,
     row_schema,
+    stream_requests,
+    stream_rows,
 )
 from sashiko_packs.monitoring.capture.requests import delete_requests, find_requests
-from sashiko_packs.monitoring.capture.rows import captured_columns, stream_requests, stream_rows
 from sashiko_packs.monitoring.clusters import Clusters, effect_of_shares, least_dominant
 from sashiko_packs.monitoring.steps.judge import capture_checks
 from sashiko_packs.monitoring.window import Window

@@ -13,7 +13,7 @@ from sashiko.data.generators.complaints import Complaints
 from sashiko.evaluation.reference import ColumnCounts
 from sashiko.settings.shifts import Shift, ShiftPlan
 from sashiko_packs.monitoring import text_drift
-from sashiko_packs.monitoring.capture import rows as captured_rows
+from sashiko_packs.monitoring.capture import record
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
 from sashiko_packs.monitoring.steps.drift import measure_odd_texts
@@ -159,7 +159,7 @@ REFERENCE = make_reference(
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder whose rows are read in small pieces."""
-    monkeypatch.setattr(captured_rows, "_STREAM_ROWS", 64)
+    monkeypatch.setattr(record, "_STREAM_ROWS", 64)
     monkeypatch.setattr(text_drift, "MOST_TEXTS", 100)
     return tmp_path
 

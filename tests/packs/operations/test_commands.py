@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 import sashiko_packs.operations.commands.account as command
 from sashiko import packs
 from sashiko.account.access import environment_access
+from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
-from sashiko.account.drift import Difference
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError

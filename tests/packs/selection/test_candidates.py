@@ -13,13 +13,13 @@ import pytest
 from sashiko.account.prices import Price, Prices, Speed, TypicalJob
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.evaluation.injections.injection_set import injection_set
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import recipe_sha256
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
+from sashiko.steps.injection import injection_set
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import (
     Bench,

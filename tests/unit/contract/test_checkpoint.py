@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from sashiko.contract import merged_metrics, suite_checks
 from sashiko.contract.model import Contract, View
-from sashiko.contract.rule_expectations import expectations
-from sashiko.contract.rule_table import RULE_TABLE
+from sashiko.contract.rule_expectations import RULE_TABLE, expectations
 from sashiko.contract.suite_checks import expectation_suite, run_checks
 from sashiko.contract.table_stream import TableStream
 from sashiko.errors import InputError

@@ -21,7 +21,7 @@ from sashiko.evaluation.gates.verdict import (
     write_verdict,
 )
 from sashiko.functions.gatekeeper_handler import handler, judge
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import Waiver
 
 DAY = date(2026, 11, 27)
 BUCKET = "acme-dev-artifacts"

@@ -16,7 +16,7 @@ from mlflow.environment_variables import MLFLOW_DISABLE_TELEMETRY
 
 from sashiko.errors import InputError
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
-from sashiko.registry.tracking import track_execution
+from sashiko.steps.track import track_execution
 from tests.full_disk import file_size_limit
 
 
@@ -231,7 +231,7 @@ ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 PROGRAM = """
 import json, socket, sys
 from mlflow import MlflowClient  # its import is not what is waited for here
-from sashiko.registry import tracking
+from sashiko.steps import track
 
 addresses, port, seconds = json.loads(sys.argv[1])
 tried = []
@@ -249,8 +249,8 @@ def connect_noted(self, address):
 
 socket.getaddrinfo = lookup
 socket.socket.connect = connect_noted
-tracking.SERVER_SECONDS = seconds
-run = tracking.track_execution(
+track.SERVER_SECONDS = seconds
+run = track.track_execution(
     f"http://mlflow.test:{port}", experiment="e", execution_id="x", tags={}, metrics={}, curve=()
 )
 print(json.dumps({"run": run, "tried": sorted(set(tried))}))

@@ -12,7 +12,7 @@ from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.registry.model_card import card_markdown, card_text, model_card
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob
 

@@ -29,8 +29,7 @@ from sashiko.explain.explanation_record import (
     write_words,
 )
 from sashiko.settings.recipe import Recipe, load_recipe
-from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import EvaluateSection, Waiver
 from sashiko.steps.slicing import slice_figures, slices_of
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.explain.records import error, explanations, words

@@ -19,8 +19,8 @@ from sashiko.registry.versions import Decision
 from sashiko.report.evidence import read_evidence
 from sashiko.report.gate_views import gate_tables, verdicts
 from sashiko.report.svg import allowed_range
-from sashiko.run_report.decision import outcome
 from sashiko.run_report.headline import small_groups, unjudged
+from sashiko.run_report.page import outcome
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RUN_ID
 from tests.unit.run_report.page import page_of
@@ -110,7 +110,7 @@ def test_a_persons_decision_is_the_headline_with_name_and_day(tmp_path, monkeypa
             assert version == ("late-loans", 3)
             return [decided]
 
-    monkeypatch.setattr("sashiko.run_report.decision.open_local", lambda *_, **__: Registry())
+    monkeypatch.setattr("sashiko.run_report.page.open_local", lambda *_, **__: Registry())
     section = page_of(folder).text("decision")
     assert section.startswith("Approved by Ada Lovelace on 2026-01-03 All 4 gates passed")
     assert "Reason of the decision: read every gap" in section

@@ -10,7 +10,6 @@ from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, 
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import read_evaluation
 from sashiko.registry.mlflow import mlflow_client
-from sashiko.registry.tracking import track_execution
 from sashiko.steps import track
 from sashiko.steps.track import (
     EXPLANATIONS_FILE,
@@ -18,6 +17,7 @@ from sashiko.steps.track import (
     explanation_metrics,
     quality_metrics,
     read_explanations,
+    track_execution,
 )
 from tests.unit.run_report.runs import DIGEST, judged, prepared, started
 

@@ -11,8 +11,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.model import Classification
 from sashiko.data.draft.naming import IDENTIFIER, ROW_NAME, THING, classify_name, name_matches
-from sashiko.data.draft.profile import Profile, RawTable
-from sashiko.data.draft.records import ColumnDraft, Repeats
+from sashiko.data.draft.profile import ColumnDraft, Profile, RawTable, Repeats
 from sashiko.data.values import all_match, any_match
 from sashiko.evaluation.metrics.arrays import Ints
 

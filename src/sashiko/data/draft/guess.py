@@ -11,8 +11,16 @@ from sashiko.contract.leaks import FEWEST_ROWS, LEAK, SUSPICIOUS, column_auc
 from sashiko.data.draft import column_drafts
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.naming import IDENTIFIER, name_matches
-from sashiko.data.draft.profile import Profile, RawTable, read_raw
-from sashiko.data.draft.records import Draft, FacetDraft, LabelDraft, SplitDraft, TextDraft
+from sashiko.data.draft.profile import (
+    Draft,
+    FacetDraft,
+    LabelDraft,
+    Profile,
+    RawTable,
+    SplitDraft,
+    TextDraft,
+    read_raw,
+)
 from sashiko.data.draft.write import notes
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.settings.waiver import Waiver
+from sashiko.settings.recipe_quality import Waiver
 
 __all__ = ["Check"]
 DEVICE_GATE = "device"

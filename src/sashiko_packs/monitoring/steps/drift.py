@@ -34,7 +34,7 @@ from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts, Reference
 from sashiko.evaluation.reference_columns import cells_of
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
-from sashiko_packs.monitoring.capture.rows import ROWS_FILE, captured_columns, stream_rows
+from sashiko_packs.monitoring.capture.record import ROWS_FILE, captured_columns, stream_rows
 from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement
 from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
 from sashiko_packs.monitoring.result import (

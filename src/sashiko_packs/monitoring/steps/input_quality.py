@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from scipy import stats
 
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.contract import rule_table
+from sashiko.contract import rule_expectations as kinds
 from sashiko.contract.derive import ARROW_TYPES
 from sashiko.contract.model import Column, Contract, Ingest
 from sashiko.contract.rule_expectations import Expectation, expectations
@@ -34,7 +34,7 @@ from sashiko.data.ingest import clean_texts
 from sashiko.data.values import can_cast, cast_values
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.capture.rows import ROWS_FILE, captured_columns, stream_rows
+from sashiko_packs.monitoring.capture.record import ROWS_FILE, captured_columns, stream_rows
 from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement
 from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
 from sashiko_packs.monitoring.result import Inputs
@@ -110,12 +110,12 @@ def measure_inputs(path: Path, contract: Contract, *, tolerance: float) -> tuple
         rules = [
             (item, Clusters(2))  # rows that keep it, and break it
             for item in expectations(alone, "all")
-            if item.kind != rule_table.COLUMNS
-            and not (item.kind == rule_table.TYPE and column.logical_type == "string")
+            if item.kind != kinds.COLUMNS
+            and not (item.kind == kinds.TYPE and column.logical_type == "string")
         ]
         _count(path, column, contract, rules)
         for item, rows in rules:
-            mostly = "min_value" if item.kind == rule_table.NON_NULL_SHARE else "mostly"
+            mostly = "min_value" if item.kind == kinds.NON_NULL_SHARE else "mostly"
             measurements.append(
                 measure_share(
                     f"inputs: {item.name}",
@@ -193,9 +193,9 @@ def _count(path: Path, column: Column, contract: Contract, rules: Rules) -> None
         values, readable = typed_values(texts, column, contract.ingest)
         has_value = values.is_valid().to_numpy(zero_copy_only=False)
         for item, rows in rules:
-            if item.kind == rule_table.TYPE:
+            if item.kind == kinds.TYPE:
                 judged, broken = has_value | ~readable, ~readable
-            elif item.kind in (rule_table.NOT_NULL, rule_table.NON_NULL_SHARE):
+            elif item.kind in (kinds.NOT_NULL, kinds.NON_NULL_SHARE):
                 judged, broken = readable, ~has_value
             else:
                 filled = pc.fill_null(_is_broken(item, values), False)
@@ -205,19 +205,19 @@ def _count(path: Path, column: Column, contract: Contract, rules: Rules) -> None
 
 def _is_broken(item: Expectation, values: pa.Array) -> pa.Array:
     arguments = item.arguments
-    if item.kind == rule_table.REGEX:  # which Validate searches likewise
+    if item.kind == kinds.REGEX:  # which Validate searches likewise
         encoded = values.dictionary_encode()
         unlike = [
             text is not None and re.search(arguments["regex"], text) is None
             for text in encoded.dictionary.to_pylist()
         ]
         return pa.array(unlike, pa.bool_()).take(encoded.indices)
-    if item.kind in (rule_table.IN_SET, rule_table.NOT_IN_SET):
+    if item.kind in (kinds.IN_SET, kinds.NOT_IN_SET):
         listed = pc.is_in(values, value_set=pa.array(arguments["value_set"]).cast(values.type))
-        return listed if item.kind == rule_table.NOT_IN_SET else pc.invert(listed)
-    if item.kind == rule_table.LENGTH:
+        return listed if item.kind == kinds.NOT_IN_SET else pc.invert(listed)
+    if item.kind == kinds.LENGTH:
         return _outside(pc.utf8_length(values), arguments)
-    return _outside(values, arguments) if item.kind == rule_table.BETWEEN else values.is_null()
+    return _outside(values, arguments) if item.kind == kinds.BETWEEN else values.is_null()
 
 
 def _outside(values: pa.Array, bounds: Mapping[str, Any]) -> pa.Array:

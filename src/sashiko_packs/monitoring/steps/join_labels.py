@@ -29,7 +29,7 @@ from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_referen
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring.audited import AuditedPeriod, LabelSummary
-from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE
+from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.draws import create_draws_view
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import add_rows, create_ledger_view

@@ -25,8 +25,14 @@ from sashiko.base.parquet import write_batches
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.steps.entry import run_step
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.capture.record import CaptureSummary, row_schema
-from sashiko_packs.monitoring.capture.rows import LATE_FILE, OTHERS_FILE, ROWS_FILE, stream_rows
+from sashiko_packs.monitoring.capture.record import (
+    LATE_FILE,
+    OTHERS_FILE,
+    ROWS_FILE,
+    CaptureSummary,
+    row_schema,
+    stream_rows,
+)
 from sashiko_packs.monitoring.ledger import LATE_CLUSTERS, LEDGER_SCHEMA
 from sashiko_packs.monitoring.window import Window, WindowArguments, parse_window
 

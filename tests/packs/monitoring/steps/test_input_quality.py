@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sashiko.contract.rule_table import (
+from sashiko.contract.rule_expectations import (
     COLUMNS,
     COMPOUND_UNIQUE,
     MAXIMUM,

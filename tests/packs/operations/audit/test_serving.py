@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sashiko.account.drift import Difference
+from sashiko.account.access.live import Difference
 from sashiko_packs.operations.audit import serving
 from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake

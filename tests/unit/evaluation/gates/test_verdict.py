@@ -22,9 +22,8 @@ from sashiko.evaluation.gates.verdict import (
     write_verdict,
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.recipe_quality import QualitySection
+from sashiko.settings.recipe_quality import QualitySection, Waiver
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
-from sashiko.settings.waiver import Waiver
 
 PASSED = Check(name="rows", value=10, threshold=5, comparison=">=", passed=True)
 FAILED = Check(

@@ -13,7 +13,7 @@ import pytest
 from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
-from sashiko.steps.device import batch_transform, endpoint, measurement, removal
+from sashiko.steps.device import endpoint, measurement, removal
 from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import HOSTED, NAME, POLL_SECONDS, DeviceJob, answering, run
 
@@ -36,7 +36,7 @@ def account(job: DeviceJob, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAcc
     with answering(job.archive) as respond, listening(FakeAccount(respond)) as account:
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": account.url}.items():
             monkeypatch.setenv(name, value)
-        for module in (endpoint, batch_transform, removal):
+        for module in (endpoint, removal):
             monkeypatch.setattr(module, "POLL_SECONDS", POLL_SECONDS)
         yield account
         assert account.leftovers == [] or "DeleteEndpoint" in account.refuse
@@ -200,7 +200,7 @@ def test_a_batch_job_that_still_runs_is_stopped(job, account, monkeypatch) -> No
     def stopped(*_: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr(batch_transform, "pause", stopped)
+    monkeypatch.setattr(endpoint, "pause", stopped)
     with pytest.raises(SystemExit):
         run(monkeypatch, "transform")
     assert list(account.jobs.values()) == ["Stopped"]
@@ -253,8 +253,8 @@ def test_a_job_that_is_stopped_deletes_what_it_made(job, account, number, when) 
     if when == "creating":
         account.polls = 40
     code = (
-        "from sashiko.steps.device import batch_transform, endpoint, removal\n"
-        "for module in (endpoint, removal, batch_transform):\n"
+        "from sashiko.steps.device import endpoint, removal\n"
+        "for module in (endpoint, removal):\n"
         f"    module.POLL_SECONDS = {POLL_SECONDS}\n"
         "from sashiko.steps import device_check, entry\n"
         "entry.run_step(device_check.main)\n"

@@ -14,14 +14,13 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
-from sashiko.evaluation.injections.injection_set import injection_set, plan_attacks
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, fit_linear, linear_baselines
 from sashiko.steps.evaluate import seen_in_train
-from sashiko.steps.injection import Scorer, measure_injection
+from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.slicing import read_slices, slices_of
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score

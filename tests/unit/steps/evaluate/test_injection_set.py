@@ -9,7 +9,7 @@ import pytest
 
 from sashiko.base.yaml_models import validate
 from sashiko.errors import InputError
-from sashiko.evaluation.injections.injection_set import (
+from sashiko.steps.injection import (
     Attack,
     Injection,
     injection_set,
