@@ -32,6 +32,7 @@ from pathlib import Path
 from statistics import fmean
 
 from sashiko.contract.load import load_contract
+from sashiko.data.splits import read_split_meta
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
@@ -39,9 +40,10 @@ from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import ThresholdSection
-from sashiko.steps.comparators import decide_threshold, fit_linear
+from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.scored_splits import load_split
 from sashiko.training.examples import read_split, read_weights
+from sashiko.training.linear import fit_linear
 from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, with_facets
 from sashiko_packs.selection.sweep import THRESHOLDS, judge, keeps_margin, threshold_free_quality
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
@@ -164,13 +166,17 @@ def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
     """Fits the linear baseline with a recipe's weights, and scores a split."""
     run = run_until("Weights", recipe, home=home)
     store = Store(home / "s3")
-    folder = {name: store.path(run.step("Prepare").outputs[name].uri) for name in ("train", split)}
+    names = ("train", "meta", split)
+    folder = {name: store.path(run.step("Prepare").outputs[name].uri) for name in names}
     train, rows = load_split(folder["train"]), load_split(folder[split])
     weights = read_weights(
         store.path(run.step("Weights").outputs["weights"].uri), read_split(folder["train"])["key"]
     )
-    model = fit_linear(train.texts, train.labels, weights=weights, seed=recipe.evaluate.seed)
-    scores = model.scores(rows.texts)
+    kinds = read_split_meta(folder["meta"]).kinds
+    model = fit_linear(
+        train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
+    )
+    scores = model.scores(rows.rows)
     contract = load_contract(Path(recipe.contract))
     return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.contract.model import SplitDates
 
@@ -11,6 +13,8 @@ META_FILE = "split.json"
 # Of all three splits together; with fewer rows no figure of a model means anything.
 FEWEST_ROWS = 50
 FEWEST_OF_A_LABEL = 5
+
+ColumnKind = Literal["text", "number", "date", "category"]
 
 
 class SplitSummary(Frozen):
@@ -30,6 +34,8 @@ class SplitMeta(Frozen):
     kind: Literal["time", "text_hash"]  # how rows were assigned
     labels: tuple[str, str]  # (negative, positive): classes 0 and 1
     columns: tuple[str, ...]  # of the text
+    # How a linear model reads each of them; empty in older runs.
+    kinds: dict[str, ColumnKind] = Field(default_factory=dict)
     splits: dict[str, SplitSummary]
     removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
     removed_over_limit: int  # rows removed by the limits of `data`

@@ -1,12 +1,10 @@
 """Compares a candidate with other models: the threshold, the baselines, metrics and leads."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 
-from sashiko.errors import InputError
+from sashiko.data.splits import ColumnKind
 from sashiko.evaluation.evaluation_record import Decision, Estimates
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
@@ -18,10 +16,7 @@ from sashiko.evaluation.metrics.quality import (
 )
 from sashiko.settings.recipe_quality import EvaluateSection, ThresholdSection
 from sashiko.steps.scored_splits import Split
-
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import Pipeline
+from sashiko.training.linear import fit_coefficients, fit_features, matrix, probabilities
 
 MAJORITY = "majority"
 LINEAR = "tfidf_logistic_regression"
@@ -32,50 +27,6 @@ MAJORITY_THRESHOLD = 0.5
 def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
     """Gives every row the train split's positive rate: at 0.5 that is the more frequent label."""
     return np.full(rows, train_labels.mean())
-
-
-@dataclass(frozen=True)
-class LinearModel:
-    """TF-IDF of words and word pairs with logistic regression."""
-
-    pipeline: "Pipeline"  # fitted; class 1 is the positive label
-
-    def scores(self, texts: Sequence[str]) -> Floats:
-        """Returns P(positive) of each text, float64."""
-        scores: Floats = self.pipeline.predict_proba(list(texts))[:, 1].astype(np.float64)
-        return scores
-
-
-def fit_linear(
-    texts: Sequence[str], labels: Ints, *, weights: Floats | None = None, seed: int
-) -> LinearModel:
-    """Fits the linear model on the texts of the train split, with labels of 0 or 1.
-
-    `weights` are those of the rows in the loss; None for 1 each.
-
-    Raises:
-        InputError: if the train split has one label only.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    if len(np.unique(labels)) < 2:
-        raise InputError("the train split has one label only: nothing can be learned from it")
-    model = make_pipeline(_vectorizer(), LogisticRegression(max_iter=1000, random_state=seed))
-    model.fit(list(texts), labels, logisticregression__sample_weight=weights)
-    return LinearModel(model)
-
-
-def word_features() -> Callable[[str], list[str]]:
-    """Returns the analyzer that splits a text into words and pairs of adjacent words."""
-    analyse: Callable[[str], list[str]] = _vectorizer().build_analyzer()
-    return analyse
-
-
-def _vectorizer() -> "TfidfVectorizer":
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
 
 
 def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
@@ -95,9 +46,18 @@ def majority_baseline(train: Split, test: Split) -> ModelScores:
 
 
 def linear_baselines(
-    section: EvaluateSection, train: Split, validation: Split, test: Split, *, weights: Floats
+    section: EvaluateSection,
+    train: Split,
+    validation: Split,
+    test: Split,
+    *,
+    kinds: Mapping[str, ColumnKind],
+    weights: Floats,
 ) -> dict[str, ModelScores]:
     """Fits the linear baseline with the candidate's weights and threshold policy.
+
+    It reads numbers and categories as such, by the `kinds` of the columns: as words of a text they
+    would make it a weak rival.
 
     Returns:
         `LINEAR`; and where the weights differ, `LINEAR_UNMITIGATED`, fitted without them.
@@ -108,11 +68,18 @@ def linear_baselines(
     fits = {LINEAR: weights}
     if np.ptp(weights) > 0:
         fits[LINEAR_UNMITIGATED] = np.ones_like(weights)
+    features = fit_features(train.rows, kinds)
+    of_train, of_validation, of_test = (
+        matrix(features, split.rows) for split in (train, validation, test)
+    )
     models = {}
     for name, row_weights in fits.items():
-        model = fit_linear(train.texts, train.labels, weights=row_weights, seed=section.seed)
-        scores = model.scores(validation.texts + test.texts)
-        on_validation, on_test = np.split(scores, [len(validation.texts)])
+        model = fit_coefficients(
+            features, of_train, train.labels, weights=row_weights, seed=section.seed
+        )
+        on_validation, on_test = (
+            probabilities(model.log_odds(rows)) for rows in (of_validation, of_test)
+        )
         decision = decide_threshold(section.threshold, validation.labels, on_validation)
         models[name] = ModelScores(on_test, decision.threshold)
     return models

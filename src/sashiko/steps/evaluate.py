@@ -22,8 +22,7 @@ from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
-from sashiko.contract.model import SplitDates
-from sashiko.data.splits import META_FILE, SPLITS, SplitMeta
+from sashiko.data.splits import META_FILE, SPLITS, ColumnKind, SplitMeta
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as records
 from sashiko.evaluation.gates.own_gates import ModelEvidence, own_checks
@@ -36,6 +35,7 @@ from sashiko.evaluation.metrics.quality import confusion
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.serving.artifact import open_artifact
+from sashiko.serving.container.linear import parse_row
 from sashiko.serving.container.tar_reader import read_files
 from sashiko.serving.container.text import columns
 from sashiko.settings.recipe_data import DataSection
@@ -50,6 +50,7 @@ from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, read_champi
 from sashiko.steps.sections import read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
 from sashiko.training.examples import read_weights
+from sashiko.training.linear import fit_features
 from sashiko.training.scoring import TEMPERATURE_FILE
 
 __all__ = ["main"]
@@ -69,7 +70,7 @@ class TrainOutput:
     curve: tuple[records.MetricLine, ...]
     temperature: records.TemperatureFit | None
     snapshots: Snapshots
-    dates: SplitDates | None  # of the split; None if rows are not split by time
+    split: SplitMeta  # Prepare's summary of the rows
 
 
 def main() -> None:
@@ -115,7 +116,9 @@ def main() -> None:
     weights = read_weights(processing_input("weights"), train_keys).astype(np.float64)
     others = {
         comparators.MAJORITY: comparators.majority_baseline(train, test),
-        **comparators.linear_baselines(section, train, validation, test, weights=weights),
+        **comparators.linear_baselines(
+            section, train, validation, test, kinds=train_output.split.kinds, weights=weights
+        ),
     }
     champion = read_champion(processing_input("champion"))
     if champion is not None:
@@ -198,20 +201,23 @@ def read_training(archive: Path) -> TrainOutput:
         if temperature
         else None,
         snapshots=Snapshots.model_validate_json(snapshots),
-        dates=SplitMeta.model_validate_json(meta).dates,
+        split=SplitMeta.model_validate_json(meta),
     )
 
 
-def seen_in_train(train_texts: Sequence[str], texts: Sequence[str]) -> Bools:
-    """Returns for each text whether all of its words occur in train.
+def seen_in_train(
+    train_rows: Sequence[str], rows: Sequence[str], kinds: Mapping[str, ColumnKind]
+) -> Bools:
+    """Returns for each row whether all of its words and categories occur in train.
+
+    Rows are JSON objects, whose columns are of these kinds.
 
     Returns:
-        Shape (texts,): True where each word and each pair of adjacent words, as the linear baseline
-        counts them, occurs in some train text.
+        Shape (rows,): True where each category, each word and each pair of adjacent words, as the
+        linear baseline counts them, occurs in that column of some train row.
     """
-    features = comparators.word_features()
-    train_features = {feature for text in set(train_texts) for feature in features(text)}
-    return np.array([train_features.issuperset(features(text)) for text in texts], dtype=bool)
+    features = fit_features(train_rows, kinds)
+    return np.array([features.knows(parse_row(row, features)) for row in rows], dtype=bool)
 
 
 def seen_text_figures(
@@ -262,7 +268,7 @@ def evaluate(
     models = comparators.resample_models(
         section, test.labels, {_CANDIDATE: candidate, **others}, own
     )
-    dates = train_output.dates
+    dates = train_output.split.dates
     first_days = {"validation": dates.validation_from, "test": dates.test_from} if dates else {}
     fit = train_output.temperature
     before: records.Estimates = {}
@@ -270,7 +276,7 @@ def evaluate(
         scores = calibration.without_temperature(candidate.scores, fit.temperature)
         unscaled = ModelScores(scores, candidate.threshold)
         before = comparators.model_metrics(section, test.labels, unscaled, {})
-    seen = seen_in_train(splits["train"].texts, test.texts)
+    seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
     evaluation = records.Evaluation(
         splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
         labels=labels,

@@ -7,6 +7,7 @@ sentence in the injection's place, and what counts is how many more the injectio
 import base64
 import codecs
 import hashlib
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def plan_attacks(
     injections: InjectionSet,
     most: int,
     seed: int,
+    as_rows: bool = False,
 ) -> list[Attack]:
     """Draws rows of both decisions, half of `most` each, and gives each row one injection.
 
@@ -126,6 +128,7 @@ def plan_attacks(
         injections: those that take turns, and the neutral sentences.
         most: the most attacks, of both decisions together.
         seed: of the draw; equal arguments give equal attacks.
+        as_rows: whether the texts are rows as JSON objects, whose longest text is attacked.
     """
     generator = np.random.default_rng(seed)
     first = np.array(sorted({text: row for row, text in reversed([*enumerate(texts)])}.values()))
@@ -140,9 +143,11 @@ def plan_attacks(
             turn, place = divmod(number, len(injections.injections))
             injection = injections.injections[place]
             neutral = injections.neutral[number % len(injections.neutral)]
-            order = -1 if (turn + place) % 2 else 1
+            order: Literal[1, -1] = -1 if (turn + place) % 2 else 1
             attack, control = (
-                "\n".join([texts[row], sentence][::order])
+                _into_row(texts[row], sentence, order=order)
+                if as_rows
+                else "\n".join([texts[row], sentence][::order])
                 for sentence in (injection.ask_for(target), neutral)
             )
             attacks.append(
@@ -151,6 +156,15 @@ def plan_attacks(
                 )
             )
     return attacks
+
+
+def _into_row(row: str, sentence: str, *, order: Literal[1, -1]) -> str:
+    """Returns a row, a JSON object, with a sentence before or after its longest text."""
+    values: dict[str, object] = json.loads(row)
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    for name in sorted(texts, key=lambda name: len(texts[name]))[-1:]:
+        values[name] = "\n".join([texts[name], sentence][::order])
+    return json.dumps(values, ensure_ascii=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,11 +187,13 @@ def measure_injection(
     candidate: ModelScores,
     *,
     answers: tuple[str, str],
+    as_rows: bool = False,
 ) -> InjectionFigures:
     """Measures how many decisions prompt injections turn, and how many a neutral sentence does.
 
     `candidate` has the scores of the test split's `texts` without injections; `answers` are what
-    the injections ask for, the negative and the positive one.
+    the injections ask for, the negative and the positive one. `as_rows`: the texts are rows as JSON
+    objects.
     """
     injections = injection_set()
     attacks = plan_attacks(
@@ -188,6 +204,7 @@ def measure_injection(
         injections=injections,
         most=section.injections,
         seed=section.seed,
+        as_rows=as_rows,
     )
     print(f"scoring {len(attacks)} texts with prompt injections, and as a control", file=sys.stderr)
     parts = [attack.text for attack in attacks], [attack.control for attack in attacks]

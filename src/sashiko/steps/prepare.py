@@ -3,9 +3,9 @@
     python -m sashiko.steps.prepare
 
 Inputs `config` (contract, data, text) and `data` (the snapshot, or a transformation of it);
-outputs `train`, `validation`, `test` (each `data.parquet` with key, text and label), `slices` (the
-test rows' columns, by which Evaluate slices them) and `meta` (`split.json`, and
-`snapshots.json`: the snapshot's digest).
+outputs `train`, `validation`, `test` (each `data.parquet` with key, text, label, and the text's
+columns as a JSON object, which a linear model reads), `slices` (the test rows' columns, by which
+Evaluate slices them) and `meta` (`split.json`, and `snapshots.json`: the snapshot's digest).
 """
 
 import argparse
@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +28,13 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import ROW_GROUP_ROWS, check_keys, stream_columns, write_batches
 from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.contract.manifest import training_snapshot, write_snapshots
-from sashiko.contract.model import Contract, SplitDates, TextHashSplit, TimeSplit
+from sashiko.contract.model import Column, Contract, SplitDates, TextHashSplit, TimeSplit
 from sashiko.data.splits import (
     FEWEST_OF_A_LABEL,
     FEWEST_ROWS,
     META_FILE,
     SPLITS,
+    ColumnKind,
     SplitMeta,
     SplitSummary,
 )
@@ -47,7 +49,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SCHEMA = pa.schema({"key": pa.string(), "text": pa.string(), "label": pa.int64()})
+SCHEMA = pa.schema(
+    {"key": pa.string(), "text": pa.string(), "label": pa.int64(), "row": pa.string()}
+)
+_KINDS: Mapping[str, ColumnKind] = MappingProxyType({
+    "string": "text", "integer": "number", "number": "number", "boolean": "category",
+    "date": "date", "timestamp": "date",
+})  # fmt: skip
 Splits = npt.NDArray[np.int8]
 _DAY = 86_400_000_000  # microseconds
 _EPOCH = dt.date(1970, 1, 1)
@@ -56,7 +64,7 @@ _SPARSE = 0.1  # of the rows a day before the test split; fewer in it are taken 
 
 @dataclass
 class SplitTable:
-    """Rows with key, text, label, digest of the text, split, and the columns of the slices.
+    """Rows with key, text, label, digest, split, JSON object, and the columns of the slices.
 
     In SQL the slices' columns are `s0`, `s1` and so on, since a contract may use any name.
     """
@@ -67,7 +75,7 @@ class SplitTable:
     _slices: pa.Schema = field(default_factory=lambda: pa.schema([]), init=False)
 
     def add(self, rows: pa.Table, slices: pa.Table) -> None:
-        """Appends rows (key, text, label, digest, split) and the columns that slice them."""
+        """Appends rows, as `split_rows` returns them, and the columns that slice them."""
         self._slices = slices.schema.remove_metadata()
         for place, column in enumerate(slices.columns):
             rows = rows.append_column(f"s{place}", column)
@@ -155,7 +163,7 @@ class SplitTable:
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:
         """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
-        return self._stream("key, text, positive::BIGINT", split, SCHEMA)
+        return self._stream("key, text, positive::BIGINT, row", split, SCHEMA)
 
     def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Returns schema and rows of the slices' columns, followed by the key."""
@@ -216,6 +224,7 @@ def main() -> None:
         kind=contract.split.kind,
         labels=(contract.label.negative, contract.label.positive),
         columns=columns,
+        kinds={name: column_kind(contract.column(name)) for name in columns},
         splits=splits,
         removed_repeats=repeats,
         removed_over_limit=over_limit,
@@ -338,6 +347,12 @@ def template_columns(contract: Contract, template: str) -> tuple[str, ...]:
     return columns
 
 
+def column_kind(column: Column) -> ColumnKind:
+    """Returns how a linear model reads a column: one with a list of values is a category."""
+    listed = column.allowed_values or any(rule.valid_values for rule in column.quality)
+    return "category" if listed else _KINDS[column.logical_type]
+
+
 def slice_columns(contract: Contract) -> list[str]:
     """Returns the columns for slices: all of the view except key and label.
 
@@ -355,9 +370,10 @@ def split_rows(
     text: TextSection,
     split: TextHashSplit | SplitDates,
 ) -> pa.Table:
-    """Returns key, text, label, text digest and split of each row."""
+    """Returns key, text, label, text digest, split and JSON object of each row."""
     values = rows.select(list(columns)).to_pylist()
     texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
+    objects = texts_of.row_template(columns)
     digests = [hashlib.sha256(texts_of.normalise(text).encode()).digest() for text in texts]
     return pa.table(
         {
@@ -366,6 +382,7 @@ def split_rows(
             "label": rows[contract.label.column].cast(pa.string()),
             "digest": pa.array(digests, pa.binary()),
             "split": pa.array(assign(rows, digests, split)),
+            "row": pa.array([texts_of.assemble(objects, row, "") for row in values], pa.string()),
         }
     )
 

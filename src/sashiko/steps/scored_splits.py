@@ -20,13 +20,12 @@ import pyarrow as pa
 
 from sashiko.base.files import read_json, sha256_file, write_json
 from sashiko.base.job_folders import Host
-from sashiko.base.parquet import open_parquet, write_table
+from sashiko.base.parquet import open_parquet, read_columns, write_table
 from sashiko.base.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import ChampionRecord, SplitCount
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.artifact import ROWS_PER_REQUEST, Artifact, RequestRefusedError, open_artifact
-from sashiko.training.examples import read_split
 
 ARTIFACT = "model.tar.gz"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -88,6 +87,8 @@ class Split:
     keys: tuple[str, ...]
     texts: tuple[str, ...]
     labels: Ints  # int64, 1 for positive
+    # The columns of each text as a JSON object, which a linear model reads.
+    rows: tuple[str, ...] = ()
 
     def count(self, *, since: dt.date | None) -> SplitCount:
         """Returns its size, with the first day of a split by time."""
@@ -107,11 +108,12 @@ def load_split(folder: Path) -> Split:
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.
     """
-    table = read_split(folder)
+    table = read_columns(folder / "data.parquet", ("key", "text", "label", "row"))
     return Split(
         keys=tuple(table["key"].to_pylist()),
         texts=tuple(table["text"].to_pylist()),
         labels=table["label"].to_numpy().astype(np.int64),
+        rows=tuple(table["row"].to_pylist()),
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from sashiko.account.prices import Price, Prices, Speed, TokenPrice
 from sashiko.base.files import sha256_file
+from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import InjectionFigures
 from sashiko.evaluation.metrics.arrays import ModelScores
@@ -26,10 +27,11 @@ from sashiko.serving.artifact import open_artifact
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.comparators import decide_threshold, fit_linear
+from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
 from sashiko.training.examples import read_split, read_weights
+from sashiko.training.linear import fit_linear
 from sashiko_packs.selection.converse import (
     Endpoint,
     Example,
@@ -86,14 +88,23 @@ class Bench:
     home: Path  # the folder of all local state
 
     def injection(
-        self, scorer: Scorer, model: ModelScores, *, answers: tuple[str, str]
+        self,
+        scorer: Scorer,
+        model: ModelScores,
+        *,
+        answers: tuple[str, str],
+        as_rows: bool = False,
     ) -> InjectionFigures | None:
-        """Measures how many decisions prompt injections turn; None if the file asks for none."""
+        """Measures how many decisions prompt injections turn; None if the file asks for none.
+
+        `as_rows`: the scorer reads the columns of the rows, and not their texts.
+        """
         count, seed = self.selection.injections, self.rows.recipe.evaluate.seed
         if not count:
             return None
         section = EvaluateSection(injections=count, seed=seed)
-        return measure_injection(section, scorer, self.rows.test.texts, model, answers=answers)
+        texts = self.rows.test.rows if as_rows else self.rows.test.texts
+        return measure_injection(section, scorer, texts, model, answers=answers, as_rows=as_rows)
 
     def instance_cost(self, target: str, latency: Latency) -> Cost:
         """Returns the cost of a million predictions on an endpoint of our own."""
@@ -141,18 +152,21 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
     if recipe.bias.judged:
         channel = bench.runs.output(run, WEIGHTS, "weights")
         weights = read_weights(channel, read_split(folder)["key"]).astype(np.float64)
-    linear = fit_linear(train.texts, train.labels, weights=weights, seed=recipe.evaluate.seed)
-    on_validation = linear.scores(validation.texts)
+    kinds = read_split_meta(bench.runs.output(run, PREPARE, "meta")).kinds
+    linear = fit_linear(
+        train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
+    )
+    on_validation = linear.scores(validation.rows)
     decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
     test, labels = bench.rows.test, bench.rows.labels
-    model = ModelScores(linear.scores(test.texts), decision.threshold)
-    latency = time_requests(lambda text: linear.scores([text]), test.texts)
-    scorer = Scorer(scores=lambda texts: linear.scores(texts).tolist())
+    model = ModelScores(linear.scores(test.rows), decision.threshold)
+    latency = time_requests(lambda row: linear.scores([row]), test.rows)
+    scorer = Scorer(scores=lambda rows: linear.scores(rows).tolist())
     record = CandidateRecord(
         name=name,
         kind="linear",
         what=f"TF-IDF and logistic regression on {len(train.keys):,} rows of {recipe.name}",
-        injection=bench.injection(scorer, model, answers=labels),
+        injection=bench.injection(scorer, model, answers=labels, as_rows=True),
         latency=latency,
         cost=bench.instance_cost("cpu", latency),
     )

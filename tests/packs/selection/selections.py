@@ -1,5 +1,6 @@
 """Validation rows with a known bias, and sweeps over them."""
 
+import json
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -142,7 +143,9 @@ def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
     facets = validation(handicap=handicap)
     rows = len(facets.labels)
     keys = tuple(f"k{row:04}" for row in range(rows))
-    split = Split(keys=keys, texts=tuple(f"text {key}" for key in keys), labels=facets.labels)
+    texts = tuple(f"text {key}" for key in keys)
+    objects = tuple(json.dumps({"title": text}) for text in texts)
+    split = Split(keys=keys, texts=texts, labels=facets.labels, rows=objects)
     return JudgedRows(
         recipe=recipe(), contract=facets.contract, labels=("paid", "late"), train=split, test=split,
         test_sha256="0" * 64, inputs={"test": "0" * 64}, facets=facets,

@@ -1,6 +1,7 @@
 import dataclasses
 import datetime as dt
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from sashiko.account.prices import Price, Prices, Speed, TypicalJob
+from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import ModelScores
@@ -310,10 +312,15 @@ def prepared(home: Path, **splits: list[str]) -> RunRecord:
                     "key": keys,
                     "text": [f"Text of {key}" for key in keys],
                     "label": [row % 2 for row in range(len(keys))],
+                    "row": [json.dumps({"title": f"Text of {key}"}) for key in keys],
                 }
             ),
         )
         outputs[name] = DataRecord(uri=f"s3://bucket/{name}", sha256="0" * 64)
+    meta = {"kind": "time", "labels": ["paid", "late"], "columns": ["title"], "splits": {},
+            "kinds": {"title": "text"}, "removed_repeats": {}, "removed_over_limit": 0}  # fmt: skip
+    write_json(home / "s3/bucket/meta/split.json", meta)
+    outputs["meta"] = DataRecord(uri="s3://bucket/meta", sha256="0" * 64)
     step = StepRecord(name="Prepare", type="Processing", outputs=outputs)
     return RunRecord(id="run-1", pipeline="p", start="2026-01-02T03:04:05+00:00", steps=(step,))
 

@@ -20,7 +20,8 @@ WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
 SNAPSHOTS = {"training": "d" * 64, "facets": None}
 META = {
-    "kind": "time", "labels": ["no", "yes"], "columns": ["text"], "splits": {},
+    "kind": "time", "labels": ["no", "yes"], "columns": ["tone"], "kinds": {"tone": "text"},
+    "splits": {},
     "removed_repeats": {}, "removed_over_limit": 0,
 }  # fmt: skip
 GATES = [
@@ -121,7 +122,8 @@ def write_split(path: Path, *, name: str, rows: int) -> None:
     positive = 1 if name == "validation" else 2
     labels = [int(n % 4 < positive) ^ int(n % 10 == 0) for n in range(rows)]
     keys = [f"{name}-{n:04}" for n in range(rows)]
-    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), path)
+    rows_ = [json.dumps({"tone": text}) for text in texts]
+    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels, "row": rows_}), path)
 
 
 def write_weights(inputs: Path, *, flipped: float, first: int = 0) -> None:

@@ -54,10 +54,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         split: dict[str, Any] | None = None,
         template: str = "{title}",
         train_rows: int | None = None,
+        edit: Callable[[dict[str, Any]], None] = lambda _: None,
     ) -> Path:
         monkeypatch.setenv("OPT_ML", str(tmp_path))
         monkeypatch.setattr(sys, "argv", ["prepare"])
         contract = document()
+        edit(contract)
         if split:
             custom(contract, "split")["value"] = split
         config = tmp_path / "processing" / "input" / "config"
@@ -87,6 +89,32 @@ def test_it_says_which_snapshot_it_split(run: Run, tmp_path: Path) -> None:
     named = Snapshots(training="5" * 64)
     write_snapshots(named, data.parent)
     assert read_snapshots(run(_rows()) / "meta") == named
+
+
+def test_a_row_has_its_columns_as_the_contract_types_them(run: Run) -> None:
+    def edit(contract: dict[str, Any]) -> None:
+        custom(contract, "textColumns")["value"] = ["title", "pages", "price", "lent_at"]
+        column_of(contract, "pages")["enum"] = [{"value": pages} for pages in range(300)]
+
+    titles = ['A "quoted" {title}\n', "Größe", None] * 100
+    rows = _rows(title=titles, price=[None if i % 5 == 0 else i / 2 for i in range(300)])
+    template = "{title} {pages} {price} {lent_at}"
+    output = run(rows, template=template, edit=edit)
+    meta = read_split_meta(output / "meta")
+    assert meta.kinds == {
+        "title": "text", "pages": "category", "price": "number", "lent_at": "date"
+    }  # fmt: skip
+    tables = [_read(output, name).select(["key", "row"]) for name in SPLITS]
+    columns = pa.concat_tables(tables).to_pydict()
+    written = list(zip(columns["key"], columns["row"], strict=True))
+    assert len(written) == 300
+    for key, row in written:
+        i = int(key[1:])
+        price = None if i % 5 == 0 else i // 2 if i % 2 == 0 else i / 2
+        assert json.loads(row) == {
+            "title": titles[i], "pages": i, "price": price, "lent_at": _DAYS[i % 30].isoformat()
+        }  # fmt: skip
+        assert ".0" not in row
 
 
 def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:
@@ -142,7 +170,8 @@ def test_rows_are_ordered_by_key_and_the_contract_says_which_label_is_one(run: R
     output = run(_rows().take(pa.array(range(299, -1, -1))))
     for name in SPLITS:
         table = _read(output, name)
-        assert [str(field.type) for field in table.schema] == ["string", "string", "int64"]
+        types = [str(field.type) for field in table.schema]
+        assert types == ["string", "string", "int64", "string"]
         keys = table["key"].to_pylist()
         assert keys == sorted(keys)
         assert table["label"].to_pylist() == [int(int(key[1:]) % 3 > 0) for key in keys]

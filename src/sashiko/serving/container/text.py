@@ -1,9 +1,13 @@
 """Formats a row as the text that the model reads, with the same code in training and serving."""
 
+import json
+import math
 import string
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+_ROW = '{{"'  # how a template of rows begins
 
 
 def columns(template: str) -> tuple[str, ...]:
@@ -19,13 +23,22 @@ def columns(template: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, name in _pieces(template) if name is not None))
 
 
+def row_template(names: Iterable[str]) -> str:
+    """Returns the template that writes columns as a JSON object, such as `{"age": 39}`.
+
+    A linear model reads columns, not sentences. A text of this template has their values as JSON,
+    null where one is missing, so that numbers and categories come back as they were.
+    """
+    return "{{" + ", ".join(f'"{name}": {{{name}}}' for name in names) + "}}"
+
+
 def assemble(template: str, row: Mapping[str, Any], missing: str) -> str:
     """Fills a template with a row's values.
 
     Args:
         template: text with `{column}` placeholders.
         row: column -> value; columns that the template does not name are ignored.
-        missing: replaces a null value.
+        missing: replaces a null value, if the template is not one of rows.
 
     Returns:
         The text. Braces inside values are plain characters.
@@ -44,6 +57,7 @@ def text_pieces(
     Raises:
         ValueError: as `assemble`.
     """
+    rows = template.startswith(_ROW)
     for literal, name in _pieces(template):
         if literal:
             yield None, literal
@@ -51,7 +65,7 @@ def text_pieces(
             continue
         if name not in row:
             raise ValueError(f"column `{name}` is missing; send null where it is not known")
-        yield name, _as_text(row[name], missing)
+        yield name, _as_json(row[name]) if rows else _as_text(row[name], missing)
 
 
 def normalise(text: str) -> str:
@@ -87,3 +101,14 @@ def _as_text(value: Any, missing: str) -> str:
     if hasattr(value, "isoformat"):
         return str(value.isoformat())
     return str(value)
+
+
+def _as_json(value: Any) -> str:
+    """Formats a value as JSON, equal ones alike: 40.0 as 40, dates and times as ISO 8601."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "null"
+    if isinstance(value, float) and not value.is_integer():
+        return json.dumps(value)
+    if isinstance(value, bool | int | float):
+        return _as_text(value, "")
+    return json.dumps(_as_text(value, ""), ensure_ascii=False)

@@ -13,16 +13,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.base.files import sha256_file
+from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, fit_linear, linear_baselines
+from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, linear_baselines
 from sashiko.steps.evaluate import seen_in_train
 from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.slicing import read_slices, slices_of
+from sashiko.training.linear import fit_linear
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
@@ -194,7 +196,8 @@ def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root
     # Train has the words and pairs of the first 40 rows of test; the others' second word is new.
     seen = pq.read_table(inputs / "test" / "data.parquet")["text"].to_pylist()[:40]
     train = pq.read_table(inputs / "train" / "data.parquet")
-    train = train.set_column(1, "text", pa.array([text.upper() for text in seen]))
+    known = pa.array([json.dumps({"tone": text.upper()}) for text in seen])
+    train = train.set_column(3, "row", known)
     pq.write_table(train, inputs / "train" / "data.parquet")
     evaluation = run(root)[0]
     seen_rows, new = evaluation.seen_text
@@ -212,8 +215,13 @@ def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root
 
 
 def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
-    seen = seen_in_train(["no help came", "it came late"], ["no help", "help no", "It came late!"])
-    assert seen.tolist() == [True, False, True]
+    def rows(*texts: str) -> list[str]:
+        return [json.dumps({"note": text, "desk": "north"}) for text in texts]
+
+    kinds: dict[str, ColumnKind] = {"note": "text", "desk": "category"}
+    train, test = rows("no help came", "it came late"), rows("no help", "help no", "It came late!")
+    test.append(json.dumps({"note": "no help", "desk": "a desk that train has not"}))
+    assert seen_in_train(train, test, kinds).tolist() == [True, False, True, False]
 
 
 def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
@@ -406,6 +414,7 @@ def split(rows: int, *, positive: int) -> Split:
         keys=[f"{n:04}" for n in range(rows)],
         texts=[f"{evaluate_job.WORDS[n % 4]} text {n}" for n in range(rows)],
         labels=np.array([int(n % 4 < positive) for n in range(rows)]),
+        rows=[json.dumps({"tone": f"{evaluate_job.WORDS[n % 4]} text {n}"}) for n in range(rows)],
     )
 
 
@@ -415,10 +424,14 @@ def test_the_linear_baselines_threshold_comes_from_validation_alone(positive: in
     validation, test = split(40, positive=positive), split(40, positive=2)
     flipped = dataclasses.replace(test, labels=1 - test.labels)
 
-    scores = fit_linear(train.texts, train.labels, seed=section.seed).scores(validation.texts)
+    kinds: dict[str, ColumnKind] = {"tone": "text"}
+    model = fit_linear(train.rows, train.labels, kinds=kinds, seed=section.seed)
+    scores = model.scores(validation.rows)
     expected = choose_threshold(validation.labels, scores, metric=section.threshold.metric)
     for of in (test, flipped):
-        baselines = linear_baselines(section, train, validation, of, weights=np.ones(80))
+        baselines = linear_baselines(
+            section, train, validation, of, kinds=kinds, weights=np.ones(80)
+        )
         assert baselines[LINEAR].threshold == expected
 
 

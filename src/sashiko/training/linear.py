@@ -1,0 +1,155 @@
+"""The linear model: logistic regression on the columns of a row, by scikit-learn.
+
+It is a family of its own (`model.family: linear`), and the baseline that every other model is
+compared with.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sashiko.data.splits import ColumnKind
+from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.serving.container.linear import (
+    Column,
+    Features,
+    Scalar,
+    as_category,
+    as_number,
+    as_text,
+    parse_row,
+    term_list,
+)
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+# Of a text column: its most frequent words and pairs of words. More would make the artifact large.
+MOST_TERMS = 200_000
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted linear model."""
+
+    features: Features
+    coefficients: Floats  # of each feature, float64, shape (features,)
+    intercept: float
+
+    def log_odds(self, rows: "csr_matrix") -> Floats:
+        """Returns the log-odds of the positive label of each row of `matrix`, shape (rows,)."""
+        log_odds: Floats = rows @ self.coefficients + self.intercept
+        return log_odds
+
+    def scores(self, rows: Sequence[str]) -> Floats:
+        """Returns P(positive) of each row, a JSON object; float64, shape (rows,)."""
+        return probabilities(self.log_odds(matrix(self.features, rows)))
+
+
+def probabilities(log_odds: Floats) -> Floats:
+    """Returns the probabilities of log-odds."""
+    scores: Floats = np.exp(-np.logaddexp(0, -log_odds))
+    return scores
+
+
+def fit_linear(
+    rows: Sequence[str],
+    labels: Ints,
+    *,
+    kinds: Mapping[str, ColumnKind],
+    weights: Floats | None = None,
+    seed: int,
+) -> LinearModel:
+    """Fits features and coefficients on the rows of the train split, with labels of 0 or 1.
+
+    `kinds` are those of the columns, in the order of the features; `weights` those of the rows in
+    the loss, None for 1 each.
+
+    Raises:
+        InputError: if the train split has one label only.
+    """
+    features = fit_features(rows, kinds)
+    return fit_coefficients(features, matrix(features, rows), labels, weights=weights, seed=seed)
+
+
+def fit_features(rows: Sequence[str], kinds: Mapping[str, ColumnKind]) -> Features:
+    """Fits vocabularies, categories and scales on the rows of the train split, JSON objects.
+
+    Raises:
+        InputError: if a value is not of its column's kind.
+    """
+    parsed = [json.loads(row) for row in rows]
+    columns = (_fit(name, kind, [row[name] for row in parsed]) for name, kind in kinds.items())
+    return Features(tuple(columns))
+
+
+def _fit(name: str, kind: ColumnKind, values: Sequence[Scalar]) -> Column:
+    """Fits a column."""
+    if kind == "category":
+        return Column(name, kind, terms=tuple(sorted({as_category(value) for value in values})))
+    if kind == "text":
+        return _fit_text(name, values)
+    try:
+        numbers = [as_number(value, kind) for value in values]
+    except ValueError as error:
+        raise InputError(f"column `{name}` of the train split: {error}") from error
+    known = np.array([number for number in numbers if number is not None])
+    if not len(known):
+        return Column(name, kind)
+    return Column(name, kind, mean=float(known.mean()), scale=float(known.std()) or 1.0)
+
+
+def _fit_text(name: str, values: Sequence[Scalar]) -> Column:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(analyzer=term_list, sublinear_tf=True, max_features=MOST_TERMS)
+    texts = [as_text(value) for value in values]
+    if not any(map(term_list, texts)):  # scikit-learn refuses an empty vocabulary
+        return Column(name, "text")
+    vectorizer.fit(texts)
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return Column(name, "text", terms=terms, idf=tuple(vectorizer.idf_.tolist()))
+
+
+def matrix(features: Features, rows: Sequence[str]) -> "csr_matrix":
+    """Returns the features of rows, JSON objects; float64, shape (rows, features).
+
+    Raises:
+        InputError: if a value is not of its column's kind.
+    """
+    from scipy.sparse import csr_matrix
+
+    offsets, numbers, values = [0], list[int](), list[float]()
+    for row in rows:
+        try:
+            found = features.of_row(parse_row(row, features))
+        except ValueError as error:
+            raise InputError(f"a row that the linear model cannot read: {error}") from error
+        numbers += found.keys()
+        values += found.values()
+        offsets.append(len(numbers))
+    shape = (len(rows), features.size)
+    return csr_matrix((np.array(values, dtype=np.float64), numbers, offsets), shape=shape)
+
+
+def fit_coefficients(
+    features: Features, rows: "csr_matrix", labels: Ints, *, weights: Floats | None, seed: int
+) -> LinearModel:
+    """Fits the coefficients on a matrix of the train split's rows.
+
+    Raises:
+        InputError: if the train split has one label only.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if len(np.unique(labels)) < 2:
+        raise InputError("the train split has one label only: nothing can be learned from it")
+    if not features.size:
+        raise InputError("the train split has no word in any text column: nothing can be learned")
+    model = LogisticRegression(max_iter=1000, random_state=seed)
+    model.fit(rows, labels, sample_weight=weights)
+    return LinearModel(features, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
