@@ -71,7 +71,7 @@ golden: $(BIN)/.dev ## rewrite the golden files and the JSON Schemas
 docs: $(BIN)/.dev docs/node_modules/.done ## rewrite the generated pages of docs (cli, api, packs, security-controls, configuration) and the diagrams of docs/images
 	$(BIN)/python -m docs.generate
 
-pictures: $(BIN)/.dev ## make the pictures of runs again: the live view, a report, the monitor's page (needs tmux and Chromium)
+pictures: $(BIN)/.dev ## make the pictures of runs again: the live view, a report, the pages of the monitor and a selection (needs tmux and Chromium)
 	$(BIN)/python -m docs.pictures
 
 docs-site: $(VENV)-site/.done ## build the documentation as a site with a search, in build/site; a broken link ends it

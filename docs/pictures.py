@@ -1,8 +1,9 @@
 """The pictures that need runs of the shipped recipes: `make pictures`.
 
 The live view is a screen of a terminal while a run trains, as SVG. The others are what a browser
-shows first: of the report of a run that the bias gate blocked, and of the monitor's page. Needs
-tmux and Chromium. The runs' state is in `build/pictures`.
+shows first: of the report of a run that the bias gate blocked, and of the pages of the monitor and
+a selection. From that report comes the picture of its steps too. Needs tmux and Chromium. The runs'
+state is in `build/pictures`.
 """
 
 import io
@@ -39,7 +40,10 @@ def main() -> None:
     live_run(IMAGES / "live-run.svg")
     screen(browser, monitored(), IMAGES / "monitor.png")
     _sashiko("run", "--recipe", "complaints-unmitigated", check=False)
-    screen(browser, _report(), IMAGES / "report-blocked.png")
+    report = max((ROOT / HOME / "runs").iterdir()) / "report.html"
+    screen(browser, report.as_uri(), IMAGES / "report-blocked.png")
+    (IMAGES / "lineage.svg").write_text(steps(report.read_text("utf-8")), encoding="utf-8")
+    screen(browser, selected(), IMAGES / "selection.png")
 
 
 def live_run(path: Path) -> None:
@@ -80,8 +84,29 @@ def monitored() -> str:
     return max((ROOT / HOME / "monitor").rglob("*.html"), key=lambda f: f.stat().st_mtime).as_uri()
 
 
-def _report() -> str:
-    return (max((ROOT / HOME / "runs").iterdir()) / "report.html").as_uri()
+def steps(report: str) -> str:
+    """Takes the picture of a run's steps out of its report, with the styles for light and dark."""
+    picture = re.findall(r'<svg [^>]*aria-label="Steps and.*?</svg>', report, re.DOTALL)[0]
+    light, dark = re.findall(r":root {(?:\s*color-scheme.*?;)?(.*?)}", report, re.DOTALL)[:2]
+    rules = "\n".join(re.findall(r"^\.(?:step|arrow|head)\b.*$", report, re.MULTILINE))
+    colours = f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
+    style = f"<style>\n{colours}\ntext {{ font-family: sans-serif; }}\n{rules}\n</style>"
+    # A page's figure sets the width, a picture of its own has to.
+    sized = re.sub(r'"0 0 (\d+) (\d+)"', r'"0 0 \1 \2" width="\1" height="\2"', picture, count=1)
+    return sized.replace(">", f">{style}", 1) + "\n"
+
+
+def selected() -> str:
+    """Compares the encoders of both recipes and the linear model; returns the page."""
+    text = (ROOT / "selections/complaints.yaml").read_text(encoding="utf-8")
+    # A causal LM would take 20 minutes; the runs of both encoders are here.
+    text = text.replace("{recipe: complaints-llm}", "{recipe: complaints}")
+    text = text.replace("an encoder and a causal LM", "and an encoder with and without weights")
+    text = text.replace("llm:", "unweighted:").replace("complaints-llm}", "complaints-unmitigated}")
+    file = ROOT / HOME / "complaints.yaml"
+    file.write_text(text, encoding="utf-8")
+    _sashiko("select", str(file))
+    return next((ROOT / HOME / "selections").rglob("*.html")).as_uri()
 
 
 def screen(browser: str, page: str, path: Path) -> None:

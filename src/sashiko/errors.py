@@ -16,8 +16,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FIXES: Mapping[int | None, str] = MappingProxyType(
     {
         errno.EROFS: "; mount it for writing, or name a folder on another disk",
-        errno.EACCES: "; make it writable, or name a folder of your own",
-        errno.EPERM: "; make it writable, or name a folder of your own",
+        errno.EACCES: "; make it writable, or name your own folder",
+        errno.EPERM: "; make it writable, or name your own folder",
     }
 )
 

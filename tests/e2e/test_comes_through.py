@@ -37,7 +37,7 @@ def test_ctrl_c_in_the_middle_of_the_training_ends_the_run(story: Story) -> None
     assert story.stopped.returncode == 130
     run = story.runs[1]
     assert f"interrupted: run {run}" in story.stopped.stdout
-    assert "the same command takes up where it left off" in story.stopped.stderr
+    assert "the same command continues where it stopped" in story.stopped.stderr
     assert "Traceback" not in story.stopped.stderr
     record = story.project.run_record(run)
     assert (record["status"], record["reason"]) == ("interrupted", "stopped on request")
@@ -260,8 +260,8 @@ def test_a_run_verifies_and_a_changed_score_is_reported(registered: Project, sto
     verified = registered.sashiko("runs", "verify", story.runs[-1])
     assert verified.returncode == 0, verified.stdout + verified.stderr
     for step in ("Validate", "ValidateFacets", "Evaluate", "JudgeBias", "DeviceCheck"):
-        assert f"{step}: verdict worked out again: passed" in verified.stdout
-    assert "bias metrics worked out again" in verified.stdout
+        assert f"{step}: verdict computed again: passed" in verified.stdout
+    assert "bias metrics computed again" in verified.stdout
     assert f"version {GROUP} 1: " in verified.stdout
 
     file = registered.output("Score", "scores", run=story.runs[-1]) / "candidate-00000.parquet"

@@ -182,7 +182,7 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a property of a gate": (
         set_in("Train", "Arguments", "Environment", to=_get("Steps.DataGate.Outcome")),
         "step `Train`, Arguments.Environment.X",
-        "a Lambda step has no properties, and `DataGate` is one"),
+        "`DataGate` is a Lambda step, which has no properties"),
     "a function without an ARN": (set_in("DataGate", "FunctionArn", to="sashiko-dev-gatekeeper"),
         "step `DataGate`, FunctionArn",
         "`sashiko-dev-gatekeeper` is not a function ARN; expected arn:aws:lambda:"),
@@ -389,7 +389,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"a volume's key on {instance}": (
             train_on(instance, "VolumeKmsKeyId", KEY),
             f"{IN_TRAIN}.ResourceConfig.VolumeKmsKeyId",
-            f"{instance} has disks of its own, which the machine encrypts; SageMaker refuses a key",
+            f"{instance} has its own disks, which the machine encrypts; SageMaker refuses a key",
         )
         for instance in ("ml.g5.xlarge", "ml.p5.48xlarge", "ml.g6.xlarge", "ml.trn1.2xlarge")
     },
@@ -399,7 +399,7 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
             set_in(*CLUSTER, "VolumeKmsKeyId", to=KEY),
         ),
         f"{IN_SNAPSHOT}.ProcessingResources.ClusterConfig.VolumeKmsKeyId",
-        "ml.r5d.large has disks of its own",
+        "ml.r5d.large has its own disks",
     ),
     "a tag that AWS keeps": (set_in(*TRAIN, "Tags", to=[{"Key": "AWS:team", "Value": "x"}]),
         f"{IN_TRAIN}.Tags[0].Key", "`AWS:team`: AWS keeps keys that begin with `aws:` for itself"),

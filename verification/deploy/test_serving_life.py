@@ -417,9 +417,9 @@ def before(account: Emulator, versions: dict[str, str]) -> dict[str, list[str]]:
 
 REFUSED = {
     "unapproved": "is PendingManualApproval, not Approved",
-    "another image": "its image is huggingface-pytorch-inference-neuronx:1, the endpoint's hugg",
-    "too many cores": "2 processes of it take 4 cores, ml.inf2.xlarge has 2",
-    "compiled for a CPU": "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge",
+    "another image": "its image is huggingface-pytorch-inference-neuronx:1, but the endpoint's",
+    "too many cores": "2 processes of it need 4 cores, but ml.inf2.xlarge has 2",
+    "compiled for a CPU": "compile.target is cpu, but the endpoint's is inf2 on ml.inf2.xlarge",
     "tampered": "model.tar.gz is not the file that was signed",
     "failed gate": "the gate bias did not pass",
 }
@@ -444,7 +444,7 @@ def test_the_preflight_says_before_a_deploy_what_the_deploy_would(
         assert result.exit_code == 0
         assert result.stderr.endswith(": nothing stops a deploy\n")
         assert f"{versions[version]} may be served: " in result.stdout
-        assert result.stdout.endswith("signed files hold, threshold 0.43\n")
+        assert result.stdout.endswith("signed files match, threshold 0.43\n")
 
 
 # The preflight above reads each; a deploy asks the same function.

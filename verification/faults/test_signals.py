@@ -60,7 +60,7 @@ class HeldRun(Short):
 def ends_as_interrupted(held: HeldRun, done: tuple[str, str], status: int | None) -> None:
     """Asserts that a run reports the interruption, in its message and in its record."""
     assert status == 130, done[1]
-    assert "the same command takes up where it left off" in done[1]
+    assert "the same command continues where it stopped" in done[1]
     assert "Traceback" not in done[1]
     [record] = [read_run(path.parent) for path in held.home.glob("runs/*/run.json")]
     assert record.status == "interrupted"

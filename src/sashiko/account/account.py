@@ -164,7 +164,7 @@ class Account:
         code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _DENIED:
             name = role and role_name(self._settings, role)
-            advice = f"use the role {name}" if name else "use a role that may do it"
+            advice = f"use the role {name}" if name else "use a role that has the permission"
             return f"{call} is denied in {self._name}: {message}; {advice}"
         if code in _INVALID:
             return f"the AWS credentials for {self._name} are not valid ({code}): {_LOGIN}"

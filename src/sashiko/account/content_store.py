@@ -109,7 +109,7 @@ class ContentStore:
         if response.get("ChecksumSHA256") != _encoded(sha256):
             actual = response.get("ChecksumSHA256", "none that S3 knows")
             raise InputError(
-                f"{uri} holds another content than its name says: its sha256 should be "
+                f"{uri} does not hold the content that its name says: its sha256 should be "
                 f"{_encoded(sha256)} (base64) and is {actual}. Find out who wrote it, delete it "
                 "as an administrator and run the command again"
             )

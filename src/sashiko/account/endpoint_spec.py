@@ -120,7 +120,7 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
     if settings.tier == "prod" and serving.min_instances < 2:
         raise InputError(
             f"{location}.min_instances`: {serving.min_instances}; in tier `prod` set 2 or more: "
-            "the failure of a single instance is an outage, and an update of one has no canary"
+            "with a single instance, its failure is an outage and an update has no canary"
         )
     if serving.max_instances < serving.min_instances:
         raise InputError(

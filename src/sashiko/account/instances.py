@@ -109,13 +109,13 @@ def _check_processes(settings: Settings, recipe: Recipe) -> None:
         section = recipe.train.distributed
         if section.strategy == "fsdp" or section.nodes > 1:
             raise InputError(
-                f"recipe {recipe.name}: key `{_KEY}`: on {instance_type} each NeuronCore has the "
-                "whole model, and the processes of one instance meet: set `strategy: ddp`, "
-                "`nodes: 1`"
+                f"recipe {recipe.name}: key `{_KEY}`: on {instance_type} each NeuronCore holds "
+                "the whole model, and only processes of one instance work together: set "
+                "`strategy: ddp`, `nodes: 1`"
             )
     if places and processes > places:
         raise InputError(
-            f"recipe {recipe.name}: key `{_KEY}.processes`: {processes}, and {instance_type} has "
-            f"{places} {kind}, one for each process: lower it, or choose another "
+            f"recipe {recipe.name}: key `{_KEY}.processes`: {processes}, but {instance_type} has "
+            f"{places} {kind} and each process needs one: lower it, or choose another "
             f"`{_KEY}.instance_type`"
         )

@@ -15,7 +15,7 @@ PRICE_FILE = Path(__file__).with_name("prices.yaml")
 HOURS_A_MONTH = 730  # as AWS's own calculator counts
 _STALE_DAYS = 180
 _KEYS = f"its keys are those of src/sashiko/account/{PRICE_FILE.name}"
-_OWN_FILE = f"a file of your own and pass that as --prices FILE ({_KEYS})"
+_OWN_FILE = f"your own file and pass it as --prices FILE ({_KEYS})"
 
 PriceName = Literal[
     "alarm_metric_month",
@@ -96,8 +96,8 @@ class Prices(Frozen):
     def no_price_of(self, kind: str) -> str:
         """Says that the price of an hour of an instance, such as `ml.m5.large`, is not known."""
         return (
-            f"no price of {kind} is known in {self.region}: give `instances.{kind}` in a file of "
-            "your own, as --prices FILE"
+            f"no price of {kind} is known in {self.region}: give `instances.{kind}` in your own "
+            "file, as --prices FILE"
         )
 
 
@@ -114,9 +114,9 @@ def read_prices(settings: Settings, *, own: Path | None = None) -> Prices:
         override = validate(Prices, values, source=str(own))
     if override.region != settings.region:
         raise InputError(
-            f"the prices are {override.region}'s, and {settings.environment} is in "
-            f"{settings.region}: pass a file with `region: {settings.region}` and the prices there "
-            f"as --prices FILE ({_KEYS})"
+            f"the prices are for {override.region}, but {settings.environment} is in "
+            f"{settings.region}: pass a file with `region: {settings.region}` and the prices "
+            f"there as --prices FILE ({_KEYS})"
         )
     merged: dict[str, object] = {"speeds": default.speeds | override.speeds}
     if override.region == default.region:

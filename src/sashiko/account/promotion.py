@@ -117,7 +117,7 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             judged.files.save(folder)
         except RefusedError as refusal:
             raise InputError(f"not promoted: {refusal}") from refusal
-        _print(f"{len(judged.files.digests)} files are what the signed manifest names")
+        _print(f"{len(judged.files.digests)} files match the signed manifest")
         tags = _tags(folder, judged, source=route.package(number))
         target = route.target
         placement = Placement(
@@ -162,8 +162,8 @@ def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
         signed_value = signed.get(key, "not judged" if key.startswith("gate.") else value)
         if value != signed_value:
             raise InputError(
-                f"not promoted: the metadata `{key}` of {source} says {value!r}, its signed files "
-                f"{signed_value!r}; reject it and find out who changed it"
+                f"not promoted: the metadata `{key}` of {source} says {value!r}, but its signed "
+                f"files say {signed_value!r}; reject it and find out who changed it"
             )
     copied = {key: value for key, value in tags.items() if key not in _OWN}
     package: Mapping[str, Any] = judged.package

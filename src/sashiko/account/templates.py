@@ -137,7 +137,7 @@ def _physical_name(resource: Mapping[str, Any], scope: Scope) -> str:
 def _resource(logical: str, scope: Scope) -> Mapping[str, Any]:
     resource = scope.template.get("Resources", {}).get(logical)
     if not isinstance(resource, Mapping):
-        raise InputError(f"{scope.file}: nothing is called {logical}, which a reference names")
+        raise InputError(f"{scope.file}: a reference names {logical}, but nothing has that name")
     return resource
 
 

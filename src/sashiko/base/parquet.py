@@ -128,8 +128,7 @@ def regroup(
 
 
 _DUPLICATES = (
-    "{}: key column `{}` has {} values more than once, such as {!r}; every row needs a key of its "
-    "own"
+    "{}: key column `{}` has {} values more than once, such as {!r}; every row needs its own key"
 )
 
 
@@ -230,5 +229,5 @@ def empty_facet_error(column: str, missing: int, rows: int, *, source: Path) -> 
     """Returns the error for a facet without a value in some rows."""
     return InputError(
         f"{source}: facet `{column}` has {missing} empty values of {rows}, which belong to no "
-        "group; remove these rows or give them a value of their own, such as `unknown`"
+        "group; remove these rows or give them their own value, such as `unknown`"
     )

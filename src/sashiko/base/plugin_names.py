@@ -55,7 +55,7 @@ def reference(group: str, name: str, *, known: tuple[str, ...] = ()) -> str:
         allowed = "".join(f"{other}, " for other in [*known, *sorted(available)])
         raise ValueError(
             f"there is no `{name}` among {_PREFIX}{group}; allowed: {allowed}or an object of the "
-            "project's as package.module:attribute"
+            "project, as package.module:attribute"
         )
     return available[name]
 

@@ -186,7 +186,7 @@ def set_in_section(text: str, section: str, values: Mapping[str, str]) -> str:
         result = None
     if result != deep_merge(old, {section: {k: parse_yaml(v) for k, v in values.items()}}):
         raise YamlError(
-            f"`{section}` cannot be changed alone: it is no plain mapping of its own (an anchor or "
-            "an alias?)"
+            f"`{section}` cannot be changed alone: it is not a plain mapping (an anchor or an "
+            "alias?)"
         )
     return new

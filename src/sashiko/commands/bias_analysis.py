@@ -131,7 +131,7 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
         table = table.filter(pc.equal(table["split"], "test"))
         if not table.num_rows:
             raise InputError(f"{path} is of a run and has no rows of split `test`")
-        print(f"{path} is of a run: its rows of split `test` are used", file=sys.stderr)
+        print(f"{path} comes from a run: its rows of split `test` are used", file=sys.stderr)
     key = _column(table, path, [contract.key, contract.column(contract.key).physical_name, "key"])
     name = _column(table, path, [column] if column else [PREDICTED_LABEL, "predicted"])
     texts = as_text(table[name])
@@ -193,8 +193,8 @@ def _apply_threshold(column: Column, threshold: float | None) -> Column:
             return column
         threshold = _DEFAULT_THRESHOLD
         print(
-            f"{column.file}: column `{column.name}` holds probabilities: above {threshold} "
-            "counts as 1, which --probability-threshold changes",
+            f"{column.file}: column `{column.name}` holds probabilities: those above {threshold} "
+            "count as 1; --probability-threshold sets another threshold",
             file=sys.stderr,
         )
     if scores is None:
@@ -305,7 +305,7 @@ def analyse_file(
         section = section.model_copy(update={"intersection_depth": 1})
         print(
             f"the facets have {count:,} combinations of groups, more than {MOST_COMBINATIONS}: "
-            "intersections are left out, but for those that a gate names",
+            "only the intersections that a gate names are computed",
             file=sys.stderr,
         )
     kinds = ["pre_training_bias", *(["post_training_bias"] if predictions else [])]

@@ -55,7 +55,7 @@ def preflight(env: DeployedEnvironment = "dev") -> None:
         except RefusedError as refusal:
             refusals.append(str(refusal))
         except DeniedError as error:
-            where = "but by the serving stack" if expected else "and nothing else checks it"
+            where = "but by the serving stack" if expected else "but the serving stack does it"
             print(f"not checked here, {where}: {error}", file=sys.stderr)
     for reason in refusals:
         print(f"refused: {reason}", file=sys.stderr)
@@ -86,9 +86,9 @@ def _check_version(expected: "Expected | None", env: str, account: "Account") ->
     )
     passed = check(clients, expected)
     for bound in passed.bounds:
-        print(f"{env} asks for {bound}: it holds", file=sys.stderr)
+        print(f"{env} requires {bound}: the version meets it", file=sys.stderr)
     typer.echo(
-        f"{expected.model_package_arn} may be served: {passed.files} signed files hold, "
+        f"{expected.model_package_arn} may be served: {passed.files} signed files match, "
         f"threshold {passed.threshold}"
     )
 
@@ -102,7 +102,7 @@ def doctor(
         bool,
         typer.Option(
             "--all",
-            help="A line for each account instead: credentials, bootstrap, and whom it trusts.",
+            help="One line per account instead: credentials, bootstrap, and whom it trusts.",
         ),
     ] = False,
     templates: TemplatesFolder = CDK_OUT,

@@ -61,8 +61,7 @@ def summary(record: RunRecord, store: Store, report: Path | None) -> str:
             lines.append(f"not judged: {gate}: {check.name}: {check.reason}")
         if check.spans_bound:
             lines.append(
-                f"passed by its value alone, the interval spans the bound: {gate}: "
-                f"{describe_number(check)}"
+                f"passed, but its interval spans the bound: {gate}: {describe_number(check)}"
             )
     return "\n".join([*lines, *([f"report: {report}"] if report else []), *last])
 

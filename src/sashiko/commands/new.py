@@ -118,7 +118,7 @@ def new(
     draft = [f"--facet={column}" for column in facet or ()]
     draft += [f"--{name}={value}" for name, value in values.items() if value is not None]
     if draft and defaults and "data_file" not in answers:
-        raise InputError(f"{draft[0]}: add --data and --label: it is about a file")
+        raise InputError(f"{draft[0]} applies to a data file: add --data and --label")
     with tempfile.TemporaryDirectory() as scratch:
         wheel = read_wheel(engine) if engine else engine_wheel(Path(scratch))
         replies = create_project(

@@ -95,7 +95,7 @@ def run(
     if from_ is not None:
         raise InputError(
             f"--from {from_}: a selective execution leaves out the gates before the step; start a "
-            "whole one, which takes what has not changed from SageMaker's cache"
+            "full one: it takes unchanged steps from SageMaker's cache"
         )
     if set_:
         raise InputError(

@@ -89,10 +89,10 @@ def verify_run(folder: Path, *, home: Path, json_: bool) -> None:
     if json_:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     wrong = sum(bool(finding.problem) for finding in findings)
-    print(f"{len(findings)} checked, {wrong or 'none'} not as on record", file=sys.stderr)
+    print(f"{len(findings)} checked, {wrong or 'none'} differ from the record", file=sys.stderr)
     if any(finding.otherwise for finding in findings):
         print(
-            "another version of the engine judges otherwise: verify those verdicts with the run's",
+            "another engine version may judge differently: verify those with the run's own",
             file=sys.stderr,
         )
     if wrong:

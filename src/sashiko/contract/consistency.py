@@ -45,8 +45,8 @@ def _row_filter_problems(contract: Contract) -> Iterator[str]:
             elif not may_read(item.persona, known[name]):
                 allowed = " or ".join(READS[item.persona])
                 yield (
-                    f"{place} column `{name}` is {known[name].classification}; it may read "
-                    f"{allowed}, so remove it from `columns`"
+                    f"{place} column `{name}` is {known[name].classification}, but the persona "
+                    f"may read only {allowed}: remove the column from `columns`"
                 )
         if item.persona in _VIEWS:
             needed = [column.name for column in contract.view_columns(_VIEWS[item.persona])]
@@ -165,7 +165,7 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
         hint = ""
         if others := [value for value in column.allowed_values if not isinstance(value, str)]:
             texts = ", ".join(str(value).lower() for value in others)
-            hint = f"; YAML read {texts} there as no text: put quotes around it, such as "
+            hint = f"; YAML did not read {texts} there as text: put quotes around it, such as "
             hint += "'yes' or '1'"
         yield (
             f"column `{column.name}`: `enum` must hold exactly the label's two values, "
@@ -186,7 +186,7 @@ def _facets(contract: Contract) -> Iterator[str]:
         if column.logical_type != "string" or not column.required or not column.allowed_values:
             yield (
                 f"column `{column.name}`: a facet needs `logicalType: string`, `required: true` "
-                "and an `enum`; give rows of unknown group a value of their own"
+                "and an `enum`; give rows of unknown group their own value"
             )
         elif missing:
             yield f"{key} has no value {', '.join(missing)} in its `enum`"
@@ -195,8 +195,8 @@ def _facets(contract: Contract) -> Iterator[str]:
         ours, theirs = ({pair[side].casefold() for pair in facet.words} for side in (0, 1))
         for word in sorted(ours & theirs):
             yield (
-                f"{key}: `words` says {word!r} of both groups; of each pair the first word is of "
-                f"{', '.join(facet.disadvantaged)}, the second of the others"
+                f"{key}: `words` uses {word!r} for both groups; in each pair the first word must "
+                f"be of {', '.join(facet.disadvantaged)}, the second of the others"
             )
 
 
@@ -251,7 +251,7 @@ def _formats(contract: Contract) -> Iterator[str]:
         if column.options.format is None:
             continue
         if column.logical_type not in ("date", "timestamp"):
-            yield f"{key}: it goes with a date or a timestamp; remove it"
+            yield f"{key}: only a date or a timestamp has a format; remove the key"
             continue
         try:
             form = column_form(column, contract.ingest)

@@ -86,8 +86,8 @@ def _columns(rule: RuleArguments) -> str:
 
 def _type(_: RuleArguments) -> str:
     raise NotInDqdlError(
-        "ColumnDataType tells what values can be cast to, never what they are: digits in a text "
-        "pass for an integer; the job writes the column with its type, or sends the row to "
+        "ColumnDataType checks what values can be cast to, not what they are: a text of digits "
+        "passes as an integer; the job writes the column with its type, or sends the row to "
         "quarantine"
     )
 

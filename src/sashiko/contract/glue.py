@@ -80,8 +80,8 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
     ]
     names = {contract.table for contract in contracts.values()}
     problems += [
-        f"{file}: table `{contract.table}`: the answered requests of another table are kept under "
-        "this name; choose another `physicalName`"
+        f"{file}: table `{contract.table}`: the captured requests of another table have this "
+        "name; choose another `physicalName`"
         for file, contract in contracts.items()
         if contract.table in {captured_name(name) for name in names}
     ]

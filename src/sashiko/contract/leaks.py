@@ -132,11 +132,11 @@ def _check(column: str, auc: float, *, accepted: str) -> Check:
     if auc > LEAK:
         return judged(
             passed=False,
-            reason="the column alone tells the label apart, as one does that is filled in later",
-            try_=f"remove `{column}` from `textColumns`; if it is known when the model is asked, "
-            f"say why in the contract under `acceptedLeaks: [{{column: {column}, reason: ...}}]`",
+            reason="the column alone predicts the label, as one that is filled in later would",
+            try_=f"remove `{column}` from `textColumns`; if it is known when the model predicts, "
+            f"say why under `acceptedLeaks: [{{column: {column}, reason: ...}}]`",
         )
-    question = "is the column known when the model is asked?" if auc > SUSPICIOUS else ""
+    question = "is the column known when the model predicts?" if auc > SUSPICIOUS else ""
     return judged(passed=True, reason=question)
 
 

@@ -92,8 +92,8 @@ def _check(
         return Check(
             kind,
             "failed",
-            detail=f"{detail}; {_FACTS_FILE} has the opposite of its local disk, which decides "
-            "whether SageMaker takes a volume key",
+            detail=f"{detail}; {_FACTS_FILE} says the opposite about its local disk, so SageMaker "
+            "may refuse the job's volume key",
             fix=f"correct `local_disk` of {kind.split('.')[1]} in {_FACTS_FILE}",
         )
     if spot and not described.spot:
@@ -142,7 +142,7 @@ def check_capacity(
     if training.training_plan is None:
         detail = "on demand: what is free in the zones when the job starts"
         if training.spot:
-            detail = "spot: may be interrupted, and Train goes on from its checkpoint"
+            detail = "spot: may be interrupted, and Train continues from its checkpoint"
         elif training.instance_type in instance_types("ReservedCapacityInstanceType"):
             yield Check(
                 name,

@@ -179,9 +179,9 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
         yield Check(
             "what Lake Formation shows",
             "note",
-            detail="to who is no administrator, nor a read-only one, what they were granted "
-            "alone: what is missing below may be there",
-            fix=f"to become a read-only one: {lake.add_reader(principal)}",
+            detail="Lake Formation shows a caller who is no administrator, not even a read-only "
+            "one, only its own grants: what is missing below may be there",
+            fix=f"make the caller a read-only one: {lake.add_reader(principal)}",
         )
     administrators = ", ".join(sorted(settings.admins)) or "none"
     yield Check("data-lake administrators", "note", administrators)
@@ -199,7 +199,7 @@ def _lake_formation(account: Account, environment: Environment, caller: str) -> 
         if deployer in settings.admins:
             yield Check(title, "ok", deployer)
         else:
-            detail = f"{deployer} is none: it may neither make the database nor grant on it"
+            detail = f"{deployer} is not one: it may neither make the database nor grant on it"
             yield Check(title, "failed", detail, fix=lake.add_administrator(deployer))
         yield from _tags(account, environment)
 
@@ -238,7 +238,7 @@ def _defaults(environment: Environment, settings: lake.LakeSettings) -> Check:
     title, everybody = "default permissions", lake.EVERYBODY
     if everybody not in settings.database_defaults | settings.table_defaults:
         return Check(title, "ok", f"{everybody} gets nothing")
-    detail = f"{everybody} gets all on what is new"
+    detail = f"{everybody} gets all permissions on new databases and tables"
     if environment.settings.lake_formation.account_stack:
         return Check(title, "note", f"{detail}; the LakeFormationAccount stack takes it away")
     return Check(title, "failed", detail, fix=lake.put_defaults("Database", "Table"))
@@ -271,15 +271,15 @@ def _names(account: Account, environment: Environment) -> Iterator[Check]:
     foreign = [item.name for item in every if item.foreign]
     adoptable = [item for item in every if not item.foreign]
     if foreign:
-        detail = f"{', '.join(foreign)}: another account's, or closed to you"
+        detail = f"{', '.join(foreign)}: owned by another account, or you have no access"
         fix = f"choose another `project` in config/{name}.yaml"
         yield Check("bucket names", "failed", detail, fix=fix)
     if adoptable:
         taken = ", ".join(item.name for item in adoptable)
-        detail = f"{taken} exist and belong to no stack of these"
+        detail = f"{taken} exist, but belong to none of these stacks"
         yield Check("names", "failed", detail, fix=_adoption(environment.settings, adoptable))
     elif not foreign:
-        yield Check("names", "ok", "none is taken by what no stack owns")
+        yield Check("names", "ok", "none is taken by a resource outside these stacks")
 
 
 def _adoption(settings: Settings, adoptable: list[Leftover]) -> str:

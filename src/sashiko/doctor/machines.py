@@ -87,7 +87,7 @@ def most_at_once(definition: Definition, names: Iterable[str]) -> int:
     return len(steps) - sum(extend(step, set()) for step in steps)
 
 
-_CAVEAT = "by what EC2 offers, which is a hint: SageMaker does not say"
+_CAVEAT = "by what EC2 offers, which is only a hint: SageMaker publishes no list"
 
 
 def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
@@ -132,7 +132,7 @@ def _zones_of(
     if len(matching) == len(names):
         return Check(name, "ok", f"in {', '.join(matching)}, {caveat}")
     if matching:
-        detail = f"in {', '.join(matching)} alone of {', '.join(names)}, {caveat}"
+        detail = f"only in {', '.join(matching)} of {', '.join(names)}, {caveat}"
         return Check(name, "note", detail)
     detail = f"in none of {', '.join(names)}, {caveat}; the region has it in {everywhere}"
     fix = f"add the letter of such a zone to `network.zones` in {file}, or choose another type"
@@ -166,7 +166,7 @@ def _quota(settings: Settings, item: Needed, quota: Mapping[str, Any] | None) ->
         fix = f"choose another type as `{item.key}` in {file}"
         return Check(name, "failed", f"{detail}there for this", fix=fix)
     value = float(quota["Value"])
-    detail = f"{value:g}, {item.count} at once are used"
+    detail = f"{value:g}, up to {item.count} are used at once"
     if value >= item.count:
         return Check(name, "ok", detail)
     return Check(

@@ -54,7 +54,7 @@ def _check_own(account: Account, settings: Settings, *, uri: str, name: str) -> 
     deploy = f"make deploy ENV={settings.environment}"
     if not has_repository(account, uri):
         return Check(name, "later", "the deploy builds it", fix=deploy)
-    detail = "its repository is there, and not the image: it was not built, or removed"
+    detail = "its repository is there, but not the image: it was not built, or removed"
     return Check(name, "failed", detail, fix=deploy)
 
 
@@ -71,7 +71,7 @@ def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> 
     return Check(
         name,
         "failed",
-        f"AWS's registry {registry} has the repository, and not this image",
+        f"AWS's registry {registry} has the repository, but not this image",
         fix=f"{advice}, then pin another tag in src/sashiko/account/images/images.yaml or "
         "another digest "
         f"as `image_digests` in config/{settings.environment}.yaml",
@@ -132,7 +132,7 @@ def check_tracking(account: Account, settings: Settings) -> Check:
     environment_apps = [app for app in apps if app["Name"] == prefix(settings)]
     status = environment_apps[0]["Status"] if environment_apps else ""
     if status in _APP_READY:
-        detail = f"{status}; whether jobs in the VPC reach it the first run's Track shows"
+        detail = f"{status}; the first run's step Track shows whether jobs in the VPC reach it"
         return Check(name, "ok", detail)
     if not environment_apps or status in _APP_BUSY:
         return Check(name, "later", status or "none yet", fix=deploy)

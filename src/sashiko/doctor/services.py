@@ -57,8 +57,8 @@ def check_clarify(account: Account, settings: Settings) -> Check:
     return Check(
         "Clarify",
         "unknown",
-        detail="closed to new AWS customers, and no API tells whether an account is an old one: "
-        "the bias steps of the first run do",
+        detail="closed to new AWS customers, and no API tells whether this account may use it: "
+        "the bias steps of the first run will show it",
         fix=f"bias: {{backend: own}} in config/{settings.environment}.yaml computes the same "
         "metrics without it",
     )
@@ -97,10 +97,10 @@ def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
         yield Check(
             f"endpoint {name}",
             "note",
-            detail=f"{item['EndpointStatus']} since {created}, "
-            f"{_cost(account, settings, name)}: of a device check that is running, or was killed",
-            fix="the janitor deletes what is old enough each hour; unless a run is at DeviceCheck: "
-            f"aws sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
+            detail=f"{item['EndpointStatus']} since {created}, {_cost(account, settings, name)}: "
+            "a device check left it, or is running",
+            fix="the janitor deletes old ones each hour; if no run is at DeviceCheck: aws "
+            f"sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
         )
 
 

@@ -36,23 +36,23 @@ def warnings(
     """Yields reasons not to rely on the explanations."""
     if not deletion.faithful:
         yield (
-            "The deletion test failed: removing the words that should matter most moves the score "
-            "no further, beyond doubt, than removing random ones. Do not rely on these "
+            "The deletion test failed: removing the words that should matter most does not "
+            "clearly move the score more than removing random ones. Do not rely on these "
             "explanations."
         )
     if exact.median > _COARSE * exact.explained:
         yield (
-            f"The attributions are coarse: in half of the rows they miss the score by more than "
-            f"{exact.median:.2f} of log-odds, where {exact.explained:.2f} is explained. Set "
+            "The attributions are coarse: in half of the rows their sum misses the score by more "
+            f"than {exact.median:.2f} in log-odds, of {exact.explained:.2f} to be explained. Set "
             "explain.depth: full."
         )
     if shapley is not None and shapley.outcome == "disagree":
         yield (
-            "Shapley values contradict the attributions: of the three words that move a text most "
-            f"the two have {_interval(shapley.agreement.top)} in common, over {shapley.rows:,} "
-            f"texts, which is not beyond doubt above {SMALLEST} and chance; two halves of the "
-            f"Shapley values have {_interval(shapley.itself.top)}. Do not rely on the effects of "
-            "single words."
+            "Shapley values contradict the attributions: of the three words that move a text "
+            f"most, the two methods share {_interval(shapley.agreement.top)}, over "
+            f"{shapley.rows:,} texts. That is not clearly above {SMALLEST} and chance. Two halves "
+            f"of the Shapley values share {_interval(shapley.itself.top)}. Do not rely on the "
+            "effects of single words."
         )
 
 
@@ -66,42 +66,42 @@ def notes(
 ) -> Iterator[str]:
     """Describes the main column, the deletion test, the cross-check and truncated rows."""
     share = _interval(columns[0].share, ".0%")
-    yield f"{columns[0].name} moves the score most: {share} of what all columns do."
+    yield f"{columns[0].name} moves the score most: {share} of the effect of all columns."
     if deletion.faithful and deletion.lead.value is not None:
         yield (
-            "The deletion test passed: without the tokens that speak most for a prediction its "
-            f"probability falls by {_interval(deletion.lead)} more than without as many random "
-            f"ones, over {deletion.rows:,} rows."
+            "The deletion test passed: removing the tokens that speak most for a prediction "
+            f"lowers its probability by {_interval(deletion.lead)} more than removing as many "
+            f"random ones, over {deletion.rows:,} rows."
         )
     if shapley and not shapley.rows:
-        yield "No text has the four words that a cross-check by Shapley values takes."
+        yield "No text has the four words that a cross-check by Shapley values needs."
     elif shapley and shapley.outcome == "undecided":
         yield (
-            "Shapley values could not be held against the attributions: of the three words that "
-            f"move a text most two halves of them have {_interval(shapley.itself.top)} in common, "
-            "so they are noise themselves."
+            "Shapley values could not check the attributions: of the three words that move a "
+            f"text most, two halves of the Shapley values share {_interval(shapley.itself.top)}, "
+            "so they are mostly noise."
         )
     elif shapley and shapley.outcome == "agree":
         yield (
-            "Shapley values bear the attributions out: of the three words that move a text most "
-            f"the two have {_interval(shapley.agreement.top)} in common, over {shapley.rows:,} "
+            "Shapley values confirm the attributions: of the three words that move a text most, "
+            f"the two methods share {_interval(shapley.agreement.top)}, over {shapley.rows:,} "
             "texts."
         )
     if rows_cut:
         cut_columns = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]
         yield (
             f"{rows_cut:,} of {rows:,} rows are longer than the model reads: "
-            f"{', '.join(cut_columns)}. What was cut off is not explained, as it moves nothing."
+            f"{', '.join(cut_columns)}. The cut-off part has no effect on the score."
         )
 
 
 def rounding_note(figures: Rounding) -> str:
     """Describes the agreement of a served artifact with the model that is explained."""
     return (
-        "The trained model is explained, in float32; the artifact is served in "
+        "The explanations are of the trained model, in float32; the artifact is served in "
         f"{figures.dtype}. Of {figures.rows:,} test rows the artifact decides {figures.changed} "
-        f"otherwise ({_interval(figures.rate, '.0%')}), and its probabilities are up to "
-        f"{figures.largest_difference:.3f} away, {figures.mean_difference:.4f} on average."
+        f"differently ({_interval(figures.rate, '.0%')}). Its probabilities differ by up to "
+        f"{figures.largest_difference:.3f}, and by {figures.mean_difference:.4f} on average."
     )
 
 
@@ -114,10 +114,9 @@ def swap_note(swap: FacetSwap, *, positive: str) -> str:
         )
     group = f"{swap.facet}={'/'.join(swap.group)}"
     return (
-        f"Counterfactual check: with the words of the others in place of those of {group}, "
-        f"P({positive}) changes by {_interval(swap.lead, '+.3f')} on average over "
-        f"{swap.one_sided:,} texts; {_interval(swap.flips, '.0%')} of the decisions of "
-        f"{swap.rows:,} texts change."
+        f"Counterfactual check: when the others' words replace those of {group}, P({positive}) "
+        f"changes by {_interval(swap.lead, '+.3f')} on average over {swap.one_sided:,} texts, and "
+        f"{_interval(swap.flips, '.0%')} of the decisions of {swap.rows:,} texts change."
     )
 
 

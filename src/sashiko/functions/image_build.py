@@ -125,14 +125,14 @@ def _unvouched(tag: ImageTag, digest: str) -> str | None:
         name = tag.image.rpartition("/")[2]
         if statement.subject_digest(name) == digest.removeprefix("sha256:"):
             return None
-        reason = "the statement of its provenance is about another one"
+        reason = "its provenance statement is about another image"
     except ValueError as error:
-        reason = f"the statement of its provenance is none: {error}"
+        reason = f"its provenance statement is not valid: {error}"
     except ClientError as error:
         # Without permission to list, S3 answers with AccessDenied for what is not there.
         if error.response["Error"]["Code"] not in {"NoSuchKey", "AccessDenied"}:
             raise
-        reason = f"there is no statement of its provenance ({error})"
+        reason = f"it has no provenance statement ({error})"
     return (
         f"{tag.image} is there already with the digest {digest}, and {reason}: find out who pushed "
         f"it, {_deletion(tag)}"
@@ -156,8 +156,8 @@ def _write_statement(tag: ImageTag, digest: str, build: Mapping[str, Any]) -> st
         boto3.client("s3").put_object(**place, Body=_statement(tag, digest, build).to_json())
     except ClientError as error:
         return (
-            f"{tag.image} was built, and the statement of its provenance cannot be written: "
-            f"{error}; {_deletion(tag)}"
+            f"{tag.image} was built, but its provenance statement cannot be written: {error}; "
+            f"{_deletion(tag)}"
         )
     return None
 

@@ -96,7 +96,7 @@ def compile_pipelines(
         if name not in known:
             raise InputError(f"there is no pipeline `{name}`; there is: {', '.join(known)}")
     if not _PIPELINES.is_dir():
-        raise InputError("pipelines/ is not here: run the command in the repository's root")
+        raise InputError("there is no pipelines/ here: run the command in the repository's root")
     from sashiko.account.images.job_images import job_images
 
     parts: dict[str, Any] = {
@@ -159,7 +159,7 @@ def _read_entry(
     if entry.pipeline.sha256 != entry.sha256:
         return None, f": {path} is damaged"
     if entry.surroundings != surroundings:
-        return None, ": Python, what is installed or the environment has changed"
+        return None, ": Python, its packages or the environment has changed"
     for file in sources.keys() | entry.sources.keys():
         if sources.get(file) != entry.sources.get(file):
             return None, f": {file} has changed"

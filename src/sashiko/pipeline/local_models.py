@@ -98,8 +98,8 @@ def champion_artifact(
     options = command_options(recipe=name or recipe.name, home=home)
     if version is None and not registry.versions(group):
         raise InputError(
-            f"{group} has no version: no run has registered one, as a gate blocked it or none came "
-            f"so far; `sashiko runs list` says which, then `sashiko run{options}`"
+            f"{group} has no version: no run has registered one yet, or a gate blocked each; see "
+            f"`sashiko runs list`, then `sashiko run{options}`"
             + (f"; these have a champion: {choices}" if choices else "")
         )
     if version is None:

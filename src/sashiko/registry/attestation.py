@@ -113,7 +113,7 @@ def read_statement(content: bytes, *, build: Build) -> Statement:
             invocation=(run.get("metadata") or {}).get("invocationId") or "",
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        problem = f"it is no SLSA provenance v1 about a build of {build}: {error}"
+        problem = f"it is not SLSA provenance v1 about a build of {build}: {error}"
         raise ValueError(problem) from error
 
 
@@ -142,7 +142,7 @@ def read_envelope(content: bytes) -> Envelope:
         signatures = tuple(_decoded(item["sig"]) for item in value["signatures"])
         return Envelope(payload=_decoded(value["payload"]), signatures=signatures)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"it is no envelope of a statement: {error}") from error
+        raise ValueError(f"it is not the envelope of a statement: {error}") from error
 
 
 def statement_key(image: str) -> str:

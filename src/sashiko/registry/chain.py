@@ -202,8 +202,8 @@ class _Chain:
             yield Link(
                 image.name,
                 "not verifiable here",
-                "nobody stated how it was built: it is AWS's own, or was built before statements "
-                "were written",
+                "no statement says how it was built: it is AWS's own, or older than such "
+                "statements",
             )
             return
         origin = self._origin(file, "image")
@@ -249,7 +249,7 @@ class _Chain:
         """Returns one of the version's statements, or the broken link to it."""
         item = self.statement.dependency(file)
         if item is None or self.files.get(file) != item.sha256:
-            return Link(file, "broken", "the manifest names another one than the provenance")
+            return Link(file, "broken", "the manifest and the provenance name different files")
         try:
             return attestation.read_statement(self.registry.file(self.version, file), build=build)
         except ValueError as error:
@@ -260,4 +260,4 @@ def _equal(subject: str, stated: str, actual: str) -> Link:
     if stated and stated == actual:
         return Link(subject, "verified", f"sha256 {actual}")
     says = f"says {stated}" if stated else "states no digest"
-    return Link(subject, "broken", f"it is {actual or 'not there'}, the provenance {says}")
+    return Link(subject, "broken", f"it is {actual or 'not there'}, but the provenance {says}")

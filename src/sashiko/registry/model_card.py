@@ -230,7 +230,7 @@ def _bias(sources: CardSources) -> Iterator[str]:
 
 
 def _details(sources: CardSources) -> dict[str, str]:
-    contract, model, device = sources.contract, sources.model, "this run has no verdict of it"
+    contract, model, device = sources.contract, sources.model, "this run has no verdict on it"
     details = {
         "contract": f"{contract.id} {contract.version}",
         "contract_sha256": contract.sha256,

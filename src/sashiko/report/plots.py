@@ -67,9 +67,9 @@ def score_distribution(
         axes.grid(True, axis="y")
         above = [float((scores[labels == value] >= threshold).mean()) for value in (0, 1)]
         alt = (
-            f"Scores by true label. At or above the threshold of {threshold:.2f} are "
-            f"{above[0]:.0%} of the rows labelled {names[0]} and {above[1]:.0%} of those "
-            f"labelled {names[1]}."
+            f"Scores by true label. {above[0]:.0%} of the rows labelled {names[0]} and "
+            f"{above[1]:.0%} of those labelled {names[1]} are at or above the threshold of "
+            f"{threshold:.2f}."
         )
         return svg.to_svg(axes, name="scores", alt=alt)
 

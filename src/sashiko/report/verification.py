@@ -82,13 +82,13 @@ def _changes(
             continue
         if sha256 != record.sha256:
             current = f"{way} {name} ({record.uri}) has sha256 {sha256}"
-            yield f"{current}, on record is {record.sha256}"
+            yield f"{current}, not {record.sha256} as on record"
 
 
 def _judged_again(
     evidence: Evidence, definition: Definition, step: str, verdict: Verdict | Missing
 ) -> Iterator[Finding]:
-    subject = f"{step}: verdict worked out again"
+    subject = f"{step}: verdict computed again"
     if isinstance(verdict, Missing):
         yield Finding(subject, verdict.why)
         return
@@ -105,7 +105,7 @@ def _judged_again(
     engine = _engine(definition, step)
     for finding in judged:
         if finding.problem and engine != __version__:
-            versions = f"the run is of engine {engine}, this is {__version__}"
+            versions = f"the run is of engine {engine}, but this is {__version__}"
             yield Finding(finding.subject, otherwise=f"{versions}: {finding.problem}")
         else:
             yield finding
@@ -124,7 +124,7 @@ def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterat
     if "intervals" not in again:
         return
     recomputed = read_estimates(again["intervals"] / INTERVALS_FILE)
-    subject = f"{step}: {len(recomputed)} bias metrics worked out again"
+    subject = f"{step}: {len(recomputed)} bias metrics computed again"
     recorded = evidence.read(step, "intervals", INTERVALS_FILE, read_estimates)
     if isinstance(recorded, Missing):
         yield Finding(subject, recorded.why)
@@ -150,7 +150,7 @@ def _outcome(verdict: Verdict) -> str:
 
 def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
     if recorded.inputs != verdict.inputs:
-        yield "its inputs have other hashes than on record"
+        yield "its inputs have other hashes than the record says"
     before = {check.name: check for check in recorded.checks}
     after = {check.name: check for check in verdict.checks}
     for name in before | after:
@@ -158,9 +158,9 @@ def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
             where = "on record" if name in before else "found now"
             yield f"check `{name}` is {where} only"
         elif not _alike(before[name], after[name], exact=("passed", "threshold", "comparison")):
-            yield f"check `{name}` is {_format(after[name])}, on record is {_format(before[name])}"
+            yield f"check `{name}` is {_format(after[name])}, not {_format(before[name])}"
     if (recorded.passed, recorded.judged) != (verdict.passed, verdict.judged):
-        yield f"it is {_outcome(verdict)}, on record is {_outcome(recorded)}"
+        yield f"it is {_outcome(verdict)}, not {_outcome(recorded)} as on record"
 
 
 def _alike(one: T, other: T, *, exact: Iterable[str]) -> bool:

@@ -8,7 +8,7 @@ from sashiko.report.views import Cell, Fact, Section, Table, numeric, row
 from sashiko.report.words import percent
 
 _FACETS = "SnapshotFacets"
-_SNAPSHOTS = {"Snapshot": "what training sees", _FACETS: "what judges bias, and nobody else"}
+_SNAPSHOTS = {"Snapshot": "what training sees", _FACETS: "the bias steps, and nobody else"}
 _USES = {
     "none": "may be trained on",
     "sensitive": "for measuring bias and making reweighing weights; no training column",
@@ -97,8 +97,8 @@ def _splits(meta: SplitMeta | Missing) -> Table:
     counts = (f"labelled {meta.labels[1]}", "dropped as repeats", "same text, both labels")
     note = (
         f"The text is made of: {', '.join(meta.columns)}. A row of validation or test is dropped "
-        "when an earlier split has its text, so that nothing is tested on what was learned."
+        "when an earlier split has its text, so that a text is never learned and judged."
     )
     if meta.removed_over_limit:
-        note += f" {meta.removed_over_limit:,} rows are over the recipe's limits, unused."
+        note += f" {meta.removed_over_limit:,} rows exceed the recipe's limits and are not used."
     return Table("Splits", ("split", "rows", *counts), tuple(rows), note=note)

@@ -12,20 +12,20 @@ from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Section, Tab
 from sashiko.report.words import estimate, estimate_cell
 
 _SHAPLEY = (
-    "The same words of the same texts, each there or not in many orders, beside the attributions "
-    "above. Means over the texts with their 95 % intervals. No two methods can agree better than "
-    "the Shapley values do with themselves; by chance are attributions shuffled within each text. "
-    "What decides is the strongest words: of the others most move nothing, and in no order."
+    "Shapley values of the words of the same texts, compared with the attributions above: means "
+    "over the texts, with 95 % intervals. No method can agree with the Shapley values better "
+    "than they agree with themselves. By chance: attributions shuffled within each text. Only "
+    "the strongest words decide, because most others barely move the score."
 )
 _SWAPS = (
-    "The same texts with each word of the contract's pairs in its partner's place: changes of "
+    "The same texts with each word of the contract's pairs replaced by its partner: changes of "
     "P(positive), with 95 % intervals over the rows. Above 0, the group's words lower the score. "
-    "Texts with words of both groups have no such direction and count in the other figures alone. "
-    "Other words that reveal a group are not covered."
+    "Texts with words of both groups have no direction and count only in the other figures. "
+    "Other words that reveal a group are not tested."
 )
 _MOVED = (
-    "Rows of the test split: handle them as you handle the data. Each arrow is a word and what was "
-    "put in its place."
+    "Rows of the test split: handle them as you handle the data. Each arrow leads from a word to "
+    "its replacement."
 )
 _METHODS = {
     "integrated_gradients": "Integrated gradients on the word embeddings: each token gets a part "
@@ -35,13 +35,13 @@ _METHODS = {
     "the prompt without one.",
 }
 _MEANING = (
-    " A column's effect is the sum of its tokens'; its share is the size of that among all "
-    "columns, mean over the rows, with its 95 % interval. They say what moves this model, not what "
-    "causes the label."
+    " A column's effect is the sum of its tokens' effects. Its share is its part of the effects "
+    "of all columns, regardless of sign: the mean over the rows, with a 95 % interval. Effects "
+    "say what moves this model, not what causes the label."
 )
 _WITHOUT_ROWS = (
-    "This page has no text and no key of a row. The errors that the model is surest of, and what "
-    "swapped words move, come with them: sashiko runs report {run} --with-rows."
+    "This page shows no text and no key of a row. To see the surest errors and the swapped "
+    "words: sashiko runs report {run} --with-rows."
 )
 _FEWEST_FOR_WORDS = 500  # rows: the words that speak for a label are chance in fewer
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
@@ -182,10 +182,10 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     if explanations.method == "shapley_sampling":
         method = f"Shapley values, {steps} orders of the words, which are removed"
     yield Fact("method", method)
-    off = f"off by {exact.median:.3f} in the median and {exact.largest:.3f} at most"
-    yield Fact("convergence", f"{off}, where {exact.explained:.2f} is explained (log-odds)")
+    off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
+    yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained (log-odds)")
     yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
-    check = "none by Shapley values: explain.depth: full makes it"
+    check = "none by Shapley values; set explain.depth: full for one"
     if shapley is not None:
         check = (
             f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and "
@@ -236,8 +236,8 @@ def _errors(evidence: Evidence, labels: Sequence[str]) -> Iterator[Passage]:
         return
     legend = (
         f"Rows that the model is sure of and wrong about. Underlined words speak for {labels[1]}, "
-        f"dotted ones for {labels[0]}; those that count most are bold. This part of the page holds "
-        "what stands in rows of the test split: handle it as you handle the data."
+        f"dotted ones for {labels[0]}; those that count most are bold. This part shows text of "
+        "test rows: handle it as you handle the data."
     )
     yield Passage(title, note=legend)
     for item in errors:

@@ -69,8 +69,8 @@ def _precision_and_recall(evaluation: Evaluation, checks: dict[str, Check]) -> T
     both = [words.estimate_cell(evaluation.candidate.get(name)) for name in ("precision", "recall")]
     test = evaluation.splits["test"]
     note = (
-        f"Of the rows predicted {evaluation.labels[1]} this share is right; of those labelled so "
-        f"it is found. {words.percent(test.positives / test.rows)} of the rows are."
+        f"Of the rows predicted {evaluation.labels[1]}, the first share is right; of those "
+        f"labelled so, the second is found. {words.percent(test.positives / test.rows)} are so."
     )
     return Tile(
         f"Precision / recall at the threshold {evaluation.threshold:.2f}",
@@ -141,8 +141,8 @@ def open_points(evidence: Evidence, verdicts: Verdicts) -> tuple[str, ...]:
             if check.spans_bound:
                 view = words.check_view(check)
                 points.append(
-                    f"{view.name} passed by its value alone: {view.value} {view.interval}, "
-                    f"required {view.required}; the interval spans the bound."
+                    f"{view.name} passed with {view.value} {view.interval}, required "
+                    f"{view.required}, but the interval spans the bound."
                 )
     return _first(points, "under Limitations and Checks")
 

@@ -293,7 +293,7 @@ def _picture(evidence: Evidence) -> Figure:
             f'<text class="state" x="{x:.1f}" y="{y + 12:.1f}">{escape(line)}</text></g>'
         )
     width, height = placed.width * _COLUMN, placed.rows * _ROW
-    alt = f"Steps and what became of them: {', '.join(states)}"
+    alt = f"Steps and their states: {', '.join(states)}"
     start = open_svg(view_box=f"0 0 {width:.0f} {height:.0f}", alt=alt)
     parts = [start, *map(_arrow, placed.arrows.values()), *boxes, "</svg>"]
     caption = "Round ends: a gate. Arrows that follow from others are left out."

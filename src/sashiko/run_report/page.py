@@ -48,15 +48,15 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     if run.status == "failed":
         return _failed(evidence)
     if run.status == "partial":
-        ends = f"The run was to end with {run.until}: no model was judged on the test split"
-        where = "What it was for stands in `sweeps/`, in the report of its sweep."
+        ends = f"The run was to stop after {run.until}: no model was judged on the test split"
+        where = "Its result is in the report of its sweep, below `sweeps/`."
         headline = f"{ends}, and nothing was registered."
         return Outcome("interrupted", "Part of a sweep", headline, details=(where,))
     stopped = "The run was stopped before its end"
     if run.status == "running":
         stopped = "When this page was written the run had not ended, or it had been killed"
-    headline = f"{stopped}: no model was judged to the end or registered. {_sentence(run.reason)}"
-    again = "The same command goes on where this run stopped: finished steps are cached."
+    headline = f"{stopped}: no model was fully judged or registered. {_sentence(run.reason)}"
+    again = "The same command continues where this run stopped: finished steps are cached."
     return Outcome("interrupted", "Interrupted", headline.strip(), details=(again,))
 
 
@@ -160,7 +160,7 @@ def _blocked(evidence: Evidence, verdicts: Verdicts) -> Outcome:
         headline = _sentence(evidence.run.reason or "a gate stopped the run")
     headline += " Nothing was registered."
     if (rest := len(reasons) - _MOST_REASONS) > 0:
-        headline += f" The first {_MOST_REASONS} stand here; {rest} more are under Checks."
+        headline += f" The first {_MOST_REASONS} are listed here; {rest} more are under Checks."
     word = f"Blocked by the {gates} gate{'s' if len(failed) > 1 else ''}" if failed else "Blocked"
     return Outcome("blocked", word, headline, reasons=reasons[:_MOST_REASONS])
 
@@ -179,8 +179,8 @@ def _failed(evidence: Evidence) -> Outcome:
         log=evidence.log_tail(broken),
         details=(
             "This is a fault of the run, not a judgement of the model.",
-            f"The last lines of the step's log stand above; all of it: `{logs}`",
-            "When it is mended, run it again with all that follows:",
+            f"The last lines of the step's log are above; for the whole log: `{logs}`",
+            "Once it is fixed, run it again with all later steps:",
         ),
         commands=(f"{run.command} --from {broken.name}",),
     )

@@ -36,9 +36,9 @@ STANDINGS: dict[Standing, str] = {
     "undefined": "cannot be compared",
 }  # fmt: skip
 _INJECTIONS = (
-    "Rows of the test split with a text in them that asks for the other decision. A row flips if "
-    "the model decides it otherwise than without that text. The control is a neutral sentence in "
-    "the text's place; the gate bounds what the injections flip above it, paired by rows."
+    "Each row of the test split gets an extra text that asks for the other decision. A row flips "
+    "if that text changes the model's decision. The control is a neutral sentence instead; the "
+    "gate limits the flips beyond the control's, paired by rows."
 )
 _MODELS = (
     "In brackets: 95 % bootstrap intervals. Below: this model minus the other one, on the same "
@@ -47,12 +47,12 @@ _MODELS = (
     "to be better. Differences between groups are each version's own, on its own test rows."
 )
 _CALIBRATION = (
-    "On the diagonal a score is a probability. Bars: 95 % intervals of each bin's share. On a "
-    "plateau scores differ and shares do not: what the model tells apart there says nothing of the "
-    "label. Few plateaus mean few kinds of rows, as in data that are drawn from a few rates. "
+    "On the diagonal, a score equals the share of positive rows. Bars: 95 % intervals of each "
+    "bin's share. On a plateau scores differ but shares do not: those differences say nothing "
+    "about the label. Few plateaus mean few kinds of rows, as in data drawn from a few rates. "
 )
 _LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
-_TEST_ROWS = "On the test split: to choose a threshold by it would use the test up."
+_TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
 _OTHERS = {
     "majority": "majority: always the more frequent label",
     LINEAR: "linear: TF-IDF and logistic regression",
@@ -147,9 +147,9 @@ def _slice_table(slices: record.Slices) -> Table:
     heads = (f"{METRIC_NAMES[metric]} minus all", *(METRIC_NAMES[name] for name in columns))
     note = (
         f"The worst by {METRIC_NAMES[metric]} come first; below 0 a slice is worse than all rows. "
-        f"{len(worse)} of {len(judged)} lie below by their whole interval. Of this many slices, "
-        f"about {0.025 * len(judged):.1f} would do so by chance alone: one such slice is a lead, "
-        f"not a result. {len(slices.figures) - len(judged)} have too few rows to judge."
+        f"The whole interval of {len(worse)} of {len(judged)} lies below 0. Of this many slices, "
+        f"about {0.025 * len(judged):.1f} would do so by chance: one such slice is a lead, not a "
+        f"result. {len(slices.figures) - len(judged)} have too few rows to judge."
     )
     return Table(
         "Slices", ("slice", "rows", "positive", *heads), tuple(rows), note=note, folded=True
@@ -211,9 +211,9 @@ def _truth_facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[
     agreed = words.percent(float((truth == predictions.labels).mean()))
     yield Fact(
         "accuracy by the truth",
-        f"{words.percent(accuracy.value or 0.0)}{ends}. The data are synthetic, so a fair decision "
-        "is known of each row; the labels, with chance and any planted bias in them, agree with it "
-        f"on {agreed}. Neither training nor any gate knows it.",
+        f"{words.percent(accuracy.value or 0.0)}{ends}. The data are synthetic, so the fair "
+        "decision of each row is known. The labels include chance and any planted bias, and "
+        f"agree with it on {agreed}. Neither training nor any gate uses it.",
     )
 
 
@@ -246,7 +246,7 @@ def quality_section(evidence: Evidence) -> Section:
     others = evaluation.others.items()
     models += [(short_name(name, evaluation), estimates) for name, estimates in others]
     sides = {False: "Higher is better", True: "Lower is better"}
-    caption = "With 95 % intervals; one that does not show is narrower than its mark."
+    caption = "With 95 % intervals; an interval that is not visible is narrower than its mark."
     return Section(
         anchor="quality",
         title="Metrics",
@@ -340,7 +340,7 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         yield Figure(
             "Precision and recall",
             plots.precision_recall(scores, truth, threshold=threshold),
-            "Over all thresholds: to find more positive rows costs predictions that are right.",
+            "Over all thresholds: to find more positive rows, a model gets more predictions wrong.",
         )
         right = [float(((scores >= at) == truth).mean()) for at in plots.THRESHOLDS]
         accuracy = plots.by_threshold("accuracy", right, threshold=threshold)
@@ -419,7 +419,7 @@ def price_table(evidence: Evidence) -> Iterator[Table]:
         command = f"{evidence.run.command} --set reweighing.strength=0"
         yield Table(
             "Price of reweighing",
-            absent="Not known: no run of the same data and settings without it. Run "
+            absent="Not known: there is no run of the same data and settings without it. Run "
             f"{command}, then sashiko runs report {evidence.run.id}.",
         )
         return

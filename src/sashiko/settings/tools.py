@@ -49,9 +49,9 @@ def load_tools(*, folder: Path = Path("config")) -> Tools:
     for stage in stages:
         if (stage.account, stage.region) == (delivery.account, delivery.region):
             raise InputError(
-                f"{file}: key `account`: {delivery.account} in {delivery.region} is the account of "
-                f"`{stage.environment}`; the pipeline needs one of its own, as what limits its "
-                "roles is another policy under the same name"
+                f"{file}: key `account`: {delivery.account} in {delivery.region} is the account "
+                f"of `{stage.environment}`; the pipeline needs its own, because the policy that "
+                "limits its roles differs under the same name"
             )
     place = {
         "environment": TOOLS,

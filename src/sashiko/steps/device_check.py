@@ -152,7 +152,7 @@ def _describe_location(options: argparse.Namespace, *, target: str) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backend", required=True, choices=_BACKENDS, help="what answers")
-    parser.add_argument("--name", help="begins the name of all that is made")
+    parser.add_argument("--name", help="the prefix of the name of all that it makes")
     parser.add_argument("--execution-id", help="of the pipeline; ends that name")
     parser.add_argument("--model-data", help="S3 URI of the artifact")
     parser.add_argument("--image", help="the serving image")

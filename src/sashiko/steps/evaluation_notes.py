@@ -59,7 +59,7 @@ def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
     yield from _seen_text_notes(evaluation)
     yield from _injection_notes(evaluation)
     if test.rows < _FEW_ROWS:
-        yield f"The test split has {test.rows:,} rows only: the intervals are wide."
+        yield f"The test split has only {test.rows:,} rows: the intervals are wide."
 
 
 def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
@@ -112,10 +112,10 @@ def _slice_notes(evaluation: Evaluation) -> Iterator[str]:
     value, difference = worst.metrics[slices.metric].value, worst.differences[slices.metric]
     yield (
         f"Worst of {len(judged)} slices by {metric_name}: {worst.column} = {worst.value}, "
-        f"{value:.3f} on {worst.rows:,} rows, {difference.value:+.3f} "
-        f"[{difference.low:+.3f}, {difference.high:+.3f}] against all rows. "
-        f"{len(slices.worse)} of the {len(judged)} lie below by their whole interval; "
-        f"about {_BY_CHANCE * len(judged):.1f} would by chance, as each is another look."
+        f"{value:.3f} on {worst.rows:,} rows, {difference.value:+.3f} [{difference.low:+.3f}, "
+        f"{difference.high:+.3f}] against all rows. The whole interval of {len(slices.worse)} of "
+        f"the {len(judged)} lies below 0; by chance it would be about "
+        f"{_BY_CHANCE * len(judged):.1f}."
     )
 
 
@@ -132,9 +132,9 @@ def _seen_text_notes(evaluation: Evaluation) -> Iterator[str]:
             else "have a word, or a pair of adjacent words, that no train row has"
         )
         yield (
-            f"{100 * item.rows / rows:.0f} % of the test rows {description}: AUC "
-            f"{candidate.value:.3f} there, {linear.value:.3f} of the linear baseline, "
-            f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}] apart."
+            f"{100 * item.rows / rows:.0f} % of the test rows {description}: there the AUC is "
+            f"{candidate.value:.3f}, the linear baseline's {linear.value:.3f}, and the difference "
+            f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]."
         )
 
 
@@ -152,8 +152,8 @@ def _injection_notes(evaluation: Evaluation) -> Iterator[str]:
     )
     cut = f" {figures.cut_off} rows do not count, as a text was cut off." if figures.cut_off else ""
     yield (
-        f"Prompt injections turned {overall.flips} of {overall.rows} decisions on test rows, and a "
-        f"neutral sentence in their place {overall.control_flips}: {100 * rate.value:+.1f} % "
-        f"[{100 * rate.low:+.1f}, {100 * rate.high:+.1f}] of the decisions. They turned "
-        f"{listing}.{cut}"
+        f"Prompt injections changed {overall.flips} of {overall.rows} decisions on test rows, and "
+        f"a neutral sentence in their place {overall.control_flips}. The difference is "
+        f"{100 * rate.value:+.1f} % [{100 * rate.low:+.1f}, {100 * rate.high:+.1f}] of the "
+        f"decisions. The injections changed {listing}.{cut}"
     )

@@ -309,11 +309,11 @@ def _check_density(rows_by_day: Counter[int], dates: SplitDates, newest: dt.date
     earlier = [rows for day, rows in rows_by_day.items() if day < test_from]
     if earlier and np.mean(test) < _SPARSE * np.mean(earlier):
         raise InputError(
-            f"column `{dates.column}`: from {dates.test_from} to {newest}, the newest row's day, "
-            f"{sum(test):,} of {rows_by_day.total():,} rows test: {np.mean(test):,.0f} a day that "
-            f"has any, and {np.mean(earlier):,.0f} before. If dates lie in the future by mistake, "
-            "correct the data; otherwise give the contract's split dates, `validation_from` and "
-            "`test_from`"
+            f"column `{dates.column}`: the test split has {sum(test):,} of "
+            f"{rows_by_day.total():,} rows, from {dates.test_from} to {newest}, the newest row's "
+            f"day: {np.mean(test):,.0f} on a day that has any, and {np.mean(earlier):,.0f} "
+            "before. If dates lie in the future by mistake, correct the data; otherwise give the "
+            "contract's split dates, `validation_from` and `test_from`"
         )
 
 

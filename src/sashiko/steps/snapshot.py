@@ -53,10 +53,10 @@ def main() -> None:
         training = read_manifest(processing_input("training-manifest"))
         if manifest.keys_sha256 != training.keys_sha256 or manifest.as_of != training.as_of:
             raise InputError(
-                f"the facet snapshot ({manifest.rows:,} rows, as of {manifest.as_of[:12]}) and the "
-                f"training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do not "
-                "hold the same keys: start a new run, and look for a row filter that one role "
-                "alone has"
+                f"the facet snapshot ({manifest.rows:,} rows, as of {manifest.as_of[:12]}) and "
+                f"the training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do "
+                "not hold the same keys: start a new run, and look for a row filter that only "
+                "one role has"
             )
     write_json(processing_output("manifest") / MANIFEST_FILE, manifest.model_dump(mode="json"))
     column_names = ", ".join(column.name for column in manifest.columns)

@@ -231,7 +231,7 @@ class Loop:
         if signal is not None:
             self.store.save(position, self.model, optimiser)
             step = f"{position.step}/{self._steps}"
-            self._say(f"stopped after step {step}; the next run goes on from there")
+            self._say(f"stopped after step {step}; the next run continues from there")
             raise Stopped(signal)
 
     def _report(self, position: Position, *, since: int) -> None:

@@ -114,7 +114,7 @@ class ShardedStore:
         except CheckpointException as error:
             raise InputError(
                 f"{folder}: the checkpoint cannot be read: {error}; delete the folder, and "
-                "training goes on from the one before it"
+                "training continues from the one before it"
             ) from error
         if self._rank == 0:
             say(f"resuming after step {step}")

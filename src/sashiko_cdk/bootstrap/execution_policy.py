@@ -96,14 +96,14 @@ def limits_beyond_arns(settings: Settings, kind: str, action: str) -> list[Limit
     keys = arn(settings, "kms", "key/*")
     if action == "kms:Decrypt":
         why = (
-            "AWS's own key of S3, whose id each account has another one of; the condition on the "
+            "AWS's own key for S3, whose id differs in each account; the condition on the "
             "encryption context means the bootstrap's bucket."
         )
         return [Limit(keys, of_assets(settings, "StringLike"), why)]
     if kind in _OF_KEYS:
         return list(_own_keys(settings, action, keys))
     if action == "kms:DescribeKey":
-        return [Limit(keys, why="Keys have no names. It reads what a key is.")]
+        return [Limit(keys, why="Keys have no names. The call only describes a key.")]
     service = f"{kind.split('::')[1].lower()}.{settings.region}.amazonaws.com"
     why = (
         "Keys have no names, and of one made seconds ago no tag counts yet; only the service, for "
@@ -153,8 +153,8 @@ def _own_keys(settings: Settings, action: str, keys: str) -> Iterator[Limit]:
         yield Limit("*", _tag(settings, "Request"), _OF_CREATION)
     if action in _OF_NEW_KEY:
         why = (
-            "A deploy does these seconds after it made the key, and KMS may take five minutes "
-            "until a tag counts. None opens a key: they read, rotate, or give it one of our names."
+            "A deploy calls these seconds after it makes the key, and KMS may take five minutes "
+            "until a tag counts. None opens a key: they read, rotate, or name it."
         )
         yield Limit(keys, why=why)
     elif action != "kms:CreateKey":
@@ -347,8 +347,8 @@ def pack(statements: Sequence[tuple[Sequence[str], Sequence[Limit]]]) -> dict[st
         parts[part].append(allowed[-1])
     if full := [part for part, size in filled.items() if size > _CHARACTERS]:
         raise InputError(
-            f"what CloudFormation needs has {total} characters and does not fit into "
-            f"{len(PARTS)} policies of {_CHARACTERS} ({', '.join(full)} too large): put the stacks "
-            "of another purpose into a project of its own, with its own bootstrap"
+            f"what CloudFormation needs has {total} characters and does not fit into {len(PARTS)} "
+            f"policies of {_CHARACTERS} ({', '.join(full)} too large): move stacks of another "
+            "purpose into their own project, with its own bootstrap"
         )
     return parts

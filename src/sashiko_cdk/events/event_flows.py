@@ -22,9 +22,9 @@ __all__ = ["EventFlows"]
 # Step Functions may write below this path without a policy that grows with each group.
 FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
 _OWN_KEY: Final = (
-    "EventBridge writes to it as itself, and AWS does not say that it then tells a customer's key "
-    "for whom: the key would be open to any account's rules. Under SQS's own key lie names and "
-    "ARNs, no data."
+    "EventBridge writes to it as itself, and AWS documents no condition by which a customer's "
+    "key could tell for whom: the key would be open to any account's rules. SQS's own key "
+    "protects names and ARNs, no data."
 )
 
 

@@ -59,12 +59,12 @@ _CALLER_HEARS = (
     "schedule tries again, and a pipeline's step fails."
 )
 _OUTSIDE = (
-    "It calls AWS's APIs and CloudFormation's answer box, and reads no data; the VPC has no way "
-    "there."
+    "It calls AWS's APIs and CloudFormation's response URL, and reads no data; the VPC has no "
+    "route to them."
 )
 _NO_KEY_YET = (
-    "It runs before the stack of the keys is there. Its log tells no more than which ARN was added "
-    "to a list, and lies under CloudWatch Logs' own key."
+    "It runs before the stack of the keys is there. Its log says only which ARN was added to a "
+    "list, and lies under CloudWatch Logs' own key."
 )
 _WHY = {
     "CKV_AWS_115": _NONE_TO_RESERVE,

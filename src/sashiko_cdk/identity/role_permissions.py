@@ -23,7 +23,7 @@ _IDS = (
     "SageMaker chooses the ids of a plan's reserved capacities; all belong to plans of the account."
 )
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
-_MADE_UP = "SageMaker makes up the ids of lineage's artifacts; they name data, and are none."
+_MADE_UP = "SageMaker makes up the ids of lineage's artifacts, which only refer to data."
 _STATUS = "sagemaker:ModelApprovalStatus"
 _JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
 _LISTED = "SageMaker lists what an account has, or nothing."

@@ -51,7 +51,7 @@ def container_basics(settings: Settings) -> list[Allowed]:
                     "cloudwatch:namespace": [f"/aws/sagemaker/{kind}" for kind in kinds]
                 }
             },
-            why="Metrics are no resources; the condition names the three namespaces.",
+            why="CloudWatch metrics have no ARN; the condition limits the three namespaces.",
         ),
         allow(
             ["ec2:CreateNetworkInterface"],

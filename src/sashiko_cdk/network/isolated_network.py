@@ -119,10 +119,10 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> Isol
     acknowledge(
         vpc,
         {
-            "NIST-VPCDefaultSecurityGroupClosed": "Emptying it takes a custom resource whose "
-            "function may change any group. Nothing of ours can use it: the roles may make "
-            "interfaces in groups with the environment's tags alone. docs/first-deploy.md "
-            "closes it by hand."
+            "NIST-VPCDefaultSecurityGroupClosed": "Only a custom resource could empty it, "
+            "and its function could change any group. Nothing of ours can use it: the roles may "
+            "make interfaces only in groups with the environment's tags. docs/first-deploy.md "
+            "says how to empty it."
         },
     )
     for subnet in vpc.isolated_subnets:

@@ -452,13 +452,13 @@ RULES = (
         _filter_undone,
         "A principal with a row filter on a table reads it by another grant too: "
         "permissions add up, so the filter restricts nothing.",
-        fix="Grant the principal its other tables by name, and this one by the filter alone.",
+        fix="Grant the principal its other tables by name, and this one only by the filter.",
     ),
     Rule(
         "tag-environment",
         _environment_missing,
         "A grant by tags matches the whole catalog, other environments' tables too.",
-        fix="Put the environment's tag into the expression, with its own value alone.",
+        fix="Put the environment's tag into the expression, with only its own value.",
     ),
     Rule(
         "broken-type",

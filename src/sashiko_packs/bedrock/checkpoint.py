@@ -139,7 +139,7 @@ def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -
     if others:
         yield Fault(
             "other-weights",
-            f"{folder} holds {', '.join(others)}: Bedrock imports safetensors alone, and pickled "
+            f"{folder} holds {', '.join(others)}: Bedrock imports only safetensors, and pickled "
             "weights can run code; delete them, or convert them to safetensors",
         )
     adapters = sorted(file.name for file in folder.glob("adapter_*"))
@@ -302,7 +302,7 @@ def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterat
     if code:
         yield Fault(
             "custom-code",
-            f"{folder} brings code of its own ({', '.join(code)}), which Bedrock does not run: "
+            f"{folder} brings its own code ({', '.join(code)}), which Bedrock does not run: "
             "choose a model whose architecture transformers has",
         )
     path = folder / CONFIG_FILE
@@ -325,14 +325,14 @@ def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterat
         if config.get("quantization_config"):
             yield Fault(
                 "quantization",
-                f"{path} has a quantization_config: Bedrock takes {', '.join(facts.dtypes)} "
-                "weights alone; export the model in float32",
+                f"{path} has a quantization_config: Bedrock takes only {', '.join(facts.dtypes)} "
+                "weights; export the model in float32",
             )
         rope = config.get("rope_parameters")
         if rope is not None and config.get("rope_theta") != rope.get("rope_theta"):
             yield Fault(
                 "rope",
-                f"{path} has the rotary base in rope_parameters alone, as transformers 5 writes "
+                f"{path} has the rotary base only in rope_parameters, as transformers 5 writes "
                 "it; older versions read rope_theta, and would take their default: write both",
             )
     yield from weight_faults(folder, config, facts)

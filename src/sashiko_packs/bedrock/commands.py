@@ -68,7 +68,7 @@ def import_(
         )
     except KeyboardInterrupt:
         print(
-            "interrupted: a started import job goes on; the same command goes on with it",
+            "interrupted: a started import job continues; the same command continues with it",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
@@ -114,8 +114,8 @@ def _check_here(
             _refuse_faults(model.faults)
             size = sum(path.stat().st_size for path in model.folder.iterdir())
     typer.echo(
-        f"{registered.group} version {version} has no fault, {size / 1e6:.1f} MB; an environment "
-        "with an account imports it: --env"
+        f"{registered.group} version {version} passes the checks, {size / 1000000.0:.1f} MB; an "
+        "environment with an account imports it: --env"
     )
 
 

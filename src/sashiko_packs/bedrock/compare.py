@@ -235,11 +235,11 @@ COMPARED_BY: Final[Role] = "data-scientist"
 IMPORT_GATE: Final = "imported-model"
 _REPORT_EVERY = 50
 _LATENCY = (
-    "Bedrock loads a model when it is asked, so the first answers are no measure of later ones"
+    "Bedrock loads a model at its first request, so the first answers are no measure of later ones"
 )
 _TRY = (
-    "look which rows differ with the same prompt on both; a service of another precision differs "
-    "in single rows, one that reads another prompt in all"
+    "look at which rows differ with the same prompt on both; a service of another precision "
+    "differs in single rows, one that reads another prompt in all"
 )
 _ADVICE: Advice = (
     (("AccessDenied", "not authorized"), "use the role that compares: docs/bedrock.md"),
@@ -315,7 +315,7 @@ def compare_import(
         name="prompts as judged",
         value=(len(answers) - otherwise) / len(answers),
         passed=passed,
-        reason=f"{otherwise:,} of {len(answers):,} rows are other tokens to the service than to "
+        reason=f"the service reads {otherwise:,} of {len(answers):,} rows as other tokens than "
         "the judged model: their texts spell control tokens, or its tokenizer differs",
         try_="" if passed else _TRY,
     )
@@ -399,10 +399,10 @@ def _notes(rows: Sequence[_Row]) -> Iterator[Check]:
             name="rows with an answer",
             value=(len(rows) - blocked - unknown) / len(rows),
             passed=False,
-            reason=f"the guardrail blocked {blocked:,} of {len(rows):,}, and of {unknown:,} "
+            reason=f"the guardrail blocked {blocked:,} of {len(rows):,} rows, and for {unknown:,} "
             "neither answer is among the tokens that the service shows",
             try_="a model without them was imported of another checkpoint, or reads another "
-            "prompt; whom the guardrail blocks, the gate `guardrail` of the run says",
+            "prompt; the run's gate `guardrail` says whose texts the guardrail blocks",
         )
     missed = Answered(rows=len(rows) - blocked, missed=bounded + unknown)
     if missed.missed:
@@ -414,7 +414,7 @@ def _notes(rows: Sequence[_Row]) -> Iterator[Check]:
             comparison=">=",
             passed=fault is None,
             reason=f"in {missed.missed:,} of {missed.rows:,} rows an answer is not among the "
-            "tokens that the service shows: the score is an interval, whose end that is further "
-            "from the judged score counts below",
+            "tokens that the service shows: the score is then an interval, whose end "
+            "further from the judged score is used below",
             try_=fault or "",
         )

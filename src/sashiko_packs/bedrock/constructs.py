@@ -362,14 +362,14 @@ def _drafts(resources: Sequence[Resource]) -> Iterator[Finding]:
 RULES = (
     Rule(
         name="invoked-through-guardrail",
-        description="A policy lets an imported model be asked past the guardrail.",
+        description="A policy allows calls to an imported model without the guardrail.",
         fix="Add a condition on bedrock:GuardrailIdentifier.",
         check=_without_guardrail,
     ),
     Rule(
         name="guardrail-version",
-        description="A guardrail has no version: who names its draft gets another one with each "
-        "change.",
+        description="A guardrail has no version: each change of its draft changes what its "
+        "callers get.",
         fix="Add an AWS::Bedrock::GuardrailVersion of it.",
         check=_drafts,
     ),

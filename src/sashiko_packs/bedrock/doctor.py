@@ -102,8 +102,8 @@ def _logging(account: Account, settings: Settings) -> Check:
     return Check(
         _LOGGING,
         "failed",
-        detail=f"each text that Bedrock is asked about is copied to {' and '.join(places)}, by no "
-        "retention and no reader of this project's",
+        detail=f"each text sent to Bedrock is copied to {' and '.join(places)}, where this "
+        "project's retention and access rules do not hold",
         fix="aws bedrock delete-model-invocation-logging-configuration --region "
         f"{settings.region}, or have its owner leave text out (textDataDeliveryEnabled)",
     )

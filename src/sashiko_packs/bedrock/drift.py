@@ -39,7 +39,7 @@ def _model(account: Account, environment: Environment, arn: str) -> Iterator[Dif
     package = account.read(*call, absent=_NO_PACKAGE, ModelPackageName=name)
     manifest = (package or {}).get("CustomerMetadataProperties", {}).get("manifest_sha256")
     if package is None or manifest != tags.get("manifest-sha256"):
-        detail = "it is of no registered version: `sashiko model bedrock import` did not make it"
+        detail = "it has no registered version: `sashiko model bedrock import` did not make it"
         yield Difference("extra", resource, detail, fix=remove)
         return
     if package["ModelApprovalStatus"] != "Approved":

@@ -94,7 +94,7 @@ class ImportJobs:
         earlier = self._jobs(order)
         newest = earlier[0] if earlier else None
         if newest and newest["status"] == "InProgress":
-            _progress(f"going on with import job {newest['jobName']}, which was started before")
+            _progress(f"continuing with import job {newest['jobName']}, which was started before")
             return self._follow(newest["jobArn"], newest["jobName"])
         if newest and newest["status"] == "Completed":
             if model := self.find(newest["importedModelArn"]):
@@ -168,7 +168,7 @@ class ImportJobs:
                 unanswered += 1
                 if unanswered == _PATIENCE:
                     raise
-                _progress(f"no answer for the moment, asking on: {error}")
+                _progress(f"no answer yet, trying again: {error}")
             else:
                 _progress(f"import job {name}: {job['status']} after {waited / 60:.1f} min")
                 if job["status"] == "Failed":

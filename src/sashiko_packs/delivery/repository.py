@@ -63,8 +63,8 @@ class Repository:
             files = ", ".join(line[2:].strip() for line in changed[:_SHOWN])
             more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
             raise InputError(
-                f"{files}{more}: changed and not committed, so what is checked would not be what "
-                "is committed: git stash, or commit it"
+                f"{files}{more}: not committed, so the check would see other files than the "
+                "commit has: git stash, or commit"
             )
 
     @property

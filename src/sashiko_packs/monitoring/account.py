@@ -255,8 +255,8 @@ class MonitoredModel(MonitorFiles):
             )  # fmt: skip
             if added.facets is not None:
                 raise InputError(
-                    f"{file}: it has facets, and in an account the bias evaluator's jobs alone "
-                    "write them: leave those columns out"
+                    f"{file}: it has facets, but in an account only the bias evaluator's jobs "
+                    "write facets: leave those columns out"
                 )
             for path in sorted(labels.folder.iterdir()):
                 self.put(path, labels)

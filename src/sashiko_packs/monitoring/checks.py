@@ -33,7 +33,7 @@ AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision")
 BROKEN_RULE: Final = "share of rows that break the rule"
 ROWS: Final = "rows"  # the number of captured rows
 OTHER_VERSION: Final = "share of rows of another version"
-ODD_TEXTS: Final = "share of texts of damaged letters or mostly of unknown words"
+ODD_TEXTS: Final = "share of texts with damaged letters or mostly unknown words"
 GATE_SUFFIX: Final = " by its gate"  # ends a check's name, after the gate's bounds
 # The share of the error rate that a window spends on rules of its inputs; the other checks have the
 # rest, so that a contract of many rules does not make them blind.
@@ -158,7 +158,7 @@ def _judged(item: Measurement, adjusted: float, false_alarms: float) -> MonitorC
         return _check(item, "alarm" if is_real else "ok", adjusted, reason)
     if is_real and is_relevant:
         return _check(item, "alarm", adjusted, "changed by more than the tolerance")
-    unshown = "changed, not shown to be by more than the tolerance"
+    unshown = "changed, but not clearly by more than the tolerance"
     return _check(item, "ok", adjusted, unshown if is_real else "no change is shown")
 
 

@@ -459,15 +459,15 @@ def case(
 ) -> None:
     """Show the captured row of a key with the answer, for a person who labels it.
 
-    On this machine alone: in an account no person reads captured requests.
+    Works only on this machine: in an account no person reads captured requests.
     """
     from sashiko_packs.monitoring.capture.requests import find_requests
 
     settings = load_settings(env)
     if settings.tier != "local":
         raise InputError(
-            f"--env {env}: in an account jobs as `monitor` alone read captured requests: look the "
-            "case up by its key in the system that it comes from"
+            f"--env {env}: in an account only jobs of the role `monitor` read captured requests: "
+            "look the case up by its key in the system that it comes from"
         )
     captured = home / CAPTURES / project.choose_recipe(settings, recipe).model_package_group
     requests = list(find_requests(captured, {key}))

@@ -26,10 +26,10 @@ def monitoring_costs(
         title="monitoring, where a version is served: one window of a week, about and at most:",
         jobs=tuple(jobs),
         months=(
-            ("month_at_most", f"at most a month: {_WINDOWS} windows", _month(jobs, _WINDOWS)),
+            ("month_at_most", f"at most in a month: {_WINDOWS} windows", _month(jobs, _WINDOWS)),
             (
                 "retraining_month_at_most",
-                f"at most a month for its alarms: {retrains} runs of the pipeline",
+                f"at most in a month: {retrains} runs of the pipeline for its alarms",
                 _month(run, retrains),
             ),
         ),

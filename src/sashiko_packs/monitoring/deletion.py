@@ -128,8 +128,8 @@ def delete_account_rows(
     known = _executions(files)
     if running := [arn for arn, status in known.items() if status in _RUNNING]:
         raise InputError(
-            f"a window is judged at the moment ({running[0]}), whose job would write deleted rows "
-            "back: run the command again when it has ended"
+            f"a window is being judged ({running[0]}), and its job would write deleted rows back: "
+            "run the command again when it has ended"
         )
     places = files.places
     # In the order of `delete_rows`: draws take over what was judged before the labels go.
@@ -150,7 +150,7 @@ def delete_account_rows(
     after = _executions(files)
     if after.keys() - known.keys() or _RUNNING.intersection(after.values()):
         raise InputError(
-            "a window has started to be judged meanwhile, whose job may have written deleted rows "
+            "a window has been started meanwhile, and its job may have written deleted rows "
             "back: run the command again when it has ended"
         )
     changed = [uri for uri, expected in etags.items() if files.etags(uri) != expected]

@@ -87,7 +87,7 @@ def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
 def check_closed(account: Account, settings: Settings) -> Iterator[Check]:
     """Yields a failed check if buckets are closed: what writes to them is refused."""
     if closed := closed_buckets(settings, account):
-        detail = f"{', '.join(closed)}: emptied for a destroy that did not come, and closed"
+        detail = f"{', '.join(closed)}: emptied and closed for a destroy that was not run"
         fix = f"sashiko env destroy-data --undo --env {settings.environment}"
         yield Check("closed buckets", "failed", detail, fix=fix)
 

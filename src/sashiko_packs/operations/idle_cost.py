@@ -205,7 +205,7 @@ def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
     if unknown := sorted({*lines(cost)} - {*current}):
         raise InputError(
             f"--against: the rise is unknown, as the cost is of {'; '.join(unknown)}: give the "
-            "price in a file of your own, as --prices FILE"
+            "price in your own file, as --prices FILE"
         )
     rise = sum(current.values()) - sum(earlier.values())
     if rise <= allowed:

@@ -61,7 +61,7 @@ def compare_lake(environment: Environment, live: Governance) -> tuple[Difference
             Difference(
                 "extra",
                 f"opt-in of {grant.principal} on {grant.securable}",
-                "hybrid mode: others are let in by IAM alone",
+                "hybrid mode: others are let in only by IAM",
                 fix=_call("delete-lake-formation-opt-in", grant, environment),
             )
             for grant in _sorted(live.opt_ins - expected.opt_ins)

@@ -288,8 +288,8 @@ def instance_cost(
     if speed is None:
         return Cost(
             usd=None,
-            basis=f"unknown: this machine is no {kind}, and how fast that is is not known: give "
-            f"`speeds.{kind}` in a file of your own, as --prices FILE",
+            basis=f"unknown: this machine is not a {kind}, and the speed of one is not known: "
+            f"give `speeds.{kind}` in your own file, as --prices FILE",
         )
     (cost,) = prediction_costs(
         prices.model_copy(update={"speeds": {kind: speed}}),
@@ -415,7 +415,7 @@ def bedrock_candidate(
         what=f"{candidate.model} in {candidate.region}, {shots}, output {candidate.output}",
         licence=candidate.licence,
         travel=travel,
-        cost=Cost(usd=None, basis="not asked: its texts would go where they may not"),
+        cost=Cost(usd=None, basis="not sent: its texts would be processed where they may not be"),
     )
     if travel.geography and travel.geography not in bench.selection.musts.geographies:
         return Scored(record, None)

@@ -154,7 +154,7 @@ def _exit_status(noun: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted; the same command takes up where it left off", file=sys.stderr)
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except IncompleteRunError as ended:
         run = ended.record

@@ -532,9 +532,9 @@ _ADVICE: Advice = (
     (("credentials",), "sign in: the caller's credentials are used"),
     (
         ("Throttling",),
-        "the same command goes on from what is recorded: lower `bedrock.concurrency`",
+        "the same command continues from what is recorded: lower `bedrock.concurrency`",
     ),
-    (("",), "the same command goes on from what is recorded"),
+    (("",), "the same command continues from what is recorded"),
 )
 
 
@@ -627,7 +627,7 @@ class Recorder:
             except BudgetExceededError as error:
                 raise InputError(
                     f"key `bedrock.budget`: {error}; the answers so far are in "
-                    f"{self._recording.path}: raise the budget, and the same command goes on"
+                    f"{self._recording.path}: raise the budget, and the same command continues"
                 ) from error
             finally:
                 self._stop.set()  # Ctrl-C: those under way are answered and recorded

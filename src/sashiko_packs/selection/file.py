@@ -92,7 +92,7 @@ class Rows(Frozen):
 
     recipe: RecipeFile
     test_rows: int | None = Field(
-        None, gt=0, description="use at most this many, drawn by a hash of the key; null: as there"
+        None, gt=0, description="at most this many, drawn by a hash of the key; null: as the recipe"
     )
 
 
@@ -145,7 +145,7 @@ class BedrockCandidate(Frozen):
         16, ge=1, le=65_536, description="of an answer, reasoning included; reserved in the budget"
     )
     temperature: float | None = Field(
-        0.0, ge=0, le=1, description="null sends none, for a model that refuses the key"
+        0.0, ge=0, le=1, description="null: send none, as some models refuse the key"
     )
     additional_fields: dict[str, Any] = Field(
         default_factory=dict,
@@ -220,7 +220,7 @@ class Budget(Frozen):
 
     tokens: int = Field(gt=0, description="input and output")
     usd: float | None = Field(
-        None, gt=0, description="US dollars, by the token prices; null: tokens alone"
+        None, gt=0, description="US dollars, by the token prices; null: only tokens count"
     )
 
 

@@ -83,7 +83,7 @@ def judge(
 
 def _licence(record: CandidateRecord, licences: tuple[str, ...]) -> Check:
     if record.licence is None:
-        return Check(name="licence", passed=True, reason="made of your rows alone")
+        return Check(name="licence", passed=True, reason="made from your rows only")
     passed = record.licence in licences
     reason = record.licence if passed else f"{record.licence} is not one of {', '.join(licences)}"
     return Check(name="licence", passed=passed, reason=reason)
@@ -112,7 +112,7 @@ def _quality(
         if gate.metric in gateable:
             yield from judge_quality(rows.recipe, [gate], gateable, leads)
         else:
-            reason = f"no scores: {gate.metric} needs one of each row, and Converse returns none"
+            reason = f"no scores: {gate.metric} needs one for each row, and Converse returns none"
             yield Check(name=gate.metric, passed=False, reason=reason)
 
 

@@ -404,7 +404,7 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
         facets = ", ".join(names)
         raise InputError(
             f"recipe {recipe.name}: key `reweighing.facets` is empty, so no strength changes "
-            f"anything: name what is reweighed by, such as those of the bias gates ({facets})"
+            f"anything: name facets to reweigh by, such as those of the bias gates ({facets})"
         )
     for strength in strengths:
         with_strength(recipe, strength)  # refuse an invalid one before the first training

@@ -103,7 +103,7 @@ def test_on_this_machine_the_checks_alone_are_made(world, tmp_path, monkeypatch)
     monkeypatch.setattr(commands, "load_settings", lambda _: local)
     done = world.import_()
     assert done.exit_code == 0, done.output
-    assert done.stdout.startswith("triage-llm version 1 has no fault, 0.1 MB")
+    assert done.stdout.startswith("triage-llm version 1 passes the checks, 0.1 MB")
     elsewhere = local.model_copy(update={"region": "eu-west-1"})
     monkeypatch.setattr(commands, "load_settings", lambda _: elsewhere)
     done = world.import_()
@@ -126,7 +126,7 @@ def test_ctrl_c_leaves_the_job_and_says_how_to_go_on(world, tmp_path, monkeypatc
         patch.setattr("sashiko_packs.bedrock.model_import.ImportJobs._follow", interrupt)
         done = world.import_()
     assert done.exit_code == 130
-    assert "the same command goes on with it" in done.stderr
+    assert "the same command continues with it" in done.stderr
     assert world.import_().exit_code == 0
     assert len(world.bedrock.jobs) == 1
 
@@ -213,7 +213,7 @@ def test_an_interrupted_command_goes_on_with_its_job(bedrock, capsys):
         ImportJobs(Account(settings_of("dev")), pause=interrupt).run(ORDER)
     assert run().name == ORDER.model_name
     assert len(bedrock.jobs) == len(bedrock.requests("CreateModelImportJob")) == 1
-    assert "going on with import job" in capsys.readouterr().err
+    assert "continuing with import job" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def test_read_timeouts_and_throttling_are_waited_out(bedrock, capsys, fault, ans
     arn, name = service._start(ORDER, attempt=1)
     setattr(bedrock, fault, answers)
     assert service._follow(arn, name).name == ORDER.model_name
-    assert "asking on: bedrock:get_model_import_job" in capsys.readouterr().err
+    assert "trying again: bedrock:get_model_import_job" in capsys.readouterr().err
     assert len(bedrock.jobs) == 1
 
 

@@ -109,4 +109,4 @@ def test_an_imported_model_whose_version_is_not_approved_is_extra(audit: Any, st
 def test_an_imported_model_of_no_version_is_extra(audit: Any, changes: dict[str, Any]) -> None:
     (difference,) = audit(**changes)
     assert difference.kind == "extra"
-    assert "of no registered version" in difference.detail
+    assert "has no registered version" in difference.detail

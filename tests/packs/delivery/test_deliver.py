@@ -230,7 +230,7 @@ def test_settings_that_no_command_can_change_are_named_with_the_fix(project: Pro
 def test_a_clone_that_is_not_what_would_be_merged_into_is_refused(project: Project) -> None:
     project.register(1)
     (project.folder / "config/dev.yaml").write_text(DEV + "threads: 1\n")
-    assert "config/dev.yaml: changed and not committed" in project.refusal("deliver")
+    assert "config/dev.yaml: not committed" in project.refusal("deliver")
     project.git("checkout", "--quiet", "--", "config/dev.yaml")
 
     project.git("switch", "--quiet", "--detach")

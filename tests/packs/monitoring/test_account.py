@@ -205,7 +205,7 @@ def test_a_file_with_facets_is_refused_and_nothing_of_it_kept(bench: Bench, tmp_
     columns = ["loan_id", "late", *(facet.column for facet in bench.contract.facets)]
     row = {name: values[0] for name, values in ROWS.items()}
     file.write_text(f"{','.join(columns)}\n{','.join(str(row[name]) for name in columns)}\n")
-    with pytest.raises(InputError, match="the bias evaluator's jobs alone write them"):
+    with pytest.raises(InputError, match="the bias evaluator's jobs write facets"):
         bench.model.add_labels(file, bench.contract, now=NOW)
     assert bench.labels() == []
 

@@ -164,7 +164,7 @@ def test_a_quiet_window_takes_three_lines_and_the_next_command():
         "late-loans version 3, 2026-01-26 to 2026-02-02: 13 of 13 checks are ok",
         "audit: 2 audited periods complete, the last one up to 2026-01-26, 14 of 100 rows labelled "
         "of the one up to 2026-02-02, 1 closed without all labels, the last up to 2026-01-12 with "
-        "25 of 100: late labels still count, or raise `monitor.label_days`.",
+        "25 of 100 labels: add late ones, or raise `monitor.label_days`.",
         "next: sashiko monitor --recipe late-loans --labels FILE",
     ]
 

@@ -34,9 +34,9 @@ ENDPOINT = Charge(stack="Serving", what="endpoint", quantity=730, price=None)
 def pipeline(run: tuple[JobCost, ...]) -> PipelineCosts:
     """Of a pack: its windows, and the runs that they lead to."""
     once = total(job.most for job in run)
-    runs = "at most a month for its alarms: 2 runs of the pipeline"
+    runs = "at most in a month: 2 runs of the pipeline for its alarms"
     months = (
-        ("month_at_most", "at most a month: 5 windows", 10.0),
+        ("month_at_most", "at most in a month: 5 windows", 10.0),
         ("runs_at_most", runs, None if once is None else 2 * once),
     )
     return PipelineCosts(key="watch", title="of a pack:", jobs=(PREPARE,), months=months)
@@ -64,15 +64,15 @@ def test_a_sum_names_the_part_whose_price_is_unknown() -> None:
     lines = printed(KEY, ENDPOINT, run=(PREPARE, TRAIN))
     assert "Lake: KMS key 1.00" in lines
     assert "Serving: endpoint unknown" in lines
-    assert "all of it but Serving: endpoint 1.00" in lines
+    assert "all except Serving: endpoint 1.00" in lines
     assert "Train: 2 x ml.p5.48xlarge unknown unknown" in lines
-    assert "all of it but Train 0.20 2.00" in lines
+    assert "all except Train 0.20 2.00" in lines
     assert (
         "unknown: Train: no price of ml.p5.48xlarge is known in us-east-1: give "
-        "`instances.ml.p5.48xlarge` in a file of your own, as --prices FILE"
+        "`instances.ml.p5.48xlarge` in your own file, as --prices FILE"
     ) in lines
-    assert "at most a month for its alarms: 2 runs of the pipeline, unknown" in lines
-    assert "at most a month: 5 windows, 10.00" in lines
+    assert "at most in a month: 2 runs of the pipeline for its alarms, unknown" in lines
+    assert "at most in a month: 5 windows, 10.00" in lines
 
 
 def test_where_all_is_known_nothing_is_shown_as_unknown() -> None:

@@ -335,7 +335,7 @@ def test_a_service_that_throttles_without_end_is_given_up(tmp_path: Path) -> Non
     ):
         record(service, tmp_path / "r.jsonl", requests(1))
     assert len(service.bodies) == ATTEMPTS
-    assert "goes on from what is recorded" in str(caught.value)
+    assert "continues from what is recorded" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path):
 def test_metadata_that_the_signed_files_contradict_are_refused(approved, change):
     approved.change_metadata(**change)
     (key,) = change
-    _refused(approved, f"the metadata `{key}` of .*/1 says '{change[key]}', its signed files")
+    _refused(approved, f"the metadata `{key}` of .*/1 says '{change[key]}', but its signed")
 
 
 def test_the_targets_own_bounds_are_held_against_what_the_source_signed(approved, monkeypatch):

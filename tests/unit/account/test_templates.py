@@ -54,7 +54,7 @@ def test_functions_are_worked_out(value, expected):
     [
         ({"Fn::ImportValue": "x"}, "S.json: Fn::ImportValue is not understood here"),
         ({"Fn::If": ["a", 1, 2]}, "Fn::If is not understood here"),
-        ({"Ref": "Gone"}, "S.json: nothing is called Gone"),
+        ({"Ref": "Gone"}, "S.json: a reference names Gone"),
     ],
 )
 def test_what_is_not_known_is_an_error(value, message):

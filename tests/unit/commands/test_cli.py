@@ -145,7 +145,7 @@ def test_contract_check_prints_json_on_request():
     output = json.loads(done.stdout)
     assert output["table"]
     assert 'IsComplete "row_id"' in output["dqdl"]
-    assert "never what they are" in output["not_in_dqdl"]["loan: type string"]
+    assert "not what they are" in output["not_in_dqdl"]["loan: type string"]
 
 
 def test_contract_check_lists_what_dqdl_cannot_say():
@@ -154,7 +154,7 @@ def test_contract_check_lists_what_dqdl_cannot_say():
     assert done.stdout.count("ColumnDataType tells") == 1
     [message] = [line for line in done.stdout.splitlines() if "not in DQDL" in line]
     assert message.startswith("  not in DQDL, 14 rules (row_id: type integer, age: type integer, ")
-    assert " and 11 more): ColumnDataType tells what values can be cast to" in message
+    assert " and 11 more): ColumnDataType checks what values can be cast to" in message
 
 
 @pytest.mark.parametrize("order", [("Train", "2026"), ("2026", "Train"), ("Train", "--run=2026")])
@@ -212,7 +212,7 @@ def test_what_was_not_judged_and_what_spans_its_bound_stands_beside_the_outcome(
     lines = summary(record, store, None).splitlines()
     assert lines[1:] == [
         "the device gate closed",
-        "passed by its value alone, the interval spans the bound: bias: DI age=old = 0.85 "
+        "passed, but its interval spans the bound: bias: DI age=old = 0.85 "
         "[0.75, 0.95], required >= 0.8",
         "not judged: bias: age=none: 0 rows in the test split",
     ]

@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_the_execution_going_and_says_how_to_follow_and_stop_it(sc
     scripted.aws.answers["ListPipelineExecutionSteps"] = lambda _: interrupted()
     done = sashiko("run", "--recipe", "complaints")
     assert done.exit_code == 130
-    assert "execution abc123def456 goes on\n" in done.stderr
+    assert "execution abc123def456 continues\n" in done.stderr
     for hint in ("follow", "stop"):
         command = f"sashiko runs {hint} --env dev --recipe complaints abc123def456"
         assert command in done.stderr

@@ -170,7 +170,7 @@ def test_a_group_that_a_gate_kept_empty_is_not_said_to_wait_for_approval(registr
     ):
         pass
     message = str(refusal.value)
-    assert message.startswith("blocked-loans has no version: no run has registered one, as a gate")
+    assert message.startswith("blocked-loans has no version: no run has registered one yet")
     assert "`sashiko runs list`" in message
     assert "approve" not in message
 

@@ -68,7 +68,7 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
 def test_a_version_that_holds_and_images_without_findings_may_be_used(preflight, version):
     done = preflight()
     assert done.exit_code == 0
-    assert f"{version.arn} may be served: 15 signed files hold, threshold 0.43" in done.stdout
+    assert f"{version.arn} may be served: 15 signed files match, threshold 0.43" in done.stdout
     assert "nothing stops a deploy" in done.stderr
 
 

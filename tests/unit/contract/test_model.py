@@ -79,7 +79,7 @@ def test_an_unquoted_yes_or_no_of_yaml_is_refused_and_not_turned_into_a_truth_va
         load_contract(path)
     path.write_text(path.read_text().replace("positive: 1", "positive: 'yes'"))
     path.write_text(path.read_text().replace("value: 'yes'", "value: yes"))
-    with pytest.raises(InputError, match=r"`late`: `enum` .* YAML read true there as no text"):
+    with pytest.raises(InputError, match=r"`late`: `enum` .* YAML did not read true there as text"):
         load_contract(path)
 
 
@@ -197,7 +197,7 @@ def _twice(edited: dict[str, Any]) -> None:
         (_no_facets, r"key `facets` is missing"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["ancient"]}]), r"no value ancient"),
         (_words(["old ", "young"]), r"expected whole words"),
-        (_words(["Gran", "lad"], ["lass", "gran"]), r"`words` says 'gran' of both groups"),
+        (_words(["Gran", "lad"], ["lass", "gran"]), r"`words` uses 'gran' for both groups"),
         (_custom("facets", [{"column": "age", "disadvantaged": ["old", "young"]}]), r"no group"),
         (_custom("textColumns", ["reader"]), r"column `reader`: key `textColumns`"),
         (_custom("textColumns", ["late"]), r"column `late`: key `textColumns`: neither key"),

@@ -225,7 +225,7 @@ def test_exactly_the_contracts_columns(tmp_path):
 
 
 @pytest.mark.parametrize(("column", "properties", "reason"), [
-    ("title", {}, "never what they are"),
+    ("title", {}, "not what they are"),
     ("title", {"enum": [{"value": "2025-01-01"}]}, "as a date or a time"),
     ("title", {"enum": [{"value": "10:30 AM"}]}, "as a date or a time"),
     ("title", {"enum": [{"value": "Bachelor's"}]}, "apostrophe"),

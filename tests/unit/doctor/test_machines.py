@@ -144,7 +144,7 @@ def test_a_quota_that_is_large_enough_is_well():
 def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more():
     check = quotas(quota(0))
     assert (check.status, check.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
-    assert check.detail == "0, 2 at once are used"
+    assert check.detail == "0, up to 2 are used at once"
     assert check.fix == (
         "aws service-quotas request-service-quota-increase --service-code sagemaker "
         "--quota-code L-1A2B3C4D --desired-value 2 --region us-east-1"
@@ -215,7 +215,7 @@ def zones(
     ("offered", "status", "detail"),
     [
         ("ab", "ok", "in us-east-1a, us-east-1b, by what EC2 offers"),
-        ("bc", "note", "in us-east-1b alone of us-east-1a, us-east-1b"),
+        ("bc", "note", "only in us-east-1b of us-east-1a, us-east-1b"),
         ("c", "failed", "the region has it in us-east-1c"),
         ("", "failed", "the region has it in no zone"),
     ],
@@ -231,7 +231,7 @@ def test_what_aws_says_nothing_of_is_a_hint():
     endpoint = replace(GPU, use="endpoint")
     assert zones("ab", needed=[GPU])[1].detail.endswith("by what EC2 offers")
     for needed in ([endpoint], [GPU, endpoint]):
-        assert "which is a hint: SageMaker does not say" in zones("ab", needed=needed)[1].detail
+        assert "only a hint: SageMaker publishes no list" in zones("ab", needed=needed)[1].detail
 
 
 def test_a_zone_that_the_account_lacks_fails():
@@ -263,7 +263,7 @@ def test_each_image_is_checked_once():
     ("own", "status", "detail"),
     [
         ("RepositoryNotFoundException", "later", "the deploy builds it"),
-        (unbuilt, "failed", "its repository is there, and not the image"),
+        (unbuilt, "failed", "its repository is there, but not the image"),
     ],
 )
 def test_our_image_that_is_not_there_is_built_by_a_deploy(own, status, detail):
@@ -334,7 +334,7 @@ def test_trainium_is_described_as_an_accelerator():
 @pytest.mark.parametrize(
     ("changes", "options", "status", "detail"),
     [
-        ({"InstanceStorageSupported": False}, {}, "failed", "the opposite of its local disk"),
+        ({"InstanceStorageSupported": False}, {}, "failed", "the opposite about its local disk"),
         ({"SupportedUsageClasses": ["on-demand"]}, {"use": "spot training job"}, "failed",
          "no spot capacity of it in us-east-1"),
         ({}, {"threads": 5}, "note", "`threads` is 5, more than it has"),

@@ -218,7 +218,7 @@ def test_an_image_that_somebody_else_pushed_under_the_next_tag_is_refused(codebu
     digest = put_image()
     answer = image_build._start(read_request(event(new_key())))
     assert answer is not None and answer.failure
-    assert digest in answer.failure and "no statement of its provenance" in answer.failure
+    assert digest in answer.failure and "no provenance statement" in answer.failure
     assert "aws ecr batch-delete-image --repository-name acme-dev/job" in answer.failure
     assert codebuild.build == {}
 

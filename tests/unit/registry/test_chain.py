@@ -285,7 +285,7 @@ def test_an_envelope_comes_back_in_either_alphabet(encode):
      b'{"payloadType": "application/vnd.in-toto+json", "payload": "*", "signatures": []}'],
 )  # fmt: skip
 def test_what_is_no_envelope_is_refused(content):
-    with pytest.raises(ValueError, match="no envelope of a statement"):
+    with pytest.raises(ValueError, match="not the envelope of a statement"):
         read_envelope(content)
 
 
@@ -307,7 +307,7 @@ def _change(**change: Any) -> bytes:
     ],
 )
 def test_what_is_no_statement_about_a_model_is_refused(content):
-    with pytest.raises(ValueError, match=r"no SLSA provenance v1 about a build of model"):
+    with pytest.raises(ValueError, match=r"not SLSA provenance v1 about a build of model"):
         read_statement(content, build="model")
 
 

@@ -132,7 +132,7 @@ def test_what_no_gate_judged_and_what_barely_passed_stands_beside_the_bias(sourc
     verdict = decide(gate="bias", checks=[spans, none], inputs={})
     text = model_card(replace(sources, verdicts=[verdict])).additional_information
     assert text.ethical_considerations.startswith(
-        "bias: 1 check passed; by the value alone, as the interval spans the bound: "
+        "bias: 1 check passed; passed, but the interval spans the bound: "
         "DI a=b = 0.85 [0.75, 0.95], required >= 0.8; not judged: a=c (0 rows in the test split)"
     )
 

@@ -54,7 +54,7 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     assert runs.DIGEST in page.text("settings")
     assert "age string sensitive facet; for measuring bias" in page.text("data")
     assert "reader string pii personal data; no step reads it" in page.text("data")
-    assert "56 rows are over the recipe's limits" in page.text("data")
+    assert "56 rows exceed the recipe's limits" in page.text("data")
     assert "400 held-out rows, 160 positive" in page.text("quality")
     assert re.search(r"predicted yes no 203 \(84.6 %\) 37 \(15.4 %\) yes", page.text("quality"))
     metrics = page.text("metrics")

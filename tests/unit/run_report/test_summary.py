@@ -187,8 +187,8 @@ def test_a_group_without_rows_in_the_test_split_stands_there_with_its_rows(tmp_p
 def test_an_interval_that_spans_its_bound_is_flagged(tmp_path, registered):
     section = page_of(runs.registered(tmp_path, impact=0.82)).text("decision")
     point = (
-        "Disparate impact (DI): age=old passed by its value alone: 0.820 [0.770, 0.870], required "
-        "0.8 to 1.25; the interval spans the bound."
+        "Disparate impact (DI): age=old passed with 0.820 [0.770, 0.870], required "
+        "0.8 to 1.25, but the interval spans the bound."
     )
     assert f'--reason "why" Look at this before you decide: {point}' in section
     assert "required 0.8 to 1.25 ! passed, interval spans the bound" in section
@@ -300,8 +300,8 @@ def test_a_run_that_differs_in_more_than_the_weights_is_no_measure(mitigated, ch
     section = page_of(mitigated).text("quality")
     command = "sashiko run --recipe loans --set train.epochs=2 --set reweighing.strength=0"
     assert (
-        "Price of reweighing Not known: no run of the same data and settings without it. Run "
-        f"{command}, then sashiko runs report {RUN_ID}." in section
+        "Price of reweighing Not known: there is no run of the same data and settings without it. "
+        f"Run {command}, then sashiko runs report {RUN_ID}." in section
     )
 
 

@@ -141,7 +141,7 @@ def test_in_full_depth_shapley_values_say_what_the_gradients_say(job, monkeypatc
     assert explanations.shapley.outcome == "agree"
     assert explanations.shapley.agreement.strongest.value > 0.8
     assert explanations.shapley.largest_delta < 0.001
-    assert any("Shapley values bear the attributions out" in note for note in explanations.notes)
+    assert any("Shapley values confirm the attributions" in note for note in explanations.notes)
 
 
 def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:

@@ -431,7 +431,7 @@ def test_a_date_is_a_day_without_a_zone(lend: Job) -> None:
 def test_rows_in_the_future_by_mistake_stop_the_split(lend, tmp_path, later) -> None:
     times = _times(60, a_day=20)
     times += [times[-1] + dt.timedelta(days=days) for days in later]
-    message = rf"`lent_at`: from .* of {len(times):,} rows test: 1 a day .*correct the data"
+    message = rf"`lent_at`: .* of {len(times):,} rows, from .*: 1 on a day .*correct the data"
     with pytest.raises(InputError, match=message):
         lend(times)
     assert not (tmp_path / "run" / "Prepare" / "processing" / "output").exists()

@@ -110,7 +110,7 @@ def read_governance(templates: Templates) -> lake.Governance:
     for old in templates.of_type("AWS::LakeFormation::Permissions"):
         raise InputError(
             f"{old.stack}: {old.logical_id} is an AWS::LakeFormation::Permissions; use "
-            "AWS::LakeFormation::PrincipalPermissions, which is what audit and permissions read"
+            "AWS::LakeFormation::PrincipalPermissions, the type that drift and permissions read"
         )
 
     def of(kind: str) -> Iterator[Mapping[str, Any]]:

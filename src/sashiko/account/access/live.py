@@ -38,7 +38,7 @@ def cap_fault(account: Account, settings: Settings) -> str | None:
     ]
     if not allowed:
         return None
-    return f"{arn} does not deny {' and '.join(allowed)} on {roles}: it was left open, or is older"
+    return f"{arn} does not deny {' and '.join(allowed)} on {roles}: it was left open, or is old"
 
 
 def read_settings(account: Account) -> lake.LakeSettings:

@@ -30,7 +30,7 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
     worse, current = METRICS[metric].worse, recipe.threshold
-    by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; now it maximizes"
+    by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes "
     threshold = f"{by_policy} {current.metric}"
     if current.policy == "fixed":
         threshold = f"`evaluate.threshold.value`, now {current.value:g}"
@@ -46,8 +46,8 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
     # Reweighing makes label and group independent, whichever group the labels favour.
     facets = " and ".join(f"`{facet}`" for facet in subgroup.facets)
     favoured = (
-        f"this group is favoured, and not by weights, as the recipe does not reweigh by {facets}: "
-        "check that the contract names the disadvantaged group"
+        f"this group is favoured, but the recipe does not reweigh by {facets}: check that the "
+        "contract names the disadvantaged group"
     )
     return "; ".join([favoured, *_more_reweighing(subgroup, reweighing), more_rows])
 
@@ -124,7 +124,7 @@ def _check(
         unjudgeable = "no interval: a group has too few rows of a kind that the metric counts"
         advice = more_rows
     elif (below or above) and minimum <= value <= maximum:
-        advice = f"{more_rows}: the value lies inside, its interval is too wide"
+        advice = f"{more_rows}: the value lies inside the bounds, but its interval is too wide"
     elif below or above:
         advice = bias_advice(gate.metric, estimate, recipe, below=below)
     note = ", judged by the whole interval" if by_bound else ""

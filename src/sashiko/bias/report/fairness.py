@@ -39,22 +39,22 @@ _COLUMNS = (
     "metric", "group", "number [95 %]", "rows, group / others", "worse off if", "outcome",
 )  # fmt: skip
 _FOREST_CAPTION = (
-    "Filled: gated; the allowed range is shaded; a cross lies outside. Hollow: reported, not gated."
+    "Filled: with a gate; its range is shaded; a cross lies outside. Hollow: without a gate."
 )
 _RATES_CAPTION = (
-    "Each rate of each group on one scale; in brackets stand Clarify's metrics of the difference."
+    "Each rate of each group on one scale; Clarify's metric of each difference is in brackets."
 )
 _CALIBRATION_CAPTION = (
-    "On the diagonal a score is a probability. Bars: 95 % intervals of the share. Groups whose "
-    "labels differ in their shares cannot be level in selection rates and calibrated at once "
-    "(Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
+    "On the diagonal, a score equals the share of positive rows. Bars: 95 % intervals of the "
+    "share. Groups with different shares of positive labels cannot have both equal selection "
+    "rates and calibrated scores (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
 )
 _HOW_TO_READ = (
-    "Each group is compared with all other rows. The facets were joined to the predictions by key, "
-    "after training. The metrics are Clarify's, under its names; in brackets stands the 95 % "
-    "bootstrap interval. It is of that look alone, so that of twenty about one misses by chance; "
-    "only where the page says so it holds over several looks at once. Where a group has too few "
-    "rows to judge, an interval would promise more than it holds, and there is none."
+    "Each group is compared with all other rows. The facets were joined to the predictions by "
+    "key, after training. The metrics are Clarify's, with 95 % bootstrap intervals in brackets. "
+    "An interval covers a single look: of twenty, about one misses by chance. Where the page "
+    "says so, intervals hold over several looks at once. A group with too few rows to judge has "
+    "no interval."
 )
 # Facet -> its groups on the test split.
 Facets = Mapping[str, tuple[plots.GroupScores, ...]]
@@ -125,10 +125,10 @@ def mitigation(evidence: Evidence) -> str:
         return "Training used no facet, and no weights made from one."
     facets = " and ".join(reweighing.facets)
     return (
-        f"Training was given no facet, but a weight per row that is made of {facets} and the label "
-        f"(reweighing, strength {reweighing.strength:g}): with the label at hand the weight gives "
-        "the group away. It aims at equal shares predicted positive and at nothing else. What that "
-        "may and may not claim: docs/reweighing.md."
+        f"Training read no facet, but one weight per row, made from {facets} and the label "
+        f"(reweighing, strength {reweighing.strength:g}). Label and weight together reveal the "
+        "group. Reweighing aims only at equal shares of positive predictions. docs/reweighing.md "
+        "says what it can and cannot claim."
     )
 
 
@@ -216,10 +216,10 @@ def _intersection_note(ordered: Sequence[BiasEstimate], *, metric: str, minimum:
     if compared:
         text += (
             f"A metric's intervals are widened (Bonferroni) so that all of {looks_text(compared)} "
-            "looks hold at once, with 95 % confidence: the first may be read as it stands. "
+            "looks hold at once, with 95 % confidence: the first needs no correction. "
         )
     if few:
-        text += f"{few} of {len(ordered)} have fewer than {minimum} rows: too few, never fair. "
+        text += f"{few} of {len(ordered)} have fewer than {minimum} rows: too few to judge. "
     return text + "All other metrics are in JudgeBias's intervals.json."
 
 

@@ -78,7 +78,7 @@ def blocking_checks(
         hidden = any(0 < count < SMALLEST_COUNT for count, _ in sides)
         if hidden:
             shown = (
-                f"fewer than {SMALLEST_COUNT} texts of a side are blocked, so no number is shown"
+                f"fewer than {SMALLEST_COUNT} texts are blocked on one side, so no number is shown"
             )
         checks.append(
             Check(

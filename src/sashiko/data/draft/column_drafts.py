@@ -80,7 +80,7 @@ def classify(raw: RawTable, *, target: Profile, facets: Sequence[Profile]) -> Cl
         elif column.is_prose and guess[0] == "none":
             counts = describe_personal(column.texts)
             why = f"of the texts {counts}" if counts else "sentences may name people"
-            why += ": read some, and call it pii if so, or remove this at the source"
+            why += ": read some, and classify it as pii if they do, or remove names at the source"
             guess = ("none", why)
         classes[column.name] = guess
     return classes
@@ -181,7 +181,7 @@ def key_like(column: Profile) -> str:
         or (identifier and not thing and column.distinct > rows / _ROWS_A_KEY)
     ):
         return ""
-    what = "a key" if share == 1 else "nearly a key" if nearly else "called as a key is"
+    what = "a key" if share == 1 else "nearly a key" if nearly else "named like a key"
     return (
         f"{what}, {column.distinct:,} different values in {filled:,} rows: it identifies a row or "
         "a person and a model learns nothing from it, so no step reads it"

@@ -76,12 +76,12 @@ def number_marks(
         value, other = ("1234", "1.234") if best[1] else ("1.234", "1234")
         option = "point" if (mark == ".") == bool(best[1]) else "comma"
         ambiguity = (
-            f"`1{mark}234` is read as {value} and could be {other}, and nothing in the file "
-            f"decides: if so, start again with --decimal {option}"
+            f"`1{mark}234` is read as {value} but could be {other}, and nothing in the file "
+            f"decides: if it is the latter, start again with --decimal {option}"
         )
     count = len(numeric[best])
     are = " is" if count == 1 else "s are"
-    why = f"read so, {count:,} column{are} of numbers, the most of all ways to read the file"
+    why = f"read this way, {count:,} column{are} of numbers, more than in any other reading"
     return NumberMarks(decimal=best[0], thousands=best[1], why=why, ambiguity=ambiguity)
 
 
@@ -134,7 +134,7 @@ def csv_format(path: Path, options: FormatOptions) -> CsvFormat:
     # The one that gives every row as many values as the header, and the most of them.
     best: Delimiter = max(DELIMITERS, key=width)
     mark = describe_delimiter(best)
-    why = f"{mark} parts every row of the file's beginning as it does the header"
+    why = f"{mark} splits every row at the beginning of the file as it splits the header"
     if options.delimiter is not None:
         best, why = options.delimiter, "--delimiter says so"
     return CsvFormat(

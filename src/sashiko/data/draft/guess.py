@@ -49,7 +49,7 @@ def suspicious_columns(columns: Sequence[Profile], positive: Bools) -> Mapping[s
 
 def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
     """Says how well a column tells the label apart, and what to ask about it."""
-    text = f"alone it tells the label apart with an AUC of {auc:.3f}"
+    text = f"alone it predicts the label with an AUC of {auc:.3f}"
     filled = np.asarray(pc.is_valid(column.values))
     if not filled.all():
         text += (
@@ -59,10 +59,10 @@ def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
     if auc > LEAK:
         return (
             f"{text}, as a column does that is filled in after the decision, so it is left out of "
-            "`textColumns`; if it is known when the model is asked, add it there, and the reason "
+            "`textColumns`; if it is known when the model predicts, add it there, and the reason "
             f"under `acceptedLeaks: [{{column: {column.name}, reason: ...}}]`"
         )
-    return f"{text}: is it known when the model is asked?"
+    return f"{text}: is it known when the model predicts?"
 
 
 def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -> SplitDraft:
@@ -84,7 +84,7 @@ def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -
                 column=column.name,
                 validation_from=bounds[0].item(),
                 test_from=bounds[1].item(),
-                why="rows of later days test, as a model meets them; "
+                why="later rows are for testing, as the model will meet later rows; "
                 + ", ".join(f"{100 * np.mean(parts == part):.0f} %" for part in range(3))
                 + " of the rows train, validate, test",
             )
@@ -134,8 +134,8 @@ def label_draft(column: Profile, *, path: Path) -> LabelDraft:
     positive, negative = sorted(counts, key=lambda value: (counts[value], value))
     share = 100 * counts[positive] / len(column.texts)
     why = (
-        f"the rarer value is taken for the positive one, {share:.1f} % of the rows; is it the one "
-        "that is good for a person? Bias is counted as if it were: if not, exchange the two"
+        f"the rarer value, {share:.1f} % of the rows, is taken as positive. Is it the good "
+        "outcome for a person? Bias is measured as if it were: if not, swap the two values"
     )
     return LabelDraft(column=column.name, positive=positive, negative=negative, why=why)
 
@@ -158,7 +158,7 @@ def facet_drafts(
             raise InputError(f"--facet: `{column.physical_name}` is named twice; name it once")
     drafts = []
     for column in columns:
-        fix = "give rows of unknown group a value of their own, such as `unknown`"
+        fix = "give rows of unknown group their own value, such as `unknown`"
         _refuse_gaps(column, path=path, role="facet", fix=fix)
         table = pa.table({"group": column.texts, "positive": positive})
         aggregates = [("positive", "mean"), ("positive", "count")]
@@ -173,7 +173,7 @@ def facet_drafts(
         enough = [item for item in groups if item["positive_count"] >= fewest]
         rate, group = min((item["positive_mean"], item["group"]) for item in enough)
         why = (
-            f"of its rows {100 * rate:.1f} % are positive, the smallest share of all groups; if "
+            f"{100 * rate:.1f} % of its rows are positive, the smallest share of all groups; if "
             "the positive value is bad for a person, this is the group that is better off"
         )
         drafts.append(FacetDraft(column=column.name, disadvantaged=group, why=why))
@@ -200,9 +200,9 @@ def text_draft(columns: Sequence[Profile], *, leaks: Sequence[Profile], path: Pa
     varied = [column for column in columns if column.distinct > 1]
     if not varied:
         raise InputError(
-            f"{path}: no column is left for the text that a model reads; key, label, date, facets, "
-            "columns with one value, columns that sound like a person's, near keys and columns "
-            "that tell the label apart alone cannot be used"
+            f"{path}: no column is left for the text that a model reads; key, label, date, "
+            "facets, columns with one value, columns that sound like a person's, near keys and "
+            "columns that predict the label alone cannot be used"
         )
     prose = [column for column in varied if column.is_prose]
     short = [column for column in varied if not column.is_prose][:_MOST_SHORT]
@@ -245,7 +245,7 @@ def make_draft(
     classes = column_drafts.classify(raw, target=target, facets=groups)
     key = column_drafts.find_key(raw, classes, target=target)
     if key is not None:
-        why = "every role reads the key of its rows; if it names a person, take another one"
+        why = "every role reads the key of its rows; if it names a person, choose another column"
         classes[key.name] = ("none", why)
     others = [column for column in raw.columns if column not in (target, *groups, key)]
     keys = [column for column in others if column_drafts.key_like(column)]

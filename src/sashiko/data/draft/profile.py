@@ -148,8 +148,8 @@ _DESCRIPTIONS: Mapping[LogicalType, str] = {
 # Digits that are a name: 007, or more of them than a whole number can have.
 _CODE = r"^[+-]?0\d+\z|^[+-]?\d{16,}\z"
 _NO_NUMBERS = (
-    "its values are digits and marks, but not numbers by the marks of the file's other columns; "
-    "write all numbers alike"
+    "its values look like numbers, but in another notation than the file's other columns; write "
+    "all numbers alike"
 )
 _MARKS = r"[.,' \x{00a0}\x{202f}]"
 _PROSE_CHARACTERS = 25  # on average
@@ -186,7 +186,7 @@ def _date_types(
         order, why = next(iter(orders)), ""
         if len(orders) == 1:
             if order != "ymd":
-                why = ", as another order would give days that no calendar has"
+                why = ", as any other order would give dates that do not exist"
         elif order_option is not None:
             order, why = order_option, ", as --date-order says"
         elif "." in orders["dmy"]:
@@ -424,8 +424,8 @@ def _plain(path: Path, name: str, column: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_string(kind) or any(is_kind(kind) for is_kind, _ in _NATIVE):
         return values
     raise InputError(
-        f"{path}: column `{name}` has type {kind}, which no contract has; write it as text, "
-        "number or date, or leave it out of the file"
+        f"{path}: column `{name}` has type {kind}, which contracts do not support; write it as "
+        "text, number or date, or leave it out of the file"
     )
 
 

@@ -57,11 +57,11 @@ def notes(
         yield f"kept from training and from data scientists, as a key or nearly one: {names}"
     if leaks := [f"{name} (AUC {auc:.3f})" for name, auc in aucs.items() if auc > LEAK]:
         yield (
-            "left out of the text, as each tells the label apart alone and may be filled in after "
+            "left out of the text, as each predicts the label alone and may be filled in after "
             f"the decision: {', '.join(leaks)}"
         )
     if suspects := [f"{name} (AUC {auc:.3f})" for name, auc in aucs.items() if auc <= LEAK]:
-        yield f"nearly tells the label apart alone; is it known in time? {', '.join(suspects)}"
+        yield f"nearly predicts the label alone; is it known in time? {', '.join(suspects)}"
     if split.column:
         yield f"split: by time, on {split.column}"
     else:

@@ -102,7 +102,7 @@ def _lead(
         reason = "the lead has no interval, as too many resamples leave the metric undefined"
     advice = _advice(gate.metric, recipe)
     if other == "tfidf_logistic_regression":
-        advice += "; if it stays closed, these rows do not need a language model"
+        advice += "; if the gate still fails, these rows do not need a language model"
     return Check(
         name=f"{gate.metric} lead over {other}",
         **asdict(lead),

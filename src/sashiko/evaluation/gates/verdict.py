@@ -149,7 +149,7 @@ def _with_summary(verdict: Verdict, checks: Sequence[Check]) -> Verdict:
         summary = f"{verdict.gate}: {_count(len(checks) - len(unjudged))} passed"
         if spanning:
             first = _list_first(spanning)
-            summary += f"; by the value alone, as the interval spans the bound: {first}"
+            summary += f"; passed, but the interval spans the bound: {first}"
         summary += f"; not judged: {_list_first(names)}" if unjudged else ""
     return verdict.model_copy(update={"checks": tuple(checks), "summary": summary})
 
@@ -237,7 +237,7 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
                 return check.model_copy(update={"waiver": waiver})
             note = f"the waiver of {waiver.owner} expired on {waiver.expires}"
         elif similar := get_close_matches(check.name, [item.check for item in waivers], n=1):
-            note = f"the waiver of `{similar[0]}` is of another check"
+            note = f"the waiver of `{similar[0]}` is for another check"
         reason = "; ".join(filter(None, (check.reason, note)))
         return check.model_copy(update={"reason": reason})
 

@@ -325,7 +325,7 @@ def follow(
             if unanswered == _PATIENCE:
                 raise
             if unanswered == 1:
-                view.note(f"no answer for the moment, asking on: {error}")
+                view.note(f"no answer yet, trying again: {error}")
             changed = False
         else:
             unanswered = 0

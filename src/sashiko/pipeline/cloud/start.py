@@ -136,8 +136,8 @@ def start(
     deployed = deployed_definition(account, pipeline)
     if deployed is None:
         raise InputError(
-            f"there is no pipeline {pipeline} in {settings.environment}: {deploy}; it makes that "
-            f"of the recipe `{settings.recipe}`, which the settings name"
+            f"there is no pipeline {pipeline} in {settings.environment}: {deploy}; a deploy makes "
+            f"the pipeline of recipe `{settings.recipe}`, which the settings name"
         )
     compiled = compile_pipeline(settings, recipe, home=home)
     problems = list(
@@ -285,8 +285,8 @@ def check_seed(settings: Settings, as_of: str) -> None:
     check_as_of(as_of, option="--seed-data")
     if settings.on_destroy == "retain":
         raise InputError(
-            f"{settings.environment} keeps its data (`on_destroy: retain`), so no example data go "
-            "there: what loads your extracts writes them to raw, and `_SUCCESS` after them"
+            f"{settings.environment} keeps its data (`on_destroy: retain`), so no example data "
+            "are loaded: your own loading job writes extracts to raw, and `_SUCCESS` after them"
         )
 
 

@@ -110,7 +110,7 @@ def referred_step(name: str, definition: Definition, *, where: str) -> Step:
     """
     target = _known_step(name, definition, where=where)
     if not target.is_job:
-        raise InputError(f"{where}: a {target.type} step has no properties, and `{name}` is one")
+        raise InputError(f"{where}: `{name}` is a {target.type} step, which has no properties")
     return target
 
 

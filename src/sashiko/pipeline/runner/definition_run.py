@@ -99,7 +99,7 @@ def check_supported(
                 if prefix.startswith(other_prefix) or other_prefix.startswith(prefix):
                     raise InputError(
                         f"{where} writes {uri} and step `{writer.name}` writes {other_uri}: one "
-                        "would replace the other; give each output a prefix of its own"
+                        "would replace the other; give each output its own prefix"
                     )
             writers[prefix] = (uri, step)
 
@@ -440,4 +440,4 @@ def _report(record: RunRecord, *, folder: Path, view: View, takes_results: bool)
             command = f"{record.command} --from {step.name}" if takes_results else record.command
             view.note(failure_report(step, run_folder=folder, command=command))
     if record.status == "interrupted":
-        view.note(f"run {record.id} was stopped; the same command takes up where it left off")
+        view.note(f"run {record.id} was stopped; the same command continues where it stopped")

@@ -187,7 +187,7 @@ class StepCache:
             return None
         stored = validate(_Stored, read_json(path), source=str(path))
         if stored.sha256 != stored.digest:
-            raise InputError(f"{path} is not what was written (its sha256 differs)")
+            raise InputError(f"{path} has changed since it was written (its sha256 differs)")
         age = now() - datetime.fromisoformat(stored.entry.made)
         return None if expires and age > parse_duration(expires) else stored.entry
 

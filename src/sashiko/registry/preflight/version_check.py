@@ -83,7 +83,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
     _check_gates(files, expected)
     # Waivers of the recipe do not apply to the environment's bounds.
     low = [
-        f"{problem}, and this environment asks for {bound} {bound.requirement()}"
+        f"{problem}, but this environment requires {bound} {bound.requirement()}"
         for bound in Bound.read(expected.bounds)
         for problem in bound_problems(bound, files.json(f"{bound.gate}/{_VERDICT}"))
     ]
@@ -104,7 +104,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
         ("additional data", container.get("AdditionalS3DataSource"), None),
     ):
         if actual != required:
-            raise RefusedError(f"{arn}: its {field} is {actual}, the endpoint's {required}")
+            raise RefusedError(f"{arn}: its {field} is {actual}, but the endpoint's is {required}")
     return Judged(package=package, files=files, threshold=threshold)
 
 
@@ -153,8 +153,8 @@ def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
     arn, group = expected.model_package_arn, package.get("ModelPackageGroupName")
     if group != expected.model_package_group:
         raise RefusedError(
-            f"{arn} is of the group {group}; this environment serves "
-            f"{expected.model_package_group} alone"
+            f"{arn} is of the group {group}; this environment serves only "
+            f"{expected.model_package_group}"
         )
     status = package.get("ModelApprovalStatus")
     if status != "Approved":
@@ -250,15 +250,15 @@ def _lock_problems(files: SignedFiles, expected: Expected) -> Iterator[str]:
         yield "it is another artifact's lock"
     if lock.get("target") != expected.target:
         yield (
-            f"compile.target is {lock.get('target')}, the endpoint's {expected.target} on "
+            f"compile.target is {lock.get('target')}, but the endpoint's is {expected.target} on "
             f"{expected.instance_type}"
         )
     if lock.get("image") != image:
-        yield f"its image is {lock.get('image')}, the endpoint's {image}"
+        yield f"its image is {lock.get('image')}, but the endpoint's is {image}"
     if int(expected.cores) and lock.get("target") == expected.target:
         used = int(lock.get("cores") or 0) * int(expected.workers)
         if not 0 < used <= int(expected.cores):
             yield (
-                f"{expected.workers} processes of it take {used or 'unknown'} cores, "
+                f"{expected.workers} processes of it need {used or 'unknown'} cores, but "
                 f"{expected.instance_type} has {expected.cores}"
             )

@@ -176,7 +176,7 @@ def refuse_code(folder: Path) -> None:
             continue
         if content.get("auto_map"):
             raise CompileError(
-                f"{file} names code of its own (auto_map): code that comes with a model is never "
+                f"{file} names its own code (auto_map): code that comes with a model is never "
                 "run; choose a model whose architecture transformers has"
             )
         if file.name.endswith(".index.json"):

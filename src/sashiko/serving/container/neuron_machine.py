@@ -103,7 +103,7 @@ def check_cores(cores: int, *, devices: int, environment: Mapping[str, str]) -> 
     if _VISIBLE in environment:
         raise CannotServeError(
             f"{_VISIBLE} is set, which gives every worker the same cores: unset it, and the "
-            f"runtime gives each {cores} of its own"
+            f"runtime gives each its own {cores}"
         )
     workers, available = int(environment.get(_WORKERS, "1")), devices * CORES_PER_DEVICE
     if workers * cores > available:

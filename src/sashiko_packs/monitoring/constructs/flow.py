@@ -164,7 +164,7 @@ _DAY: Final = 24 * 3600
 _LEAST_RETENTION_DAYS: Final = 9  # a week, the Monday itself, and a day to start a window again
 _WINDOWS = "Windows are named by version and time; below one folder lie outcomes alone."
 _VERSIONS = "A week may have answers of the versions before the served one: those of one group."
-_METRICS = "Metrics are no resources; the condition names the namespace."
+_METRICS = "CloudWatch metrics have no ARN; the condition limits the namespace."
 
 
 def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:

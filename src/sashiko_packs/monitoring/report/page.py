@@ -412,10 +412,10 @@ def checks_section(result: MonitorResult) -> Section:
         "checks",
         "Checks",
         statements=(
-            "An alarm needs both: a change that is not chance, over all checks of the window "
-            "together, and one that is larger than its tolerance. Not judged means that there "
-            "were too few rows or labels to say either, or that another version answered. The "
-            "checks of the capture count every line, and estimate nothing.",
+            "An alarm needs two things: a change that is not chance, over all checks of the "
+            "window together, and one that is larger than its tolerance. Not judged: there were "
+            "too few rows or labels to say either, or another version answered. The checks of "
+            "the capture count every line, and estimate nothing.",
         ),
         tables=tuple(_checks_table(checks, outcome) for outcome, checks in groups if checks),
         absent="" if result.checks else "The window has no checks.",
@@ -444,7 +444,7 @@ def history_section(history: History) -> Section:
     if len(history.results) == 1:
         sentences.append("This is the first window: there is nothing to compare it with yet.")
     if history.deploys:
-        sentences.append("At each deploy the reference is that of the new version's own test rows.")
+        sentences.append("After a deploy the reference is the new version's own test rows.")
     latest = history.latest.label_free
     if latest.value is None:
         sentences.append(
@@ -518,7 +518,7 @@ def _drift_figures(history: History) -> Iterator[Figure]:
     ranked = sorted(checks, key=lambda check: -(relative(check) or 0.0))[:_MOST_STRIPS]
     caption = (
         "Size of the change as a multiple of its tolerance, cut off at 2. Above the dashed line "
-        "it is larger than the tolerance; an alarm is one that is so beyond doubt."
+        "it is larger than the tolerance; an alarm is a change that is clearly above the line."
     )
     if len(checks) > len(ranked):
         caption += f" The {len(ranked)} largest of {len(checks)}."
@@ -536,8 +536,8 @@ def _disparity_figures(history: History) -> Iterator[Figure]:
         yield Figure(
             f"Disparate impact of {item.facet}: {item.group}",
             plots.disparity(history, item.facet, item.group),
-            "Share of the group decided positive, by that of all others: 1 is no difference. "
-            "With 95 % intervals.",
+            "Share of the group decided positive, divided by that of all others: 1 is no "
+            "difference. With 95 % intervals.",
         )
 
 
@@ -680,4 +680,4 @@ def _unjudged(result: MonitorResult) -> Iterator[str]:
         listed = shorten(", ".join(names), _LONGEST)
         yield f"{listed}: {reason}"
     if (rest := len(reasons) - _MOST_REASONS) > 0:
-        yield f"{rest} more reasons, under Checks."
+        yield f"{rest} more, under Checks."

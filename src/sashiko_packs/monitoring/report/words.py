@@ -38,7 +38,7 @@ PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "cut-line": "lines that are not whole: cut off, or not JSON in UTF-8. They are left out.",
     "not-a-record": "lines of JSON without event id, time or a side. They are left out.",
     "future": "lines with a time later than the read: a clock is wrong. They are left out.",
-    "outside-window": "lines of before or after the window, which belong to another one.",
+    "outside-window": "lines from before or after the window, which belong to another one.",
     "without-output": "requests that were refused or failed, so the model gave no answer.",
     "unreadable": "lines whose request or answer is not in the server's form. They are left out.",
     "mismatched": "requests with more or fewer answers than rows, or with other ids. "
@@ -48,11 +48,10 @@ PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "without-key": "rows without an id: no label can be joined with them.",
     "unknown-column": "rows with a column that the model does not know.",
     "missing-column": "rows without a column that the model was trained on.",
-    "dominant-client": "rows of clients that sent so many that the other rows tell more without "
-    "them.",
-    "dominant-text": "rows of texts that were sent again and again, by retries or a bot: the other "
-    "rows tell more without them.",
-    "dominant-request": "rows of requests with so many that the other rows tell more without them.",
+    "dominant-client": "rows of clients that sent so many that they would outweigh the others.",
+    "dominant-text": "rows of texts that retries or a bot sent so often that they would outweigh "
+    "the others.",
+    "dominant-request": "rows of requests with so many that they would outweigh the others.",
     "base64": "lines with a side in BASE64, which was decoded.",
     "wrong-hour": "lines that lie in the folder of another hour. They count by their own time.",
     "without-version": "lines whose folder names no version. They are not judged.",
@@ -60,16 +59,18 @@ PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "empty-window": "No row of a request is in the window.",
 }
 _ALARMS: Final[Mapping[str, str]] = {
-    COHENS_W: "The requests are not like the rows that the version was tested on. That alone does "
-    "not say that decisions got worse. See under This window which values moved, ask whoever "
-    "sends the requests, and label audited rows to learn the accuracy.",
+    COHENS_W: "The requests are not like the rows that the version was tested on. That alone "
+    "does not say that decisions got worse. Section This window shows which values "
+    "moved. Ask whoever sends the requests, and label audited rows to learn the "
+    "accuracy.",
     TEXT_AUC: "The texts are not like those that the version was tested on: new words, another "
     "language or another form. Read new requests, and label audited rows to learn the accuracy. "
     "A flood of one sender's texts looks the same: if a run is proposed, start it only where "
     "the world's texts have changed.",
-    DISPARATE_IMPACT: "A group is now decided positive more rarely or more often, against the "
-    "others, than is tolerated. See the group's plot under Over time, and bring it to whoever "
-    "answers for fairness: alone it proposes no run.",
+    DISPARATE_IMPACT: "Compared with the others, a group is now decided positive more rarely or "
+    "more often than is tolerated. See the group's plot under Over time, and "
+    "bring it to whoever answers for fairness: this alarm alone proposes no "
+    "run.",
     **dict.fromkeys(
         AUDITED,
         "Audited labels show that the version is wrong more often than tolerated. Look at wrongly "
@@ -78,13 +79,13 @@ _ALARMS: Final[Mapping[str, str]] = {
     ),
 }
 _CAPTURE_ALARM: Final = (
-    "What was captured is not what was asked, so the other checks say little. See under Data what "
-    "is wrong, and whether the version is called and its capture works. Then judge the window "
-    "again, if its requests can still be had."
+    "The capture does not show what was asked, so the other checks say little. Section Data says "
+    "what is wrong. See whether the version is called and its capture works. Then judge the "
+    "window again, if its requests can still be had."
 )
 _INPUT_ALARM: Final = (
-    "Requests break a rule of the contract. Look at the caller first: a changed form, unit or "
-    "default is more often the cause than the world."
+    "Requests break a rule of the contract. Look at the caller first: the cause is more often a "
+    "changed form, unit or default than a change in the world."
 )
 
 
@@ -122,7 +123,7 @@ def audit_state(result: MonitorResult) -> str:
         last = overdue[-1]
         text += (
             f", {len(overdue):,} closed without all labels, the last up to {_time(last.end)} with "
-            f"{last.right + last.wrong:,} of {last.drawn:,}: late labels still count, or raise "
+            f"{last.right + last.wrong:,} of {last.drawn:,} labels: add late ones, or raise "
             "`monitor.label_days`"
         )
     return f"{text}."
@@ -138,8 +139,8 @@ def next_steps(result: MonitorResult) -> Iterator[str]:
         return
     if not _is_drawn(result):
         yield (
-            "Draw rows of this window for a person to label, since audited rows alone tell the "
-            "accuracy, and judge it again with the labels."
+            "Draw rows of this window for a person to label, because only audited rows show the "
+            "accuracy. Then judge the window again with the labels."
         )
     elif _is_open(result):
         yield "Label the drawn rows, and judge the window again with the labels."

@@ -426,7 +426,7 @@ def measure_disparities(
         )
     for gate in section.gates:
         if gate.metric != _METRIC:
-            reason = "a window is judged by disparate impact alone, which needs no labels"
+            reason = "a window is judged only by disparate impact, which needs no labels"
         elif len(gate.facets) > 1:
             reason = "a window is judged by single facets, not by their intersections"
         else:

@@ -259,7 +259,7 @@ def version_checks(
         if answered.version in (None, version):
             continue
         is_judged = answered.version not in unjudged
-        others = f"the other checks are of version {version} alone"
+        others = f"the other checks are of version {version} only"
         yield MonitorCheck(
             name=f"answers of version {answered.version} are judged",
             kind="capture",

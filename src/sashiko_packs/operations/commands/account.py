@@ -52,9 +52,8 @@ def drift(
     live = read_live(account, environment)
     if live.settings and not live.settings.lists_all_to(caller):
         print(
-            "warning: the caller is not a data-lake administrator, not even a read-only one, and "
-            "Lake Formation lists to others only what they were granted: what is missing below may "
-            "exist",
+            "warning: the caller is not a data-lake administrator, not even a read-only one. "
+            "Lake Formation lists only its own grants to it: what is missing below may exist",
             file=sys.stderr,
         )
     differences = [

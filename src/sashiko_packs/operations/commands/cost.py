@@ -82,7 +82,7 @@ def _idle(costs: Costs) -> Iterator[str]:
     rows = [(name, _amount(usd, ".2f")) for name, usd in amounts.items()]
     missing = [name for name in amounts if name not in known]
     yield from _align([*rows, (_sum_of(missing), f"{sum(known.values()):.2f}")])
-    yield "not in it, as it is billed by use:"
+    yield "not included, as it is billed by use:"
     for kind, how in costs.idle.by_use.items():
         yield f"  {kind}: {how}"
 
@@ -95,13 +95,13 @@ def _run(costs: Costs) -> Iterator[str]:
     yield from _align(map(_row, costs.others))
     yield from _reasons(costs.others)
     yield f"about: {assumed.seconds} s each ({assumed.source})"
-    yield "at most: each until its own limit, nothing from the cache, nothing on spot"
+    yield "at most: each job until its own limit, without cache and without spot"
 
 
 def _delivery(costs: Costs) -> Iterator[str]:
     yield "one delivery to all stages, about and at most:"
     yield from _jobs(costs.others)
-    yield f"about: {costs.prices.typical_job.seconds} s each, as a job of a run is taken to last"
+    yield f"about: {costs.prices.typical_job.seconds} s each, the length assumed for a job of a run"
     yield "at most: each build until its own limit"
 
 
@@ -131,7 +131,7 @@ def _reasons(jobs: Sequence[JobCost]) -> Iterator[str]:
 
 
 def _sum_of(missing: Sequence[str]) -> str:
-    return f"all of it but {', '.join(missing)}" if missing else "all of it"
+    return f"all except {', '.join(missing)}" if missing else "all of it"
 
 
 def _amount(usd: float | None, format_: str) -> str:
@@ -157,7 +157,7 @@ def _predictions(costs: Costs) -> Iterator[str]:
         else:
             yield (
                 f"{target}: how fast {kind} is, or its price, is not known: give `speeds.{kind}` "
-                f"and `instances.{kind}` in a file of your own, as --prices FILE"
+                f"and `instances.{kind}` in your own file, as --prices FILE"
             )
 
 

@@ -255,8 +255,8 @@ def strengths_table(sweep: Sweep) -> Table:
         title="Each strength at its best threshold, and at that of the recipe's own policy",
         columns=_columns(sweep),
         rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
-        note="In brackets: 95 % bootstrap intervals. Best: with the fewest failed checks and "
-        f"margins, then the highest {_name(sweep.metric).lower()}.",
+        note="In brackets: 95 % bootstrap intervals. Best: the fewest failed checks and margins, "
+        f"then the highest {_name(sweep.metric).lower()}.",
     )
 
 
@@ -341,7 +341,7 @@ _RULE = (
     "Of the points that will do, the one with the highest {metric} is recommended; of equal ones "
     "that of the lower strength.",
     "All of it is measured on the validation split. No row of the test split was read or scored, "
-    "so the test split can still judge what is chosen: the run that follows does.",
+    "so the run that follows can still judge the choice on the test split.",
     "The best of many points looks better than it is, and another training seed gives other "
     "points: the intervals say how much the rows alone leave open.",
     "On the front: no other point has as high a {metric} and lies as near to no difference in "

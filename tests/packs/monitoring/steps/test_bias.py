@@ -222,7 +222,7 @@ def test_gates_that_a_window_is_not_judged_by_are_named(job, capsys) -> None:
     assert not recall.is_judged
     stderr = capsys.readouterr().err
     assert f"not judged: {crossed.name}: a window is judged by single facets" in stderr
-    assert f"not judged: {recall.name}: a window is judged by disparate impact alone" in stderr
+    assert f"not judged: {recall.name}: a window is judged only by disparate impact" in stderr
 
 
 def test_the_first_decision_of_a_key_counts_and_the_last_facets(job: WindowJob) -> None:

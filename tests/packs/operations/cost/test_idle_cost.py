@@ -63,7 +63,7 @@ def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
         assert costs["monitoring"]["retraining_month_at_most"] == pytest.approx(
             2 * costs["run"]["at_most"], abs=0.02
         )
-        assert "its alarms: 2 runs of the pipeline, " in process.stdout
+        assert "2 runs of the pipeline for its alarms, " in process.stdout
         assert "JoinLabels: 1 x ml.m5.large" in process.stdout
 
     lines = costs["idle"]["lines"]

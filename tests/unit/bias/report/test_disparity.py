@@ -100,9 +100,7 @@ def test_weights_made_of_a_facet_are_never_passed_over(page, tmp_path):
     text = text.replace("facets: []", "facets: [age]").replace("strength: 0.0", "strength: 1.5")
     recipe.write_text(text)
     section = page_of(folder).text("training")
-    assert (
-        "a weight per row that is made of age and the label (reweighing, strength 1.5)" in section
-    )
+    assert "one weight per row, made from age and the label (reweighing, strength 1.5)" in section
     assert "Training used no facet" not in section
 
 
@@ -149,8 +147,8 @@ def test_the_worst_off_stands_first_and_who_cannot_be_judged_last(crossed_page):
 def test_it_says_over_how_many_looks_the_intervals_hold(crossed_page):
     section = crossed_page.text("fairness")
     assert "so that all of 3 looks hold at once" in section
-    assert "1 of 4 have fewer than 100 rows: too few, never fair" in section
-    assert "of that look alone, so that of twenty about one misses by chance" in section
+    assert "1 of 4 have fewer than 100 rows: too few to judge" in section
+    assert "covers a single look: of twenty, about one misses by chance" in section
 
 
 def test_the_first_screen_counts_the_intersections_that_are_too_few(crossed_page):

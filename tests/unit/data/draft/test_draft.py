@@ -340,7 +340,7 @@ def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
     assert contract.column("reason").classification == "none"
     text = Path("contracts/visits.odcs.yaml").read_text()
     assert (
-        "# review: alone it tells the label apart with an AUC of 1.000 (filled in 100.0 % of the "
+        "# review: alone it predicts the label with an AUC of 1.000 (filled in 100.0 % of the "
         "positive rows and 0.0 % of the others)" in text
     )
     assert f"{_LEFT_OUT}reason" in text
@@ -414,7 +414,7 @@ def test_the_draft_says_so_in_its_note_and_on_the_columns_line(draft):
     assert "reason_given: of the texts 20.0 % have a phone number" in draft.notes
     written = Path("contracts/visits.odcs.yaml").read_text()
     assert (
-        "# review: of the texts 20.0 % have a phone number: read some, and call it pii" in written
+        "# review: of the texts 20.0 % have a phone number: read some, and classify it" in written
     )
 
 

@@ -73,7 +73,7 @@ def test_numbers_are_read_by_the_marks_that_fit_the_file(draft, values, delimite
 def test_a_number_that_could_be_another_one_is_named_unless_the_file_tells(draft):
     either = columns(Paid=["1.234", "850"] * (ROWS // 2))
     draft(write_csv(Path("visits.csv"), either, delimiter=";"))
-    ambiguity = "`1.234` is read as 1234 and could be 1.234"
+    ambiguity = "`1.234` is read as 1234 but could be 1.234"
     assert any(ambiguity in note and "--decimal point" in note for note in draft.notes)
     assert f"# review: {ambiguity}" in Path("contracts/visits.odcs.yaml").read_text()
 

@@ -83,7 +83,7 @@ def test_an_interval_that_spans_the_bound_is_distinguished_from_one_that_does_no
     assert check.spans_bound is spans
     assert not check.model_copy(update={"passed": False}).spans_bound
     summary = decide(gate="bias", checks=[check], inputs={}).summary
-    said = "by the value alone, as the interval spans the bound: DI age=old = 0.9 ["
+    said = "passed, but the interval spans the bound: DI age=old = 0.9 ["
     assert (said in summary) is spans
 
 

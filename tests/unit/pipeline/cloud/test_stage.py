@@ -226,7 +226,7 @@ def test_who_loses_a_race_finds_what_the_other_wrote(bench: Bench, monkeypatch: 
 def test_another_content_under_a_content_name_is_an_error(bench: Bench) -> None:
     uri = f"{bench.staged.weights_uri}/model.safetensors"
     bench.s3.put_object(Bucket=BUCKET, Key=_key(uri), Body=b"evil", ChecksumAlgorithm="SHA256")
-    with pytest.raises(InputError, match=r"model\.safetensors holds another content than its name"):
+    with pytest.raises(InputError, match=r"model\.safetensors does not hold the content that its"):
         bench.stage()
     assert bench.s3.get_object(Bucket=BUCKET, Key=_key(uri))["Body"].read() == b"evil"
 

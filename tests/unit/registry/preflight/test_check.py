@@ -194,14 +194,14 @@ def test_a_signature_that_is_none_is_refused(version, content):
 @pytest.mark.parametrize(
     ("lock", "endpoint", "reason"),
     [
-        ({"target": "inf2"}, {}, "compile.target is inf2, the endpoint's cpu on ml.c6i.xlarge"),
-        ({}, INF2, "compile.target is cpu, the endpoint's inf2 on ml.inf2.xlarge"),
+        ({"target": "inf2"}, {}, "compile.target is inf2, but the endpoint's is cpu on ml.c6i"),
+        ({}, INF2, "compile.target is cpu, but the endpoint's is inf2 on ml.inf2.xlarge"),
         ({"artifact_sha256": "0" * 64}, {}, "it is another artifact's lock"),
-        ({"image": "serving:0"}, {}, "its image is serving:0, the endpoint's serving:1"),
+        ({"image": "serving:0"}, {}, "its image is serving:0, but the endpoint's is serving:1"),
         (
             {"target": "inf2", "cores": 2},
             INF2,
-            "2 processes of it take 4 cores, ml.inf2.xlarge has 2",
+            "2 processes of it need 4 cores, but ml.inf2.xlarge has 2",
         ),
         ({"target": "inf2", "cores": None}, INF2, "take unknown cores"),
     ],
@@ -282,7 +282,7 @@ def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
     [
         (
             bounds("DI", "age", minimum=0.85),
-            r"DI age=old is 0\.84 \[0\.76, 0\.93\], and this environment asks for DI of age at "
+            r"DI age=old is 0\.84 \[0\.76, 0\.93\], but this environment requires DI of age at "
             r"least 0\.85\. Serve a version that reaches it, or change `serving\.bounds`",
         ),
         (
@@ -469,7 +469,7 @@ def test_where_s3_does_not_answer_a_version_is_not_taken_for_one_without_provena
          "it names another provenance/job.json"),
         ({"dependencies": (Resource(name="provenance/train.json", digest={"sha256": "0" * 64}),)},
          "it names another provenance/train.json"),
-        ({"build": "image"}, "no SLSA provenance v1"),
+        ({"build": "image"}, "not SLSA provenance v1"),
     ],
 )  # fmt: skip
 def test_one_of_another_version_is_refused(account, evidence, change, problem):
@@ -488,5 +488,5 @@ def test_one_that_was_changed_or_that_another_key_signed_is_refused(account, evi
         with pytest.raises(RefusedError, match=f"{ENVELOPE} has no valid signature of alias/acme"):
             version.check()
     version.put(ENVELOPE, b"{}")
-    with pytest.raises(RefusedError, match="no envelope of a statement"):
+    with pytest.raises(RefusedError, match="not the envelope of a statement"):
         version.check()

@@ -254,7 +254,7 @@ def test_on_this_machine_it_is_there_unsigned_and_names_the_lock(
 
 def test_a_damaged_statement_about_an_image_registers_nothing(job, account, monkeypatch) -> None:
     account.clients.s3.put_object(Bucket=BUCKET, Key=statement_key(JOB), Body=b"{}")
-    with pytest.raises(InputError, match=r"provenance/job.json: .*no SLSA provenance v1"):
+    with pytest.raises(InputError, match=r"provenance/job.json: .*not SLSA provenance v1"):
         run_register(monkeypatch, "--image", JOB)
     assert account.registry.versions(GROUP) == []
 

@@ -385,8 +385,8 @@ def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
         return
     if "VolumeKmsKeyId" in config:
         yield (
-            f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has disks of its own, which the "
-            "machine encrypts; SageMaker refuses a key for them: take it away"
+            f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has its own disks, which the "
+            "machine encrypts; SageMaker refuses a key for them: remove it"
         )
 
 
