@@ -89,6 +89,7 @@ def steps(report: str) -> str:
     picture = re.findall(r'<svg [^>]*aria-label="Steps and.*?</svg>', report, re.DOTALL)[0]
     light, dark = re.findall(r":root {(?:\s*color-scheme.*?;)?(.*?)}", report, re.DOTALL)[:2]
     rules = "\n".join(re.findall(r"^\.(?:step|arrow|head)\b.*$", report, re.MULTILINE))
+    light = light.replace("#fff", "#f5f7f9")  # a box that shows on a white page
     colours = f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
     style = f"<style>\n{colours}\ntext {{ font-family: sans-serif; }}\n{rules}\n</style>"
     # A page's figure sets the width, a picture of its own has to.

@@ -28,8 +28,8 @@ _COMPARE = "compare `sashiko env permissions` with `sashiko env drift`, and ask 
 _ADVICE: calls.Advice = (
     (
         ("static equality conditions",),
-        "the table asks for a value of another partition key than `as_of`; "
-        "deploy the DataLake stack again, which makes the table from the contract",
+        "the table needs a value for a partition key other than `as_of`; deploy the DataLake "
+        "stack again, which makes the table from the contract",
     ),
     (
         ("COLUMN_NOT_FOUND",),

@@ -36,7 +36,7 @@ class ScoringJob(ProcessingJob):
     """
 
     # InstanceCount of SageMaker's ProcessingClusterConfig.
-    instance_count: int = Field(1, ge=1, le=100, description="of Score, which share the rows")
+    instance_count: int = Field(1, ge=1, le=100, description="instances of Score, which share rows")
 
 
 class SpotSection(Frozen):

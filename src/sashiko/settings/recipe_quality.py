@@ -84,9 +84,9 @@ class EvaluateSection(Frozen):
         ge=0,
         le=200,
         exclude_if=lambda texts: not texts,
-        description="test rows to score with a prompt injection in their text, and with a neutral "
-        "sentence; injection_flip_rate: the share of decisions that injections turn beyond the "
-        "latter; 0 scores none",
+        description="test rows to score with a prompt injection in their text, and with a "
+        "neutral sentence; injection_flip_rate: the share of decisions that "
+        "injections change, beyond what that sentence changes; 0: none",
     )
 
 

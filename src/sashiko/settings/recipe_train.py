@@ -27,7 +27,7 @@ class DistributedSection(Frozen):
         1, ge=1, le=64, description="on each node; on GPUs, one for each accelerator"
     )
     instance_type: TrainingInstance | None = Field(
-        None, description="of the nodes; null: `jobs.training.instance_type` of the environment"
+        None, description="instance type of the nodes; null: `jobs.training.instance_type`"
     )
 
     @property
@@ -136,7 +136,7 @@ class CompileSection(Frozen):
     )
     dtype: Dtype = Field(
         "float32",
-        description="of a causal LM's weights as they are judged and served; merged in float32, "
+        description="type of a causal LM's weights when judged and served; merged in float32, "
         "then cast once",
     )
     tolerance: float = Field(
@@ -182,8 +182,8 @@ class DeviceSection(Frozen):
     """
 
     rows: int = Field(200, ge=20, le=2000, description="rows of the test split to send")
-    seed: int = Field(0, description="of the sample of these rows")
-    minimum_agreement: float = Field(0.99, gt=0, le=1, description="share of labels that are equal")
+    seed: int = Field(0, description="seed of the sample of these rows")
+    minimum_agreement: float = Field(0.99, gt=0, le=1, description="least share of equal labels")
     maximum_difference: float = Field(
         0.02, gt=0, lt=1, description="largest difference of a probability"
     )
@@ -200,7 +200,7 @@ class TrainSection(Frozen):
     warmup_ratio: float = Field(0.1, ge=0, lt=1)
     weight_decay: float = Field(0.01, ge=0)
     dropout: float = Field(0.0, ge=0, lt=1)
-    frozen_layers: int = Field(3, ge=0, description="embeddings and this many lower layers")
+    frozen_layers: int = Field(3, ge=0, description="freeze embeddings and so many lower layers")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="auto: bf16 where the CPU or GPU has it"
     )

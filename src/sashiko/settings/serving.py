@@ -55,7 +55,7 @@ class ServingBound(Frozen):
         WithJsonSchema({"anyOf": [{"enum": list(_METRICS)}, {"type": "string"}]}),
     ]
     facet: FacetNames | None = Field(
-        None, description="of a bias metric: a facet, or a list of facets for their intersection"
+        None, description="for a bias metric: a facet, or a list of facets (intersection)"
     )
     minimum: float | None = None
     maximum: float | None = None

@@ -25,7 +25,7 @@ _IDS = (
 _NAMED = "Names are made at run time; all of them begin with the environment's prefix."
 _MADE_UP = "SageMaker makes up the ids of lineage's artifacts, which only refer to data."
 _STATUS = "sagemaker:ModelApprovalStatus"
-_JOB_NAMES = "SageMaker names the jobs of a pipeline; all of them begin so."
+_JOB_NAMES = "SageMaker names the jobs of a pipeline; all names begin with this prefix."
 _LISTED = "SageMaker lists what an account has, or nothing."
 
 
@@ -287,7 +287,7 @@ def _lake_probe(settings: Settings) -> list[Allowed]:
 
 # The device check, and the janitor that deletes what a check leaves.
 INVOKE: Final = "sagemaker:InvokeEndpoint"
-_NAMES = "Each check has a name of its own; all of them begin so."
+_NAMES = "Each check has its own name; all names begin with this prefix."
 _HOSTED = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
 _BATCH = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
 

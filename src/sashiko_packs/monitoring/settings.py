@@ -24,21 +24,21 @@ class MonitorSection(Frozen):
         0.01,
         gt=0,
         lt=1,
-        description="of a rule of the contract: the share of rows that may break it beyond what "
-        "the contract allows",
+        description="for each rule of the contract: the share of rows that may break it, beyond "
+        "what the contract allows",
     )
     column_tolerance: float = Field(
         0.1,
         gt=0,
         le=2,
-        description="of a column and of the scores: Cohen's w, 0.1 a small and 0.3 a medium change",
+        description="for columns and scores, as Cohen's w: 0.1 is a small change, 0.3 a medium one",
     )
     text_tolerance: float = Field(
         0.05,
         gt=0,
         lt=0.5,
-        description="how far above 0.5 the AUC of telling new texts from those of the reference "
-        "may be; new words in a tenth of the rows give 0.05",
+        description="how far above 0.5 the AUC may be that tells new texts from those of the "
+        "reference; new words in a tenth of the rows give 0.05",
     )
     accuracy_tolerance: float = Field(
         0.02,
@@ -58,18 +58,18 @@ class MonitorSection(Frozen):
         28,
         ge=1,
         le=365,
-        description="days after its end at which an audited period is closed; its rows without a "
-        "label by then count as possibly decided wrong, until their labels come",
+        description="days after the end of an audited period at which it is closed; until their "
+        "labels come, its rows without one count as possibly decided wrong",
     )
     bias_tolerance: float = Field(
         0.1,
         gt=0,
         lt=1,
-        description="of the disparate impact: the share of the reference's by which it may change",
+        description="for the disparate impact: by what share of the reference's it may change",
     )
     retrain: Literal["off", "propose"] = Field(
         "propose",
-        description="what an alarm leads to: nothing, or the proposal of a run of the pipeline",
+        description="what an alarm does: nothing, or propose a run of the pipeline",
     )
     retrain_cooldown_days: int = Field(
         28, ge=1, le=365, description="days from one candidate's start to the next proposal"
@@ -78,10 +78,10 @@ class MonitorSection(Frozen):
         3,
         ge=1,
         le=52,
-        description="candidates of the recipe within 365 days after which none is proposed",
+        description="most candidates of the recipe in 365 days; then none is proposed",
     )
     retrain_labels: int = Field(
-        500, ge=1, description="labels of the version's answers that a proposal needs"
+        500, ge=1, description="new labels of the version's answers that a proposal needs"
     )
 
     @field_validator("retrain", mode="before")

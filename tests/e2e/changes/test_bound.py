@@ -23,7 +23,7 @@ serving:
   max_instances: 4
   bounds:
     - {metric: DI, facet: customer_gender, minimum: 0.85}"""
-REFUSAL = r"DI customer_gender=female is 0\.83.* asks for DI of customer_gender at least 0\.85"
+REFUSAL = r"DI customer_gender=female is 0\.83.* requires DI of customer_gender at least 0\.85"
 
 
 def test_one_line_for_prod_judges_what_is_promoted_and_what_is_served(tmp_path, monkeypatch):

@@ -211,7 +211,7 @@ def test_what_the_environment_requires_is_checked_before_the_commit(project: Pro
     project.register(1)
     bound = "{min_instances: 1, bounds: [{metric: auc, minimum: 0.9}]}"
     _edit(project, DEV.replace("{min_instances: 1}", bound))
-    assert "asks for auc at least 0.9" in project.refusal("deliver")
+    assert "requires auc at least 0.9" in project.refusal("deliver")
     _edit(project, DEV.replace("tier: dev", "tier: prod"))
     assert "config/dev.yaml: key `serving.min_instances`: 1" in project.refusal("deliver")
 
@@ -460,7 +460,7 @@ def test_prod_names_its_own_copy_if_it_reaches_prods_bounds(
 
         accounts.prod.decide(copy.version, "Approved")
         if not served:
-            assert "asks for auc at least 0.9" in project.refusal("deliver", env="prod")
+            assert "requires auc at least 0.9" in project.refusal("deliver", env="prod")
             return
         done = project.sashiko("deliver", env="prod")
         assert done.stdout == "model/prod/1\n", done.output

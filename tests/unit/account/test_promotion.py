@@ -257,7 +257,7 @@ def test_the_targets_own_bounds_are_held_against_what_the_source_signed(approved
         return replace(expected, bounds=write_bounds([bound])) if settings is PROD else expected
 
     monkeypatch.setattr(promotion, "expected_of", bounded)
-    _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* asks for DI of age at least")
+    _refused(approved, r"not promoted: .*/1: DI age=old is 0\.84 .* requires DI of age at least")
 
 
 def test_a_version_that_is_not_there_says_so(accounts):

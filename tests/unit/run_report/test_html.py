@@ -96,7 +96,7 @@ def test_calibration_slices_and_leads_are_described_in_words(registered):
     assert "Slices (8) slice rows positive balanced accuracy minus all" in quality
     assert "branch = west 200 40.0 %" in quality
     assert "shelf = rare 20 40.0 % too few to judge" in quality
-    assert "by chance alone" in quality
+    assert "by chance: one such slice is a lead" in quality
     lead = r"AUC how often .*? [-\d.]+ \[[-\d.]+, [-\d.]+\]: (✓|=|\?|✕) [a-z, ]+"
     assert re.search(lead, quality.partition("linear: TF-IDF and logistic regression")[2])
 

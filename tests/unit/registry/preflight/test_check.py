@@ -287,10 +287,10 @@ def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
         ),
         (
             bounds("DI", "age", minimum=0.8, maximum=1.25, judged_by="bound"),
-            r"DI age=old is 0\.84 .* asks for DI of age from 0\.8 to 1\.25 for the whole interval",
+            r"DI age=old is 0\.84 .* requires DI of age from 0\.8 to 1\.25 for the whole interval",
         ),
         (bounds("DI", "age", "sex", minimum=0.82), r"DI age=60\+ & sex=f is 0\.81, and"),
-        (bounds("auc", minimum=0.88), r"auc is 0\.87 .* asks for auc at least 0\.88"),
+        (bounds("auc", minimum=0.88), r"auc is 0\.87 .* requires auc at least 0\.88"),
         (bounds("auc", maximum=0.88, judged_by="bound"), "auc is 0.87 .* at most 0.88 for the"),
     ],
 )
