@@ -61,7 +61,7 @@ _PLAIN = {
     "may_leave_account": "whether texts may be sent to a service outside the account",
     "positive": "the value that the model predicts", "negative": "the other value",
     "validation_from": "the first day of validation", "test_from": "the first day of test",
-    "format": "of dates and times in the raw file, if not ISO 8601",
+    "format": "the form of dates and times in the raw file, if not ISO 8601",
     "pattern": "a regular expression that each value must match",
 }  # fmt: skip
 

@@ -49,10 +49,10 @@ def follow_execution(
         with open_view() as view:
             record = follow(execution, view=view, logs=JobLogs(account))
     except KeyboardInterrupt:
-        print(f"execution {execution.id} continues {hint}", file=sys.stderr)
+        print(f"execution {execution.id} continues\n{hint}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     except InputError:
-        print(f"execution {execution.id} may go on\n{hint}", file=sys.stderr)
+        print(f"execution {execution.id} may continue\n{hint}", file=sys.stderr)
         raise
     if json_:
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))

@@ -148,7 +148,7 @@ class TimeSplit(Frozen):
     test_from: dt.date | None = None
     # The days of the test split, up to and with that of the newest row; 0 if dates are given.
     test_days: int = Field(0, ge=1, le=3_650)
-    validation_days: int = Field(0, ge=1, le=3_650)  # the days before them; likewise
+    validation_days: int = Field(0, ge=1, le=3_650)  # days of validation, before those of test
 
     @model_validator(mode="after")
     def _check_bounds(self) -> "TimeSplit":
@@ -174,8 +174,8 @@ class TextHashSplit(Frozen):
     """Assigns rows to splits by a hash of their normalised text, so equal texts stay together."""
 
     kind: Literal["text_hash"] = "text_hash"
-    validation_share: float = Field(gt=0, lt=1)  # of the texts, 0 to 1
-    test_share: float = Field(gt=0, lt=1)  # of the texts, 0 to 1
+    validation_share: float = Field(gt=0, lt=1)  # share of the texts, 0 to 1
+    test_share: float = Field(gt=0, lt=1)  # share of the texts, 0 to 1
     # Part of the hash. Change it for new splits, for example after the test split has influenced a
     # choice.
     salt: str = ""
@@ -188,8 +188,8 @@ class Ingest(Frozen):
     # Texts that mean "missing", compared after trimming; by default the empty text, so that it does
     # not satisfy a required column.
     null_values: tuple[str, ...] = ("",)
-    delimiter: Delimiter = ","  # of a CSV file
-    encoding: Encoding = "utf-8"  # of a CSV file; with `utf-8` a byte order mark is allowed
+    delimiter: Delimiter = ","  # the separator in a CSV file
+    encoding: Encoding = "utf-8"  # that of a CSV file; `utf-8` allows a byte order mark
     decimal: Literal[".", ","] = "."  # the decimal separator of number columns
     # The optional thousands separator of number and integer columns.
     thousands: Literal["", ".", ",", " ", "'"] = ""
@@ -233,7 +233,7 @@ class AcceptedLeak(Frozen):
     """A column that tells the label apart alone, and may be trained on for a written reason."""
 
     column: str
-    reason: str = Field(min_length=10, max_length=200)  # why it is known when the model is asked
+    reason: str = Field(min_length=10, max_length=200)  # why it is known when the model predicts
 
 
 class Contract(Frozen):
@@ -257,7 +257,7 @@ class Contract(Frozen):
     split: TimeSplit | TextHashSplit = Field(discriminator="kind")
     # The columns that a recipe's text template may use.
     text_columns: tuple[str, ...] = Field(min_length=1)
-    # Those of them that may tell the label apart alone.
+    # Columns of the text that may predict the label alone, each with a reason.
     accepted_leaks: tuple[AcceptedLeak, ...] = ()
     ingest: Ingest = Ingest()  # the cleaning of raw values
     # The limit on the age of the newest row, if rows have a time.

@@ -28,9 +28,9 @@ RULE = (
     "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the whole "
     "interval lies above {minimum_effect:g}. Otherwise it is undecided and not chosen, and the "
     "number of rows that would decide it is estimated. Leads are paired by rows.",
-    "Of the best and those as good, the cheapest per million predictions is chosen. Of equally "
-    "cheap ones, it is the one with the higher {metric}. An unknown cost is never counted as zero: "
-    "such a candidate is chosen only if no other one is left.",
+    "The best and those as good compete on the cost of a million predictions: the cheapest is "
+    "chosen. If costs are equal, the higher {metric} decides. An unknown cost is never counted as "
+    "zero: such a candidate is chosen only if no other one is left.",
 )
 _POWER = 0.8  # with which as many rows as are estimated decide
 

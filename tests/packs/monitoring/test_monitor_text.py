@@ -223,7 +223,7 @@ def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_the
     assert "capture judged in part" in printed[0]
     assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [
         "not judged: answers of version 2 are judged: 527 of 2,110 rows are of version 2, up to "
-        "2026-01-12 00:00 UTC; the other checks are of version 3 alone"
+        "2026-01-12 00:00 UTC; the other checks are of version 3 only"
     ]
     assert [line for line in printed if "--version" in line] == [
         "next: sashiko monitor --home h --version 2 --now 2026-01-12T00:00:00",

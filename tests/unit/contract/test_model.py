@@ -386,7 +386,7 @@ def test_a_column_that_nearly_tells_the_label_apart_passes_with_a_question(tmp_p
     assert check.value is not None
     assert 0.95 < check.value < 0.99
     assert check.passed
-    assert check.reason == "is the column known when the model is asked?"
+    assert check.reason == "is the column known when the model predicts?"
 
 
 def test_few_rows_of_a_label_are_not_judged(tmp_path):

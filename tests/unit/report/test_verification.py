@@ -138,7 +138,7 @@ def test_what_another_version_of_the_engine_judges_otherwise_is_not_an_edit(judg
     judged.bend("verdict", value=0.9)
     verdict = list(verify(judged.evidence, registry=None))[1]
     assert bool(verdict.problem) == (version == __version__)
-    assert verdict.otherwise.startswith("the run is of engine 0.0.1, this") != bool(verdict.problem)
+    assert verdict.otherwise.startswith("the run is of engine 0.0.1, but") != bool(verdict.problem)
     assert HASHES in problems(judged)  # an edit shows by its hash, whatever the version
 
 

@@ -234,7 +234,7 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
     assert (check.rows, check.value) == (500, 0.2)
     assert check.reason == (
         "500 of 2,500 rows are of version 6, up to 2026-03-04 09:30 UTC; the other checks are of "
-        "version 7 alone"
+        "version 7 only"
     )
     history = job.folder("history")
     week_before = {"version": 6, "start": START - WEEK, "end": START}

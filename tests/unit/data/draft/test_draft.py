@@ -63,7 +63,7 @@ def test_a_model_must_be_better_than_the_linear_one_as_in_the_shipped_recipes(dr
         for line in Path("recipes/visits.yaml").read_text().splitlines()
         if "tfidf_logistic_regression" in line
     ]
-    assert "# review: if it closes: train on more rows" in line
+    assert "# review: if it fails: train on more rows" in line
 
 
 @pytest.mark.parametrize(("values", "kind"), [
@@ -329,7 +329,7 @@ def test_a_file_without_repetition_says_nothing_of_it(draft):
 
 
 LABELS = ["yes" if n % 5 == 0 else "no" for n in range(ROWS)]
-_LEFT_OUT = "Left out, as each tells the label apart alone: "
+_LEFT_OUT = "Left out, as each predicts the label alone: "
 
 
 def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
@@ -344,7 +344,7 @@ def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
         "positive rows and 0.0 % of the others)" in text
     )
     assert f"{_LEFT_OUT}reason" in text
-    [note] = [note for note in draft.notes if "tells the label apart alone" in note]
+    [note] = [note for note in draft.notes if "each predicts the label alone" in note]
     assert note.endswith(": reason (AUC 1.000)")
 
 
@@ -353,9 +353,9 @@ def test_a_column_that_nearly_tells_the_label_apart_is_a_question(draft):
     contract, _ = draft(columns(No_Show=LABELS, Wait=waits))
     assert "wait" in contract.text_columns
     text = Path("contracts/visits.odcs.yaml").read_text()
-    assert "is it known when the model is asked?" in text
+    assert "is it known when the model predicts?" in text
     assert _LEFT_OUT not in text
-    assert any(note.startswith("nearly tells the label apart") for note in draft.notes)
+    assert any(note.startswith("nearly predicts the label") for note in draft.notes)
 
 
 def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft):
@@ -378,7 +378,7 @@ def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path
     assert contract.text_columns == (
         "nettoeinkommen", "kreditbetrag", "mahnungen", "verwendung", "angaben_zur_person",
     )  # fmt: skip
-    [note] = [note for note in draft.notes if "tells the label apart alone" in note]
+    [note] = [note for note in draft.notes if "each predicts the label alone" in note]
     for leak in ("inkassostatus", "abgeschriebener_betrag", "ausfalldatum"):
         assert f"{leak} (AUC 1.000)" in note
 

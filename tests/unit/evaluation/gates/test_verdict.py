@@ -138,7 +138,7 @@ def test_a_waiver_that_is_spelt_otherwise_is_named_beside_the_failed_check() -> 
     near = WAIVER.model_copy(update={"check": FAILED.name.replace("=", " = ")})
     result = waive(verdict(FAILED), [near], on=DAY)
     assert not result.released
-    assert f"the waiver of `{near.check}` is of another check" in result.summary
+    assert f"the waiver of `{near.check}` is for another check" in result.summary
 
 
 def test_a_check_that_passed_needs_no_waiver() -> None:
