@@ -369,7 +369,7 @@ def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_pa
     most = batch[0].most_input_tokens + batch[0].most_output_tokens
     budget = Budget(tokens=most + 4 * EACH)
     with serving(lambda *_: answered()) as service:
-        with pytest.raises(InputError, match=r"`bedrock.budget`.*goes on"):
+        with pytest.raises(InputError, match=r"`bedrock.budget`.*continues"):
             record(service, path, batch, budget=budget)
         sent = len(service.bodies)
         assert sent * EACH <= budget.tokens < (sent + 20) * most

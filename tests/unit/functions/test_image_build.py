@@ -234,7 +234,7 @@ def test_an_image_that_was_pushed_while_its_build_ran_is_refused(codebuild, answ
     assert answer.failure and "find out who pushed it" in answer.failure
     boto3.client("s3").put_object(Bucket=BUCKET, Key=statement_key(IMAGE), Body=b"{}")
     end()
-    assert "the statement of its provenance is none" in (answers[1][1].failure or "")
+    assert "its provenance statement is not valid" in (answers[1][1].failure or "")
 
 
 def test_a_statement_about_another_image_vouches_for_none(codebuild, answers):
@@ -245,7 +245,7 @@ def test_a_statement_about_another_image_vouches_for_none(codebuild, answers):
     boto3.client("s3").put_object(Bucket=BUCKET, Key=statement_key(IMAGE), Body=other)
     answer = image_build._start(read_request(event(new_key())))
     assert answer is not None and answer.failure
-    assert "about another one" in answer.failure
+    assert "about another image" in answer.failure
 
 
 def _decoded(value: str) -> str:

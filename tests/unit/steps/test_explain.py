@@ -223,7 +223,7 @@ def test_an_artifact_that_was_rounded_is_distinguished_from_the_model(job) -> No
     assert (rounding.dtype, rounding.rows) == ("int8", 60)
     assert rounding.largest_difference == pytest.approx(0.07, abs=1e-5)
     assert rounding.mean_difference == pytest.approx(8 * 0.07 / 60, abs=1e-5)
-    assert any("up to 0.070 away" in note for note in explanations.notes)
+    assert any("differ by up to 0.070" in note for note in explanations.notes)
 
 
 def test_decisions_that_rounding_turned_are_counted() -> None:
