@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.permission_matrix import duties, object_access, permission_matrix
+from sashiko.account.access.environment_access import (
+    Environment,
+    duties,
+    object_access,
+    permission_matrix,
+)
 from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.names import bucket_name
 

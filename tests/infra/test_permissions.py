@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from sashiko.account.access.environment_access import Environment
-from sashiko.account.access.permission_matrix import permission_matrix
+from sashiko.account.access.environment_access import Environment, permission_matrix
 from sashiko.commands.permissions import text
 from tests.golden.parts import read_parts
 from tests.golden.rewrite import access

@@ -128,7 +128,7 @@ def test_without_checkov_the_message_says_how_to_get_it(report, tmp_path):
 @pytest.mark.control("the whole pack")
 def test_nists_findings_are_explained(variant):
     from infra.app import add_stacks
-    from sashiko_cdk.security_report.findings import synth_findings
+    from sashiko_cdk.security_report.__main__ import synth_findings
     from sashiko_cdk.security_rules.plugin import add_rules
 
     app, settings = new_app(), settings_of(variant)
@@ -172,7 +172,7 @@ def test_the_nist_pack_reports_and_stops_no_synth(report_mode, tmp_path):
 
 def test_findings_in_the_bootstraps_policies_are_explained(tmp_path):
     from sashiko_cdk.bootstrap.policies import write_policies
-    from sashiko_cdk.security_report.findings import synth_findings
+    from sashiko_cdk.security_report.__main__ import synth_findings
 
     write_policies(settings_of("serving"), [assembly_of("serving")], tmp_path, report=True)
     frameworks, findings = synth_findings(tmp_path)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.account.images.image_map import image_map
-from sashiko.account.images.job_images import aws_image, image_builds, job_images
+from sashiko.account.images.job_images import aws_image, image_builds, image_map, job_images
 from sashiko.settings.environment import load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from sashiko.bias.metrics import clarify_metrics
+from sashiko.bias.metrics import bias_table
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores
@@ -71,10 +71,10 @@ def main() -> None:
     """Prints a table for each kind of metric and share of positive labels."""
     chosen = options(
         __doc__, metrics=["bias", "quality"], samples=2000, replicates=1000,
-        least=clarify_metrics.MIN_COUNT,
+        least=bias_table.MIN_COUNT,
         seed=0,
     )  # fmt: skip
-    clarify_metrics.MIN_COUNT = chosen.least
+    bias_table.MIN_COUNT = chosen.least
     amount = {"samples": chosen.samples, "replicates": chosen.replicates, "seed": chosen.seed}
     for labels in _POSITIVE:
         for kind in chosen.metrics:
@@ -101,13 +101,13 @@ def bias_coverage(
         groups.append(share * np.array([negatives, positives]))
     rates = np.stack(groups)[None]
     truth = Counts(np.rint(rates * _SCALE).astype(np.int64), np.array([False, True]))
-    true = {name: clarify_metrics.measure(name, truth).value for name in _BIAS}
+    true = {name: bias_table.measure(name, truth).value for name in _BIAS}
     generator, tallies = np.random.default_rng(seed), Tallies(Tally)
     for rows in sizes:
         for number in range(samples):
             cells = generator.multinomial(rows * _OF_ALL, rates.ravel()).reshape(rates.shape)
             counts = Counts(cells, truth.positive)
-            estimates = clarify_metrics.intervals(_BIAS, counts, replicates=replicates, seed=number)
+            estimates = bias_table.intervals(_BIAS, counts, replicates=replicates, seed=number)
             for name, value in true.items():
                 if value is not None:
                     tallies[name, rows].add(estimates.get(name), value)

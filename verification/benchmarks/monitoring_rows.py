@@ -44,9 +44,8 @@ from sashiko.serving.container.text import assemble, columns
 from sashiko.serving.local_capture import Capture, CaptureSettings
 from sashiko.settings.environment import load_settings
 from sashiko.settings.shifts import ShiftPlan
-from sashiko_packs.monitoring.draws import draw_period
 from sashiko_packs.monitoring.labels import add_labels, create_stores
-from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows
+from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, draw_period
 from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
 from sashiko_packs.monitoring.window import Window
 from verification.benchmarks import bench

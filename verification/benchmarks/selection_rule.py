@@ -12,7 +12,7 @@ import numpy as np
 
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko_packs.selection.rule import lead_over, standing_of
+from sashiko_packs.selection.record import lead_over, standing_of
 from verification.benchmarks.bench import options, show, table
 
 _RIGHT = 0.8  # of the best one's decisions

@@ -11,10 +11,10 @@ from sashiko.account.access.environment_access import Environment, read_environm
 from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
 from sashiko.account.names import database_name
-from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine
+from sashiko.doctor.services import Check
+from sashiko_packs.operations.audit import read_live
 from sashiko_packs.operations.lake import compare_lake
-from sashiko_packs.operations.live import read_live
 from tests.infra.variants import settings_of
 from tests.project_root import IMAGES
 from verification.deploy import aws_command

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.capacity import check_capacity
+from sashiko.doctor.plan import check_capacity
 from sashiko.errors import InputError
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo

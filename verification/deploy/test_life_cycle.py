@@ -16,8 +16,8 @@ from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
 from sashiko.doctor.deploy import examine
 from sashiko_cdk.bootstrap.execution_policy import PARTS
+from sashiko_packs.operations.audit import read_live
 from sashiko_packs.operations.lake import compare_lake
-from sashiko_packs.operations.live import read_live
 from tests.infra.contracts import column_of, mortgages, table_of
 from tests.infra.variants import settings_of
 from verification.deploy.assembly import bootstrap, synthesize

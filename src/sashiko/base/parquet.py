@@ -1,6 +1,7 @@
 """Parquet files with reproducible bytes: equal rows give equal files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -231,3 +232,44 @@ def empty_facet_error(column: str, missing: int, rows: int, *, source: Path) -> 
         f"{source}: facet `{column}` has {missing} empty values of {rows}, which belong to no "
         "group; remove these rows or give them their own value, such as `unknown`"
     )
+
+
+_READ_ROWS = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableStream:
+    """A table's rows in a stable order."""
+
+    schema: pa.Schema  # its columns
+    # Yields the rows of the named columns, in that order, in batches of any size; each call starts
+    # from the first row.
+    read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+
+    def pieces(self, rows: int) -> Iterator[pa.Table]:
+        """Yields all columns, `rows` rows at a time; a table without rows is one empty piece."""
+        names = self.schema.names
+        empty = True
+        for piece in regroup(self.read(names), self.schema, rows=rows):
+            empty = False
+            yield piece
+        if empty:
+            yield self.schema.empty_table()
+
+
+def parquet_stream(path: Path) -> TableStream:
+    """Streams a Parquet file.
+
+    Raises:
+        InputError: if it is missing or not a valid Parquet file.
+    """
+    with open_parquet(path) as parquet:
+        schema = parquet.schema_arrow.remove_metadata()
+
+    def read(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with open_parquet(path) as parquet:
+            for batch in parquet.iter_batches(batch_size=_READ_ROWS, columns=list(names)):
+                # `iter_batches` returns columns in the file's order.
+                yield batch.select(list(names))
+
+    return TableStream(schema=schema, read=read)

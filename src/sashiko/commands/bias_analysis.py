@@ -30,14 +30,12 @@ from sashiko.bias.gates.estimates import (
     looks_text,
     sort_worst_first,
 )
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS, Stage
 from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias
 from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import typed_columns
-from sashiko.data.raw_files import raw_batches
+from sashiko.data.ingest import raw_batches, typed_columns
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, decide
 from sashiko.settings.recipe import Recipe

@@ -13,7 +13,7 @@ from sashiko.data.draft.review import describe_lines, review_lines
 from sashiko.errors import CHECK_FAILED, InputError
 
 if TYPE_CHECKING:
-    from sashiko.contract.dqdl import Ruleset
+    from sashiko.contract.load_spec import Ruleset
     from sashiko.contract.model import Contract
 
 app = typer.Typer(help="Draft a data contract for a file, or check one.", no_args_is_help=True)
@@ -81,8 +81,8 @@ def check(
     It checks the rules of the Open Data Contract Standard and of the engine, and that each quality
     rule can be evaluated. Exit status: 0 valid and reviewed; 4 not; 1 an error.
     """
-    from sashiko.contract.dqdl import dqdl_ruleset
     from sashiko.contract.load import load_contract
+    from sashiko.contract.load_spec import dqdl_ruleset
     from sashiko.contract.suite_checks import expectation_suite
 
     if not file.is_file():

@@ -12,7 +12,7 @@ import typer
 
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, Home, TemplatesFolder
-from sashiko.doctor.check_result import Check
+from sashiko.doctor.services import Check
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.pipeline.project import HOME, choose_recipe
 from sashiko.settings.environment import Settings, load_deployed

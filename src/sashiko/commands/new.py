@@ -23,8 +23,7 @@ def upgrade(
     Other files keep their content, but imports of moved modules are rewritten in them. Exit status:
     0 done; 4 conflicts or lost imports to resolve; 1 an error.
     """
-    from sashiko.project.copier_template import read_wheel
-    from sashiko.project.project_upgrade import upgrade_project
+    from sashiko.project.project_upgrade import read_wheel, upgrade_project
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(to)
@@ -86,8 +85,7 @@ def new(
     """Create a project: contract, recipe, settings, pipeline, stacks, a step, tests and CI."""
     from sashiko.data.draft.naming import prefix_name, project_name
     from sashiko.data.draft.review import review_lines
-    from sashiko.project.copier_template import engine_wheel, read_wheel
-    from sashiko.project.create import create_project
+    from sashiko.project.project_upgrade import create_project, engine_wheel, read_wheel
 
     if (data is None) != (label is None):
         raise InputError("--data and --label go together: the file, and its column to predict")

@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sashiko.account.access.environment_access import Environment, read_environment
+from sashiko.account.access.environment_access import (
+    Cell,
+    Environment,
+    duties,
+    object_access,
+    permission_matrix,
+    read_environment,
+)
 from sashiko.account.access.lake_governance import Target
-from sashiko.account.access.permission_matrix import Cell, duties, object_access, permission_matrix
 from sashiko.account.names import tag_key
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder

@@ -1,19 +1,335 @@
 """`sashiko runs diff` and `sashiko runs verify`: local runs side by side, and checked again."""
 
 import json
+import math
+import re
 import sys
-from dataclasses import asdict
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import typer
 
-from sashiko.errors import CHECK_FAILED
+from sashiko import __version__
+from sashiko.base.files import read_json, sha256_file
+from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.errors import CHECK_FAILED, InputError
+from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.pipeline.definition.definition_records import Definition
 from sashiko.pipeline.project import tracking_uri
+from sashiko.pipeline.runner.execute import replay
+from sashiko.pipeline.runner.run_record import DataRecord
+from sashiko.pipeline.runner.store import Digests
+from sashiko.registry.chain import read_provenance
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.report.difference import Line, Value, compare
-from sashiko.report.evidence import read_evidence
-from sashiko.report.verification import verify
+from sashiko.report.evidence import Evidence, Missing, read_evidence
+from sashiko.report.gate_views import known, verdicts
+
+# Replayed on another machine, the last places of a number differ.
+_TOLERANCE = 1e-6
+_MOST_NAMED = 3
+_VERSION = re.compile(r":(\d+\.\d+\.\d+)$")
+_NUMBERS = ("value", "low", "high")
+T = TypeVar("T", Check, BiasEstimate)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check; `problem` is empty if all is as on record."""
+
+    subject: str
+    problem: str = ""
+    # What another version of the engine than the run's finds: its rules may differ.
+    otherwise: str = ""
+
+
+def verify(evidence: Evidence, *, registry: MlflowRegistry | None) -> Iterator[Finding]:
+    """Verifies a run step by step, without writing or downloading anything.
+
+    Yields:
+        A finding per step whose inputs and outputs were hashed, per gate whose verdict was worked
+        out again, and one for the registered version.
+
+    Raises:
+        InputError: if the run's definition is missing, so that nothing can be worked out again.
+    """
+    definition, digests = evidence.definition, Digests()
+    if isinstance(definition, Missing):
+        raise InputError(f"run {evidence.run.id} cannot be verified: {definition.why}")
+    done = [step for step in evidence.run.steps if step.status in ("succeeded", "cached")]
+    for step in done:
+        if step.inputs or step.outputs:
+            count = f"{len(step.inputs)} inputs and {len(step.outputs)} outputs"
+            problems = [
+                *_changes("input", step.inputs, partial(digests.data, evidence.store)),
+                *_changes("output", step.outputs, partial(digests.output, evidence.store)),
+            ]
+            yield Finding(f"{step.name}: {count}", "; ".join(problems))
+    names = {step.name for step in done}
+    for name, verdict in verdicts(evidence).items():
+        if name in names:
+            yield from _judged_again(evidence, definition, name, verdict)
+    if evidence.run.status == "registered":
+        yield _version(evidence, registry)
+
+
+def _changes(
+    way: str, records: Mapping[str, DataRecord], digest: Callable[[str], str]
+) -> Iterator[str]:
+    for name, record in records.items():
+        try:
+            sha256 = digest(record.uri)
+        except InputError as error:
+            yield f"{way} {name} cannot be read: {error}"
+            continue
+        if sha256 != record.sha256:
+            current = f"{way} {name} ({record.uri}) has sha256 {sha256}"
+            yield f"{current}, not {record.sha256} as on record"
+
+
+def _judged_again(
+    evidence: Evidence, definition: Definition, step: str, verdict: Verdict | Missing
+) -> Iterator[Finding]:
+    subject = f"{step}: verdict computed again"
+    if isinstance(verdict, Missing):
+        yield Finding(subject, verdict.why)
+        return
+    with tempfile.TemporaryDirectory(prefix="sashiko-verify-") as scratch:
+        folder = Path(scratch).resolve()
+        try:
+            again = replay(evidence.run, definition, step, store=evidence.store, folder=folder)
+            replayed = read_verdict(again["verdict"])
+            differences = "; ".join(_differences(verdict, replayed))
+            judged = [Finding(f"{subject}: {_outcome(replayed)}", differences)]
+            judged += _figures(evidence, step, again)
+        except InputError as error:
+            judged = [Finding(subject, str(error))]
+    engine = _engine(definition, step)
+    for finding in judged:
+        if finding.problem and engine != __version__:
+            versions = f"the run is of engine {engine}, but this is {__version__}"
+            yield Finding(finding.subject, otherwise=f"{versions}: {finding.problem}")
+        else:
+            yield finding
+
+
+def _engine(definition: Definition, name: str) -> str:
+    """Returns the version of the engine that ran a step on this machine: its image's tag."""
+    step = definition.step(name)
+    image = step.arguments.get("AppSpecification", {}).get("ImageUri", "") if step else ""
+    version = _VERSION.search(str(image))
+    return version[1] if version else __version__
+
+
+def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:
+    """Checks the bias metrics of a verdict, including ungated intersections."""
+    if "intervals" not in again:
+        return
+    recomputed = read_estimates(again["intervals"] / INTERVALS_FILE)
+    subject = f"{step}: {len(recomputed)} bias metrics computed again"
+    recorded = evidence.read(step, "intervals", INTERVALS_FILE, read_estimates)
+    if isinstance(recorded, Missing):
+        yield Finding(subject, recorded.why)
+        return
+    before, after = (
+        {f"{item.stage} {item.metric} {item.subgroup}": item for item in estimates}
+        for estimates in (recorded, recomputed)
+    )
+    exact = BiasEstimate.model_fields.keys() - set(_NUMBERS)
+    differing = [
+        name
+        for name in before | after
+        if not (name in before and name in after and _alike(before[name], after[name], exact=exact))
+    ]
+    names = ", ".join(differing[:_MOST_NAMED])
+    more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
+    yield Finding(subject, f"{names}{more} differ from the record" if differing else "")
+
+
+def _outcome(verdict: Verdict) -> str:
+    return f"{verdict.outcome}, {len(verdict.checks)} checks" if verdict.judged else verdict.outcome
+
+
+def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
+    if recorded.inputs != verdict.inputs:
+        yield "its inputs have other hashes than the record says"
+    before = {check.name: check for check in recorded.checks}
+    after = {check.name: check for check in verdict.checks}
+    for name in before | after:
+        if name not in before or name not in after:
+            where = "on record" if name in before else "found now"
+            yield f"check `{name}` is {where} only"
+        elif not _alike(before[name], after[name], exact=("passed", "threshold", "comparison")):
+            yield f"check `{name}` is {_format(after[name])}, not {_format(before[name])}"
+    if (recorded.passed, recorded.judged) != (verdict.passed, verdict.judged):
+        yield f"it is {_outcome(verdict)}, not {_outcome(recorded)} as on record"
+
+
+def _alike(one: T, other: T, *, exact: Iterable[str]) -> bool:
+    """Whether two checks or estimates have the same words and, nearly, the same numbers."""
+    if any(getattr(one, key) != getattr(other, key) for key in exact):
+        return False
+    numbers = [(getattr(one, key), getattr(other, key)) for key in _NUMBERS]
+    return all(
+        left is right if left is None or right is None
+        else math.isclose(left, right, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+        for left, right in numbers
+    )  # fmt: skip
+
+
+def _format(check: Check) -> str:
+    return check.outcome if check.value is None else f"{check.outcome} at {check.value:.6g}"
+
+
+def _version(evidence: Evidence, registry: MlflowRegistry | None) -> Finding:
+    path = evidence.output("Register", "registration", "registration.json")
+    if isinstance(path, Missing):
+        return Finding("registered version", path.why)
+    registration: Mapping[str, object] = read_json(path)
+    group, number = str(registration["model_package_group"]), int(str(registration["version"]))
+    subject = f"version {group} {number}"
+    if registry is None:
+        return Finding(subject, "there is no registry on this machine any more")
+    try:
+        version = registry.version(group, number)
+        provenance = read_provenance(registry, version)
+        with tempfile.TemporaryDirectory() as folder:
+            artifact = sha256_file(registry.download(version, Path(folder)))
+    except InputError as error:
+        return Finding(subject, str(error))
+    files = f"{subject}: {len(provenance.files)} files and the artifact"
+    if artifact != registration["artifact_sha256"]:
+        return Finding(files, f"its artifact is {artifact}, the run registered another")
+    return Finding(files)
+
+
+Value = str | Estimate
+
+
+@dataclass(frozen=True)
+class Line:
+    """A value of both runs; None if a run does not have it."""
+
+    name: str
+    left: Value | None
+    right: Value | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two runs differ in it."""
+        return self.left != self.right
+
+
+@dataclass(frozen=True)
+class Part:
+    """The lines of one kind, in the first run's order, then those of the second run only."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
+    """Compares two runs."""
+    readers = {
+        "run": _run,
+        "settings": _settings,
+        "data": _data,
+        "metrics": _metrics,
+        "intersections": lambda run: map(_bias, _estimates(run, crossed=True)),
+        "gates": _gates,
+        "checks": _checks,
+    }
+    parts = []
+    for title, read in readers.items():
+        one, other = dict(read(left)), dict(read(right))
+        lines = (Line(name, one.get(name), other.get(name)) for name in one | other)
+        parts.append(Part(title, tuple(lines)))
+    return tuple(parts)
+
+
+def _run(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    run = evidence.run
+    yield "status", run.status
+    yield "started", run.start
+    yield "command", run.command
+    if not isinstance(evidence.source, Missing):
+        yield "commit", evidence.source.git_sha + ("-dirty" if evidence.source.dirty else "")
+
+
+def _settings(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    if not isinstance(evidence.recipe, Missing):
+        yield from _flat(evidence.recipe.model_dump(mode="json"))
+    for name, value in evidence.run.parameters.items():
+        yield f"parameter {name}", str(value)
+
+
+def _flat(value: Any, *, key: str = "") -> Iterator[tuple[str, Value]]:
+    """Yields each leaf of a JSON value: `train.epochs`, `quality.gates.0.metric`."""
+    if isinstance(value, Mapping | list) and value:
+        for name, inner in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _flat(inner, key=f"{key}.{name}" if key else str(name))
+    else:
+        yield key, str(value)
+
+
+def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    if not isinstance(evidence.contract, Missing):
+        yield "contract", f"{evidence.contract.id} {evidence.contract.version}"
+        yield "contract sha256", evidence.contract.sha256
+    for step in ("Snapshot", "SnapshotFacets"):
+        manifest = evidence.manifest(step)
+        if not isinstance(manifest, Missing):
+            yield f"{step} as of", manifest.as_of
+            yield f"{step} rows", f"{manifest.rows:,}"
+            yield f"{step} sha256", manifest.sha256
+    evaluation = evidence.evaluation
+    if not isinstance(evaluation, Missing):
+        for name, split in evaluation.splits.items():
+            yield f"{name} split", str(split)
+
+
+def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    evaluation = evidence.evaluation
+    if not isinstance(evaluation, Missing):
+        yield "threshold", f"{evaluation.threshold:.3f}"
+        yield from evaluation.gateable.items()
+        for other, leads in evaluation.leads.items():
+            for name, lead in leads.items():
+                yield f"{name} lead over {other}", lead
+    yield from map(_bias, _estimates(evidence, crossed=False))
+
+
+def _estimates(evidence: Evidence, *, crossed: bool) -> Iterator[BiasEstimate]:
+    if not isinstance(evidence.estimates, Missing):
+        yield from (item for item in evidence.estimates if item.is_intersection == crossed)
+
+
+def _bias(item: BiasEstimate) -> tuple[str, Value]:
+    """Names the number of simultaneous intervals, since only equal ones are comparable."""
+    name = f"{item.metric} {item.subgroup}" + (f", {item.looks} looks" if item.looks > 1 else "")
+    if item.value is None:
+        return name, f"undefined: {item.error}"
+    return name, Estimate(value=item.value, low=item.low, high=item.high)
+
+
+def _gates(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    for step, verdict in verdicts(evidence).items():
+        if isinstance(verdict, Missing):
+            yield step, f"no verdict: {verdict.why}"
+        else:
+            yield verdict.gate, verdict.outcome
+
+
+def _checks(evidence: Evidence) -> Iterator[tuple[str, Value]]:
+    for verdict in known(verdicts(evidence)):
+        for check in verdict.checks:
+            number = "" if check.value is None else f" at {check.value:.4g}"
+            yield f"{verdict.gate}: {check.name}", f"{check.outcome}{number}"
+
 
 # Parts with many lines and few changes: equal lines are counted, not listed.
 _ONLY_DIFFERING = ("settings", "data", "intersections", "checks")

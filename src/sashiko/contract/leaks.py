@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.parquet import TableStream
 from sashiko.contract.model import Contract
-from sashiko.contract.table_stream import TableStream
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
 

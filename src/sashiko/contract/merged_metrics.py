@@ -23,8 +23,8 @@ from great_expectations.validator.metric_configuration import MetricConfiguratio
 from great_expectations.validator.metrics_calculator import MetricsCalculator
 from great_expectations.validator.validation_graph import ValidationGraph
 
+from sashiko.base.parquet import TableStream
 from sashiko.base.scratch import scratch_database
-from sashiko.contract.table_stream import TableStream
 
 _MEMORY_MB = 512
 _HASH = "hash"

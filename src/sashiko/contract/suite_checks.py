@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sashiko.base.parquet import TableStream
 from sashiko.contract.model import Contract, View
 from sashiko.contract.rule_expectations import (
     COMPLEMENTS,
@@ -18,7 +19,6 @@ from sashiko.contract.rule_expectations import (
     Expectation,
     expectations,
 )
-from sashiko.contract.table_stream import TableStream
 from sashiko.evaluation.gates.verdict import Check
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from sashiko.account.names import (
     bootstrap_role_arn,
     prefix,
 )
-from sashiko.doctor.check_result import Check, Status, run_check
 from sashiko.doctor.deploy import CAP, check_bootstrap, check_cap
+from sashiko.doctor.services import Check, Status, run_check
 from sashiko.errors import InputError
 from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages
 from sashiko.settings.environment import Settings, deployed_environments, load_settings

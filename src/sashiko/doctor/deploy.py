@@ -13,8 +13,7 @@ from sashiko.account.account import Account
 from sashiko.account.names import exec_role_arn, prefix
 from sashiko.account.templates import Templates
 from sashiko.base.yaml_models import Frozen, read_yaml
-from sashiko.doctor.check_result import Check, run_check
-from sashiko.doctor.services import check_trail
+from sashiko.doctor.services import Check, check_trail, run_check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 

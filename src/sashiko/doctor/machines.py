@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sashiko.account.account import Account
-from sashiko.doctor.check_result import Check
+from sashiko.doctor.services import Check
 from sashiko.pipeline.definition.definition_records import Definition, Step
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.job_arguments import cluster_of

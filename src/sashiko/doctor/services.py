@@ -1,15 +1,39 @@
-"""Checks of optional services, and of endpoints that a killed device check left."""
+"""Checks of optional services and of what a killed device check left, and their results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from sashiko.account.account import Account
+from sashiko.account.account import Account, NoAnswerError
 from sashiko.account.names import device_check_prefix
 from sashiko.account.prices import read_prices, total
 from sashiko.base.files import read_json
-from sashiko.doctor.check_result import Check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
+
+# `later`: a step of docs/first-deploy.md that is still to be done. `note`: a person should read it.
+# `unknown`: the caller lacks the permission, or AWS did not answer.
+Status = Literal["ok", "failed", "later", "note", "unknown"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """The result of one check."""
+
+    name: str  # what was checked
+    status: Status  # only `failed` stops a deploy
+    detail: str  # the result in words
+    fix: str = ""  # the command or the step that fixes it; empty where there is nothing to do
+
+
+def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
+    """Yields the results of a check; one of status `unknown` where the account does not answer."""
+    try:
+        result = check()
+        yield from (result,) if isinstance(result, Check) else result
+    except NoAnswerError as error:
+        yield Check(name=name, status="unknown", detail=str(error))
 
 
 def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints

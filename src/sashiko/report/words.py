@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.views import Cell, CheckView, Mark, Table, numeric, row

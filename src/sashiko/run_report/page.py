@@ -17,10 +17,9 @@ from sashiko.report.gate_views import Verdicts, bias_notices, gate_tables, known
 from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.report.views import Chapter, Fact, Outcome, OutcomeKind, Page, Section
 from sashiko.report.words import check_view, mark
-from sashiko.run_report.data_section import data_section
 from sashiko.run_report.explanations import explanations_section
 from sashiko.run_report.headline import first_unjudged, harms, open_points, tiles, unjudged
-from sashiko.run_report.lineage import lineage_section, settings_section
+from sashiko.run_report.lineage import data_section, lineage_section, settings_section
 from sashiko.run_report.quality_section import quality_section, quality_warnings, training_section
 from sashiko.steps.evaluation_notes import limits
 

@@ -11,12 +11,11 @@ import sys
 
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import open_parquet
+from sashiko.base.parquet import open_parquet, parquet_stream
 from sashiko.contract.leaks import leak_checks
 from sashiko.contract.manifest import MANIFEST_FILE, read_manifest
 from sashiko.contract.model import View
 from sashiko.contract.suite_checks import run_checks
-from sashiko.contract.table_stream import parquet_stream
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.steps.entry import run_step

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args
 
 from sashiko.account import names
 from sashiko.account.endpoint_spec import alarm_name
-from sashiko.account.images.image_map import OwnImage, image_map
+from sashiko.account.images.job_images import OwnImage, image_map
 from sashiko.account.names import Role, arn, prefix
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import PackageIndex

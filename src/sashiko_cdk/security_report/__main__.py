@@ -6,13 +6,190 @@ Exit status: 0 if each finding is explained, 4 if some are open, 1 for an error.
 """
 
 import argparse
+import json
+import os
+import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
-from sashiko.base.files import write_bytes, write_json
+from sashiko.base.files import read_json, write_bytes, write_json
 from sashiko.errors import InputError
-from sashiko_cdk.security_report.findings import FRAMEWORK, checkov_findings, page, synth_findings
+
+FRAMEWORK = "checkov"
+_K = TypeVar("_K")
+_HEAD = ("framework", "rule", "open", "explained", "resources")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedFinding:
+    """A resource that breaks a rule of one framework."""
+
+    framework: str  # whose rule it is, such as `NIST.800.53.R5`
+    rule: str  # the id of the acknowledgement, without the framework's name and the detail
+    detail: str  # which one, if a resource can break the rule in several ways
+    resource: str  # the construct's path
+    description: str  # what the rule says, with the ids of the controls behind it
+    reason: str | None  # the explanation; None without one
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has no explanation."""
+        return self.reason is None
+
+
+def synth_findings(folder: Path) -> tuple[list[str], list[ReportedFinding]]:
+    """Reads CDK's validation report in the output of `cdk synth -c security-report=true`.
+
+    Returns:
+        The frameworks, and their findings.
+
+    Raises:
+        InputError: if there is no report.
+    """
+    plugins = read_json(folder / "validation-report.json")["pluginReports"]
+    findings = []
+    for plugin in plugins:
+        framework = plugin["pluginName"]
+        for violation in (*plugin["violations"], *plugin.get("suppressedViolations", [])):
+            rule, bracket, detail = violation["ruleName"].partition("[")
+            findings += [
+                ReportedFinding(
+                    framework=framework,
+                    rule=rule.removeprefix(f"{framework}-"),
+                    detail=detail.removesuffix("]") if bracket else "",
+                    resource=construct["constructPath"].removesuffix("/Resource"),
+                    description=violation["description"],
+                    reason=violation.get("reason"),
+                )
+                for construct in violation["violatingConstructs"]
+            ]
+    return [plugin["pluginName"] for plugin in plugins], findings
+
+
+def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFinding]:
+    """Runs checkov.
+
+    Raises:
+        InputError: if it did not run, or could not read a template.
+    """
+    if not command.is_file():
+        raise InputError(f"{command} does not exist: `make security-report` installs it")
+    files = [f"--file={template}" for template in templates]
+    options = ("--framework=cloudformation", "--skip-download", "--soft-fail", "--output=json")
+    process = subprocess.run(
+        [command, *files, *options],
+        # Without user settings, and without a key of checkov's platform: it would upload templates.
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(templates[0].parent),
+            "PYTHONUTF8": "1",
+            "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if process.returncode:
+        raise InputError(
+            f"{command} ended with status {process.returncode}: {process.stderr.strip()}"
+        )
+    results = json.loads(process.stdout)["results"]
+    if unread := results["parsing_errors"]:
+        raise InputError(f"checkov could not read {', '.join(unread)}: run cfn-lint on it")
+    resources = {template.name: read_json(template)["Resources"] for template in templates}
+    findings = []
+    for check in (*results["failed_checks"], *results["skipped_checks"]):
+        logical_id = check["resource"].rpartition(".")[2]
+        resource = resources[Path(check["file_path"]).name][logical_id]
+        path = resource.get("Metadata", {}).get("aws:cdk:path", logical_id)  # by the CDK CLI
+        findings.append(
+            ReportedFinding(
+                framework=FRAMEWORK,
+                rule=check["check_id"],
+                detail="",
+                resource=path.removesuffix("/Resource"),
+                description=check["check_name"],
+                reason=check["check_result"].get("suppress_comment"),
+            )
+        )
+    return findings
+
+
+def page(environment: str, frameworks: Sequence[str], findings: Sequence[ReportedFinding]) -> str:
+    """Writes the report in Markdown that is readable as plain text too."""
+
+    def position(item: ReportedFinding) -> tuple[int, str, str, str, str]:
+        place = frameworks.index(item.framework)
+        return place, item.rule, item.reason or "", item.resource, item.detail
+
+    ordered = sorted(findings, key=position)
+    open_items = [item for item in ordered if item.is_open]
+    explained = [item for item in ordered if not item.is_open]
+    by_rule = dict(_grouped(ordered, _rule))
+    rows: list[tuple[str, ...]] = [_HEAD]
+    for framework in frameworks:
+        rules = [rule for rule in by_rule if rule[0] == framework]
+        if not rules:
+            rows.append((framework, "no finding", "0", "0", "0"))
+        for rule in rules:
+            items = by_rule[rule]
+            open_count = sum(item.is_open for item in items)
+            resources = {item.resource for item in items}
+            counts = (open_count, len(items) - open_count, len(resources))
+            rows.append((*rule, *map(str, counts)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *others = (
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in rows
+    )
+    return "\n".join(
+        [
+            f"# Security report: {environment}",
+            "",
+            f"Findings: {len(open_items)} open, {len(explained)} explained.",
+            "",
+            head,
+            f"|{'|'.join('-' * (width + 2) for width in widths)}|",
+            *others,
+            "",
+            "## Open",
+            "",
+            *(_rules(open_items) if open_items else ["Nothing.", ""]),
+            "## Explained",
+            "",
+            *_rules(explained),
+        ]
+    )
+
+
+def _rule(item: ReportedFinding) -> tuple[str, str]:
+    return item.framework, item.rule
+
+
+def _rules(findings: Sequence[ReportedFinding]) -> Iterator[str]:
+    for (framework, rule), items in _grouped(findings, _rule):
+        yield f"### {framework}: {rule}"
+        yield ""
+        yield items[0].description
+        yield ""
+        for reason, group in _grouped(items, lambda item: item.reason):
+            yield f"- {reason or 'Fix it, or say at the resource why it stands (`acknowledge`):'}"
+            for resource, details in _grouped(group, lambda item: item.resource):
+                names = ", ".join(f"`{item.detail}`" for item in details if item.detail)
+                yield f"  - {resource}{names and ': '}{names}"
+        yield ""
+
+
+def _grouped(
+    findings: Sequence[ReportedFinding], key: Callable[[ReportedFinding], _K]
+) -> Iterator[tuple[_K, list[ReportedFinding]]]:
+    """Groups sorted findings."""
+    return ((value, [*items]) for value, items in groupby(findings, key=key))
+
 
 _OPEN = 4  # as `sashiko env drift`: apart from 1, an error
 

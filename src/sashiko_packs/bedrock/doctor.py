@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sashiko.account.account import Account
-from sashiko.doctor.check_result import Check, Status
+from sashiko.doctor.services import Check, Status
 from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.checkpoint import read_import_facts
 from sashiko_packs.bedrock.settings import BedrockSection, guardrail_name

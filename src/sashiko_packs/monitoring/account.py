@@ -21,8 +21,8 @@ from sashiko.pipeline.cloud.start import StagedPlace, put_place
 from sashiko.registry.versions import STANDING_TAG
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
+from sashiko_packs.monitoring.ledger import Draw, draw_period
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
 from sashiko_packs.monitoring.result import MonitorResult, sort_history, unjudged_versions
 from sashiko_packs.monitoring.retraining import DECIDED, EXECUTION, Candidate, State

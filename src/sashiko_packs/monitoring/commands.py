@@ -45,8 +45,8 @@ from sashiko_packs.monitoring.window import Window, basic_time
 if TYPE_CHECKING:
     from sashiko_packs.monitoring.account import MonitoredModel
     from sashiko_packs.monitoring.deletion import DeletedRows
-    from sashiko_packs.monitoring.draws import Draw
     from sashiko_packs.monitoring.labels import AddedLabels
+    from sashiko_packs.monitoring.ledger import Draw
 
 
 DEFAULT_LENGTH: Final = "7d"
@@ -340,7 +340,7 @@ def label(
 
 
 def _draw_here(monitored: Monitored, rows: int, out: Path | None) -> None:
-    from sashiko_packs.monitoring.draws import draw_period
+    from sashiko_packs.monitoring.ledger import draw_period
 
     folder, places = monitored.folder, monitored.folder.places
     draw = draw_period(
@@ -432,7 +432,7 @@ def replay(
     Monitoring then judges them as those of a served model: `sashiko monitor`.
     """
     from sashiko.pipeline.local_models import capture_settings, champion_artifact
-    from sashiko_packs.monitoring.replay import replay_file
+    from sashiko_packs.monitoring.capture.requests import replay_file
 
     recipe_config = project.choose_recipe(load_settings(env), recipe)
     contract = load_contract(project.contract_file(recipe_config))

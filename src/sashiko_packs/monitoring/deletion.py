@@ -18,9 +18,8 @@ from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.account import MonitorFiles
-from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
-from sashiko_packs.monitoring.ledger import create_ledger_view, delete_keys
+from sashiko_packs.monitoring.ledger import DRAW_SCHEMA, create_ledger_view, delete_keys
 from sashiko_packs.monitoring.places import PRIVACY_OFFICER, monitor_pipeline_name
 
 _WITHOUT: Final = """

@@ -33,11 +33,9 @@ from sashiko.base.scratch import (
 )
 from sashiko.base.yaml_models import Frozen
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import typed_columns
-from sashiko.data.raw_files import raw_batches
+from sashiko.data.ingest import raw_batches, typed_columns
 from sashiko.errors import InputError, disk_reason
-from sashiko_packs.monitoring.draws import DRAW_SCHEMA, NONE_FILE
-from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE
+from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE, DRAW_SCHEMA, NONE_FILE
 from sashiko_packs.monitoring.window import microseconds
 
 # First characters of a formula, the full-width ones too:

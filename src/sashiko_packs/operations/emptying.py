@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from sashiko.account.account import Account
 from sashiko.account.names import Bucket, bucket_name, prefix
-from sashiko.doctor.check_result import Check
+from sashiko.doctor.services import Check
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 

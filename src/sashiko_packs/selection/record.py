@@ -1,9 +1,20 @@
-"""The record of a selection, `selection.json`, read by its page and `--json`."""
+"""The record of a selection, `selection.json`, and the rule that fills it, `RULE`.
+
+The rule tells who is dropped, as good as the best, worse, undecided, chosen. "As good" is
+non-inferiority: a candidate has to be shown to lose less than `minimum_effect`, so few rows leave
+it undecided ("Non-Inferiority Clinical Trials to Establish Effectiveness", FDA Guidance for
+Industry, 2016: the interval's end must exclude the margin).
+"""
 
 import datetime as dt
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from sashiko.base.files import write_json
@@ -11,9 +22,13 @@ from sashiko.base.yaml_models import Frozen
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.evaluation.metrics.arrays import Ints, ModelScores
+from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
 from sashiko.pipeline.project import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_quality import EvaluateSection
+from sashiko.steps.comparators import model_lead
 from sashiko_packs.selection.file import STAYS, Selection, Travel
 
 Outcome = Literal["chosen", "as good", "undecided", "worse", "dropped", "not measured"]
@@ -123,3 +138,188 @@ def write_selection(record: SelectionRecord, home: Path, *, chosen: Recipe | Non
     if run is not None:
         write_json(home / "runs" / run / "evidence" / SELECTION_FILE, value)
     return folder
+
+
+RULE = (
+    "A candidate that fails a must is dropped. The musts are where texts may be processed, the "
+    "licence, the share of rows without a valid answer, the selection's quality gates and the "
+    "recipe's bias gates.",
+    "The best of the others has the highest {metric}. Another one is as good if the 95 % interval "
+    "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the whole "
+    "interval lies above {minimum_effect:g}. Otherwise it is undecided and not chosen, and the "
+    "number of rows that would decide it is estimated. Leads are paired by rows.",
+    "The best and those as good compete on the cost of a million predictions: the cheapest is "
+    "chosen. If costs are equal, the higher {metric} decides. An unknown cost is never counted as "
+    "zero: such a candidate is chosen only if no other one is left.",
+)
+_POWER = 0.8  # with which as many rows as are estimated decide
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The outcome of the rule."""
+
+    candidates: tuple[CandidateRecord, ...]  # with their outcomes and the best one's leads
+    best: str | None
+    chosen: str | None
+    reason: str
+    unjudged: tuple[str, ...]  # what might have changed the choice, and was not judged
+
+
+def choose(
+    candidates: Sequence[CandidateRecord],
+    models: Mapping[str, ModelScores],
+    labels: Ints,
+    *,
+    selection: Selection,
+    section: EvaluateSection,
+) -> Choice:
+    """Applies the rule to judged candidates.
+
+    `models` are by candidate, `labels` 0 or 1 of shape (rows,); the section gives resamples and
+    seed.
+    """
+    metric, effect = selection.metric, selection.minimum_effect
+    passing = [item for item in candidates if not item.failed and _value(item, metric) is not None]
+    best = max(passing, key=lambda item: _value(item, metric) or 0.0, default=None)
+    judged = []
+    for item in candidates:
+        changes: dict[str, object] = {"outcome": "dropped" if item.failed else "not measured"}
+        if item is best:
+            changes = {"outcome": "as good"}
+        elif best is not None and item in passing:
+            lead = lead_over(models[best.name], models[item.name], labels, metric, section=section)
+            changes = {
+                "outcome": standing_of(lead, minimum_effect=effect),
+                "lead_of_best": lead,
+                "rows_needed": rows_needed(lead, minimum_effect=effect, rows=len(labels)),
+            }
+        judged.append(item.model_copy(update=changes))
+    kept = [item for item in judged if item.outcome == "as good"]
+    chosen = kept[0] if len(kept) == 1 else _cheapest(kept, metric)
+    highest = f"the highest {metric.replace('_', ' ')}"
+    if best is None:
+        reason = "every candidate fails a must, or was not measured"
+    elif chosen is None:
+        names = ", ".join(item.name for item in kept)
+        reason = f"no cost is known of {names}: give the prices in a file, as --prices FILE"
+    elif len(kept) == 1:
+        reason = f"it has {highest}, and no other one is shown to be as good"
+    elif chosen.name == best.name:
+        reason = f"it has {highest}, and none that is as good costs less"
+    else:
+        reason = (
+            f"{best.name} has {highest}, but leads by less than {effect:g}, and {chosen.name} "
+            "costs no more than any other that is as good"
+        )
+    return Choice(
+        tuple(
+            item.model_copy(update={"outcome": "chosen"}) if item is chosen else item
+            for item in judged
+        ),
+        best=best.name if best else None,
+        chosen=chosen.name if chosen else None,
+        reason=reason,
+        unjudged=tuple(_unjudged(judged, chosen, metric)),
+    )
+
+
+def lead_over(
+    best: ModelScores, other: ModelScores, labels: Ints, metric: str, *, section: EvaluateSection
+) -> Estimate:
+    """Computes the best one's lead in a metric of decisions, paired by rows.
+
+    The bootstrap takes few disagreements for none: two models that agree on all of 24 rows would
+    get the interval [0, 0]. So for the interval, each label gets two more rows, of which either
+    model decides one wrongly. That is the adjustment of Bonett and Price (2012) for the paired
+    difference of proportions (`evaluation.metrics.flips`), which each label's share is.
+
+    Labels are 0 or 1, shape (rows,); the section gives resamples and seed.
+    """
+    added = np.array([0, 0, 1, 1])
+    wrong = np.array([1, 0, 1, 0])
+    ours, theirs = (
+        np.append(model.scores >= model.threshold, np.abs(added - errors)).astype(np.float64)
+        for model, errors in ((best, wrong), (other, 1 - wrong))
+    )
+    wide = model_lead(
+        section, np.append(labels, added), ModelScores(ours, 0.5), ModelScores(theirs, 0.5), {}
+    )[metric]
+    values = [
+        evaluate_scores(labels, item.scores, threshold=item.threshold, replicates=1, seed=0)[metric]
+        for item in (best, other)
+    ]
+    value = None
+    if values[0].value is not None and values[1].value is not None:
+        value = values[0].value - values[1].value
+    if value is None or wide.low is None or wide.high is None:
+        return Estimate(value=value, low=None, high=None)
+    return Estimate(value=value, low=min(wide.low, value), high=max(wide.high, value))
+
+
+def standing_of(lead: Estimate, *, minimum_effect: float) -> Outcome:
+    """Returns whether a candidate is as good as the best one, worse, or undecided, by its lead."""
+    if lead.low is None or lead.high is None:
+        return "undecided"
+    if lead.high < minimum_effect:
+        return "as good"
+    return "worse" if lead.low > minimum_effect else "undecided"
+
+
+def rows_needed(lead: Estimate, *, minimum_effect: float, rows: int) -> int | None:
+    """Returns about how many rows, to two digits, would decide if a candidate is as good.
+
+    None if these rows decide, or none can be said.
+
+    n = ((z_0.975 + z_0.8) s / (minimum_effect - lead))^2, the size of a one-sample test of
+    non-inferiority with a power of 80 % (S.-C. Chow, J. Shao and H. Wang, Sample Size Calculations
+    in Clinical Research, section 3.1). The lead is taken to be the true one; s / sqrt(rows) is the
+    half of the interval that reaches towards `minimum_effect`, divided by z_0.975.
+    """
+    value = lead.value
+    if standing_of(lead, minimum_effect=minimum_effect) != "undecided":
+        return None
+    if value is None or lead.low is None or lead.high is None or value == minimum_effect:
+        return None
+    half = lead.high - value if value < minimum_effect else value - lead.low
+    level, power = (NormalDist().inv_cdf(share) for share in ((1 + CONFIDENCE) / 2, _POWER))
+    needed = rows * ((level + power) / level * half / (minimum_effect - value)) ** 2
+    digits = 10.0 ** (math.floor(math.log10(needed)) - 1)
+    return math.ceil(needed / digits) * round(digits) if digits >= 1 else math.ceil(needed)
+
+
+def _unjudged(
+    judged: Sequence[CandidateRecord], chosen: CandidateRecord | None, metric: str
+) -> Iterator[str]:
+    """Yields what might have changed the choice, and was not judged."""
+    for item in judged:
+        if item.outcome == "not measured":
+            yield f"{item.name}: its answers were written by hand"
+        elif item.outcome == "undecided":
+            # It might be chosen in place of this one if it were as good.
+            if chosen is None or item.cost.usd is None or _cheapest([item, chosen], metric) is item:
+                yield f"{item.name}: {undecided(item)}"
+        elif item.outcome == "as good" and item is not chosen and item.cost.usd is None:
+            yield f"the cost of {item.name} is not known"
+    if chosen is not None:
+        for check in chosen.musts:
+            if not check.judged:
+                yield f"{check.name} of {chosen.name}: {check.reason}"
+
+
+def undecided(item: CandidateRecord) -> str:
+    """Says that the rows do not decide whether a candidate is as good, and how many would."""
+    needed = "more rows than can be estimated"
+    if item.rows_needed is not None:
+        needed = f"about {item.rows_needed:,} rows"
+    return f"undecided, needs {needed}"
+
+
+def _cheapest(kept: Sequence[CandidateRecord], metric: str) -> CandidateRecord | None:
+    priced = [(item.cost.usd, -(_value(item, metric) or 0.0), item) for item in kept]
+    known = [entry for entry in priced if entry[0] is not None]
+    return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def _value(item: CandidateRecord, metric: str) -> float | None:
+    return item.metrics[metric].value if item.measured else None

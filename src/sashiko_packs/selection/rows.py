@@ -15,7 +15,7 @@ from sashiko.bias.clarify.counting import count_groups
 from sashiko.bias.clarify.dataset import Column, Dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate, gate_applies
-from sashiko.bias.metrics.clarify_metrics import METRICS, measure
+from sashiko.bias.metrics.bias_table import METRICS, measure
 from sashiko.bias.steps.bias_estimates import analyse_stage, looks_of, subgroup_estimates
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract

@@ -24,7 +24,7 @@ from sashiko_packs.selection.candidates import (
     score_local,
 )
 from sashiko_packs.selection.file import BedrockCandidate, Selection, check_geographies
-from sashiko_packs.selection.record import Answers, CandidateRecord, SelectionRecord
+from sashiko_packs.selection.record import Answers, CandidateRecord, SelectionRecord, choose
 from sashiko_packs.selection.rows import (
     JudgedRows,
     Runs,
@@ -34,7 +34,6 @@ from sashiko_packs.selection.rows import (
     read_rows,
     refuse_other_text,
 )
-from sashiko_packs.selection.rule import choose
 
 _OF_DECISIONS = ("accuracy", "balanced_accuracy", "f1")
 

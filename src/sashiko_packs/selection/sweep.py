@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates

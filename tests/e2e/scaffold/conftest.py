@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.project.copier_template import build_wheel_with_statement
+from sashiko.project.project_upgrade import build_wheel_with_statement
 from tests.e2e.scaffold.projects import Project, new
 from tests.project_root import REPOSITORY
 

@@ -13,7 +13,7 @@ import yaml
 
 from sashiko.base.files import sha256_file
 from sashiko.pipeline.project import source
-from sashiko.project.create import read_answers
+from sashiko.project.project_upgrade import read_answers
 from sashiko.project.wheel import open_wheel
 from sashiko.registry.attestation import read_statement
 from sashiko.steps.register import package_hash

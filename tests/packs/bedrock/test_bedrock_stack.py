@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sashiko.doctor.check_result import Check, run_check
+from sashiko.doctor.services import Check, run_check
 from sashiko_cdk.network.vpc_endpoints import interfaces
 from sashiko_packs.bedrock.doctor import check_bedrock
 from sashiko_packs.bedrock.model_import import IMPORTED_BY

@@ -9,9 +9,8 @@ import pyarrow as pa
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.model import Contract
 from sashiko_packs.monitoring.audited import LabelSummary
-from sashiko_packs.monitoring.draws import Draw, draw_period
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
-from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, add_rows, delete_keys
+from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, Draw, add_rows, delete_keys, draw_period
 from sashiko_packs.monitoring.steps.join_labels import Sources, join_labels
 from sashiko_packs.monitoring.window import Window
 from tests.unit.contract.documents import contract_of, document

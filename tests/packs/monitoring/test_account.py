@@ -31,8 +31,8 @@ from sashiko_packs.monitoring.account import (
     stage_stores,
 )
 from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_account_rows
-from sashiko_packs.monitoring.draws import DRAW_SCHEMA
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels
+from sashiko_packs.monitoring.ledger import DRAW_SCHEMA
 from sashiko_packs.monitoring.places import monitor_pipeline_name
 from sashiko_packs.monitoring.retraining import Candidate
 from tests.packs.monitoring.label_stores import DAY, Stores, week

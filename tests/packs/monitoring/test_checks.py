@@ -5,13 +5,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sashiko.evaluation.reference import SMALLEST_COUNT
-from sashiko_packs.monitoring.checks import (
-    Measurement,
-    gaps,
-    holm,
-    judge_measurements,
-    overall,
-)
+from sashiko_packs.monitoring.checks import Measurement, gaps, holm, judge_measurements, overall
 from sashiko_packs.monitoring.result import MonitorBias, hide_small_counts
 from sashiko_packs.monitoring.steps.judge import label_free_accuracy
 

@@ -7,8 +7,8 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko_packs.monitoring.draws import DRAW_SCHEMA, draw_period
 from sashiko_packs.monitoring.labels import LABEL_SCHEMA, write_sheet
+from sashiko_packs.monitoring.ledger import DRAW_SCHEMA, draw_period
 from sashiko_packs.monitoring.steps.join_labels import DECISION_SCHEMA, DECISIONS_FILE
 from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.label_stores import DAY, LABEL_DAYS, START, Stores, keys_of, week

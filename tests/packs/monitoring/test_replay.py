@@ -7,7 +7,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.serving.local_capture import CaptureSettings
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.replay import replay_file
+from sashiko_packs.monitoring.capture.requests import replay_file
 from sashiko_packs.monitoring.window import Window
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.contract import documents

@@ -20,7 +20,7 @@ from sashiko.account.account import Account
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError
-from sashiko_packs.operations import audit, lake, live
+from sashiko_packs.operations import audit, lake
 from sashiko_packs.operations.emptying import closed_buckets, empty_bucket, reopen
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
@@ -128,7 +128,7 @@ def test_the_audit_reports_what_packs_compare(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(command, "load_deployed", lambda _: DEV)
     monkeypatch.setattr(Account, "check_identity", lambda _: None)
     monkeypatch.setattr(environment_access, "read_environment", lambda *_, **__: None)
-    monkeypatch.setattr(live, "read_live", lambda *_: SimpleNamespace(settings=None))
+    monkeypatch.setattr(audit, "read_live", lambda *_: SimpleNamespace(settings=None))
     for module, name in ((audit, "cap"), (audit, "serving"), (lake, "compare_lake")):
         monkeypatch.setattr(module, name, lambda *_: [])
     run = CliRunner().invoke(app, ["audit"])

@@ -35,7 +35,17 @@ from sashiko_packs.selection.candidates import (
     time_requests,
 )
 from sashiko_packs.selection.file import Selection
-from sashiko_packs.selection.record import CandidateRecord, Cost, Latency
+from sashiko_packs.selection.record import (
+    RULE,
+    CandidateRecord,
+    Choice,
+    Cost,
+    Latency,
+    choose,
+    lead_over,
+    rows_needed,
+    standing_of,
+)
 from sashiko_packs.selection.rows import (
     JudgedRows,
     Runs,
@@ -43,7 +53,6 @@ from sashiko_packs.selection.rows import (
     refuse_classified,
     refuse_other_text,
 )
-from sashiko_packs.selection.rule import RULE, Choice, choose, lead_over, rows_needed, standing_of
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.converse_service import Service, answered, serving
 from tests.packs.selection.selections import (

@@ -9,14 +9,13 @@ from sashiko.pipeline.local_run import _evidence
 from sashiko.pipeline.project import chosen_record
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
-from sashiko_packs.selection.record import Latency, SelectionRecord, write_selection
+from sashiko_packs.selection.record import Latency, SelectionRecord, choose, write_selection
 from sashiko_packs.selection.report.page import (
     headline,
     selection_view,
     terminal_rows,
     write_choice_page,
 )
-from sashiko_packs.selection.rule import choose
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.selections import answers, judged_rows, scored, with_bedrock, wrong_on
 

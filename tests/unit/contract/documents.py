@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from sashiko.base.parquet import TableStream
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.contract.table_stream import TableStream
 
 
 def _column(name: str, kind: str, classification: str, **more: Any) -> dict[str, Any]:

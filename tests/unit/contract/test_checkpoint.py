@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from sashiko.base.parquet import TableStream
 from sashiko.contract import merged_metrics, suite_checks
 from sashiko.contract.model import Contract, View
 from sashiko.contract.rule_expectations import RULE_TABLE, expectations
 from sashiko.contract.suite_checks import expectation_suite, run_checks
-from sashiko.contract.table_stream import TableStream
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
 from tests.unit.contract.documents import (

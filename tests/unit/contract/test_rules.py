@@ -8,9 +8,8 @@ import pytest
 
 from sashiko.contract import rule_expectations
 from sashiko.contract.derive import select_sql
-from sashiko.contract.dqdl import dqdl_ruleset
 from sashiko.contract.load import load_contract
-from sashiko.contract.load_spec import load_spec
+from sashiko.contract.load_spec import dqdl_ruleset, load_spec
 from sashiko.contract.rule_expectations import RULE_TABLE, Row, expectations
 from sashiko.errors import InputError
 from tests.unit.contract import documents

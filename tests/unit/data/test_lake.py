@@ -11,8 +11,8 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
 from sashiko.data.generators import Order
 from sashiko.data.generators.base import check_plan
+from sashiko.data.ingest import raw_batches
 from sashiko.data.lake import LakeTable, generate, seed_lake
-from sashiko.data.raw_files import raw_batches
 from sashiko.errors import InputError
 from sashiko.settings.recipe_data import DataSection, FileSource
 from sashiko.settings.shifts import ShiftPlan

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sashiko.doctor.check_result import Check, run_check
+from sashiko.doctor.services import Check, run_check
 
 
 @pytest.fixture(autouse=True)

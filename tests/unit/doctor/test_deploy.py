@@ -7,8 +7,8 @@ import pytest
 
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.check_result import Check
 from sashiko.doctor.deploy import examine, lookups
+from sashiko.doctor.services import Check
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import ROLE, Answer, FakeAccount, cap, roles

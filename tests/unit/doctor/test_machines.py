@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from sashiko.account.images.job_images import job_images
-from sashiko.doctor.capacity import check_capacity, check_types
-from sashiko.doctor.check_result import Check
 from sashiko.doctor.machines import (
     Needed,
     Use,
@@ -19,7 +17,8 @@ from sashiko.doctor.machines import (
     most_at_once,
     needed_machines,
 )
-from sashiko.doctor.plan import check_images
+from sashiko.doctor.plan import check_capacity, check_images, check_types
+from sashiko.doctor.services import Check
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import SpotSection

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from sashiko.doctor.check_result import Check, run_check
 from sashiko.doctor.deploy import check_endpoints
 from sashiko.doctor.plan import check_alerts, check_data, check_staged, check_tracking
-from sashiko.doctor.services import check_clarify, check_forgotten, check_tools, check_trail
+from sashiko.doctor.services import (
+    Check,
+    check_clarify,
+    check_forgotten,
+    check_tools,
+    check_trail,
+    run_check,
+)
 from sashiko.pipeline.staging import Staged
 from sashiko.settings.environment import Settings
 from sashiko.steps.sections import Channel

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.commands.run_evidence import Line, compare
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.report.difference import Line, compare
 from sashiko.report.evidence import Evidence, read_evidence
 from tests.unit.run_report import runs
 

@@ -8,11 +8,11 @@ import pytest
 
 from sashiko import __version__
 from sashiko.base.files import sha256_bytes, write_json
+from sashiko.commands.run_evidence import Finding, verify
 from sashiko.errors import InputError
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
 from sashiko.report.evidence import Evidence, read_evidence
-from sashiko.report.verification import Finding, verify
 from tests.unit.pipeline.runner.tiny import Tiny
 from tests.unit.run_report import runs
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, validate
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.bias.metrics.bias_table import Stage, stage_metrics
 
 # Clarify's `analysis_config.json`: the part that the bias step supports.
 #

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sashiko.bias.gates.estimates import BiasEstimate, Subgroup, gate_applies
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, bound
 from sashiko.settings.recipe_bias import BiasGate, BiasSection

@@ -9,8 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS, Stage
 from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 

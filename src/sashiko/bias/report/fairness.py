@@ -17,8 +17,7 @@ from sashiko.bias.gates.estimates import (
     looks_text,
     sort_worst_first,
 )
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS, Stage
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.arrays import Floats

@@ -20,10 +20,10 @@ from sashiko.bias.gates.estimates import (
     Subgroup,
     count_bound_comparisons,
 )
-from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.metrics.clarify_metrics import (
+from sashiko.bias.metrics.bias_table import (
     METRICS,
     MetricValue,
+    Stage,
     intervals,
     measure,
     stage_metrics,

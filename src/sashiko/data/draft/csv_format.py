@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from sashiko.contract.model import Delimiter, Encoding
 from sashiko.contract.text_form import number_pattern
-from sashiko.data.raw_files import DELIMITERS, decode_chunks, describe_delimiter, python_encoding
+from sashiko.data.ingest import DELIMITERS, decode_chunks, describe_delimiter, python_encoding
 from sashiko.data.values import all_match
 from sashiko.errors import InputError
 

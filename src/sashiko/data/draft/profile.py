@@ -18,7 +18,7 @@ from sashiko.data import values as casts
 from sashiko.data.draft import csv_format as formats
 from sashiko.data.draft.csv_format import CsvFormat, NumberMarks
 from sashiko.data.draft.naming import lake_names
-from sashiko.data.raw_files import raw_batches
+from sashiko.data.ingest import raw_batches
 from sashiko.errors import InputError
 
 

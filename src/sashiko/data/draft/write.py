@@ -13,7 +13,7 @@ from sashiko.base.files import write_bytes
 from sashiko.contract.leaks import LEAK
 from sashiko.data.draft.column_drafts import describe_personal, near_key_repeats
 from sashiko.data.draft.profile import Draft, Profile, RawTable, Repeats, SplitDraft
-from sashiko.data.raw_files import describe_delimiter
+from sashiko.data.ingest import describe_delimiter
 from sashiko.data.splits import FEWEST_OF_A_LABEL, FEWEST_ROWS
 from sashiko.errors import InputError
 

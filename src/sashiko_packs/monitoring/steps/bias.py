@@ -34,8 +34,7 @@ from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import Outcomes, count_facets, count_groups
 from sashiko.bias.clarify.dataset import Column, read_dataset
-from sashiko.bias.metrics.bias_table import compare
-from sashiko.bias.metrics.clarify_metrics import measure
+from sashiko.bias.metrics.bias_table import compare, measure
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract

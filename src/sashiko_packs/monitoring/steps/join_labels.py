@@ -30,9 +30,8 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring.audited import AuditedPeriod, LabelSummary
 from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
-from sashiko_packs.monitoring.draws import create_draws_view
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
-from sashiko_packs.monitoring.ledger import add_rows, create_ledger_view
+from sashiko_packs.monitoring.ledger import add_rows, create_draws_view, create_ledger_view
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window, microseconds, parse_window, time_of
 

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sashiko.account.images.image_map import image_map
-from sashiko.account.images.job_images import AwsImage, aws_image, builds_from
+from sashiko.account.images.job_images import AwsImage, aws_image, builds_from, image_map
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import (
     AsJson,
@@ -40,9 +39,8 @@ def drift(
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.account import Account
     from sashiko.packs import pack_objects
-    from sashiko_packs.operations.audit import cap, serving
+    from sashiko_packs.operations.audit import cap, read_live, serving
     from sashiko_packs.operations.lake import compare_lake
-    from sashiko_packs.operations.live import read_live
 
     settings = load_deployed(env)
     environment = read_environment(settings, folder=templates)

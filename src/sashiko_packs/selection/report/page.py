@@ -28,8 +28,7 @@ from sashiko.report.views import (
 )
 from sashiko.report.words import check_table, check_title, check_view, estimate_cell, metric_title
 from sashiko_packs.selection.file import geographies
-from sashiko_packs.selection.record import CandidateRecord, SelectionRecord
-from sashiko_packs.selection.rule import RULE, undecided
+from sashiko_packs.selection.record import RULE, CandidateRecord, SelectionRecord, undecided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

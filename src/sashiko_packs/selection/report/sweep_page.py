@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.bias.metrics.clarify_metrics import METRICS
+from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.errors import InputError
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing

@@ -10,9 +10,8 @@ from typing import Any
 import jmespath
 import pytest
 
-from sashiko.account.access.environment_access import Principal
+from sashiko.account.access.environment_access import Cell, Principal, permission_matrix
 from sashiko.account.access.lake_governance import add_reader
-from sashiko.account.access.permission_matrix import Cell, permission_matrix
 from sashiko.account.access.policy_evaluation import Request, allows, denies, overlap, statements
 from sashiko.errors import InputError
 from tests.infra import never

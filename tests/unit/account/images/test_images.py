@@ -12,13 +12,15 @@ from typing import get_args
 import pytest
 
 from sashiko import __version__
-from sashiko.account.images.image_map import MAP_FILE, image_map, read_image_map
 from sashiko.account.images.job_images import (
+    MAP_FILE,
     aws_image,
     content_tag,
     copied_files,
     image_builds,
+    image_map,
     job_images,
+    read_image_map,
     source_hashes,
 )
 from sashiko.errors import InputError

@@ -6,7 +6,7 @@ import pytest
 from sashiko.bias.gates import bias_gate
 from sashiko.bias.gates.bias_gate import Mitigation
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasMetric, BiasSection
 from sashiko.settings.recipe_quality import ThresholdSection

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sashiko.bias.metrics.clarify_metrics import METRICS, intervals, measure, stage_metrics
+from sashiko.bias.metrics.bias_table import METRICS, intervals, measure, stage_metrics
 from sashiko.evaluation.metrics import uncertainty
 from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.counts import Counts, FacetTable, tabulate

@@ -18,7 +18,7 @@ from sashiko.bias.clarify.analysis import AnalysisConfig, FacetConfig, read_conf
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import count_groups, rows_with
 from sashiko.bias.clarify.dataset import Dataset, read_dataset
-from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.bias.steps import clarify_bias
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError

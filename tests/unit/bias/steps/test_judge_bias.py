@@ -13,7 +13,7 @@ import pytest
 
 from sashiko.base.files import read_json, sha256_file, sha256_tree
 from sashiko.base.parquet import write_table
-from sashiko.bias.metrics.clarify_metrics import stage_metrics
+from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.bias.steps import judge_bias
 from sashiko.bias.steps.blocked_texts import (
     Blocker,
