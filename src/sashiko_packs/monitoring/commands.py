@@ -307,8 +307,7 @@ def sample(
     number = _served_version(model) if version is None else version
     contract = load_contract(project.contract_file(model.recipe))
     with model.draw(number, window=window_of(window, now), rows=rows) as draw:
-        sheet = out or sheet_file(home, draw)
-        show_draw(draw, sheet, contract=contract, options=_account_options(model))
+        show_draw(draw, out, home=home, contract=contract, options=_account_options(model))
 
 
 @app.command()
@@ -350,8 +349,8 @@ def _draw_here(monitored: Monitored, rows: int, out: Path | None) -> None:
         window=monitored.window,
         rows=rows,
     )
-    sheet = out or sheet_file(folder.home, draw)
-    show_draw(draw, sheet, contract=monitored.contract, options=monitored.window_options)
+    again = monitored.window_options
+    show_draw(draw, out, home=folder.home, contract=monitored.contract, options=again)
 
 
 def _served_version(model: "MonitoredModel") -> int:
@@ -546,15 +545,13 @@ def show_window(
     typer.echo("\n".join([*lines, proposal, f"report: {report}"]))
 
 
-def sheet_file(home: Path, draw: "Draw") -> Path:
-    """Returns where a draw's sheet is written if nobody names a file: below the local state."""
-    return home / FOLDER / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
-
-
-def show_draw(draw: "Draw", sheet: Path, *, contract: Contract, options: str) -> None:
-    """Writes the sheet to fill in, and says how to hand it in."""
+def show_draw(
+    draw: "Draw", sheet: Path | None, *, home: Path, contract: Contract, options: str
+) -> None:
+    """Writes the sheet to fill in, below the local state by default, and says how to hand it in."""
     from sashiko_packs.monitoring.labels import write_sheet
 
+    sheet = sheet or home / FOLDER / "audit" / f"audit-{basic_time(draw.period.end)}.csv"
     write_sheet(draw.path, sheet, contract=contract)
     typer.echo(str(sheet))
     print(

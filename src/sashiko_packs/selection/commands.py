@@ -36,15 +36,11 @@ def select(
     Exits with 3 if no candidate is chosen.
     """
     from sashiko.account.prices import read_prices
+    from sashiko.report.html import REPORT_FILE, write_page
     from sashiko_packs.selection.candidates import open_responder
     from sashiko_packs.selection.file import load_selection, recording_path
     from sashiko_packs.selection.record import write_selection
-    from sashiko_packs.selection.report.page import (
-        headline,
-        selection_view,
-        terminal_rows,
-        write_choice_page,
-    )
+    from sashiko_packs.selection.report.page import headline, selection_view, terminal_rows
     from sashiko_packs.selection.run import chosen_recipe, run_selection
 
     settings = load_settings(env)
@@ -63,7 +59,7 @@ def select(
             selection, settings, known, responder=responder, home=home, command=command
         )
     folder = write_selection(result, home, chosen=chosen_recipe(result))
-    page = write_choice_page(selection_view(result), folder)
+    page = write_page(selection_view(result), folder / REPORT_FILE)
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
@@ -89,8 +85,8 @@ def run_sweep(
     Raises:
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """
-    from sashiko_packs.selection.report.page import write_choice_page
-    from sashiko_packs.selection.report.sweep_page import sweep_view
+    from sashiko.report.html import REPORT_FILE, write_page
+    from sashiko_packs.selection.report import sweep_page as page
     from sashiko_packs.selection.sweep import DEFAULT_STRENGTHS, sweep, write_sweep
 
     _require_local(settings, option="--sweep", noun="sweep")
@@ -106,34 +102,27 @@ def run_sweep(
             from_step=from_,
             command=command,
         )
-    page = write_choice_page(sweep_view(result), write_sweep(result, home))
+    report = write_page(page.sweep_view(result), write_sweep(result, home) / REPORT_FILE)
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        from sashiko_packs.selection.report.sweep_page import (
-            choice_lines,
-            headline,
-            outcome,
-            shown_points,
-        )
-
         metrics = tuple(dict.fromkeys(("accuracy", result.metric)))
         names = (metric.replace("_", " ") for metric in metrics)
         rows = [("strength", "threshold", *result.checks, *names, "outcome")]
-        for curve, point in shown_points(result):
+        for curve, point in page.shown_points(result):
             rows.append(
                 (
                     f"{curve.strength:g}",
                     f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}",
                     *(point.bias[check].text for check in result.checks),
                     *(point.quality[metric].text for metric in metrics),
-                    outcome(result, curve, point),
+                    page.outcome(result, curve, point),
                 )
             )
-        lines = [*align(rows), "", headline(result), *choice_lines(result)]
+        lines = [*align(rows), "", page.headline(result), *page.choice_lines(result)]
         if result.chosen:
             lines.append(f"  {result.chosen.command}")
-        typer.echo("\n".join([*lines, f"report: {page}"]))
+        typer.echo("\n".join([*lines, f"report: {report}"]))
     raise typer.Exit(0 if result.chosen else BLOCKED)
 
 

@@ -7,15 +7,11 @@ import pytest
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.pipeline.local_run import _evidence
 from sashiko.pipeline.project import chosen_record
+from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
 from sashiko_packs.selection.record import Latency, SelectionRecord, choose, write_selection
-from sashiko_packs.selection.report.page import (
-    headline,
-    selection_view,
-    terminal_rows,
-    write_choice_page,
-)
+from sashiko_packs.selection.report.page import headline, selection_view, terminal_rows
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.selections import answers, judged_rows, scored, with_bedrock, wrong_on
 
@@ -59,7 +55,7 @@ class _Text(HTMLParser):
 
 
 def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(record, tmp_path) -> None:
-    html = write_choice_page(selection_view(record), tmp_path).read_text()
+    html = write_page(selection_view(record), tmp_path / REPORT_FILE).read_text()
     reader = _Text()
     reader.feed(html)
     text = " ".join(" ".join(reader.parts).split())
@@ -86,13 +82,13 @@ def test_what_was_not_judged_is_named_and_the_choice_is_not_green(record, tmp_pa
     text = headline(record)
     for part in ("the cost of unpriced", "perhaps: undecided", "by-hand: its answers"):
         assert part in text.partition("Not judged: ")[2]
-    html = write_choice_page(selection_view(record), tmp_path).read_text()
+    html = write_page(selection_view(record), tmp_path / REPORT_FILE).read_text()
     assert '<div class="outcome waiting">' in html
     assert "✓ A CANDIDATE IS CHOSEN" not in html
     judged = record.model_copy(update={"unjudged": ()})
     assert "Not judged" not in headline(judged)
     assert "among what was judged" not in headline(judged)
-    html = write_choice_page(selection_view(judged), tmp_path).read_text()
+    html = write_page(selection_view(judged), tmp_path / REPORT_FILE).read_text()
     assert '<div class="outcome registered">' in html
 
 

@@ -14,11 +14,11 @@ from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.dataset import Column
 from sashiko.pipeline.runner.run_record import read_run
+from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.run_report.page import write_report
 from sashiko.settings.recipe import load_recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko_packs.selection.report import sweep_page
-from sashiko_packs.selection.report.page import write_choice_page
 from sashiko_packs.selection.report.sweep_page import choice_lines, headline, sweep_view
 from sashiko_packs.selection.rows import Validation
 from sashiko_packs.selection.sweep import (
@@ -410,7 +410,7 @@ def page_path(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("sweep")
     dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
     result = sweep(recipe(quality=dream) if request.param == "none will do" else recipe())
-    return write_choice_page(sweep_view(result), write_sweep(result, home))
+    return write_page(sweep_view(result), write_sweep(result, home) / REPORT_FILE)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

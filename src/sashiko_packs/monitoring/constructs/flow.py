@@ -1,6 +1,5 @@
 """Monitoring of a served version: a window each week, its outcome as metrics, and alarms."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from constructs import Construct
@@ -42,6 +41,10 @@ _TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
 # Not `version`, which each event of EventBridge has.
 _CHOSEN: Final = "$states.input.model_version"
 _METADATA: Final = "$states.result.CustomerMetadataProperties"
+_NO_REFERENCE: Final = literal(
+    " does not name what its answers are compared with, since it was registered before monitoring: "
+    "approve and serve a newer version"
+)
 
 
 def window_flow(
@@ -89,15 +92,7 @@ def window_flow(
             ),
             "HasReference": either(complete, "LookForCaptures", "NoReference"),
             "NoReference": fail(
-                "NoReference",
-                text(
-                    literal("version "),
-                    "$version",
-                    literal(
-                        " does not name what its answers are compared with, since it was "
-                        "registered before monitoring: approve and serve a newer version"
-                    ),
-                ),
+                "NoReference", text(literal("version "), "$version", _NO_REFERENCE)
             ),
             "LookForCaptures": call(
                 "aws-sdk:s3:listObjectsV2",
@@ -239,16 +234,14 @@ class _Monitoring(Construct):
         captures = f"{endpoint_name(settings, recipe)}/"
         job = arn(settings, "glue", f"job/{etl_name(settings, recipe_table(recipe))}")
         finding_load = allow(["glue:GetJobRuns"], [job])
-        return StateMachine(
+        return self._flows.add_machine(
             self,
             "Start",
-            settings=settings,
             name=window_machine(recipe.name),
             role="pipeline-starter",
             definition=window_flow(
                 settings, recipe, package_arn=package_arn, table=recipe_table(recipe)
             ),
-            log=self._flows.log,
             allowed=[
                 allow(
                     ["sagemaker:DescribeModelPackage"],
@@ -269,16 +262,14 @@ class _Monitoring(Construct):
     def _publisher(self, key_arn: str) -> StateMachine:
         settings, recipe = self._settings, self.recipe
         windows = monitor_places(settings, recipe).windows.removeprefix("s3://")
-        return StateMachine(
+        return self._flows.add_machine(
             self,
             "Publish",
-            settings=settings,
             name=f"monitor-{recipe.name}-outcome",
             role=PUBLISHER,
             definition=outcome_flow(
                 settings, recipe, namespace=self._namespace, dashboard=self._name
             ),
-            log=self._flows.log,
             allowed=[
                 allow(
                     ["sagemaker:ListPipelineParametersForExecution"],
@@ -299,28 +290,21 @@ class _Monitoring(Construct):
 
     def _rules(self, starter: StateMachine, publisher: StateMachine) -> None:
         name = self.recipe.name
-        common: Mapping[str, Any] = {
-            "settings": self._settings,
-            "undelivered": self._flows.undelivered,
-        }
         EventRule(
             self, "Weekly", name=f"{name}-monitor-weekly",
             description="Each Monday the week before it is judged", schedule=_WEEKLY,
-            target=starter, **common,
+            target=starter, settings=self._settings, undelivered=self._flows.undelivered,
         )  # fmt: skip
-        EventRule(
+        self._flows.add_rule(
             self,
             "Judged",
             name=f"{name}-monitor-judged",
             description="The outcome of a window is published as metrics",
-            pattern={
-                "source": ["aws.sagemaker"],
-                "detail-type": ["SageMaker Model Building Pipeline Execution Status Change"],
-                "detail": {
-                    "pipelineArn": [self._pipeline],
-                    "currentPipelineExecutionStatus": ["Succeeded"],
-                },
+            source="aws.sagemaker",
+            kind="SageMaker Model Building Pipeline Execution Status Change",
+            detail={
+                "pipelineArn": [self._pipeline],
+                "currentPipelineExecutionStatus": ["Succeeded"],
             },
             target=publisher,
-            **common,
         )

@@ -167,11 +167,6 @@ def _change(share: Share) -> str:
     return f"{plain(share.cell)}: {percent(share.reference or 0)} to {percent(share.window or 0)}"
 
 
-def _points(change: float) -> str:
-    """Formats a change of a share in percentage points, and never a negative zero."""
-    return f"{round(100 * change, 1) + 0.0:+.1f}"
-
-
 def _figure(column: ColumnShares, number: int) -> Figure:
     items, captions = column.shares, []
     if len(items) > _MOST_CELLS:
@@ -192,7 +187,8 @@ def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
             if item.change is not None:
                 ends = [100 * (item.reference or 0), 100 * (item.window or 0)]
                 axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1)
-                axes.annotate(_points(item.change), (1.02, index),
+                points = round(100 * item.change, 1) + 0.0  # never a negative zero
+                axes.annotate(f"{points:+.1f}", (1.02, index),
                               xycoords=("axes fraction", "data"), va="center", fontsize=9
                               )  # fmt: skip
             for value, style in ((item.reference, _REFERENCE), (item.window, _WINDOW)):
@@ -600,7 +596,8 @@ def write_monitor_page(
     """
     history = History(tuple(results))
     result = history.latest
-    window = span(result.start, result.end)
+    window, word = span(result.start, result.end), headline(result)
+    is_said = result.summary.rstrip(".") in word
     sections = (
         history_section(history),
         checks_section(result),
@@ -612,8 +609,8 @@ def write_monitor_page(
         subject=f"{result.group}, version {result.version}: {window}",
         outcome=views.Outcome(
             kind=_KINDS[result.outcome],
-            word=headline(result),
-            headline=_headline(result),
+            word=word,
+            headline="" if is_said else shorten(result.summary, _LONGEST_HEADLINE),
             details=(*next_steps(result), *filter(None, [retraining])),
             commands=commands(result, options=options, others=others),
         ),
@@ -624,12 +621,6 @@ def write_monitor_page(
         source="each window's `monitor.json`; nothing on this page is of a single row",
     )
     return write_page(page, path)
-
-
-def _headline(result: MonitorResult) -> str:
-    """Returns the window's summary, unless the headline has said it."""
-    said = result.summary.rstrip(".") in headline(result)
-    return "" if said else shorten(result.summary, _LONGEST_HEADLINE)
 
 
 def _tiles(result: MonitorResult) -> Iterator[Tile]:

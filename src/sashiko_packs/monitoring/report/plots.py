@@ -321,8 +321,9 @@ def rows(history: History) -> Markup:
     with over_time(history, height=250) as axes:
         for result in history.results:
             width = (days(result.end) - days(result.start)) * 0.86
+            outcomes = {c.outcome for c in result.checks if c.kind != "capture"}
             axes.bar(middle(result), version_rows(result), width=width,
-                     **_bar(is_judged=_is_judged(result)))  # fmt: skip
+                     **_bar(is_judged=bool(outcomes - {"not judged"})))  # fmt: skip
         axes.set(ylabel="rows")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.set_ylim(0, max(*(version_rows(result) for result in history.results), 10) * 1.1)
@@ -391,10 +392,6 @@ def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorChec
         if (count := sum(check.outcome == outcome for _, check in checks))
     ]
     return f"{name} {', '.join(counts)}"
-
-
-def _is_judged(result: MonitorResult) -> bool:
-    return any(c.outcome != "not judged" for c in result.checks if c.kind != "capture")
 
 
 def _bar(*, is_judged: bool) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.evaluation.gates.verdict import Check
 from sashiko.report import svg
-from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.report.views import (
     Cell,
     Chapter,
@@ -149,15 +146,6 @@ _METRICS = {
 Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
 
-def write_choice_page(page: Page, folder: Path) -> Path:
-    """Writes the page of a selection or a sweep into its folder and returns its path.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
-    return write_page(page, folder / REPORT_FILE)
-
-
 def terminal_rows(record: SelectionRecord) -> list[list[str]]:
     """Returns the rows of the terminal's table, its heading first."""
     table = _candidates(record, behaviour=True)
@@ -225,16 +213,12 @@ def _tiles(record: SelectionRecord) -> Iterator[Tile]:
             cell = estimate_cell(item.metrics[metric])
             yield Tile(f"{_METRICS.get(metric, metric)} of {name}", cell.text, cell.interval)
     for entry in [entry for entry in item.bias if entry.value is not None][:1]:
-        cell, check = estimate_cell(entry), _musts_of(item).get(_name(entry))
-        mark = check_view(check).mark if check else own
+        cell, checks = estimate_cell(entry), [c for c in item.musts if c.name == _name(entry)]
+        mark = check_view(checks[-1]).mark if checks else own
         title = metric_title(entry.metric)
         yield Tile(title, cell.text, cell.interval, entry.subgroup, mark)
     yield Tile("A million predictions", cost(item), note=item.cost.basis)
     yield Tile("Texts are processed", item.travel.where)
-
-
-def _musts_of(item: CandidateRecord) -> Mapping[str, Check]:
-    return {check.name: check for check in item.musts}
 
 
 def _table(title: str, record: SelectionRecord, columns: Columns, *, note: str = "") -> Table:
