@@ -1,7 +1,7 @@
 """Chooses reweighing strength and threshold on the validation split. It never reads test.
 
     python -m verification.benchmarks.choose_on_validation --recipe census --strengths 2 3 4
-    python -m verification.benchmarks.choose_on_validation --recipe census --model linear
+    python -m verification.benchmarks.choose_on_validation --recipe census-linear
 
 Runs the real pipeline up to the compiled model once per strength and training seed, as `sashiko run
 --sweep` does for one seed, and judges the validation scores under each threshold policy by the
@@ -14,11 +14,9 @@ keeps half of the distance (as a ratio) between 1 and each bound, as a margin fo
 that will do, the one with the highest mean balanced accuracy is taken; of equal ones the lower
 strength, then a maximised metric before a fixed threshold.
 
-`--model linear` puts the linear baseline, fitted with the same weights, in the fine-tuned model's
-place, under the same rule; it has no training seed. A recipe takes what the rule takes for the
-fine-tuned model, even where the linear one is better: then README and docs say so. The test split
-is looked at once, after the choice, and changes nothing of it: if the gates block there, the recipe
-ships blocked.
+A linear model has no training seed. A recipe takes what the rule takes for its own model, even
+where another one is better: then README and docs say so. The test split is looked at once, after
+the choice, and changes nothing of it: if the gates block there, the recipe ships blocked.
 
 Leads over the linear baseline and the champion are not asked for: a lead under drift cannot be seen
 before the drift, and a time split puts validation before it.
@@ -32,19 +30,14 @@ from pathlib import Path
 from statistics import fmean
 
 from sashiko.contract.load import load_contract
-from sashiko.data.splits import read_split_meta
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.run_record import RunRecord
-from sashiko.pipeline.runner.store import Store
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import ThresholdSection
 from sashiko.steps.comparators import decide_threshold
-from sashiko.steps.scored_splits import load_split
-from sashiko.training.examples import read_split, read_weights
-from sashiko.training.linear import fit_linear
-from sashiko_packs.selection.rows import COMPILE, Validation, read_validation, with_facets
+from sashiko_packs.selection.rows import COMPILE, Validation, read_validation
 from sashiko_packs.selection.sweep import THRESHOLDS, judge, keeps_margin, threshold_free_quality
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 
@@ -99,12 +92,7 @@ class Setting:
 
 def main() -> None:
     """Prints a Markdown table on stdout, and the choice."""
-    chosen = options(
-        __doc__, recipe="census", model="fine-tuned", strengths=[2.0], seeds=[0], home=HOME
-    )
-    linear = chosen.model == "linear"
-    if linear and len(chosen.seeds) > 1:
-        sys.exit("error: --seeds: the linear model has no training seed")
+    chosen = options(__doc__, recipe="census", strengths=[2.0], seeds=[0], home=HOME)
     gate = recipe_of(chosen.recipe).bias.gates[0]
     if gate.metric != "DI":
         sys.exit(f"error: the first bias gate of {chosen.recipe} is of {gate.metric}, not of DI")
@@ -116,7 +104,7 @@ def main() -> None:
             for seed in chosen.seeds:
                 overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
                 trained = recipe_of(chosen.recipe, *overrides)
-                by_seed.append(_judge(_scored(trained, linear, chosen.home), trained))
+                by_seed.append(_judge(_scored(trained, chosen.home), trained))
             here = [
                 Setting(strength, policy, [one[policy] for one in by_seed], gate)
                 for policy in by_seed[0]
@@ -126,10 +114,7 @@ def main() -> None:
             fixed = (setting for setting in here if setting.policy in _FIXED)
             yield _row(min(fixed, key=lambda setting: setting.place))
 
-    print(
-        f"`{chosen.recipe}`, the {chosen.model} model, validation split only, "
-        f"{len(chosen.seeds)} seeds, {machine()}\n"
-    )
+    print(f"`{chosen.recipe}`, validation split only, {len(chosen.seeds)} seeds, {machine()}\n")
     heads = ("strength", "threshold policy", "thresholds", f"{gate.metric}, least to most", "AUC")
     show(table((*heads, "accuracy", "balanced accuracy", "will do"), rows()))
     best = min(settings, key=lambda setting: setting.place)
@@ -143,10 +128,8 @@ def main() -> None:
     )
 
 
-def _scored(recipe: Recipe, linear: bool, home: Path) -> Validation:
-    """Trains a recipe's model, or the linear one with its weights, and scores validation."""
-    if linear:
-        return linear_model(recipe, split="validation", home=home)
+def _scored(recipe: Recipe, home: Path) -> Validation:
+    """Trains a recipe's model, and scores validation."""
     run = run_until(COMPILE, recipe, home=home)
     return read_validation(run, load_contract(Path(recipe.contract)), home=home)
 
@@ -160,25 +143,6 @@ def run_until(step: str, recipe: Recipe, *, home: Path) -> RunRecord:
     if run.status != "partial":
         sys.exit(f"error: run {run.id} ended {run.status}: {run.reason}")
     return run
-
-
-def linear_model(recipe: Recipe, *, split: str, home: Path) -> Validation:
-    """Fits the linear baseline with a recipe's weights, and scores a split."""
-    run = run_until("Weights", recipe, home=home)
-    store = Store(home / "s3")
-    names = ("train", "meta", split)
-    folder = {name: store.path(run.step("Prepare").outputs[name].uri) for name in names}
-    train, rows = load_split(folder["train"]), load_split(folder[split])
-    weights = read_weights(
-        store.path(run.step("Weights").outputs["weights"].uri), read_split(folder["train"])["key"]
-    )
-    kinds = read_split_meta(folder["meta"]).kinds
-    model = fit_linear(
-        train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
-    )
-    scores = model.scores(rows.rows)
-    contract = load_contract(Path(recipe.contract))
-    return with_facets(run, contract, rows, scores, folder=folder[split], home=home)
 
 
 def _judge(validation: Validation, recipe: Recipe) -> dict[str, Evaluated]:

@@ -87,7 +87,8 @@ class Rounding(Frozen):
 
 
 R = TypeVar("R", bound=Frozen)
-Method = Literal["integrated_gradients", "shapley_sampling"]  # the latter of causal LMs
+# The second of causal LMs, the third of linear models.
+Method = Literal["integrated_gradients", "shapley_sampling", "coefficients"]
 EXPLANATIONS_FILE = "explanations.json"
 ERRORS_FILE = "errors.jsonl"
 SWAPS_FILE = "swaps.jsonl"
@@ -146,7 +147,7 @@ class Explanations(Frozen):
         "integrated_gradients", exclude_if=lambda method: method == "integrated_gradients"
     )
     # Between baseline and text, at which gradients were taken; of Shapley values the orders in
-    # which words were removed.
+    # which words were removed; 0 of coefficients.
     steps: int
     baseline: str  # the token that replaces each word in the baseline; empty if words are removed
     expected_value: float  # the mean score of the baselines, in log-odds

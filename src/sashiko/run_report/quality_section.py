@@ -17,6 +17,7 @@ from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
 from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
+from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
@@ -117,14 +118,17 @@ def _runs(evidence: Evidence) -> Iterator[Evidence]:
             yield read_evidence(file.parent, evidence.folder.parents[1])
 
 
-def _worse_warnings(evaluation: record.Evaluation, name: Callable[[str], str]) -> Iterator[str]:
+def _worse_warnings(
+    evaluation: record.Evaluation, name: Callable[[str], str], *, command: str
+) -> Iterator[str]:
     for other, leads in evaluation.leads.items():
         lost = [
             METRIC_NAMES[metric] for metric in ("auc", "accuracy")
             if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
         ]  # fmt: skip
         if lost:
-            yield f"This model is worse on {' and '.join(lost)} than {name(other)}."
+            advice = f" Train that one: {command} {LINEAR_OPTION}" if other == LINEAR else ""
+            yield f"This model is worse on {' and '.join(lost)} than {name(other)}.{advice}"
 
 
 def _slice_table(slices: record.Slices) -> Table:
@@ -276,11 +280,13 @@ def training_section(evidence: Evidence) -> Section:
     recipe, evaluation, facts = evidence.recipe, evidence.evaluation, []
     if not isinstance(recipe, Missing):
         train = recipe.train
-        facts = [
-            Fact("fine-tuned from", recipe.model.name),
-            Fact("epochs", f"{train.epochs}, seed {train.seed}"),
-            Fact("text", recipe.text.template),
-        ]
+        facts = [Fact("model", "logistic regression on the columns of the text")]
+        if recipe.model.pretrained:
+            facts = [
+                Fact("fine-tuned from", recipe.model.name),
+                Fact("epochs", f"{train.epochs}, seed {train.seed}"),
+            ]
+        facts.append(Fact("text", recipe.text.template))
     statements = (mitigation(evidence),)
     if isinstance(evaluation, Missing):
         why = f"No learning curve. {evaluation.why}"
@@ -382,7 +388,10 @@ def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
         f"Suspicious: test AUC {', '.join(suspicious)}. This is too good to be true: look for a "
         "leak, such as a column or words of a text that are written after the decision."
     )
-    return (*((leak,) if suspicious else ()), *_worse_warnings(evaluation, name))
+    return (
+        *((leak,) if suspicious else ()),
+        *_worse_warnings(evaluation, name, command=evidence.run.command),
+    )
 
 
 def short_name(name: str, evaluation: record.Evaluation) -> str:

@@ -34,7 +34,9 @@ from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, shapley_check, swap_check
 from sashiko.explain.explanation_notes import NEAR
 from sashiko.explain.importance import column_importance, features, top_words, write_analysis
+from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
+from sashiko.serving.container.linear import is_linear
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.serving.inspection import unpack
 from sashiko.settings.recipe import ExplainSection
@@ -112,18 +114,35 @@ def main() -> None:
     effort = EFFORT[depth]
     repeatable(seed=SEED)
 
+    model: ExplainedModel | LinearExplanation
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
-        model = ExplainedModel(trained_model(Path(name)))
+        folder = trained_model(Path(name))
+        model = LinearExplanation(folder, text) if is_linear(folder) else ExplainedModel(folder)
     selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
     max_length = max(compile_.sequence_lengths)
 
+    def pieces_of(keys: pa.ChunkedArray) -> tuple[tuple[Piece, ...], ...]:
+        if isinstance(model, LinearExplanation):
+            return tuple(map(model.pieces, read_texts(keys)))
+        return read_pieces(keys, contract, text)
+
     def read_rows(predictions: pa.Table) -> tuple[Row, ...]:
+        if isinstance(model, LinearExplanation):
+            return model.read(read_texts(predictions["key"]))
         return read_tokens(
-            read_pieces(predictions["key"], contract, text),
+            pieces_of(predictions["key"]),
             model.tokenizer,
             max_length=max_length,
             truncate=text.truncate,
             prompt=model.prompt,
+        )
+
+    def score(texts: Sequence[str]) -> Floats:
+        if isinstance(model, LinearExplanation):
+            return model.scores(texts)
+        # A replacement may have more tokens than the word, so the text is truncated.
+        return model.probabilities(
+            token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
         )
 
     rows = read_rows(selection.table)
@@ -139,19 +158,20 @@ def main() -> None:
             scores, selection.compared, threshold=selection.threshold, dtype=rounded
         )
     say(f"attributing {len(rows)} rows")
-    attributions = model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
+    attributions = (
+        model.attribute(rows)
+        if isinstance(model, LinearExplanation)
+        else model.attribute(rows, steps=effort.steps, pairs=effort.pairs, seed=SEED)
+    )
 
     say("swapping the words of facets")
     facets = [facet for facet in contract.facets if facet.words]
-    pieces = read_pieces(selection.swap_candidates, contract, text) if facets else ()
+    pieces = pieces_of(selection.swap_candidates) if facets else ()
     swapped = [
         swap_check(
             facet,
             list(zip(selection.swap_candidates.to_pylist(), pieces, strict=True)),
-            # A replacement may have more tokens than the word, so the text is truncated.
-            probabilities=lambda texts: model.probabilities(
-                token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
-            ),
+            probabilities=score,
             threshold=selection.threshold,
             most=effort.swap_rows,
             worst=effort.errors,
@@ -269,6 +289,25 @@ def _draw_evenly(groups: Ints, rows: int, generator: np.random.Generator) -> Int
     return np.concatenate(drawn)
 
 
+def read_texts(keys: pa.ChunkedArray) -> list[str]:
+    """Reads the texts of rows of the test split.
+
+    Raises:
+        InputError: if a key is not in it.
+    """
+    split = processing_input("test") / "data.parquet"
+    texts: list[str] = _take(keys, split, ("key", "text"), "key")["text"].to_pylist()
+    return texts
+
+
+def _take(keys: pa.ChunkedArray, source: Path, names: Sequence[str], key: str) -> pa.Table:
+    """Reads columns of a file's rows with these keys, in their order."""
+    table = rows_of(keys, source, names, key=key)
+    predictions = processing_input("predictions") / "predictions.parquet"
+    table_keys = table[key].cast(pa.string())
+    return table.take(positions(keys, table_keys, source=predictions, among_source=source))
+
+
 def read_pieces(
     keys: pa.ChunkedArray, contract: Contract, text: TextSection
 ) -> tuple[tuple[Piece, ...], ...]:
@@ -277,24 +316,16 @@ def read_pieces(
     Raises:
         InputError: if a key is not in the snapshot or the test split, or their texts differ.
     """
-    predictions = processing_input("predictions") / "predictions.parquet"
-
-    def take_keys(source: Path, names: Sequence[str], key: str) -> pa.Table:
-        table = rows_of(keys, source, names, key=key)
-        table_keys = table[key].cast(pa.string())
-        return table.take(positions(keys, table_keys, source=predictions, among_source=source))
-
-    split = processing_input("test") / "data.parquet"
-    texts = take_keys(split, ("key", "text"), "key")["text"].to_pylist()
+    texts = read_texts(keys)
     source = processing_input("data") / "data.parquet"
     needed = dict.fromkeys((contract.key, *columns(text.template)))
-    values = take_keys(source, tuple(needed), contract.key).to_pylist()
+    values = _take(keys, source, tuple(needed), contract.key).to_pylist()
     pieces = tuple(tuple(text_pieces(text.template, row, text.missing)) for row in values)
     for key, row, expected in zip(keys.to_pylist(), pieces, texts, strict=True):
         if "".join(part for _, part in row) != expected:
             raise InputError(
-                f"{split}: the text of key {key!r} is not what the recipe's text.template makes of "
-                f"{source}; both must come from the same run of Prepare"
+                f"{processing_input('test')}: the text of key {key!r} is not what the recipe's "
+                f"text.template makes of {source}; both must come from the same run of Prepare"
             )
     return pieces
 
@@ -338,7 +369,7 @@ def compare_rounded(
 
 
 def explain(
-    model: ExplainedModel,
+    model: ExplainedModel | LinearExplanation,
     rows: tuple[Row, ...],
     attributions: tuple[RowAttribution, ...],
     selection: RowSelection,
@@ -356,7 +387,7 @@ def explain(
         rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=SEED
     )
     shapley = None
-    if effort.shapley_rows:
+    if effort.shapley_rows and isinstance(model, ExplainedModel):  # the others are exact
         shapley = shapley_check(
             rows,
             attributions,
@@ -378,7 +409,11 @@ def explain(
         test_rows=selection.test_rows,
         predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(labels)},
         method=model.method,
-        steps=2 * effort.pairs if model.prompt else effort.steps,
+        steps={
+            "integrated_gradients": effort.steps,
+            "shapley_sampling": 2 * effort.pairs,
+            "coefficients": 0,
+        }[model.method],
         baseline=model.baseline,
         expected_value=float(np.mean([attribution.baseline for attribution in attributions])),
         largest_difference=largest_difference,

@@ -24,6 +24,7 @@ from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.use_cost import prediction_costs
 from sashiko.serving.artifact import open_artifact
+from sashiko.serving.container.text import columns, row_template
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import EvaluateSection
@@ -31,7 +32,7 @@ from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
 from sashiko.training.examples import read_split, read_weights
-from sashiko.training.linear import fit_linear
+from sashiko.training.linear_model import fit_linear
 from sashiko_packs.selection.converse import (
     Endpoint,
     Example,
@@ -137,7 +138,8 @@ def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
         home=bench.home,
     )
     decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
-    what = f"{recipe.model.name}, fine-tuned by recipe {recipe.name}"
+    how = "fine-tuned" if recipe.model.pretrained else "trained"
+    what = f"{recipe.model.name}, {how} by recipe {recipe.name}"
     return _artifact(name, recipe, bench, archive, decision.threshold, run=run, what=what)
 
 
@@ -203,7 +205,8 @@ def _artifact(
 ) -> Scored:
     """Scores the test rows with an artifact, and measures it.
 
-    It may be an older version's, of another template or other labels, which is refused.
+    It may be an older version's, of another template or other labels, which is refused. A linear
+    model reads the template's columns, and not its texts.
     """
     rows, text = bench.rows, bench.rows.recipe.text
     scores = cached_scores(
@@ -215,9 +218,10 @@ def _artifact(
     negative, positive = (words.get(label, label) for label in rows.labels)
     print(f"{name}: timing single requests", file=sys.stderr)
     with open_artifact(archive, threshold=threshold) as artifact:
+        as_rows = artifact.template == row_template(columns(text.template))
         for key, theirs, ours in (
             ("labels", artifact.labels, rows.labels),
-            ("template", artifact.template, text.template),
+            ("template", artifact.template, artifact.template if as_rows else text.template),
             ("missing", artifact.missing, text.missing),
         ):
             if theirs != ours:
@@ -225,8 +229,11 @@ def _artifact(
                     f"candidate {name}: its artifact has `{key}` {theirs!r}, and `rows.recipe` "
                     f"{ours!r}: the two cannot be compared on the same texts"
                 )
-        latency = time_requests(lambda text: artifact.predict([text]), rows.test.texts)
-        injection = bench.injection(artifact_scorer(artifact), model, answers=(negative, positive))
+        test = rows.test.read_by(artifact)
+        latency = time_requests(lambda text: artifact.predict([text]), test.texts)
+        injection = bench.injection(
+            artifact_scorer(artifact), model, answers=(negative, positive), as_rows=as_rows
+        )
     record = CandidateRecord(
         name=name,
         kind=bench.selection.candidates[name].kind,
@@ -234,7 +241,7 @@ def _artifact(
         injection=injection,
         latency=latency,
         cost=bench.instance_cost(recipe.compile.target, latency),
-        licence=recipe.model.licence or "not stated",
+        licence=recipe.model.licence or "not stated" if recipe.model.pretrained else None,
         sha256=sha256_file(archive),
         run=run.id,
     )

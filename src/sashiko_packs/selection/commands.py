@@ -40,7 +40,12 @@ def select(
     from sashiko_packs.selection.candidates import open_responder
     from sashiko_packs.selection.file import load_selection, recording_path
     from sashiko_packs.selection.record import write_selection
-    from sashiko_packs.selection.report.page import headline, selection_view, terminal_rows
+    from sashiko_packs.selection.report.page import (
+        headline,
+        next_commands,
+        selection_view,
+        terminal_rows,
+    )
     from sashiko_packs.selection.run import chosen_recipe, run_selection
 
     settings = load_settings(env)
@@ -63,7 +68,8 @@ def select(
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        typer.echo("\n".join([*align(terminal_rows(result)), "", headline(result)]))
+        next_ = [f"  {command}" for command in next_commands(result)]
+        typer.echo("\n".join([*align(terminal_rows(result)), "", headline(result), *next_]))
         typer.echo(f"report: {page}")
     raise typer.Exit(0 if result.chosen else BLOCKED)
 

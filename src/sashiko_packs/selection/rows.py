@@ -47,6 +47,8 @@ def cached_scores(
 ) -> Floats:
     """Returns the scores of a split, from the cache if artifact and split have not changed.
 
+    The artifact reads the split's columns by its own template.
+
     Args:
         archive: the artifact, `model.tar.gz`.
         split: the rows.
@@ -72,7 +74,7 @@ def cached_scores(
                 scores: Floats = cached["score"].to_numpy().astype(np.float64)
                 return scores
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
-        scores = score_split(model, split, name=name)
+        scores = score_split(model, split.read_by(model), name=name)
     write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
     return scores
 
@@ -157,11 +159,13 @@ class Runs:
         """
         for split in ("train", "validation"):
             rows = load_split(self.output(run, PREPARE, split))
-            keys, texts = set(rows.keys), set(map(normalise, rows.texts))
+            keys, texts = set(rows.keys), set(map(normalise, (*rows.texts, *rows.rows)))
+            # A linear model's texts are rows, and another one's sentences.
+            twins = [test.texts, *([test.rows] if test.rows else [])]
             seen = [
                 key
-                for key, text in zip(test.keys, test.texts, strict=True)
-                if key in keys or normalise(text) in texts
+                for key, *forms in zip(test.keys, *twins, strict=True)
+                if key in keys or not texts.isdisjoint(map(normalise, forms))
             ]
             if seen:
                 raise InputError(
@@ -296,7 +300,10 @@ def judge_quality(
 ) -> Iterable[Check]:
     """Judges estimates, and leads by name of the other model, by gates as JudgeQuality does."""
     training = Training(
-        train=recipe.train, reweighing=recipe.reweighing, train_rows=recipe.data.train_rows
+        train=recipe.train,
+        reweighing=recipe.reweighing,
+        train_rows=recipe.data.train_rows,
+        linear=not recipe.model.pretrained,
     )
     section = QualitySection.model_construct(gates=tuple(gates))
     return quality_checks(section, estimates, leads, training)

@@ -174,6 +174,8 @@ def test_an_auc_that_is_too_good_is_suspicious_and_not_passed(tmp_path, register
 def test_a_simpler_model_that_is_better_is_named(tmp_path):
     section = page_of(runs.registered(tmp_path, linear=2.0)).text("decision")
     assert "This model is worse on AUC and accuracy than linear: TF-IDF and logistic" in section
+    assert "Train that one: sashiko run" in section
+    assert "--set model.family=linear" in section
 
 
 def test_a_group_without_rows_in_the_test_split_stands_there_with_its_rows(tmp_path):

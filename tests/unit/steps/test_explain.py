@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tarfile
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ import yaml
 from sashiko.base.files import sha256_file
 from sashiko.base.parquet import write_table
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
+from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
 from sashiko.explain.explanation_record import (
     read_errors,
@@ -22,8 +24,9 @@ from sashiko.explain.explanation_record import (
 )
 from sashiko.steps import explain
 from sashiko.steps.explain import EFFORT, compare_rounded, select_rows
+from sashiko.training.linear_model import fit_linear
 from tests.unit.contract.documents import custom
-from tests.unit.explain.planted import TELLING, lay_out, save_model, write
+from tests.unit.explain.planted import TELLING, lay_out, notes, save_model, write
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,56 @@ def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
     assert "".join(part for part, _ in first.parts) == text
     assert {("desk", TELLING), (TELLING, "desk")} & {tuple(part) for part in first.parts}
     assert any("P(yes) changes by +" in note for note in explanations.notes)
+
+
+def lay_out_linear(job) -> None:
+    """Puts a linear model, its rows and its predictions in the job's inputs."""
+
+    def objects(texts: list[str]) -> list[str]:
+        return [json.dumps({"title": ("loan", "card")[at % 2], "note": text})
+                for at, text in enumerate(texts)]  # fmt: skip
+
+    texts, labels = notes(256, seed=1)
+    kinds: dict[str, ColumnKind] = {"title": "category", "note": "text"}
+    model = fit_linear(objects(texts), np.array(labels), kinds=kinds, seed=0)
+    folder = job / "linear"
+    folder.mkdir()
+    model.save(folder, labels=("no", "yes"))
+    with tarfile.open(job / "model" / "model.tar.gz", "w:gz") as tar:
+        for file in sorted(folder.iterdir()):
+            tar.add(file, file.name)
+    rows = objects([text.partition(": ")[2] for text in
+                    pq.read_table(job / "test" / "data.parquet")["text"].to_pylist()])  # fmt: skip
+    bend(job, "test", text=rows)
+    scores = model.scores(rows)
+    bend(job, "predictions", score=scores.tolist(), predicted=(scores >= 0.5).astype(int).tolist())
+
+
+@laid_out(depth="full")
+def test_a_linear_model_is_explained_by_its_coefficients(job) -> None:
+    lay_out_linear(job)
+    explanations = explained(job)
+    assert (explanations.method, explanations.steps) == ("coefficients", 0)
+    assert explanations.shapley is None
+    assert explanations.columns[0].name == "note"
+    assert explanations.convergence.largest < 1e-9 < explanations.convergence.explained
+    assert explanations.largest_difference < 1e-9
+    assert explanations.deletion.faithful
+    assert explanations.warnings == ()
+    words = read_words(outputs(job) / "texts" / "words.json")
+    assert words.towards_positive[0].word == TELLING
+    [swap] = explanations.swaps
+    assert swap.lead.low > 0.3
+    errors = read_errors(outputs(job) / "texts" / "errors.jsonl")
+    assert errors[0].texts[0] == "about "  # the recipe's template, which the model does not read
+
+
+def test_a_linear_model_that_evaluate_did_not_judge_is_refused(job) -> None:
+    lay_out_linear(job)
+    scores = predictions_of(job)["score"].to_pylist()
+    bend(job, "predictions", score=[score * 0.9 for score in scores])
+    with pytest.raises(InputError, match="not the model that Evaluate judged"):
+        explain.main()
 
 
 def test_a_contract_that_names_no_words_has_nothing_swapped(job) -> None:

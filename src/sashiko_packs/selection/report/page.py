@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
+from sashiko.pipeline.project import command_options
 from sashiko.report import svg
 from sashiko.report.views import (
     Cell,
@@ -16,6 +18,7 @@ from sashiko.report.views import (
     Figure,
     Mark,
     Outcome,
+    OutcomeKind,
     Page,
     Section,
     Table,
@@ -24,7 +27,7 @@ from sashiko.report.views import (
     row,
 )
 from sashiko.report.words import check_table, check_title, check_view, estimate_cell, metric_title
-from sashiko_packs.selection.file import geographies
+from sashiko_packs.selection.file import LinearCandidate, geographies
 from sashiko_packs.selection.record import RULE, CandidateRecord, SelectionRecord, undecided
 
 if TYPE_CHECKING:
@@ -190,15 +193,24 @@ def selection_view(record: SelectionRecord) -> Page:
     )
 
 
+def next_commands(record: SelectionRecord) -> tuple[str, ...]:
+    """Returns the command that trains and registers a linear model which is chosen."""
+    candidate = record.selection.candidates.get(record.chosen or "")
+    if not isinstance(candidate, LinearCandidate):
+        return ()
+    return (f"sashiko run{command_options(recipe=candidate.recipe)} {LINEAR_OPTION}",)
+
+
 def _outcome(record: SelectionRecord) -> Outcome:
     details = tuple(f"{item.name}: {outcome(item, record)}" for item in record.candidates)
     if record.chosen is None:
         return Outcome("blocked", "No candidate is chosen", _choice(record), details=details)
     if record.unjudged:
         word = f"{record.chosen} is chosen - not everything was judged"
-        return Outcome("waiting", word, _choice(record), details=details)
-    word = f"{record.chosen} is chosen"
-    return Outcome("registered", word, _choice(record), details=details)
+        kind: OutcomeKind = "waiting"
+    else:
+        word, kind = f"{record.chosen} is chosen", "registered"
+    return Outcome(kind, word, _choice(record), details=details, commands=next_commands(record))
 
 
 def _tiles(record: SelectionRecord) -> Iterator[Tile]:

@@ -1,0 +1,94 @@
+"""A linear model's attributions are its coefficients, and sum to the score exactly."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sashiko.explain.linear_attribution import LinearExplanation
+from sashiko.settings.recipe_data import TextSection
+from sashiko.training.linear_model import LinearModel, fit_linear
+from tests.unit.training.people import KINDS, TEMPLATE, labels_of, objects, people
+
+TRAIN, TEST = people(300, seed=1), people(40, seed=2)
+MISSING = dict.fromkeys(KINDS)
+
+
+@pytest.fixture(scope="module")
+def model() -> LinearModel:
+    return fit_linear(objects(TRAIN), labels_of(TRAIN), kinds=KINDS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def explained(model, tmp_path_factory) -> LinearExplanation:
+    folder: Path = tmp_path_factory.mktemp("model")
+    model.save(folder, labels=("no", "yes"))
+    return LinearExplanation(folder, TextSection(template=TEMPLATE))
+
+
+def log_odds(scores: np.ndarray) -> np.ndarray:
+    return np.log(scores / (1 - scores))
+
+
+def test_contributions_and_intercept_sum_to_the_score(explained, model) -> None:
+    texts = objects([*TEST, MISSING])
+    rows = explained.read(texts)
+    attributions = explained.attribute(rows)
+    sums = [item.tokens.sum() + model.intercept for item in attributions]
+    assert sums == pytest.approx(log_odds(model.scores(texts)), abs=1e-9)
+    assert {item.baseline for item in attributions} == {model.intercept}
+    assert max(abs(item.delta) for item in attributions) < 1e-12
+    scores = explained.probabilities([row.ids for row in rows])
+    assert scores == pytest.approx(model.scores(texts), abs=1e-12)
+
+
+def test_a_number_and_a_category_add_their_coefficient_times_their_value(explained, model) -> None:
+    first, columns = {}, {}
+    at = 0
+    for column in model.features.columns:
+        first[column.name], columns[column.name] = at, column
+        at += column.size
+    row = TEST[3]
+    [read] = explained.read(objects([row]))
+    [attribution] = explained.attribute([read])
+    added = {
+        read.column(int(piece)): value
+        for piece, value in zip(read.pieces_of, attribution.tokens, strict=True)
+    }
+    ages = np.array([person["age"] for person in TRAIN])
+    scaled = (row["age"] - ages.mean()) / ages.std()
+    bin_ = 2 + np.digitize(row["age"], np.quantile(np.unique(ages), [n / 6 for n in range(1, 6)]))
+    expected = model.coefficients[first["age"]] * scaled + model.coefficients[first["age"] + bin_]
+    assert added["age"] == pytest.approx(expected)
+    place = columns["desk"].terms.index(json.dumps(row["desk"], ensure_ascii=False))
+    assert added["desk"] == pytest.approx(model.coefficients[first["desk"] + place])
+
+
+def test_the_row_is_shown_in_the_recipes_template_with_each_words_own_place(explained) -> None:
+    row = TEST[0] | {"note": 'Früh "late" my\nlate parcel', "age": None}
+    [read] = explained.read(objects([row]))
+    shown = f"age unknown at {row['desk']}: {row['note']} {row['seen']} {row['income']}"
+    assert read.text == shown
+    spans = [read.text[a:b] for a, b in zip(read.starts, read.ends, strict=True)]
+    words = ["Früh", "late", "my", "late", "parcel"]
+    assert spans == ["unknown", row["desk"], *words, row["seen"], str(row["income"])]
+
+
+def test_a_word_that_is_left_out_takes_its_pairs_with_it(explained, model) -> None:
+    row = TEST[0] | {"note": "late again my parcel"}
+    [read] = explained.read(objects([row]))
+    without = [place for place in range(len(read.ids)) if place not in (2, 4)]
+    [score] = explained.probabilities([read.ids[without]])
+    expected = model.scores(objects([row | {"note": "again parcel"}]))[0]
+    assert score == pytest.approx(expected)
+
+
+def test_the_words_of_facets_are_swapped_in_the_row_that_the_model_reads(explained) -> None:
+    text = objects([TEST[0] | {"note": 'say "late"'}])[0]
+    pieces = explained.pieces(text)
+    assert "".join(part for _, part in pieces) == text
+    assert dict(pieces)["note"] == '"say \\"late\\""'
+    swapped = text.replace("late", "früh")
+    one, other = explained.scores([text, swapped])
+    assert one != other
