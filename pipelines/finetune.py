@@ -50,13 +50,15 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     gates = Gates(jobs=jobs)
     gates.on_verdicts("DataGate", [step for step in (validate, validate_facets) if step])
 
-    # Training: split the rows, fine-tune, compile the artifact that is served.
+    # Training: split the rows, train, compile the artifact that is served.
     rows = output_uri(snapshot, "data")
+    # A linear model reads rows, and has no pre-trained weights.
+    linear = () if recipe.model.pretrained else ("model",)
     prepare = jobs.processing(
         "Prepare",
         role="training",
         module="sashiko.steps.prepare",
-        config=("contract", "data", "text"),
+        config=("contract", "data", "text", *linear),
         inputs={"data": rows},
         outputs=("train", "validation", "test", "slices", "meta"),
     )
@@ -75,7 +77,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "validation": output_uri(prepare, "validation"),
             **weights_input,
             "meta": output_uri(prepare, "meta"),
-            "model": base,
+            **({} if linear else {"model": base}),
         },
         hyperparameters=jobs.hyperparameters,
         # The URI names the recipe and the job that prepared these rows. SageMaker's cache key of
@@ -127,6 +129,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         config=(
             *("evaluate", "quality", "train", "reweighing", "data"),
             *(("prompt",) if recipe.prompt else ()),
+            *linear,
         ),
         inputs={
             "artifact": output_uri(compile_, "artifact"),

@@ -156,13 +156,23 @@ def _target_problems(recipe: Recipe) -> Iterator[str]:
             f"key `compile.target`: {name} serves causal LMs only, and `model.family` is "
             "encoder: choose another target"
         )
+    if recipe.model.family == "linear" and not target.serves_linear:
+        yield (
+            f"key `compile.target`: {name} serves no linear model, and `model.family` is linear: "
+            "choose cpu"
+        )
+    if recipe.model.family == "linear" and recipe.compile.quantization != "none":
+        yield (
+            f"key `compile.quantization`: {recipe.compile.quantization} is for encoders: a linear "
+            "model is served in float64; remove the key"
+        )
     dtype = recipe.compile.dtype
     if dtype not in target.dtypes:
         yield (
             f"key `compile.dtype`: target {name} does not serve {dtype}: set "
             f"{' or '.join(target.dtypes)}"
         )
-    elif dtype != "float32" and recipe.model.family == "encoder":
+    elif dtype != "float32" and recipe.model.family != "causal":
         yield (
             f"key `compile.dtype`: {dtype} is for causal LMs: remove the key, or see "
             "`compile.auto_cast` and `compile.quantization`"

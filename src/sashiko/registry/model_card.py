@@ -237,9 +237,7 @@ def _details(sources: CardSources) -> dict[str, str]:
         "data": contract.description,
         "data_sha256": sources.snapshot.sha256,
         "data_as_of": sources.snapshot.as_of,
-        "base_model": model.name,
-        "base_model_licence": model.licence or "not stated",
-        "base_model_sha256": sha256_bytes(canonical_json(model.files)),
+        **_base(model),
         "git_sha": sources.git_sha,
         "device_check": f"Device not checked: {device}",
         "explanations": " ".join((*sources.explanations.warnings, *sources.explanations.notes)),
@@ -253,6 +251,16 @@ def _details(sources: CardSources) -> dict[str, str]:
         else:
             details["device_check"] = f"Device not checked: {item.checks[0].reason}"
     return details
+
+
+def _base(model: ModelSection) -> dict[str, str]:
+    if not model.pretrained:
+        return {"base_model": f"none: {model.name}, trained on these data alone"}
+    return {
+        "base_model": model.name,
+        "base_model_licence": model.licence or "not stated",
+        "base_model_sha256": sha256_bytes(canonical_json(model.files)),
+    }
 
 
 def _groups(sources: CardSources) -> Iterator[_MetricGroup]:

@@ -111,6 +111,7 @@ class Recipe(Sectioned):
         """The training job's hyperparameters."""
         return Hyperparameters(
             **self.train.model_dump(),
+            family="linear" if self.model.family == "linear" else None,
             max_length=max(self.compile.sequence_lengths),
             truncate=self.text.truncate,
             prompt=self.prompt,
@@ -120,6 +121,10 @@ class Recipe(Sectioned):
     @model_validator(mode="after")
     def _check_family(self) -> "Recipe":
         causal = self.model.family == "causal"
+        if self.model.family == "linear" and self.train.distributed.strategy != "none":
+            raise ValueError(
+                "`train.distributed`: a linear model is trained by one process: remove the key"
+            )
         keys = {
             "prompt": self.prompt,
             "train.lora": self.train.lora,
@@ -141,22 +146,22 @@ class Recipe(Sectioned):
 def load_recipe(path: Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Reads a recipe; `extends` merges it over another file of the same folder, or over several.
 
-    A file that names a model replaces the section `model` of those below it as a whole, as the
-    digests of two models do not mix. `overrides` are `key.path=value` strings, which override the
-    file. InputError with file, key and allowed values, if the recipe is not valid.
+    A file that names a model, or says `family: linear`, replaces the section `model` of those below
+    it as a whole, as the digests of two models do not mix. `overrides` are `key.path=value`
+    strings, which override the file. InputError with file, key and allowed values, if the recipe is
+    not valid.
     """
+    given = [(str(file), read_yaml(file)) for file in reversed(recipe_files(path))]
+    given += [(f"--set {override}", parse_override(override)) for override in overrides]
     layers: list[Layer] = []
-    for file in reversed(recipe_files(path)):
-        value = read_yaml(file)
-        value.pop("extends", None)
+    for source, value in given:
         model = value.get("model")
-        if isinstance(model, Mapping) and "name" in model:
+        if isinstance(model, Mapping) and ("name" in model or model.get("family") == "linear"):
             layers = [
                 Layer(layer.source, {k: v for k, v in layer.value.items() if k != "model"})
                 for layer in layers
             ]
-        layers.append(Layer(str(file), value))
-    layers += [Layer(f"--set {override}", parse_override(override)) for override in overrides]
+        layers.append(Layer(source, {k: v for k, v in value.items() if k != "extends"}))
     packs = enabled_packs()
     for layer in layers:
         check_sections(layer.value, packs, kind="recipe", source=layer.source)

@@ -84,6 +84,7 @@ Source = Annotated[
 ModelSource = Annotated[
     PypiSource | HuggingFaceSource | OwnSource | FileSource, Field(discriminator="kind")
 ]
+_LINEAR_NAME = "tfidf-logistic-regression"
 DOWNLOADED = ("pypi", "huggingface", "own")
 
 
@@ -133,11 +134,13 @@ class TextSection(Frozen):
 
 
 class ModelSection(Frozen):
-    """The pre-trained model: its family, licence and sources, and the digest of every file."""
+    """The model: its family, and of a pre-trained one licence, sources and every file's digest."""
 
-    name: str
-    family: Literal["encoder", "causal"] = Field(
-        "encoder", description="encoder: a new head reads the text; causal: an LM answers `prompt`"
+    name: str = Field(_LINEAR_NAME, description="of the pre-trained model")
+    family: Literal["encoder", "causal", "linear"] = Field(
+        "encoder",
+        description="encoder: a new head reads the text; causal: an LM answers `prompt`; linear: "
+        "logistic regression on the columns of `text.template`, without a pre-trained model",
     )
     licence: str | None = Field(
         None,
@@ -149,6 +152,23 @@ class ModelSection(Frozen):
         None, description="with `family: causal`: digest of the tokenizer's chat template"
     )
     sources: tuple[ModelSource, ...] = Field(
-        min_length=1, description="in order: the first reachable one whose digests match wins"
+        (), description="in order: the first reachable one whose digests match wins"
     )
-    files: dict[str, Sha256] = Field(min_length=1, description="file name -> sha256")
+    files: dict[str, Sha256] = Field(default_factory=dict, description="file name -> sha256")
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the training starts from a model's weights."""
+        return self.family != "linear"
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "ModelSection":
+        pretrained = {"name", "sources", "files"}
+        given = {key for key in self.model_fields_set if getattr(self, key)}
+        if self.pretrained and pretrained - given:
+            missing = "`, `".join(sorted(pretrained - given))
+            raise ValueError(f"`family: {self.family}` needs `{missing}`: its pre-trained weights")
+        if not self.pretrained and (weights := given - {"name", "family"}):
+            extra = "`, `".join(sorted(weights))
+            raise ValueError(f"`family: linear` has no pre-trained weights: remove `{extra}`")
+        return self

@@ -247,6 +247,7 @@ class TrainSection(Frozen):
 class Hyperparameters(TrainSection):
     """The training job's hyperparameters: the section, and values shared with the artifact."""
 
+    family: Literal["linear"] | None = Field(None, exclude_if=lambda family: family is None)
     max_length: int = Field(
         ge=8, le=LONGEST_ROW, description="tokens: the longest compiled sequence"
     )

@@ -39,6 +39,8 @@ class Target:
     accelerated: bool = False
     encoders_only: bool = False  # whether it cannot serve causal LMs
     causal_only: bool = False  # whether it serves nothing else
+    # Whether `backend` runs the ONNX graph of a linear model, which `export_linear.py` writes.
+    serves_linear: bool = False
     # The values of the recipe's `compile.dtype` that it serves.
     dtypes: tuple[Dtype, ...] = ("float32",)
     # The target-specific keys of the recipe's `compile` section that it supports.

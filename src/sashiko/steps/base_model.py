@@ -10,9 +10,13 @@ from sashiko.settings.recipe_data import ModelSection
 def check_licence(model: ModelSection, *, licences: Collection[str]) -> None:
     """Checks that a recipe names the licence of its pre-trained model, and that it is allowed.
 
+    A linear model has none.
+
     Raises:
         InputError: if it names none, or none of `licences`, the SPDX identifiers that are allowed.
     """
+    if not model.pretrained:
+        return
     if model.licence is None:
         raise InputError(
             f"recipe key model.licence is missing: read the licence of {model.name}'s weights and "

@@ -16,7 +16,7 @@ from sashiko.evaluation.metrics.quality import (
 )
 from sashiko.settings.recipe_quality import EvaluateSection, ThresholdSection
 from sashiko.steps.scored_splits import Split
-from sashiko.training.linear import fit_coefficients, fit_features, matrix, probabilities
+from sashiko.training.linear_model import fit_coefficients, fit_features, matrix, probabilities
 
 MAJORITY = "majority"
 LINEAR = "tfidf_logistic_regression"

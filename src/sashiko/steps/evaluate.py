@@ -3,10 +3,10 @@
     python -m sashiko.steps.evaluate
 
 Reads Score's scores, Compile's artifact, Prepare's splits and slices, Train's output, Train's
-weights and ResolveChampion's champion. The linear baseline is fitted with the same weights; they
-are as sensitive as the facets (`steps.weights`), and no output contains them. Writes the
-predictions, the quality metrics, the reference for monitoring, the decision threshold, and the
-verdict of the gate `model-quality`.
+weights and ResolveChampion's champion. The linear baseline is fitted with the same weights, unless
+the candidate is that model; they are as sensitive as the facets (`steps.weights`), and no output
+contains them. Writes the predictions, the quality metrics, the reference for monitoring, the
+decision threshold, and the verdict of the gate `model-quality`.
 """
 
 import argparse
@@ -47,10 +47,10 @@ from sashiko.steps.evaluation_notes import plain_notes
 from sashiko.steps.injection import artifact_scorer, measure_injection
 from sashiko.steps.score import INPUTS as SCORED
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, read_champion, read_scores
-from sashiko.steps.sections import read_section
+from sashiko.steps.sections import is_linear, read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
 from sashiko.training.examples import read_weights
-from sashiko.training.linear import fit_features
+from sashiko.training.linear_model import fit_features
 from sashiko.training.scoring import TEMPERATURE_FILE
 
 __all__ = ["main"]
@@ -80,9 +80,10 @@ def main() -> None:
     quality = read_section(QualitySection, "quality")
     own = own_metrics(quality)
     splits = {name: load_split(processing_input(name)) for name in SPLITS}
-    train, validation, test = (splits[name] for name in SPLITS)
+    validation, test = splits["validation"], splits["test"]
     slices = read_slices(processing_input("slices"), keys=test.keys)
     train_output = read_training(processing_input("training-output") / "output.tar.gz")
+    linear = is_linear()
 
     digests = {
         name: sha256_tree(processing_input(name))
@@ -108,18 +109,11 @@ def main() -> None:
             answers = by_label[labels[0]], by_label[labels[1]]
         with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
             scorer = artifact_scorer(artifact)
-            injection = measure_injection(section, scorer, test.texts, candidate, answers=answers)
+            injection = measure_injection(
+                section, scorer, test.texts, candidate, answers=answers, as_rows=linear
+            )
 
-    print("fitting the baselines", file=sys.stderr)
-    # Train's weights; 1 where the recipe does not judge bias.
-    train_keys = pa.chunked_array([pa.array(train.keys, pa.string())])
-    weights = read_weights(processing_input("weights"), train_keys).astype(np.float64)
-    others = {
-        comparators.MAJORITY: comparators.majority_baseline(train, test),
-        **comparators.linear_baselines(
-            section, train, validation, test, kinds=train_output.split.kinds, weights=weights
-        ),
-    }
+    others = baselines(section, splits, train_output.split, linear=linear)
     champion = read_champion(processing_input("champion"))
     if champion is not None:
         # The champion may be the candidate's artifact, which is scored once.
@@ -145,6 +139,7 @@ def main() -> None:
         train=read_section(TrainSection, "train"),
         reweighing=read_section(ReweighingSection, "reweighing"),
         train_rows=read_section(DataSection, "data").train_rows,
+        linear=linear,
     )
     checks = quality_checks(quality, evaluation.gateable, evaluation.leads, recipe)
     evidence = ModelEvidence(
@@ -176,6 +171,27 @@ def main() -> None:
     write_verdict(verdict, processing_output("verdict"))
     for line in (*evaluation.notes, verdict.summary):
         print(line, file=sys.stderr)
+
+
+def baselines(
+    section: EvaluateSection, splits: Mapping[str, Split], meta: SplitMeta, *, linear: bool
+) -> dict[str, ModelScores]:
+    """Fits the baselines, a linear one unless the candidate is `linear`, and scores the test split.
+
+    Raises:
+        InputError: if the train split has one label only.
+    """
+    print("fitting the baselines", file=sys.stderr)
+    train, validation, test = (splits[name] for name in SPLITS)
+    others = {comparators.MAJORITY: comparators.majority_baseline(train, test)}
+    if not linear:
+        # Train's weights; 1 where the recipe does not judge bias.
+        train_keys = pa.chunked_array([pa.array(train.keys, pa.string())])
+        weights = read_weights(processing_input("weights"), train_keys).astype(np.float64)
+        others |= comparators.linear_baselines(
+            section, train, validation, test, kinds=meta.kinds, weights=weights
+        )
+    return others
 
 
 def read_training(archive: Path) -> TrainOutput:
@@ -276,7 +292,10 @@ def evaluate(
         scores = calibration.without_temperature(candidate.scores, fit.temperature)
         unscaled = ModelScores(scores, candidate.threshold)
         before = comparators.model_metrics(section, test.labels, unscaled, {})
-    seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
+    seen_text: tuple[records.SeenTextFigures, ...] = ()
+    if linear := others.get(comparators.LINEAR):
+        seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
+        seen_text = seen_text_figures(section, test.labels, seen, candidate, linear)
     evaluation = records.Evaluation(
         splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
         labels=labels,
@@ -307,9 +326,7 @@ def evaluate(
             before={name: before[name] for name in _CALIBRATION if before},
         ),
         slices=slice_figures(section, test.labels, candidate, slices),
-        seen_text=seen_text_figures(
-            section, test.labels, seen, candidate, others[comparators.LINEAR]
-        ),
+        seen_text=seen_text,
         injection=injection,
         learning_curve=train_output.curve,
         notes=(),

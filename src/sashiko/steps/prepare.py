@@ -42,7 +42,7 @@ from sashiko.errors import InputError
 from sashiko.serving.container import text as texts_of
 from sashiko.settings.recipe_data import DataSection, TextSection
 from sashiko.steps.entry import run_step
-from sashiko.steps.sections import read_contract, read_section
+from sashiko.steps.sections import is_linear, read_contract, read_section
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -199,13 +199,13 @@ def main() -> None:
     columns = template_columns(contract, text.template)
     with scratch_database(f"split the rows of {source}") as database:
         table = SplitTable(database, contract, source=source)
-        split = resolve_split(source, contract.split)
+        split, linear = resolve_split(source, contract.split), is_linear()
         needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
         if isinstance(split, SplitDates):
             needed.append(split.column)
         for rows in stream_columns(source, list(dict.fromkeys(needed))):
             table.add(
-                split_rows(rows, contract, columns=columns, text=text, split=split),
+                split_rows(rows, contract, columns=columns, text=text, split=split, linear=linear),
                 rows.select(slice_columns(contract)),
             )
         table.check()
@@ -369,20 +369,26 @@ def split_rows(
     columns: Sequence[str],
     text: TextSection,
     split: TextHashSplit | SplitDates,
+    linear: bool = False,
 ) -> pa.Table:
-    """Returns key, text, label, text digest, split and JSON object of each row."""
+    """Returns key, text, label, text digest, split and JSON object of each row.
+
+    A linear model's text is the JSON object. The digest is of the template's text for every model,
+    so that a row is in the same split whichever model is trained.
+    """
     values = rows.select(list(columns)).to_pylist()
     texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
-    objects = texts_of.row_template(columns)
+    template = texts_of.row_template(columns)
+    objects = [texts_of.assemble(template, row, "") for row in values]
     digests = [hashlib.sha256(texts_of.normalise(text).encode()).digest() for text in texts]
     return pa.table(
         {
             "key": rows[contract.key].cast(pa.string()),
-            "text": pa.array(texts, pa.string()),
+            "text": pa.array(objects if linear else texts, pa.string()),
             "label": rows[contract.label.column].cast(pa.string()),
             "digest": pa.array(digests, pa.binary()),
             "split": pa.array(assign(rows, digests, split)),
-            "row": pa.array([texts_of.assemble(objects, row, "") for row in values], pa.string()),
+            "row": pa.array(objects, pa.string()),
         }
     )
 

@@ -42,8 +42,11 @@ def main() -> None:
         with scoring.open_champion(
             champion, processing_input("champion"), labels=labels, template=template
         ) as artifact:
-            rows = scoring.part_of(scoring.first_rows({"test": splits["test"]}), host)
-            scores = scoring.score_texts(artifact, rows, name=scoring.CHAMPION)
+            test, instead = splits["test"], {}
+            if artifact.template != template:
+                instead = dict(zip(test.texts, test.read_by(artifact).texts, strict=True))
+            rows = scoring.part_of(scoring.first_rows({"test": test}), host)
+            scores = scoring.score_texts(artifact, rows, name=scoring.CHAMPION, instead=instead)
         scoring.write_part(folder, scoring.CHAMPION, host, rows=rows, scores=scores)
     record = scoring.PartRecord(
         part=host.index,

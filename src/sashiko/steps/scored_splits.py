@@ -6,13 +6,15 @@ batches.
 """
 
 import datetime as dt
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import ChampionRecord, SplitCount
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.artifact import ROWS_PER_REQUEST, Artifact, RequestRefusedError, open_artifact
+from sashiko.serving.container.text import assemble, columns
 
 ARTIFACT = "model.tar.gz"
 CANDIDATE, CHAMPION = "candidate", "champion"
@@ -62,8 +65,11 @@ def open_champion(
 ) -> Iterator[Artifact]:
     """Opens the champion's artifact, whose scores are compared with the candidate's.
 
+    It may read the candidate's columns in texts of its own: an encoder's sentences, or the rows of
+    a linear model.
+
     Raises:
-        InputError: if it has other labels or another template than the candidate.
+        InputError: if it has other labels, or reads other columns than the candidate.
     """
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
         if artifact.labels != labels:
@@ -71,11 +77,11 @@ def open_champion(
                 f"champion version {champion.version} has the labels {', '.join(artifact.labels)}, "
                 f"the candidate {', '.join(labels)}: give the recipe another `model_package_group`"
             )
-        if artifact.template != template:
+        if unknown := sorted(set(columns(artifact.template)) - set(columns(template))):
             raise InputError(
-                f"champion version {champion.version} reads texts of another template, so the two "
-                "cannot be compared on the same rows: give the recipe another "
-                "`model_package_group`, or reject that champion"
+                f"champion version {champion.version} reads {', '.join(unknown)}, which the "
+                "recipe's text.template has not, so the two cannot be compared on the same rows: "
+                "give the recipe another `model_package_group`, or reject that champion"
             )
         yield artifact
 
@@ -89,6 +95,15 @@ class Split:
     labels: Ints  # int64, 1 for positive
     # The columns of each text as a JSON object, which a linear model reads.
     rows: tuple[str, ...] = ()
+
+    def read_by(self, artifact: Artifact) -> "Split":
+        """Returns the split with the texts that an artifact reads, by its own template.
+
+        A linear model reads rows, any other one sentences.
+        """
+        template, missing = artifact.template, artifact.missing
+        texts = (assemble(template, json.loads(row), missing) for row in self.rows)
+        return replace(self, texts=tuple(texts))
 
     def count(self, *, since: dt.date | None) -> SplitCount:
         """Returns its size, with the first day of a split by time."""
@@ -127,8 +142,16 @@ def first_rows(splits: Mapping[str, Split]) -> dict[str, Row]:
     return rows
 
 
-def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Floats:
+def score_texts(
+    artifact: Artifact,
+    rows: Mapping[str, Row],
+    *,
+    name: str,
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> Floats:
     """Scores texts with an artifact's own handler; `rows` has a row of each text.
+
+    `instead` has what the artifact reads in a text's place.
 
     Returns:
         P(positive) of each text, float64, shape (texts,).
@@ -136,7 +159,7 @@ def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Fl
     Raises:
         InputError: if the handler rejects a text; names the model and the row's key.
     """
-    texts = list(rows)
+    texts = [instead.get(text, text) for text in rows]
     start = time.monotonic()
 
     def report(done: int) -> None:
@@ -146,7 +169,7 @@ def score_texts(artifact: Artifact, rows: Mapping[str, Row], *, name: str) -> Fl
     try:
         answers = artifact.predict(texts, on_progress=report)
     except RequestRefusedError as error:
-        key = rows[texts[error.position or 0]].key
+        key = list(rows.values())[error.position or 0].key
         raise InputError(
             f"the {name} refuses the row with key {key}: {error.reason}; or compile for longer "
             "texts (`compile.sequence_lengths`), or set `text.truncate: true`"

@@ -19,6 +19,7 @@ from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.settings.recipe import Recipe
+from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_quality import Waiver
 
 __all__ = ["read_contract"]
@@ -83,6 +84,15 @@ def read_section(model: type[M], section: str) -> M:
     """
     path = _file(f"{section}.json", section)
     return validate(model, read_json(path), source=str(path))
+
+
+def is_linear() -> bool:
+    """Returns whether the recipe's model is linear, and reads rows as JSON objects.
+
+    The pipeline gives a step the section `model` for that, and only of such a recipe.
+    """
+    given = (processing_input("config") / "model.json").is_file()
+    return given and read_section(ModelSection, "model").family == "linear"
 
 
 def read_waivers() -> tuple[Waiver, ...]:

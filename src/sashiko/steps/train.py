@@ -6,26 +6,30 @@ A SageMaker training job: channels `train`, `validation`, `weights`, `model` and
 hyperparameters as strings; the model goes to `/opt/ml/model`; `metrics.jsonl`, `snapshots.json`
 (the digests of its data), `split.json` (Prepare's summary) and, if the recipe requests it, the
 fitted `temperature.json` go to `/opt/ml/output/data`. Of a causal LM the model is a LoRA adapter,
-which Compile merges into the base model. After a kill it resumes from
-`/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the training is
-complete. With `distributed` it starts the processes that train, and only the first of them writes.
+which Compile merges into the base model; a linear model has no channel `model`. After a kill it
+resumes from `/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the
+training is complete. With `distributed` it starts the processes that train, and only the first of
+them writes.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sashiko.base import files, job_folders
 from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
-from sashiko.data.splits import META_FILE, read_split_meta
+from sashiko.data.splits import META_FILE, SplitMeta, read_split_meta
+from sashiko.evaluation.evaluation_record import MetricLine, TemperatureFit
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
 from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps.entry import run_step
@@ -33,11 +37,20 @@ from sashiko.training import __file__ as training_package
 from sashiko.training.causal import keep_answers
 from sashiko.training.checkpoint import say
 from sashiko.training.compute import Compute
+from sashiko.training.encoder import publish
 from sashiko.training.examples import read_split, read_weights, tokenise
+from sashiko.training.linear_model import fit_coefficients, fit_features, matrix
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.processes import Group, Processes
-from sashiko.training.scoring import TEMPERATURE_FILE, outputs, scale_to_validation
+from sashiko.training.scoring import (
+    TEMPERATURE_FILE,
+    auc,
+    fit_to_validation,
+    losses,
+    outputs,
+    scale_to_validation,
+)
 from sashiko.training.trainee import load_trainee
 from sashiko.training.xla import replicate, uses_xla, xla_device
 
@@ -55,6 +68,9 @@ def main() -> None:
         files.read_json(job_folders.hyperparameters_file()),
         source=str(job_folders.hyperparameters_file()),
     )
+    if settings.family == "linear":
+        train_linear(settings)
+        return
     if settings.distributed.strategy == "none":
         train(settings, Processes())
         return
@@ -161,22 +177,69 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             keep_answers(trained.model, trained.classes)
         if validation_margins is not None:
             fit = scale_to_validation(trained.model, validation.labels, validation_margins)
-            files.write_json(
-                job_folders.output_data_dir() / TEMPERATURE_FILE, fit.model_dump(mode="json")
-            )
-            say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
+            say_temperature(fit)
         trained.save(job_folders.model_dir())
         if (missed := lines[-1].validation_missed) is not None:
             answered = Answered(rows=len(validation.labels), missed=missed)
             files.write_json(job_folders.model_dir() / ANSWERS_FILE, asdict(answered))
-        files.write_bytes(
-            job_folders.output_data_dir() / "metrics.jsonl",
-            "".join(f"{line.model_dump_json()}\n" for line in lines).encode(),
-        )
-        write_snapshots(snapshots, job_folders.output_data_dir())
-        files.write_json(job_folders.output_data_dir() / META_FILE, meta.model_dump(mode="json"))
+        write_output(lines, snapshots, meta)
     processes.wait()
     store.remove()
+
+
+def train_linear(settings: Hyperparameters) -> None:
+    """Reads the channels, fits a linear model, and writes it and its metrics.
+
+    It takes seconds, so there is no checkpoint, and one line of metrics.
+    """
+    meta = read_split_meta(job_folders.training_channel("meta"))
+    train_rows = read_split(job_folders.training_channel("train"))
+    validation_rows = read_split(job_folders.training_channel("validation"))
+    weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])
+    snapshots = used_snapshots()
+    say(f"{len(train_rows):,} rows, {len(meta.kinds)} columns")
+    labels, validation_labels = (
+        np.asarray(rows["label"], dtype=np.int64) for rows in (train_rows, validation_rows)
+    )
+    features = fit_features(train_rows["text"].to_pylist(), meta.kinds)
+    of_train, of_validation = (
+        matrix(features, rows["text"].to_pylist()) for rows in (train_rows, validation_rows)
+    )
+    model = fit_coefficients(
+        features, of_train, labels, weights=weights.astype(np.float64), seed=settings.seed
+    )
+    if settings.calibration == "temperature":
+        fit = fit_to_validation(validation_labels, model.log_odds(of_validation))
+        model = model.divided(fit.temperature)
+        say_temperature(fit)
+    train_losses = losses(labels, model.log_odds(of_train))
+    margins = model.log_odds(of_validation)
+    line = MetricLine(
+        step=1,
+        epoch=1,
+        train_loss=float(np.average(train_losses, weights=weights)),
+        learning_rate=0.0,  # LBFGS has none
+        validation_loss=float(losses(validation_labels, margins).mean()),
+        validation_auc=auc(validation_labels, margins),
+    )
+    with publish(job_folders.model_dir()) as folder:
+        model.save(folder, labels=meta.labels)
+    write_output([line], snapshots, meta)
+
+
+def say_temperature(fit: TemperatureFit) -> None:
+    """Writes the fitted temperature, and says it."""
+    files.write_json(job_folders.output_data_dir() / TEMPERATURE_FILE, fit.model_dump(mode="json"))
+    say(f"temperature {fit.temperature:.3f}{fit.kept and ', as ' + fit.kept}")
+
+
+def write_output(lines: Sequence[MetricLine], snapshots: Snapshots, meta: SplitMeta) -> None:
+    """Writes metrics, digests of the data and Prepare's summary beside the model."""
+    folder = job_folders.output_data_dir()
+    content = "".join(f"{line.model_dump_json()}\n" for line in lines)
+    files.write_bytes(folder / "metrics.jsonl", content.encode())
+    write_snapshots(snapshots, folder)
+    files.write_json(folder / META_FILE, meta.model_dump(mode="json"))
 
 
 def place(

@@ -35,9 +35,20 @@ class Outputs:
 
     def auc(self, labels: Ints) -> float:
         """Returns the area under the ROC curve."""
-        scores: Floats = np.exp(-np.logaddexp(0, -self.margins))
-        once = np.ones((1, len(labels)))
-        return float(Scored.of(labels, scores, threshold=0.5).metrics(once)["auc"][0])
+        return auc(labels, self.margins)
+
+
+def auc(labels: Ints, margins: Floats) -> float:
+    """Returns the area under the ROC curve of log-odds."""
+    scores: Floats = np.exp(-np.logaddexp(0, -margins))
+    once = np.ones((1, len(labels)))
+    return float(Scored.of(labels, scores, threshold=0.5).metrics(once)["auc"][0])
+
+
+def losses(labels: Ints, margins: Floats) -> Floats:
+    """Returns the cross-entropy of each label, 0 or 1, under its log-odds; shape (rows,)."""
+    values: Floats = np.logaddexp(0, np.where(labels == 1, -margins, margins))
+    return values
 
 
 def outputs(
@@ -84,8 +95,14 @@ def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> Temperatur
     Raises:
         InputError: if the model's logits do not come out of one linear layer.
     """
+    fit = fit_to_validation(labels, margins)
+    divide_logits(model, fit.temperature)
+    return fit
+
+
+def fit_to_validation(labels: Ints, margins: Floats) -> TemperatureFit:
+    """Fits the temperature to the validation split's labels and log-odds."""
     fit = fit_temperature(labels, margins)
-    divide_logits(model, fit.value)
     return TemperatureFit(
         temperature=fit.value,
         validation_loss_before=fit.loss_before,

@@ -20,8 +20,8 @@ from sashiko.serving.container.pack import pack
 
 SERVING = Path(sashiko.serving.container.__file__).parent
 HANDLER_FILES = (
-    "backend.py", "bundle.py", "inference.py", "onnx_backend.py", "payload.py", "prompt.py",
-    "scorer.py", "text.py",
+    "backend.py", "bundle.py", "inference.py", "linear.py", "onnx_backend.py", "payload.py",
+    "prompt.py", "scorer.py", "text.py",
 )  # fmt: skip
 WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")

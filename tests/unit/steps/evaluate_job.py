@@ -38,6 +38,7 @@ def lay_out(
     artifact=None,
     temperature=None,
     dates=None,
+    kind="text",
     **section,
 ) -> Path:
     """Writes a job's inputs below `root`; the champion is left to the caller."""
@@ -61,7 +62,7 @@ def lay_out(
     with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
         add(tar, "metrics.jsonl", CURVE)
         add(tar, "snapshots.json", SNAPSHOTS)
-        add(tar, "split.json", META | {"dates": dates})
+        add(tar, "split.json", META | {"dates": dates, "kinds": {"tone": kind}})
         if temperature:
             add(tar, "temperature.json", temperature)
     champion(root, None)

@@ -1,6 +1,7 @@
 """The linear model reads numbers and categories as such, as scikit-learn's own pipeline does."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,46 +11,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
-from sashiko.serving.container import text as texts_of
-from sashiko.training.linear import LinearModel, fit_linear
-
-KINDS: dict[str, ColumnKind] = {
-    "age": "number", "desk": "category", "note": "text", "seen": "date", "income": "number",
-}  # fmt: skip
-_TEXT = "late again my parcel never came für alles schön früh a I"
-WORDS = _TEXT.split()
-
-
-def people(rows: int, *, seed: int) -> list[dict[str, Any]]:
-    """Rows without missing values; nothing in them repeats in an order."""
-    draw = np.random.default_rng(seed)
-    return [
-        {
-            "age": int(draw.integers(18, 90)),
-            "desk": str(draw.choice(["north", "south", "Zürich, West"])),
-            "note": " ".join(draw.choice(WORDS, size=draw.integers(1, 12))) + ".",
-            "seen": f"2026-0{draw.integers(1, 9)}-1{draw.integers(0, 9)}",
-            "income": float(draw.normal(4_000, 900)),
-        }
-        for _ in range(rows)
-    ]
-
-
-def objects(rows: list[dict[str, Any]]) -> list[str]:
-    template = texts_of.row_template(KINDS)
-    return [texts_of.assemble(template, row, "") for row in rows]
-
-
-def labels_of(rows: list[dict[str, Any]]) -> np.ndarray:
-    draw = np.random.default_rng(5)
-    points = [
-        (row["age"] - 50) / 20 + ("late" in row["note"]) + (row["desk"] == "north") for row in rows
-    ]
-    return (np.array(points) + draw.normal(0, 1, len(rows)) > 0.8).astype(np.int64)
+from sashiko.training.linear_model import LinearModel, fit_linear, load_linear
+from tests.unit.training.people import KINDS, labels_of, objects, people
 
 
 def fitted(rows: list[dict[str, Any]], labels: np.ndarray, **options: Any) -> LinearModel:
@@ -62,6 +28,14 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(weighted: bool) -> None:
     labels = labels_of(train)
     weights = np.random.default_rng(3).uniform(0.5, 2, 300) if weighted else None
 
+    edges = {}
+
+    def binned(table: pd.DataFrame) -> pd.DataFrame:
+        """Six bins of 300 rows, with as many distinct values each; those of train."""
+        for name in table.columns:
+            edges.setdefault(name, np.quantile(table[name].unique(), [n / 6 for n in range(1, 6)]))
+        return pd.DataFrame({name: np.digitize(table[name], edges[name]) for name in table.columns})
+
     def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
         table = pd.DataFrame(rows)
         table["seen"] = (pd.to_datetime(table["seen"]) - pd.Timestamp(0)).dt.days
@@ -71,6 +45,7 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(weighted: bool) -> None:
     pipeline = make_pipeline(
         ColumnTransformer([
             ("numbers", StandardScaler(), numbers),
+            ("bins", make_pipeline(FunctionTransformer(binned), OneHotEncoder()), numbers),
             ("desk", OneHotEncoder(handle_unknown="ignore"), ["desk"]),
             ("note", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), "note"),
         ]),
@@ -94,6 +69,15 @@ def test_a_number_decides_though_no_test_row_has_a_training_rows_number() -> Non
     assert high > 0.8
 
 
+def test_a_number_may_tell_by_another_shape_than_a_line() -> None:
+    train = [{"age": age, "desk": "x", "note": "", "seen": None, "income": None}
+             for age in range(20, 80)] * 20  # fmt: skip
+    model = fitted(train, np.array([int(40 <= row["age"] < 60) for row in train]))
+    young, middle, old = model.scores(objects(train))[[5, 30, 55]]
+    assert max(young, old) < 0.2
+    assert middle > 0.8
+
+
 def test_missing_and_unknown_values_are_scored() -> None:
     train = people(200, seed=1)
     for row in train[:40]:
@@ -111,6 +95,22 @@ def test_equal_rows_give_equal_models() -> None:
     assert one.features.columns == other.features.columns
     assert one.coefficients.tobytes() == other.coefficients.tobytes()
     assert one.intercept == other.intercept
+
+
+def test_a_saved_model_is_the_same_and_so_are_its_bytes(tmp_path: Path) -> None:
+    train = people(120, seed=1)
+    model = fitted(train, labels_of(train))
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        model.save(tmp_path / name, labels=("no", "yes"))
+    read = load_linear(tmp_path / "one")
+    assert read.scores(objects(train)).tolist() == model.scores(objects(train)).tolist()
+    files = {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()}
+    assert files == {file.name: file.read_bytes() for file in (tmp_path / "other").iterdir()}
+    assert files.keys() == {"linear.json", "model.safetensors"}
+    (tmp_path / "one" / "model.safetensors").write_bytes(b"x" * 20)
+    with pytest.raises(InputError, match="the linear model cannot be read"):
+        load_linear(tmp_path / "one")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from sashiko.settings.recipe_quality import (
 )
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
+LINEAR_OPTION = "--set model.family=linear"  # of `sashiko run`
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -23,6 +25,7 @@ class Training:
     train: TrainSection  # the hyperparameters
     reweighing: ReweighingSection  # facets and strength of the weights in training
     train_rows: int | None  # the maximum number of training rows; None for all rows
+    linear: bool = False  # whether it is that of a linear model
 
 
 def own_metrics(section: QualitySection) -> dict[str, Metric]:
@@ -55,7 +58,8 @@ def quality_checks(
         recipe: the current training, for the advice.
 
     Raises:
-        KeyError: if a gate names a baseline, other than the champion, that is not in `leads`.
+        KeyError: if a gate names a baseline that is not in `leads`, other than the champion, or the
+            linear one if the model is linear itself.
     """
     return [
         _lead(gate, gate.better_than, leads, recipe)
@@ -94,6 +98,9 @@ def _lead(
     if other == "champion" and other not in leads:
         reason = "no model of this group has been approved, so there is none to be better than"
         return Check(name="no champion yet", passed=True, reason=reason, judged=False)
+    if other == "tfidf_logistic_regression" and recipe.linear:
+        reason = "the model is the linear one, so it is not compared with itself"
+        return Check(name="no other linear model", passed=True, reason=reason, judged=False)
     lead = leads[other][gate.metric]
     passed = lead.low is not None and lead.low > gate.margin
     place = "lies above" if passed else "does not lie above"
@@ -102,7 +109,10 @@ def _lead(
         reason = "the lead has no interval, as too many resamples leave the metric undefined"
     advice = _advice(gate.metric, recipe)
     if other == "tfidf_logistic_regression":
-        advice += "; if the gate still fails, these rows do not need a language model"
+        advice += (
+            "; if the gate still fails, these rows do not need a language model: train the linear "
+            f"one by `{LINEAR_OPTION}`"
+        )
     return Check(
         name=f"{gate.metric} lead over {other}",
         **asdict(lead),
@@ -125,7 +135,7 @@ def _advice(metric: str, recipe: Training) -> str:
     if metric == "expected_calibration_error":
         if train.calibration == "none":
             advice.append("scale the scores (`train.calibration: temperature`)")
-        if train.epochs > 1:
+        if train.epochs > 1 and not recipe.linear:
             advice.append(f"train for fewer epochs (`train.epochs`, now {train.epochs})")
         advice.append("train on more rows: overconfident scores come from overfitting")
         return ", or ".join(advice)
@@ -133,8 +143,9 @@ def _advice(metric: str, recipe: Training) -> str:
         advice.append("more rows in the data (all are trained on)")
     else:
         advice.append(f"more training rows (`data.train_rows`, now {recipe.train_rows:,})")
-    advice.append(f"more epochs (`train.epochs`, now {train.epochs})")
-    if train.frozen_layers:
+    if not recipe.linear:
+        advice.append(f"more epochs (`train.epochs`, now {train.epochs})")
+    if train.frozen_layers and not recipe.linear:
         advice.append(f"fewer frozen layers (`train.frozen_layers`, now {train.frozen_layers})")
     if recipe.reweighing.strength:
         advice.append(f"a lower `reweighing.strength` (now {recipe.reweighing.strength:g})")

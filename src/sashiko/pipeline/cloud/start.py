@@ -245,7 +245,8 @@ def stage_inputs(
     folder = cache / "weights" / staged.weights_uri.rpartition("/")[2]
     fetch_weights(recipe.model, folder)
     weights = {name: folder / name for name in staged.weights}
-    yield put_place(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
+    if weights:
+        yield put_place(store.put, staged.weights_uri, weights, digests[staged.weights_uri])
 
 
 def stage_seed(

@@ -10,6 +10,7 @@ from bundle import EAGER_FOLDER, Bucket, Bundle
 from numpy.typing import NDArray
 
 Ids = NDArray[np.int64]
+Values = NDArray[np.float64]
 Scores = NDArray[np.float32]
 
 
@@ -20,14 +21,15 @@ class CannotServeError(Exception):
 class Backend(Protocol):
     """Runs the compiled shapes of one artifact."""
 
-    def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
+    def run(self, bucket: Bucket, ids: Ids, mask: "Ids | Values") -> Scores:
         """Scores one full bucket.
 
         Args:
             bucket: the compiled shape.
             ids: token ids, (bucket.batch, bucket.length), or fewer tokens a row where lengths are
                 not fixed.
-            mask: 1 for a token and 0 for padding, of the same shape.
+            mask: 1 for a token and 0 for padding, of the same shape; of a linear model, whose
+                `ids` are features, their values.
 
         Returns:
             P(positive) of each row, (bucket.batch,).

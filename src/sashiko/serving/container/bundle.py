@@ -21,7 +21,8 @@ class Bucket:
 
     Attributes:
         batch: rows that go through it at once.
-        length: tokens of each row, padding included; the most, where lengths are not fixed.
+        length: tokens of each row, padding included; the most, where lengths are not fixed. 0 of a
+            linear model, whose rows have no tokens.
         graph: its compiled file, relative to the artifact's root; "" where the model itself runs.
     """
 

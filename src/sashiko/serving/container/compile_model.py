@@ -11,9 +11,10 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,14 @@ from backend import Machine, open_backend
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
 from classifier import CompileError, PositiveProbability, load_classifier
 from export import MODEL_FILE, Exported, export
+from linear import LINEAR_FILE, is_linear, read_features
 from numpy.typing import NDArray
 from pack import files_of, pack, sha256
 from prompt import read_prompt
-from scorer import Scorer
+from safetensors.numpy import load_file
+from scorer import LinearScorer, Scorer
 from tar_reader import ArchiveError, unpack
+from text import row_template
 
 LARGEST_DIFFERENCE = 1e-5  # of a probability, merged against apart, in float32
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -38,6 +42,7 @@ _PACKAGES = ("numpy", "tokenizers", "torch", "transformers")  # of every target
 _SEED = 0
 _ROWS = 8  # different rows per bucket; they repeat until each batch is full
 _LONGEST_TEXT = 40  # tokens
+_FEATURES = 100  # of a linear model, in one row
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,6 @@ def compile_job(job: Job) -> None:
             much from the eager one.
     """
     settings = _read(job.input("config") / "compile.json")
-    text = _read(job.input("config") / "text.json")
     target = _read(job.input("code") / "target.json")  # sashiko.pipeline.staging writes it
     with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
         source, artifact = Path(scratch, "source"), Path(scratch, "artifact")
@@ -78,68 +82,157 @@ def compile_job(job: Job) -> None:
             raise CompileError(f"{archive} cannot be unpacked: {error}") from error
         except FileNotFoundError as error:
             raise CompileError(f"{archive} does not exist: run Train again") from error
-        causal: dict[str, Any] | None = None
-        if adapter.is_adapter(source):
-            _log("merging adapter and base model")
-            merged = Path(scratch, "merged")
-            try:
-                causal = merge_model(source, job.input("base"), merged)
-            except adapter.AdapterError as error:
-                raise CompileError(str(error)) from error
-            source = merged
-        model = load_classifier(source)
-        dtype = settings["dtype"]
-        served = source
-        if causal:
-            served = adapter.cast_model(source, Path(scratch, "cast"), dtype=dtype)
-        _log(f"exporting for {settings['target']} in {dtype}")
-        exported = export(model, served, artifact, settings, target)
-        bundle = Bundle(
-            target=settings["target"],
-            backend=target["backend"],
-            labels=(model.config.id2label[0], model.config.id2label[1]),
-            template=text["template"],
-            missing=text["missing"],
-            truncate=text["truncate"],
-            pad_id=model.config.pad_token_id or 0,
-            buckets=exported.buckets,
-            prompt=read_prompt(source),
-            fixed_lengths=exported.fixed_lengths,
-            runtime=exported.runtime,
-        )
+        compile_source = compile_linear if is_linear(source) else compile_model
+        compiled = compile_source(job, source, artifact, settings=settings, target=target)
+        bundle, exported, causal = compiled.bundle, compiled.exported, compiled.causal
         write_bundle(bundle, artifact)
-        shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
         for name in target["handler"]:
             shutil.copyfile(job.input("code") / name, artifact / "code" / name)
-        _log(f"comparing {len(bundle.buckets)} shapes with the eager model")
-        difference, tolerance = largest_difference(model, artifact, bundle), settings["tolerance"]
+        _log(f"comparing {len(bundle.buckets)} shapes with the trained model")
+        difference, tolerance = compiled.difference(), settings["tolerance"]
         _log(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
         # With `not`, so that NaN fails.
         if not difference <= tolerance:
             raise CompileError(
-                f"the compiled model differs from the eager one by {difference:.3g}, more than "
+                f"the compiled model differs from the trained one by {difference:.3g}, more than "
                 f"compile.tolerance={tolerance:g} allows"
             )
         _log("packing the artifact")
         packed = Path(scratch, "model.tar.gz")
         pack(artifact, packed)
         if causal:
-            causal["cast_difference"] = None if dtype == adapter.FLOAT32 else difference
+            rounded = settings["dtype"] != adapter.FLOAT32
+            causal["cast_difference"] = difference if rounded else None
         _write_lock(
             job.output("lock") / "compile-lock.json",
             settings=settings,
             exported=exported,
             # DeviceCheck measures the difference of an accelerator's graphs on the accelerator.
             largest_difference=None if target["accelerated"] else difference,
-            weights_sha256=sha256(served / MODEL_FILE),
+            weights_sha256=sha256(compiled.weights),
             artifact={name: sha256(artifact / name) for name in files_of(artifact)},
             artifact_sha256=sha256(packed),
             causal=causal,
         )
         # A copy, possibly between file systems: no partial file has the artifact's name.
-        partial = job.output("artifact") / "model.tar.part"
-        shutil.copyfile(packed, partial)
-        partial.replace(partial.with_suffix(".gz"))
+        part = job.output("artifact") / "model.tar.part"
+        shutil.copyfile(packed, part)
+        part.replace(part.with_suffix(".gz"))
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled model, of which the artifact's folder has the graphs."""
+
+    bundle: Bundle
+    exported: Exported
+    weights: Path  # as they are served
+    difference: Callable[[], float]  # from the trained model, once the artifact is whole
+    causal: "dict[str, Any] | None" = None  # of a causal LM, what the lock says of it
+
+
+def compile_model(
+    job: Job,
+    source: Path,
+    artifact: Path,
+    *,
+    settings: Mapping[str, Any],
+    target: Mapping[str, Any],
+) -> Compiled:
+    """Compiles an encoder, or a causal LM with its base model, and copies its tokenizer."""
+    text, scratch = _read(job.input("config") / "text.json"), source.parent
+    causal: dict[str, Any] | None = None
+    if adapter.is_adapter(source):
+        _log("merging adapter and base model")
+        merged = scratch / "merged"
+        try:
+            causal = merge_model(source, job.input("base"), merged)
+        except adapter.AdapterError as error:
+            raise CompileError(str(error)) from error
+        source = merged
+    model = load_classifier(source)
+    dtype, served = settings["dtype"], source
+    if causal:
+        served = adapter.cast_model(source, scratch / "cast", dtype=dtype)
+    _log(f"exporting for {settings['target']} in {dtype}")
+    exported = export(model, served, artifact, settings, target)
+    bundle = Bundle(
+        target=settings["target"],
+        backend=target["backend"],
+        labels=(model.config.id2label[0], model.config.id2label[1]),
+        template=text["template"],
+        missing=text["missing"],
+        truncate=text["truncate"],
+        pad_id=model.config.pad_token_id or 0,
+        buckets=exported.buckets,
+        prompt=read_prompt(source),
+        fixed_lengths=exported.fixed_lengths,
+        runtime=exported.runtime,
+    )
+    shutil.copyfile(source / TOKENIZER_FILE, artifact / TOKENIZER_FILE)
+    return Compiled(
+        bundle=bundle,
+        exported=exported,
+        weights=served / MODEL_FILE,
+        difference=partial(largest_difference, model, artifact, bundle),
+        causal=causal,
+    )
+
+
+def compile_linear(
+    job: Job,
+    source: Path,
+    artifact: Path,
+    *,
+    settings: Mapping[str, Any],
+    target: Mapping[str, Any],
+) -> Compiled:
+    """Exports a linear model, and copies what turns a row into its features."""
+    from export_linear import export_linear  # onnx is in the image of a target that serves one
+
+    text = _read(job.input("config") / "text.json")
+    (features, labels), weights = read_features(source), load_file(source / MODEL_FILE)
+    _log(f"exporting {features.size:,} coefficients for {settings['target']}")
+    exported = export_linear(weights["coefficients"], weights["intercept"], artifact)
+    bundle = Bundle(
+        target=settings["target"],
+        backend=target["backend"],
+        labels=labels,
+        template=row_template(column.name for column in features.columns),
+        missing=text["missing"],
+        truncate=False,
+        pad_id=0,
+        buckets=exported.buckets,
+        fixed_lengths=exported.fixed_lengths,
+    )
+    shutil.copyfile(source / LINEAR_FILE, artifact / LINEAR_FILE)
+    return Compiled(
+        bundle=bundle,
+        exported=exported,
+        weights=source / MODEL_FILE,
+        difference=partial(linear_difference, weights, artifact, bundle),
+    )
+
+
+def linear_difference(
+    weights: "Mapping[str, NDArray[np.float64]]", artifact: Path, bundle: Bundle
+) -> float:
+    """Runs a linear model's graph on seeded values of every feature, some of them at a time.
+
+    Returns:
+        The largest absolute difference of a probability from the coefficients' own.
+    """
+    generator, coefficients = np.random.default_rng(_SEED), weights["coefficients"]
+    scorer = LinearScorer(artifact, bundle, open_backend(artifact, bundle, Machine(threads=1)))
+    worst = 0.0
+    for start in range(0, len(coefficients), _FEATURES):
+        numbers = np.arange(start, min(start + _FEATURES, len(coefficients)))
+        # So small that no sum comes near a probability of 0 or 1, where differences vanish.
+        values = generator.normal(size=len(numbers)) / (1 + np.abs(coefficients[numbers]).sum())
+        log_odds = coefficients[numbers] @ values + weights["intercept"][0]
+        score = scorer.run(dict(zip(numbers.tolist(), values.tolist(), strict=True)))
+        worst = np.maximum(worst, np.abs(score - 1 / (1 + np.exp(-log_odds))))
+    return float(worst)
 
 
 def merge_model(source: Path, base: Path, folder: Path) -> "dict[str, Any]":
@@ -248,8 +341,8 @@ def _write_lock(
         "onnx_opset": exported.onnx_opset,
         "python": ".".join(str(part) for part in sys.version_info[:2]),
         "packages": {name: version(name) for name in (*_PACKAGES, *exported.packages)},
-        "batch_sizes": sorted(settings["batch_sizes"]),
-        "sequence_lengths": sorted(settings["sequence_lengths"]),
+        "batch_sizes": sorted({bucket.batch for bucket in exported.buckets}),
+        "sequence_lengths": sorted({bucket.length for bucket in exported.buckets} - {0}),
         "tolerance": settings["tolerance"],
         **measured,
     }

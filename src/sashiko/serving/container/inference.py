@@ -20,8 +20,9 @@ from typing import Any
 
 from backend import CannotServeError, Machine, open_backend
 from bundle import Bundle, read_bundle
+from linear import is_linear
 from payload import BadRequestError, Prediction, as_texts, format_response, parse_request
-from scorer import Scorer
+from scorer import LinearScorer, Scorer
 
 __all__ = ["BadRequestError", "CannotServeError", "model_fn", "transform_fn"]
 
@@ -33,7 +34,7 @@ class Model:
     """A loaded artifact, and the probability at or above which the positive label is given."""
 
     bundle: Bundle
-    scorer: Scorer
+    scorer: "Scorer | LinearScorer"
     threshold: float
 
 
@@ -119,7 +120,8 @@ def _load(folder: Path, gpu: int) -> Model:
         Machine(threads=int(os.environ.get("OMP_NUM_THREADS", "0")), gpu=gpu),
         on_cpu=os.environ.get("SASHIKO_ON_CPU") == "1",
     )
-    return Model(bundle, Scorer(folder, bundle, backend), threshold)
+    scorer = LinearScorer if is_linear(folder) else Scorer
+    return Model(bundle, scorer(folder, bundle, backend), threshold)
 
 
 def _respond(model: Model, body: str | bytes, content_type: str | None, accept: str | None) -> str:

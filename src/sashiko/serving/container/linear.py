@@ -1,8 +1,9 @@
 """The features that a linear model reads of a row, with the same code in training and serving.
 
-A row is a JSON object, as `text.row_template` writes it. Features are TF-IDF of the words and pairs
-of adjacent words of a text, a number less its mean over its standard deviation, and a 1 for a
-category. The score's log-odds are the sum of coefficient times value, and the intercept.
+A row is a JSON object, as `text.row_template` writes it. Its features are TF-IDF of the words and
+pairs of adjacent words of a text; a number less its mean over its standard deviation, and a 1 for
+the number's bin; a 1 for a category. The score's log-odds are the intercept and the sum of
+coefficient times value.
 """
 
 import datetime as dt
@@ -10,11 +11,14 @@ import itertools
 import json
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+LINEAR_FILE = "linear.json"  # beside the coefficients, and in the artifact
 Kind = Literal["text", "number", "date", "category"]
 Scalar = str | int | float | bool | None
 # As scikit-learn's TfidfVectorizer finds words: two letters or digits at least.
@@ -83,6 +87,7 @@ class Column:
         idf: of a text, the weight of each term: its inverse document frequency.
         mean: of a number, in the training rows.
         scale: of a number, its standard deviation there; 1 if it is constant.
+        edges: of a number, between its bins, ascending; a bin begins at its edge.
     """
 
     name: str
@@ -91,11 +96,14 @@ class Column:
     idf: Sequence[float] = ()
     mean: float = 0.0
     scale: float = 1.0
+    edges: Sequence[float] = ()
 
     @property
     def size(self) -> int:
-        """The number of its features: of a number its value, and whether it is missing."""
-        return len(self.terms) if self.kind in ("text", "category") else 2
+        """The number of its features: of a number its value, whether it is missing, and bins."""
+        if self.kind in ("text", "category"):
+            return len(self.terms)
+        return 2 + (len(self.edges) + 1 if self.edges else 0)
 
 
 class Features:
@@ -109,11 +117,12 @@ class Features:
     def __init__(self, columns: Sequence[Column]) -> None:
         """Numbers the features of columns, one after the other."""
         self.columns = tuple(columns)
-        self._places: list[tuple[Column, int, dict[str, int]]] = []
         self.size = 0
+        # Of each column the number of its first feature, and the places of its terms.
+        self._places: dict[str, tuple[Column, int, dict[str, int]]] = {}
         for column in columns:
             places = {term: place for place, term in enumerate(column.terms)}
-            self._places.append((column, self.size, places))
+            self._places[column.name] = column, self.size, places
             self.size += column.size
 
     def of_row(self, row: Mapping[str, Scalar]) -> "dict[int, float]":
@@ -123,20 +132,51 @@ class Features:
             ValueError: if a value is not of its column's kind.
         """
         features: dict[int, float] = {}
-        for column, first, places in self._places:
-            value = row[column.name]
-            try:
-                found = _of_value(column, places, value)
-            except ValueError as error:
-                raise ValueError(f"column `{column.name}`: {error}") from error
-            features.update((first + place, number) for place, number in found.items())
+        for column in self.columns:
+            features.update(self.of_value(column.name, row[column.name]))
         return features
+
+    def of_value(self, name: str, value: Scalar) -> "dict[int, float]":
+        """Returns the features of a column's value.
+
+        Raises:
+            ValueError: if the value is not of the column's kind.
+        """
+        column, first, places = self._places[name]
+        if column.kind == "text":
+            return dict(self.of_terms(name, term_list(as_text(value))).values())
+        if column.kind == "category":
+            category = as_category(value)
+            return {first + places[category]: 1.0} if category in places else {}
+        try:
+            number = as_number(value, column.kind)
+        except ValueError as error:
+            raise ValueError(f"column `{name}`: {error}") from error
+        if number is None:
+            return {first + 1: 1.0}
+        features = {first: (number - column.mean) / column.scale}
+        if column.edges:
+            features[first + 2 + bisect_right(column.edges, number)] = 1.0
+        return features
+
+    def of_terms(self, name: str, found: Sequence[str]) -> "dict[str, tuple[int, float]]":
+        """Returns number and value of the feature of each known term of a text.
+
+        The value is (1 + log count) * idf, divided by the length of the vector of all of them.
+        """
+        column, first, places = self._places[name]
+        counts = Counter(term for term in found if term in places)
+        values = {
+            term: (1 + math.log(count)) * column.idf[places[term]] for term, count in counts.items()
+        }
+        length = math.sqrt(math.fsum(value * value for value in values.values()))
+        return {term: (first + places[term], value / length) for term, value in values.items()}
 
     def knows(self, row: Mapping[str, Scalar]) -> bool:
         """Returns whether the training rows had each category, word and pair of words of a row."""
         return all(
             places.keys() >= set(_names(column, row[column.name]))
-            for column, _, places in self._places
+            for column, _, places in self._places.values()
         )
 
 
@@ -150,24 +190,6 @@ def _names(column: Column, value: Scalar) -> "list[str]":
 def as_text(value: Scalar) -> str:
     """Returns a value of a text column as text, none as an empty one."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _of_value(column: Column, places: "dict[str, int]", value: Scalar) -> "dict[int, float]":
-    """Returns the features of a value, numbered from 0."""
-    if column.kind == "text":
-        return _of_terms(column, places, _names(column, value))
-    if column.kind == "category":
-        return {places[name]: 1.0 for name in _names(column, value) if name in places}
-    number = as_number(value, column.kind)
-    return {1: 1.0} if number is None else {0: (number - column.mean) / column.scale}
-
-
-def _of_terms(column: Column, places: "dict[str, int]", found: Sequence[str]) -> "dict[int, float]":
-    """Returns (1 + log count) * idf of each term, divided by the length of the vector."""
-    counts = Counter(places[term] for term in found if term in places)
-    values = {place: (1 + math.log(count)) * column.idf[place] for place, count in counts.items()}
-    length = math.sqrt(math.fsum(value * value for value in values.values()))
-    return {place: value / length for place, value in values.items()}
 
 
 def parse_row(text: str, features: Features) -> "dict[str, Scalar]":
@@ -187,3 +209,22 @@ def parse_row(text: str, features: Features) -> "dict[str, Scalar]":
         if isinstance(value, (list, dict)):
             raise ValueError(f"column `{name}` must be a text, a number, true, false or null")
     return row
+
+
+def is_linear(folder: Path) -> bool:
+    """Returns whether a folder holds a linear model, as Train or Compile wrote it."""
+    return (folder / LINEAR_FILE).is_file()
+
+
+def write_features(features: Features, labels: "tuple[str, str]", folder: Path) -> None:
+    """Writes `linear.json`, with the negative and the positive label; floats keep every digit."""
+    columns = [asdict(column) for column in features.columns]
+    content = json.dumps({"labels": labels, "columns": columns}, ensure_ascii=False)
+    (folder / LINEAR_FILE).write_text(content + "\n", encoding="utf-8")
+
+
+def read_features(folder: Path) -> "tuple[Features, tuple[str, str]]":
+    """Reads the `linear.json` that `write_features` wrote."""
+    value = json.loads((folder / LINEAR_FILE).read_text(encoding="utf-8"))
+    negative, positive = value["labels"]
+    return Features([Column(**column) for column in value["columns"]]), (negative, positive)

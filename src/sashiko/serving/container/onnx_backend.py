@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from backend import Ids, Machine, Scores
+from backend import Ids, Machine, Scores, Values
 from bundle import Bucket, Bundle
 
 _SPIN_MICROSECONDS = "100"
@@ -32,7 +32,7 @@ class OnnxBackend:
         self._threads = threads
         self._sessions: dict[str, onnxruntime.InferenceSession] = {}  # several shapes share one
 
-    def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
+    def run(self, bucket: Bucket, ids: Ids, mask: "Ids | Values") -> Scores:
         """Scores one full bucket: see `backend.Backend`."""
         inputs = {"input_ids": ids, "attention_mask": mask}
         (scores,) = self._session(bucket.graph).run(["score"], inputs)

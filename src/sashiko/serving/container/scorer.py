@@ -1,11 +1,12 @@
-"""Scores texts with the compiled shapes, each for exactly one (batch, length)."""
+"""Scores texts with the compiled shapes, each for one (batch, length), and rows by features."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from backend import Backend
 from bundle import TOKENIZER_FILE, Bucket, Bundle
+from linear import parse_row, read_features
 from numpy.typing import NDArray
 from payload import BadRequestError
 from prompt import RowTokenizer
@@ -84,6 +85,41 @@ class Scorer:
             ids[index, : len(row)] = row
             mask[index, : len(row)] = 1
         return self._backend.run(bucket, ids, mask)[: len(rows)]
+
+
+class LinearScorer:
+    """Reads rows, JSON objects, and runs a linear model on the features of each."""
+
+    def __init__(self, folder: Path, bundle: Bundle, backend: Backend) -> None:
+        """Reads the features: see `Scorer`."""
+        self._features, _ = read_features(folder)
+        (self._bucket,) = bundle.buckets
+        self._backend = backend
+
+    def scores(self, texts: Sequence[str]) -> list[float]:
+        """Returns each row's probability of the positive label, in the order of the rows.
+
+        Raises:
+            BadRequestError: if a text is no row of the model's columns, or has more than
+                `MAX_LETTERS` letters.
+        """
+        return [self._score(text, position) for position, text in enumerate(texts)]
+
+    def _score(self, text: str, position: int) -> float:
+        if len(text) > MAX_LETTERS:
+            raise _too_long(f"{len(text):,} letters", f"{MAX_LETTERS:,}", position)
+        try:
+            features = self._features.of_row(parse_row(text, self._features))
+        except ValueError as error:
+            raise BadRequestError(str(error), position) from error
+        return self.run(features)
+
+    def run(self, features: Mapping[int, float]) -> float:
+        """Scores a row by the numbers of its features and their values."""
+        row = features or {0: 0.0}
+        numbers = np.array([list(row)], dtype=np.int64)
+        values = np.array([list(row.values())], dtype=np.float64)
+        return float(self._backend.run(self._bucket, numbers, values)[0])
 
 
 def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

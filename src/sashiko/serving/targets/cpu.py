@@ -13,4 +13,5 @@ TARGET = Target(
     ),
     instance_type="ml.c6i.xlarge",
     options=("quantization",),
+    serves_linear=True,
 )  # fmt: skip

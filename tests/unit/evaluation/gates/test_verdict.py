@@ -1,5 +1,6 @@
 """The verdict: its summary, waivers, release and closed gate; and the checks of model quality."""
 
+import dataclasses
 import json
 from datetime import date
 from pathlib import Path
@@ -279,8 +280,23 @@ def test_better_than_asks_that_the_whole_interval_of_the_lead_is_above_the_margi
     assert check.passed is passed
     assert check.name == "auc lead over tfidf_logistic_regression"
     if not passed:
-        assert check.try_.endswith("these rows do not need a language model")
-        assert "serve" not in check.try_
+        assert check.try_.endswith(
+            "these rows do not need a language model: train the linear one by "
+            "`--set model.family=linear`"
+        )
+
+
+def test_a_linear_model_is_not_compared_with_itself_and_gets_no_advice_on_epochs() -> None:
+    linear = dataclasses.replace(PLAIN, linear=True)
+    check = judge({"metric": "auc", "better_than": "tfidf_logistic_regression"}, linear)
+    assert (check.passed, check.judged) == (True, False)
+    assert "not compared with itself" in check.reason
+    with pytest.raises(KeyError, match="majority"):
+        judge({"metric": "auc", "better_than": "majority"}, linear)
+    failed = judge({"metric": "auc", "minimum": 0.9}, linear)
+    assert "more training rows" in failed.try_
+    assert "epochs" not in failed.try_
+    assert "layers" not in failed.try_
 
 
 def test_a_lead_without_interval_fails() -> None:

@@ -18,11 +18,12 @@ IN_THE_IMAGE = {"numpy", "tokenizers"}
 OF_A_TARGET = {
     "adapter.py": {"safetensors", "torch"},
     "classifier.py": {"safetensors", "torch", "transformers"},  # the first comes with the last
-    "compile_model.py": {"torch"},
+    "compile_model.py": {"safetensors", "torch"},
     "eager_backend.py": {"torch"},
     "neuron_backend.py": {"torch", "torch_neuronx"},
     "neuron_causal_backend.py": {"optimum", "torch"},
     "onnx_backend.py": {"onnxruntime"},
+    "export_linear.py": {"onnx"},
     "export_neuron.py": {"optimum", "torch"},
     "export_neuron_causal.py": {"optimum", "safetensors", "torch"},
     "export_onnx.py": {"onnx_ir", "onnxruntime", "torch", "transformers"},

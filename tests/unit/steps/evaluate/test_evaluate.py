@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.base.files import sha256_file
+from sashiko.base.files import sha256_file, write_json
 from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import ModelScores
@@ -24,7 +24,7 @@ from sashiko.steps.evaluate import seen_in_train
 from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
 from sashiko.steps.slicing import read_slices, slices_of
-from sashiko.training.linear import fit_linear
+from sashiko.training.linear_model import fit_linear
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
@@ -211,7 +211,8 @@ def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root
     assert new.lead["auc"].value == pytest.approx(lead)
     start = "67 % of the test rows have a word, or a"
     (note,) = (note for note in evaluation.notes if note.startswith(start))
-    assert f"AUC {expected['auc'].value:.3f} there, {new.linear['auc'].value:.3f}" in note
+    aucs = f"{expected['auc'].value:.3f}, the linear baseline's {new.linear['auc'].value:.3f}"
+    assert f"there the AUC is {aucs}" in note
 
 
 def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
@@ -339,6 +340,60 @@ def test_a_better_champion_closes_the_gate(root, tmp_path) -> None:
     assert "auc lead over champion" in verdict.summary
     said = "On AUC the fine-tuned model is worse than the champion"
     assert any(said in note for note in evaluation.notes)
+
+
+def test_a_champion_reads_the_candidates_columns_in_texts_of_its_own(root, tmp_path) -> None:
+    """As an encoder's sentences, where the candidate is linear and reads rows, or the reverse."""
+    inputs = evaluate_job.lay_out(root, artifact=build_artifact(tmp_path / "mine"))
+    other = build_artifact(tmp_path / "other", template="fine or {tone}")
+    evaluate_job.champion(root, record_of(other), other)
+    test = pq.read_table(inputs / "test" / "data.parquet")
+    evaluation = run(root)[0]
+    labels = np.array(test["label"].to_pylist())
+    scores = np.array([expected_score(f"fine or {text}") for text in test["text"].to_pylist()])
+    expected = evaluate_scores(labels, scores, threshold=0.5, replicates=1, seed=0)
+    assert evaluation.others["champion"]["brier_score"].value == pytest.approx(
+        expected["brier_score"].value, abs=1e-6
+    )
+
+    unknown = build_artifact(tmp_path / "unknown", template="{tone} {desk}")
+    evaluate_job.champion(root, record_of(unknown), unknown)
+    with pytest.raises(InputError, match="version 3 reads desk, which the recipe"):
+        evaluate_job.run_evaluate()
+
+
+def test_a_linear_candidate_is_compared_with_majority_and_champion_not_with_itself(root) -> None:
+    inputs = evaluate_job.lay_out(root)
+    gate = {"metric": "auc", "better_than": LINEAR, "reason": "earn its cost"}
+    write_json(inputs / "config" / "quality.json", {"gates": [*evaluate_job.GATES, gate]})
+    assert LINEAR in run(root)[0].leads
+    write_json(inputs / "config" / "model.json", {"family": "linear"})
+    evaluate_job.write_weights(inputs, flipped=2)
+    evaluation, _, verdict = run(root)
+    assert evaluation.others.keys() == evaluation.leads.keys() == {"majority"}
+    assert evaluation.seen_text == ()
+    assert not any("linear baseline" in note for note in evaluation.notes)
+    (check,) = (check for check in verdict.checks if "linear" in check.name)
+    assert (check.passed, check.judged) == (True, False)
+
+
+@pytest.mark.parametrize(("kind", "passes"), [("number", False), ("text", True)])
+def test_an_encoder_does_not_pass_by_a_rival_that_reads_numbers_as_words(
+    root, kind, passes
+) -> None:
+    """A number tells the label, and no test row has one of train: words of it tell nothing."""
+    gate = {"metric": "auc", "better_than": LINEAR, "reason": "earn its cost"}
+    inputs = evaluate_job.lay_out(root, gates=[gate], kind=kind)
+    draw = np.random.default_rng(0)
+    for name in ("train", "validation", "test"):
+        file = inputs / name / "data.parquet"
+        table = pq.read_table(file)
+        numbers = np.array(table["label"].to_pylist()) + draw.normal(0, 0.1, table.num_rows)
+        values = [number if kind == "number" else f"{number}" for number in numbers]
+        rows = pa.array([json.dumps({"tone": value}) for value in values])
+        pq.write_table(table.set_column(3, "row", rows), file)
+    _, _, verdict = run(root)
+    assert verdict.passed is passes
 
 
 def dates_of(validation_from: str, test_from: str) -> dict[str, str]:
@@ -475,7 +530,7 @@ def test_the_decisions_that_injections_turn_are_counted_and_close_the_gate(root,
     by_kind = figures.by_kind
     assert sum(count.flips for count in by_kind.values()) == len(turned)
     assert by_kind["instruction"].flips > 0
-    summary = f"turned {len(turned)} of {len(attacks)} decisions on test rows, and a neutral"
+    summary = f"changed {len(turned)} of {len(attacks)} decisions on test rows, and a neutral"
     assert any(summary in note for note in evaluation.notes)
 
     (check,) = verdict.checks

@@ -2,6 +2,7 @@
 
 import base64
 import codecs
+import json
 from collections import Counter
 
 import numpy as np
@@ -102,6 +103,20 @@ def test_the_control_has_a_neutral_sentence_where_the_attack_has_its_injection()
         assert attack.control.startswith(text) == appended
         used.add(attack.control.removeprefix(f"{text}\n").removesuffix(f"\n{text}"))
     assert used == set(SET.neutral)
+
+
+def test_in_a_row_the_sentence_stands_in_its_longest_text() -> None:
+    rows = [json.dumps({"age": row, "desk": "north", "note": TEXTS[row]}) for row in range(400)]
+    options = {"answers": ("no", "yes"), "injections": SET, "most": 60, "seed": 0}
+    attacks = plan_attacks(rows, SCORES, threshold=0.5, as_rows=True, **options)
+    assert len(attacks) == 60
+    for attack in attacks:
+        demand = attack.injection.ask_for("no" if attack.positive else "yes")
+        text = TEXTS[attack.row]
+        row = json.loads(attack.text)
+        assert row.pop("note") in (f"{text}\n{demand}", f"{demand}\n{text}")
+        assert row == {"age": attack.row, "desk": "north"}
+        assert json.loads(attack.control)["desk"] == "north"
 
 
 def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:

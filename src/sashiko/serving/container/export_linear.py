@@ -1,0 +1,63 @@
+"""Exporter of a linear model: one ONNX graph of six operators, in float64.
+
+A row is the numbers of its features and their values, so the graph multiplies as many coefficients
+as a row has features, however large the vocabulary is. It scores one row at a time: no row's score
+depends on the rows beside it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from bundle import Bucket
+from export import Exported
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+_GRAPH = "model.onnx"
+_IR = 10  # the newest that the serving image's ONNX Runtime reads
+_ROW = [1, "features"]
+
+
+def export_linear(
+    coefficients: "NDArray[np.float64]", intercept: "NDArray[np.float64]", folder: Path
+) -> Exported:
+    """Writes the graph of a linear model: the sigmoid of the sum of coefficient times value.
+
+    Args:
+        coefficients: of each feature, (features,).
+        intercept: (1,).
+        folder: of the artifact.
+    """
+    graph = helper.make_graph(
+        [
+            helper.make_node("Gather", ["coefficients", "input_ids"], ["own"]),
+            helper.make_node("Mul", ["own", "attention_mask"], ["products"]),
+            helper.make_node("ReduceSum", ["products", "axes"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
+            helper.make_node("Sigmoid", ["log_odds"], ["probability"]),
+            helper.make_node("Cast", ["probability"], ["score"], to=TensorProto.FLOAT),
+        ],
+        "linear",
+        [
+            helper.make_tensor_value_info("input_ids", TensorProto.INT64, _ROW),
+            helper.make_tensor_value_info("attention_mask", TensorProto.DOUBLE, _ROW),
+        ],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1])],
+        [
+            numpy_helper.from_array(coefficients, "coefficients"),
+            numpy_helper.from_array(intercept, "intercept"),
+            numpy_helper.from_array(np.array([1]), "axes"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, folder / _GRAPH)
+    return Exported(
+        buckets=(Bucket(1, 0, _GRAPH),),
+        fixed_lengths=False,
+        packages=("onnx", "onnxruntime"),
+        dtype="float64",
+        onnx_opset=OPSET,
+    )

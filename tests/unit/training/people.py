@@ -1,0 +1,45 @@
+"""Made rows of people, which a linear model learns from."""
+
+from typing import Any
+
+import numpy as np
+
+from sashiko.data.splits import ColumnKind
+from sashiko.serving.container import text as texts_of
+
+KINDS: dict[str, ColumnKind] = {
+    "age": "number", "desk": "category", "note": "text", "seen": "date", "income": "number",
+}  # fmt: skip
+TEMPLATE = "age {age} at {desk}: {note} {seen} {income}"
+_TEXT = "late again my parcel never came für alles schön früh a I"
+_WORDS = _TEXT.split()
+
+
+def people(rows: int, *, seed: int) -> list[dict[str, Any]]:
+    """Returns rows without missing values."""
+    draw = np.random.default_rng(seed)
+    return [
+        {
+            "age": int(draw.integers(18, 90)),
+            "desk": str(draw.choice(["north", "south", "Zürich, West"])),
+            "note": " ".join(draw.choice(_WORDS, size=draw.integers(1, 12))) + ".",
+            "seen": f"2026-0{draw.integers(1, 9)}-1{draw.integers(0, 9)}",
+            "income": float(draw.normal(4_000, 900)),
+        }
+        for _ in range(rows)
+    ]
+
+
+def objects(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns the rows as Prepare writes them for a linear model."""
+    template = texts_of.row_template(KINDS)
+    return [texts_of.assemble(template, row, "") for row in rows]
+
+
+def labels_of(rows: list[dict[str, Any]]) -> np.ndarray:
+    """Returns labels of 0 and 1 that hang on age, desk and a word, and on chance."""
+    draw = np.random.default_rng(5)
+    points = [
+        (row["age"] - 50) / 20 + ("late" in row["note"]) + (row["desk"] == "north") for row in rows
+    ]
+    return (np.array(points) + draw.normal(0, 1, len(rows)) > 0.8).astype(np.int64)
