@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from sashiko.base.plugins import names, reference
+from sashiko.base.plugin_names import names, reference
 from sashiko.base.yaml_models import YamlError, parse_yaml
 from sashiko.errors import InputError
 

@@ -17,8 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sashiko.bias.clarify.analysis import AnalysisConfig
-from sashiko.bias.clarify.counting import count_groups
-from sashiko.bias.clarify.dataset import read_dataset
+from sashiko.bias.clarify.counting import count_groups, read_dataset
 from sashiko.bias.metrics.bias_table import METRICS, intervals, measure
 from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.evaluation.metrics.counts import FacetTable, tabulate

@@ -24,7 +24,6 @@ from sashiko.account.names import (
     role_name,
     trusted_signing_aliases,
 )
-from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.contract.manifest import read_manifest
 from sashiko.errors import InputError
@@ -104,15 +103,14 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             f"{caller} may not promote: only the role {promoter} does; assume it (AWS_PROFILE, or "
             "aws sts assume-role) and run the command again"
         )
-    clients = {name: account.client(name) for name in ("s3", "kms", "sagemaker")}
-    scaling = account.client("application-autoscaling")
+    clients = signed_files.connect(account.client)
     with (
         tempfile.TemporaryDirectory() as name,
         account.translate_errors(f"promoting {route.package(number)}"),
     ):
         folder = Path(name)
         try:
-            judged = judge(signed_files.Clients(**clients, scaling=scaling), expected)
+            judged = judge(clients, expected)
             _print(f"{route.package(number)}: approved, judged, signed by {judged.files.signed_by}")
             judged.files.save(folder)
         except RefusedError as refusal:
@@ -126,7 +124,7 @@ def promote(route: Route, number: int) -> tuple[ModelVersion, bool]:
             serving_image=expected_of(target, route.recipe, route.package(number)).image,
             made_from=route.package(number),
         )
-        return PackageRegistrar(Clients(**clients), placement).register(
+        return PackageRegistrar(clients, placement).register(
             endpoint_name(route.target, route.recipe),
             files=folder,
             run_id=None,

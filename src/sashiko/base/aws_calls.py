@@ -35,7 +35,7 @@ def job_session(of_what: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Clients:
-    """The boto3 clients of a job; None for the services that it does not call."""
+    """The boto3 clients of a job or a check; None for the services that it does not call."""
 
     athena: Any = None
     glue: Any = None
@@ -43,6 +43,7 @@ class Clients:
     runtime: Any = None
     s3: Any = None
     sagemaker: Any = None
+    scaling: Any = None
 
 
 def connect(of_what: str, *services: str) -> Clients:

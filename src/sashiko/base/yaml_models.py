@@ -122,6 +122,12 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Excerpt(BaseModel):
+    """What is read of a larger record, which others write: immutable; other keys are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
 @dataclass(frozen=True)
 class Layer:
     """A partial record and its source."""

@@ -20,8 +20,7 @@ from sashiko.bias.clarify.contract_config import (
     combination_count,
     intersections,
 )
-from sashiko.bias.clarify.counting import count_groups, same
-from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.clarify.counting import Column, Dataset, count_groups, same
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks, small_groups_reason
 from sashiko.bias.gates.estimates import (
     REPORTED_METRICS,

@@ -72,18 +72,13 @@ def _check_images(rule: "ScanRule", account: "Account") -> None:
 
 
 def _check_version(expected: "Expected | None", env: str, account: "Account") -> None:
-    from sashiko.registry.preflight.signed_files import Clients
+    from sashiko.registry.preflight.signed_files import connect
     from sashiko.registry.preflight.version_check import check
 
     if expected is None:
         typer.echo(f"{env} serves nothing: serving.enabled is false")
         return
-    clients = Clients(
-        sagemaker=account.client("sagemaker"),
-        s3=account.client("s3"),
-        kms=account.client("kms"),
-        scaling=account.client("application-autoscaling"),
-    )
+    clients = connect(account.client)
     passed = check(clients, expected)
     for bound in passed.bounds:
         print(f"{env} requires {bound}: the version meets it", file=sys.stderr)

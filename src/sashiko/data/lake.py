@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sashiko.base.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
 from sashiko.base.parquet import write_batches
-from sashiko.base.plugins import folder_digest, load, names
+from sashiko.base.plugin_names import names
+from sashiko.base.plugins import folder_digest, load
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.contract.model import Contract
 from sashiko.data.generators import Generator, Order

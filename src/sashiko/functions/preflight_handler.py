@@ -8,7 +8,7 @@ import boto3
 from sashiko.base.custom_resource import Answer, RefusedError, Request, respond
 from sashiko.registry.preflight.expected import Expected
 from sashiko.registry.preflight.scans import ScanRule, check_scans
-from sashiko.registry.preflight.signed_files import Clients
+from sashiko.registry.preflight.signed_files import connect
 from sashiko.registry.preflight.version_check import check
 
 _KEPT_MILLISECONDS = 30_000  # to answer in
@@ -23,12 +23,7 @@ def _answer(request: Request, context: Any) -> Answer:
     id_ = request.physical_id or request.resource
     if request.kind == "Delete":
         return Answer(physical_id=id_)
-    clients = Clients(
-        sagemaker=boto3.client("sagemaker"),
-        s3=boto3.client("s3"),
-        kms=boto3.client("kms"),
-        scaling=boto3.client("application-autoscaling"),
-    )
+    clients = connect(boto3.client)
     expected = Expected.from_properties(request.properties)
     try:
         passed = check(

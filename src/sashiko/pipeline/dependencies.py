@@ -5,6 +5,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from sashiko.base.files import lock_file
 
 # What a project installs beside the engine.
@@ -31,7 +33,11 @@ def installed() -> tuple[str, ...]:
     """
     from importlib.metadata import Distribution
 
-    distributions = {_canonical(path.name.partition("-")[0]): path for path in _distributions()}
+    distributions: dict[str, Path] = {
+        canonicalize_name(path.name.partition("-")[0]): path
+        for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}
+        for path in Path(folder).glob("*.dist-info")
+    }
     torch = lock_file("torch")
     locks = [path for path in (lock_file("run"), torch, _PROJECT_LOCK) if path.is_file()]
     pinned = {name for lock in locks for name in _names(lock.read_text(encoding="utf-8"))}
@@ -50,18 +56,8 @@ def installed() -> tuple[str, ...]:
     return tuple(sorted(distributions[name].name for name in locked))
 
 
-def _distributions() -> Iterator[Path]:
-    for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}:
-        yield from Path(folder).glob("*.dist-info")
-
-
 def _names(text: str) -> Iterator[str]:
     """Yields the names that the lines of a lock begin with; comments and options have none."""
     for line in text.splitlines():
         if match := _NAME.match(line):
-            yield _canonical(match.group())
-
-
-def _canonical(name: str) -> str:
-    """Spells a distribution's name as the index does (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+            yield canonicalize_name(match.group())

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, get_args
 
 from sashiko.base.files import canonical_json, sha256_bytes
-from sashiko.base.plugins import is_built_in, load
+from sashiko.base.plugin_names import is_built_in
+from sashiko.base.plugins import load
 from sashiko.bias.clarify.contract_config import MOST_COMBINATIONS, combination_count, intersections
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract

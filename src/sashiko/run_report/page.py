@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
-from sashiko.base.yaml_models import read_record
+from sashiko.base.yaml_models import Excerpt, read_record
 from sashiko.bias.report.fairness import fairness_annex, fairness_section
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
@@ -26,10 +24,8 @@ from sashiko.steps.evaluation_notes import limits
 _MOST_REASONS = 3  # of the failed checks on the first screen
 
 
-class Registration(BaseModel):
+class Registration(Excerpt):
     """The fields of Register's `registration.json` that the report shows."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     model_package_group: str
     version: int

@@ -2,19 +2,15 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from sashiko.base.files import read_json
-from sashiko.base.yaml_models import validate
+from sashiko.base.yaml_models import Excerpt, validate
 from sashiko.serving.container.answers import Answered
 
 LOCK_FILE = "compile-lock.json"
 
 
-class CausalLock(BaseModel):
+class CausalLock(Excerpt):
     """What a causal LM was merged of; a difference is the largest one of a probability."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     base: dict[str, str]  # file name -> hex SHA-256 of the base model
     adapter_sha256: str  # of the LoRA adapter
@@ -27,10 +23,8 @@ class CausalLock(BaseModel):
     chat_template_sha256: str  # of the chat template around the text
 
 
-class CompileLock(BaseModel):
+class CompileLock(Excerpt):
     """The content of `compile-lock.json`, which `serving/container/compile_model.py` writes."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     target: str  # the compile target
     image: str  # that serves it: its name with tag or digest, without registry

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from sashiko.base.plugins import plugin_name
+from sashiko.base.plugin_names import plugin_name
 from sashiko.base.yaml_models import Frozen
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from sashiko.base.plugins import names, plugin_name
+from sashiko.base.plugin_names import names, plugin_name
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasMetric, FacetNames

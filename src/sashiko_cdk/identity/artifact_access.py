@@ -161,14 +161,8 @@ class ArtifactAccess(Construct):
         definitions = [parse_definition(compiled.definition) for compiled in pipelines]
         for role, places in artifact_places(settings, definitions).items():
             statements = [*_on_objects(bucket, places), *_on_key(key.key_arn, role, places, jobs)]
-            RolePolicy(
-                self,
-                role,
-                settings,
-                role,
-                statements,
-                description="Reads and writes its own artifacts",
-            )
+            why = "Reads and writes its own artifacts"
+            RolePolicy(self, role, settings, role, statements, description=why)
 
 
 def _on_objects(bucket: str, places: Places) -> Iterator[Allowed]:

@@ -16,8 +16,8 @@ from sashiko.settings.environment_sections import PackageIndex
 from sashiko_cdk.bootstrap.execution_policy import assets_bucket
 from sashiko_cdk.identity.allow import Allowed, allow
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, REGISTER, roles_of
+from sashiko_cdk.identity.trust import reading_source
 from sashiko_cdk.platform.platform_key import JOB_LOG_GROUPS
-from sashiko_cdk.platform.promotion_policies import reading_source
 
 _IDS = (
     "SageMaker chooses the ids of a plan's reserved capacities; all belong to plans of the account."

@@ -10,10 +10,10 @@ from sashiko.account.names import MODELS, Bucket, Role, SnapshotView, registerin
 from sashiko.packs import load_packs, pack_objects
 from sashiko.registry.attestation import STATEMENTS
 from sashiko_cdk.identity.role_table import STAGED, role_records
+from sashiko_cdk.identity.trust import share_models
 from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.platform.promotion_policies import share_models
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_buckets"]

@@ -11,7 +11,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.identity.allow import RolePolicy, allow
 from sashiko_cdk.identity.artifact_access import MLFLOW_FOLDER
-from sashiko_cdk.platform.promotion_policies import group_policy
+from sashiko_cdk.identity.trust import group_policy
 
 __all__ = ["ModelRegistry", "TrackingApp"]
 
@@ -37,14 +37,8 @@ class TrackingApp(Construct):
         # One action for all of MLflow's REST API: an app knows no finer ones.
         calling, app = "sagemaker:CallMlflowAppApi", [self.app.attr_arn]
         writing = [allow([calling], app)]
-        RolePolicy(
-            self,
-            "Track",
-            settings,
-            "registrar",
-            writing,
-            description="Writes runs to the MLflow App",
-        )
+        why = "Writes runs to the MLflow App"
+        RolePolicy(self, "Track", settings, "registrar", writing, description=why)
         looking = [allow([calling, "sagemaker:CreatePresignedMlflowAppUrl"], app)]
         RolePolicy(
             self, "Look", settings, "data-scientist", looking, description="Opens the MLflow App"

@@ -8,7 +8,7 @@ from constructs import Construct
 from sashiko.account.names import earlier_signing_alias, key_alias, prefix, registering
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import RolePolicy, allow
-from sashiko_cdk.platform.promotion_policies import DIGESTS, share_signatures
+from sashiko_cdk.identity.trust import DIGESTS, share_signatures
 
 __all__ = ["SigningKeys"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
@@ -16,6 +16,7 @@ from sashiko.account.names import Role
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
 from sashiko.base.files import read_json, sha256_file, sha256_tree
+from sashiko.base.yaml_models import Excerpt
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import DEVICE_GATE, Check, Verdict, decide, read_verdict
 from sashiko.registry.preflight.version_check import Judged
@@ -49,12 +50,6 @@ class PromptText:
     # Whether the tokenizer makes the judged row's tokens of the text: not if the row spells a
     # control token, or was cut within a character.
     exact: bool
-
-
-class _Part(BaseModel):
-    """What is read of a larger JSON object."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class PromptTexts:
@@ -144,19 +139,19 @@ class ScoreRange:
     high: float
 
 
-class _Logprobs(_Part):
+class _Logprobs(Excerpt):
     top_logprobs: tuple[Mapping[str, float], ...] = Field(min_length=1)
 
 
-class _Choice(_Part):
+class _Choice(Excerpt):
     logprobs: _Logprobs
 
 
-class _Usage(_Part):
+class _Usage(Excerpt):
     prompt_tokens: int
 
 
-class Completion(_Part):
+class Completion(Excerpt):
     """An answer in the format of OpenAI's completions."""
 
     choices: tuple[_Choice, ...] = Field(min_length=1)

@@ -16,10 +16,10 @@ from sashiko.settings.environment import Settings
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.identity.role_table import LAKE, RoleRecord
+from sashiko_cdk.identity.trust import by_alias
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
 from sashiko_cdk.network.vpc_endpoints import Use
-from sashiko_cdk.platform.promotion_policies import by_alias
 from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements_of, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
@@ -105,25 +105,19 @@ class ModelAccess(Construct):
         through = {"ArnLike": {"bedrock:GuardrailIdentifier": f"{guardrail_arn}:*"}}
         via = {"StringEquals": {"kms:ViaService": f"bedrock.{settings.region}.amazonaws.com"}}
 
-        def listing() -> Allowed:
-            below = {"StringLike": {"s3:prefix": [f"{IMPORTS}/*"]}}
-            return allow(["s3:ListBucket"], [artifacts], conditions=below)
-
-        def verifying() -> Allowed:
-            why = "KMS makes up a key's id; the condition names its aliases."
-            keys = [arn(settings, "kms", "key/*")]
-            return allow(["kms:Verify"], keys, conditions=by_alias(settings), why=why)
-
-        def guarding() -> list[Allowed]:
-            why = (
-                "Bedrock lists what an account has: the guardrail's id and number are looked up by "
-                "its name."
-            )
-            return [
-                allow([LIST_GUARDRAILS], ["*"], why=why),
-                allow([APPLY_GUARDRAIL], [guardrail_arn]),
-            ]
-
+        below = {"StringLike": {"s3:prefix": [f"{IMPORTS}/*"]}}
+        listing = allow(["s3:ListBucket"], [artifacts], conditions=below)
+        verifying = allow(
+            ["kms:Verify"],
+            [arn(settings, "kms", "key/*")],
+            conditions=by_alias(settings),
+            why="KMS makes up a key's id; the condition names its aliases.",
+        )
+        why = "Bedrock lists what an account has: id and number are looked up by the name."
+        guarding = [
+            allow([LIST_GUARDRAILS], ["*"], why=why),
+            allow([APPLY_GUARDRAIL], [guardrail_arn]),
+        ]
         policies: dict[str, tuple[Role, str, list[Allowed]]] = {
             # "Create a service role for importing pre-trained models", Bedrock User Guide.
             "Reads": (
@@ -131,7 +125,7 @@ class ModelAccess(Construct):
                 "Reads the folder of a model that it imports",
                 [
                     allow(["s3:GetObject"], imports, why=_BY_CONTENT),
-                    listing(),
+                    listing,
                     allow(["kms:Decrypt"], [artifacts_key_arn]),
                 ],
             ),
@@ -141,9 +135,9 @@ class ModelAccess(Construct):
                 [
                     allow(["s3:GetObject"], models, why=_BY_CONTENT),
                     allow(["s3:GetObject", "s3:PutObject"], imports, why=_BY_CONTENT),
-                    listing(),
+                    listing,
                     allow(["kms:Decrypt", "kms:GenerateDataKey"], [artifacts_key_arn]),
-                    verifying(),
+                    verifying,
                     allow(
                         ["bedrock:CreateModelImportJob", "bedrock:ListModelImportJobs"],
                         ["*"],
@@ -186,33 +180,26 @@ class ModelAccess(Construct):
             "Guards": (
                 "device-check",
                 "Asks the guardrail about the texts of a test split",
-                guarding(),
+                guarding,
             ),
             "Invokes": (
                 "data-scientist",
                 "Invokes imported models through the guardrail, and named models",
                 [
                     allow([_INVOKE], imported, conditions={**own, **through}, why=_MADE_UP),
-                    *guarding(),
+                    *guarding,
                     allow(["kms:Decrypt"], [models_key_arn], conditions=via),
                     *_asking(settings, profile_arns),
                     # To compare an imported model; ArtifactAccess lets the rows be read.
                     allow(["bedrock:GetImportedModel"], imported, conditions=own, why=_MADE_UP),
                     allow(["s3:GetObject"], models, why=_BY_CONTENT),
                     allow(["kms:Decrypt"], [artifacts_key_arn]),
-                    verifying(),
+                    verifying,
                 ],
             ),
         }
         for name, (role, description, allowed) in policies.items():
-            RolePolicy(
-                self,
-                name,
-                settings=settings,
-                role=role,
-                description=description,
-                statements=allowed,
-            )
+            RolePolicy(self, name, settings, role, allowed, description=description)
 
 
 def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:

@@ -270,12 +270,11 @@ def save_version(
     group = model_package_group_name(settings, recipe.model_package_group)
     # SageMaker writes a version's ARN in lower case.
     package = arn(settings, "sagemaker", f"model-package/{group.lower()}/{number}")
-    used = {name: account.client(name) for name in ("sagemaker", "s3", "kms")}
-    # Scaling is asked about an endpoint's update alone.
-    clients = signed_files.Clients(**used, scaling=None)
     with account.translate_errors(f"reading {package}", role=role):
         try:
-            judged = judge(clients, expected_of(settings, recipe, package))
+            judged = judge(
+                signed_files.connect(account.client), expected_of(settings, recipe, package)
+            )
             judged.files.save(folder)
         except RefusedError as refusal:
             raise InputError(str(refusal)) from refusal

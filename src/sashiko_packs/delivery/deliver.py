@@ -12,16 +12,11 @@ from sashiko.base.custom_resource import RefusedError
 from sashiko.base.yaml_models import YamlError, parse_yaml, set_in_section
 from sashiko.errors import InputError
 from sashiko.registry.preflight.expected import describe
-from sashiko.registry.preflight.signed_files import Clients
+from sashiko.registry.preflight.signed_files import connect
 from sashiko.registry.preflight.version_check import Passed, check
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.delivery.repository import Branch, Repository
-
-
-def settings_file(environment: str) -> Path:
-    """Returns an environment's own file, relative to the project."""
-    return Path("config") / f"{environment}.yaml"
 
 
 def serve(text: str, arn: str, *, file: Path) -> str:
@@ -120,8 +115,8 @@ class Target:
 
     @property
     def file(self) -> Path:
-        """The settings file that names the version."""
-        return settings_file(self.settings.environment)
+        """The settings file that names the version, relative to the project."""
+        return Path("config") / f"{self.settings.environment}.yaml"
 
     @property
     def branches(self) -> str:
@@ -152,13 +147,14 @@ def deliver(
     branches = repository.branches(target.branches)
     own = [branch for branch in branches if branch.name == name]
     local = next((branch for branch in own if branch.local), None)
+    earlier = local.commit if local else None
     current = [branch for branch in own if _would_serve(repository, branch, target) == arn]
     for branch in own:
         if branch not in current:
             _require_own(repository, branch, arn)
     if current:
         if local not in current:
-            _set(repository, name, current[0].commit, local)
+            repository.set_branch(name, current[0].commit, before=earlier)
         _print(f"{name} is there already")
         return name
     passed = _check(target, arn)
@@ -176,7 +172,7 @@ def deliver(
         superseded=sorted(others),
     )
     commit = repository.commit(target.file, serve(committed, arn, file=target.file), message)
-    _set(repository, name, commit, local)
+    repository.set_branch(name, commit, before=earlier)
     _print(message.rstrip())
     for other in sorted(others):
         _print(f"{other} changes the same line, so one of the two can be merged: close the other")
@@ -199,7 +195,7 @@ def _would_serve(repository: Repository, branch: Branch, target: Target) -> str 
 
 def _require_own(repository: Repository, branch: Branch, arn: str) -> None:
     """Refuses to replace a branch that holds more than the one commit of an earlier delivery."""
-    if repository.is_merged(branch.commit):
+    if repository.fork_point(branch.commit) == branch.commit:  # it is merged
         return
     message = repository.message_ahead(branch.commit)
     if message is None or package_line(arn) not in message.splitlines():
@@ -211,10 +207,6 @@ def _require_own(repository: Repository, branch: Branch, arn: str) -> None:
         )
 
 
-def _set(repository: Repository, name: str, commit: str, local: Branch | None) -> None:
-    repository.set_branch(name, commit, before=local.commit if local else None)
-
-
 def _check(target: Target, arn: str) -> Passed:
     """Checks a version as the preflight of the deploy does."""
     settings = target.settings
@@ -224,12 +216,7 @@ def _check(target: Target, arn: str) -> Passed:
     expected = expected_of(changed, target.recipe, arn)
     account = Account(settings)
     account.check_identity()
-    clients = Clients(
-        sagemaker=account.client("sagemaker"),
-        s3=account.client("s3"),
-        kms=account.client("kms"),
-        scaling=account.client("application-autoscaling"),
-    )
+    clients = connect(account.client)
     try:
         with account.translate_errors(f"checking {arn}", role="endpoint-deployer"):
             return check(clients, expected)

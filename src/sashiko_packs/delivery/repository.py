@@ -121,10 +121,6 @@ class Repository:
         ahead = self._git("rev-list", f"HEAD..{commit}").splitlines()
         return self._git("log", "-1", "--format=%B", commit) if len(ahead) == 1 else None
 
-    def is_merged(self, commit: str) -> bool:
-        """Says whether a commit is in this branch already."""
-        return self.fork_point(commit) == commit
-
     def commit(self, path: Path, text: str, message: str) -> str:
         """Makes a commit on top of this branch that changes one file; no branch names it yet.
 

@@ -9,7 +9,6 @@ Industry, 2016: the interval's end must exclude the margin).
 import datetime as dt
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
 from typing import Literal
@@ -99,7 +98,17 @@ class CandidateRecord(Frozen):
         return bool(self.metrics)
 
 
-class SelectionRecord(Frozen):
+class Choice(Frozen):
+    """The outcome of the rule."""
+
+    candidates: tuple[CandidateRecord, ...]  # with their outcomes and the best one's leads
+    best: str | None  # the candidate with the highest metric of those that fail no must
+    chosen: str | None
+    reason: str  # why this one, or why none
+    unjudged: tuple[str, ...]  # what might have changed the choice, and was not judged
+
+
+class SelectionRecord(Choice):
     """A whole selection."""
 
     id: str
@@ -109,11 +118,6 @@ class SelectionRecord(Frozen):
     positives: int
     bootstrap_replicates: int
     inputs: dict[str, str]  # `test`, `facets` -> digest of the rows
-    candidates: tuple[CandidateRecord, ...]
-    best: str | None  # the candidate with the highest metric of those that fail no must
-    chosen: str | None
-    reason: str  # why this one, or why none
-    unjudged: tuple[str, ...]  # what might have changed the choice, and was not judged
     command: str  # that repeats it
     schema_version: Literal[1] = Field(1)
 
@@ -153,17 +157,6 @@ RULE = (
     "zero: such a candidate is chosen only if no other one is left.",
 )
 _POWER = 0.8  # with which as many rows as are estimated decide
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The outcome of the rule."""
-
-    candidates: tuple[CandidateRecord, ...]  # with their outcomes and the best one's leads
-    best: str | None
-    chosen: str | None
-    reason: str
-    unjudged: tuple[str, ...]  # what might have changed the choice, and was not judged
 
 
 def choose(
@@ -213,7 +206,7 @@ def choose(
             "costs no more than any other that is as good"
         )
     return Choice(
-        tuple(
+        candidates=tuple(
             item.model_copy(update={"outcome": "chosen"}) if item is chosen else item
             for item in judged
         ),

@@ -11,8 +11,7 @@ from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.bias.clarify import contract_config
 from sashiko.bias.clarify.analysis import AnalysisConfig
-from sashiko.bias.clarify.counting import count_groups
-from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.clarify.counting import Column, Dataset, count_groups
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate, gate_applies
 from sashiko.bias.metrics.bias_table import METRICS, measure

@@ -177,8 +177,7 @@ def run_selection(
         id=new_run_id(home), selection=selection, day=dt.datetime.now(dt.UTC).date(),
         rows=len(rows.test.keys), positives=int(rows.test.labels.sum()),
         bootstrap_replicates=rows_recipe.evaluate.bootstrap_replicates, inputs=rows.inputs,
-        candidates=choice.candidates, best=choice.best, chosen=choice.chosen, reason=choice.reason,
-        unjudged=(*choice.unjudged, *unjudged), command=command,
+        command=command, **(dict(choice) | {"unjudged": (*choice.unjudged, *unjudged)}),
     )  # fmt: skip
 
 

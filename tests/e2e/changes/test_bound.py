@@ -6,10 +6,10 @@ import pytest
 
 from sashiko.account import promotion
 from sashiko.account.endpoint_spec import expected_of
+from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.base.files import read_json, write_json
 from sashiko.errors import InputError
-from sashiko.registry.preflight import signed_files
 from sashiko.registry.preflight.version_check import check
 from sashiko.settings.environment import load_settings
 from tests.e2e.changes.project import Project, assert_small
@@ -48,9 +48,7 @@ def test_one_line_for_prod_judges_what_is_promoted_and_what_is_served(tmp_path, 
         made, _ = accounts.promote()  # as before the change: the recipe's gate passed
         accounts.prod.decide(1, "Approved")
         aws = accounts.prod.clients
-        clients = signed_files.Clients(
-            sagemaker=aws.sagemaker, s3=aws.s3, kms=aws.kms, scaling=None
-        )
+        clients = Clients(sagemaker=aws.sagemaker, s3=aws.s3, kms=aws.kms, scaling=None)
         assert check(clients, expected_of(ROUTE.target, RECIPE, made.arn)).bounds == ()
         with pytest.raises(RefusedError, match=REFUSAL):
             check(clients, expected_of(prod, RECIPE, made.arn))

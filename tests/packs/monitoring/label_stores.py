@@ -11,7 +11,7 @@ from sashiko.contract.model import Contract
 from sashiko_packs.monitoring.audited import LabelSummary
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, Draw, add_rows, delete_keys, draw_period
-from sashiko_packs.monitoring.steps.join_labels import Sources, join_labels
+from sashiko_packs.monitoring.steps.join_labels import join_labels
 from sashiko_packs.monitoring.window import Window
 from tests.unit.contract.documents import contract_of, document
 
@@ -46,10 +46,6 @@ class Stores:
 
     def folder(self, name: str) -> Path:
         return self.root / name
-
-    @property
-    def sources(self) -> Sources:
-        return Sources(**{name: self.folder(name) for name in ("ledger", "labels", "draws")})
 
     def answer(self, keys, *, number=0, time=None, decision="yes", version=7) -> None:
         """Puts answers of a week, or of a time, into the ledger."""
@@ -87,8 +83,9 @@ class Stores:
         delete_keys(self.folder("ledger"), [key], now=now, retention=DAY)
 
     def join(self, number: int, *, now: dt.datetime, version: int = 7) -> LabelSummary:
+        folders = {name: self.folder(name) for name in ("ledger", "labels", "draws")}
         return join_labels(
-            self.sources, self.root, version=version, window=week(number), now=now,
+            self.root, **folders, version=version, window=week(number), now=now,
             label_days=LABEL_DAYS, positive="yes",
         )  # fmt: skip
 

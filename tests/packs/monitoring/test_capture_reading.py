@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.serving.local_capture import Capture, CaptureSettings
-from sashiko_packs.monitoring.capture import lines
 from sashiko_packs.monitoring.capture import record as captured_rows
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.record import (
@@ -296,7 +295,7 @@ def test_a_bad_line_is_counted_and_placed_and_its_neighbours_stay(tmp_path, kind
 
 
 def test_a_line_that_is_too_long_is_counted_and_the_next_one_is_read(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(lines, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(captured_rows, "LONGEST_LINE", 2000)
     write(tmp_path, [b"x" * 7000, one("a"), b"x" * 2000])
     rows, summary = read(tmp_path)
     assert [row["key"] for row in rows] == ["a"]
@@ -393,7 +392,7 @@ def test_the_same_files_give_the_same_bytes_in_blocks_of_any_size(tmp_path, monk
     write(tmp_path, [one(f"f{number}") for number in range(9)] + [b"{"], version=8)
     results = []
     for block in (50_000, 50_000, 7, 1):
-        monkeypatch.setattr(lines, "_BLOCK_LINES", block)
+        monkeypatch.setattr(captured_rows, "_BLOCK_LINES", block)
         _, summary = read(tmp_path)
         results.append(((tmp_path / "rows.parquet").read_bytes(), summary))
     assert all(result == results[0] for result in results)

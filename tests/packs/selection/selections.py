@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import LABEL, analysis_config
-from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.clarify.counting import Column, Dataset
 from sashiko.contract.model import Contract
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores
 from sashiko.settings.recipe import Recipe

@@ -38,8 +38,7 @@ def record() -> SelectionRecord:
     return SelectionRecord(
         id="20260102-030405-0001", selection=file, day=dt.date(2026, 1, 2),
         rows=len(ROWS.test.keys), positives=int(ROWS.test.labels.sum()), bootstrap_replicates=100,
-        inputs=ROWS.inputs, candidates=choice.candidates, best=choice.best, chosen=choice.chosen,
-        reason=choice.reason, unjudged=choice.unjudged, command="sashiko select choice.yaml",
+        inputs=ROWS.inputs, command="sashiko select choice.yaml", **dict(choice),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.dataset import Column
+from sashiko.bias.clarify.counting import Column
 from sashiko.pipeline.runner.run_record import read_run
 from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.run_report.page import write_report

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from sashiko.account import promotion
 from sashiko.account.endpoint_spec import expected_of
 from sashiko.account.names import key_alias, key_alias_arn
+from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.commands import model_command as command
 from sashiko.errors import InputError
@@ -91,11 +92,9 @@ def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(approved)
     assert len(approved.requests) == request_count
 
 
-def _clients(account: Account) -> signed_files.Clients:
+def _clients(account: Account) -> Clients:
     clients = account.clients
-    return signed_files.Clients(
-        sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None
-    )
+    return Clients(sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None)
 
 
 def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(approved):
@@ -219,7 +218,7 @@ def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved):
 def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path):
     none: Any = dict.fromkeys(("manifest_sha256", "signature", "signed_by"), "")
     files = signed_files.SignedFiles(
-        clients=signed_files.Clients(sagemaker=None, s3=None, kms=None, scaling=None),
+        clients=Clients(sagemaker=None, s3=None, kms=None, scaling=None),
         uri="s3://bucket/models/x",
         digests={"../elsewhere": "0" * 64},
         manifest=b"",

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sashiko.base.plugins import code_digest, load, names, reference
+from sashiko.base.plugin_names import names, reference
+from sashiko.base.plugins import code_digest, load
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.pipeline.project import check_recipe

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sashiko.base.files import sha256_bytes, sha256_file, walk_files
-from sashiko.base.plugins import names
+from sashiko.base.plugin_names import names
 from sashiko.data import downloads
 from sashiko.data.downloads import SourceUnavailable, download, is_inside, unpack
 from sashiko.data.sources import convert_gguf, fetch_data, fetch_weights

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sashiko.base.files import sha256_bytes
-from sashiko.base.plugins import names
+from sashiko.base.plugin_names import names
 from sashiko.data import sources
 from sashiko.data.downloads import SourceUnavailable
 from sashiko.data.sources import fetch_data, fetch_weights

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.plugins import load, names
+from sashiko.base.plugin_names import names
+from sashiko.base.plugins import load
 from sashiko.data.generators import Order
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged
 from sashiko.registry.versions import Decision

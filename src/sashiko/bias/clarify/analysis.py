@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.yaml_models import Frozen, validate
+from sashiko.base.yaml_models import Excerpt, Frozen, validate
 from sashiko.bias.metrics.bias_table import Stage, stage_metrics
 
 # Clarify's `analysis_config.json`: the part that the bias step supports.
@@ -152,13 +152,7 @@ def read_config(folder: Path) -> AnalysisConfig:
 ANALYSIS_FILE = "analysis.json"
 
 
-class _ClarifyModel(BaseModel):
-    """Ignores keys that this package does not use; Clarify may write more."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class MetricResult(_ClarifyModel):
+class MetricResult(Excerpt):
     """A metric of one group."""
 
     name: str  # its abbreviation
@@ -168,14 +162,14 @@ class MetricResult(_ClarifyModel):
     error: str | None = None  # why the value is undefined; None if it is defined
 
 
-class GroupResult(_ClarifyModel):
+class GroupResult(Excerpt):
     """The metrics of one group of a facet against everyone else."""
 
     value_or_threshold: str  # the group's values, joined by commas
     metrics: tuple[MetricResult, ...]  # in alphabetical order
 
 
-class StageResult(_ClarifyModel):
+class StageResult(Excerpt):
     """Bias of the labels or of the predictions."""
 
     label: str  # the label's column
@@ -183,7 +177,7 @@ class StageResult(_ClarifyModel):
     facets: dict[str, tuple[GroupResult, ...]]  # facet column -> its groups
 
 
-class Analysis(_ClarifyModel):
+class Analysis(Excerpt):
     """The whole file."""
 
     version: str = "1.0"

@@ -1,22 +1,278 @@
-"""Counts the rows of a data set by each group of its facets, label and prediction.
+"""Reads what a bias analysis needs, and counts rows by group of a facet, label and prediction.
 
 A configured value is a text, or 0 or 1 as the code of a label. Clarify takes other numbers for
 values, thresholds or ranges by the share of distinct values, so one configuration can select
 another group when rows are added; they are refused.
 """
 
-from collections.abc import Mapping, Sequence
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
-from sashiko.bias.clarify.analysis import AnalysisConfig, Value, joined
-from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.base.files import walk_files
+from sashiko.base.parquet import open_parquet, stream_columns
+from sashiko.bias.clarify.analysis import CSV, AnalysisConfig, Value, joined
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
+
+_BLOCK = 4 << 20  # bytes
+_ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
+FACET = "facet."
+_COUNT = "rows"
+_PENDING_ROWS = 65_536
+_EMPTY = ("", "nan", "NaN", "NAN", "-nan")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file of a data set."""
+
+    file: Path  # its path, for errors
+    names: tuple[str, ...]  # the columns, in the file's order
+    # Columns' names -> those columns, in that order, as strings, some rows at a time.
+    read: Callable[[Sequence[str]], Iterator[pa.Table]]
+
+    def check(self, name: str, *, key: str) -> None:
+        """Checks that the file has the column that a configuration's key names.
+
+        Raises:
+            InputError: if there is no such column, or more than one of that name.
+        """
+        if name not in self.names:
+            raise InputError(
+                f"{self.file} lacks column `{name}` of the analysis configuration (`{key}`); "
+                f"it has {', '.join(self.names)}"
+            )
+        if self.names.count(name) > 1:
+            raise InputError(f"{self.file}: column `{name}` occurs more than once")
+
+
+def as_text(table: pa.Table, file: Path) -> pa.Table:
+    """Returns a table's columns as strings.
+
+    Raises:
+        InputError: if a column holds lists, records or bytes.
+    """
+    columns = {}
+    for name in table.column_names:
+        try:
+            columns[name] = table[name].cast(pa.string())
+        except pa.ArrowException as error:
+            raise InputError(
+                f"{file}: column `{name}` is of type {table[name].type}, which has no values that "
+                "can be compared; make it a text or a number"
+            ) from error
+    return pa.table(columns)
+
+
+def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
+    """Opens a Parquet file.
+
+    Raises:
+        InputError: if it is damaged, or `headers` differ from its column names.
+    """
+    source = open_parquet(file)
+    names = tuple(source.schema_arrow.names)
+    if headers is not None and tuple(headers) != names:
+        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` differ")
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        for rows in stream_columns(file, columns):
+            yield as_text(rows, file)
+
+    return Table(file, names, read)
+
+
+def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
+    """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
+
+    As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
+    equals `headers` is a header too; one that shares some names with it is an error, because it
+    would otherwise be counted as data. Without `headers` the first row is the header.
+
+    Raises:
+        InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as handle:
+            first = next(csv.reader(handle), None)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(
+            f"{file} is not a CSV in UTF-8: {error}; save it again as UTF-8"
+        ) from error
+    if first is None:
+        raise InputError(f"{file} is empty")
+    names = tuple(first if headers is None else headers)
+    has_header = tuple(first) == names
+    if not has_header and set(first) & set(names):
+        raise InputError(
+            f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
+            f"from `headers` {', '.join(names)}; make them equal"
+        )
+
+    def read(columns: Sequence[str]) -> Iterator[pa.Table]:
+        try:
+            batches = pa_csv.open_csv(
+                file,
+                read_options=pa_csv.ReadOptions(
+                    column_names=names, skip_rows_after_names=int(has_header), block_size=_BLOCK
+                ),
+                parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
+                ),
+            )
+            for batch in batches:
+                # Rows that repeat the header, and data mistaken for one.
+                for name in columns if has_header else ():
+                    if pc.any(pc.equal(batch[name], name)).as_py():
+                        raise InputError(
+                            f"{file}: column `{name}` also has the value {name}; remove the second "
+                            "header row or, if the first row is data, name the columns in "
+                            "`headers`"
+                        )
+                yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            # Without the row, whose facets belong in no log.
+            reason = _ROW.sub(r"\1", " ".join(str(error).split()))
+            raise InputError(
+                f"{file} is not a CSV in UTF-8 with {len(names)} columns: {reason}"
+            ) from error
+
+    return Table(file, names, read)
+
+
+def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[pa.Table, Ints]:
+    """Reads columns of every file of a data set: key of the configuration -> the column's name.
+
+    Equal rows are merged and counted, so that memory grows only with the distinct rows.
+
+    Returns:
+        A column of strings for each of these keys, of which only a facet's has nulls; and how many
+        rows each row stands for, shape (rows,).
+
+    Raises:
+        InputError: if a column is missing, a column other than a facet has empty values, or there
+            is no row.
+    """
+    for table in tables:
+        for key, name in columns.items():
+            table.check(name, key=key)
+    pending: list[pa.Table] = []
+    limit = _PENDING_ROWS
+    for table in tables:
+        for part in _rows(table, columns):
+            rows = part.rename_columns(list(columns))
+            ones = pa.array(np.ones(len(rows), np.int64))
+            pending.append(_merge_equal(rows.append_column(_COUNT, ones)))
+            if sum(map(len, pending)) > limit:
+                pending = [_merge_equal(pa.concat_tables(pending))]
+                # Avoids quadratic time where nearly all rows are distinct.
+                limit = max(_PENDING_ROWS, 2 * len(pending[0]))
+    merged = _merge_equal(pa.concat_tables(pending)) if pending else None
+    if not merged:
+        raise InputError(f"{tables[0].file} has no rows")
+    return merged.drop_columns(_COUNT), np.asarray(merged[_COUNT], dtype=np.int64)
+
+
+def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
+    """Reads the columns; facets without a value are null, others are refused."""
+    total = 0
+    missing: Counter[str] = Counter()
+    for batch in table.read(list(names.values())):
+        rows = batch
+        total += rows.num_rows
+        for index, (key, name) in enumerate(names.items()):
+            empty = pc.or_(pc.is_null(rows[name]), pc.is_in(rows[name], pa.array(_EMPTY)))
+            count = pc.sum(empty).as_py()
+            if count and key.startswith(FACET):
+                values = pc.if_else(empty, pa.scalar(None, pa.string()), rows[name])
+                rows = rows.set_column(index, name, values)
+            elif count:
+                missing[key] += count
+        yield rows
+    for key, count in missing.items():
+        raise InputError(
+            f"{table.file}: column `{names[key]}` (`{key}`) has {count} empty values of {total}"
+            "; remove these rows or fill them in"
+        )
+
+
+def _merge_equal(rows: pa.Table) -> pa.Table:
+    keys = [name for name in rows.column_names if name != _COUNT]
+    # One thread keeps the order in which rows first occur.
+    groups = rows.group_by(keys, use_threads=False).aggregate([(_COUNT, "sum")])
+    return groups.rename_columns([*keys, _COUNT])
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the data set."""
+
+    name: str  # its name in the data
+    values: pa.ChunkedArray  # strings, one per row; only facets may be null
+    file: Path  # the first file that it was read from, named in errors
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data to analyse; all columns have the same rows, each of which may stand for several."""
+
+    label: Column  # the observed label
+    predicted: Column | None  # the predicted label; None without predictions
+    facets: tuple[Column, ...]  # in the configuration's order
+    group: Column | None  # the group variable, if there is one
+    # How many rows of the data each row stands for, shape (rows,); None for one each.
+    counts: Ints | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows the data have."""
+        return len(self.label.values) if self.counts is None else int(self.counts.sum())
+
+
+def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
+    """Reads label, predictions, facets and group variable from every file, in the names' order.
+
+    Raises:
+        InputError: if there is no file or row, a file is damaged or not UTF-8, a column is missing
+            or duplicated, or a column other than a facet has empty values.
+    """
+    files = list(walk_files(folder)) if folder.is_dir() else []
+    if not files:
+        raise InputError(f"{folder} has no data file; the step before must write one")
+    facets = {
+        f"{FACET}{index}.name_or_index": facet.name_or_index
+        for index, facet in enumerate(config.facet)
+    }
+    names = {"label": config.label, **facets}
+    for key in ("predicted_label", "group_variable"):
+        if (name := getattr(config, key)) is not None:
+            names[key] = name
+    open_file = open_csv if config.dataset_type == CSV else open_parquet_file
+    tables = [open_file(file, headers=config.headers) for file in files]
+    for table in tables:
+        for name in config.excluded_columns:
+            table.check(name, key="excluded_columns")
+    rows, counts = read_columns(tables, names)
+    columns = {key: Column(name, rows[key], files[0]) for key, name in names.items()}
+    return Dataset(
+        label=columns["label"],
+        predicted=columns.get("predicted_label"),
+        facets=tuple(columns[key] for key in facets),
+        group=columns.get("group_variable"),
+        counts=counts,
+    )
+
 
 MOST_GROUPS = 50
 _MOST_STRATA = 1000

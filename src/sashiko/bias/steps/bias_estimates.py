@@ -12,8 +12,7 @@ import pyarrow.compute as pc
 
 from sashiko.bias.clarify.analysis import MetricResult, StageResult
 from sashiko.bias.clarify.contract_config import FacetGroup, facet_groups, intersections
-from sashiko.bias.clarify.counting import GroupCounts
-from sashiko.bias.clarify.dataset import Column, Dataset
+from sashiko.bias.clarify.counting import Column, Dataset, GroupCounts
 from sashiko.bias.gates.estimates import (
     BiasEstimate,
     SimultaneousIntervals,

@@ -12,8 +12,7 @@ import sys
 
 from sashiko.base.job_folders import opt_ml, processing_input
 from sashiko.bias.clarify import analysis
-from sashiko.bias.clarify.counting import GroupCounts, count_groups
-from sashiko.bias.clarify.dataset import read_dataset
+from sashiko.bias.clarify.counting import GroupCounts, count_groups, read_dataset
 from sashiko.bias.metrics.bias_table import METRICS, Stage, measure
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.steps.entry import run_step

@@ -31,8 +31,7 @@ from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.clarify.analysis import AnalysisConfig, StageResult, read_analysis
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import count_groups, distinct
-from sashiko.bias.clarify.dataset import read_dataset
+from sashiko.bias.clarify.counting import count_groups, distinct, read_dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE, write_estimates
 from sashiko.bias.metrics.bias_table import Stage

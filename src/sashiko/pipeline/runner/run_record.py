@@ -12,10 +12,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.yaml_models import Frozen, validate
+from sashiko.base.yaml_models import Excerpt, Frozen, validate
 from sashiko.errors import BLOCKED, FAILED, INTERRUPTED, InputError
 
 if TYPE_CHECKING:
@@ -50,10 +50,8 @@ class DataRecord(Frozen):
     sha256: str
 
 
-class StepRecord(Frozen):
+class StepRecord(Excerpt):
     """One step of a run; keys of an earlier version are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     name: str
     type: str

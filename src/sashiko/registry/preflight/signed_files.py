@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.registry import attestation
 from sashiko.registry.preflight.expected import Expected
@@ -28,14 +29,10 @@ class AbsentError(RefusedError):
     """An object that is not there."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clients:
-    """The boto3 clients of the check."""
-
-    sagemaker: Any
-    s3: Any
-    kms: Any
-    scaling: Any
+def connect(client: Callable[[str], Any]) -> Clients:
+    """Makes the clients of the check; `client` makes that of a service."""
+    services = {name: client(name) for name in ("sagemaker", "s3", "kms")}
+    return Clients(**services, scaling=client("application-autoscaling"))
 
 
 @dataclass(frozen=True, kw_only=True)

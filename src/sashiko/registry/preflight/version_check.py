@@ -10,10 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sashiko.base.aws_calls import Clients
 from sashiko.base.custom_resource import RefusedError
 from sashiko.registry.attestation import MANIFEST_FILE, PROVENANCE_FOLDER, read_statement
 from sashiko.registry.preflight.expected import Bound, Expected, bound_problems
-from sashiko.registry.preflight.signed_files import Clients, SignedFiles, signed_files
+from sashiko.registry.preflight.signed_files import SignedFiles, signed_files
 
 _CANARY_FROM = 2  # instances: a canary is one, and half of the fleet at most
 _ARTIFACT = "model.tar.gz"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sashiko.base.parquet import read_columns
-from sashiko.base.yaml_models import validate
+from sashiko.base.yaml_models import Excerpt, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats
@@ -50,16 +50,12 @@ class Sample:
     labels: tuple[str, ...]
 
 
-class _Bucket(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
+class _Bucket(Excerpt):
     batch: int
 
 
-class ServingConfig(BaseModel):
+class ServingConfig(Excerpt):
     """The artifact's `serving.json`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     target: str
     labels: tuple[str, str]

@@ -22,7 +22,7 @@ from sashiko_cdk.identity.allow import DENIES, add_role, allow, deny
 from sashiko_cdk.identity.boundary import boundary_of
 from sashiko_cdk.identity.role_permissions import own_permissions
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, LAKE, REGISTER
-from sashiko_cdk.platform.promotion_policies import reading_models
+from sashiko_cdk.identity.trust import reading_models
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = ["add_github_roles"]

@@ -21,9 +21,8 @@ from sashiko.settings.tools import Tools
 from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import RolePolicy, add_role, allow
 from sashiko_cdk.identity.role_permissions import reading_targets
-from sashiko_cdk.identity.trust import service
+from sashiko_cdk.identity.trust import reading_models, service
 from sashiko_cdk.pack_parts import PipelineParts
-from sashiko_cdk.platform.promotion_policies import reading_models
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.delivery.constructs.builds import BuildProject
 from sashiko_packs.delivery.constructs.parts import Stores

@@ -20,19 +20,17 @@ from sashiko.base.parquet import open_parquet, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko_packs.monitoring.capture.lines import (
-    Places,
-    Problems,
-    Totals,
-    find_files,
-    stream_blocks,
-)
 from sashiko_packs.monitoring.capture.record import (
     ASSIGNED,
     CaptureSummary,
+    Places,
     ProblemKind,
+    Problems,
+    Totals,
     decoded_schema,
+    find_files,
     row_schema,
+    stream_blocks,
 )
 from sashiko_packs.monitoring.clusters import least_dominant
 from sashiko_packs.monitoring.window import Window

@@ -121,14 +121,7 @@ class MonitorAccess(Construct):
             (PRIVACY_OFFICER, "Deletes what is kept of a key", self._deleting(places, recipes)),
         )
         for role, description, statements in policies:
-            RolePolicy(
-                self,
-                role,
-                settings=settings,
-                role=role,
-                description=description,
-                statements=statements,
-            )
+            RolePolicy(self, role, settings, role, statements, description=description)
 
     def _judging(
         self, places: Sequence[MonitorPlaces], endpoints: Sequence[str]

@@ -32,8 +32,7 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
 from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import Outcomes, count_facets, count_groups
-from sashiko.bias.clarify.dataset import Column, read_dataset
+from sashiko.bias.clarify.counting import Column, Outcomes, count_facets, count_groups, read_dataset
 from sashiko.bias.metrics.bias_table import compare, measure
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.glue import NOTHING_LOADED

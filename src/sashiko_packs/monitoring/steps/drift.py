@@ -56,16 +56,6 @@ from sashiko_packs.monitoring.text_drift import (
 _MOST_DIGITS = 17  # tell any two floats apart
 
 
-def make_distribution(reference: ColumnCounts, window: Ints) -> Distribution:
-    """Returns a column's rows by cell, of the reference and of the window; it hides small ones."""
-    return Distribution(
-        name=reference.column,
-        cells=cell_names(reference),
-        reference=reference.counts,
-        window=tuple(window.tolist()),
-    )
-
-
 def cell_names(counts: ColumnCounts) -> tuple[str, ...]:
     """Returns a name for each cell: a value or a range, then `other` and `none`.
 
@@ -278,11 +268,14 @@ def measure_window(
     return Drift(
         measurements=tuple(measurements),
         distributions=tuple(
-            make_distribution(counts, window.counts)
+            Distribution(
+                name=counts.column, cells=cell_names(counts), reference=counts.counts,
+                window=tuple(window.counts.tolist()),
+            )
             for counts, window in zip(described, (*columns, scores), strict=True)
         ),
         scores=tuple(scores.counts.tolist()),
-    )
+    )  # fmt: skip
 
 
 def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:

@@ -12,7 +12,6 @@ import datetime as dt
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -112,19 +111,12 @@ WHERE windows_ago = 0 OR (windows_ago < {windows} AND later.rows < {most}) ORDER
 """
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The folders that are joined."""
-
-    ledger: Path
-    labels: Path
-    draws: Path
-
-
 def join_labels(
-    sources: Sources,
     folder: Path,
     *,
+    ledger: Path,
+    labels: Path,
+    draws: Path,
     version: int,
     window: Window,
     now: dt.datetime,
@@ -145,12 +137,12 @@ def join_labels(
     Raises:
         InputError: if a file is missing or damaged, or one cannot be written.
     """
-    purpose = f"join labels with {sources.ledger}"
+    purpose = f"join labels with {ledger}"
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
-        create_ledger_view(connection, sources.ledger)
-        create_labels_view(connection, sources.labels)
+        create_ledger_view(connection, ledger)
+        create_labels_view(connection, labels)
         create_counted_labels_view(connection, now=now)
-        create_draws_view(connection, sources.draws)
+        create_draws_view(connection, draws)
         start, end = microseconds(window.start), microseconds(window.end)
         connection.execute(_ANSWERS, {"version": version, "start": start, "end": end})
         connection.execute(_DRAWN, {"version": version})
@@ -218,11 +210,9 @@ def main() -> None:
     captured = [rows / ROWS_FILE, *rows.glob(OTHERS_FILE)]
     additions = sum(add_rows(ledger, file) for file in captured)
     late = add_rows(ledger, rows / LATE_FILE)
-    sources = Sources(
-        ledger=ledger, labels=processing_input("labels"), draws=processing_input("draws")
-    )
     summary = join_labels(
-        sources, processing_output("decisions"), version=arguments.version, window=arguments.window,
+        processing_output("decisions"), ledger=ledger, labels=processing_input("labels"),
+        draws=processing_input("draws"), version=arguments.version, window=arguments.window,
         now=arguments.now, label_days=read_section(MonitorSection, "monitor").label_days,
         positive=reference.labels[1],
     )  # fmt: skip

@@ -16,8 +16,7 @@ import pytest
 from sashiko.base.files import write_json
 from sashiko.bias.clarify.analysis import AnalysisConfig, FacetConfig, read_config
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import count_groups, rows_with
-from sashiko.bias.clarify.dataset import Dataset, read_dataset
+from sashiko.bias.clarify.counting import Dataset, count_groups, read_dataset, rows_with
 from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.bias.steps import clarify_bias
 from sashiko.contract.load import load_contract

@@ -8,10 +8,10 @@ from typing import Any
 
 import boto3
 
+from sashiko.base.aws_calls import Clients
 from sashiko.base.files import sha256_file, write_json
 from sashiko.registry.preflight.expected import Expected
 from sashiko.registry.preflight.scans import ScanRule
-from sashiko.registry.preflight.signed_files import Clients
 from sashiko.registry.preflight.version_check import Passed, check
 from tests.unit.registry.model_packages import gathered
 from tests.unit.registry.model_packages.account import (
