@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml.composer import Composer
 from yaml.constructor import ConstructorError
 
 from sashiko.base.files import read_json
@@ -34,8 +35,8 @@ def parse_yaml(text: str) -> Any:
     """Parses one YAML document of safe types.
 
     Returns:
-        Plain values: keys are unique, numbers are finite and fit 64 bits, texts contain no NUL and
-        no half of a surrogate pair, and no value contains itself.
+        Plain values: keys are unique, numbers are finite and fit 64 bits, texts contain no NUL, and
+        no value contains itself.
 
     Raises:
         YamlError: for anything else, for more than 40 levels of nesting, and for more than 50,000
@@ -50,21 +51,22 @@ def parse_yaml(text: str) -> Any:
         raise YamlError(place + text) from error
     except yaml.YAMLError as error:
         raise YamlError(" ".join(str(error).split())) from error
-    except (OverflowError, ValueError) as error:  # from PyYAML's scanner, without a position
-        raise YamlError(f"it has an escape beyond Unicode: {error}") from error
+    except UnicodeEncodeError as error:  # from libyaml, which reads UTF-8
+        raise YamlError(f"it has half of a surrogate pair: {error}") from error
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with limits, and with errors that name a position."""
+class _Loader(Composer, yaml.CSafeLoader):
+    """PyYAML's safe loader over libyaml, with limits, and with errors that name a position."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(text)
+        yaml.CSafeLoader.__init__(self, text)
+        Composer.__init__(self)
         self._depth = 0
         self._values = 0
         self._sizes: dict[str, int] = {}  # complete anchor -> number of values below it
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's own
+        event: Any = self.peek_event()
         previous, size = self._values, 1
         if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
             if event.anchor not in self._sizes:
@@ -99,8 +101,8 @@ class _Loader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             raise _error_at(f"`{shorten(node.value)}` is not a valid {kind}", node) from error
         if isinstance(value, str):
-            if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-                raise _error_at("a text with a NUL, or half of a surrogate pair", node)
+            if "\0" in value:
+                raise _error_at("a text with a NUL", node)
         elif isinstance(value, float) and not math.isfinite(value):
             raise _error_at(f"`{shorten(node.value)}` is not a finite number", node)
         elif isinstance(value, int) and abs(value) >= _MAX_INTEGER:

@@ -181,7 +181,8 @@ MERGED = "a: &a {k: 1}\n" + "".join(
 @pytest.mark.parametrize(("text", "message"), [
     ("train: {epochs: 1}\ntrain: {epochs: 2}", "line 2, column 1: duplicate key `train`"),
     ("a: {b: 1, 'b': 2}", "column 11: duplicate key `b`"),
-    ("[" * 100_000, "column 41: nested deeper than 40 levels"),
+    ("[" * 900, "column 41: nested deeper than 40 levels"),
+    ("[" * 100_000, "exceeded maximum nesting depth"),
     ("{a: " * 5000, "nested deeper"),
     ("- " * 5000, "nested deeper"),
     (BOMB, "more than 50,000 values"),
@@ -202,10 +203,11 @@ MERGED = "a: &a {k: 1}\n" + "".join(
     ("a: .nan", "`.nan` is not a finite number"),
     ("a: -.inf", "not a finite number"),
     ("a: 1.0e+999", "not a finite number"),
-    ('a: "\\ud800"', "half of a surrogate pair"),
+    ('a: "\\ud800"', "invalid Unicode character escape"),
+    ("a: \ud800", "half of a surrogate pair"),
     ('extends: "x\\0.yaml"', "a text with a NUL"),
     ("a: \0", "#x0000"),
-    ('a: "\\U99999999"', "escape beyond Unicode"),
+    ('a: "\\U99999999"', "invalid Unicode character escape"),
     ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     ("a: 1\n---\nb: 2", "expected a single document"),
     ("? [a]\n: 1", "unhashable key"),
@@ -232,7 +234,7 @@ def test_any_text_is_read_as_yaml_reads_it_or_refused(text) -> None:
     except YamlError as error:
         assert str(error)
         return
-    assert repr(value) == repr(yaml.safe_load(text))
+    assert repr(value) == repr(yaml.load(text, yaml.CSafeLoader))  # noqa: S506: it is the safe one
 
 
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/acme-dev-loans/3"
