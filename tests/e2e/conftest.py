@@ -7,7 +7,6 @@ stay in one process, side by side with those of the other project.
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -23,7 +22,6 @@ from tests.e2e.project import (
     finish,
     no_large_files,
     wait_for,
-    write_csv,
 )
 from tests.e2e.tiny import make_encoder, make_project, make_rows
 from tests.e2e.uneven import answer_single_rows_otherwise
@@ -62,19 +60,16 @@ def new_project(tmp_path_factory: pytest.TempPathFactory, rows: Path) -> Callabl
 
 @pytest.fixture(scope="session")
 def story(new_project: Callable[[], Project]) -> Story:
-    """Three runs of one project, as each costs seconds."""
+    """Two runs of one project, as each costs seconds."""
     project = new_project()
-    left = {}
-    killed = project.signal_while_training(signal.SIGKILL)
-    left["killed"] = project.at_work()  # what it was writing, the next run takes away
     stopped = project.signal_while_training(signal.SIGINT)
-    left["stopped"] = project.left_behind()
+    left = project.left_behind()
     with project.running(*RUN) as process:
         wait_for(lambda: "running" in project.statuses().values(), process, "the first step")
         refused = {"run": project.sashiko(*RUN), "clean": project.sashiko("runs", "clean")}
         registered = finish(process)
     return Story(
-        project=project, killed=killed, stopped=stopped, left=left, registered=registered,
+        project=project, stopped=stopped, left=left, registered=registered,
         pid=process.pid, refused=refused, runs=project.runs(),
     )  # fmt: skip
 
@@ -93,19 +88,16 @@ def unchanged(registered: Project) -> Attempt:
 
 
 @pytest.fixture(scope="session")
-def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
-    """Four runs of another project that come to nothing."""
+def refusals(new_project: Callable[[], Project]) -> Refusals:
+    """Three runs of another project that come to nothing."""
     project = new_project()
     answer_single_rows_otherwise(project)
     # What is kept of the build is a large file too: the disk is to be full in the run itself.
     assert project.sashiko("definition", "--recipe", "tiny").returncode == 0
     full_disk = project.sashiko(*RUN, preexec=no_large_files)
     left = project.left_behind()
-    bad = write_csv(project.root / "bad.csv", bad_rows(rows))
-    source = f"data.sources=[{{kind: file, path: {bad.name}}}]"
     return Refusals(
         project=project, full_disk=full_disk, left=left,
-        bad_rows=project.sashiko(*RUN, "--set", source),
         biased=project.sashiko(*RUN, "--set", STRICT),
         inexact=project.sashiko(*RUN, "--set", EXACT), versions=project.versions(),
         runs=project.runs(),
@@ -116,12 +108,3 @@ def refusals(new_project: Callable[[], Project], rows: Path) -> Refusals:
 def good(refusals: Refusals) -> Attempt:
     """The run that follows all that was refused."""
     return refusals.project.sashiko(*RUN)
-
-
-def bad_rows(rows: Path) -> list[dict[str, Any]]:
-    """Puts a null key, a repeated key and a label that nobody knows into rows."""
-    table = pq.read_table(rows).to_pylist()
-    table[3]["complaint_id"] = None
-    table[5]["complaint_id"] = table[4]["complaint_id"]
-    table[6]["escalate"] = "perhaps"
-    return table

@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.cli import main
 from tests.e2e.project import RUN, STRICT, Attempt, Project, Refusals, refuses, write_csv
 
 Rows = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def project(refusals: Refusals) -> Project:
-    return refusals.project
+def project(new_project: Callable[[], Project]) -> Project:
+    return new_project()
 
 
 @pytest.fixture(scope="module")
@@ -68,41 +67,59 @@ BAD_FILES = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def check_file(project: Project, monkeypatch, capsys) -> Callable[[Path], Attempt]:
-    """Checks a file in this process, as each start of the command costs seconds."""
-
-    def check(file: Path) -> Attempt:
-        command = ["data", "check", str(file), "--contract", "contracts/tiny.odcs.yaml"]
-        monkeypatch.chdir(project.root)
-        monkeypatch.setattr("sys.argv", ["sashiko", *command])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return Attempt(command, ended.value.code, *capsys.readouterr())
-
-    return check
+CONTRACT = ("--contract", "contracts/tiny.odcs.yaml")
 
 
 @pytest.mark.parametrize(("make", "texts"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_bad_file_is_refused_by_the_check(check_file, some, tmp_path, make, texts):
-    refuses(check_file(make(tmp_path, some)), *texts)
+def test_a_bad_file_is_refused_by_the_check(project: Project, some, tmp_path, make, texts):
+    refuses(project.call("data", "check", make(tmp_path, some), *CONTRACT), *texts)
 
 
 def test_a_good_file_passes_the_check_and_bad_rows_fail_it(project: Project, rows: Path, tmp_path):
-    contract = ("--contract", "contracts/tiny.odcs.yaml")
-    good = project.sashiko("data", "check", rows, *contract, "--json")
+    good = project.call("data", "check", rows, *CONTRACT, "--json")
     assert (good.returncode, json.loads(good.stdout)["passed"]) == (0, True), good.stderr
 
     table = pq.read_table(rows).to_pylist()
     table[7]["product"] = "Lottery"
-    bad = project.sashiko("data", "check", write_csv(tmp_path / "bad.csv", table), *contract)
+    bad = project.call("data", "check", write_csv(tmp_path / "bad.csv", table), *CONTRACT)
     assert bad.returncode == 4
     assert "FAIL  product" in bad.stdout
     assert "Lottery" in bad.stdout
 
 
+@pytest.fixture(scope="module")
+def stopped(project: Project, rows: Path) -> Attempt:
+    """A run with a null key, a repeated key and an unknown label in the data."""
+    bad = write_csv(project.root / "bad.csv", bad_rows(rows))
+    return project.sashiko(*RUN, "--set", f"data.sources=[{{kind: file, path: {bad.name}}}]")
+
+
+def bad_rows(rows: Path) -> Rows:
+    table = pq.read_table(rows).to_pylist()
+    table[3]["complaint_id"] = None
+    table[5]["complaint_id"] = table[4]["complaint_id"]
+    table[6]["escalate"] = "perhaps"
+    return table
+
+
+def test_bad_rows_stop_the_run_before_anything_else(project: Project, stopped: Attempt) -> None:
+    assert stopped.returncode == 3, stopped.stderr
+    statuses = project.statuses(project.runs()[0])
+    assert statuses["DataGate"] == "blocked"
+    assert {statuses[name] for name in ("Prepare", "PreBias", "Train", "Register")} == {"not_run"}
+    assert project.left_behind() == []
+
+
+def test_the_message_names_columns_and_rules(stopped: Attempt) -> None:
+    for text in ("complaint_id", "no nulls", "unique", "escalate", "perhaps"):
+        assert text in stopped.stdout
+    assert "Traceback" not in stopped.stderr
+
+
 @pytest.mark.parametrize("make", [lacking, truncated], ids=["lacking", "truncated"])
-def test_a_run_refuses_a_bad_file_and_leaves_the_lake_as_it_was(project, some, tmp_path, make):
+def test_a_run_refuses_a_bad_file_and_leaves_the_lake_as_it_was(
+    project, stopped, some, tmp_path, make
+):
     [table] = project.home.glob("lake/*/*.parquet")
     before = table.read_bytes()
     runs = project.runs()
@@ -122,6 +139,7 @@ def test_a_run_refuses_a_contract_with_an_unknown_type(project: Project) -> None
     refuses(done, "moment.odcs.yaml", "received_at", "moment", "timestamp")
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_a_message(refusals: Refusals) -> None:
     done = refusals.full_disk
     assert done.returncode == 1
@@ -132,29 +150,17 @@ def test_a_full_disk_ends_the_run_with_a_message(refusals: Refusals) -> None:
     assert refusals.left == []
 
 
-def test_bad_rows_stop_the_run_before_anything_else(refusals: Refusals) -> None:
-    done = refusals.bad_rows
-    assert done.returncode == 3, done.stderr
-    statuses = refusals.project.statuses(refusals.runs[1])
-    assert statuses["DataGate"] == "blocked"
-    assert {statuses[name] for name in ("Prepare", "PreBias", "Train", "Register")} == {"not_run"}
-
-
-def test_the_message_names_columns_and_rules(refusals: Refusals) -> None:
-    for text in ("complaint_id", "no nulls", "unique", "escalate", "perhaps"):
-        assert text in refusals.bad_rows.stdout
-    assert "Traceback" not in refusals.bad_rows.stderr
-
-
+@pytest.mark.slow
 def test_a_biased_model_is_not_registered(refusals: Refusals) -> None:
     assert refusals.biased.returncode == 3, refusals.biased.stderr
-    statuses = refusals.project.statuses(refusals.runs[2])
+    statuses = refusals.project.statuses(refusals.runs[1])
     assert (statuses["ModelGate"], statuses["Register"]) == ("blocked", "not_run")
     assert refusals.versions == []
 
 
+@pytest.mark.slow
 def test_the_message_names_check_number_interval_and_what_to_try(refusals: Refusals) -> None:
-    folder = refusals.project.output("JudgeBias", "verdict", run=refusals.runs[2])
+    folder = refusals.project.output("JudgeBias", "verdict", run=refusals.runs[1])
     checks = json.loads((folder / "verdict.json").read_text())["checks"]
     [check] = [check for check in checks if check.get("judged", True)]
     out = refusals.biased.stdout
@@ -171,39 +177,44 @@ def test_the_message_names_check_number_interval_and_what_to_try(refusals: Refus
     assert "Traceback" not in refusals.biased.stderr
 
 
+@pytest.mark.slow
 def test_the_report_of_a_blocked_run_says_so(refusals: Refusals) -> None:
-    html = (refusals.project.home / "runs" / refusals.runs[2] / "report.html").read_text()
+    html = (refusals.project.home / "runs" / refusals.runs[1] / "report.html").read_text()
     assert "blocked" in html.lower()
     assert "Disparate impact (DI): customer_gender=female" in html
 
 
+@pytest.mark.slow
 def test_an_artifact_that_answers_otherwise_is_not_registered(refusals: Refusals) -> None:
     assert refusals.inexact.returncode == 3, refusals.inexact.stderr
-    statuses = refusals.project.statuses(refusals.runs[3])
+    statuses = refusals.project.statuses(refusals.runs[2])
     assert (statuses["DeviceCheck"], statuses["DeviceGate"]) == ("succeeded", "blocked")
     assert statuses["Register"] == "not_run"
     assert refusals.versions == []
 
 
+@pytest.mark.slow
 def test_the_device_gates_message_names_check_number_and_what_to_try(refusals: Refusals) -> None:
-    folder = refusals.project.output("DeviceCheck", "verdict", run=refusals.runs[3])
+    folder = refusals.project.output("DeviceCheck", "verdict", run=refusals.runs[2])
     checks = json.loads((folder / "verdict.json").read_text())["checks"]
     [failed] = [check for check in checks if not check["passed"]]
     assert failed["name"] == "largest difference of a score"
     number = f"{failed['value']:.4g}"
     for text in ("device: 1 of 4 checks failed", number, "required <= 1e-12", "Try: compile"):
         assert text in refusals.inexact.stdout
-    html = (refusals.project.home / "runs" / refusals.runs[3] / "report.html").read_text()
+    html = (refusals.project.home / "runs" / refusals.runs[2] / "report.html").read_text()
     assert "One check of the device gate failed. Nothing was registered." in html
 
 
+@pytest.mark.slow
 def test_the_next_good_run_works(refusals: Refusals, good: Attempt) -> None:
     assert good.returncode == 0, good.stderr
     assert refusals.project.versions() == [1]
 
 
+@pytest.mark.slow
 def test_another_gate_judges_again_and_trains_nothing(refusals: Refusals) -> None:
-    statuses = refusals.project.statuses(refusals.runs[3])
+    statuses = refusals.project.statuses(refusals.runs[2])
     assert (statuses["Train"], statuses["Evaluate"]) == ("cached", "cached")
     assert (statuses["JudgeBias"], statuses["ModelGate"]) == ("succeeded", "succeeded")
 
@@ -218,7 +229,8 @@ def waiver(until: str) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-def test_an_expired_waiver_blocks(project: Project, good: Attempt) -> None:
+def test_an_expired_waiver_blocks(refusals: Refusals, good: Attempt) -> None:
+    project = refusals.project
     assert good.returncode == 0, good.stderr
     blocked = project.sashiko(*waiver("2026-01-31"))
     assert blocked.returncode == 3, blocked.stderr
@@ -226,7 +238,9 @@ def test_an_expired_waiver_blocks(project: Project, good: Attempt) -> None:
     assert project.versions() == [1]
 
 
-def test_a_waived_model_is_registered_as_such(project: Project, good: Attempt) -> None:
+@pytest.mark.slow
+def test_a_waived_model_is_registered_as_such(refusals: Refusals, good: Attempt) -> None:
+    project = refusals.project
     assert good.returncode == 0, good.stderr
     done = project.sashiko(*waiver("2999-12-31"))
     assert done.returncode == 0, done.stdout + done.stderr
