@@ -19,9 +19,10 @@ define install
 	@touch $@
 endef
 
-test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests, the fast ones first
-	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" --ignore-glob='*/packs/*/e2e' tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
-	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/e2e/changes tests/e2e $(wildcard tests/packs/*/e2e) $(ARGS)
+# One start for all, the long files first (tests/e2e/conftest.py); tests/conftest.py says how many processes.
+test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/e2e/changes --ignore-glob='*/packs/*/infra' \
+	  tests/unit tests/packs tests/pipeline tests/e2e verification/supply verification/fuzz verification/guards $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }
@@ -43,7 +44,7 @@ test-guards: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## break each 
 	$(IN_MEMORY) $(BIN)/python -m verification.guards $(ROWS) $(ARGS)
 
 test-infra: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## run the tests of the stacks: security rules, lint, permissions, the same bytes twice
-	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile tests/infra $(wildcard tests/packs/*/infra) $(ARGS)
 
 test-deploy: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## deploy, update and destroy an environment against an emulator (verification/README.md)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)

@@ -57,7 +57,7 @@ _ABSENT = {
     **dict.fromkeys(("AWS::SageMaker::Endpoint", _ENDPOINT_CONFIG, _MODEL), _NO_ENDPOINT),
     "AWS::Bedrock::Guardrail": (
         "Nothing runs on Bedrock by default (`bedrock.enabled`). "
-        "`tests/packs/bedrock/test_bedrock_stack.py` proves it for a guardrail."
+        "`tests/packs/bedrock/infra/test_bedrock_stack.py` proves it for a guardrail."
     ),
 }
 SECURITY_HUB = (
