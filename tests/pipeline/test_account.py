@@ -254,6 +254,7 @@ def test_the_bias_steps_have_the_names_and_folders_that_clarifys_container_looks
     assert output["S3Output"]["LocalPath"] == "/opt/ml/processing/output"
 
 
+@pytest.mark.slow
 def test_a_definition_is_of_the_settings_that_are_given_and_not_of_the_file(tmp_path: Path) -> None:
     settings = settings_of("dev").model_copy(update={"threads": 7})
     recipe = load_recipe(ROOT / "recipes/complaints.yaml")

@@ -196,6 +196,7 @@ def test_a_changed_pipeline_gives_its_own_definition(built: Path, monkeypatch, c
     assert _definition() == before
 
 
+@pytest.mark.slow
 def test_every_file_that_a_build_reads_is_on_record(repository: Path, tmp_path: Path) -> None:
     [entry] = repository.glob(".sashiko/cache/definitions/*/finetune.json")
     recorded = json.loads(entry.read_bytes())["sources"]
@@ -321,6 +322,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_definition_comes_with_the_place_and_the_way_out_once(project: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from sashiko.cli import main; main()", "definition"], cwd=project,

@@ -105,6 +105,7 @@ def definition() -> Any:
     return json.loads(built.stdout)
 
 
+@pytest.mark.slow
 def test_the_validator_finds_no_fault_in_what_the_sdk_has_written(definition: Any) -> None:
     assert check_definition(definition).steps == 3
 

@@ -149,6 +149,7 @@ def test_a_setting_makes_the_laptops_recipe_one_of_several_nodes(tmp_path: Path)
     assert (machines["InstanceCount"], machines["InstanceType"]) == (2, "ml.p5.48xlarge")
 
 
+@pytest.mark.slow
 def test_the_command_says_what_is_wrong_and_ends_with_4(tmp_path: Path) -> None:
     good = _check(tmp_path, "--recipe", "complaints")
     assert re.fullmatch(r"\d+ steps, \d+ arguments checked: no problem\n", good.stdout)

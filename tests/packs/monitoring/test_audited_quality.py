@@ -341,6 +341,7 @@ def test_a_fall_after_a_long_quiet_is_detected_as_soon_however_long_it_was(quiet
     assert median(delays) <= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tolerated", [0.6, TOLERATED, 0.97])
 def test_a_share_at_the_tolerance_raises_an_alarm_in_a_twentieth_of_the_years_at_most(tolerated):
     """So many rows a week that the stake jumps little over its limit: the worst case."""

@@ -121,6 +121,7 @@ def test_a_wheel_that_is_not_there_is_said_not_to_exist(tmp_path):
     assert (done.returncode, done.stderr) == (1, "error: gone-1-py3-none-any.whl does not exist\n")
 
 
+@pytest.mark.slow
 def test_a_step_that_the_pipeline_lacks_is_refused_before_data_are_made(tmp_path):
     home = tmp_path / "home"
     done = sashiko("run", "--from", "Nope", "--home", str(home))

@@ -142,6 +142,7 @@ def test_an_unknown_version_lists_the_known_ones(registry, register):
         registry.version(version.group, 9)
 
 
+@pytest.mark.slow
 def test_a_database_whose_making_is_killed_is_made_anew(tmp_path):
     """Before the last of its tables is there, none of it stands under its name."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"

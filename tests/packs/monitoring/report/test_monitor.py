@@ -176,6 +176,7 @@ LENGTHS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_dates_do_not_overlap_however_long_the_windows_are(lengths):
     ends = [FIRST + sum(lengths[: number + 1]) * DAY for number in range(len(lengths))]

@@ -217,6 +217,7 @@ def test_one_client_or_one_text_sent_again_raises_no_alarm_alone(job) -> None:
     assert _alarms(_run(job, [*good, *spread])) == ["inputs: title: allowed values"]
 
 
+@pytest.mark.slow
 def test_windows_at_the_tolerance_raise_few_alarms() -> None:
     """Of rows of their own, and of 40 clusters of 25 that are alike."""
     generator = np.random.default_rng(0)

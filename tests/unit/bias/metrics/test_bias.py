@@ -562,6 +562,7 @@ def test_all_groups_hold_their_true_value_at_once_as_often_as_stated() -> None:
 SAMPLES = 400  # 95 % of so many, three standard errors either way, is 91.7 to 98.3 %
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["common", "rare"])
 def test_bias_intervals_hold_the_true_value(labels: str) -> None:
     tallies = bias_coverage(labels, samples=SAMPLES, replicates=400, seed=3, sizes=(200,))
