@@ -113,6 +113,7 @@ def test_answers_are_written_where_they_belong(tmp_path: Path, wheel: Path) -> N
     assert answers.items() <= read_answers(root).items()
 
 
+@pytest.mark.slow
 def test_the_definition_has_the_projects_own_step(made: Project) -> None:
     built = made.sashiko("definition")
     assert built.returncode == 0, built.stderr
@@ -188,6 +189,7 @@ def test_a_file_of_ones_own_takes_the_samples_place(german: Project) -> None:
     assert german.git("check-ignore", f"data/{STRANGE_NAME}")
 
 
+@pytest.mark.slow
 def test_a_draft_waits_for_its_review_and_then_its_definition_is_valid(german: Project) -> None:
     done = german.sashiko("definition", "--check")
     assert done.returncode == 1
@@ -256,6 +258,7 @@ def test_what_is_no_wheel_of_the_engine_is_named(tmp_path: Path) -> None:
     assert "expected a file sashiko-<version>-py3-none-any.whl" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(tmp_path, wheel: Path):
     days = [f"{1 + n % 12:02d}/{1 + n // 12 % 12:02d}/2025" for n in range(120)]  # either order
     rows = [f"R{n};{day};{n}.250;{'yes' if n % 3 else 'no'}" for n, day in enumerate(days)]

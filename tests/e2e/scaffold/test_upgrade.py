@@ -76,6 +76,7 @@ def upgraded(
     return project, project.files(), project.sashiko("upgrade", later)
 
 
+@pytest.mark.slow
 def test_a_conflict_is_marked_and_named_and_the_status_is_4(upgraded):
     project, _, done = upgraded
     assert done.returncode == 4
@@ -152,6 +153,7 @@ def stateful_ids(project: Project, folder: Path) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.slow
 def test_what_cannot_be_upgraded_is_named_and_nothing_changes(tmp_path, wheel: Path, later: Path):
     folder = tmp_path / "project"
     assert new(folder, "--defaults", wheel=wheel).returncode == 0
@@ -227,6 +229,7 @@ from sashiko_cdk.lake.monitor_access import MonitorAccess
 """
 
 
+@pytest.mark.slow
 def test_a_project_from_before_the_packs_has_all_of_them_and_the_new_names(
     tmp_path: Path, wheel: Path, earlier: Path
 ) -> None:

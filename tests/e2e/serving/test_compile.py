@@ -178,6 +178,7 @@ def int8(model, tmp_path_factory):
     return root / "processing" / "output"
 
 
+@pytest.mark.slow
 def test_an_int8_artifact_multiplies_integers_and_keeps_no_floats_of_them(int8, tmp_path):
     graph = unpacked_graph(int8, tmp_path)
     weights = graph.initializer
@@ -254,6 +255,7 @@ def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch):
     assert message.endswith("No space left on device; free some space and run again")
 
 
+@pytest.mark.slow
 def test_a_merge_whose_scores_are_no_numbers_is_refused(tmp_path, monkeypatch):
     base, source = tmp_path / "base", tmp_path / "adapter"
     save_llama(base, ["a bad day", "a good day"])
