@@ -13,7 +13,7 @@ from tests.project_root import project_root
 
 # A change is judged by the same values each time; .ci/weekly draws new ones with
 # `--hypothesis-profile default`.
-settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 # Tests run in a process per core, and the threads of torch and NumPy spin while they wait for each
