@@ -259,7 +259,7 @@ def predict(
 ) -> None:
     """Score a file with the approved model; write each row's label and score as CSV."""
     from sashiko.contract.load import load_contract
-    from sashiko.pipeline.local_models import predict_file
+    from sashiko.serving.file_prediction import predict_file
 
     chosen = use_recipe(load_settings(env), recipe)
     contract = load_contract(contract_file(chosen))

@@ -5,8 +5,6 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from sashiko.base.files import lock_file
 
 # What a project installs beside the engine.
@@ -33,8 +31,8 @@ def installed() -> tuple[str, ...]:
     """
     from importlib.metadata import Distribution
 
-    distributions: dict[str, Path] = {
-        canonicalize_name(path.name.partition("-")[0]): path
+    distributions = {
+        _canonical(path.name.partition("-")[0]): path
         for folder in {sysconfig.get_path(name) for name in ("purelib", "platlib")}
         for path in Path(folder).glob("*.dist-info")
     }
@@ -60,4 +58,9 @@ def _names(text: str) -> Iterator[str]:
     """Yields the names that the lines of a lock begin with; comments and options have none."""
     for line in text.splitlines():
         if match := _NAME.match(line):
-            yield canonicalize_name(match.group())
+            yield _canonical(match.group())
+
+
+def _canonical(name: str) -> str:
+    """Spells a distribution's name as the index does (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()

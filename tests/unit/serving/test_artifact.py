@@ -19,9 +19,9 @@ import torch
 
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.pipeline.local_models import predict_file
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.serving.container.pack import pack
+from sashiko.serving.file_prediction import predict_file
 from sashiko.serving.inspection import inspect_artifact, unpack
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
 from tests.unit.contract import documents
