@@ -30,7 +30,7 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
     worse, current = METRICS[metric].worse, recipe.threshold
-    by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes "
+    by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes"
     threshold = f"{by_policy} {current.metric}"
     if current.policy == "fixed":
         threshold = f"`evaluate.threshold.value`, now {current.value:g}"

@@ -85,7 +85,7 @@ def test_the_advice_fits_the_side_on_which_the_value_lies(metric, value, advice)
         (recipe(facets=["age"]), 1.5, "does not reweigh by `age`", "lower `reweighing"),
         (recipe(facets=["sex"], strength=2), 1.5, "does not reweigh by `age`", "lower `reweighing"),
         (recipe({"policy": "fixed", "value": 0.4}), 0.5, "threshold.value`, now 0.4", "maxim"),
-        (recipe(), 0.5, "now it maximizes balanced_accuracy", "threshold.value"),
+        (recipe(), 0.5, "the current one maximizes balanced_accuracy", "threshold.value"),
     ],
 )  # fmt: skip
 def test_the_advice_is_of_what_the_recipe_does_not_do_yet(used, value, expected, unexpected):
