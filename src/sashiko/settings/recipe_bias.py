@@ -18,7 +18,7 @@ def _check_facet_names(value: Any) -> Any:
     all_strings = all(isinstance(name, str) for name in names)
     if not all_strings or len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(
-            "expected a facet, or a list of two different ones or more for their intersection, "
+            "expected a facet, or a list of two or more different facets for their intersection, "
             "such as [gender, age_band]"
         )
     return value

@@ -56,10 +56,10 @@ def travel_of(model: str, *, region: str) -> Travel:
     if dot and prefix in table.providers:
         return Travel(geography="", where=f"Bedrock in {region}")
     raise InputError(
-        f"model {model}: it begins neither with a provider nor with a geography that is known "
-        f"({', '.join(table.geographies)}), so nobody can say where texts would be processed: give "
-        "the id of a foundation model or of a system-defined inference profile, or add the prefix "
-        f"with AWS's page to {_FILE.name}"
+        f"model {model}: its prefix is neither a provider nor a known geography "
+        f"({', '.join(table.geographies)}), so nobody can say where texts would be processed: "
+        "give the id of a foundation model or of a system-defined inference profile, or add the "
+        f"prefix with AWS's page to {_FILE.name}"
     )
 
 

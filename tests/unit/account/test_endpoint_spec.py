@@ -128,7 +128,7 @@ def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(gate
         ({"metric": "auc", "facet": "gender", "minimum": 0.8}, "`facet` goes with a bias metric"),
         ({"metric": "DI", "facet": "gender", "min": 0.8}, "`serving.bounds.0.min`"),
         ({"metric": "di", "facet": "gender", "minimum": 0.8}, "`serving.bounds.0.metric`"),
-        ({"metric": "DI", "facet": ["gender"], "minimum": 0.8}, "two different ones or more"),
+        ({"metric": "DI", "facet": ["gender"], "minimum": 0.8}, "two or more different facets"),
     ],
 )
 def test_a_mistake_names_file_and_key(bound, message):

@@ -84,10 +84,10 @@ def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str
 
 
 @pytest.mark.parametrize(("changes", "expected"), [
-    ({"facet": ["age"]}, "expected a facet, or a list of two different ones"),
-    ({"facet": ["age", "age"]}, "expected a facet, or a list of two different ones"),
-    ({"facet": ["age", 7]}, "expected a facet, or a list of two different ones"),
-    ({"facet": 7}, "expected a facet, or a list of two different ones"),
+    ({"facet": ["age"]}, "expected a facet, or a list of two or more"),
+    ({"facet": ["age", "age"]}, "expected a facet, or a list of two or more"),
+    ({"facet": ["age", 7]}, "expected a facet, or a list of two or more"),
+    ({"facet": 7}, "expected a facet, or a list of two or more"),
     ({"metric": "GE"}, "GE is of all rows, whatever their group"),
 ])  # fmt: skip
 def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:

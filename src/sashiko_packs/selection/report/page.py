@@ -336,7 +336,7 @@ def _quality(record: SelectionRecord) -> Table:
 def _bias(record: SelectionRecord) -> Table:
     title, columns = "Bias of the decisions", _bias_columns(record, gated=False)
     if not columns:
-        why = "The recipe of the rows does not judge bias, or nothing was measured."
+        why = "The selection's recipe does not judge bias, or nothing was measured."
         return Table(title, absent=why)
     note = "Predicted positive, group ÷ others; 1 is no difference."
     return _table(title, record, columns, note=note)
