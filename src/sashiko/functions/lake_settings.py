@@ -74,8 +74,8 @@ def _change(formation: Any, change: Callable[[Settings], Settings]) -> None:
             return
         formation.put_data_lake_settings(DataLakeSettings=desired)
     raise RefusedError(
-        "the account's data-lake settings were changed by somebody else each time that they were "
-        "put: see PutDataLakeSettings in CloudTrail, then deploy again"
+        "somebody else changed the account's data-lake settings whenever this function wrote "
+        "them: see PutDataLakeSettings in CloudTrail, then deploy again"
     )
 
 

@@ -113,7 +113,7 @@ def _splits(meta: SplitMeta | Missing) -> Table:
     counts = (f"labelled {meta.labels[1]}", "dropped as repeats", "same text, both labels")
     note = (
         f"The text is made of: {', '.join(meta.columns)}. A row of validation or test is dropped "
-        "when an earlier split has its text, so that a text is never learned and judged."
+        "when an earlier split has its text, so that no text is both learned and judged."
     )
     if meta.removed_over_limit:
         note += f" {meta.removed_over_limit:,} rows exceed the recipe's limits and are not used."

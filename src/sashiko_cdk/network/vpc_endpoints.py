@@ -152,8 +152,8 @@ class VpcEndpoints(Construct):
                 tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
             )
             why = (
-                "The actions and the calling roles are named here; which resources each role may "
-                "use its own policy names."
+                "The actions and the calling roles are named here; each role's own policy names "
+                "the resources that it may use."
             )
             acknowledge(endpoint, {"wildcard[Resource::*]": why})
         own_buckets = f"arn:aws:s3:::{prefix(settings)}-*"
@@ -175,8 +175,8 @@ class VpcEndpoints(Construct):
         acknowledge(
             endpoint,
             {
-                f"wildcard[Resource::{own_buckets}]": "The environment's own buckets, whose names "
-                "begin so; which of them each role may use its own policy names.",
+                f"wildcard[Resource::{own_buckets}]": "The environment's own buckets; "
+                "each role's own policy names those that it may use.",
                 f"wildcard[Resource::{layers}]": "ECR's own bucket: image layers have no names.",
                 "public": "ECR fetches layers from its bucket by presigned URLs, which are not "
                 "signed by this account's roles; the statement names that bucket alone.",

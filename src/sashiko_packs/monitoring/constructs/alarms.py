@@ -206,8 +206,8 @@ def add_alarms(
     for kind in kinds:
         alarm(
             kind,
-            f"Checks of the last window, of its {kind}, that are in alarm; the message of the "
-            "window names them",
+            f"Checks of {kind} in the last window that are in alarm; the message of the window "
+            "names them",
             metric_name=CHECKS_IN_ALARM,
             is_below=False,
             kind=kind,
