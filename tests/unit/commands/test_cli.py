@@ -152,7 +152,7 @@ def test_contract_check_prints_json_on_request():
 def test_contract_check_lists_what_dqdl_cannot_say():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml")
     assert "50 expectations, 36 of them in DQDL too" in done.stdout
-    assert done.stdout.count("ColumnDataType tells") == 1
+    assert done.stdout.count("ColumnDataType checks") == 1
     [message] = [line for line in done.stdout.splitlines() if "not in DQDL" in line]
     assert message.startswith("  not in DQDL, 14 rules (row_id: type integer, age: type integer, ")
     assert " and 11 more): ColumnDataType checks what values can be cast to" in message

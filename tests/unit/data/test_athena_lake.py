@@ -240,7 +240,7 @@ def test_an_unload_is_started_in_the_workgroup_and_waited_for(athena, clock):
         ("CONSTRAINT_VIOLATION: For the injected projected partition column day, the WHERE "
          "clause must contain only static equality conditions, and at least one such condition "
          "must be present.",
-         "another partition key than `as_of`"),
+         "a partition key other than `as_of`"),
         ("HIVE_BAD_DATA: Field pages's type BINARY is incompatible", "run the ETL job again"),
         ("Access Denied (Service: Amazon S3; Status Code: 403)", "allow that action"),
         ("not authorized to perform: kms:GenerateDataKey on resource", "may not use the key"),

@@ -184,7 +184,7 @@ def test_requests_to_a_busy_service_are_repeated_later(refusal: Refusal) -> None
     )
     view = Recorder()
     assert scripted.follow(view).status == "registered"
-    assert len([note for note in view.notes if "asking on" in note]) == 1
+    assert len([note for note in view.notes if "trying again" in note]) == 1
     assert scripted.pauses == sorted(scripted.pauses)
     assert len(scripted.pauses) == 4
 
