@@ -49,7 +49,7 @@ def main() -> None:
 def live_run(path: Path) -> None:
     """Draws the terminal while Train of a fresh run of the default recipe is at work."""
     shutil.rmtree(ROOT / HOME, ignore_errors=True)
-    # The session ends with the run, and its end what waits here.
+    # When the run ends, so does the session, and the `wait-for` below returns.
     command = f"{_SASHIKO} run; tmux wait-for -S done"
     _tmux("new-session", "-d", "-x", str(_COLUMNS), "-y", "34", command)
     while not re.search(r"Train\s+running.*epoch", _tmux("capture-pane", "-p")):
@@ -71,8 +71,8 @@ def monitored() -> str:
     columns = ("complaint_id", "product", "complaint_text")
     sent = read_columns(rows, columns).to_pylist()
     command = [_SASHIKO, "model", "serve", "--capture", "100", "--port", "8471"]
-    with subprocess.Popen(command, cwd=ROOT) as server:
-        time.sleep(30)
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as server:
+        next(line for line in server.stderr or () if line.startswith("ready on"))
         for start in range(0, len(sent), 100):
             ids = [row.pop("complaint_id") for row in sent[start : start + 100]]
             body = json.dumps({"inputs": sent[start : start + 100], "ids": ids})
@@ -92,7 +92,7 @@ def steps(report: str) -> str:
     light = light.replace("#fff", "#f5f7f9")  # a box that shows on a white page
     colours = f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
     style = f"<style>\n{colours}\ntext {{ font-family: sans-serif; }}\n{rules}\n</style>"
-    # A page's figure sets the width, a picture of its own has to.
+    # On a page the figure sets the width; a file has to state it.
     sized = re.sub(r'"0 0 (\d+) (\d+)"', r'"0 0 \1 \2" width="\1" height="\2"', picture, count=1)
     return sized.replace(">", f">{style}", 1) + "\n"
 

@@ -67,10 +67,10 @@ def _tile(name: str, figure: object, *, note: str, mark: Mark) -> Tile:
 
 def _precision_and_recall(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
     both = [words.estimate_cell(evaluation.candidate.get(name)) for name in ("precision", "recall")]
-    test = evaluation.splits["test"]
+    test, yes = evaluation.splits["test"], evaluation.labels[1]
     note = (
-        f"Of the rows predicted {evaluation.labels[1]}, the first share is right; of those "
-        f"labelled so, the second is found. {words.percent(test.positives / test.rows)} are so."
+        f"Share of {yes} predictions that are right, and of {yes} rows that are found. "
+        f"{words.percent(test.positives / test.rows)} of all rows are {yes}."
     )
     return Tile(
         f"Precision / recall at the threshold {evaluation.threshold:.2f}",
