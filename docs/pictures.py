@@ -92,7 +92,6 @@ def steps(report: str) -> str:
     light = light.replace("#fff", "#f5f7f9")  # a box that shows on a white page
     colours = f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
     style = f"<style>\n{colours}\ntext {{ font-family: sans-serif; }}\n{rules}\n</style>"
-    # On a page the figure sets the width; a file has to state it.
     sized = re.sub(r'"0 0 (\d+) (\d+)"', r'"0 0 \1 \2" width="\1" height="\2"', picture, count=1)
     return sized.replace(">", f">{style}", 1) + "\n"
 
