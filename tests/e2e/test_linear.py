@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.serving.container.text import assemble
 from tests.e2e.project import GROUP, RUN, Attempt, Project, write_csv
 
 OPTION = ("--set", "model.family=linear")
@@ -32,6 +33,10 @@ def test_it_registers_a_version_and_no_weights_are_needed(project, registered) -
     evaluation = json.loads((project.output("Evaluate", "metrics") / "metrics.json").read_text())
     assert evaluation["others"].keys() == {"majority"}
     assert evaluation["candidate"]["auc"]["value"] > 0.6
+    reference = json.loads((project.output("Evaluate", "metrics") / "reference.json").read_text())
+    rows = pq.read_table(project.output("Prepare", "test") / "data.parquet")
+    row, text = (rows[name][0].as_py() for name in ("row", "text"))
+    assert assemble(reference["template"], json.loads(row), "") == text  # monitoring's text too
     page = (project.home / "runs" / project.runs()[-1] / "report.html").read_text()
     assert "logistic regression on the columns of the text" in page
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.contract.model import SplitDates
@@ -40,6 +40,14 @@ class SplitMeta(Frozen):
     removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
     removed_over_limit: int  # rows removed by the limits of `data`
     dates: SplitDates | None = None  # of a time split; None otherwise, and in older runs
+
+    @field_validator("kinds")
+    @classmethod
+    def _order_kinds(
+        cls, kinds: dict[str, ColumnKind], info: ValidationInfo
+    ) -> dict[str, ColumnKind]:
+        """Puts the kinds in the order of the columns, which the file sorts by name."""
+        return {name: kinds[name] for name in info.data.get("columns", ()) if name in kinds}
 
 
 def read_split_meta(folder: Path) -> SplitMeta:

@@ -104,6 +104,7 @@ def test_a_row_has_its_columns_as_the_contract_types_them(run: Run) -> None:
     assert meta.kinds == {
         "title": "text", "pages": "category", "price": "number", "lent_at": "date"
     }  # fmt: skip
+    assert tuple(meta.kinds) == meta.columns  # as the rows have them
     tables = [_read(output, name).select(["key", "row"]) for name in SPLITS]
     columns = pa.concat_tables(tables).to_pydict()
     written = list(zip(columns["key"], columns["row"], strict=True))
