@@ -196,7 +196,9 @@ def card_text(file_content: object) -> str:
 
 
 def _hyper_parameters(sources: CardSources) -> Iterator[_HyperParameter]:
-    values = sources.train.model_dump(mode="json")
+    # Of `train`, a linear model's training reads this alone.
+    only = None if sources.model.pretrained else {"calibration"}
+    values = sources.train.model_dump(mode="json", include=only)
     reweighing = sources.reweighing.model_dump(mode="json")
     values |= {f"reweighing_{key}": value for key, value in reweighing.items()}
     for name, value in values.items():

@@ -29,12 +29,14 @@ _BY_CHANCE = 0.025  # share of 95 % intervals below zero if there is no differen
 
 def plain_notes(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
     """Describes how the candidate compares with the other models, and the figures' limits."""
+    # A linear model alone has no lead over the linear baseline.
+    model = "the fine-tuned model" if LINEAR in evaluation.leads else "the linear model"
     for name, lead in evaluation.leads.items():
         other = _MODELS[name]
         if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
             other = "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
         for metric in ("auc", "accuracy"):
-            yield _compare(other, metric, lead[metric], evaluation.minimum_effect)
+            yield _compare(model, other, metric, lead[metric], evaluation.minimum_effect)
     if "champion" not in evaluation.leads:
         yield "No champion yet: there is no approved model to be better than."
     yield from limits(evaluation, decision)
@@ -62,10 +64,10 @@ def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
         yield f"The test split has only {test.rows:,} rows: the intervals are wide."
 
 
-def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
+def _compare(model: str, other: str, metric: str, lead: Estimate, minimum_effect: float) -> str:
     name = METRIC_NAMES[metric]
     if lead.value is None or lead.low is None or lead.high is None:
-        return f"On {name} the fine-tuned model and {other} cannot be compared on this test split."
+        return f"On {name} {model} and {other} cannot be compared on this test split."
     interval = f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]"
     phrase = {
         "better": "is better than",
@@ -73,7 +75,7 @@ def _compare(other: str, metric: str, lead: Estimate, minimum_effect: float) -> 
         "worse": "is worse than",
         "not shown to be better": "is not shown to be better than",
     }[standing(lead, minimum_effect=minimum_effect)]
-    return f"On {name} the fine-tuned model {phrase} {other}: {interval}."
+    return f"On {name} {model} {phrase} {other}: {interval}."
 
 
 def _calibration_notes(evaluation: Evaluation) -> Iterator[str]:

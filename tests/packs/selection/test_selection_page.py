@@ -11,7 +11,12 @@ from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.steps.sections import Channel
 from sashiko_packs.selection.file import Travel
 from sashiko_packs.selection.record import Latency, SelectionRecord, choose, write_selection
-from sashiko_packs.selection.report.page import headline, selection_view, terminal_rows
+from sashiko_packs.selection.report.page import (
+    headline,
+    next_commands,
+    selection_view,
+    terminal_rows,
+)
 from sashiko_packs.selection.run import judge
 from tests.packs.selection.selections import answers, judged_rows, scored, with_bedrock, wrong_on
 
@@ -66,6 +71,14 @@ def test_the_page_shows_the_choice_every_figure_and_what_is_not_known(record, tm
     assert html.count("<svg") == 1
     assert "2 ms" in text
     assert "Disparate impact (DI): age=old" in text
+
+
+def test_a_chosen_linear_model_comes_with_the_command_that_trains_it(record) -> None:
+    assert next_commands(record) == ()
+    chosen = record.model_copy(update={"chosen": "linear"})
+    command = "sashiko run --recipe loans --set model.family=linear"
+    assert next_commands(chosen) == (command,)
+    assert selection_view(chosen).outcome.commands == (command,)
 
 
 def test_no_figure_of_answers_by_hand_is_shown(record: SelectionRecord) -> None:

@@ -12,6 +12,7 @@ from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.registry.model_card import card_markdown, card_text, model_card
+from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_quality import Waiver
 from sashiko.steps.register import read_sources
 from tests.unit.steps.register_job import RegisterJob
@@ -111,6 +112,17 @@ def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(card)
     assert card["business_details"]["business_stakeholders"] == "desk@example.com"
     job = card["training_details"]["training_job_details"]
     assert {"name": "reweighing_strength", "value": "1.5"} in job["user_provided_hyper_parameters"]
+
+
+def test_the_card_of_a_linear_model_names_no_base_model_and_no_setting_that_it_ignores(sources):
+    linear = replace(sources, model=ModelSection(family="linear"))
+    card = model_card(linear).model_dump(mode="json", exclude_none=True)
+    details = card["additional_information"]["custom_details"]
+    assert details["base_model"].startswith("none: tfidf-logistic-regression")
+    assert not {"base_model_licence", "base_model_sha256"} & details.keys()
+    job = card["training_details"]["training_job_details"]
+    names = {item["name"] for item in job["user_provided_hyper_parameters"]}
+    assert names == {"calibration", "reweighing_facets", "reweighing_strength"}
 
 
 def test_a_waived_check_begins_the_limits(sources):

@@ -373,6 +373,7 @@ def test_a_linear_candidate_is_compared_with_majority_and_champion_not_with_itse
     assert evaluation.others.keys() == evaluation.leads.keys() == {"majority"}
     assert evaluation.seen_text == ()
     assert not any("linear baseline" in note for note in evaluation.notes)
+    assert any(note.startswith("On AUC the linear model is better") for note in evaluation.notes)
     (check,) = (check for check in verdict.checks if "linear" in check.name)
     assert (check.passed, check.judged) == (True, False)
 
