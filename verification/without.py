@@ -17,7 +17,7 @@ import venv
 from collections.abc import Iterator
 from pathlib import Path
 
-from sashiko.base.yaml_models import parse_yaml
+from sashiko.base.yaml_text import parse_yaml
 from sashiko.packs import Pack, enabled_packs
 from verification.guards.copies import copy_tree
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sashiko.base.plugin_names import names, reference
-from sashiko.base.yaml_models import YamlError, parse_yaml
+from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 
 __all__ = ["Pack"]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 import sashiko
-from sashiko.base.yaml_models import parse_yaml
+from sashiko.base.yaml_text import parse_yaml
 
 _TABLE = "sashiko/project/moved.yaml"
 _ENGINE = ("sashiko", "sashiko_cdk", "sashiko_packs")

@@ -18,7 +18,6 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import yaml
-from packaging.version import Version
 
 import sashiko
 from sashiko import __version__
@@ -306,6 +305,8 @@ def upgrade_project(project: Path, *, wheel: Wheel) -> Upgrade:
         InputError: if the project was not created by `sashiko new` or has uncommitted changes, or
             if the new engine is not a later version; the project then stays unchanged.
     """
+    from packaging.version import Version  # which building a wheel does without
+
     answers = read_answers(project)
     if _git(project, "status", "--porcelain", "--untracked-files=no"):
         raise InputError("there are uncommitted changes: commit or stash them, then upgrade")

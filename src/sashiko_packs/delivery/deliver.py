@@ -9,7 +9,8 @@ from typing import Any
 from sashiko.account.account import Account
 from sashiko.account.endpoint_spec import expected_of, served_package
 from sashiko.base.custom_resource import RefusedError
-from sashiko.base.yaml_models import YamlError, parse_yaml, set_in_section
+from sashiko.base.yaml_models import set_in_section
+from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 from sashiko.registry.preflight.expected import describe
 from sashiko.registry.preflight.signed_files import connect

@@ -7,7 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sashiko.base.yaml_models import YamlError, parse_override, parse_yaml, set_in_section, validate
+from sashiko.base.yaml_models import parse_override, set_in_section, validate
+from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
 from sashiko.settings.environment import load_settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
