@@ -95,7 +95,7 @@ def deliver(
     The version is checked as the deploy checks it, and set in config/<env>.yaml of the branch,
     which is printed. Your own branch and files stay as they are. Nothing is done for a version that
     is served already, nor, unless you name it, for one that was taken back. Use the role
-    `endpoint-deployer` where CodePipeline delivers, otherwise an administrator's credentials.
+    `endpoint-deployer`.
     """
     from sashiko.account.account_registry import AccountRegistry
     from sashiko_packs.delivery.deliver import is_taken_back

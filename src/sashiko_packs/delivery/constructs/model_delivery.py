@@ -46,25 +46,24 @@ def approval_pattern(settings: Settings, groups: Sequence[str]) -> dict[str, obj
 
 
 def add_approvals(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
-    """Adds what hands approvals over to the stack Pipeline, where a tools' account delivers."""
-    if parts.deployment.tools:
-        ApprovedModels(
-            stack,
-            "ApprovedModels",
-            settings=stack.settings,
-            recipes=parts.deployment.recipes,
-            tools=parts.deployment.tools,
-            undelivered=parts.flows.undelivered,
-        )
+    """Adds what `sashiko model deliver` needs, and what hands approvals over."""
+    ApprovedModels(
+        stack,
+        "ApprovedModels",
+        settings=stack.settings,
+        recipes=parts.deployment.recipes,
+        tools=parts.deployment.tools,
+        undelivered=parts.flows.undelivered,
+    )
     return []
 
 
 class ApprovedModels(Construct):
-    """Hands approvals over, and lets the tools' build verify the version.
+    """Lets `endpoint-deployer` verify a version, and hands approvals over to the tools' account.
 
-    The build acts as `endpoint-deployer`, whose trust names it (`sashiko_cdk.identity.trust`).
-    Where the tools are in another region no approval is handed over, because no role of the
-    environment acts there: the build's daily run finds the version.
+    The tools' build acts as that role, whose trust names it (`sashiko_cdk.identity.trust`); without
+    a tools' account a person does. Where the tools are in another region no approval is handed
+    over, because no role of the environment acts there: the build's daily run finds the version.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class ApprovedModels(Construct):
         *,
         settings: Settings,
         recipes: Sequence[Recipe],
-        tools: Tools,
+        tools: Tools | None,
         undelivered: sqs.IQueue,
     ) -> None:
         """Makes the rule and the policies: "Sending events between AWS accounts", EventBridge.
@@ -84,14 +83,14 @@ class ApprovedModels(Construct):
             id: the construct's.
             settings: the environment.
             recipes: whose models it serves.
-            tools: the tools' account.
+            tools: the tools' account, if one delivers.
             undelivered: gets the approvals that EventBridge cannot hand over.
         """
         super().__init__(scope, id)
         reading = [*reading_models(settings), reading_targets()]
         why = "Checks a version before a commit names it"
         RolePolicy(self, "Verifies", settings, "endpoint-deployer", reading, description=why)
-        if settings.region != tools.settings.region:
+        if tools is None or settings.region != tools.settings.region:
             return
         bus = approvals_bus_arn(tools)
         putting = [allow(["events:PutEvents"], [bus])]
