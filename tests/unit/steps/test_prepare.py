@@ -23,6 +23,10 @@ from sashiko.steps import prepare, snapshot
 from tests.unit.contract.documents import column_of, custom, document, rows, save
 
 Run = Callable[..., Path]
+MODELS = {
+    "encoder": {"name": "x", "sources": [{"kind": "file", "path": "x"}], "files": {"x": "0" * 64}},
+    "linear": {"family": "linear"},
+}
 _DAYS = [dt.datetime(2025, 1, 1, 12, tzinfo=dt.UTC) + dt.timedelta(days=i) for i in range(30)]
 _BY_TIME = {
     "kind": "time",
@@ -116,6 +120,24 @@ def test_a_row_has_its_columns_as_the_contract_types_them(run: Run) -> None:
             "title": titles[i], "pages": i, "price": price, "lent_at": _DAYS[i % 30].isoformat()
         }  # fmt: skip
         assert ".0" not in row
+
+
+def test_a_linear_model_gets_rows_in_the_splits_that_an_encoder_gets(
+    run: Run, tmp_path: Path
+) -> None:
+    titles = [f"Book {i // 2}" if i % 2 else f" book  {i // 2}" for i in range(600)]
+    tables = []
+    for family in ("encoder", "linear"):
+        write_json(tmp_path / "processing/input/config/model.json", MODELS[family])
+        output = run(_rows(600, title=titles))
+        tables.append({name: _read(output, name) for name in SPLITS})
+    encoder, linear = tables
+    for name in SPLITS:
+        assert linear[name]["key"].to_pylist() == encoder[name]["key"].to_pylist()
+        assert linear[name]["text"] == linear[name]["row"] == encoder[name]["row"]
+        assert (
+            encoder[name]["text"][0].as_py() == json.loads(linear[name]["text"][0].as_py())["title"]
+        )
 
 
 def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:
