@@ -167,7 +167,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     blocking = blocking_step(jobs, prepare)
     bias_input, judge_bias = None, None
     if bias:
-        bias_input, judge_bias = bias.post_training(evaluate, pre_bias=pre_bias, blocking=blocking)
+        bias_input, judge_bias = bias.post_training(
+            evaluate, pre_bias=pre_bias, blocking=blocking, champion=champion
+        )
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 
     # Registration: track the evidence, check the artifact on its device, register the version.

@@ -204,7 +204,7 @@ def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound)
     """Returns a bound for the preflight: only the values of gated metrics are signed."""
     gated: set[tuple[str, tuple[str, ...]]] = {
         *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
-        *((gate.metric, gate.facets) for gate in recipe.bias.gates),
+        *((gate.metric, gate.facets) for gate in recipe.bias.gates if not gate.change_since),
     }
     if (bound.metric, bound.facets) not in gated:
         known = ", ".join(" of ".join((m, " & ".join(f))) if f else m for m, f in sorted(gated))

@@ -92,7 +92,8 @@ def _bias_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
             f"key `bias`: {file} has no facets, so bias cannot be judged; say "
             "`bias: {judged: false, reason: why}` here, or name facets there"
         )
-    if bias.judged and facets and not bias.gates:
+    # Without a champion there is no change to judge.
+    if bias.judged and facets and all(gate.change_since for gate in bias.gates):
         yield (
             f"key `bias.gates`: no gate judges the facets of {file}; add one, such as "
             f"{{metric: DI, facet: {facets[0]}, minimum: 0.8, reason: why}}"

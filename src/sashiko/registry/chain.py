@@ -4,20 +4,29 @@ Its chain is model, definition, data, images, wheel, commit; each link is verifi
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, TypeAdapter, ValidationError
 
 from sashiko.base.files import sha256_bytes
+from sashiko.bias.clarify.analysis import Analysis
+from sashiko.bias.gates.estimates import INTERVALS_FILE, PRE_ANALYSIS_FILE, BiasEstimate
+from sashiko.bias.gates.label_change import ChampionLabels, label_meaning
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.contract.manifest import Manifest
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict
 from sashiko.registry import attestation, versions
-from sashiko.registry.attestation import MANIFEST_FILE, Build, Resource, Statement
-from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, ReviewRegistry
+from sashiko.registry.attestation import (
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    Build,
+    Resource,
+    Statement,
+)
+from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, Registry, ReviewRegistry
 
 State = Literal["verified", "not verifiable here", "broken"]
 _VERDICT = "verdict.json"
@@ -53,17 +62,7 @@ def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenan
     Raises:
         InputError: if a file is missing, damaged, or not the one that was registered.
     """
-    files = _record(dict[str, str], registry.file(version, MANIFEST_FILE), name=MANIFEST_FILE)
-    contents: dict[str, bytes] = {}
-    for name, digest in files.items():
-        if name == ARTIFACT_FILE:
-            continue
-        contents[name] = registry.file(version, name)
-        if (sha256 := sha256_bytes(contents[name])) != digest:
-            raise InputError(
-                f"{version.group} version {version.version}: {name} is not the file that was "
-                f"registered: sha256 {sha256} instead of {digest}; reject this version"
-            )
+    files, contents = _contents(registry, version, lambda name: name != ARTIFACT_FILE)
     return Provenance(
         version=version,
         decisions=tuple(registry.decisions(version)),
@@ -78,12 +77,83 @@ def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenan
     )
 
 
+def label_metrics(
+    registry: Registry, version: ModelVersion, *, signed: Callable[[bytes, bytes], bool]
+) -> ChampionLabels | str:
+    """Reads the bias metrics of the labels that a version was trained on, from its signed files.
+
+    `signed` verifies a signature of a SHA-256 digest, of a version in an account; on this machine
+    versions have none.
+
+    Returns:
+        The metrics, or why there are none: its recipe did not judge bias.
+
+    Raises:
+        InputError: if a file is missing, damaged, or not the one that was registered, or the
+            signature of their manifest is not valid.
+    """
+    names = (SNAPSHOT_FILE, PRE_ANALYSIS_FILE, INTERVALS_FILE)
+    _, contents = _contents(registry, version, names.__contains__, signed=signed)
+    if len(contents) < len(names):
+        return f"not comparable: version {version.version} has no metrics of its labels' bias"
+    snapshot: Manifest = _record(Manifest, contents[SNAPSHOT_FILE], name=SNAPSHOT_FILE)
+    analysis: Analysis = _record(Analysis, contents[PRE_ANALYSIS_FILE], name=PRE_ANALYSIS_FILE)
+    estimates: tuple[BiasEstimate, ...] = _record(
+        tuple[BiasEstimate, ...], contents[INTERVALS_FILE], name=INTERVALS_FILE
+    )
+    labels = analysis.pre_training_bias_metrics
+    if labels is None:
+        raise InputError(f"{PRE_ANALYSIS_FILE} of version {version.version} analyses no labels")
+    return ChampionLabels(
+        version=version.version,
+        meaning=label_meaning(
+            contract=snapshot.contract.id,
+            version=snapshot.contract.version,
+            label=labels.label,
+            positive=labels.label_value_or_threshold,
+        ),
+        estimates=tuple(item for item in estimates if item.stage == "pre_training"),
+    )
+
+
+def _contents(
+    registry: Registry,
+    version: ModelVersion,
+    wanted: Callable[[str], bool],
+    *,
+    signed: Callable[[bytes, bytes], bool] | None = None,
+) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Returns the digests in a version's manifest, and the wanted files, checked against them."""
+    place = f"{version.group} version {version.version}"
+    manifest = registry.file(version, MANIFEST_FILE)
+    files = _record(dict[str, str], manifest, name=MANIFEST_FILE)
+    if signed and version.arn:
+        signature = _record(_Signature, registry.file(version, SIGNATURE_FILE), name=SIGNATURE_FILE)
+        if not signed(hashlib.sha256(manifest).digest(), signature.signature):
+            raise InputError(
+                f"{place}: {MANIFEST_FILE} has no signature of a key in `signing_keys`: list its "
+                "key there, or reject this version and find out who wrote it"
+            )
+    contents = {name: registry.file(version, name) for name in files if wanted(name)}
+    for name, content in contents.items():
+        if (sha256 := sha256_bytes(content)) != files[name]:
+            raise InputError(
+                f"{place}: {name} is not the file that was registered: sha256 {sha256} instead of "
+                f"{files[name]}; reject this version"
+            )
+    return files, contents
+
+
 def _record(kind: Any, content: bytes, *, name: str) -> Any:
     try:
         return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         problem = f"{name} is not what Register writes: {error.errors()[0]['msg']}"
         raise InputError(problem) from error
+
+
+class _Signature(BaseModel):
+    signature: Base64Bytes
 
 
 class Witness(Protocol):

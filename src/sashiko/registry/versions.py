@@ -83,6 +83,9 @@ class Registry(Protocol):
     def download(self, version: ModelVersion, folder: Path) -> Path:
         """Copies a version's `model.tar.gz` into `folder` and returns its path."""
 
+    def file(self, version: ModelVersion, name: str) -> bytes:
+        """Reads one of the files that were registered with a version."""
+
 
 class ReviewRegistry(Registry, Protocol):
     """A registry with the review and approval of versions."""
@@ -97,9 +100,6 @@ class ReviewRegistry(Registry, Protocol):
 
     def decisions(self, version: ModelVersion) -> list[Decision]:
         """Returns the decisions on a version, oldest first."""
-
-    def file(self, version: ModelVersion, name: str) -> bytes:
-        """Reads one of the files that were registered with a version."""
 
     def lineage(self, version: ModelVersion) -> list[LineageEdge]:
         """Returns a version's lineage, nearest first."""

@@ -1,13 +1,14 @@
 """A recipe's bias section: the gates and the measurement behind them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from sashiko.base.yaml_models import Frozen
 
+LabelMetric = Literal["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
 BiasMetric = Literal[
-    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE"
+    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE", LabelMetric
 ]
 
 
@@ -29,7 +30,7 @@ FacetNames = Annotated[str | _Intersection, BeforeValidator(_check_facet_names)]
 
 
 class BiasGate(Frozen):
-    """A bound on a bias metric of the predictions on the test split.
+    """A bound on a bias metric: of the predictions on the test split, or of the snapshot's labels.
 
     The gate of a facet judges the facet's disadvantaged group. The gate of an intersection judges
     every combination of groups that includes a disadvantaged one.
@@ -38,6 +39,11 @@ class BiasGate(Frozen):
     metric: BiasMetric
     facet: FacetNames = Field(
         description="a facet, or a list of facets for their intersection: [gender, age_band]"
+    )
+    change_since: Literal["champion"] | None = Field(
+        None,
+        exclude_if=lambda since: since is None,
+        description="of a metric of the labels: bounds its change since the champion's snapshot",
     )
     minimum: float | None = None
     maximum: float | None = None
@@ -54,7 +60,16 @@ class BiasGate(Frozen):
             raise ValueError("give `minimum`, `maximum`, or both")
         if self.metric == "GE" and len(self.facets) > 1:
             raise ValueError("GE is of all rows, whatever their group: name one facet")
+        if self.change_since and (not self.of_labels or self.metric == "CDDL"):
+            # A version does not say which group variable its CDDL was conditioned on.
+            comparable = ", ".join(name for name in get_args(LabelMetric) if name != "CDDL")
+            raise ValueError(f"`change_since` goes with a metric of the labels: {comparable}")
         return self
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether its metric is of the labels, which no model changes."""
+        return self.metric in get_args(LabelMetric)
 
     @property
     def facets(self) -> tuple[str, ...]:
@@ -88,6 +103,16 @@ class BiasSection(Frozen):
     )
     bootstrap_replicates: int = Field(20_000, ge=1000)
     seed: int = 0
+
+    @property
+    def prediction_gates(self) -> tuple[BiasGate, ...]:
+        """The gates of the model; the others judge the labels that it learns from."""
+        return tuple(gate for gate in self.gates if not gate.of_labels)
+
+    @property
+    def compares_labels(self) -> bool:
+        """Whether a gate compares the labels with those of the champion's snapshot."""
+        return any(gate.change_since for gate in self.gates)
 
     @model_validator(mode="after")
     def _check_reason(self) -> "BiasSection":

@@ -32,6 +32,18 @@ def open_registrar(kind: str, placement: Placement) -> Registrar:
     return PackageRegistrar(connect(), placement) if _is_sagemaker(kind) else _mlflow()
 
 
+def is_signed(digest: bytes, signature: bytes, *, keys: Sequence[str]) -> bool:
+    """Returns whether one of the KMS keys, aliases or ARNs, has signed a SHA-256 digest.
+
+    Raises:
+        InputError: if KMS refuses.
+    """
+    from sashiko.registry.preflight.signed_files import signer
+
+    with translate_errors(f"verify a signature with the keys {', '.join(keys)}"):
+        return signer(connect().kms, digest, signature, keys=keys) is not None
+
+
 def _is_sagemaker(kind: str) -> bool:
     if kind not in ("mlflow", "sagemaker"):
         raise InputError(f"ModelRegistry={kind}: expected {KINDS}")

@@ -55,7 +55,10 @@ _INTERFACES: Mapping[str, Use] = {
         ),
         _LAKE,
     ),
-    "kms": Use(("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign"), ("registrar",)),
+    "kms": Use(
+        ("kms:DescribeKey", "kms:GetPublicKey", "kms:Sign", "kms:Verify"),
+        ("registrar", "registry-reader"),
+    ),
     "logs": Use(
         (
             "logs:CreateLogGroup",

@@ -1,4 +1,4 @@
-"""The keys that models' manifests are signed with: the registrar signs, the preflight verifies."""
+"""The keys that models' manifests are signed with: the registrar signs, others verify."""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -28,7 +28,7 @@ class SigningKeys(Construct):
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, removal_policy: RemovalPolicy
     ) -> None:
-        """Makes the keys, lets the registrar sign, the preflight and another account verify."""
+        """Makes the keys, lets the registrar sign, and others verify, also in another account."""
         super().__init__(scope, id)
         keys = {
             number: kms.Key(
@@ -78,6 +78,8 @@ class SigningKeys(Construct):
         verifying = [allow(["kms:Verify"], [key.key_arn for key in trusted], conditions=digests)]
         why = "Verifies the manifest of a model"
         RolePolicy(self, "Verify", settings, "preflight", verifying, description=why)
+        why = "Verifies the manifest of the champion, whose label metrics are compared"
+        RolePolicy(self, "VerifyChampion", settings, "registry-reader", verifying, description=why)
 
 
 def _deny_signatures(

@@ -218,12 +218,13 @@ class Validation:
         counts = count_groups(self.config, data)
         groups = analyse_stage(self.contract, section, None, data=data, group_counts=counts)
         looks = looks_of(section, {"post_training": groups})
-        gated = (gate.metric for gate in section.gates)
+        gates = section.prediction_gates
+        gated = (gate.metric for gate in gates)
         metrics = dict.fromkeys([*([_RATIO] if every_ratio else []), *gated])
         for subgroup, stratified in groups.subgroups():
             for metric in metrics:
                 reported = every_ratio and metric == _RATIO and not subgroup.is_intersection
-                if reported or any(gate_applies(gate, metric, subgroup) for gate in section.gates):
+                if reported or any(gate_applies(gate, metric, subgroup) for gate in gates):
                     # One stratum has the same distribution and is many times faster to resample.
                     conditional = METRICS[metric].conditional
                     cells = stratified if conditional else stratified.collapse_strata()

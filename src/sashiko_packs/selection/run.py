@@ -68,7 +68,7 @@ def judge(
     if rows.facets is not None:
         predicted = model.scores >= model.threshold
         bias = [*rows.facets.bias_estimates(predicted, recipe.bias, every_ratio=True)]
-    musts += judge_bias(recipe, recipe.bias.gates, bias)
+    musts += judge_bias(recipe, recipe.bias.prediction_gates, bias)
     figures = {
         "threshold": model.threshold if has_scores else None,
         "metrics": metrics,

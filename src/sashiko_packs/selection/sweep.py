@@ -309,7 +309,7 @@ def judge(
     )
     failed = [check.name for check in checks if not check.passed]
     bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(predicted, recipe.bias))
-    for gate in recipe.bias.gates:
+    for gate in recipe.bias.prediction_gates:
         for check in judge_bias(recipe, [gate], estimates):
             bias[check.name] = Estimate(check.value, check.low, check.high)
             if not check.passed:
@@ -400,7 +400,7 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
             "the bias gates, and the contract names no facet to judge by"
         )
     if any(strengths) and not recipe.reweighing.facets:
-        names = dict.fromkeys(name for gate in recipe.bias.gates for name in gate.facets)
+        names = dict.fromkeys(name for gate in recipe.bias.prediction_gates for name in gate.facets)
         facets = ", ".join(names)
         raise InputError(
             f"recipe {recipe.name}: key `reweighing.facets` is empty, so no strength changes "

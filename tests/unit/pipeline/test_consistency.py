@@ -27,6 +27,9 @@ from tests.unit.run_report.runs import recipe
 
 SOURCE = Path("recipes/loans.yaml")
 UNJUDGED = {"judged": False, "reason": "no column tells groups", "gates": []}
+LABELS = {
+    "metric": "DPL", "facet": "age", "maximum": 0.1, "change_since": "champion", "reason": "-",
+}  # fmt: skip
 INTERSECTION = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.8, "reason": "-"}
 
 
@@ -58,6 +61,7 @@ def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> 
     (UNJUDGED, "has facets (age), so bias is judged"),
     ({"gates": []}, "`bias.gates`: no gate judges the facets"),
     ({"gates": [INTERSECTION]}, "`bias.gates`: sex is no facet"),
+    ({"gates": [LABELS]}, "no gate judges the facets"),
 ])  # fmt: skip
 def test_facets_are_judged_each_by_a_gate_and_nothing_else_is(tmp_path, bias: Any, expected: str):
     assert expected in problems(tmp_path, recipe(**bias))
@@ -89,6 +93,8 @@ def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str
     ({"facet": ["age", 7]}, "expected a facet, or a list of two or more"),
     ({"facet": 7}, "expected a facet, or a list of two or more"),
     ({"metric": "GE"}, "GE is of all rows, whatever their group"),
+    ({"change_since": "champion"}, "goes with a metric of the labels: CI, DPL, JS, KL, KS, LP, T"),
+    ({"metric": "CDDL", "change_since": "champion"}, "`change_since` goes with a metric of the l"),
 ])  # fmt: skip
 def test_an_intersection_names_two_facets_or_more(tmp_path: Path, changes: Any, expected) -> None:
     values = recipe().model_dump(mode="json")

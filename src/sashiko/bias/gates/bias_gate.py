@@ -4,10 +4,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sashiko.bias.gates.estimates import BiasEstimate, Subgroup, gate_applies
+from sashiko.bias.gates.estimates import (
+    BiasEstimate,
+    Subgroup,
+    count_bound_comparisons,
+    gate_applies,
+)
+from sashiko.bias.gates.label_change import ChampionLabels, label_change
 from sashiko.bias.metrics.bias_table import METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, bound
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.settings.recipe_quality import ThresholdSection
 from sashiko.settings.recipe_train import ReweighingSection
@@ -66,12 +73,23 @@ def _more_reweighing(subgroup: Subgroup, current: ReweighingSection) -> Iterator
 
 
 def bias_checks(
-    section: BiasSection, estimates: Sequence[BiasEstimate], recipe: Mitigation
+    section: BiasSection,
+    estimates: Sequence[BiasEstimate],
+    recipe: Mitigation,
+    *,
+    champion: ChampionLabels | str = "there is no version to compare with",
 ) -> list[Check]:
-    """Judges the predictions by each gate of the recipe, on the value or on the whole interval.
+    """Judges predictions and labels by each gate of the recipe, on the value or whole interval.
 
     A group with too few rows, an undefined metric, or a missing interval that a gate requires fails
-    the check, since the model was not shown to be fair.
+    the check, since the model was not shown to be fair. A change since a champion that has nothing
+    to compare with is not judged.
+
+    Args:
+        section: the recipe's gates.
+        estimates: the metrics of the predictions and of the labels.
+        recipe: the current mitigation, for the advice.
+        champion: the label metrics of the champion's snapshot, or why there are none.
 
     Returns:
         One check per gate and disadvantaged group of its facet or intersection, in the recipe's
@@ -81,19 +99,73 @@ def bias_checks(
         InputError: if a gate's metric was not computed for its facet.
     """
     checks = []
+    subgroups = {item.subgroup: item for item in estimates}.values()
+    looks = max(1, count_bound_comparisons(section, subgroups))
     for gate in section.gates:
         judged = [
             estimate
             for estimate in estimates
-            if estimate.stage == "post_training" and gate_applies(gate, estimate.metric, estimate)
+            if estimate.stage == METRICS[gate.metric].stage
+            and gate_applies(gate, estimate.metric, estimate)
         ]
         if not judged:
             raise InputError(
                 f"recipe key bias.gates: {gate.metric} of facet `{' & '.join(gate.facets)}` is not "
-                "in PostBias's analysis.json; check the analysis configuration"
+                f"in {'PreBias' if gate.of_labels else 'PostBias'}'s analysis.json; check the "
+                "analysis configuration"
             )
-        checks += [_check(gate, item, section.minimum_group_size, recipe) for item in judged]
+        minimum = section.minimum_group_size
+        if gate.change_since:
+            checks += [
+                _change_check(gate, item, minimum, recipe, champion=champion, looks=looks)
+                for item in judged
+            ]
+        else:
+            checks += [_check(gate, item, minimum, recipe) for item in judged]
     return checks
+
+
+def _change_check(
+    gate: BiasGate,
+    estimate: BiasEstimate,
+    minimum: int,
+    recipe: Mitigation,
+    *,
+    champion: ChampionLabels | str,
+    looks: int,
+) -> Check:
+    """Judges the change of a label metric since the champion's snapshot, if they compare."""
+    name = f"{estimate.metric} change since champion {estimate.subgroup}"
+    before = champion if isinstance(champion, str) else _before(gate, estimate, champion, minimum)
+    if isinstance(before, str) or isinstance(champion, str):
+        return Check(name=name, passed=True, judged=False, reason=f"{before}; {gate.reason}")
+    change = label_change(estimate, before, looks=looks if gate.judged_by == "bound" else 1)
+    since = f"version {champion.version}"
+    check = _check(gate, change, minimum, recipe, since=since)
+    values = f"{_number(estimate)} in these labels, {_number(before)} in those of {since}"
+    return check.model_copy(update={"name": name, "reason": f"{values}; {check.reason}"})
+
+
+def _before(
+    gate: BiasGate, estimate: BiasEstimate, champion: ChampionLabels, minimum: int
+) -> BiasEstimate | str:
+    """Returns the champion's estimate of the same group, or why it does not compare."""
+    before = champion.estimate(estimate.metric, estimate)
+    if before is None:
+        problem = f"it has no {estimate.metric} of the group {estimate.subgroup}"
+    elif few := small_groups_reason(before, minimum):
+        problem = few
+    elif before.value is None:
+        problem = f"undefined there: {before.error}"
+    elif gate.judged_by == "bound" and before.low is None:
+        problem = "it has no interval"
+    else:
+        return before
+    return f"not comparable with version {champion.version}: {problem}"
+
+
+def _number(estimate: BiasEstimate) -> str:
+    return Estimate(estimate.value, estimate.low, estimate.high).text
 
 
 def small_groups_reason(estimate: BiasEstimate, minimum_group_size: int) -> str:
@@ -106,7 +178,12 @@ def small_groups_reason(estimate: BiasEstimate, minimum_group_size: int) -> str:
 
 
 def _check(
-    gate: BiasGate, estimate: BiasEstimate, minimum_group_size: int, recipe: Mitigation
+    gate: BiasGate,
+    estimate: BiasEstimate,
+    minimum_group_size: int,
+    recipe: Mitigation,
+    *,
+    since: str = "",
 ) -> Check:
     by_bound, value = gate.judged_by == "bound", estimate.value
     low, high = (estimate.low, estimate.high) if by_bound else (value, value)
@@ -119,12 +196,21 @@ def _check(
         advice = f"{more_rows}, or join it with other groups in the contract's `facets`"
     elif value is None:
         unjudgeable = f"undefined: {estimate.error}"
-        advice = f"{more_rows}, or check that the model predicts both outcomes"
+        outcomes = "labels have both values" if gate.of_labels else "model predicts both outcomes"
+        advice = f"{more_rows}, or check that the {outcomes}"
     elif by_bound and estimate.low is None:
         unjudgeable = "no interval: a group has too few rows of a kind that the metric counts"
         advice = more_rows
     elif (below or above) and minimum <= value <= maximum:
         advice = f"{more_rows}: the value lies inside the bounds, but its interval is too wide"
+    elif gate.metric == "CI" and (below or above):
+        advice = more_rows if above else "load more rows of all others"
+    elif gate.of_labels and (below or above):
+        added = f" that were added or changed since {since}" if since else ""
+        advice = (
+            f"read labels of {estimate.subgroup}{added}, and correct them at their source: "
+            "reweighing changes no label. If the difference is real, waive this check"
+        )
     elif below or above:
         advice = bias_advice(gate.metric, estimate, recipe, below=below)
     note = ", judged by the whole interval" if by_bound else ""

@@ -131,7 +131,11 @@ class SimultaneousIntervals:
 
     def over(self, stage: Stage, metric: str, subgroup: Subgroup) -> int:
         """Returns the size of the family of an estimate's interval."""
-        if stage == "post_training" and _by_bound(self.section, metric, subgroup):
+        if any(
+            gate.judged_by == "bound" and not gate.change_since
+            for gate in self.section.gates
+            if gate_applies(gate, metric, subgroup)
+        ):
             return self.bound
         return max(1, self.intersections[stage]) if subgroup.is_intersection else 1
 
@@ -147,11 +151,10 @@ def gate_applies(gate: BiasGate, metric: str, subgroup: Subgroup) -> bool:
 
 def count_bound_comparisons(section: BiasSection, subgroups: Collection[Subgroup]) -> int:
     """Counts the comparisons that gates judge by the interval's bound."""
-    metrics = {gate.metric for gate in section.gates}
-    return sum(_by_bound(section, metric, subgroup) for metric in metrics for subgroup in subgroups)
-
-
-def _by_bound(section: BiasSection, metric: str, subgroup: Subgroup) -> bool:
-    return any(
-        gate.judged_by == "bound" and gate_applies(gate, metric, subgroup) for gate in section.gates
-    )
+    comparisons = {
+        (gate.metric, gate.change_since, subgroup.subgroup)
+        for gate in section.gates
+        for subgroup in subgroups
+        if gate.judged_by == "bound" and gate_applies(gate, gate.metric, subgroup)
+    }
+    return len(comparisons)

@@ -109,8 +109,6 @@ def minimum_rows(evidence: Evidence) -> int:
 
 def _check_of(estimate: BiasEstimate, checks: Checks) -> Check | None:
     """Returns the check of an estimate; None if no gate judges it."""
-    if estimate.stage == "pre_training":
-        return None
     return checks.get(f"{estimate.metric} {estimate.subgroup}")
 
 

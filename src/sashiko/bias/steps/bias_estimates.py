@@ -149,9 +149,7 @@ def estimate_bias(
 
 def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:
     """Counts the comparisons, which determine the width of the intervals."""
-    subgroups: list[Subgroup] = []
-    if "post_training" in stages:
-        subgroups = [subgroup for subgroup, _ in stages["post_training"].subgroups()]
+    subgroups = [pair[0] for analysis in stages.values() for pair in analysis.subgroups()]
     large_enough = {
         stage: sum(_is_large_enough(counts, section) for _, counts in analysis.intersections)
         for stage, analysis in stages.items()

@@ -1,4 +1,4 @@
-"""JudgeBias: compares the bias of the predictions with the recipe's bounds.
+"""JudgeBias: compares the bias of predictions and labels with the recipe's bounds.
 
     python -m sashiko.bias.steps.judge_bias
 
@@ -6,7 +6,8 @@ Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-
 `post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
 (the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With
 `--blocking-difference` also `blocked` (texts that something blocks before the model, by key), whose
-differences between groups are checks of the same verdict.
+differences between groups are checks of the same verdict. With a gate on the change of a label
+metric also `labels-of-champion`, ResolveChampion's record of the champion's.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
 facet and group of both analyses, and the intersections of facets; the analyses are copied beside
 it).
@@ -34,6 +35,12 @@ from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import count_groups, distinct, read_dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE, write_estimates
+from sashiko.bias.gates.label_change import (
+    CHAMPION_LABELS,
+    ChampionLabels,
+    label_meaning,
+    read_champion_labels,
+)
 from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
 from sashiko.bias.steps.blocked_texts import blocking_checks
@@ -79,15 +86,25 @@ def main() -> None:
     for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
         source = processing_input(name) / "analysis.json"
         shutil.copyfile(source, processing_output("intervals") / file)
-    checks = bias_checks(section, estimates, recipe)
-    facets_file = processing_input("facets") / "data.parquet"
     inputs: tuple[str, ...] = _INPUTS
+    champion: ChampionLabels | str = ""
+    if section.compares_labels and labels:
+        inputs = (*inputs, CHAMPION_LABELS)
+        meaning = label_meaning(
+            contract=contract.id,
+            version=contract.version,
+            label=labels.label,
+            positive=labels.label_value_or_threshold,
+        )
+        champion = read_champion_labels(processing_input(CHAMPION_LABELS), meaning=meaning)
+    checks = bias_checks(section, estimates, recipe, champion=champion)
+    facets_file = processing_input("facets") / "data.parquet"
     if checks:  # no checks fail the gate; unjudged groups must not prevent that
         checks += unjudged_groups(
             contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
         )
         if maximum is not None:
-            inputs = (*_INPUTS, "blocked")
+            inputs = (*inputs, "blocked")
             checks += blocking_checks(
                 contract,
                 section,
@@ -113,10 +130,10 @@ def unjudged_groups(
     """Yields an unjudged check for each group with too few rows in the test split.
 
     A group is a value that the contract allows or that occurs in any split. A group with its own
-    gate is omitted, because it fails that gate; a group that the contract joins with others is
-    judged with them, and is reported here separately.
+    gate on predictions is omitted, because it fails that gate; a group that the contract joins with
+    others is judged with them, and is reported here separately.
     """
-    gated = {gate.facet for gate in section.gates}
+    gated = {gate.facet for gate in section.gates if not gate.of_labels}
     for facet in contract.facets:
         allowed = [str(value) for value in contract.column(facet.column).allowed_values]
         rows = Counter(test_rows.get(facet.column, {}))

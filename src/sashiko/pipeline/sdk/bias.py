@@ -8,7 +8,9 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.account.names import SnapshotFolder, snapshots_uri
 from sashiko.base.files import canonical_json
 from sashiko.bias.clarify.contract_config import analysis_config
+from sashiko.bias.gates.label_change import CHAMPION_LABELS
 from sashiko.contract.load import load_contract
+from sashiko.errors import InputError
 from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, output_uri
 
@@ -64,12 +66,25 @@ class BiasEvaluator:
         *,
         pre_bias: ProcessingStep,
         blocking: BlockingStep | None = None,
+        champion: ProcessingStep | None = None,
     ) -> tuple[ProcessingStep, ProcessingStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
         `evaluate` has the predictions; `blocking` is the step of what may block a text before the
-        model, if any. Returns BiasInput and JudgeBias.
+        model, if any; `champion` is ResolveChampion, which a gate on the change of a label metric
+        needs. Returns BiasInput and JudgeBias.
+
+        Raises:
+            InputError: if a gate needs the champion, and there is no such step.
         """
+        labels = {}
+        if self.jobs.recipe.bias.compares_labels:
+            if champion is None:
+                raise InputError(
+                    f"recipe {self.jobs.recipe.name}: a gate of `bias.gates` has `change_since`: "
+                    "pass `champion=champion` to `bias.post_training` in pipelines/finetune.py"
+                )
+            labels = {CHAMPION_LABELS: output_uri(champion, CHAMPION_LABELS)}
         rows = self.jobs.processing(
             "BiasInput",
             role="bias-evaluator",
@@ -98,6 +113,7 @@ class BiasEvaluator:
                 "facets": output_uri(self.facets, "data"),
                 "data": output_uri(rows, "data"),
                 "data-meta": output_uri(rows, "meta"),
+                **labels,
                 **({"blocked": output_uri(blocking.step, "outcomes")} if blocking else {}),
             },
             outputs=("verdict", "intervals"),

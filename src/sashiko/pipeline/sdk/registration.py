@@ -8,7 +8,14 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
-from sashiko.account.names import MODELS, bucket_name, key_alias, model_package_group_name
+from sashiko.account.names import (
+    MODELS,
+    bucket_name,
+    key_alias,
+    model_package_group_name,
+    trusted_signing_aliases,
+)
+from sashiko.bias.gates.label_change import CHAMPION_LABELS
 from sashiko.pipeline.definition.definition_records import PARAMETER
 from sashiko.pipeline.sdk.jobs import Jobs, Uri
 from sashiko.steps.base_model import check_licence
@@ -26,14 +33,16 @@ class Registration:
     run_manifest: Uri  # S3 URI of the run manifest
 
     def champion(self) -> ProcessingStep:
-        """ResolveChampion: the version in use, for the comparison in Evaluate."""
-        group = ["--model-package-group", self._group()]
+        """ResolveChampion: the version in use, for the comparisons in Evaluate and JudgeBias."""
+        group, settings = ["--model-package-group", self._group()], self.jobs.settings
+        labels = self.jobs.recipe.bias.compares_labels
+        keys = ["--labels-signed-by", ",".join(trusted_signing_aliases(settings))]
         return self._step(
             "ResolveChampion",
             module="sashiko.steps.resolve_champion",
             role="registry-reader",
-            arguments=["--registry", self.registry, *group],
-            outputs=("champion",),
+            arguments=["--registry", self.registry, *group, *(keys if labels else ())],
+            outputs=("champion", *((CHAMPION_LABELS,) if labels else ())),
         )
 
     def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:

@@ -409,7 +409,7 @@ def measure_disparities(
                 minimum_group_size=size,
                 note=note,
             )
-            for gate in section.gates
+            for gate in section.prediction_gates
             if gate.metric == _METRIC and gate.facets == (group.facet,)
         ]
         disparities.append(
@@ -422,7 +422,7 @@ def measure_disparities(
                 high=change.high,
             )
         )
-    for gate in section.gates:
+    for gate in section.prediction_gates:
         if gate.metric != _METRIC:
             reason = "a window is judged only by disparate impact, which needs no labels"
         elif len(gate.facets) > 1:

@@ -268,7 +268,7 @@ def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
         return groups != check and all(f" & {facet}=" in f" & {groups}" for facet in gate.facets)
 
     # A facet's gate is named by the beginning of what an intersection's is named by.
-    gates = sorted(sweep.recipe.bias.gates, key=lambda gate: -len(gate.facets))
+    gates = sorted(sweep.recipe.bias.prediction_gates, key=lambda gate: -len(gate.facets))
     for check in sweep.checks:
         yield next((gate, check) for gate in gates if is_of(gate, check))
 
@@ -392,7 +392,7 @@ def _tiles(sweep: Sweep) -> Iterator[Tile]:
 def _facts(sweep: Sweep) -> tuple[Fact, ...]:
     margins = (
         f"{gate.metric} of {' & '.join(gate.facets)}: {low:.3g} to {high:.3g}"
-        for gate in sweep.recipe.bias.gates
+        for gate in sweep.recipe.bias.prediction_gates
         for low, high in (inner_bounds(gate),)
     )
     return (

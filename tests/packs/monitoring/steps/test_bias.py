@@ -209,6 +209,7 @@ def test_gates_that_a_window_is_not_judged_by_are_named(job, capsys) -> None:
     job.bias_section(
         {**FOUR_FIFTHS, "facet": ["age", "sex"]},
         {"metric": "RD", "facet": "age", "maximum": 0.1, "reason": "needs labels"},
+        {"metric": "DPL", "facet": "age", "maximum": 0.1, "reason": "of training data, no window"},
     )
     job.text("bias-rows", "label,predicted_label,age,sex\n" + "1,1,old,f\n0,0,young,m\n" * 200)
     job.decisions(["a"], [True])

@@ -6,6 +6,7 @@ import pytest
 from sashiko.bias.gates import bias_gate
 from sashiko.bias.gates.bias_gate import Mitigation
 from sashiko.bias.gates.estimates import BiasEstimate
+from sashiko.bias.gates.label_change import label_change
 from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasMetric, BiasSection
@@ -148,12 +149,44 @@ def test_a_small_group_is_too_few_to_judge_and_never_fair(sizes, expected: str) 
     assert bias_checks(enough, [measured(1.0, n_disadvantaged=1)])[0].passed
 
 
-def test_every_metric_of_the_predictions_can_be_gated() -> None:
-    names = get_args(BiasMetric)
-    assert names == stage_metrics("post_training")
+@pytest.mark.parametrize("stage", ["pre_training", "post_training"])
+def test_every_metric_of_predictions_and_labels_can_be_gated(stage) -> None:
+    names = stage_metrics(stage)
+    assert set(names) < set(get_args(BiasMetric))
     for name in names:
         gate = {"metric": name, "facet": "age", "minimum": -0.1, "maximum": 0.1}
         for value in (-0.5, 0.5):
-            (check,) = bias_checks(section(**gate), [measured(value, metric=name)])
+            (check,) = bias_checks(section(**gate), [measured(value, metric=name, stage=stage)])
             assert not check.passed
+            assert ("strength" in check.try_) <= (stage == "post_training")
             assert check.try_
+
+
+def test_labels_have_a_small_group_and_a_bound_of_the_interval_as_predictions_have() -> None:
+    used = section(metric="DPL", facet="age", maximum=0.3, judged_by="bound")
+    of_labels = partial(measured, 0.28, metric="DPL", stage="pre_training")
+    (inside,) = bias_checks(used, [of_labels(low=0.26, high=0.3)])
+    (beyond,) = bias_checks(used, [of_labels(low=0.26, high=0.31)])
+    (small,) = bias_checks(used, [of_labels(n_disadvantaged=99)])
+    assert [check.passed for check in (inside, beyond, small)] == [True, False, False]
+    assert small.reason.startswith("too few to judge: 99 rows of age=old")
+
+
+def test_the_interval_of_a_change_is_the_published_one_of_two_proportions() -> None:
+    # Newcombe (1998), method 10, 56/70 - 48/80, is this method on Wilson's intervals (table I).
+    now = measured(0.8, low=0.6918, high=0.8768, metric="DPL")
+    before = measured(0.6, low=0.4904, high=0.7003, metric="DPL")
+    change = label_change(now, before, looks=1)
+    assert (change.value, change.looks) == (pytest.approx(0.2), 1)
+    assert (change.low, change.high) == pytest.approx((0.0524, 0.3339), abs=1e-3)
+    assert label_change(now, now, looks=1).value == 0.0
+
+
+def test_a_change_over_several_looks_is_as_wide_as_the_normal_quantile_says() -> None:
+    now = measured(0.3, low=0.2, high=0.4, metric="DPL")
+    once = label_change(now, now, looks=1)
+    # 97.5 % and 99.375 % of the normal distribution: 1.95996 and 2.49771, in tables.
+    four = label_change(now, now, looks=4)
+    assert float(four.high or 0) / float(once.high or 1) == pytest.approx(2.49771 / 1.95996, 1e-5)
+    wide = measured(0.3, low=0.3 - 0.1 * 2.49771 / 1.95996, high=0.4, metric="DPL", looks=4)
+    assert label_change(wide, now, looks=4).low == pytest.approx(four.low, rel=1e-5)

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,6 +13,12 @@ import pytest
 
 from sashiko.base.files import read_json, sha256_file, sha256_tree
 from sashiko.base.parquet import write_table
+from sashiko.bias.gates.estimates import read_estimates
+from sashiko.bias.gates.label_change import (
+    ChampionLabels,
+    label_meaning,
+    write_champion_labels,
+)
 from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.bias.steps import judge_bias
 from sashiko.bias.steps.blocked_texts import (
@@ -259,6 +265,127 @@ def test_a_label_that_a_group_lacks_counts_although_clarify_leaves_it_out(job, a
     assert rows_by_metric["TVD"]["value"] == pytest.approx(0.5)
     assert rows_by_metric["KL"]["value"] is None
     assert "KL is infinite" in rows_by_metric["KL"]["error"]
+
+
+# Poisoned labels: a group's labels are flipped in the snapshot, and the model is reweighed, so that
+# its predictions stay fair.
+CHANGE = {
+    "metric": "DPL", "facet": "age", "minimum": -0.05, "maximum": 0.05, "change_since": "champion",
+    "reason": "labels are read before they are learned",
+}  # fmt: skip
+# 36 of the 60 late loans of old are called not late: DPL from 0.1 to 150 / 500 - 24 / 300 = 0.22.
+POISONED = facet_rows(
+    FACETS["loan_id"].to_pylist(),
+    FACETS["age"].to_pylist(),
+    ["no"] * 36 + FACETS["late"].to_pylist()[36:],
+)
+MEANING = label_meaning(contract="library-loans", version="2.1.0", label="late", positive="yes")
+
+
+@pytest.fixture
+def champion(job: Job, judge):
+    """Stages the metrics that JudgeBias computes of a champion's labels, or why there are none."""
+
+    def stage(
+        labels: pa.Table = FACETS, *, meaning: Mapping[str, str] = MEANING, reason: str = ""
+    ) -> None:
+        judge(FAIR, labels=labels)
+        estimates = read_estimates(job.output("intervals") / "intervals.json")
+        record = ChampionLabels(
+            version=3,
+            meaning=dict(meaning),
+            estimates=tuple(item for item in estimates if item.stage == "pre_training"),
+        )
+        write_champion_labels(reason or record, job.folder("labels-of-champion"))
+
+    return stage
+
+
+def test_poisoned_labels_pass_a_reweighed_model_unless_a_gate_compares_labels(judge, champion):
+    champion()
+    assert judge(FAIR, labels=POISONED).passed
+    verdict = judge(FAIR, labels=POISONED, gates=[FOUR_FIFTHS, CHANGE])
+    _, check = verdict.checks
+    assert (verdict.passed, check.name) == (False, "DPL change since champion age=old")
+    assert check.value == pytest.approx(0.12)
+    # Of the two values' own intervals, each at most 0.07 to a side, by the bootstrap.
+    assert 0.02 < check.low < 0.05 < check.value < check.high < 0.22
+    for part in (
+        "DPL change since champion age=old = 0.12 [0.0", "required -0.05 to 0.05", "0.220 [0.1",
+        "0.100 [0.0", "in those of version 3", "labels are read before they are learned",
+        "Try: read labels of age=old that were added or changed since version 3",
+        "reweighing changes no label",
+    ):  # fmt: skip
+        assert part in verdict.summary, part
+    assert "labels-of-champion" in verdict.inputs
+
+
+def test_labels_poisoned_the_other_way_and_a_level_are_judged_too(judge, champion) -> None:
+    champion(POISONED)
+    level = {"metric": "DPL", "facet": "age", "maximum": 0.2, "reason": "-"}
+    down, high = judge(FAIR, gates=[CHANGE, level]).checks
+    assert (down.passed, down.value) == (False, pytest.approx(-0.12))
+    assert (high.passed, high.value, high.name) == (True, pytest.approx(0.1), "DPL age=old")
+    _, high = judge(FAIR, labels=POISONED, gates=[CHANGE, level]).checks
+    assert (high.passed, high.value) == (False, pytest.approx(0.22))
+
+
+def test_the_same_labels_have_not_changed(judge, champion) -> None:
+    champion()
+    (check,) = judge(FAIR, gates=[CHANGE]).checks
+    assert (check.passed, check.judged, check.value) == (True, True, 0.0)
+
+
+def test_a_change_judged_by_its_bound_holds_at_once_with_the_other_bounds(judge, champion):
+    champion()
+    by_bound = CHANGE | {"judged_by": "bound", "minimum": -0.09, "maximum": 0.09}
+    (alone,) = judge(FAIR, gates=[by_bound]).checks
+    assert (alone.passed, "whole interval" in alone.reason) == (True, True)
+    level = {"metric": "DPL", "facet": "age", "maximum": 0.2, "judged_by": "bound", "reason": "-"}
+    both, _ = judge(FAIR, gates=[by_bound, level]).checks
+    assert "2 looks at once" in both.reason
+    assert (both.high > alone.high, both.passed) == (True, False)
+    assert "its interval is too wide" in both.try_
+
+
+@pytest.mark.parametrize(
+    ("champions", "expected"),
+    [
+        ({"reason": "no champion yet"}, "no champion yet"),
+        (
+            {"meaning": MEANING | {"the contract": "claims"}},
+            "library-loans here and claims there",
+        ),
+        ({"meaning": MEANING | {"its major version": "1"}}, "major version is 2 here and 1 there"),
+        ({"meaning": MEANING | {"the label": "lost"}}, "the label is late here and lost there"),
+        ({"meaning": MEANING | {"its positive value": "no"}}, "value is yes here and no there"),
+        ({"labels": FACETS[220:]}, "with version 3: too few to judge: 80 rows of age=old"),
+        ({"labels": FACETS[:300]}, "with version 3: too few to judge: 0 rows of all others"),
+    ],
+)
+def test_a_champion_that_does_not_compare_is_said_and_not_judged(
+    judge, champion, champions, expected
+) -> None:
+    champion(**champions)
+    verdict = judge(FAIR, labels=POISONED, gates=[FOUR_FIFTHS, CHANGE])
+    _, check = verdict.checks
+    assert (check.passed, check.judged, check.value) == (True, False, None)
+    assert expected in check.reason
+    assert f"not judged: {check.name}" in verdict.summary
+
+
+def test_a_champion_with_other_groups_does_not_compare(job: Job, judge, champion) -> None:
+    champion()
+    path = job.folder("labels-of-champion") / "labels-of-champion.json"
+    path.write_text(path.read_text().replace('"old"', '"ancient"'))
+    (check,) = judge(FAIR, labels=POISONED, gates=[CHANGE]).checks
+    assert (check.judged, "has no DPL of the group age=old" in check.reason) == (False, True)
+
+
+def test_labels_of_too_few_rows_fail_where_a_champion_compares(judge, champion) -> None:
+    champion()
+    (check,) = judge(FAIR, labels=FACETS[220:], gates=[CHANGE]).checks[:1]
+    assert (check.passed, "80 rows of age=old" in check.reason) == (False, True)
 
 
 def _more(csv: str, group: str, count: int) -> str:
