@@ -190,7 +190,7 @@ def choose(
         judged.append(item.model_copy(update=changes))
     kept = [item for item in judged if item.outcome == "as good"]
     chosen = kept[0] if len(kept) == 1 else _cheapest(kept, metric)
-    highest = f"the highest {metric.replace('_', ' ')}"
+    highest = f"the highest {metric.replace('_', ' ')} of those that fail no must"
     if best is None:
         reason = "every candidate fails a must, or was not measured"
     elif chosen is None:

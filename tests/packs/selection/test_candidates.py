@@ -210,6 +210,7 @@ def test_one_that_fails_a_must_is_dropped_though_it_is_best_and_cheapest() -> No
     unlicensed = scored("unlicensed", wrong_on(ROWS, 0.01), usd=0.1, licence="GPL-3.0")
     result = choice(good, unlicensed)
     assert outcomes(result) == {"good": "chosen", "unlicensed": "dropped"}
+    assert "the highest balanced accuracy of those that fail no must" in result.reason
     (failed,) = named(result, "unlicensed").failed
     assert failed.name == "licence"
 
