@@ -166,7 +166,7 @@ def test_code_that_the_configuration_names_is_refused(
         content = json.loads((folder / changed).read_text())
         more = {"auto_map": names} if changed == file else {}
         (folder / changed).write_text(json.dumps(content | {"model_type": model_type} | more))
-    _refused(load, folder, rf"{file} names code of its own \(auto_map\)")
+    _refused(load, folder, rf"{file} names its own code \(auto_map\)")
 
 
 def _archive(folder: Path, **members: bytes) -> Path:

@@ -174,7 +174,9 @@ def test_at_equal_costs_the_better_one_is_chosen() -> None:
     best = scored("best", wrong_on(ROWS, 0.10))
     result = choice(near, best)
     assert result.chosen == "best"
-    assert result.reason.startswith("it has the highest balanced accuracy, and none that is as")
+    assert result.reason.startswith(
+        "it has the highest balanced accuracy of those that fail no must, and none that"
+    )
 
 
 def test_an_unknown_cost_is_never_the_cheapest() -> None:
