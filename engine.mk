@@ -19,7 +19,6 @@ define install
 	@touch $@
 endef
 
-# One start for all, the long files first (tests/e2e/conftest.py); tests/conftest.py says how many processes.
 test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/e2e/changes --ignore-glob='*/packs/*/infra' \
 	  tests/unit tests/packs tests/pipeline tests/e2e verification/supply verification/fuzz verification/guards $(ARGS)
@@ -49,7 +48,6 @@ test-infra: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## run the te
 test-deploy: $(BIN)/.dev node_modules/.done docs/node_modules/.done ## deploy, update and destroy an environment against an emulator (verification/README.md)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile verification/deploy $(ARGS)
 
-# A copy without a pack, in an environment of its own.
 test-without: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## take a pack out of a copy, then check, test and synthesize it (PACK=selection; ARGS=--short)
 	$(IN_MEMORY) $(BIN)/python -m verification.without $(PACK) $(ARGS)
 
