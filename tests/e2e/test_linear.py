@@ -11,6 +11,7 @@ from sashiko.serving.container.text import assemble
 from tests.e2e.project import GROUP, RUN, Attempt, Project, write_csv
 
 OPTION = ("--set", "model.family=linear")
+pytestmark = pytest.mark.slow  # tests/e2e/serving/test_linear.py compiles and serves one each time
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 
-from sashiko.pipeline import compiled, dependencies
+from sashiko.pipeline import compiled
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.project import open_recipe
 from sashiko.settings.environment import Settings, load_settings
@@ -153,9 +154,13 @@ def test_a_new_version_of_a_package_builds_anew(repository: Path, monkeypatch, c
     assert "Python, its packages" in capsys.readouterr().err
 
 
-def test_a_package_that_the_build_may_not_import_builds_nothing(repository: Path, monkeypatch):
-    distributions = (*dependencies._distributions(), Path("for_tests-1.0.dist-info"))
-    monkeypatch.setattr(dependencies, "_distributions", lambda: iter(distributions))
+def test_a_package_that_the_build_may_not_import_builds_nothing(
+    repository: Path, tmp_path_factory, monkeypatch
+):
+    purelib, more = sysconfig.get_path("purelib"), tmp_path_factory.mktemp("more")
+    (more / "for_tests-1.0.dist-info").mkdir()
+    paths = {"purelib": purelib, "platlib": str(more)}
+    monkeypatch.setattr(sysconfig, "get_path", paths.__getitem__)
     assert json.loads(_definition())["Steps"]
 
 

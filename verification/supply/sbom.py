@@ -176,7 +176,8 @@ def _installed(name: str) -> Distribution | None:
 def _materials() -> Iterator[Component]:
     """Yields each model and data set once, whichever recipes use it."""
     recipes = [load_recipe(path) for path in sorted(Path("recipes").glob("*.yaml"))]
-    for model in dict.fromkeys(recipe.model.model_dump_json() for recipe in recipes):
+    models = (recipe.model for recipe in recipes if recipe.model.pretrained)
+    for model in dict.fromkeys(model.model_dump_json() for model in models):
         yield _model(ModelSection.model_validate_json(model))
     names: dict[str, str] = {}
     for recipe in recipes:

@@ -285,7 +285,7 @@ def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(tmp_pat
 def test_an_option_about_a_file_is_refused_without_one(tmp_path: Path, wheel: Path) -> None:
     done = new(tmp_path / "made", "--defaults", "--facet", "Group", wheel=wheel)
     assert (done.returncode, (tmp_path / "made").exists()) == (1, False)
-    assert "--facet=Group: add --data and --label" in done.stderr
+    assert "--facet=Group applies to a data file: add --data and --label" in done.stderr
 
 
 def test_an_answer_to_no_question_is_refused(tmp_path: Path, wheel: Path) -> None:
@@ -308,8 +308,11 @@ def test_a_folders_name_that_cannot_be_a_projects_is_not_changed_silently(
 
 @pytest.mark.parametrize(
     ("options", "packs"),
-    [(("--packs", ""), ()), ((), DEFAULT), (("--packs", ",".join(ALL_PACKS)), ALL_PACKS)],
-    ids=["none", "default", "all"],
+    [
+        pytest.param(("--packs", ""), (), id="none", marks=pytest.mark.slow),
+        pytest.param((), DEFAULT, id="default"),
+        pytest.param(("--packs", ",".join(ALL_PACKS)), ALL_PACKS, id="all", marks=pytest.mark.slow),
+    ],
 )
 def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
     done = new(tmp_path / "acme", "--defaults", *options, wheel=wheel)

@@ -89,6 +89,7 @@ def test_a_conflict_is_marked_and_named_and_the_status_is_4(upgraded):
     assert "threads: 3" in settings
 
 
+@pytest.mark.slow
 def test_what_did_not_meet_is_merged(upgraded: tuple[Project, dict[str, bytes], Attempt]) -> None:
     project, _, done = upgraded
     assert "cidr: 10.1.0.0/16" in (project.root / "config/base.yaml").read_text()

@@ -55,7 +55,11 @@ def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instanc
 @pytest.mark.parametrize(
     ("instance_type", "processes", "message"),
     [
-        ("ml.trn1.2xlarge", 4, r"4, and ml\.trn1\.2xlarge has 2 NeuronCores, one for each process"),
+        (
+            "ml.trn1.2xlarge",
+            4,
+            r"4, but ml\.trn1\.2xlarge has 2 NeuronCores and each process needs one",
+        ),
         ("ml.trn2.48xlarge", 64, None),
     ],
 )

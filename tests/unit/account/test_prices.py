@@ -47,7 +47,7 @@ def test_prices_of_another_region_stand_alone(tmp_path):
 @pytest.mark.parametrize("region", [None, "us-east-1"])
 def test_prices_of_another_region_than_the_environments_are_refused(tmp_path, region):
     file = write(tmp_path, f"region: {region}\n") if region else None
-    with pytest.raises(InputError, match=r"us-east-1's, and dev is in eu-west-1: pass a file with"):
+    with pytest.raises(InputError, match=r"us-east-1, but dev is in eu-west-1: pass a file with"):
         read_prices(IRELAND, own=file)
 
 
