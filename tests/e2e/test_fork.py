@@ -158,6 +158,7 @@ def test_each_environment_takes_the_forks_recipe(merged: Merged, environment: st
     assert choose_recipe(settings, None).model_package_group == "late-loans"
 
 
+@pytest.mark.slow
 def test_the_definition_builds_with_the_forks_names_and_upstreams_settings(merged: Merged) -> None:
     built = merged.fork.sashiko("definition", "--env", "dev")
     assert built.returncode == 0, built.stderr

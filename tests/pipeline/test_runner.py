@@ -130,6 +130,7 @@ def run(definition: Any, home: Path, *, run_id: str, good: str) -> RunRecord:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_both_ways_through_the_gate(definition: Any, tmp_path: Path) -> None:
     good = run(definition, tmp_path, run_id="one", good="yes")
     assert good.reason == ""

@@ -245,6 +245,7 @@ def test_settings_that_cannot_be_met_are_named(model, tmp_path, monkeypatch, cha
     assert says in failure(monkeypatch, job(tmp_path, model, **changes))
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named_with_what_helps(model, tmp_path, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))

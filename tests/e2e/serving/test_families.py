@@ -56,17 +56,8 @@ def _torch_scores(folder, texts):
     return scores
 
 
-# The newest each time, beside the BERT of the whole runs; all of them weekly.
-EACH_TIME = ("modernbert",)
-
-
-@pytest.mark.parametrize(
-    "family",
-    [
-        pytest.param(family, marks=() if family in EACH_TIME else pytest.mark.slow)
-        for family in FAMILIES
-    ],
-)
+@pytest.mark.slow  # the whole runs train a BERT each time
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_familys_encoder_is_trained_compiled_served_and_explained(
     family, trained, tmp_path, monkeypatch
 ):

@@ -225,6 +225,7 @@ def test_an_adapter_that_holds_what_is_not_a_number_is_refused(adapter, llama, t
         compiled(tmp_path / "job", other, llama)
 
 
+@pytest.mark.slow
 def test_awss_own_loader_finds_the_handler_by_the_targets_variables(exact, tmp_path):
     pytest.importorskip("model_hosting_container_standards")
     unpack(exact / "artifact" / "model.tar.gz", tmp_path)

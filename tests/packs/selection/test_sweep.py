@@ -375,6 +375,7 @@ def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):
     assert SHOWN + result.id in write_report(run, run.parents[1]).read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -413,6 +414,7 @@ def page_path(request, tmp_path_factory):
     return write_page(sweep_view(result), write_sweep(result, home) / REPORT_FILE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, page_path, width):
     opens_whole(tab, page_path, width=width, sections=["decision", "trade-off", "points", "rule"])
