@@ -106,7 +106,9 @@ def save_trained_adapter(llama: Path, folder: Path, *, labels: tuple[str, str]) 
     settings = Hyperparameters.model_validate(
         HYPERPARAMETERS | causal_hyperparameters(*labels) | {"max_length": "64", "dropout": "0"}
     )
-    model = load_causal(llama, labels=labels, hyperparameters=settings, attention="eager")
+    with torch.random.fork_rng():  # the adapter's first half is drawn
+        torch.manual_seed(0)
+        model = load_causal(llama, labels=labels, hyperparameters=settings, attention="eager")
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, value in model.named_parameters():
