@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from backend import CannotServeError, Ids, Machine, Scores
+from backend import CannotServeError, Ids, Machine, Scores, Values
 from bundle import EAGER_FOLDER, Bucket, Bundle
 from classifier import load_classifier
 
@@ -34,7 +34,7 @@ class EagerBackend:
         self._device = torch.device(device)
         self._model = load_classifier(folder, as_stored=True).to(self._device)
 
-    def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:  # noqa: ARG002  takes any shape
+    def run(self, bucket: Bucket, ids: Ids, mask: "Ids | Values") -> Scores:  # noqa: ARG002  any shape
         """Scores one full bucket: see `backend.Backend`."""
         with torch.inference_mode():
             scores = self._model(

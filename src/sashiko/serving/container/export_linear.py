@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 20
 _GRAPH = "model.onnx"
 _IR = 10  # the newest that the serving image's ONNX Runtime reads
-_ROW = [1, "features"]
+_ROW: list[str | int | None] = [1, "features"]
 
 
 def export_linear(
