@@ -51,7 +51,7 @@ READERS = {
         ("Who approved, when and why?", ("for the auditor",), "time, person, reason"),
         ("How long is what kept?", ("for the auditor",), "captured requests"),
         ("What was never tried?", ("for the auditor", "verified.md"), "never tried"),
-        ("What may reweighing claim?", ("what this may claim",), "AI Act"),
+        ("What may reweighing claim?", ("what reweighing may claim",), "AI Act"),
     ),
 }  # fmt: skip
 
@@ -85,8 +85,10 @@ PAGE_TEXT = CONTRAST.replace("WHICH", """
   .filter(([found]) => found < 4.5).slice(0, 5)""")  # fmt: skip
 PICTURE_TEXT = CONTRAST.replace("WHICH", """
   [...document.querySelectorAll('text')].filter(item => item.textContent.trim()).map(item => {
-    const box = item.closest('.node')?.querySelector('path:not([fill=none]), polygon');
-    const under = box ? getComputedStyle(box).fill : PAPER;
+    const box = item.closest('.node, .step')
+      ?.querySelector('path:not([fill=none]), polygon, rect');
+    const fill = box && getComputedStyle(box).fill;
+    const under = fill && fill !== 'none' ? fill : PAPER;
     return [contrast(getComputedStyle(item).fill, under), item.textContent];
   }).filter(([found]) => found < 4.5).slice(0, 5)""")  # fmt: skip
 PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(19, 20, 22)"}
