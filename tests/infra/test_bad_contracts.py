@@ -82,7 +82,7 @@ FILE = r"contracts/complaints\.odcs\.yaml: .*"
         (lambda d: d.update(domain="Customer Service"), r"key `domain`: .* lower-case"),
         (_row_filter(filter="produkt = 'x'"), r"key `filter`: no column `produkt`; the columns"),
         (_row_filter(columns=["compliant_id"]), r"key `rowFilters`: .*no column `compliant_id`"),
-        (_row_filter(columns=["customer_name"]), r"`customer_name` is pii; .*remove it"),
+        (_row_filter(columns=["customer_name"]), r"`customer_name` is pii, but .*remove it"),
     ],
 )
 def test_it_stops_synth_with_file_key_and_what_to_do(synth, change, message):

@@ -46,7 +46,7 @@ def _row_filter_problems(contract: Contract) -> Iterator[str]:
                 allowed = " or ".join(READS[item.persona])
                 yield (
                     f"{place} column `{name}` is {known[name].classification}, but the persona "
-                    f"may read only {allowed}: remove the column from `columns`"
+                    f"may read only columns of classification {allowed}: remove it from `columns`"
                 )
         if item.persona in _VIEWS:
             needed = [column.name for column in contract.view_columns(_VIEWS[item.persona])]

@@ -6,14 +6,11 @@ Its chain is model, definition, data, images, wheel, commit; each link is verifi
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Base64Bytes, BaseModel, TypeAdapter, ValidationError
 
 from sashiko.base.files import sha256_bytes
-from sashiko.bias.clarify.analysis import Analysis
-from sashiko.bias.gates.estimates import INTERVALS_FILE, PRE_ANALYSIS_FILE, BiasEstimate
-from sashiko.bias.gates.label_change import ChampionLabels, label_meaning
 from sashiko.contract.manifest import MANIFEST_FILE as SNAPSHOT_FILE
 from sashiko.contract.manifest import Manifest
 from sashiko.errors import InputError
@@ -27,6 +24,9 @@ from sashiko.registry.attestation import (
     Statement,
 )
 from sashiko.registry.versions import ARTIFACT_FILE, ModelVersion, Registry, ReviewRegistry
+
+if TYPE_CHECKING:
+    from sashiko.bias.gates.label_change import ChampionLabels
 
 State = Literal["verified", "not verifiable here", "broken"]
 _VERDICT = "verdict.json"
@@ -79,7 +79,7 @@ def read_provenance(registry: ReviewRegistry, version: ModelVersion) -> Provenan
 
 def label_metrics(
     registry: Registry, version: ModelVersion, *, signed: Callable[[bytes, bytes], bool]
-) -> ChampionLabels | str:
+) -> "ChampionLabels | str":
     """Reads the bias metrics of the labels that a version was trained on, from its signed files.
 
     `signed` verifies a signature of a SHA-256 digest, of a version in an account; on this machine
@@ -92,6 +92,11 @@ def label_metrics(
         InputError: if a file is missing, damaged, or not the one that was registered, or the
             signature of their manifest is not valid.
     """
+    # The commands of a delivery read chains too, and have no NumPy.
+    from sashiko.bias.clarify.analysis import Analysis
+    from sashiko.bias.gates.estimates import INTERVALS_FILE, PRE_ANALYSIS_FILE, BiasEstimate
+    from sashiko.bias.gates.label_change import ChampionLabels, label_meaning
+
     names = (SNAPSHOT_FILE, PRE_ANALYSIS_FILE, INTERVALS_FILE)
     _, contents = _contents(registry, version, names.__contains__, signed=signed)
     if len(contents) < len(names):
