@@ -127,8 +127,8 @@ class LinearExplanation:
             own = [place for place, token in enumerate(tokens) if token.column == column]
             if kind != "text":
                 for place in own:
-                    found = features.of_value(column, tokens[place].value)
-                    added[place] = sum(coefficients[at] * value for at, value in found.items())
+                    entries = features.of_value(column, tokens[place].value)
+                    added[place] = sum(coefficients[at] * value for at, value in entries.items())
                 continue
             # The places of a word, and of the two words of a pair, in the order of `terms`.
             owners = [[place] for place in own] + [list(pair) for pair in pairwise(own)]

@@ -183,11 +183,11 @@ def matrix(features: Features, rows: Sequence[str]) -> "csr_matrix":
     offsets, numbers, values = [0], list[int](), list[float]()
     for row in rows:
         try:
-            found = features.of_row(parse_row(row, features))
+            entries = features.of_row(parse_row(row, features))
         except ValueError as error:
             raise InputError(f"a row that the linear model cannot read: {error}") from error
-        numbers += found.keys()
-        values += found.values()
+        numbers += entries.keys()
+        values += entries.values()
         offsets.append(len(numbers))
     shape = (len(rows), features.size)
     return csr_matrix((np.array(values, dtype=np.float64), numbers, offsets), shape=shape)

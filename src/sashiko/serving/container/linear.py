@@ -40,9 +40,9 @@ def words(text: str) -> list[Word]:
     return [Word(match[0].lower(), *match.span()) for match in _WORD.finditer(text)]
 
 
-def terms(found: Sequence[str]) -> list[str]:
+def terms(names: Sequence[str]) -> list[str]:
     """Returns a text's words, followed by its pairs of adjacent words, which are one shorter."""
-    return [*found, *map(" ".join, itertools.pairwise(found))]
+    return [*names, *map(" ".join, itertools.pairwise(names))]
 
 
 def term_list(text: str) -> list[str]:
@@ -159,13 +159,13 @@ class Features:
             features[first + 2 + bisect_right(column.edges, number)] = 1.0
         return features
 
-    def of_terms(self, name: str, found: Sequence[str]) -> "dict[str, tuple[int, float]]":
+    def of_terms(self, name: str, text_terms: Sequence[str]) -> "dict[str, tuple[int, float]]":
         """Returns number and value of the feature of each known term of a text.
 
         The value is (1 + log count) * idf, divided by the length of the vector of all of them.
         """
         column, first, places = self._places[name]
-        counts = Counter(term for term in found if term in places)
+        counts = Counter(term for term in text_terms if term in places)
         values = {
             term: (1 + math.log(count)) * column.idf[places[term]] for term, count in counts.items()
         }
