@@ -105,7 +105,7 @@ def test_a_project_from_before_the_packs_keeps_its_resources_versions_and_runs(
     assert "differences: 0" in account.cdk("diff", "--all", "--fail", folder=second)
 
     assert "registered" in made.sashiko("runs", "list")
-    assert "(candidate, champion)  Approved" in made.sashiko("model", "list")
+    assert "  Approved  candidate, champion  " in made.sashiko("model", "list")
     assert "Approved by" in made.sashiko("model", "lineage", "1")
     assert Path(made.root, made.sashiko("runs", "report").strip()).is_file()
     verified = made.sashiko("runs", "verify").splitlines()  # with status 0
