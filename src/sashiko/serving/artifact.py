@@ -30,10 +30,21 @@ _ON_CPU = "SASHIKO_ON_CPU"
 
 @dataclass(frozen=True)
 class Answer:
-    """The prediction for one input: the label, and the positive label's probability."""
+    """The prediction for one input."""
 
     label: str
-    score: float
+    # The probability of each class, in the order of the artifact's labels; about 1 in total.
+    scores: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """The probability of the second of two classes.
+
+        Raises:
+            ValueError: if there are more classes, of which none stands for all.
+        """
+        _, score = self.scores
+        return score
 
 
 class RequestRefusedError(InputError):
@@ -64,7 +75,7 @@ class Artifact:
         self._bundle, self._folder = bundle, folder
         self.template: str = bundle["template"]  # turns a row into a text
         self.missing: str = bundle["missing"]  # stands for a null in that text
-        self.labels: tuple[str, str] = tuple(bundle["labels"])  # the negative, the positive one
+        self.labels: tuple[str, ...] = tuple(bundle["labels"])  # of the classes
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers one request, as the toolkit does.
@@ -111,9 +122,15 @@ class Artifact:
                 raise RequestRefusedError(
                     str(error), position=position, reason=error.reason
                 ) from error.__cause__
-            answers += [Answer(item["label"], item["score"]) for item in json.loads(response)]
+            answers += [self._answer(item) for item in json.loads(response)]
             on_progress(len(answers))
         return answers
+
+    def _answer(self, item: Mapping[str, Any]) -> Answer:
+        """Reads what the handler answers: one score of two classes, or the scores of all."""
+        if "score" in item:
+            return Answer(item["label"], (1 - item["score"], item["score"]))
+        return Answer(item["label"], tuple(item["scores"][label] for label in self.labels))
 
     def cuts(self, texts: Sequence[str]) -> list[bool]:
         """Returns whether the model reads each text only in part, as it is too long."""

@@ -61,7 +61,7 @@ def read_champion(folder: Path) -> ChampionRecord | None:
 
 @contextmanager
 def open_champion(
-    champion: ChampionRecord, folder: Path, *, labels: tuple[str, str], template: str
+    champion: ChampionRecord, folder: Path, *, labels: tuple[str, ...], template: str
 ) -> Iterator[Artifact]:
     """Opens the champion's artifact, whose scores are compared with the candidate's.
 

@@ -38,7 +38,7 @@ class Bundle:
     Attributes:
         target: what it was compiled for, as the recipe names it.
         backend: the module in `code/` that runs its shapes.
-        labels: the negative and the positive label.
+        labels: of the classes, in their order; of two, the negative one first.
         template: turns a row of columns into the text that the model reads.
         missing: replaces a null column in that text.
         truncate: cut texts that fit no bucket, instead of refusing them.
@@ -52,7 +52,7 @@ class Bundle:
 
     target: str
     backend: str
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     template: str
     missing: str
     truncate: bool
@@ -93,11 +93,11 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
 def read_bundle(folder: Path) -> Bundle:
     """Reads the `serving.json` of an unpacked artifact."""
     value = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
-    negative, positive = value.pop("labels")
+    labels = tuple(value.pop("labels"))
     buckets = tuple(Bucket(**bucket) for bucket in value.pop("buckets"))
     prompt = value.pop("prompt", None)
     return Bundle(
-        labels=(negative, positive),
+        labels=labels,
         buckets=buckets,
         prompt=prompt and parse_prompt(prompt),
         **value,

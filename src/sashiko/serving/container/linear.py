@@ -216,15 +216,14 @@ def is_linear(folder: Path) -> bool:
     return (folder / LINEAR_FILE).is_file()
 
 
-def write_features(features: Features, labels: "tuple[str, str]", folder: Path) -> None:
-    """Writes `linear.json`, with the negative and the positive label; floats keep every digit."""
+def write_features(features: Features, labels: "tuple[str, ...]", folder: Path) -> None:
+    """Writes `linear.json`, with the labels of the classes; floats keep every digit."""
     columns = [asdict(column) for column in features.columns]
     content = json.dumps({"labels": labels, "columns": columns}, ensure_ascii=False)
     (folder / LINEAR_FILE).write_text(content + "\n", encoding="utf-8")
 
 
-def read_features(folder: Path) -> "tuple[Features, tuple[str, str]]":
+def read_features(folder: Path) -> "tuple[Features, tuple[str, ...]]":
     """Reads the `linear.json` that `write_features` wrote."""
     value = json.loads((folder / LINEAR_FILE).read_text(encoding="utf-8"))
-    negative, positive = value["labels"]
-    return Features([Column(**column) for column in value["columns"]]), (negative, positive)
+    return Features([Column(**column) for column in value["columns"]]), tuple(value["labels"])
