@@ -55,9 +55,8 @@ check: $(BIN)/.dev $(VENV)-serving/.done ## lint, format, types, architecture, a
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd src/sashiko/serving/container && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --python-version 3.10 \
-	  --strict --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent --config-file= \
-	  $$(ls *.py | grep -v __init__)
+	cd src/sashiko/serving/container && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --cache-dir $(CURDIR)/.mypy_cache/serving --config-file $(CURDIR)/pyproject.toml \
+	  --python-version 3.10 --allow-untyped-calls --explicit-package-bases --ignore-missing-imports --follow-imports=silent $$(ls *.py | grep -v __init__)
 	$(BIN)/lint-imports
 	$(BIN)/python -m verification.budgets
 
