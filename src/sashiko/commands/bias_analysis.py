@@ -158,18 +158,18 @@ def _column(table: pa.Table, path: Path, names: Sequence[str]) -> str:
 
 
 def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArray:
-    """Turns predictions into the contract's labels; 1 is the positive one where they are coded."""
-    label = contract.label
-    mapping = {}
+    """Turns predictions into the contract's labels; coded ones are the indices of its classes."""
+    classes, mapping = contract.classes, {}
     for text in pc.unique(column.values).to_pylist():
-        if not coded and text in (label.positive, label.negative):
+        index = next((place for place in range(len(classes)) if same(text, place)), None)
+        if not coded and text in classes:
             mapping[text] = text
-        elif same(text, 1) or same(text, 0):
-            mapping[text] = label.positive if same(text, 1) else label.negative
+        elif index is not None:
+            mapping[text] = classes[index]
         else:
             raise InputError(
                 f"{column.file}: column `{column.name}` has {text!r}, which is neither a label of "
-                f"the contract ({label.positive}, {label.negative}) nor 1 or 0"
+                f"the contract ({', '.join(classes)}) nor its place in that list, from 0"
             )
     places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
     return pc.take(pa.array(list(mapping.values()), pa.string()), places)
@@ -238,7 +238,7 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
         tables.append(pa.Table.from_batches(typed_columns(file, contract, needed, batches=batches)))
     table = pa.concat_tables(tables)
     rows = pa.table({name: as_text(table[name]) for name in needed})
-    labels, allowed = rows[label.column], [label.positive, label.negative]
+    labels, allowed = rows[label.column], list(contract.classes)
     invalid = labels.filter(pc.invert(pc.is_in(labels, pa.array(allowed))))
     if len(invalid):
         raise InputError(
@@ -310,7 +310,7 @@ def analyse_file(
         {
             "dataset_type": CSV,
             "label": contract.label.column,
-            "label_values_or_threshold": [contract.label.positive],
+            "label_values_or_threshold": list(contract.label.favourable),
             "facet": analysis_config(contract, kind="post")["facet"],
             "methods": {kind: {"methods": "all"} for kind in kinds},
             **({"predicted_label": PREDICTED_LABEL} if predictions else {}),

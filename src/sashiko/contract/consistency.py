@@ -5,11 +5,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from sashiko.contract.grants import READS, may_read
-from sashiko.contract.model import Column, Contract, LogicalType, Reader, TimeSplit, View
+from sashiko.contract.model import (
+    Column,
+    Contract,
+    Label,
+    LogicalType,
+    Reader,
+    TimeSplit,
+    View,
+)
 from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 
+MOST_CLASSES = 100  # of a label; reports and bias metrics have a row for each
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
 )
@@ -161,16 +170,51 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
         yield f"column `{column.name}`: the label is trained on, so classification must be none"
     if column.logical_type != "string" or not column.required:
         yield f"column `{column.name}`: the label must have `logicalType: string, required: true`"
-    if set(column.allowed_values) != {label.positive, label.negative}:
-        hint = ""
-        if others := [value for value in column.allowed_values if not isinstance(value, str)]:
-            texts = ", ".join(str(value).lower() for value in others)
-            hint = f"; YAML did not read {texts} there as text: put quotes around it, such as "
-            hint += "'yes' or '1'"
-        yield (
-            f"column `{column.name}`: `enum` must hold exactly the label's two values, "
-            f"{label.positive!r} and {label.negative!r}{hint}"
+    yield from _class_problems(column, label) or _more_than_two_classes(column)
+
+
+def _class_problems(column: Column, label: Label) -> list[str]:
+    """Checks the classes, which are the values of the label's column."""
+    values, place = column.allowed_values, f"column `{column.name}`: `enum`"
+    if others := [value for value in values if not isinstance(value, str)]:
+        texts = ", ".join(str(value).lower() for value in others)
+        hint = f"YAML did not read {texts} there as text: put quotes around it, such as "
+        return [f"{place} must list the label's classes; {hint}'yes' or '1'"]
+    older = (label.negative, label.positive)
+    if None not in older and (set(values) != set(older) or len(set(older)) == 1):
+        return [
+            f"{place} must hold exactly the label's two values, {label.positive!r} and "
+            f"{label.negative!r}; of more classes name the good ones under `favourable`, and "
+            "remove `positive` and `negative`"
+        ]
+    problems = []
+    if len(values) < 2 or len(values) > MOST_CLASSES:
+        problems.append(
+            f"{place} lists {len(values)} classes; a label needs at least 2 and at most "
+            f"{MOST_CLASSES}: list them all, or join rare ones in the data"
         )
+    repeats = [value for value, count in Counter(values).items() if count > 1]
+    repeats += [value for value, count in Counter(label.favourable).items() if count > 1]
+    problems += [f"column `{column.name}`: class {value!r} is listed twice" for value in repeats]
+    key, unknown = "key `label.favourable`:", [v for v in label.favourable if v not in values]
+    classes = ", ".join(repr(value) for value in values)
+    if not label.favourable:
+        problems.append(f"{key} name one or more of the classes {classes}, but not all of them")
+    elif unknown:
+        names = ", ".join(repr(value) for value in unknown)
+        problems.append(f"{key} {names} is in no `enum` of `{column.name}`: {classes}")
+    elif len(set(label.favourable)) == len(set(values)):
+        problems.append(f"{key} names all classes: leave out those that are no good outcome")
+    return problems
+
+
+def _more_than_two_classes(column: Column) -> list[str]:
+    if len(column.allowed_values) == 2:
+        return []
+    return [
+        f"column `{column.name}`: `enum` must hold exactly two classes, it has "
+        f"{len(column.allowed_values)}"
+    ]
 
 
 def _facets(contract: Contract) -> Iterator[str]:

@@ -106,7 +106,8 @@ def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
     more than 100,000 rows is judged on an even sample of them.
     """
     table = _sample(stream, (contract.label.column, *contract.text_columns))
-    label = pc.equal(table[contract.label.column], contract.label.positive)
+    favourable = pa.array(contract.label.favourable, pa.string())
+    label = pc.is_in(table[contract.label.column], favourable)
     positive = np.asarray(pc.fill_null(label, False))
     fewest = min(int(positive.sum()), int((~positive).sum()))
     if fewest < FEWEST_ROWS:

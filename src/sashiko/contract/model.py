@@ -2,7 +2,9 @@
 
 import datetime as dt
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -95,11 +97,37 @@ class Column(Frozen):
 
 
 class Label(Frozen):
-    """The target of the model: a column with exactly two values."""
+    """The target of the model: a column whose `enum` lists its classes."""
 
     column: str
-    positive: str
-    negative: str
+    kind: Literal["classes", "number"] = "classes"
+    # The classes that are a good outcome for the person concerned, at least one and not all.
+    favourable: tuple[str, ...] = ()
+    # An older form of `favourable` for two classes, which are named both.
+    positive: str | None = None
+    negative: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older_form(cls, value: Any) -> Any:
+        """Makes `positive` the one favourable class."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("positive"), str):
+            return value
+        return {"favourable": (value["positive"],)} | dict(value)
+
+    @model_validator(mode="after")
+    def _check_form(self) -> "Label":
+        if self.kind == "number":
+            raise ValueError(
+                "`kind: number` is not supported yet; put its values into classes, such as `low` "
+                "and `high`, in a column of their own"
+            )
+        if (self.positive is None) != (self.negative is None):
+            missing = "positive" if self.positive is None else "negative"
+            raise ValueError(f"`{missing}` is missing; or name only the `favourable` classes")
+        if self.positive is not None and self.favourable != (self.positive,):
+            raise ValueError("`favourable` differs from `positive`: remove `positive`, `negative`")
+        return self
 
 
 def _check_whole_words(text: str) -> str:
@@ -270,6 +298,20 @@ class Contract(Frozen):
     def key(self) -> str:
         """The name of the primary key's column."""
         return next(column.name for column in self.columns if column.primary_key)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The label's classes, the unfavourable ones first, each part in the order of `enum`.
+
+        A class's place in it is its index in arrays, files and model outputs.
+        """
+        values = [str(value) for value in self.column(self.label.column).allowed_values]
+        return tuple(sorted(values, key=lambda value: value in self.label.favourable))
+
+    @property
+    def first_favourable(self) -> int:
+        """The index of the first favourable class; all classes from it on are favourable."""
+        return len(self.classes) - len(self.label.favourable)
 
     def column(self, name: str) -> Column:
         """Returns the column `name`, or raises a KeyError."""

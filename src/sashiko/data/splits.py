@@ -21,18 +21,20 @@ class SplitSummary(Frozen):
     """One split."""
 
     rows: int
-    positive_rate: float  # share of rows with the positive label
+    positive_rate: float  # share of rows of a favourable class
     repeated_rows: int  # whose normalised text an earlier row of the split has too
-    # Whose normalised text has both labels in the split. They stay: a model must learn that the
-    # same facts can have both outcomes.
+    # Whose normalised text has several classes in the split. They stay: a model must learn that the
+    # same facts can have several outcomes.
     contradicting_rows: int
+    class_rows: tuple[int, ...] = ()  # rows of each class; empty in older runs
 
 
 class SplitMeta(Frozen):
     """Prepare's summary."""
 
     kind: Literal["time", "text_hash"]  # how rows were assigned
-    labels: tuple[str, str]  # (negative, positive): classes 0 and 1
+    labels: tuple[str, ...]  # the classes in the order of their indices, favourable ones last
+    first_favourable: int = 1  # the index of the first favourable one
     columns: tuple[str, ...]  # of the text
     # How a linear model reads each of them; empty in older runs.
     kinds: dict[str, ColumnKind] = Field(default_factory=dict)

@@ -45,7 +45,7 @@ def column_importance(
     attributions: Sequence[RowAttribution],
     *,
     predicted: Bools,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
 ) -> tuple[ColumnImportance, ...]:
     """Sums token attributions by column.
 

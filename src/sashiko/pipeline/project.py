@@ -132,7 +132,7 @@ def _text_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
                 )
     except ValueError as error:
         yield f"key `text.template`: {error}"
-    labels = (contract.label.negative, contract.label.positive)
+    labels = contract.classes
     if recipe.prompt and set(recipe.prompt.answers) != set(labels):
         yield (
             f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "

@@ -148,7 +148,9 @@ def model_card(sources: CardSources) -> ModelCard:
         ),
         intended_uses=_IntendedUses(
             purpose_of_model=_cut(
-                f"Tells {label.column}={label.positive} from {label.negative} in: {contract.title}"
+                f"Tells {label.column}={' or '.join(label.favourable)} from "
+                f"{' or '.join(contract.classes[: contract.first_favourable])} in: "
+                f"{contract.title}"
             ),
             intended_uses=(
                 f"{card.text('intended_uses')}\nNot intended: {card.text('not_intended_uses')}"

@@ -48,14 +48,15 @@ def data_section(evidence: Evidence) -> Section:
         meaning = " ".join(column.description.split())
         rows.append(row(column.name, column.logical_type, kind, use, meaning))
     columns = Table(title, ("column", "type", "class", "use", "meaning"), tuple(rows), folded=True)
-    label = contract.label
+    label, others = contract.label, " or ".join(contract.classes[: contract.first_favourable])
+    favourable = " or ".join(label.favourable)
     return Section(
         anchor="data",
         title="Data",
         statements=(" ".join(contract.description.split()),),
         facts=(
             Fact("contract", contract.title),
-            Fact("label", f"{label.column}: {label.positive} (positive) or {label.negative}"),
+            Fact("label", f"{label.column}: {favourable} (positive) or {others}"),
             Fact("facets judged for bias", ", ".join(facets) or "none: bias is not judged"),
             Fact("split", _split_words(contract.split, meta)),
         ),
@@ -110,7 +111,9 @@ def _splits(meta: SplitMeta | Missing) -> Table:
             positive, dropped = percent(split.positive_rate), meta.removed_repeats.get(name, 0)
             contradicting = split.contradicting_rows
             rows.append(row(name, split.rows, numeric(positive), dropped, contradicting))
-    counts = (f"labelled {meta.labels[1]}", "dropped as repeats", "same text, both labels")
+    favourable = " or ".join(meta.labels[meta.first_favourable :])
+    several = "both" if len(meta.labels) == 2 else "several"
+    counts = (f"labelled {favourable}", "dropped as repeats", f"same text, {several} labels")
     note = (
         f"The text is made of: {', '.join(meta.columns)}. A row of validation or test is dropped "
         "when an earlier split has its text, so that no text is both learned and judged."

@@ -178,7 +178,7 @@ def main() -> None:
         )
         for facet in facets
     ]
-    labels = (contract.label.negative, contract.label.positive)
+    labels = contract.classes
     sample_rows = tuple(rows[index] for index in selection.sample)
     sample_attributions = tuple(attributions[index] for index in selection.sample)
     figures = explain(
@@ -376,7 +376,7 @@ def explain(
     swaps: tuple[records.FacetSwap, ...],
     *,
     depth: Depth,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     largest_difference: float,
     rounding: records.Rounding | None,
 ) -> records.Explanations:

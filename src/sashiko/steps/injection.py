@@ -108,7 +108,7 @@ def plan_attacks(
     scores: Floats,
     *,
     threshold: float,
-    answers: tuple[str, str],
+    answers: tuple[str, ...],
     injections: InjectionSet,
     most: int,
     seed: int,
@@ -186,7 +186,7 @@ def measure_injection(
     texts: Sequence[str],
     candidate: ModelScores,
     *,
-    answers: tuple[str, str],
+    answers: tuple[str, ...],
     as_rows: bool = False,
 ) -> InjectionFigures:
     """Measures how many decisions prompt injections turn, and how many a neutral sentence does.

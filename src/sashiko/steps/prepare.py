@@ -59,6 +59,7 @@ _KINDS: Mapping[str, ColumnKind] = MappingProxyType({
 Splits = npt.NDArray[np.int8]
 _DAY = 86_400_000_000  # microseconds
 _EPOCH = dt.date(1970, 1, 1)
+_NAMED = 5  # labels that an error names
 _SPARSE = 0.1  # of the rows a day before the test split; fewer in it are taken for wrong dates
 
 
@@ -88,18 +89,17 @@ class SplitTable:
             InputError: names the number of bad rows and examples.
         """
         check_keys(self.connection, "rows", column=self.contract.key, source=self.source)
-        label = self.contract.label
         unknown = self._run(
-            "SELECT label, count(*) FROM rows WHERE label IS NULL OR label NOT IN ($1, $2) "
+            "SELECT label, count(*) FROM rows WHERE label IS NULL OR NOT list_contains($1, label) "
             "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
-            label.negative,
-            label.positive,
+            list(self.contract.classes),
         )
         if unknown:
             labels = ", ".join(f"{value!r} in {count} rows" for value, count in unknown)
             raise InputError(
-                f"{self.source}: label column `{label.column}` has {labels}; the contract's label "
-                f"is {label.negative!r} or {label.positive!r}: correct the data or the contract"
+                f"{self.source}: label column `{self.contract.label.column}` has {labels}; the "
+                f"contract's labels are {', '.join(map(repr, self.contract.classes))}: correct "
+                "the data or the contract"
             )
 
     def keep(
@@ -123,9 +123,9 @@ class SplitTable:
             "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
         )
         self._run(
-            "CREATE TABLE kept AS SELECT key, digest, split, label = $1 AS positive FROM rows "
-            "SEMI JOIN owners USING (digest, split)",
-            self.contract.label.positive,
+            "CREATE TABLE kept AS SELECT key, digest, split, list_position($1, label) - 1 AS class "
+            "FROM rows SEMI JOIN owners USING (digest, split)",
+            list(self.contract.classes),
         )
         before, after = self._count("rows"), self._count("kept")
         for name, most in limits.items():
@@ -144,26 +144,33 @@ class SplitTable:
         if shared:
             first, second = (SPLITS[index] for index in shared[0])
             raise AssertionError(f"one text is in both {first} and {second}")
+        class_rows = np.zeros((len(SPLITS), len(self.contract.classes)), np.int64)
+        for split, label, count in self._run(
+            "SELECT split, class, count(*) FROM kept GROUP BY split, class"
+        ):
+            class_rows[split, label] = count
         groups = self._run(
-            "SELECT split, sum(n), sum(p), count(*), sum(n) FILTER (p > 0 AND p < n) FROM ("
-            "SELECT split, digest, count(*) AS n, count(*) FILTER (positive) AS p "
+            "SELECT split, sum(n), count(*), sum(n) FILTER (several) FROM ("
+            "SELECT split, digest, count(*) AS n, min(class) < max(class) AS several "
             "FROM kept GROUP BY split, digest) GROUP BY split"
         )
         summaries = {
             SPLITS[split]: SplitSummary(
                 rows=int(rows),
-                positive_rate=int(positive) / int(rows),
+                positive_rate=int(class_rows[split, self.contract.first_favourable :].sum())
+                / int(rows),
                 repeated_rows=int(rows) - texts,
                 contradicting_rows=int(contradicting or 0),
+                class_rows=tuple(class_rows[split].tolist()),
             )
-            for split, rows, positive, texts, contradicting in groups
+            for split, rows, texts, contradicting in groups
         }
         repeats = {name: before[name] - after[name] for name in SPLITS[1:]}
         return summaries, repeats, sum(after.values()) - sum(self._count("kept").values())
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:
         """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
-        return self._stream("key, text, positive::BIGINT, row", split, SCHEMA)
+        return self._stream("key, text, class::BIGINT, row", split, SCHEMA)
 
     def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Returns schema and rows of the slices' columns, followed by the key."""
@@ -222,7 +229,8 @@ def main() -> None:
 
     meta = SplitMeta(
         kind=contract.split.kind,
-        labels=(contract.label.negative, contract.label.positive),
+        labels=contract.classes,
+        first_favourable=contract.first_favourable,
         columns=columns,
         kinds={name: column_kind(contract.column(name)) for name in columns},
         splits=splits,
@@ -396,32 +404,35 @@ def split_rows(
 def check_splits(
     splits: Mapping[str, SplitSummary], contract: Contract, split: TextHashSplit | SplitDates
 ) -> None:
-    """Checks that there are enough rows of each label, and that each split has rows of both.
+    """Checks that there are enough rows of each class, and that each split has rows of each.
 
     Raises:
         InputError: if there are not, with the numbers.
     """
-    rows = sum(summary.rows for summary in splits.values())
-    positives = sum(round(summary.rows * summary.positive_rate) for summary in splits.values())
-    label = contract.label
-    if rows < FEWEST_ROWS or min(positives, rows - positives) < FEWEST_OF_A_LABEL:
+    by_class = Counter(dict.fromkeys(contract.classes, 0))
+    for part in splits.values():
+        by_class.update(dict(zip(contract.classes, part.class_rows, strict=True)))
+    rows, rarest = by_class.total(), by_class.most_common()[: -_NAMED - 1 : -1]
+    if rows < FEWEST_ROWS or rarest[0][1] < FEWEST_OF_A_LABEL:
+        counts = [f"{count:,} with label {name!r}" for name, count in rarest]
         raise InputError(
-            f"{rows:,} rows are left to train on and to judge by, {positives:,} with label "
-            f"{label.positive!r} and {rows - positives:,} with {label.negative!r}: at least "
-            f"{FEWEST_ROWS} rows, and {FEWEST_OF_A_LABEL} of each label, are needed; load more data"
+            f"{rows:,} rows are left to train on and to judge by, {', '.join(counts)}: at least "
+            f"{FEWEST_ROWS} rows, and {FEWEST_OF_A_LABEL} of each label, are needed; load more "
+            "data, or join rare labels"
         )
     for name in SPLITS:
         summary = splits.get(name)
-        if summary and 0 < summary.positive_rate < 1:
+        if summary and all(summary.class_rows):
             continue
         problem = "is empty"
         if summary:
-            only = label.positive if summary.positive_rate else label.negative
-            problem = f"has {summary.rows} rows, all with label {only!r}"
+            pairs = zip(contract.classes, summary.class_rows, strict=True)
+            missing = [repr(label) for label, count in pairs if not count]
+            problem = f"has {summary.rows} rows, none with label {', '.join(missing[:_NAMED])}"
         dates = f" ({split})" if isinstance(split, SplitDates) else ""
         raise InputError(
             f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
-            f"split{dates}, raise data.train_rows, or load more data"
+            f"split{dates}, raise data.train_rows, load more data, or join rare labels"
         )
 
 

@@ -22,7 +22,7 @@ _CONFIG_FILE = "config.json"
 def load_causal(
     folder: Path,
     *,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:

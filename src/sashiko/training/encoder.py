@@ -30,7 +30,7 @@ def load_tokenizer(folder: Path) -> Any:
 def load_classifier(
     folder: Path,
     *,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:
@@ -69,7 +69,7 @@ def load_classifier(
 def load_pretrained(
     folder: Path,
     *,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     dropout: float,
     attention: str | None,
     architectures: Sequence[str] = (),

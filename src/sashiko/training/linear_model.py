@@ -63,7 +63,7 @@ class LinearModel:
             intercept=self.intercept / temperature,
         )
 
-    def save(self, folder: Path, *, labels: tuple[str, str]) -> None:
+    def save(self, folder: Path, *, labels: tuple[str, ...]) -> None:
         """Writes features as JSON and coefficients as safetensors: equal models, equal bytes."""
         from safetensors.numpy import save_file
 

@@ -33,7 +33,7 @@ def make_prompt(
     section: PromptSection,
     tokenizer: Any,
     *,
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     chat_template_sha256: str,
     max_length: int,
     source: Path,
@@ -93,7 +93,7 @@ def make_prompt(
 
 
 def _answers(
-    section: PromptSection, tokenizer: Any, *, labels: tuple[str, str], after: str
+    section: PromptSection, tokenizer: Any, *, labels: tuple[str, ...], after: str
 ) -> tuple[int, int]:
     """Returns the tokens of the answers to the negative and the positive label."""
     if set(section.answers) != set(labels):
@@ -140,7 +140,7 @@ class Trainee:
 
 
 def load_trainee(
-    folder: Path, settings: Hyperparameters, *, labels: tuple[str, str], device: "torch.device"
+    folder: Path, settings: Hyperparameters, *, labels: tuple[str, ...], device: "torch.device"
 ) -> Trainee:
     """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 

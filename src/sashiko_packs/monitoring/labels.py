@@ -165,13 +165,13 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
         )
     ((count, place, value),) = connection.execute(
         "SELECT count(*), min(place), arg_min(label, place) FROM file_rows "
-        "WHERE label NOT IN (?, ?)",
-        [label.positive, label.negative],
+        "WHERE NOT list_contains(?, label)",
+        [list(contract.classes)],
     ).fetchall()
     if count:
         raise InputError(
-            f"{path}: column `{label.column}` has {count:,} values that are neither "
-            f"`{label.positive}` nor `{label.negative}`: {shorten(repr(value))} in row {place:,}; "
+            f"{path}: column `{label.column}` has {count:,} values that are none of "
+            f"`{'`, `'.join(contract.classes)}`: {shorten(repr(value))} in row {place:,}; "
             f"correct them, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
         )
     _check_one_value(connection, path, key=key, value="label", column=label.column)

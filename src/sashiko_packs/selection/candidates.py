@@ -93,7 +93,7 @@ class Bench:
         scorer: Scorer,
         model: ModelScores,
         *,
-        answers: tuple[str, str],
+        answers: tuple[str, ...],
         as_rows: bool = False,
     ) -> InjectionFigures | None:
         """Measures how many decisions prompt injections turn; None if the file asks for none.
@@ -460,7 +460,7 @@ def bedrock_candidate(
 
 
 def draw_examples(
-    candidate: BedrockCandidate, train: Split, labels: tuple[str, str], *, seed: int
+    candidate: BedrockCandidate, train: Split, labels: tuple[str, ...], *, seed: int
 ) -> tuple[Example, ...]:
     """Draws the examples of a few-shot prompt from the training rows, half of each label, in turn.
 

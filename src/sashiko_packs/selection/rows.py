@@ -324,7 +324,7 @@ class JudgedRows:
 
     recipe: Recipe  # gives text template, bias gates, bootstrap and seeds
     contract: Contract
-    labels: tuple[str, str]  # the negative and the positive one
+    labels: tuple[str, ...]  # the negative and the positive one
     train: Split  # of the recipe; the examples of a few-shot prompt are drawn from it
     test: Split
     test_sha256: str  # of the split's folder

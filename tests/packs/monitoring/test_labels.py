@@ -319,7 +319,7 @@ def test_the_same_file_twice_changes_no_byte(stores) -> None:
         ("loan_id,late\n", "no rows"),
         ("loan_id,verdict\na,yes\n", "column `late` is missing"),
         ("loan,late\na,yes\n", "column `loan_id` is missing"),
-        ("loan_id,late\na,yes\nb,maybe\n", "neither `yes` nor `no`: 'maybe' in row 2"),
+        ("loan_id,late\na,yes\nb,maybe\n", "none of `no`, `yes`: 'maybe' in row 2"),
         ("loan_id,late\na,yes\nb,yes\na,no\n", "rows 1 and 3 have the same `loan_id`"),
         ("loan_id,late\na,yes\n,no\n", "1 labels have no `loan_id`, the first in row 2"),
         ("loan_id;late\na;yes\n", "delimiter"),

@@ -36,11 +36,42 @@ def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[st
 def test_a_contract_says_what_its_file_says(contract):
     assert (contract.id, contract.version, contract.table) == ("library-loans", "2.1.0", "loans")
     assert contract.key == "loan_id"
-    assert (contract.label.positive, contract.label.negative) == ("yes", "no")
+    assert (contract.label.favourable, contract.classes) == (("yes",), ("no", "yes"))
     assert contract.facets[0].disadvantaged == ("old",)
     assert contract.split == TextHashSplit(validation_share=0.2, test_share=0.3)
     assert contract.freshness is not None
     assert contract.freshness.as_of == dt.date(2025, 3, 10)
+
+
+def _classes(*names: str, favourable: list[str]) -> Callable[[dict[str, Any]], None]:
+    def change(edited: dict[str, Any]) -> None:
+        documents.column_of(edited, "late")["enum"] = [{"value": name} for name in names]
+        _custom("label", {"column": "late", "favourable": favourable})(edited)
+
+    return change
+
+
+def test_a_label_of_two_classes_means_the_same_in_its_older_form(contract, tmp_path):
+    edited = documents.document()
+    value = {"column": "late", "kind": "classes", "favourable": ["yes"]}
+    _custom("label", value)(edited)
+    read = documents.contract_of(edited, tmp_path)
+    assert read.classes == contract.classes
+    assert read.first_favourable == contract.first_favourable == 1
+
+
+def test_favourable_classes_come_last_each_part_in_the_order_of_the_enum(contract):
+    names = ('fine, "then"', "päivä", "lost", "in time")
+    (column,) = (item for item in contract.columns if item.name == "late")
+    label = contract.label.model_copy(update={"favourable": ("in time", 'fine, "then"')})
+    changed = contract.model_copy(
+        update={
+            "columns": (column.model_copy(update={"allowed_values": names}),),
+            "label": label,
+        }
+    )
+    assert changed.classes == ("päivä", "lost", 'fine, "then"', "in time")
+    assert changed.first_favourable == 2
 
 
 def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(contract):
@@ -186,11 +217,23 @@ def _twice(edited: dict[str, Any]) -> None:
          r"column `title`: custom property `x`: unknown key `val`; .* did you mean `value`\?"),
         (_custom("label", {"column": "late", "positve": "yes", "negative": "no"}),
          r"unknown key `label.positve`; .*; did you mean `positive`\?"),
-        (_custom("label", {"column": "late", "positive": "yes"}), r"`label.negative` is missing"),
+        (_custom("label", {"column": "late", "positive": "yes"}), r"`label`: `negative` is miss"),
         (_custom("label", {"column": "lat", "positive": "yes", "negative": "no"}),
          r"key `label`: no column `lat`; the columns are loan_id"),
         (_custom("label", {"column": "late", "positive": "yes", "negative": "never"}),
          r"column `late`: `enum` must hold exactly the label's two values"),
+        (_custom("label", {"column": "late", "positive": "yes", "negative": "yes"}), r"exactly"),
+        (_custom("label", {"column": "late", "favourable": ["no"], "positive": "yes",
+                           "negative": "no"}), r"`favourable` differs from `positive`"),
+        (_custom("label", {"column": "late", "kind": "number"}), r"number` is not supported yet"),
+        (_custom("label", {"column": "late"}), r"name one or more of the classes 'yes', 'no'"),
+        (_classes("a", "b", favourable=[]), r"`label.favourable`: name one or more .* 'a', 'b'"),
+        (_classes("a", "b", favourable=["a", "b"]), r"`label.favourable`: names all classes"),
+        (_classes("a", "b", favourable=["a", "c"]), r"'c' is in no `enum` of `late`: 'a', 'b'"),
+        (_classes("a", favourable=["a"]), r"`late`: `enum` lists 1 classes; .* at least 2"),
+        (_classes("a", "b", favourable=["a", "a"]), r"`late`: class 'a' is listed twice"),
+        (_classes(*map(str, range(101)), favourable=["0"]), r"lists 101 .* and at most 100"),
+        (_classes("a", "b", "c", favourable=["a"]), r"`late`: `enum` must hold exactly two cl"),
         (_set("late", "classification", "sensitive"), r"column `late`: the label is trained on"),
         (_set("age", "classification", "pii"), r"column `age`: key `classification`: .* not `pii`"),
         (_drop("age", "required"), r"column `age`: a facet needs"),

@@ -212,6 +212,7 @@ def test_meta_tells_rows_rates_and_contradictions(run: Run) -> None:
         "positive_rate": sum(labels) / 100,
         "repeated_rows": 2,
         "contradicting_rows": 3,
+        "class_rows": [labels.count(0), labels.count(1)],
     }
 
 
@@ -266,7 +267,7 @@ def test_an_empty_split_or_one_label_writes_nothing(run: Run, tmp_path: Path) ->
     with pytest.raises(InputError, match="the test split is empty"):
         run(_rows(), split=late)
     labels = ["yes" if i % 30 < 15 or i % 2 else "no" for i in range(300)]
-    with pytest.raises(InputError, match="the train split has 150 rows, all with label 'yes'"):
+    with pytest.raises(InputError, match="the train split has 150 rows, none with label 'no'"):
         run(_rows(late=labels), split={**_BY_TIME, "validation_from": dt.date(2025, 1, 16)})
     assert not (tmp_path / "processing" / "output").exists()
 
@@ -274,9 +275,9 @@ def test_an_empty_split_or_one_label_writes_nothing(run: Run, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("rows", "positives", "numbers"),
     [
-        (49, 24, "49 rows are left to train on and to judge by, 24 with label 'yes' and 25"),
-        (300, 4, "300 rows are left to train on and to judge by, 4 with label 'yes' and 296"),
-        (300, 297, "297 with label 'yes' and 3 with 'no'"),
+        (49, 24, "49 rows are left to train on and to judge by, 24 with label 'yes', 25"),
+        (300, 4, "300 rows are left to train on and to judge by, 4 with label 'yes', 296"),
+        (300, 297, "by, 3 with label 'no', 297 with label 'yes'"),
     ],
 )
 def test_too_few_rows_or_too_few_of_a_label_are_refused_with_the_numbers(

@@ -61,7 +61,7 @@ class FacetJoin:
         return names if group is None else names | {GROUP_VARIABLE: group}
 
     def add(self, rows: pa.Table) -> None:
-        """Appends rows: key, label (0 or 1) and any columns to return later."""
+        """Appends rows: key, label (a class's index) and any columns to return later."""
         insert(self.connection, "rows", rows)
 
     def run(self) -> int:
@@ -89,8 +89,8 @@ class FacetJoin:
         self._query("CREATE TABLE joined AS FROM rows JOIN facets USING (key)")
         ((mismatches, example),) = self._query(
             "SELECT count(*), min(key) FROM joined "
-            "WHERE coalesce((label_text = $1) <> (label = 1), true)",
-            label.positive,
+            "WHERE coalesce(list_position($1, label_text) - 1 <> label, true)",
+            list(self.contract.classes),
         )
         if mismatches:
             raise InputError(
@@ -116,6 +116,6 @@ class FacetJoin:
             rows=ROW_GROUP_ROWS,
         )
 
-    def _query(self, sql: str, *values: str) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self.connection.execute(sql, list(values)).fetchall()
         return rows

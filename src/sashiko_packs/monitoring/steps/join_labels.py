@@ -250,10 +250,9 @@ def check_labels(contract: Contract, reference: Reference) -> None:
     Raises:
         InputError: if the contract's labels are not the version's.
     """
-    label = contract.label
-    if (label.negative, label.positive) != reference.labels:
+    if contract.classes != reference.labels:
         raise InputError(
-            f"contract `{contract.id}`: its labels are `{label.negative}` and `{label.positive}`, "
+            f"contract `{contract.id}`: its labels are `{'` and `'.join(contract.classes)}`, "
             f"those of the version are `{'` and `'.join(reference.labels)}` ({REFERENCE_FILE}); "
             "monitor it with the contract that it was trained with, or deploy a new version"
         )
