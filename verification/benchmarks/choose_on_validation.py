@@ -30,6 +30,7 @@ from pathlib import Path
 from statistics import fmean
 
 from sashiko.contract.load import load_contract
+from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.settings.environment import load_settings
@@ -150,7 +151,9 @@ def _judge(validation: Validation, recipe: Recipe) -> dict[str, Evaluated]:
     fixed_metrics = threshold_free_quality(validation, recipe)
     by_policy = {}
     for policy, section in (_MAXIMIZED | _FIXED).items():
-        threshold = decide_threshold(section, validation.labels, validation.scores).threshold
+        threshold = decide_threshold(
+            section, validation.labels, two_classes(validation.scores)
+        ).threshold
         point = judge(validation, recipe, threshold, threshold_free=fixed_metrics)
         [bias, *_] = point.bias.values()
         by_policy[policy] = Evaluated(

@@ -20,7 +20,7 @@ from statistics import NormalDist
 import numpy as np
 
 from sashiko.bias.metrics import bias_table
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, two_classes
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Estimate, Interval
@@ -125,13 +125,9 @@ def _quality_coverage(labels: str, *, samples: int, replicates: int, seed: int) 
             drawn, own, other = _scores(generator, rows, rate)
             if not 0 < drawn.sum() < rows:
                 continue
-            quality = evaluate_scores(
-                drawn, own, threshold=threshold, replicates=replicates, seed=number
-            )
-            leads = difference(
-                drawn, own, other, threshold=threshold, other_threshold=threshold,
-                replicates=replicates, seed=number,
-            )  # fmt: skip
+            models = [ModelScores(two_classes(each), threshold) for each in (own, other)]
+            quality = evaluate_scores(drawn, models[0], replicates=replicates, seed=number)
+            leads = difference(drawn, *models, replicates=replicates, seed=number)
             for name, true in ours.items():
                 tallies[name, rows].add(quality[name], true)
                 tallies[f"lead in {name}", rows].add(leads[name], true - theirs[name])

@@ -10,7 +10,7 @@ that, where the other one loses. "As good" is what may be chosen for its price; 
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Ints, ModelScores, two_classes
 from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko_packs.selection.record import lead_over, standing_of
 from verification.benchmarks.bench import options, show, table
@@ -50,7 +50,7 @@ def draw(*, rows: int, loss: float, seed: int) -> tuple[ModelScores, ModelScores
     other = np.where(anew, generator.random(rows) < _RIGHT, right)
     other &= generator.random(rows) >= loss / _RIGHT
     best, worse = (
-        ModelScores(np.where(correct, labels, 1 - labels).astype(np.float64), 0.5)
+        ModelScores(two_classes(np.where(correct, labels, 1 - labels).astype(np.float64)), 0.5)
         for correct in (right, other)
     )
     return best, worse, labels

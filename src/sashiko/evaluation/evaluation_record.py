@@ -10,6 +10,7 @@ from pydantic import Field
 from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.evaluation.metrics.classes import ClassRates
 from sashiko.evaluation.metrics.quality import Confusion, ThresholdMetric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE
@@ -46,10 +47,12 @@ class TemperatureFit(Frozen):
 
 
 class SplitCount(Frozen):
-    """The number of rows of a split, and of those with the positive label."""
+    """The number of rows of a split, and of those with a favourable label."""
 
     rows: int
     positives: int
+    # Rows of each class, where there are more than two.
+    class_rows: tuple[int, ...] = Field((), exclude_if=lambda rows: not rows)
     # The first day of validation and test where rows are split by time; None in older runs.
     since: dt.date | None = None
 
@@ -66,12 +69,15 @@ class ChampionRecord(Frozen):
     threshold: float
     # The first day of its own test split; None if rows are not split by time, or in older versions.
     test_from: dt.date | None = None
+    # Why it is not compared, such as other classes; else empty.
+    not_comparable: str = Field("", exclude_if=lambda reason: not reason)
 
 
 class Calibration(Frozen):
     """The calibration of the candidate on the test split."""
 
-    # The non-empty bins of its reliability curve, by ascending score.
+    # The non-empty bins of its reliability curve, by ascending score. Of more than two classes the
+    # score is that of the predicted class, and a row counts as positive if that class is right.
     curve: tuple[CalibrationBin, ...]
     error_by_chance: Estimate  # the calibration error of a perfectly calibrated model on these rows
     temperature: TemperatureFit | None  # the fit of Train; None without temperature scaling
@@ -86,7 +92,7 @@ class SliceFigures(Frozen):
     column: str  # a column of the contract's training view; never a sensitive one
     value: str  # the value or band
     rows: int  # the number of rows
-    positives: int  # the number of rows with the positive label
+    positives: int  # the number of rows with a favourable label
     metrics: Estimates  # metric -> estimate on the slice; empty if it has too few rows to judge
     # Metric -> slice minus all test rows; below 0 the slice is worse. Empty likewise.
     differences: Estimates
@@ -116,7 +122,7 @@ class SeenTextFigures(Frozen):
 
     seen: bool  # whether each word and each pair of adjacent words of these rows occurs in train
     rows: int  # the number of rows
-    positives: int  # the number of rows with the positive label
+    positives: int  # the number of rows with a favourable label
     candidate: Estimates  # metric -> estimate; empty if there are too few rows to judge
     linear: Estimates  # the same of `tfidf_logistic_regression`
     # Metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
@@ -151,8 +157,11 @@ class Evaluation(Frozen):
     """All results on the model quality of a run."""
 
     splits: dict[str, SplitCount]  # train, validation, test -> their size
-    labels: tuple[str, str]  # the negative and the positive label
-    threshold: float  # rows with at least this score are predicted positive
+    labels: tuple[str, ...]  # of the classes, the favourable ones last
+    # The index of the first favourable one.
+    first_favourable: int = Field(1, exclude_if=lambda index: index == 1)
+    # Of two classes, rows with at least this score are predicted positive; of more 0.
+    threshold: float
     bootstrap_replicates: int  # resamples of each 95 % interval
     candidate: Estimates  # metric -> estimate on the test split
     validation: Estimates  # the same on the validation split, on which the threshold was chosen
@@ -166,7 +175,11 @@ class Evaluation(Frozen):
     leads: dict[str, Estimates]
     minimum_effect: float  # the smallest lead that counts as better (`standing`)
     champion: ChampionRecord | None  # the champion's version; None if no version is approved
-    confusion: Confusion  # the candidate's, on the test split
+    # The candidate's, on the test split: of two classes by name; of more, of each label the rows
+    # that are predicted as each class.
+    confusion: Confusion | tuple[tuple[int, ...], ...]
+    # The candidate by class, on the test split; empty if there are two.
+    classes: tuple[ClassRates, ...] = Field((), exclude_if=lambda classes: not classes)
     calibration: Calibration  # the calibration of its scores
     slices: Slices  # its metrics on slices of the test split
     # Its metrics on text with only words of the train split and on other text, together with the
@@ -178,6 +191,22 @@ class Evaluation(Frozen):
     notes: tuple[str, ...]  # important notes for the reader
 
     @property
+    def matrix(self) -> tuple[tuple[int, ...], ...]:
+        """Rows of each label (first axis) that are predicted as each class."""
+        counts = self.confusion
+        if isinstance(counts, tuple):
+            return counts
+        return (
+            (counts.true_negatives, counts.false_positives),
+            (counts.false_negatives, counts.true_positives),
+        )
+
+    @property
+    def compared(self) -> tuple[str, str]:
+        """The metrics by which models are compared in words; the first one orders them."""
+        return ("auc" if len(self.labels) == 2 else "macro_f1", "accuracy")
+
+    @property
     def gateable(self) -> Estimates:
         """What a gate can bound: the candidate's metrics, and its flip rate if it is measured."""
         rate = {INJECTION_FLIP_RATE: self.injection.overall.above_control} if self.injection else {}
@@ -187,12 +216,14 @@ class Evaluation(Frozen):
 class Decision(Frozen):
     """The decision threshold and its origin."""
 
-    threshold: float  # rows with at least this score are predicted positive; independent of facets
-    # `maximize` a metric on the validation split, or `fixed` by the recipe.
-    policy: Literal["maximize", "fixed"]
-    metric: ThresholdMetric  # the metric of the policy
+    # Rows with at least this score are predicted positive; independent of facets. 0 with `argmax`.
+    threshold: float
+    # `maximize` a metric on the validation split, or `fixed` by the recipe; `argmax`: the most
+    # probable one of more than two classes.
+    policy: Literal["maximize", "fixed", "argmax"]
+    metric: ThresholdMetric | None = None  # the metric of the policy
     # That metric on the validation split at the threshold; None if undefined.
-    validation_value: float | None
+    validation_value: float | None = None
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -62,15 +62,17 @@ class Reference(Frozen):
     """The held-out rows of a version: its test split."""
 
     rows: int
-    positives: int  # rows with the positive label
-    # Those of them that are predicted positive; None if an earlier engine registered the version.
+    positives: int  # rows with a favourable label
+    # Those of them that are predicted positive; None if an earlier engine registered the version,
+    # or if there are more than two classes.
     true_positives: int | None = None
-    labels: tuple[str, str]  # the negative and the positive label
-    threshold: float  # rows with at least this score are predicted positive
+    labels: tuple[str, ...]  # of the classes, the favourable ones last
+    # Of two classes, rows with at least this score are predicted positive; of more 0.
+    threshold: float
     template: str  # which makes the model's text of the columns
     missing: str  # what stands for a null in that text
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
-    scores: ColumnCounts  # of P(positive)
+    scores: ColumnCounts  # of the probability of a favourable class
     right: tuple[int, ...]  # by the cells of `scores`: rows that were decided as labelled
     calibration: tuple[CalibrationBin, ...]  # the reliability curve
     artifact_sha256: str  # of `model.tar.gz`, which scored the rows

@@ -20,6 +20,12 @@ from sashiko.serving.container.text import columns
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 from sashiko.settings.recipe_data import GeneratorSource, OwnSource
+from sashiko.settings.recipe_quality import (
+    BINARY_METRICS,
+    CLASS_METRICS,
+    QUALITY_METRICS,
+    SliceMetric,
+)
 from sashiko.settings.targets import CompileOption, load_target
 
 __all__ = ["open_recipe"]
@@ -55,6 +61,7 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
         *_target_problems(recipe),
         *_bias_problems(recipe, contract),
         *_text_problems(recipe, contract),
+        *_quality_problems(recipe, contract),
     ]
     if problems:
         raise InputError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -137,6 +144,31 @@ def _text_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
         yield (
             f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "
             f"{recipe.contract} are {' and '.join(labels)}"
+        )
+
+
+def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """Gates and slices name metrics of as many classes as the label has, as does a threshold."""
+    classes = len(contract.classes)
+    file = recipe.contract
+    known = BINARY_METRICS if classes == 2 else CLASS_METRICS
+    named = [
+        (f"quality.gates.{index}.metric", gate.metric, known)
+        for index, gate in enumerate(recipe.quality.gates)
+        if gate.metric in QUALITY_METRICS
+    ]
+    of_slices = tuple(name for name in get_args(SliceMetric) if name in known)
+    named.append(("evaluate.slices.metric", recipe.evaluate.slices.metric, of_slices))
+    for key, metric, metrics in named:
+        if metric not in metrics:
+            yield (
+                f"key `{key}`: {metric} is not a metric of {classes} classes, which the label of "
+                f"{file} has; choose one of {', '.join(metrics)}"
+            )
+    if classes > 2 and "threshold" in recipe.evaluate.model_fields_set:
+        yield (
+            f"key `evaluate.threshold`: the label of {file} has {classes} classes, of which the "
+            "most probable one is predicted; remove the key"
         )
 
 

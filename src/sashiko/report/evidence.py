@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from sashiko.base.files import lies_within, read_json
-from sashiko.base.parquet import read_columns
+from sashiko.base.parquet import open_parquet, read_columns
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
 from sashiko.contract.load import load_contract
@@ -17,7 +17,7 @@ from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, two_classes
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.runner.process import last_lines
@@ -36,9 +36,10 @@ class Predictions:
     """The test split."""
 
     keys: Sequence[str]
-    labels: Ints  # 1 for positive, shape (rows,)
-    scores: Floats  # probability of the positive label, shape (rows,)
-    predicted: Ints  # 1 for positive, shape (rows,)
+    labels: Ints  # index of the class, shape (rows,)
+    scores: Floats  # probability of a favourable class, shape (rows,)
+    predicted: Ints  # index of the predicted class, shape (rows,)
+    by_class: Floats  # probability of each class, shape (rows, classes)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -49,15 +50,21 @@ def read_predictions(path: Path) -> Predictions:
     """
     import pyarrow.compute as pc
 
-    table = read_columns(path, _COLUMNS)
+    several = "scores" in open_parquet(path).schema_arrow.names
+    table = read_columns(path, [*_COLUMNS, *(["scores"] if several else [])])
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path.name} has no row of the test split")
+    scores = table["score"].to_numpy().astype(np.float64)
+    by_class = two_classes(scores)
+    if several:
+        by_class = np.array(table["scores"].to_pylist(), dtype=np.float64)
     return Predictions(
         keys=table["key"].to_pylist(),
         labels=table["label"].to_numpy().astype(np.int64),
-        scores=table["score"].to_numpy().astype(np.float64),
+        scores=scores,
         predicted=table["predicted"].to_numpy().astype(np.int64),
+        by_class=by_class,
     )
 
 

@@ -51,7 +51,7 @@ def reliability(title: str, curves: Mapping[str, Sequence[CalibrationBin]]) -> M
 
 
 def score_distribution(
-    scores: Floats, labels: Ints, *, threshold: float, names: tuple[str, str]
+    scores: Floats, labels: Ints, *, threshold: float, names: Sequence[str]
 ) -> Markup:
     """Draws the scores of truly negative and truly positive rows, with the decision threshold."""
     edges = np.linspace(0, 1, svg.SCORE_BINS + 1)

@@ -18,7 +18,7 @@ from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
-from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.arrays import Ints, ModelScores, class_members
 from sashiko.evaluation.metrics.quality import difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
@@ -202,10 +202,10 @@ def _truth_facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[
     truth = next((truth for truth in truths if truth is not None), None)
     if truth is None:
         return
+    decisions = class_members(predictions.predicted, len(evaluation.labels))
     accuracy = evaluate_scores(
         truth,
-        predictions.predicted.astype(np.float64),
-        threshold=1.0,
+        ModelScores(decisions, threshold=1.0),
         replicates=evaluation.bootstrap_replicates,
         seed=0,
     )["accuracy"]
@@ -306,7 +306,7 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     decision = evidence.read("Evaluate", "decision", record.DECISION_FILE, record.read_decision)
     policy = "" if isinstance(decision, Missing) else ", fixed by the recipe"
     if not isinstance(decision, Missing) and decision.policy == "maximize":
-        metric = METRIC_NAMES.get(decision.metric, decision.metric)
+        metric = METRIC_NAMES[str(decision.metric)]
         policy = f", the best {metric} on validation"
     threshold = f"{evaluation.threshold:.3f}{policy}; the same for everybody"
     yield Fact("decision threshold", threshold)
@@ -354,17 +354,12 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
 
 
 def _confusion_table(evaluation: record.Evaluation) -> Table:
-    matrix, (no, yes) = evaluation.confusion, evaluation.labels
-    counts = {
-        no: (matrix.true_negatives, matrix.false_positives),
-        yes: (matrix.false_negatives, matrix.true_positives),
-    }
     rows = []
-    for label, both in counts.items():
-        shares = (words.percent(count / max(sum(both), 1)) for count in both)
-        cells = zip(both, shares, strict=True)
+    for label, counts in zip(evaluation.labels, evaluation.matrix, strict=True):
+        shares = (words.percent(count / max(sum(counts), 1)) for count in counts)
+        cells = zip(counts, shares, strict=True)
         rows.append(row(label, *(numeric(f"{count:,} ({share})") for count, share in cells)))
-    heads = ("labelled", f"predicted {no}", f"predicted {yes}")
+    heads = ("labelled", *(f"predicted {label}" for label in evaluation.labels))
     return Table(f"At the decision threshold of {evaluation.threshold:.3f}", heads, tuple(rows))
 
 
@@ -436,10 +431,8 @@ def price_table(evidence: Evidence) -> Iterator[Table]:
     evaluation, predictions = ours
     changes = difference(
         predictions.labels,
-        predictions.scores,
-        their_predictions.scores,
-        threshold=evaluation.threshold,
-        other_threshold=their_evaluation.threshold,
+        ModelScores(predictions.by_class, evaluation.threshold),
+        ModelScores(their_predictions.by_class, their_evaluation.threshold),
         replicates=evaluation.bootstrap_replicates,
         seed=0,
     )

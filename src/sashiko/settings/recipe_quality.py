@@ -31,7 +31,16 @@ QualityMetric = Literal[
     "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
     "brier_score", "expected_calibration_error",
 ]  # fmt: skip
-QUALITY_METRICS: tuple[str, ...] = get_args(QualityMetric)
+ClassMetric = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "top_2_accuracy", "log_loss",
+    "brier_score", "expected_calibration_error", "classwise_calibration_error",
+]  # fmt: skip
+BINARY_METRICS: tuple[str, ...] = get_args(QualityMetric)  # of two classes
+CLASS_METRICS: tuple[str, ...] = get_args(ClassMetric)  # of more
+SliceMetric = Literal[
+    "accuracy", "balanced_accuracy", "f1", "auc", "macro_f1", "log_loss", "brier_score"
+]
+QUALITY_METRICS = tuple(dict.fromkeys((*BINARY_METRICS, *CLASS_METRICS)))
 # Measured on texts that Evaluate scores for it: of the candidate alone, at its own threshold.
 INJECTION_FLIP_RATE = "injection_flip_rate"
 GATED_METRICS = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
@@ -59,7 +68,7 @@ class ThresholdSection(Frozen):
 class SlicesSection(Frozen):
     """Slices of the test split: the values or bands of each training column."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "f1", "auc", "brier_score"] = Field(
+    metric: SliceMetric = Field(
         "balanced_accuracy", description="orders the slices, the worst first"
     )
     minimum_rows: int = Field(50, ge=10, description="smaller slices are not judged")

@@ -6,7 +6,13 @@ import numpy as np
 
 from sashiko.data.splits import ColumnKind
 from sashiko.evaluation.evaluation_record import Decision, Estimates
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import (
+    NO_THRESHOLD,
+    Floats,
+    Ints,
+    ModelScores,
+    two_classes,
+)
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import (
     Resampled,
@@ -24,25 +30,31 @@ LINEAR_UNMITIGATED = "tfidf_logistic_regression_unmitigated"
 MAJORITY_THRESHOLD = 0.5
 
 
-def majority_scores(train_labels: Ints, *, rows: int) -> Floats:
-    """Gives every row the train split's positive rate: at 0.5 that is the more frequent label."""
-    return np.full(rows, train_labels.mean())
-
-
 def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
-    """Chooses the decision threshold on the validation split by the recipe's policy."""
+    """Chooses the decision threshold on the validation split by the recipe's policy.
+
+    Scores have the shape (rows, classes). More than two classes have no threshold.
+    """
+    if scores.shape[1] > 2:
+        return Decision(threshold=NO_THRESHOLD, policy="argmax")
     metric, threshold = section.metric, section.value
     if threshold is None:
-        threshold = choose_threshold(labels, scores, metric=metric)
-    value = evaluate_scores(labels, scores, threshold=threshold, replicates=1, seed=0)[metric].value
+        threshold = choose_threshold(labels, scores[:, 1], metric=metric)
+    model = ModelScores(scores, threshold)
+    value = evaluate_scores(labels, model, replicates=1, seed=0)[metric].value
     return Decision(
         threshold=threshold, policy=section.policy, metric=metric, validation_value=value
     )
 
 
-def majority_baseline(train: Split, test: Split) -> ModelScores:
-    """Predicts the train split's more frequent label for every row."""
-    return ModelScores(majority_scores(train.labels, rows=len(test.keys)), MAJORITY_THRESHOLD)
+def majority_baseline(train_labels: Ints, *, rows: int, classes: int) -> ModelScores:
+    """Scores every row by the shares of the train split's classes: the most frequent is predicted.
+
+    Labels are indices of classes.
+    """
+    shares = np.bincount(train_labels, minlength=classes) / len(train_labels)
+    threshold = MAJORITY_THRESHOLD if classes == 2 else NO_THRESHOLD
+    return ModelScores(np.tile(shares, (rows, 1)), threshold)
 
 
 def linear_baselines(
@@ -78,7 +90,7 @@ def linear_baselines(
             features, of_train, train.labels, weights=row_weights, seed=section.seed
         )
         on_validation, on_test = (
-            probabilities(model.log_odds(rows)) for rows in (of_validation, of_test)
+            two_classes(probabilities(model.log_odds(rows))) for rows in (of_validation, of_test)
         )
         decision = decide_threshold(section.threshold, validation.labels, on_validation)
         models[name] = ModelScores(on_test, decision.threshold)

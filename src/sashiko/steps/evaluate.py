@@ -25,13 +25,21 @@ from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
 from sashiko.data.splits import META_FILE, SPLITS, ColumnKind, SplitMeta
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as records
-from sashiko.evaluation.gates.own_gates import ModelEvidence, own_checks
+from sashiko.evaluation.gates.own_gates import JudgedScores, ModelEvidence, own_checks
 from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quality_checks
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics import calibration
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    ModelScores,
+    favourable_scores,
+    predict_classes,
+)
+from sashiko.evaluation.metrics.classes import class_rates
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
-from sashiko.evaluation.metrics.quality import confusion
+from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.serving.artifact import open_artifact
@@ -106,7 +114,7 @@ def main() -> None:
         # A causal LM answers by its prompt.
         if read_section(TrainSection, "train").lora is not None:
             by_label = read_section(PromptSection, "prompt").answers
-            answers = by_label[labels[0]], by_label[labels[1]]
+            answers = tuple(by_label[label] for label in labels)
         with open_artifact(archive, threshold=_ANY_THRESHOLD, on_cpu=True) as artifact:
             scorer = artifact_scorer(artifact)
             injection = measure_injection(
@@ -115,7 +123,9 @@ def main() -> None:
 
     others = baselines(section, splits, train_output.split, linear=linear)
     champion = read_champion(processing_input("champion"))
-    if champion is not None:
+    if champion is not None and (reason := scores.record.not_comparable):
+        champion = champion.model_copy(update={"not_comparable": reason})
+    elif champion is not None:
         # The champion may be the candidate's artifact, which is scored once.
         champion_scores = scores.test if scores.champion is None else scores.champion
         others["champion"] = ModelScores(champion_scores, champion.threshold)
@@ -141,13 +151,20 @@ def main() -> None:
         train_rows=read_section(DataSection, "data").train_rows,
         linear=linear,
     )
-    checks = quality_checks(quality, evaluation.gateable, evaluation.leads, recipe)
+    checks = quality_checks(
+        quality,
+        evaluation.gateable,
+        evaluation.leads,
+        recipe,
+        by_class=dict(zip(labels, evaluation.classes, strict=False)),
+        not_comparable="" if champion is None else champion.not_comparable,
+    )
     evidence = ModelEvidence(
         archive=archive,
         evaluation=evaluation,
         labels=test.labels,
-        candidate=candidate,
-        champion=others.get("champion"),
+        candidate=JudgedScores.of(candidate),
+        champion=JudgedScores.of(others["champion"]) if "champion" in others else None,
     )
     checks += own_checks(quality.own_gates, evidence, taken={check.name for check in checks})
     snapshots = train_output.snapshots.model_dump()
@@ -157,11 +174,12 @@ def main() -> None:
         processing_output("predictions") / "predictions.parquet",
         {"validation": (validation, scores.validation), "test": (test, scores.test)},
         threshold=decision.threshold,
+        first_favourable=evaluation.first_favourable,
     )
     records.write_evaluation(evaluation, processing_output("metrics"))
     reference = held_out_reference(
         evaluation,
-        scores.test,
+        candidate,
         test.labels,
         template=scores.record.template,
         missing=scores.record.missing,
@@ -183,7 +201,10 @@ def baselines(
     """
     print("fitting the baselines", file=sys.stderr)
     train, validation, test = (splits[name] for name in SPLITS)
-    others = {comparators.MAJORITY: comparators.majority_baseline(train, test)}
+    majority = comparators.majority_baseline(
+        train.labels, rows=len(test.keys), classes=len(meta.labels)
+    )
+    others = {comparators.MAJORITY: majority}
     if not linear:
         # Train's weights; 1 where the recipe does not judge bias.
         train_keys = pa.chunked_array([pa.array(train.keys, pa.string())])
@@ -237,14 +258,20 @@ def seen_in_train(
 
 
 def seen_text_figures(
-    section: EvaluateSection, labels: Ints, seen: Bools, candidate: ModelScores, linear: ModelScores
+    section: EvaluateSection,
+    labels: Ints,
+    seen: Bools,
+    candidate: ModelScores,
+    linear: ModelScores,
+    *,
+    first_favourable: int = 1,
 ) -> tuple[records.SeenTextFigures, ...]:
     """Evaluates both models on the test rows whose words are all in train, and on the rest."""
     parts = []
     for is_seen, rows in ((True, seen), (False, ~seen)):
         selected = labels[rows]
         figures: dict[str, records.Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
-        if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) == 2:
+        if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) > 1:
             scored = {
                 name: ModelScores(model.scores[rows], model.threshold)
                 for name, model in {"candidate": candidate, "linear": linear}.items()
@@ -252,7 +279,7 @@ def seen_text_figures(
             models = comparators.resample_models(section, selected, scored, {})
             figures = {name: model.estimates() for name, model in models.items()}
             figures["lead"] = models["candidate"].lead(models["linear"])
-        positives = int(selected.sum())
+        positives = int((selected >= first_favourable).sum())
         parts.append(
             records.SeenTextFigures(
                 seen=is_seen, rows=len(selected), positives=positives, **figures
@@ -266,7 +293,7 @@ def evaluate(
     *,
     splits: Mapping[str, Split],
     slices: Sequence[Slice],
-    labels: tuple[str, str],
+    labels: tuple[str, ...],
     decision: records.Decision,
     candidate: ModelScores,
     validation_scores: Floats,
@@ -281,6 +308,7 @@ def evaluate(
     Candidate and others, the baselines and the champion, have scored the test split.
     """
     test, validation = splits["test"], splits["validation"]
+    classes, first_favourable = len(labels), train_output.split.first_favourable
     models = comparators.resample_models(
         section, test.labels, {_CANDIDATE: candidate, **others}, own
     )
@@ -295,10 +323,23 @@ def evaluate(
     seen_text: tuple[records.SeenTextFigures, ...] = ()
     if linear := others.get(comparators.LINEAR):
         seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
-        seen_text = seen_text_figures(section, test.labels, seen, candidate, linear)
+        seen_text = seen_text_figures(
+            section, test.labels, seen, candidate, linear, first_favourable=first_favourable
+        )
+    # What the reliability curve is of: the positive label, or the predicted one of several.
+    certainty, came_true = candidate.scores[:, 1], test.labels
+    if classes > 2:
+        certainty = candidate.scores.max(axis=1)
+        came_true = (candidate.predicted == test.labels).astype(np.int64)
     evaluation = records.Evaluation(
-        splits={name: split.count(since=first_days.get(name)) for name, split in splits.items()},
+        splits={
+            name: split.count(
+                since=first_days.get(name), classes=classes, first_favourable=first_favourable
+            )
+            for name, split in splits.items()
+        },
         labels=labels,
+        first_favourable=first_favourable,
         threshold=candidate.threshold,
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=models[_CANDIDATE].estimates(),
@@ -316,16 +357,21 @@ def evaluate(
         },
         minimum_effect=section.minimum_effect,
         champion=champion,
-        confusion=confusion(test.labels, candidate.scores, threshold=candidate.threshold),
+        confusion=confusion(test.labels, candidate)
+        if classes == 2
+        else tuple(map(tuple, confusion_matrix(test.labels, candidate).tolist())),
+        classes=class_rates(test.labels, candidate) if classes > 2 else (),
         calibration=records.Calibration(
-            curve=tuple(calibration.reliability_curve(test.labels, candidate.scores)),
+            curve=tuple(calibration.reliability_curve(came_true, certainty)),
             error_by_chance=calibration.error_by_chance(
-                candidate.scores, replicates=section.bootstrap_replicates, seed=section.seed
+                certainty, replicates=section.bootstrap_replicates, seed=section.seed
             ),
             temperature=fit,
             before={name: before[name] for name in _CALIBRATION if before},
         ),
-        slices=slice_figures(section, test.labels, candidate, slices),
+        slices=slice_figures(
+            section, test.labels, candidate, slices, first_favourable=first_favourable
+        ),
         seen_text=seen_text,
         injection=injection,
         learning_curve=train_output.curve,
@@ -335,7 +381,12 @@ def evaluate(
 
 
 def held_out_reference(
-    evaluation: records.Evaluation, scores: Floats, labels: Ints, *, template: str, missing: str
+    evaluation: records.Evaluation,
+    candidate: ModelScores,
+    labels: Ints,
+    *,
+    template: str,
+    missing: str,
 ) -> Reference:
     """Describes the test split, with which monitoring compares captured requests.
 
@@ -347,17 +398,17 @@ def held_out_reference(
     slices = processing_input("slices")
     table = read_columns(slices / "data.parquet", columns(template))
     test = evaluation.splits["test"]
-    scored = pa.chunked_array([scores])
+    first = evaluation.first_favourable
+    scored = pa.chunked_array([favourable_scores(candidate.scores, first=first)])
     score_counts = count_reference("score", scored)
-    positive = scores >= evaluation.threshold
-    right = positive == labels
+    right = candidate.predicted == labels
     right_by_cell = np.bincount(
         cells_of(score_counts, scored)[right], minlength=len(score_counts.counts)
     )
     return Reference(
         rows=test.rows,
         positives=test.positives,
-        true_positives=int(np.sum(positive & (labels == 1))),
+        true_positives=int(np.sum(right & (labels == 1))) if candidate.classes == 2 else None,
         labels=evaluation.labels,
         threshold=evaluation.threshold,
         template=template,
@@ -373,21 +424,29 @@ def held_out_reference(
 
 
 def write_predictions(
-    path: Path, scored_splits: Mapping[str, tuple[Split, Floats]], *, threshold: float
+    path: Path,
+    scored_splits: Mapping[str, tuple[Split, Floats]],
+    *,
+    threshold: float,
+    first_favourable: int,
 ) -> None:
-    """Writes key, split, label, score and prediction of each row."""
-    tables = [
-        pa.table(
-            {
-                "key": pa.array(split.keys, pa.string()),
-                "split": pa.array([name] * len(split.keys), pa.string()),
-                "label": pa.array(split.labels, pa.int64()),
-                "score": pa.array(scores, pa.float64()),
-                "predicted": pa.array((scores >= threshold).astype(np.int64)),
-            }
-        )
-        for name, (split, scores) in scored_splits.items()
-    ]
+    """Writes key, split, label, score and prediction of each row.
+
+    Label and prediction are indices of classes, and the score is the probability of a favourable
+    one. With more than two classes, `scores` lists the probability of each.
+    """
+    tables = []
+    for name, (split, scores) in scored_splits.items():
+        columns = {
+            "key": pa.array(split.keys, pa.string()),
+            "split": pa.array([name] * len(split.keys), pa.string()),
+            "label": pa.array(split.labels, pa.int64()),
+            "score": pa.array(favourable_scores(scores, first=first_favourable), pa.float64()),
+            "predicted": pa.array(predict_classes(scores, threshold=threshold)),
+        }
+        if scores.shape[1] > 2:
+            columns["scores"] = pa.array(list(scores), pa.list_(pa.float64()))
+        tables.append(pa.table(columns))
     write_table(path, pa.concat_tables(tables))
 
 

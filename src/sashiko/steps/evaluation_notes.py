@@ -16,11 +16,16 @@ METRIC_NAMES = {
     "average_precision": "average precision",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "worst_class_recall": "worst class recall",
+    "top_2_accuracy": "top-2 accuracy",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
+    "log_loss": "log loss",
     "brier_score": "Brier score",
     "expected_calibration_error": "calibration error",
+    "classwise_calibration_error": "calibration error by class",
 }
 _FEW_ROWS = 3000
 _POOR_CALIBRATION = 0.1
@@ -35,9 +40,15 @@ def plain_notes(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
         other = _MODELS[name]
         if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
             other = "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
-        for metric in ("auc", "accuracy"):
+        for metric in evaluation.compared:
             yield _compare(model, other, metric, lead[metric], evaluation.minimum_effect)
-    if "champion" not in evaluation.leads:
+    champion = evaluation.champion
+    if champion is not None and champion.not_comparable:
+        yield (
+            f"Champion version {champion.version} cannot be compared with this model: "
+            f"{champion.not_comparable}."
+        )
+    elif "champion" not in evaluation.leads:
         yield "No champion yet: there is no approved model to be better than."
     yield from limits(evaluation, decision)
 
@@ -53,8 +64,9 @@ def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
         )
     if decision.policy == "maximize":
         yield (
-            f"The threshold {decision.threshold:.3f} maximises {METRIC_NAMES[decision.metric]} on "
-            "the validation split; the test split had no part in it."
+            f"The threshold {decision.threshold:.3f} maximises "
+            f"{METRIC_NAMES[str(decision.metric)]} on the validation split; the test split had no "
+            "part in it."
         )
     yield from _calibration_notes(evaluation)
     yield from _slice_notes(evaluation)
@@ -122,10 +134,10 @@ def _slice_notes(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _seen_text_notes(evaluation: Evaluation) -> Iterator[str]:
-    rows = sum(item.rows for item in evaluation.seen_text)
+    rows, metric = sum(item.rows for item in evaluation.seen_text), evaluation.compared[0]
     for item in evaluation.seen_text:
-        candidate, linear = item.candidate.get("auc"), item.linear.get("auc")
-        lead = item.lead.get("auc")
+        candidate, linear = item.candidate.get(metric), item.linear.get(metric)
+        lead = item.lead.get(metric)
         if candidate is None or linear is None or lead is None or lead.value is None:
             continue
         description = (
@@ -133,10 +145,11 @@ def _seen_text_notes(evaluation: Evaluation) -> Iterator[str]:
             if item.seen
             else "have a word, or a pair of adjacent words, that no train row has"
         )
+        share, name = f"{100 * item.rows / rows:.0f} %", METRIC_NAMES[metric]
         yield (
-            f"{100 * item.rows / rows:.0f} % of the test rows {description}: there the AUC is "
-            f"{candidate.value:.3f}, the linear baseline's {linear.value:.3f}, and the difference "
-            f"{lead.value:+.3f} [{lead.low:+.3f}, {lead.high:+.3f}]."
+            f"{share} of the test rows {description}: there the {name} is {candidate.value:.3f}, "
+            f"the linear baseline's {linear.value:.3f}, and the difference {lead.value:+.3f} "
+            f"[{lead.low:+.3f}, {lead.high:+.3f}]."
         )
 
 

@@ -198,7 +198,7 @@ def measure_injection(
     injections = injection_set()
     attacks = plan_attacks(
         texts,
-        candidate.scores,
+        candidate.scores[:, 1],
         threshold=candidate.threshold,
         answers=answers,
         injections=injections,

@@ -38,20 +38,24 @@ def main() -> None:
         rows = scoring.part_of(scoring.first_rows(splits), host)
         scores = scoring.score_texts(artifact, rows, name=scoring.CANDIDATE)
     scoring.write_part(folder, scoring.CANDIDATE, host, rows=rows, scores=scores)
+    not_comparable = ""
     if champion is not None:
         with scoring.open_champion(
             champion, processing_input("champion"), labels=labels, template=template
         ) as artifact:
-            test, instead = splits["test"], {}
-            if artifact.template != template:
-                instead = dict(zip(test.texts, test.read_by(artifact).texts, strict=True))
-            rows = scoring.part_of(scoring.first_rows({"test": test}), host)
-            scores = scoring.score_texts(artifact, rows, name=scoring.CHAMPION, instead=instead)
-        scoring.write_part(folder, scoring.CHAMPION, host, rows=rows, scores=scores)
+            not_comparable = scoring.classes_apart(artifact.labels, labels)
+            if not not_comparable:
+                test, instead = splits["test"], {}
+                if artifact.template != template:
+                    instead = dict(zip(test.texts, test.read_by(artifact).texts, strict=True))
+                rows = scoring.part_of(scoring.first_rows({"test": test}), host)
+                scores = scoring.score_texts(artifact, rows, name=scoring.CHAMPION, instead=instead)
+                scoring.write_part(folder, scoring.CHAMPION, host, rows=rows, scores=scores)
     record = scoring.PartRecord(
         part=host.index,
         parts=host.count,
-        champion=champion is not None,
+        champion=champion is not None and not not_comparable,
+        not_comparable=not_comparable,
         labels=labels,
         template=template,
         missing=missing,

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -32,7 +32,8 @@ from sashiko.serving.container.text import assemble, columns
 
 ARTIFACT = "model.tar.gz"
 CANDIDATE, CHAMPION = "candidate", "champion"
-_SCHEMA = pa.schema({"split": pa.string(), "key": pa.string(), "score": pa.float64()})
+_SCHEMA = pa.schema({"split": pa.string(), "key": pa.string(), "scores": pa.list_(pa.float64())})
+_MOST_NAMED = 5
 _AGAIN = "run the pipeline again from Score"
 
 
@@ -59,6 +60,26 @@ def read_champion(folder: Path) -> ChampionRecord | None:
     return champion
 
 
+def classes_apart(theirs: Sequence[str], ours: Sequence[str]) -> str:
+    """Returns how the champion's classes differ from the candidate's; empty if they do not.
+
+    A class is known by its name, never by its position.
+    """
+    if tuple(theirs) == tuple(ours):
+        return ""
+    apart = {
+        "it lacks": [label for label in ours if label not in theirs],
+        "only it has": [label for label in theirs if label not in ours],
+    }
+    parts = [
+        f"{what} {', '.join(labels[:_MOST_NAMED])}"
+        + (f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else "")
+        for what, labels in apart.items()
+        if labels
+    ]
+    return f"it has other classes: {'; '.join(parts) or 'the same ones in another order'}"
+
+
 @contextmanager
 def open_champion(
     champion: ChampionRecord, folder: Path, *, labels: tuple[str, ...], template: str
@@ -66,17 +87,15 @@ def open_champion(
     """Opens the champion's artifact, whose scores are compared with the candidate's.
 
     It may read the candidate's columns in texts of its own: an encoder's sentences, or the rows of
-    a linear model.
+    a linear model. One of other classes (`classes_apart`) is not to be compared.
 
     Raises:
-        InputError: if it has other labels, or reads other columns than the candidate.
+        InputError: if it has the candidate's classes, but reads other columns.
     """
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
         if artifact.labels != labels:
-            raise InputError(
-                f"champion version {champion.version} has the labels {', '.join(artifact.labels)}, "
-                f"the candidate {', '.join(labels)}: give the recipe another `model_package_group`"
-            )
+            yield artifact
+            return
         if unknown := sorted(set(columns(artifact.template)) - set(columns(template))):
             raise InputError(
                 f"champion version {champion.version} reads {', '.join(unknown)}, which the "
@@ -92,7 +111,7 @@ class Split:
 
     keys: tuple[str, ...]
     texts: tuple[str, ...]
-    labels: Ints  # int64, 1 for positive
+    labels: Ints  # int64, the index of each row's class
     # The columns of each text as a JSON object, which a linear model reads.
     rows: tuple[str, ...] = ()
 
@@ -105,9 +124,15 @@ class Split:
         texts = (assemble(template, json.loads(row), missing) for row in self.rows)
         return replace(self, texts=tuple(texts))
 
-    def count(self, *, since: dt.date | None) -> SplitCount:
+    def count(self, *, since: dt.date | None, classes: int, first_favourable: int) -> SplitCount:
         """Returns its size, with the first day of a split by time."""
-        return SplitCount(rows=len(self.keys), positives=int(self.labels.sum()), since=since)
+        class_rows = np.bincount(self.labels, minlength=classes)
+        return SplitCount(
+            rows=len(self.keys),
+            positives=int(class_rows[first_favourable:].sum()),
+            class_rows=tuple(class_rows.tolist()) if classes > 2 else (),
+            since=since,
+        )
 
 
 class Row(NamedTuple):
@@ -154,7 +179,7 @@ def score_texts(
     `instead` has what the artifact reads in a text's place.
 
     Returns:
-        P(positive) of each text, float64, shape (texts,).
+        The probability of each class, float64, shape (texts, classes).
 
     Raises:
         InputError: if the handler rejects a text; names the model and the row's key.
@@ -174,14 +199,15 @@ def score_texts(
             f"the {name} refuses the row with key {key}: {error.reason}; or compile for longer "
             "texts (`compile.sequence_lengths`), or set `text.truncate: true`"
         ) from error
-    return np.array([answer.score for answer in answers], dtype=np.float64)
+    scores = np.array([answer.scores for answer in answers], dtype=np.float64)
+    return scores.reshape(len(answers), len(artifact.labels))
 
 
 def score_split(artifact: Artifact, split: Split, *, name: str) -> Floats:
     """Scores a split; each distinct text is scored once, as `score_texts` does.
 
     Returns:
-        P(positive) of each row, float64, shape (rows,).
+        The probability of each class, float64, shape (rows, classes).
     """
     rows = first_rows({name: split})
     score_of = dict(zip(rows, score_texts(artifact, rows, name=name), strict=True))
@@ -194,7 +220,8 @@ class PartRecord(Frozen):
     part: int  # the instance's position, from 0
     parts: int  # the number of instances
     champion: bool  # whether the champion was scored too; not if it is the candidate's artifact
-    labels: tuple[str, str]  # the candidate's negative and positive label
+    not_comparable: str  # why the champion was not scored; empty for any other reason
+    labels: tuple[str, ...]  # the candidate's, in the order of its scores
     template: str  # turns a row into a text of the candidate
     missing: str  # stands for a null in that text
     inputs: dict[str, str]  # name -> sha256 of the rows and models
@@ -202,7 +229,7 @@ class PartRecord(Frozen):
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all instances; P(positive) of each row, float64."""
+    """The scores of all instances: of each class, float64, shape (rows, classes)."""
 
     record: PartRecord  # what the first instance recorded; the others agree
     validation: Floats  # the candidate's
@@ -223,7 +250,7 @@ def write_part(
 ) -> None:
     """Writes a model's scores of an instance's texts, each by the first row that has the text."""
     splits, keys = zip(*rows.values(), strict=True) if rows else ((), ())
-    columns = {"split": splits, "key": keys, "score": scores}
+    columns = {"split": splits, "key": keys, "scores": list(scores)}
     write_table(_part(folder, model, host.index), pa.table(columns, schema=_SCHEMA))
 
 
@@ -258,7 +285,7 @@ def read_scores(
         places = zip(table["split"].to_pylist(), table["key"].to_pylist(), strict=True)
         if list(places) != list(rows.values()):
             raise InputError(f"{folder}: the {model}'s scores are not of these rows: {_AGAIN}")
-        by_text = dict(zip(rows, table["score"].to_pylist(), strict=True))
+        by_text = dict(zip(rows, table["scores"].to_pylist(), strict=True))
         return [
             np.array([by_text[text] for text in split.texts], dtype=np.float64)
             for split in splits.values()

@@ -117,7 +117,12 @@ def _bands(numbers: Floats, valid: Bools, *, unit: str = "") -> Iterator[tuple[s
 
 
 def slice_figures(
-    section: EvaluateSection, labels: Ints, candidate: ModelScores, slices: Sequence[Slice]
+    section: EvaluateSection,
+    labels: Ints,
+    candidate: ModelScores,
+    slices: Sequence[Slice],
+    *,
+    first_favourable: int = 1,
 ) -> Slices:
     """Evaluates each slice with enough rows; returns the worst slices first."""
     metric, minimum = section.slices.metric, section.slices.minimum_rows
@@ -125,9 +130,8 @@ def slice_figures(
     small = [item for item in slices if item.rows.sum() < minimum]
     estimates = slice_estimates(
         labels,
-        candidate.scores,
+        candidate,
         [item.rows for item in large],
-        threshold=candidate.threshold,
         replicates=section.bootstrap_replicates,
         seed=section.seed,
     )
@@ -137,7 +141,7 @@ def slice_figures(
             column=item.column,
             value=item.value,
             rows=int(item.rows.sum()),
-            positives=int(labels[item.rows].sum()),
+            positives=int((labels[item.rows] >= first_favourable).sum()),
             metrics=of.metrics,
             differences=of.differences,
         )

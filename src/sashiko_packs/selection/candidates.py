@@ -19,7 +19,7 @@ from sashiko.base.files import sha256_file
 from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import InjectionFigures
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.use_cost import prediction_costs
@@ -137,7 +137,9 @@ def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
         name=f"{name}, validation",
         home=bench.home,
     )
-    decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
+    decision = decide_threshold(
+        recipe.evaluate.threshold, validation.labels, two_classes(on_validation)
+    )
     how = "fine-tuned" if recipe.model.pretrained else "trained"
     what = f"{recipe.model.name}, {how} by recipe {recipe.name}"
     return _artifact(name, recipe, bench, archive, decision.threshold, run=run, what=what)
@@ -159,9 +161,11 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
         train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
     )
     on_validation = linear.scores(validation.rows)
-    decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
+    decision = decide_threshold(
+        recipe.evaluate.threshold, validation.labels, two_classes(on_validation)
+    )
     test, labels = bench.rows.test, bench.rows.labels
-    model = ModelScores(linear.scores(test.rows), decision.threshold)
+    model = ModelScores(two_classes(linear.scores(test.rows)), decision.threshold)
     latency = time_requests(lambda row: linear.scores([row]), test.rows)
     scorer = Scorer(scores=lambda rows: linear.scores(rows).tolist())
     record = CandidateRecord(
@@ -212,7 +216,7 @@ def _artifact(
     scores = cached_scores(
         archive, rows.test, split_sha256=rows.test_sha256, name=name, home=bench.home
     )
-    model = ModelScores(scores, threshold)
+    model = ModelScores(two_classes(scores), threshold)
     # A causal LM answers by its prompt, other models by the labels.
     words = recipe.prompt.answers if recipe.prompt else {}
     negative, positive = (words.get(label, label) for label in rows.labels)
@@ -436,7 +440,7 @@ def bedrock_candidate(
     decisions = [
         float(item.answer == positive) if item.meaning == "answer" else fallback for _, item in read
     ]
-    model = ModelScores(np.array(decisions), _MIDDLE)
+    model = ModelScores(two_classes(np.array(decisions)), _MIDDLE)
     if responder.recording.hand_made:  # no model gave the answers, so they count for nothing
         answers = _answers((), hand_made=True)
         cost = Cost(usd=None, basis="unknown: no model answered")

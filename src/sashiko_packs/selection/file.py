@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QUALITY_METRICS, QualityGate
+from sashiko.settings.recipe_quality import BINARY_METRICS, INJECTION_FLIP_RATE, QualityGate
 from sashiko.settings.recipe_train import PromptSection
 
 _FILE = Path(__file__).with_name("geographies.yaml")
@@ -81,7 +81,7 @@ def check_geographies(names: tuple[str, ...]) -> None:
 DecisionMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 RecipeFile = Annotated[str, Field(description="a recipe's name or file, as `--recipe` takes it")]
-_GATED = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
+_GATED = (*BINARY_METRICS, INJECTION_FLIP_RATE)
 
 
 class Rows(Frozen):

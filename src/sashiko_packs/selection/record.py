@@ -21,7 +21,7 @@ from sashiko.base.yaml_models import Frozen
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Ints, ModelScores, two_classes
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
 from sashiko.pipeline.project import SELECTION_FILE, SELECTIONS, chosen_record
@@ -232,16 +232,13 @@ def lead_over(
     added = np.array([0, 0, 1, 1])
     wrong = np.array([1, 0, 1, 0])
     ours, theirs = (
-        np.append(model.scores >= model.threshold, np.abs(added - errors)).astype(np.float64)
+        two_classes(np.append(model.predicted, np.abs(added - errors)).astype(np.float64))
         for model, errors in ((best, wrong), (other, 1 - wrong))
     )
     wide = model_lead(
         section, np.append(labels, added), ModelScores(ours, 0.5), ModelScores(theirs, 0.5), {}
     )[metric]
-    values = [
-        evaluate_scores(labels, item.scores, threshold=item.threshold, replicates=1, seed=0)[metric]
-        for item in (best, other)
-    ]
+    values = [evaluate_scores(labels, item, replicates=1, seed=0)[metric] for item in (best, other)]
     value = None
     if values[0].value is not None and values[1].value is not None:
         value = values[0].value - values[1].value

@@ -24,7 +24,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores, two_classes
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.project import contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
@@ -73,7 +73,7 @@ def cached_scores(
                 scores: Floats = cached["score"].to_numpy().astype(np.float64)
                 return scores
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
-        scores = score_split(model, split.read_by(model), name=name)
+        scores = score_split(model, split.read_by(model), name=name)[:, 1]
     write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
     return scores
 
@@ -203,6 +203,10 @@ class Validation:
     config: AnalysisConfig
     data: Dataset  # labels and facets of the rows, without predictions
     inputs: dict[str, str]  # `validation` and `facets` -> digest
+
+    def model(self, threshold: float) -> ModelScores:
+        """Returns the model's scores with a threshold."""
+        return ModelScores(two_classes(self.scores), threshold)
 
     def bias_estimates(
         self, predicted: Bools, section: BiasSection, *, every_ratio: bool = False

@@ -54,7 +54,7 @@ def judge(
     metrics, chance = model_metrics(section, rows.test.labels, model, {}), None
     if has_scores:
         chance = error_by_chance(
-            model.scores, replicates=section.bootstrap_replicates, seed=section.seed
+            model.scores[:, 1], replicates=section.bootstrap_replicates, seed=section.seed
         )
     else:
         metrics = {name: metrics[name] for name in _OF_DECISIONS}
@@ -66,7 +66,7 @@ def judge(
     musts += _quality(model, gateable, rows, selection)
     bias = []
     if rows.facets is not None:
-        predicted = model.scores >= model.threshold
+        predicted = model.predicted == 1
         bias = [*rows.facets.bias_estimates(predicted, recipe.bias, every_ratio=True)]
     musts += judge_bias(recipe, recipe.bias.prediction_gates, bias)
     figures = {
@@ -104,7 +104,9 @@ def _quality(
 ) -> Iterator[Check]:
     leads: Mapping[str, Estimates] = {}
     if any(gate.better_than for gate in selection.musts.quality):
-        majority = majority_baseline(rows.train, rows.test)
+        majority = majority_baseline(
+            rows.train.labels, rows=len(rows.test.keys), classes=len(rows.labels)
+        )
         section = rows.recipe.evaluate
         leads = {MAJORITY: model_lead(section, rows.test.labels, model, majority, {})}
     for gate in selection.musts.quality:

@@ -14,6 +14,7 @@ from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import own_metrics
+from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.evaluation.metrics.quality import (
     confusion,
     counted_quality,
@@ -32,7 +33,7 @@ from sashiko.steps.comparators import (
     MAJORITY,
     MAJORITY_THRESHOLD,
     decide_threshold,
-    majority_scores,
+    majority_baseline,
 )
 from sashiko_packs.selection.rows import (
     COMPILE,
@@ -250,7 +251,7 @@ def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) 
     """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
     free = threshold_free_quality(validation, recipe)
     labels, scores = validation.labels, validation.scores
-    own = decide_threshold(recipe.evaluate.threshold, labels, scores).threshold
+    own = decide_threshold(recipe.evaluate.threshold, labels, two_classes(scores)).threshold
     points = tuple(
         judge(validation, recipe, threshold, threshold_free=free, by_policy=threshold == own)
         for threshold in sorted({*THRESHOLDS, own})
@@ -260,16 +261,11 @@ def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) 
 
 def threshold_free_quality(validation: Validation, recipe: Recipe) -> ThresholdFree:
     """Computes AUC, Brier score and calibration error, and their leads over the majority."""
-    labels, scores = validation.labels, validation.scores
+    labels, model = validation.labels, validation.model(MAJORITY_THRESHOLD)
     replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
-    quality = evaluate_scores(
-        labels, scores, threshold=MAJORITY_THRESHOLD, replicates=replicates, seed=seed
-    )
-    leads = difference(
-        labels, scores, majority_scores(validation.train_labels, rows=len(labels)),
-        threshold=MAJORITY_THRESHOLD, other_threshold=MAJORITY_THRESHOLD, replicates=replicates,
-        seed=seed,
-    )  # fmt: skip
+    quality = evaluate_scores(labels, model, replicates=replicates, seed=seed)
+    majority = majority_baseline(validation.train_labels, rows=len(labels), classes=2)
+    leads = difference(labels, model, majority, replicates=replicates, seed=seed)
     return ThresholdFree(
         quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
         leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
@@ -291,7 +287,7 @@ def judge(
     """
     predicted = validation.scores >= threshold
     quality = counted_quality(
-        confusion(validation.labels, validation.scores, threshold=threshold),
+        confusion(validation.labels, validation.model(threshold)),
         always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
         replicates=recipe.evaluate.bootstrap_replicates,
         seed=recipe.evaluate.seed,
@@ -328,12 +324,14 @@ def _own_estimates(
     metrics, labels = own_metrics(recipe.quality), validation.labels
     if not metrics:
         return {}, {}
-    majority = majority_scores(validation.train_labels, rows=len(labels))
     return own_estimates(
-        metrics, labels, validation.scores, majority, threshold=threshold,
-        other_threshold=MAJORITY_THRESHOLD, replicates=recipe.evaluate.bootstrap_replicates,
+        metrics,
+        labels,
+        validation.model(threshold),
+        majority_baseline(validation.train_labels, rows=len(labels), classes=2),
+        replicates=recipe.evaluate.bootstrap_replicates,
         seed=recipe.evaluate.seed,
-    )  # fmt: skip
+    )
 
 
 DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)

@@ -14,7 +14,7 @@ from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import LABEL, analysis_config
 from sashiko.bias.clarify.counting import Column, Dataset
 from sashiko.contract.model import Contract
-from sashiko.evaluation.metrics.arrays import Floats, ModelScores
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores, two_classes
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import Scored
@@ -158,7 +158,9 @@ def scored(name, scores, *, usd=1.0, threshold=0.5, **changes) -> Scored:
         "name": name, "kind": "recipe", "what": "a model",
         "cost": Cost(usd=usd, basis="of the test"), "licence": "Apache-2.0",
     }  # fmt: skip
-    return Scored(CandidateRecord(**(values | changes)), ModelScores(scores, threshold))
+    return Scored(
+        CandidateRecord(**(values | changes)), ModelScores(two_classes(scores), threshold)
+    )
 
 
 def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:

@@ -15,7 +15,7 @@ from sashiko.account.prices import Price, Prices, Speed, TypicalJob
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import recipe_sha256
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
@@ -122,13 +122,13 @@ def test_a_cheap_one_that_may_be_worse_is_undecided_and_not_chosen() -> None:
 
 def test_models_that_agree_on_a_few_rows_are_not_shown_to_be_as_good() -> None:
     labels = np.arange(24) % 2
-    same = ModelScores(labels.astype(np.float64), 0.5)
+    same = ModelScores(two_classes(labels.astype(np.float64)), 0.5)
     section = ROWS.recipe.evaluate
     lead = lead_over(same, same, labels, "balanced_accuracy", section=section)
     assert lead.value == 0
     assert lead.high > 0.05
     many = np.arange(3000) % 2
-    same = ModelScores(many.astype(np.float64), 0.5)
+    same = ModelScores(two_classes(many.astype(np.float64)), 0.5)
     assert lead_over(same, same, many, "balanced_accuracy", section=section).high < 0.005
 
 
@@ -505,7 +505,7 @@ def test_decisions_tokens_cost_and_latency_come_from_the_answers(monkeypatch, tm
     rows = few_rows()
     with bedrock_service(monkeypatch, truth(rows)):
         result = score(bedrock(), tmp_path, known=prices(tokens={MODEL: TOKEN_PRICE}))
-    assert (result.model.scores >= result.model.threshold).tolist() == rows.test.labels.tolist()
+    assert result.model.predicted.tolist() == rows.test.labels.tolist()
     assert (result.record.answers.valid, result.record.answers.input_tokens) == (FEW, FEW * 100)
     assert result.record.cost.usd == pytest.approx(100 * 1.0 + 3 * 4.0)
     assert "of the test, read 2026-01-02" in result.record.cost.basis
@@ -546,9 +546,9 @@ def test_where_it_does_not_answer_the_files_label_is_decided(monkeypatch, tmp_pa
     answers = result.record.answers
     assert answers.valid + answers.invalid + answers.refused == FEW
     assert min(answers.valid, answers.invalid, answers.refused) >= FEW // 3
-    assert result.model.scores.sum() == answers.valid
+    assert result.model.predicted.sum() == answers.valid
     other = score(bedrock(unanswered="late"), tmp_path, record=False)
-    assert other.model.scores.sum() == FEW
+    assert other.model.predicted.sum() == FEW
 
 
 def test_injections_that_turn_decisions_are_counted_and_refusals_apart(monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ from sashiko.data.splits import SplitMeta, SplitSummary
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, waive, write_verdict
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
 from sashiko.explain.explanation_record import (
@@ -239,10 +239,10 @@ def _evaluated(
     scores = np.clip(0.35 + apart * truth + random.normal(0, 0.15, ROWS), 0, 1)
     other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
     section = EvaluateSection(bootstrap_replicates=100)
-    resamples = {"threshold": 0.5, "replicates": 100, "seed": 0}
-    metrics = evaluate_scores(truth, scores, **resamples)
-    lead = difference(truth, scores, other, threshold=0.5, other_threshold=0.5, replicates=100,
-                      seed=0)  # fmt: skip
+    resamples = {"replicates": 100, "seed": 0}
+    model, linear_model = (ModelScores(two_classes(each), 0.5) for each in (scores, other))
+    metrics = evaluate_scores(truth, model, **resamples)
+    lead = difference(truth, model, linear_model, **resamples)
     record.write_evaluation(
         record.Evaluation(
             splits={"test": record.SplitCount(rows=ROWS, positives=int(truth.sum()))},
@@ -251,19 +251,19 @@ def _evaluated(
             bootstrap_replicates=100,
             candidate=metrics,
             validation=metrics,
-            others={"tfidf_logistic_regression": evaluate_scores(truth, other, **resamples)},
+            others={"tfidf_logistic_regression": evaluate_scores(truth, linear_model, **resamples)},
             thresholds={"tfidf_logistic_regression": 0.5},
             leads={"tfidf_logistic_regression": lead},
             minimum_effect=section.minimum_effect,
             champion=None,
-            confusion=confusion(truth, scores, threshold=0.5),
+            confusion=confusion(truth, model),
             calibration=record.Calibration(
                 curve=tuple(reliability_curve(truth, scores)),
                 error_by_chance=error_by_chance(scores, replicates=100, seed=0),
                 temperature=None,
                 before={},
             ),
-            slices=slice_figures(section, truth, ModelScores(scores, 0.5), slices_of(pa.table({
+            slices=slice_figures(section, truth, model, slices_of(pa.table({
                 "branch": ["east", "west"] * (ROWS // 2), "pages": list(range(ROWS)),
                 "shelf": ["rare"] * 20 + ["common"] * (ROWS - 20),
             }))),

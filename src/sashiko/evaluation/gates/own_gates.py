@@ -9,10 +9,32 @@ from sashiko.base.plugins import load
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.settings.recipe_quality import OwnGate
 
 __all__ = ["Gate", "ModelEvidence"]
+
+
+@dataclass(frozen=True)
+class JudgedScores:
+    """A model's scores of the test split.
+
+    Attributes:
+        scores: of two classes P(label = 1), shape (rows,); of more the probability of each, shape
+            (rows, classes).
+        threshold: of two classes, rows with at least this score are predicted positive; of more 0.
+        predicted: the index of each row's predicted class, shape (rows,).
+    """
+
+    scores: Floats
+    threshold: float
+    predicted: Ints
+
+    @classmethod
+    def of(cls, model: ModelScores) -> "JudgedScores":
+        """Takes a model's scores."""
+        scores = model.scores[:, 1] if model.classes == 2 else model.scores
+        return cls(scores, model.threshold, model.predicted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +44,17 @@ class ModelEvidence:
     Attributes:
         archive: the artifact, `model.tar.gz`.
         evaluation: metrics, leads, slices and calibration, as Register keeps them.
-        labels: of the test split, 0 or 1, shape (rows,).
-        candidate: the model's scores of these rows, and its threshold.
-        champion: the champion's scores of the same rows; None if no version is approved.
+        labels: of the test split, the index of each row's class, shape (rows,).
+        candidate: the model's scores of these rows.
+        champion: the champion's scores of the same rows; None if no version is approved, or the one
+            that is has other classes.
     """
 
     archive: Path
     evaluation: Evaluation
     labels: Ints
-    candidate: ModelScores
-    champion: ModelScores | None
+    candidate: JudgedScores
+    champion: JudgedScores | None
 
 
 class Gate(Protocol):

@@ -1,10 +1,17 @@
 """The model-quality gates: checks of estimates against a recipe's bounds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 from sashiko.base.plugins import load
 from sashiko.evaluation.gates.verdict import Check, bound
+from sashiko.evaluation.metrics.classes import (
+    FEWEST_OF_A_CLASS,
+    WORST_RECALL,
+    ClassRates,
+    worst_judged,
+)
 from sashiko.evaluation.metrics.own_metrics import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import (
@@ -42,12 +49,16 @@ def quality_checks(
     candidate: Mapping[str, Estimate],
     leads: Mapping[str, Mapping[str, Estimate]],
     recipe: Training,
+    *,
+    by_class: Mapping[str, ClassRates] = MappingProxyType({}),
+    not_comparable: str = "",
 ) -> list[Check]:
     """Judges the candidate by each gate of the recipe, in the recipe's order.
 
     `minimum` and `maximum` bound the point estimate; its interval is reported. `better_than`
     requires that the whole interval of the lead, paired by rows, lies above the margin; a margin
-    below 0 allows the candidate to be worse by at most that.
+    below 0 allows the candidate to be worse by at most that. `worst_class_recall` also gives a
+    check for each class with too few rows, which is not judged.
 
     Args:
         section: the recipe's gates.
@@ -56,17 +67,37 @@ def quality_checks(
             estimate of the candidate's lead over it; above 0 the candidate is better. Without the
             key `champion`, a gate that needs it is not judged: `no champion yet`.
         recipe: the current training, for the advice.
+        by_class: class -> the candidate's rates on the test split, of more than two classes.
+        not_comparable: why there are no leads over the champion that there is; else empty.
 
     Raises:
         KeyError: if a gate names a baseline that is not in `leads`, other than the champion, or the
             linear one if the model is linear itself.
     """
-    return [
-        _lead(gate, gate.better_than, leads, recipe)
-        if gate.better_than
-        else _bounds(gate, candidate[gate.metric], recipe)
-        for gate in section.gates
-    ]
+    checks: list[Check] = []
+    for gate in section.gates:
+        if gate.better_than:
+            checks.append(_lead(gate, gate.better_than, leads, recipe, not_comparable))
+        elif gate.metric == WORST_RECALL:
+            checks += _worst_recall(gate, candidate[gate.metric], recipe, by_class)
+        else:
+            checks.append(_bounds(gate, candidate[gate.metric], recipe))
+    return checks
+
+
+def _worst_recall(
+    gate: QualityGate, estimate: Estimate, recipe: Training, by_class: Mapping[str, ClassRates]
+) -> Iterator[Check]:
+    """Judges the lowest recall, and names its class and those with too few rows."""
+    worst = worst_judged(tuple(by_class.values()))
+    if worst is not None:
+        check = _bounds(gate, estimate, recipe)
+        name = [*by_class][worst]
+        yield check.model_copy(update={"reason": f"that of `{name}`; {check.reason}"})
+    for name, rates in by_class.items():
+        if not rates.judged:
+            reason = f"{rates.rows} test rows of this class, fewer than {FEWEST_OF_A_CLASS}"
+            yield Check(name=f"recall of {name}", passed=True, reason=reason, judged=False)
 
 
 def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
@@ -93,11 +124,18 @@ def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
 
 
 def _lead(
-    gate: QualityGate, other: str, leads: Mapping[str, Mapping[str, Estimate]], recipe: Training
+    gate: QualityGate,
+    other: str,
+    leads: Mapping[str, Mapping[str, Estimate]],
+    recipe: Training,
+    not_comparable: str,
 ) -> Check:
     if other == "champion" and other not in leads:
+        name = "no champion yet"
         reason = "no model of this group has been approved, so there is none to be better than"
-        return Check(name="no champion yet", passed=True, reason=reason, judged=False)
+        if not_comparable:
+            name, reason = "champion not comparable", not_comparable
+        return Check(name=name, passed=True, reason=reason, judged=False)
     if other == "tfidf_logistic_regression" and recipe.linear:
         reason = "the model is the linear one, so it is not compared with itself"
         return Check(name="no other linear model", passed=True, reason=reason, judged=False)
@@ -132,7 +170,7 @@ def _advice(metric: str, recipe: Training) -> str:
             "look at the kinds of injection that turn decisions (`injection.by_kind` in "
             "metrics.json), train on rows with such texts, or set a bound that the use allows"
         )
-    if metric == "expected_calibration_error":
+    if metric in ("expected_calibration_error", "classwise_calibration_error"):
         if train.calibration == "none":
             advice.append("scale the scores (`train.calibration: temperature`)")
         if train.epochs > 1 and not recipe.linear:

@@ -10,12 +10,63 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
+NO_THRESHOLD = 0.0  # of more than two classes, of which the most probable one is predicted
+
+
 @dataclass(frozen=True)
 class ModelScores:
-    """A model's scores of the test split, P(label = 1) of shape (rows,), and its threshold."""
+    """A model's scores of some rows.
+
+    Attributes:
+        scores: the probability of each class, shape (rows, classes); each row sums to 1.
+        threshold: of two classes, the lowest score of the second that is predicted as it; of more,
+            `NO_THRESHOLD`.
+    """
 
     scores: Floats
     threshold: float
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return int(self.scores.shape[1])
+
+    @property
+    def predicted(self) -> Ints:
+        """The index of each row's predicted class, shape (rows,)."""
+        return predict_classes(self.scores, threshold=self.threshold)
+
+
+def predict_classes(scores: Floats, *, threshold: float) -> Ints:
+    """Decides rows by their scores, of shape (rows, classes).
+
+    Of two classes, the second is predicted where its score is at least the threshold. Of more, the
+    most probable one is, the first of equal ones.
+
+    Returns:
+        The index of each row's predicted class, shape (rows,).
+    """
+    classes = scores[:, 1] >= threshold if scores.shape[1] == 2 else scores.argmax(axis=1)
+    return np.asarray(classes, dtype=np.int64)
+
+
+def favourable_scores(scores: Floats, *, first: int) -> Floats:
+    """Returns the probability that a row's class is favourable: one of those from `first` on.
+
+    Of two classes it is the second one's score, bit for bit.
+    """
+    total: Floats = scores[:, first:].sum(axis=1)
+    return total
+
+
+def two_classes(scores: Floats) -> Floats:
+    """Returns the scores of two classes, shape (rows, 2), by those of the second, shape (rows,)."""
+    return np.stack([1 - scores, scores], axis=1)
+
+
+def class_members(classes: Ints, count: int) -> Floats:
+    """Returns 1.0 in the column of each row's class and else 0.0, shape (rows, count)."""
+    return np.eye(count)[classes]
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

@@ -10,7 +10,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, two_classes
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate, estimate
 
 CALIBRATION_BINS = 15
@@ -139,10 +139,18 @@ def fit_temperature(labels: Ints, margins: Floats) -> Temperature:
 
 
 def without_temperature(scores: Floats, temperature: float) -> Floats:
-    """Returns the scores before their logits were divided by `temperature`."""
+    """Returns the scores before their logits were divided by `temperature`.
+
+    Scores are those of the classes, shape (rows, classes), each row with a sum of 1.
+    """
     with np.errstate(divide="ignore"):
-        margins = np.log(scores) - np.log1p(-scores)
-    original: Floats = np.exp(-np.logaddexp(0, -margins * temperature))
+        if scores.shape[1] == 2:
+            positive = scores[:, 1]
+            margins = np.log(positive) - np.log1p(-positive)
+            return two_classes(np.exp(-np.logaddexp(0, -margins * temperature)))
+        logits = np.log(scores) * temperature
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    original: Floats = powers / powers.sum(axis=1, keepdims=True)
     return original
 
 

@@ -5,13 +5,13 @@ from typing import Protocol
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 
 __all__ = ["Metric"]
 
 
 class Metric(Protocol):
-    """A metric of a binary classifier's scores."""
+    """A metric of a classifier's scores."""
 
     higher_is_better: bool  # the direction of a lead over another model
 
@@ -19,9 +19,11 @@ class Metric(Protocol):
         """Computes the metric; called for the original rows and for each resample.
 
         Args:
-            labels: 0 or 1, shape (rows,).
-            scores: P(label = 1), shape (rows,).
-            threshold: rows with at least this score are predicted positive.
+            labels: the index of each row's class, shape (rows,).
+            scores: of two classes P(label = 1), shape (rows,); of more the probability of each,
+                shape (rows, classes).
+            threshold: of two classes, rows with at least this score are predicted positive; of
+                more 0, and the most probable class is predicted.
 
         Returns:
             The value; NaN if undefined, for example without rows of a label.
@@ -32,7 +34,7 @@ OwnMetrics = Mapping[str, Metric]  # name in the recipe -> metric
 
 
 def own_statistics(
-    metrics: OwnMetrics, labels: Ints, scores: Floats, *, threshold: float
+    metrics: OwnMetrics, labels: Ints, model: ModelScores
 ) -> Callable[[Floats], dict[str, Floats]]:
     """Returns the metrics as a function of row weights.
 
@@ -40,6 +42,8 @@ def own_statistics(
         For weights of shape (weightings, rows), whole numbers: metric -> values of shape
         (weightings,); NaN for infinities too.
     """
+    scores = model.scores[:, 1] if model.classes == 2 else model.scores
+    threshold = model.threshold
 
     def values(weights: Floats) -> dict[str, Floats]:
         samples = [np.repeat(np.arange(len(labels)), counts.astype(np.int64)) for counts in weights]

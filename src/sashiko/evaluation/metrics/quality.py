@@ -1,23 +1,31 @@
-"""Metrics of a binary classifier's scores, with bootstrap intervals and paired differences.
+"""Metrics of a classifier's scores, with bootstrap intervals and paired differences.
 
 Every metric is a function of row weights, so the same code computes the value (all weights 1) and
 its bootstrap replicates (weights: the number of draws of a row). Each model is evaluated once on
 every resample, which serves its own intervals and its leads over all others.
 
-Labels are 0 or 1, int64; scores are P(label = 1), float64 in [0, 1]; both of shape (rows,). A row
-is predicted positive if its score >= the threshold.
+Labels are indices of classes, int64, shape (rows,); scores are the probabilities of the classes,
+float64, shape (rows, classes). Two classes have the metrics of the second one, the positive label:
+a row is predicted positive if its score >= the threshold. More have those of `metrics.classes`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores, ratio
+from sashiko.evaluation.metrics.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    ModelScores,
+    ratio,
+)
 from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_bins
+from sashiko.evaluation.metrics.classes import ScoredClasses
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
 from sashiko.evaluation.metrics.uncertainty import (
     Estimate,
@@ -30,11 +38,12 @@ METRICS = (
     "accuracy", "balanced_accuracy", "precision", "recall", "f1", "auc", "average_precision",
     "brier_score", "expected_calibration_error",
 )  # fmt: skip
-LOWER_IS_BETTER = frozenset({"brier_score", "expected_calibration_error"})
+# Biased upwards by chance; resampling adds the same bias again.
+_BIASED = ("expected_calibration_error", "classwise_calibration_error")
+LOWER_IS_BETTER = frozenset({"brier_score", "log_loss", *_BIASED})
 # Without the calibration error, which is mostly chance with a slice's few rows.
 SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
-# Biased upwards by chance; resampling adds the same bias again.
-_BIASED = "expected_calibration_error"
+CLASS_SLICE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier_score")
 _NO_METRICS: OwnMetrics = MappingProxyType({})
 Statistics = Callable[[Floats], dict[str, Floats]]  # weights -> metric -> value per weighting
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
@@ -42,7 +51,10 @@ ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
 
 @dataclass(frozen=True)
 class Scored:
-    """Precomputed rows: the metrics of many weightings need only a few array operations."""
+    """Precomputed rows of two classes.
+
+    The metrics of many weightings need only a few array operations.
+    """
 
     cells: Floats  # shape (rows, 4), 1 in the row's column of TP, FP, FN, TN
     gaps: Floats  # shape (rows, bins), score - label in the column of the row's calibration bin
@@ -109,15 +121,18 @@ class Resampled:
 
     values: dict[str, float]  # metric -> its value on the original rows
     draws: dict[str, Floats]  # metric -> its value on each resample, shape (replicates,)
+    # Estimates whose interval is not that of the draws.
+    exact: Mapping[str, Estimate] = field(default_factory=dict)
 
     def estimates(self) -> dict[str, Estimate]:
         """Returns each metric with its 95 % interval: see `evaluate_scores`."""
-        estimates = self._estimates()
-        mirrored = estimates.get(_BIASED)
-        if mirrored and mirrored.low is not None and mirrored.high is not None:
-            # A mirrored interval may begin below 0, and may leave its value out.
-            low, high = max(mirrored.low, 0.0), max(mirrored.high, self.values[_BIASED])
-            estimates[_BIASED] = replace(mirrored, low=low, high=high)
+        estimates = {**self._estimates(), **self.exact}
+        for name in _BIASED:
+            mirrored = estimates.get(name)
+            if mirrored and mirrored.low is not None and mirrored.high is not None:
+                # A mirrored interval may begin below 0, and may leave its value out.
+                low, high = max(mirrored.low, 0.0), max(mirrored.high, self.values[name])
+                estimates[name] = replace(mirrored, low=low, high=high)
         return estimates
 
     def lead(self, other: "Resampled", own: OwnMetrics = _NO_METRICS) -> dict[str, Estimate]:
@@ -132,9 +147,9 @@ class Resampled:
         return lead._estimates()
 
     def _estimates(self) -> dict[str, Estimate]:
-        values, draws = self.values, self.draws
-        if _BIASED in draws:
-            draws = {**draws, _BIASED: 2 * values[_BIASED] - draws[_BIASED]}
+        values, draws = self.values, dict(self.draws)
+        for name in draws.keys() & set(_BIASED):
+            draws[name] = 2 * values[name] - draws[name]
         return {name: estimate(value, draws[name]) for name, value in values.items()}
 
 
@@ -153,14 +168,24 @@ def resample(
     Returns:
         One per model, in order.
     """
+    prepared = [_prepare(labels, model) for model in models]
 
-    def statistics(model: ModelScores) -> Statistics:
-        scored = Scored.of(labels, model.scores, threshold=model.threshold)
-        own_values = own_statistics(own, labels, model.scores, threshold=model.threshold)
+    def statistics(scored: Scored | ScoredClasses, model: ModelScores) -> Statistics:
+        own_values = own_statistics(own, labels, model)
         return lambda weights: scored.metrics(weights) | own_values(weights)
 
-    computed = [statistics(model) for model in models]
-    return _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
+    computed = [statistics(*both) for both in zip(prepared, models, strict=True)]
+    resampled = _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
+    return tuple(
+        replace(item, exact=scored.exact) if isinstance(scored, ScoredClasses) else item
+        for item, scored in zip(resampled, prepared, strict=True)
+    )
+
+
+def _prepare(labels: Ints, model: ModelScores) -> Scored | ScoredClasses:
+    if model.classes > 2:
+        return ScoredClasses.of(labels, model)
+    return Scored.of(labels, np.ascontiguousarray(model.scores[:, 1]), threshold=model.threshold)
 
 
 def _resample(
@@ -181,15 +206,11 @@ def _resample(
 
 
 def evaluate_scores(
-    labels: Ints,
-    scores: Floats,
-    *,
-    threshold: float,
-    replicates: int,
-    seed: int,
-    own: OwnMetrics = _NO_METRICS,
+    labels: Ints, model: ModelScores, *, replicates: int, seed: int, own: OwnMetrics = _NO_METRICS
 ) -> dict[str, Estimate]:
-    """Computes every metric of `METRICS` with its 95 % bootstrap interval over rows.
+    """Computes every metric with its 95 % bootstrap interval over rows.
+
+    Of two classes:
 
     - accuracy: share of rows predicted right, 0 to 1.
     - balanced_accuracy: mean of the true positive and the true negative rate, 0 to 1.
@@ -209,10 +230,27 @@ def evaluate_scores(
       interval is the basic one (Efron and Tibshirani, 13.4: percentiles mirrored at the value),
       since each resample adds the same bias again.
 
+    Of more:
+
+    - accuracy: as of two.
+    - balanced_accuracy: mean of the recalls of the classes that have rows, 0 to 1.
+    - macro_f1: mean of the F1 of the classes that have rows or predictions, 0 to 1.
+    - worst_class_recall: the lowest recall of the classes with at least 30 rows, 0 to 1; undefined
+      if there is none. Its interval is Wilson's of that class: it does not count that the class is
+      the lowest of several. A lead is that of the lowest recalls, from the bootstrap.
+    - top_2_accuracy: share of rows whose class is one of the two most probable, 0 to 1.
+    - log_loss: mean of -log P(class of the row), in nats, lower is better. Probabilities below
+      2.2e-16 count as that.
+    - brier_score: mean of the sum over classes of (score - 1 or 0)^2, 0 to 2, lower is better
+      (Brier, 1950; twice that of two classes).
+    - expected_calibration_error: as of two, of the predicted class: the score of the top label, and
+      whether it is right (Guo et al., ICML 2017).
+    - classwise_calibration_error: the mean over classes of that of each class against the rest
+      (Kull et al., NeurIPS 2019), with bins and interval as above.
+
     Args:
-        labels: 0 or 1, at least one row.
-        scores: P(label = 1).
-        threshold: rows with at least this score are predicted positive.
+        labels: index of each row's class, at least one row.
+        model: the scores, and the threshold of two classes.
         replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
         own: a project's metrics, which are estimated on the same resamples.
@@ -221,52 +259,43 @@ def evaluate_scores(
         Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
         labels are equal.
     """
-    models = [ModelScores(scores, threshold)]
-    return resample(labels, models, replicates=replicates, seed=seed, own=own)[0].estimates()
+    return resample(labels, [model], replicates=replicates, seed=seed, own=own)[0].estimates()
 
 
 def difference(
     labels: Ints,
-    scores: Floats,
-    other: Floats,
+    model: ModelScores,
+    other: ModelScores,
     *,
-    threshold: float,
-    other_threshold: float,
     replicates: int,
     seed: int,
     own: OwnMetrics = _NO_METRICS,
 ) -> dict[str, Estimate]:
-    """Computes the lead of `scores` over `other`, of the same rows, on the same resamples.
+    """Computes the lead of a model over another one, of the same rows, on the same resamples.
 
     Differences are paired by row: two models fail on the same difficult rows, so the interval of
     their difference is narrower than their two intervals suggest. See `evaluate_scores` for the
     arguments.
 
     Returns:
-        Metric name -> estimate of the lead. Above 0, `scores` is better: the sign is inverted for
+        Metric name -> estimate of the lead. Above 0, `model` is better: the sign is inverted for
         metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
     """
-    models = [ModelScores(scores, threshold), ModelScores(other, other_threshold)]
-    ours, theirs = resample(labels, models, replicates=replicates, seed=seed, own=own)
+    ours, theirs = resample(labels, [model, other], replicates=replicates, seed=seed, own=own)
     return ours.lead(theirs, own)
 
 
 def own_estimates(
     own: OwnMetrics,
     labels: Ints,
-    scores: Floats,
-    other: Floats,
+    model: ModelScores,
+    other: ModelScores,
     *,
-    threshold: float,
-    other_threshold: float,
     replicates: int,
     seed: int,
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """Estimates only a project's metrics, and the leads in them, as `difference` does."""
-    models = [
-        own_statistics(own, labels, scores, threshold=threshold),
-        own_statistics(own, labels, other, threshold=other_threshold),
-    ]
+    models = [own_statistics(own, labels, each) for each in (model, other)]
     ours, theirs = _resample(models, rows=len(labels), replicates=replicates, seed=seed)
     return ours.estimates(), ours.lead(theirs, own)
 
@@ -282,24 +311,19 @@ class SliceEstimates:
 
 
 def slice_estimates(
-    labels: Ints,
-    scores: Floats,
-    slices: Sequence[Bools],
-    *,
-    threshold: float,
-    replicates: int,
-    seed: int,
+    labels: Ints, model: ModelScores, slices: Sequence[Bools], *, replicates: int, seed: int
 ) -> list[SliceEstimates]:
-    """Computes `SLICE_METRICS` of each slice with 95 % bootstrap intervals over rows.
+    """Computes `SLICE_METRICS` of each slice, or `CLASS_SLICE_METRICS` of more than two classes.
+
+    They have 95 % bootstrap intervals over rows.
 
     All rows are resampled and the slice is taken from the resample, so that a slice's size varies
     as in another sample, and the difference includes the covariance of slice and whole.
 
     Args:
-        labels: 0 or 1, of all rows.
-        scores: P(label = 1), of all rows.
+        labels: the index of each row's class, of all rows.
+        model: the scores of all rows, and the threshold.
         slices: masks of the slices, shape (rows,), at least one row each.
-        threshold: rows with at least this score are predicted positive.
         replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
 
@@ -307,13 +331,14 @@ def slice_estimates(
         One per slice, in order. A metric that needs both labels is undefined if the slice has only
         one.
     """
+    names = SLICE_METRICS if model.classes == 2 else CLASS_SLICE_METRICS
 
     def statistics(rows: Bools | slice) -> Statistics:
-        scored = Scored.of(labels[rows], scores[rows], threshold=threshold)
+        scored = _prepare(labels[rows], replace(model, scores=model.scores[rows]))
 
         def compute(weights: Floats) -> dict[str, Floats]:
             values = scored.metrics(weights[:, rows])
-            return {name: values[name] for name in SLICE_METRICS}
+            return {name: values[name] for name in names}
 
         return compute
 
@@ -324,7 +349,7 @@ def slice_estimates(
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of rows by label and prediction."""
+    """Counts of rows by label and prediction, of two classes."""
 
     true_positives: int
     false_positives: int
@@ -332,20 +357,33 @@ class Confusion:
     true_negatives: int
 
 
-def confusion(labels: Ints, scores: Floats, *, threshold: float) -> Confusion:
-    """Counts the rows by label and prediction."""
-    predicted, positive = scores >= threshold, labels == 1
+def confusion(labels: Ints, model: ModelScores) -> Confusion:
+    """Counts the rows by label and prediction, of two classes."""
+    (true_negatives, false_positives), (false_negatives, true_positives) = confusion_matrix(
+        labels, model
+    ).tolist()
     return Confusion(
-        true_positives=int(np.sum(positive & predicted)),
-        false_positives=int(np.sum(~positive & predicted)),
-        false_negatives=int(np.sum(positive & ~predicted)),
-        true_negatives=int(np.sum(~positive & ~predicted)),
+        true_positives=true_positives,
+        false_positives=false_positives,
+        false_negatives=false_negatives,
+        true_negatives=true_negatives,
     )
+
+
+def confusion_matrix(labels: Ints, model: ModelScores) -> Ints:
+    """Counts the rows by label and prediction.
+
+    Returns:
+        Rows of each label (first axis) that are predicted as each class, shape (classes, classes).
+    """
+    cells = np.bincount(labels * model.classes + model.predicted, minlength=model.classes**2)
+    return cells.reshape(model.classes, model.classes).astype(np.int64)
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
     """Returns the threshold with the highest `metric`; call it on validation rows only.
 
+    Labels are 0 or 1, and scores P(label = 1), both of shape (rows,).
     Candidates are the midpoints between adjacent distinct scores, including 0 and 1. Ties go to the
     candidate nearest to 0.5, then to the lower one.
     """

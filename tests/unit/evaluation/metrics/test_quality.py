@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 from sklearn import metrics as oracle
 
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.calibration import (
     error_by_chance,
     excess_flip_rate,
@@ -39,10 +39,14 @@ def scored_rows(seed: int, *, rows: int = 400, digits: int | None = None):
     return labels, scores if digits is None else np.round(scores, digits)
 
 
+def binary(scores: np.ndarray, threshold: float = 0.5) -> ModelScores:
+    return ModelScores(two_classes(scores), threshold)
+
+
 @pytest.mark.parametrize("digits", [None, 1], ids=["distinct scores", "many ties"])
 def test_values_equal_those_of_scikit_learn(digits: int | None) -> None:
     labels, scores = scored_rows(1, digits=digits)
-    measured = evaluate_scores(labels, scores, threshold=0.55, replicates=100, seed=0)
+    measured = evaluate_scores(labels, binary(scores, 0.55), replicates=100, seed=0)
     predicted = scores >= 0.55
     for name in ("accuracy", "balanced_accuracy", "f1", "precision", "recall"):
         expected = getattr(oracle, f"{name}_score")(labels, predicted)
@@ -66,7 +70,7 @@ def test_average_precision_of_weighted_rows_equals_that_of_scikit_learn(digits: 
 
 def test_without_a_positive_prediction_precision_is_undefined() -> None:
     labels, scores = scored_rows(7)
-    measured = evaluate_scores(labels, scores / 10, threshold=0.5, replicates=100, seed=0)
+    measured = evaluate_scores(labels, binary(scores / 10), replicates=100, seed=0)
     assert (measured["precision"].value, measured["recall"].value) == (None, 0.0)
 
 
@@ -77,7 +81,7 @@ def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
         positive, negative = scores[rows][labels[rows] == 1], scores[rows][labels[rows] == 0]
         wins = positive[:, None] > negative
         slow.append((wins + (positive[:, None] == negative) / 2).mean())
-    measured = evaluate_scores(labels, scores, threshold=0.5, replicates=4000, seed=0)["auc"]
+    measured = evaluate_scores(labels, binary(scores), replicates=4000, seed=0)["auc"]
     assert [measured.low, measured.high] == pytest.approx(
         np.quantile(slow, [0.025, 0.975]), abs=0.006
     )
@@ -88,8 +92,8 @@ def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
 def test_values_stay_in_range_and_do_not_depend_on_the_order_of_rows(seed: int, rows: int) -> None:
     labels, scores = scored_rows(seed, rows=rows, digits=2)
     order = np.random.default_rng(seed).permutation(rows)
-    one = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
-    other = evaluate_scores(labels[order], scores[order], threshold=0.5, replicates=100, seed=0)
+    one = evaluate_scores(labels, binary(scores), replicates=100, seed=0)
+    other = evaluate_scores(labels[order], binary(scores[order]), replicates=100, seed=0)
     for name in METRICS:
         if one[name].value is None:
             assert other[name].value is None
@@ -100,7 +104,7 @@ def test_values_stay_in_range_and_do_not_depend_on_the_order_of_rows(seed: int, 
 
 def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> None:
     labels, scores = np.ones(20, dtype=np.int64), np.linspace(0, 1, 20)
-    measured = evaluate_scores(labels, scores, threshold=0.5, replicates=100, seed=0)
+    measured = evaluate_scores(labels, binary(scores), replicates=100, seed=0)
     assert (measured["auc"].value, measured["auc"].low) == (None, None)
     assert measured["accuracy"].value == pytest.approx(0.5)
 
@@ -108,11 +112,11 @@ def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> N
 def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:
     labels, scores = scored_rows(5)
     worse = np.clip(scores + np.random.default_rng(0).normal(0, 0.15, len(scores)), 0, 1)
-    options = {"threshold": 0.5, "other_threshold": 0.5, "replicates": 500, "seed": 0}
-    lead = difference(labels, scores, worse, **options)
-    back = difference(labels, worse, scores, **options)
-    one = evaluate_scores(labels, scores, threshold=0.5, replicates=500, seed=0)
-    two = evaluate_scores(labels, worse, threshold=0.5, replicates=500, seed=0)
+    options = {"replicates": 500, "seed": 0}
+    lead = difference(labels, binary(scores), binary(worse), **options)
+    back = difference(labels, binary(worse), binary(scores), **options)
+    one = evaluate_scores(labels, binary(scores), replicates=500, seed=0)
+    two = evaluate_scores(labels, binary(worse), replicates=500, seed=0)
     assert lead["auc"].value == pytest.approx(one["auc"].value - two["auc"].value)
     assert back["auc"].low == pytest.approx(-lead["auc"].high)
     unpaired = (one["auc"].high - one["auc"].low) + (two["auc"].high - two["auc"].low)
@@ -125,16 +129,14 @@ def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:
 def test_models_evaluated_together_have_the_figures_that_they_have_alone() -> None:
     labels, scores = scored_rows(8)
     constant = np.full(len(labels), 0.4)
-    models = [ModelScores(scores, 0.5), ModelScores(scores**2, 0.3), ModelScores(constant, 0.5)]
+    models = [binary(scores), binary(scores**2, 0.3), binary(constant)]
     sampling = {"replicates": 100, "seed": 2}
     together = resample(labels, models, **sampling)
     for model, resampled in zip(models, together, strict=True):
-        alone = evaluate_scores(labels, model.scores, threshold=model.threshold, **sampling)
+        alone = evaluate_scores(labels, model, **sampling)
         assert resampled.estimates() == alone
         assert resampled.lead(resampled)["brier_score"].text == "0.000 [0.000, 0.000]"
-    assert together[0].lead(together[2]) == difference(
-        labels, scores, constant, threshold=0.5, other_threshold=0.5, **sampling
-    )
+    assert together[0].lead(together[2]) == difference(labels, models[0], models[2], **sampling)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1"])
@@ -142,7 +144,7 @@ def test_the_chosen_threshold_is_the_best_of_all(metric) -> None:
     labels, scores = scored_rows(6, rows=150, digits=2)
     chosen = choose_threshold(labels, scores, metric=metric)
     qualities = [
-        evaluate_scores(labels, scores, threshold=candidate, replicates=100, seed=0)[metric].value
+        evaluate_scores(labels, binary(scores, candidate), replicates=100, seed=0)[metric].value
         for candidate in (chosen, *np.linspace(0.005, 0.995, 100))
     ]
     assert qualities[0] == pytest.approx(max(qualities))
@@ -161,12 +163,12 @@ def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_chosen() -> Non
 
 
 def test_confusion_counts_a_score_at_the_threshold_as_positive() -> None:
-    counts = confusion(np.array([1, 0, 1, 0]), np.array([0.5, 0.5, 0.4, 0.4]), threshold=0.5)
+    counts = confusion(np.array([1, 0, 1, 0]), binary(np.array([0.5, 0.5, 0.4, 0.4])))
     assert (counts.true_positives, counts.false_positives) == (1, 1)
     assert (counts.false_negatives, counts.true_negatives) == (1, 1)
 
 
-OPTIONS = {"threshold": 0.5, "replicates": 400, "seed": 0}
+OPTIONS = {"replicates": 400, "seed": 0}
 
 
 def rows_with_a_bad_part(rows: int = 1200):
@@ -180,9 +182,9 @@ def rows_with_a_bad_part(rows: int = 1200):
 
 def test_a_slice_has_the_metrics_of_its_rows_alone() -> None:
     labels, scores, bad = rows_with_a_bad_part()
-    (estimates,) = slice_estimates(labels, scores, [bad], **OPTIONS)
-    alone = evaluate_scores(labels[bad], scores[bad], **OPTIONS)
-    whole = evaluate_scores(labels, scores, **OPTIONS)
+    (estimates,) = slice_estimates(labels, binary(scores), [bad], **OPTIONS)
+    alone = evaluate_scores(labels[bad], binary(scores[bad]), **OPTIONS)
+    whole = evaluate_scores(labels, binary(scores), **OPTIONS)
     for name in SLICE_METRICS:
         assert estimates.metrics[name].value == pytest.approx(alone[name].value)
         apart = alone[name].value - whole[name].value
@@ -194,7 +196,7 @@ def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> 
     labels, scores, bad = rows_with_a_bad_part()
     even = np.arange(1200) % 2 == 0  # holds bad rows: half of it, as many as it should by 1 in 6
     like_all = (np.arange(1200) // 6) % 2 == 0
-    worse, _, same = slice_estimates(labels, scores, [bad, even, like_all], **OPTIONS)
+    worse, _, same = slice_estimates(labels, binary(scores), [bad, even, like_all], **OPTIONS)
     for name in SLICE_METRICS:
         assert worse.differences[name].high < 0, name
         assert same.differences[name].low < 0 < same.differences[name].high, name
@@ -203,14 +205,14 @@ def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> 
 def test_the_interval_of_a_difference_counts_that_the_whole_holds_the_slice() -> None:
     labels, scores, bad = rows_with_a_bad_part()
     most = ~bad
-    (estimates,) = slice_estimates(labels, scores, [most], **OPTIONS)
+    (estimates,) = slice_estimates(labels, binary(scores), [most], **OPTIONS)
     apart, own = estimates.differences["accuracy"], estimates.metrics["accuracy"]
     assert apart.high - apart.low < 0.7 * (own.high - own.low)
 
 
 def test_a_slice_of_one_label_has_no_auc_and_still_an_accuracy() -> None:
     labels, scores, _ = rows_with_a_bad_part()
-    (estimates,) = slice_estimates(labels, scores, [labels == 1], **OPTIONS)
+    (estimates,) = slice_estimates(labels, binary(scores), [labels == 1], **OPTIONS)
     assert estimates.metrics["auc"].value is None
     assert estimates.differences["auc"].value is None
     assert estimates.metrics["accuracy"].value is not None
@@ -240,11 +242,11 @@ SAMPLING = {"replicates": 4000, "seed": 1}
 def test_counts_give_what_rows_give(always_positive: bool) -> None:
     labels, scores = scored_rows(3, rows=900)
     quality = counted_quality(
-        confusion(labels, scores, threshold=0.5), always_positive=always_positive, **SAMPLING
+        confusion(labels, binary(scores)), always_positive=always_positive, **SAMPLING
     )
-    rows = evaluate_scores(labels, scores, threshold=0.5, **SAMPLING)
+    rows = evaluate_scores(labels, binary(scores), **SAMPLING)
     alike = np.full(len(labels), float(always_positive))
-    leads = difference(labels, scores, alike, threshold=0.5, other_threshold=0.5, **SAMPLING)
+    leads = difference(labels, binary(scores), binary(alike), **SAMPLING)
     for ours, theirs in ((quality.metrics, rows), (quality.leads, leads)):
         assert set(ours) == {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
         for name, item in ours.items():
@@ -269,7 +271,7 @@ def drawn(seed: int, *, rows: int = 3000, temperature: float = 1.0):
 
 
 def error_of(labels, scores):
-    estimates = evaluate_scores(labels, scores, threshold=0.5, replicates=300, seed=0)
+    estimates = evaluate_scores(labels, binary(scores), replicates=300, seed=0)
     return estimates["expected_calibration_error"]
 
 
@@ -370,8 +372,9 @@ def test_scores_without_a_best_temperature_are_left_alone_with_the_reason() -> N
 def test_a_temperature_can_be_taken_out_of_scores_again() -> None:
     margins = np.array([-30.0, -2.0, 0.0, 0.5, 4.0])
     scaled = special.expit(margins / 2.5)
-    assert without_temperature(scaled, 2.5) == pytest.approx(special.expit(margins), rel=1e-9)
-    assert list(without_temperature(np.array([0.0, 1.0]), 2.5)) == [0, 1]
+    unscaled = without_temperature(two_classes(scaled), 2.5)[:, 1]
+    assert unscaled == pytest.approx(special.expit(margins), rel=1e-9)
+    assert list(without_temperature(two_classes(np.array([0.0, 1.0])), 2.5)[:, 1]) == [0, 1]
 
 
 def test_a_decision_that_turns_either_way_counts_once() -> None:

@@ -15,7 +15,7 @@ import pytest
 from sashiko.base.files import sha256_file, write_json
 from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from sashiko.settings.recipe_quality import EvaluateSection
@@ -29,6 +29,10 @@ from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_scor
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate_job import evaluated, predictions, run
+
+
+def binary(scores: np.ndarray) -> ModelScores:
+    return ModelScores(two_classes(scores), 0.5)
 
 
 def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) -> None:
@@ -101,7 +105,7 @@ def test_a_temperature_is_reported_with_the_calibration_before_and_after(root) -
     labels, scores = (np.array([row[name] for row in test]) for name in ("label", "score"))
     odds = (scores / (1 - scores)) ** 3
     error = "expected_calibration_error"
-    unscaled = evaluate_scores(labels, odds / (1 + odds), threshold=0.5, replicates=100, seed=0)
+    unscaled = evaluate_scores(labels, binary(odds / (1 + odds)), replicates=100, seed=0)
     assert before[error].value == pytest.approx(unscaled[error].value)
     assert before["brier_score"].value == pytest.approx(unscaled["brier_score"].value)
     assert before[error].value != pytest.approx(after[error].value)
@@ -205,7 +209,7 @@ def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root
     assert seen_rows.positives + new.positives == evaluation.splits["test"].positives
     labels = np.array([row["label"] for row in predictions(root) if row["split"] == "test"])
     scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
-    expected = evaluate_scores(labels[40:], scores[40:], threshold=0.5, replicates=1, seed=0)
+    expected = evaluate_scores(labels[40:], binary(scores[40:]), replicates=1, seed=0)
     assert new.candidate["auc"].value == expected["auc"].value
     lead = new.candidate["auc"].value - new.linear["auc"].value
     assert new.lead["auc"].value == pytest.approx(lead)
@@ -351,7 +355,7 @@ def test_a_champion_reads_the_candidates_columns_in_texts_of_its_own(root, tmp_p
     evaluation = run(root)[0]
     labels = np.array(test["label"].to_pylist())
     scores = np.array([expected_score(f"fine or {text}") for text in test["text"].to_pylist()])
-    expected = evaluate_scores(labels, scores, threshold=0.5, replicates=1, seed=0)
+    expected = evaluate_scores(labels, binary(scores), replicates=1, seed=0)
     assert evaluation.others["champion"]["brier_score"].value == pytest.approx(
         expected["brier_score"].value, abs=1e-6
     )
@@ -453,15 +457,29 @@ def test_a_lead_below_the_minimum_effect_is_not_called_better(root, capsys) -> N
     assert note in capsys.readouterr().err
 
 
-def test_a_champion_that_was_changed_or_answers_otherwise_is_refused(root, tmp_path) -> None:
+def test_a_champion_that_was_changed_is_refused(root, tmp_path) -> None:
     evaluate_job.lay_out(root)
     other = build_artifact(tmp_path / "other", labels=("<=50K", ">50K"))
     evaluate_job.champion(root, record_of(other, sha256="0" * 64), other)
     with pytest.raises(InputError, match="artifact was changed"):
         evaluate_job.run_evaluate()
-    evaluate_job.champion(root, record_of(other), other)
-    with pytest.raises(InputError, match="model_package_group"):
-        evaluate_job.run_evaluate()
+
+
+def test_a_champion_of_other_classes_is_not_compared_and_that_is_said(root, tmp_path) -> None:
+    """A class that was renamed, or the same two in another order: never compared by position."""
+    evaluate_job.lay_out(root)
+    for labels, said in (
+        (("no", "certainly"), "it has other classes: it lacks yes; only it has certainly"),
+        (("yes", "no"), "it has other classes: the same ones in another order"),
+    ):
+        other = build_artifact(tmp_path / labels[0], labels=labels)
+        evaluate_job.champion(root, record_of(other), other)
+        evaluation, _, verdict = run(root)
+        assert evaluation.champion.not_comparable == said
+        assert "champion" not in evaluation.leads.keys() | evaluation.others.keys()
+        (check,) = (check for check in verdict.checks if check.name == "champion not comparable")
+        assert (check.judged, check.reason) == (False, said)
+        assert any("cannot be compared with this model: it has" in n for n in evaluation.notes)
 
 
 def split(rows: int, *, positive: int) -> Split:
@@ -606,7 +624,7 @@ def test_a_text_that_is_cut_off_counts_neither_as_turned_nor_as_resisted(root, t
 
 def test_a_score_at_the_threshold_is_a_positive_decision() -> None:
     """As the handler decides it: a negative row that reaches the threshold has turned."""
-    candidate = ModelScores(np.array([0.2, 0.9]), 0.5)
+    candidate = binary(np.array([0.2, 0.9]))
     figures = measure_injection(
         EvaluateSection(injections=2), Scorer(scores=lambda texts: [0.5] * len(texts)),
         ["bad", "good"], candidate, answers=("no", "yes"),

@@ -10,6 +10,7 @@ import pytest
 from sashiko.base.files import sha256_file, write_json
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import read_split_meta
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.training.linear_model import load_linear
 from tests.unit.training.people import KINDS, labels_of, objects, people
@@ -57,7 +58,8 @@ def test_it_writes_a_model_and_its_figures_the_same_ones_again(run: Train, tmp_p
         assert sha256_file(one / "model" / name) == sha256_file(other / "model" / name)
     rows, labels = validation(one)
     scores = load_linear(one / "model").scores(rows)
-    expected = evaluate_scores(labels, scores, threshold=0.5, replicates=1, seed=0)["auc"].value
+    model = ModelScores(two_classes(scores), 0.5)
+    expected = evaluate_scores(labels, model, replicates=1, seed=0)["auc"].value
     [line] = metric_lines(one)
     assert line["validation_auc"] == pytest.approx(expected)
     assert expected > 0.75
