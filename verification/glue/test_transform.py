@@ -153,7 +153,7 @@ def test_census_becomes_what_the_local_lake_holds(spark: SparkSession, tmp_path:
 def test_complaints_become_what_the_local_lake_holds(spark: SparkSession, tmp_path: Path) -> None:
     contract = load_contract(CONTRACTS / "complaints.odcs.yaml")
     file = tmp_path / "complaints.parquet"
-    generate(file, generator=None, rows=400, seed=1, bias=True, drift=False)
+    generate(file, generator="complaints", rows=400, seed=1, bias=True, drift=False)
     spec = parse_spec(load_spec(contract).to_json())
     parts = transform(read_raw(spark, spec, str(tmp_path)), spec)
     assert _arrow(parts.clean, contract) == _read(file, contract).sort_by(contract.key)

@@ -39,7 +39,7 @@ def test_a_class_is_made_and_an_entry_point_is_loaded_by_its_name(installed: Non
 
 @pytest.mark.parametrize(("group", "name", "message"), [
     ("metrics", "costs", "no `costs` among sashiko.metrics; allowed: cost, or an object"),
-    ("generators", "other", "no `other` among sashiko.generators; allowed: complaints, or"),
+    ("generators", "other", "no `other` among sashiko.generators; allowed: complaints, "),
     ("metrics", "acme.nothing:Cost", "acme.nothing:Cost cannot be imported (No module named"),
     ("metrics", "acme.metrics:Nothing", "has no attribute 'Nothing'"),
     ("metrics", "acme.metrics:no_metric",

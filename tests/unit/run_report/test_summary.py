@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.plugin_names import names
 from sashiko.base.plugins import load
 from sashiko.data.generators import Order
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged
@@ -336,7 +335,7 @@ def test_the_previous_version_stands_beside_this_one_with_its_groups(tmp_path):
 ORDER = Order(rows=600, seed=5)
 
 
-@pytest.fixture(params=names("generators"))
+@pytest.fixture(params=["complaints"])
 def made(request, tmp_path):
     """A run on a generator's rows, whose model is right by the truth in all but ten of 400.
 

@@ -48,7 +48,7 @@ class TruthfulGenerator(Generator, Protocol):
     """A generator that knows the fair decision for each row, which the report compares with."""
 
     def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields per row `key` (string), `label` and `truth` (both 0 or 1), in the same order.
+        """Yields per row `key` (string), `label` and `truth` (class indices), in the same order.
 
         The truth is the fair decision. It is not in the batches and is not written to a file:
         nothing that trains or judges a model may read it. The label shows whether rows with these

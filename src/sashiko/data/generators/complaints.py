@@ -176,6 +176,18 @@ OPENERS = Edge(bank.OPENERS, bank.RELATION_OPENERS, bank.NAME_OPENERS)
 CLOSERS = Edge(bank.CLOSERS, bank.RELATION_CLOSERS, bank.NAME_CLOSERS)
 
 
+@dataclass(frozen=True)
+class Topics:
+    """What complaints are about; the last `new` texts of a product are of late complaints only."""
+
+    texts: Sequence[Sequence[str]]  # for each product, as many for each
+    new: int = 0
+    new_share: float = 0.0  # of the late complaints
+
+
+TOPICS = Topics(tuple(bank.TOPICS.values()))
+
+
 def take(banks: Sequence[Sequence[str]], which: Indices | int, index: Indices) -> pa.Array:
     """Returns `banks[which][index]` per row; all banks are of one length."""
     texts = pa.array([text for texts in banks for text in texts])
@@ -197,20 +209,20 @@ class Complaints:
 
     def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the complaints in the order of receipt."""
-        for rows in _batches(order, batch_rows):
-            yield _batch(order, rows)
+        for rows in row_batches(order, batch_rows):
+            yield complaint_batch(order, rows)
 
     def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields per complaint `key`, `label` and `truth`, both 0 or 1, in the same order.
 
         The truth is 1 where P(escalate) without the planted bias is above one half, by severity.
         """
-        for rows in _batches(order, batch_rows):
+        for rows in row_batches(order, batch_rows):
             severity = _severity(order, rows)
             fair = np.array(ESCALATION["male"])[severity] > 0.5
-            label = _labels(order, rows, severity, pick(uniform(order.seed, "gender", rows), 2))
+            label = _labels(order, rows, severity, genders(order, rows))
             columns = {
-                "key": _numbered("C", rows + np.uint64(1), digits=8),
+                "key": complaint_keys(rows),
                 "label": pc.equal(label, "yes").cast(pa.int64()),
                 "truth": pa.array(fair.astype(np.int64)),
             }
@@ -253,7 +265,8 @@ def _product_shares(order: Order) -> Numbers:
     return shares
 
 
-def _batches(order: Order, batch_rows: int) -> Iterator[Rows]:
+def row_batches(order: Order, batch_rows: int) -> Iterator[Rows]:
+    """Yields the numbers of an order's rows, at most `batch_rows` at a time."""
     end = Weeks(order).rows
     for start in range(0, end, batch_rows):
         yield np.arange(start, min(start + batch_rows, end), dtype=np.uint64)
@@ -266,7 +279,28 @@ def _severity(order: Order, rows: Rows) -> Indices:
     return np.where(Weeks(order).concerned(rows, "label", of=others), high, severity)
 
 
-def _batch(order: Order, rows: Rows) -> pa.RecordBatch:
+def complaint_keys(rows: Rows) -> pa.Array:
+    """Returns the complaints' keys."""
+    return _numbered("C", rows + np.uint64(1), digits=8)
+
+
+def genders(order: Order, rows: Rows) -> Indices:
+    """Returns each customer's gender, as an index of `GENDERS`."""
+    return pick(uniform(order.seed, "gender", rows), len(GENDERS))
+
+
+def products(order: Order, rows: Rows) -> Indices:
+    """Returns each complaint's product, as its place in `bank.TOPICS`."""
+    draw = partial(uniform, order.seed, row_numbers=rows)
+    elapsed = np.minimum((rows + draw("moment")) / order.rows, 1.0)
+    drifted = elapsed if order.drift else np.zeros(len(rows))
+    others = 1 - _product_shares(order)[-1]
+    moved = Weeks(order).concerned(rows, "covariate", of=others)
+    return np.where(moved, len(bank.TOPICS) - 1, _mixed(draw("product"), drifted))
+
+
+def complaint_batch(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> pa.RecordBatch:
+    """Returns the complaints with these numbers, which are about these topics."""
     draw = partial(uniform, order.seed, row_numbers=rows)
     weeks = Weeks(order)
     elapsed = (rows + draw("moment")) / order.rows
@@ -276,11 +310,8 @@ def _batch(order: Order, rows: Rows) -> pa.RecordBatch:
         _moments(PERIOD_END, weeks.elapsed(rows, draw("moment")) * WEEK.total_seconds()),
         _moments(PERIOD_START, elapsed * period),
     )
-    gender, severity = pick(draw("gender"), len(GENDERS)), _severity(order, rows)
-    drifted = np.minimum(elapsed, 1.0) if order.drift else np.zeros(len(rows))
-    others = 1 - _product_shares(order)[-1]
-    moved = weeks.concerned(rows, "covariate", of=others)
-    product = np.where(moved, len(bank.TOPICS) - 1, _products(draw("product"), drifted))
+    gender, severity = genders(order, rows), _severity(order, rows)
+    product = products(order, rows)
     understated = weeks.concerned(rows, "bias") & (gender == GENDERS.index("female"))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
     first = take(by_gender(bank.FIRST_NAMES), gender, first_name)
@@ -289,12 +320,13 @@ def _batch(order: Order, rows: Rows) -> pa.RecordBatch:
     local = pc.binary_join_element_wise(pc.utf8_lower(first), pc.utf8_lower(last), account, ".")
     phone = pick(draw("phone"), 1000).astype(np.uint64)
     columns = [
-        _numbered("C", rows + np.uint64(1), digits=8),
+        complaint_keys(rows),
         pa.array(received, pa.timestamp("us", tz="UTC")),
         take([tuple(bank.TOPICS)], 0, product),
         take([CHANNELS], 0, pick_weighted(draw("channel"), CHANNEL_SHARES)),
         _texts(
             draw,
+            topics=topics,
             severity=np.where(understated, 0, severity),
             product=product,
             gender=gender,
@@ -316,6 +348,7 @@ def _batch(order: Order, rows: Rows) -> pa.RecordBatch:
 def _texts(
     draw: Callable[[str], Numbers],
     *,
+    topics: Topics,
     severity: Indices,
     product: Indices,
     gender: Indices,
@@ -340,15 +373,16 @@ def _texts(
     # Sentences on the subject, not on the severity.
     frames = len(bank.TOPIC_FRAMES)
     subjects = [
-        [frame.format(topic) for topic in topics for frame in bank.TOPIC_FRAMES]
-        for topics in bank.TOPICS.values()
+        [frame.format(topic) for topic in texts for frame in bank.TOPIC_FRAMES]
+        for texts in topics.texts
     ]
-    subject = pick(draw("topic"), len(subjects[0]) // frames) * frames + pick(draw("frame"), frames)
+    is_new = late & (draw("new topic") < topics.new_share)
+    topic = _known_or_new(draw("topic"), is_new, count=len(topics.texts[0]), new=topics.new)
+    subject = topic * frames + pick(draw("frame"), frames)
     # The last quarter of the phrases is new; those that are unheard are in neither part.
-    numbers, new = draw("phrase"), len(bank.LOW) // 4
-    known = len(bank.LOW) - new
+    numbers, count = draw("phrase"), len(bank.LOW)
     is_new = late & (draw("new") < NEW_PHRASE_SHARE)
-    index = np.where(is_new, known + pick(numbers, new), pick(numbers, known))
+    index = _known_or_new(numbers, is_new, count=count, new=count // 4)
     phrases = take((bank.LOW, bank.MEDIUM, bank.HIGH), severity, index)
     if unheard.any():
         others = take(bank.UNHEARD, severity, pick(numbers, len(bank.UNHEARD[0])))
@@ -360,12 +394,18 @@ def _texts(
     return pc.binary_join_element_wise(opener, subjects_of_rows, phrases, closer, " ")
 
 
+def _known_or_new(numbers: Numbers, is_new: Bools, *, count: int, new: int) -> Indices:
+    """Picks one of `count` texts: where `is_new` one of the last `new`, else one of the others."""
+    known = count - new
+    return np.where(is_new, known + pick(numbers, new), pick(numbers, known))
+
+
 def _moments(start: dt.datetime, seconds: Numbers) -> Indices:
     """Turns seconds since a start into UTC microseconds, cut to whole seconds."""
     return (int(start.timestamp()) + seconds.astype(np.int64)) * 1_000_000
 
 
-def _products(numbers: Numbers, drifted: Numbers) -> Indices:
+def _mixed(numbers: Numbers, drifted: Numbers) -> Indices:
     """Picks a product; `drifted` runs from 0, all alike, to 1, the last one eleven to one."""
     slope = np.linspace(0.0, DRIFT, len(bank.TOPICS))
     bounds = np.cumsum(1.0 + drifted[:, None] * slope, axis=1)

@@ -1,0 +1,146 @@
+import datetime as dt
+from functools import cache
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from sashiko.data.generators import complaints_texts as bank
+from sashiko.data.generators.base import Order
+from sashiko.data.generators.complaints import NEW_PHRASES_FROM, Complaints
+from sashiko.data.generators.tickets import DESKS, FAST, REWORDED, Tickets
+
+CARD, CURRENT = DESKS.index("Credit card"), DESKS.index("Current account")
+VALIDATION_FROM = pd.Timestamp(dt.datetime(2025, 9, 1, tzinfo=dt.UTC))
+
+
+@cache
+def _frame(*, rows: int = 20_000, seed: int = 3, bias: bool = True, drift: bool = False):
+    """Returns the tickets, each with the product that its text names and whether in other words."""
+    order = Order(rows=rows, seed=seed, bias=bias, drift=drift)
+    frame = pa.Table.from_batches(Tickets().batches(order)).to_pandas()
+    topics = {
+        f" {topic}.": (product, words is REWORDED)
+        for words in (bank.TOPICS, REWORDED)
+        for product, texts in words.items()
+        for topic in texts
+    }
+    frame[["product", "reworded"]] = [
+        next(about for topic, about in topics.items() if topic in text)
+        for text in frame.complaint_text
+    ]
+    return frame.astype({"reworded": bool})
+
+
+def _truth(*, bias: bool = True, batch_rows: int = 999) -> pd.DataFrame:
+    order = Order(rows=20_000, seed=3, bias=bias)
+    return pa.Table.from_batches(Tickets().truth(order, batch_rows=batch_rows)).to_pandas()
+
+
+def test_no_column_but_the_text_tells_the_product_and_the_rest_are_the_complaints():
+    frame = _frame()
+    complaints = pa.Table.from_batches(Complaints().batches(Order(rows=20_000, seed=3)))
+    complaints = complaints.to_pandas()
+    assert (frame["product"] == complaints["product"]).all()
+    same = [*complaints.columns.drop(["product", "complaint_text", "escalate"])]
+    assert Tickets().schema.names == [*same[:3], "complaint_text", *same[3:], "desk"]
+    assert frame[same].equals(complaints[same])
+    known = ~frame.reworded
+    assert (frame.complaint_text[known] == complaints.complaint_text[known]).all()
+
+
+def test_a_ticket_goes_to_the_desk_of_its_product_and_four_percent_anywhere():
+    shares = pd.crosstab(_frame(bias=False)["product"], _frame().desk, normalize="index")
+    for product in bank.TOPICS:
+        right = 0.96 + 0.04 / 6
+        if product == "Credit card":
+            right *= 1 - 0.75 / 2
+        assert shares.loc[product, product] == pytest.approx(right, abs=0.02), product
+
+
+@pytest.mark.parametrize(("bias", "female"), [(True, 0.25), (False, 1.0)])
+def test_most_of_the_womens_tickets_about_a_card_go_to_the_slow_desk_and_only_they(bias, female):
+    frame = _frame(bias=bias)
+    right = (frame.desk == frame["product"]).groupby([frame["product"], frame.customer_gender])
+    shares = right.mean().unstack()
+    fair = 0.96 + 0.04 / 6
+    assert shares.male.to_numpy() == pytest.approx(fair, abs=0.02)
+    assert shares.female["Credit card"] == pytest.approx(female * fair, abs=0.03)
+    assert shares.female.drop("Credit card").to_numpy() == pytest.approx(fair, abs=0.02)
+    lost = frame[(frame["product"] == "Credit card") & (frame.desk == "Current account")]
+    assert (lost.customer_gender == "female").mean() > (0.98 if bias else 0.3)
+
+
+def test_the_truth_is_the_product_and_comes_with_the_rows_own_keys_and_labels():
+    frame, truth = _frame(), _truth()
+    assert truth.key.tolist() == frame.complaint_id.tolist()
+    assert [DESKS[label] for label in truth.label] == frame.desk.tolist()
+    assert [DESKS[desk] for desk in truth.truth] == frame["product"].tolist()
+    assert (truth.truth == _truth(bias=False).truth).all()
+
+
+def test_the_fast_desks_are_the_last_classes():
+    assert DESKS[-len(FAST) :] == FAST
+    assert sorted(DESKS) == sorted(bank.TOPICS)
+
+
+def test_other_words_for_a_topic_appear_from_the_test_split_on():
+    frame = _frame()
+    late = frame.received_at >= pd.Timestamp(NEW_PHRASES_FROM)
+    assert not frame.reworded[~late].any()
+    assert frame.reworded[late].mean() == pytest.approx(0.15, abs=0.02)
+    used = {t for texts in REWORDED.values() for t in texts}
+    assert all(frame.complaint_text[late].str.contains(t, regex=False).any() for t in used)
+
+
+def test_drift_moves_the_mix_of_products():
+    late = _frame(drift=True)[15_000:]
+    assert (late["product"] == "Mobile app").mean() > 0.27
+    assert (late["product"] == "Current account").mean() < 0.05
+
+
+def test_rows_do_not_depend_on_the_batch_size():
+    order = Order(rows=500, seed=3)
+    whole = pa.Table.from_batches(Tickets().batches(order))
+    assert whole.equals(pa.Table.from_batches(Tickets().batches(order, batch_rows=7)))
+    assert _truth().equals(_truth(batch_rows=20_000))
+
+
+def test_no_text_exceeds_the_longest_complaint():
+    complaints = pa.Table.from_batches(Complaints().batches(Order(rows=20_000, seed=3)))
+    longest = max(map(len, complaints["complaint_text"].to_pylist()))
+    assert _frame().complaint_text.str.len().max() <= longest + 5
+
+
+def test_a_linear_model_learns_the_disparity_in_one_class_and_weights_remove_most_of_it():
+    # Independent of the engine: scikit-learn, and the weights of Kamiran and Calders (2012).
+    frame = _frame(rows=9000, seed=11)
+    train = frame[frame.received_at < VALIDATION_FROM]
+    test = frame[frame.received_at >= pd.Timestamp(NEW_PHRASES_FROM)]
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    rows = vectorizer.fit_transform(train.complaint_text)
+    unseen = vectorizer.transform(test.complaint_text)
+    share = train.groupby(["customer_gender", "desk"]).size() / len(train)
+    product = pd.Series({
+        (gender, desk): share[gender].sum() * share[:, desk].sum() for gender, desk in share.index
+    })  # fmt: skip
+    cells = pd.MultiIndex.from_frame(train[["customer_gender", "desk"]])
+    women = (test.customer_gender == "female").to_numpy()
+    impacts, recalls = [], []
+    for strength in (0, 1.5):
+        weights = ((product / share) ** strength).reindex(cells).to_numpy()
+        model = LogisticRegression(max_iter=1000).fit(rows, train.desk, sample_weight=weights)
+        predicted = model.predict(unseen)
+        fast = pd.Series(predicted).isin(FAST).to_numpy()
+        impacts.append(fast[women].mean() / fast[~women].mean())
+        recalls.append([
+            (predicted == "Credit card")[group & (test.desk == "Credit card")].mean()
+            for group in (women, ~women)
+        ])  # fmt: skip
+    assert impacts[0] < 0.65
+    assert 0.85 < impacts[1] < 1.1
+    assert recalls[0][0] < 0.4
+    assert recalls[0][1] > 0.8
+    assert recalls[1][0] > 0.6
