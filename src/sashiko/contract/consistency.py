@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from sashiko.contract.grants import READS, may_read
 from sashiko.contract.model import (
+    MOST_CLASSES,
     Column,
     Contract,
     Label,
@@ -18,7 +19,6 @@ from sashiko.contract.rule_expectations import expectations
 from sashiko.contract.text_form import column_form
 from sashiko.errors import InputError
 
-MOST_CLASSES = 100  # of a label; reports and bias metrics have a row for each
 _TOKEN = re.compile(
     r"\s*(?:'(?:[^']|'')*'|(?P<word>[A-Za-z_]\w*)|-?\d+(?:\.\d+)?|<>|!=|[<>]=?|[=(),])"
 )

@@ -29,6 +29,7 @@ Delimiter = Literal[",", ";", "\t", "|"]
 Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
+MOST_CLASSES = 100  # of a label; a report has a row for each
 _DATES = {"validation_from", "test_from"}
 _DAYS = {"validation_days", "test_days"}
 

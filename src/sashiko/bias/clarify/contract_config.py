@@ -71,6 +71,15 @@ def combination_count(contract: Contract, facet_sets: Iterable[tuple[str, ...]])
     )
 
 
+def outcome_values(contract: Contract) -> tuple[int, ...] | tuple[str, ...]:
+    """Returns how BiasInput's CSV writes each class, in the order of the contract's classes.
+
+    Two classes are 0 and 1. More are written by name: Clarify may take a column of several whole
+    numbers for a quantity.
+    """
+    return contract.classes if len(contract.classes) > 2 else (0, 1)
+
+
 def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict[str, Any]:
     """Returns the configuration of one of the two bias steps.
 
@@ -78,7 +87,8 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         contract: the data contract.
         kind: `pre` judges the labels of the facet snapshot, a Parquet file of the contract's
             `facets` view; `post` judges the predictions in BiasInput's CSV, whose columns are
-            `label`, `predicted_label` (both 0 or 1), the facets and the group variable, if any.
+            `label`, `predicted_label` (as `outcome_values` writes them), the facets and the group
+            variable, if any.
 
     Returns:
         Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the disadvantaged
@@ -95,11 +105,12 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
     if group:
         common["group_variable"] = GROUP_VARIABLE if kind == "post" else group
     if kind == "post":
+        favourable = list(outcome_values(contract)[contract.first_favourable :])
         return common | {
             "dataset_type": "text/csv",
             "headers": [LABEL, PREDICTED_LABEL, *facets, *([GROUP_VARIABLE] if group else [])],
             "label": LABEL,
-            "label_values_or_threshold": [1],
+            "label_values_or_threshold": favourable,
             "predicted_label": PREDICTED_LABEL,
             "methods": {
                 "post_training_bias": {"methods": list(POST_TRAINING)},

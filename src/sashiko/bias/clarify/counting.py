@@ -20,6 +20,7 @@ import pyarrow.csv as pa_csv
 from sashiko.base.files import walk_files
 from sashiko.base.parquet import open_parquet, stream_columns
 from sashiko.bias.clarify.analysis import CSV, AnalysisConfig, Value, joined
+from sashiko.contract.model import MOST_CLASSES
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
@@ -352,11 +353,11 @@ def _predicted(
     positive_texts, unknown = [], []
     for text in _categories(column):
         number = as_number(text)
-        matches = [
-            name
-            for name in categories
-            if name == text or (number is not None and as_number(name) == number)
-        ]
+        matches = (
+            [text]
+            if text in categories
+            else [name for name in categories if number is not None and as_number(name) == number]
+        )
         if is_one_of(text, positive) or any(is_one_of(name, positive) for name in matches):
             positive_texts.append(text)
         elif not matches:
@@ -372,10 +373,11 @@ def _predicted(
 
 def _categories(column: Column) -> list[str]:
     values = distinct(column.values)
-    if len(values) > MOST_GROUPS:
+    if len(values) > MOST_CLASSES:
         raise InputError(
             f"{column.file}: column `{column.name}` has {len(values)} values, too many for "
-            f"a category (at most {MOST_GROUPS}); group them into bands first"
+            f"a label's classes (at most {MOST_CLASSES}); join rare ones, or group numbers into "
+            "bands"
         )
     return values
 

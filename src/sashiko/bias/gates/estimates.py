@@ -14,6 +14,8 @@ from sashiko.errors import InputError
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 
 INTERVALS_FILE = "intervals.json"
+# Of more than two classes: estimates in which each class in turn is the positive label.
+CLASSES_FILE = "classes.json"
 # Copies of the two `analysis.json` from which the estimates are taken.
 PRE_ANALYSIS_FILE = "pre-training-analysis.json"
 POST_ANALYSIS_FILE = "post-training-analysis.json"
@@ -60,6 +62,9 @@ class BiasEstimate(Subgroup):
 
     stage: Stage  # bias of the labels or of the predictions
     metric: str  # its abbreviation, such as `DI`
+    # Of `classes.json`: the class that is the positive label, against all others. Serialised only
+    # there; elsewhere the favourable classes together are the positive label.
+    outcome: str = Field("", exclude_if=lambda outcome: not outcome)
     # The number in `analysis.json`; for an intersection, which Clarify does not support, computed
     # here; None if undefined.
     value: float | None
@@ -76,14 +81,16 @@ class BiasEstimate(Subgroup):
     n_advantaged: int  # all other rows
 
 
-def write_estimates(estimates: Sequence[BiasEstimate], folder: Path) -> None:
-    """Writes `intervals.json` into `folder`."""
+def write_estimates(
+    estimates: Sequence[BiasEstimate], folder: Path, *, file: str = INTERVALS_FILE
+) -> None:
+    """Writes `intervals.json`, or `classes.json`, into `folder`."""
     rows = [estimate.model_dump(mode="json") for estimate in estimates]
-    write_json(folder / INTERVALS_FILE, rows)
+    write_json(folder / file, rows)
 
 
 def read_estimates(path: Path) -> tuple[BiasEstimate, ...]:
-    """Reads an `intervals.json`.
+    """Reads an `intervals.json` or `classes.json`.
 
     Raises:
         InputError: if it is missing, or not a list of bias estimates.

@@ -4,17 +4,27 @@ import csv
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from sashiko.bias.clarify.contract_config import GROUP_VARIABLE, LABEL, PREDICTED_LABEL
+from sashiko.base.parquet import read_columns
+from sashiko.bias.clarify.contract_config import (
+    GROUP_VARIABLE,
+    LABEL,
+    PREDICTED_LABEL,
+    outcome_values,
+)
 from sashiko.bias.gates.bias_gate import small_groups_reason
 from sashiko.bias.gates.estimates import (
+    CLASSES_FILE,
     REPORTED_METRICS,
     BiasEstimate,
     comparable,
     looks_text,
+    read_estimates,
     sort_worst_first,
 )
 from sashiko.bias.metrics.bias_table import METRICS, Stage
@@ -22,6 +32,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.calibration import reliability_curve
+from sashiko.evaluation.metrics.uncertainty import effective_rows
 from sashiko.packs import pack_objects
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, attempt, scores_by_group
@@ -29,6 +40,7 @@ from sashiko.report.gate_views import bias_not_judged
 from sashiko.report.views import Cell, Figure, Mark, RowStyle, Section, Table, numeric, row
 
 _WORST = 10
+_NAMED = 3  # classes in a sentence
 _NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
 _STAGES: Mapping[Stage, str] = {
     "post_training": "Bias of the predictions",
@@ -73,7 +85,7 @@ def fairness_section(evidence: Evidence) -> Section:
     return Section(
         anchor="fairness",
         title=title,
-        statements=(_HOW_TO_READ,),
+        statements=(_HOW_TO_READ, *_positive_words(evidence)),
         figures=(
             *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
@@ -84,8 +96,48 @@ def fairness_section(evidence: Evidence) -> Section:
         tables=(
             _groups_table(groups),
             *filter(None, [intersection_table(estimates, checks, minimum_group_size=minimum)]),
+            *_class_tables(evidence),
         ),
     )
+
+
+def _positive_words(evidence: Evidence) -> Iterator[str]:
+    """Says which of more than two classes are positive."""
+    contract = evidence.contract
+    if not isinstance(contract, Missing) and len(contract.classes) > 2:
+        favourable = ", ".join(contract.label.favourable)
+        yield (
+            f"Positive is a favourable class: {favourable}. A row of one is predicted right by "
+            "these metrics if any favourable class is predicted."
+        )
+
+
+def _class_tables(evidence: Evidence) -> Iterator[Table]:
+    """Compares the groups by each class against all others, of more than two classes."""
+    contract, title = evidence.contract, "Each class against all others"
+    if isinstance(contract, Missing) or len(contract.classes) == 2:
+        return
+    estimates = evidence.read("JudgeBias", "intervals", CLASSES_FILE, read_estimates)
+    if isinstance(estimates, Missing):
+        yield Table(title, absent=f"No table. {estimates.why}")
+        return
+    metrics = tuple(dict.fromkeys(item.metric for item in estimates))
+    lines: dict[tuple[str, str], dict[str, BiasEstimate]] = {}
+    for item in estimates:
+        lines.setdefault((item.outcome, item.subgroup), {})[item.metric] = item
+    worst = sorted(lines, key=lambda line: -abs(lines[line]["RD"].value or 0.0))
+    rows = [
+        row(*line, *(_value(lines[line].get(name)) for name in metrics), _rows(lines[line]["RD"]))
+        for line in worst
+    ]
+    heads = (f"{words.metric_title(name)} [95 % at once]" for name in metrics)
+    note = "The largest differences of recall come first. No gate judges a single class. "
+    if compared := [item for item in estimates if comparable(item)]:
+        note += f"A metric's intervals hold over all of {looks_text(compared)} looks at once."
+    yield Table(
+        title, ("class", "group", *heads, "rows, group / others"), tuple(rows), note=note.strip(),
+        folded=len(rows) > _WORST,
+    )  # fmt: skip
 
 
 def fairness_annex(evidence: Evidence) -> tuple[Table, ...]:
@@ -121,12 +173,20 @@ def mitigation(evidence: Evidence) -> str:
     if not (reweighing.facets and reweighing.strength):
         return "Training used no facet, and no weights made from one."
     facets = " and ".join(reweighing.facets)
+    weights = evidence.read("Weights", "weights", "weights.parquet", _effective_rows)
+    worth = "" if isinstance(weights, Missing) else f" {weights}"
     return (
         f"Training read no facet, but one weight per row, made from {facets} and the label "
         f"(reweighing, strength {reweighing.strength:g}). Label and weight together reveal the "
         "group. Reweighing aims only at equal shares of positive predictions. docs/reweighing.md "
-        "says what it can and cannot claim."
+        f"says what it can and cannot claim.{worth}"
     )
+
+
+def _effective_rows(path: Path) -> str:
+    weights = read_columns(path, ["weight"])["weight"].to_numpy()
+    worth = effective_rows(weights)
+    return f"The {len(weights):,} weighted rows are worth {worth:,.0f} of equal weight."
 
 
 def metric_tables(
@@ -238,14 +298,21 @@ _SHARES: Mapping[str, tuple[Callable[[int, int], bool], Callable[[int, int], boo
 
 def group_counts(evidence: Evidence) -> dict[tuple[str, str], Counts] | Missing:
     """Returns the rows of each (facet, group) on the test split by label and predicted label."""
-    return evidence.read("BiasInput", "data", "data.csv", read_group_counts)
+    contract, positive = evidence.contract, {"0": 0, "1": 1}
+    if not isinstance(contract, Missing):
+        values = enumerate(outcome_values(contract))
+        positive = {str(value): int(at >= contract.first_favourable) for at, value in values}
+    reader = partial(read_group_counts, positive=positive)
+    return evidence.read("BiasInput", "data", "data.csv", reader)
 
 
-def read_group_counts(path: Path) -> dict[tuple[str, str], Counts]:
+def read_group_counts(path: Path, *, positive: Mapping[str, int]) -> dict[tuple[str, str], Counts]:
     """Counts the rows of `data.csv` by each facet's values, facets in the file's order.
 
+    `positive` says of each class, as the file writes it, whether it is positive, 0 or 1.
+
     Raises:
-        InputError: if the file lacks a column or holds something but 0 and 1.
+        InputError: if the file lacks a column or holds another class.
     """
     counts: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
     with path.open(encoding="utf-8", newline="") as handle:
@@ -253,10 +320,10 @@ def read_group_counts(path: Path) -> dict[tuple[str, str], Counts]:
         facets = [name for name in reader.fieldnames or () if name not in _NO_FACETS]
         try:
             for line in reader:
-                both = int(line[LABEL]), int(line[PREDICTED_LABEL])
+                both = positive[line[LABEL]], positive[line[PREDICTED_LABEL]]
                 for facet in facets:
                     counts.setdefault((facet, line[facet]), Counter())[both] += 1
-        except (KeyError, TypeError, ValueError) as error:
+        except KeyError as error:
             raise InputError(f"{path.name} is not what BiasInput writes: {error!r}") from error
     ordered = sorted(counts, key=lambda pair: (facets.index(pair[0]), pair[1]))
     return {pair: counts[pair] for pair in ordered}
@@ -307,6 +374,8 @@ def _threshold_figures(evidence: Evidence, by_facet: Facets | Missing) -> Iterat
     evaluation, contract = evidence.evaluation, evidence.contract
     if isinstance(by_facet, Missing) or isinstance(evaluation, Missing):
         return
+    if len(evaluation.labels) > 2:  # the most probable class is predicted, without a threshold
+        return
     gates = () if isinstance(evidence.recipe, Missing) else evidence.recipe.bias.gates
     for facet in () if isinstance(contract, Missing) else contract.facets:
         sides: tuple[list[Floats], list[Floats]] = [], []
@@ -344,9 +413,11 @@ def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
     if isinstance(snapshot, Missing):
         return snapshot
     facets = [facet.column for facet in contract.facets]
+    favourable = (predictions.labels >= contract.first_favourable).astype(np.int64)
+    positive = replace(predictions, labels=favourable)
     return attempt(
         lambda: {
-            facet: scores_by_group(predictions, snapshot, key=contract.key, facet=facet)
+            facet: scores_by_group(positive, snapshot, key=contract.key, facet=facet)
             for facet in facets
         }
     )
@@ -432,8 +503,13 @@ def is_gated(item: BiasEstimate, checks: Set[str]) -> bool:
 
 def gap_words(item: BiasEstimate, evidence: Evidence) -> str:
     """Says a difference of rates as a sentence about people, without its full stop."""
-    evaluation = evidence.evaluation
-    no, yes = ("no", "yes") if isinstance(evaluation, Missing) else evaluation.labels
+    no, yes = "no", "yes"
+    if not isinstance(evidence.contract, Missing):
+        first, classes = evidence.contract.first_favourable, evidence.contract.classes
+        no, yes = (
+            " or ".join(names) if len(names) <= _NAMED else f"one of {len(names)} {kind} classes"
+            for names, kind in ((classes[:first], "unfavourable"), (classes[first:], "favourable"))
+        )
     group, others = f"rows of {item.subgroup}", "all others"
     if isinstance(item.facet, str) and isinstance(item.group, str):
         counts = group_counts(evidence)

@@ -1,7 +1,7 @@
 """Turns an `analysis.json` and the counts of its data into estimates with intervals."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.bias.clarify.analysis import MetricResult, StageResult
+from sashiko.bias.clarify.analysis import AnalysisConfig, MetricResult, StageResult, Value
 from sashiko.bias.clarify.contract_config import FacetGroup, facet_groups, intersections
-from sashiko.bias.clarify.counting import Column, Dataset, GroupCounts
+from sashiko.bias.clarify.counting import Column, Dataset, GroupCounts, count_groups
 from sashiko.bias.gates.estimates import (
     BiasEstimate,
     SimultaneousIntervals,
@@ -34,8 +34,11 @@ from sashiko.settings.recipe_bias import BiasSection
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
 _TOLERANCE = 1e-6
-# Clarify's library ignores a label that one of the groups lacks, contrary to the definition.
-_WHOLE_DISTRIBUTION = frozenset({"JS", "LP", "TVD", "KS"})
+# Clarify's library ignores a label that one of the groups lacks, and joins all labels but the
+# positive ones, contrary to the definition.
+_WHOLE_DISTRIBUTION = frozenset({"JS", "KL", "LP", "TVD", "KS"})
+# Metrics of each class against all others: its share of the predictions, recall and precision.
+_BY_CLASS = ("DPPL", "DI", "RD", "DAR")
 _UNKNOWN_GROUP = FacetGroup("not in the contract", (), disadvantaged=False)
 # A combination of groups, such as `gender=Female & age_band=60+`, and the counts of its rows and
 # of all others.
@@ -147,6 +150,31 @@ def estimate_bias(
             yield from subgroup_estimates(stage, subgroup, measures, counts=counts, looks=looks)
 
 
+def estimate_by_class(
+    section: BiasSection, config: AnalysisConfig, data: Dataset, *, outcomes: Sequence[Value]
+) -> Iterator[BiasEstimate]:
+    """Yields metrics of the predictions with each class in turn as the positive label, by facet.
+
+    The intervals of a metric hold simultaneously over all classes and groups with enough rows,
+    since a reader looks for the worst. `outcomes` are the values of the classes in the data.
+    """
+    counted = []
+    for outcome in outcomes:
+        one = config.model_copy(update={"label_values_or_threshold": (outcome,)})
+        for facet, groups in count_groups(one, data).facets.items():
+            for name, counts in groups.items():
+                cells = counts.collapse_strata().collapse_labels()
+                counted.append((str(outcome), Subgroup(facet=facet, group=name), cells))
+    family = sum(_is_large_enough(cells, section) for _, _, cells in counted)
+    for outcome, subgroup, cells in counted:
+        measures = {name: measure(name, cells) for name in _BY_CLASS}
+        for item in _with_intervals(
+            "post_training", subgroup, measures, counts=cells, section=section,
+            looks=dict.fromkeys(_BY_CLASS, max(1, family)),
+        ):  # fmt: skip
+            yield item.model_copy(update={"outcome": outcome})
+
+
 def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:
     """Counts the comparisons, which determine the width of the intervals."""
     subgroups = [pair[0] for analysis in stages.values() for pair in analysis.subgroups()]
@@ -195,15 +223,28 @@ def subgroup_estimates(
     Below about 100 rows per group, a 95 % bootstrap interval has less than its nominal coverage
     (`verification.benchmarks.interval_coverage`).
     """
-    section = looks.section
     looks_by_metric = {name: looks.over(stage, name, subgroup) for name in measures}
+    return _with_intervals(
+        stage, subgroup, measures, counts=counts, section=looks.section, looks=looks_by_metric
+    )
+
+
+def _with_intervals(
+    stage: Stage,
+    subgroup: Subgroup,
+    measures: Mapping[str, MetricValue],
+    *,
+    counts: Counts,
+    section: BiasSection,
+    looks: Mapping[str, int],
+) -> Iterator[BiasEstimate]:
     large_enough = _is_large_enough(counts, section)
     bounds = intervals(
         [name for name in measures if name in METRICS and large_enough],
         counts,
         replicates=section.bootstrap_replicates,
         seed=section.seed,
-        looks=looks_by_metric,
+        looks=looks,
     )
     for name, point in measures.items():
         yield BiasEstimate(
@@ -213,7 +254,7 @@ def subgroup_estimates(
             value=point.value,
             low=bounds[name].low if name in bounds else None,
             high=bounds[name].high if name in bounds else None,
-            looks=looks_by_metric[name],
+            looks=looks[name],
             error=point.error,
             n_disadvantaged=counts.n_disadvantaged,
             n_advantaged=counts.n_advantaged,
@@ -234,8 +275,8 @@ def _checked_measure(
         unknown = f"the analysis has {metric.value or 'nothing'} in place of a number"
         return MetricValue(value, "" if value is not None else metric.error or unknown)
     own = measure(metric.name, counts)
-    lacks_a_label = not counts.cells.sum(axis=(0, 3)).all()
-    if own.value is None or (lacks_a_label and metric.name in _WHOLE_DISTRIBUTION):
+    joins_labels = not counts.cells.sum(axis=(0, 3)).all() or counts.cells.shape[2] > 2
+    if own.value is None or (joins_labels and metric.name in _WHOLE_DISTRIBUTION):
         return own
     if value is None or not math.isclose(value, own.value, abs_tol=_TOLERANCE):
         raise InputError(

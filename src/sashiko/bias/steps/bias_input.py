@@ -4,15 +4,16 @@
 
 Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
 `data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
-has one, group_variable, ordered by key. It holds neither key nor text,
-which the bias steps do not need. Output `meta`: `snapshots.json`, the digest of the facets.
+has one, group_variable, ordered by key. A class is written as `contract_config.outcome_values`
+says. It holds neither key nor text, which the bias steps do not need. Output `meta`:
+`snapshots.json`, the digest of the facets.
 """
 
 import argparse
 import csv
 import io
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +22,7 @@ from sashiko.base.files import atomic_writer, sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import stream_columns
 from sashiko.base.scratch import scratch_database
-from sashiko.bias.clarify.contract_config import LABEL, PREDICTED_LABEL
+from sashiko.bias.clarify.contract_config import LABEL, PREDICTED_LABEL, outcome_values
 from sashiko.bias.steps.facet_join import FacetJoin
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
@@ -51,18 +52,25 @@ def main() -> None:
         table = join.facets("label", "predicted", order="key")
         names = [LABEL, PREDICTED_LABEL, *join.names]
         with atomic_writer(processing_output("data") / DATA_FILE) as handle:
-            handle.writelines(csv_pieces(names, table))
+            handle.writelines(csv_pieces(names, table, outcomes=outcome_values(contract)))
     write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
     print(f"{rows:,} test rows joined with their facets", file=sys.stderr)
 
 
-def csv_pieces(names: Iterable[str], batches: Iterable[pa.RecordBatch]) -> Iterator[bytes]:
-    """Encodes rows as UTF-8 CSV with a header row; equal rows give equal bytes."""
+def csv_pieces(
+    names: Iterable[str], batches: Iterable[pa.RecordBatch], *, outcomes: Sequence[int | str]
+) -> Iterator[bytes]:
+    """Encodes rows as UTF-8 CSV with a header row; equal rows give equal bytes.
+
+    The first two columns of the rows are indices of `outcomes`.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
     for batch in batches:
-        writer.writerows(zip(*(column.to_pylist() for column in batch.columns), strict=True))
+        columns = [column.to_pylist() for column in batch.columns]
+        columns[:2] = ([outcomes[index] for index in column] for column in columns[:2])
+        writer.writerows(zip(*columns, strict=True))
         yield text.getvalue().encode()
         text.seek(0)
         text.truncate()

@@ -10,7 +10,7 @@ differences between groups are checks of the same verdict. With a gate on the ch
 metric also `labels-of-champion`, ResolveChampion's record of the champion's.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
 facet and group of both analyses, and the intersections of facets; the analyses are copied beside
-it).
+it; for more than two classes also `classes.json`, metrics of each class against all others).
 
 Values come from `analysis.json`, and intervals from the counts of the rows. If our own formula on
 the rows gives another value, the two are of different data and the step fails. Clarify does not
@@ -32,9 +32,14 @@ from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.clarify.analysis import AnalysisConfig, StageResult, read_analysis
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import count_groups, distinct, read_dataset
+from sashiko.bias.clarify.counting import Dataset, count_groups, distinct, read_dataset
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
-from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE, write_estimates
+from sashiko.bias.gates.estimates import (
+    CLASSES_FILE,
+    POST_ANALYSIS_FILE,
+    PRE_ANALYSIS_FILE,
+    write_estimates,
+)
 from sashiko.bias.gates.label_change import (
     CHAMPION_LABELS,
     ChampionLabels,
@@ -42,7 +47,12 @@ from sashiko.bias.gates.label_change import (
     read_champion_labels,
 )
 from sashiko.bias.metrics.bias_table import Stage
-from sashiko.bias.steps.bias_estimates import StageAnalysis, analyse_stage, estimate_bias
+from sashiko.bias.steps.bias_estimates import (
+    StageAnalysis,
+    analyse_stage,
+    estimate_bias,
+    estimate_by_class,
+)
 from sashiko.bias.steps.blocked_texts import blocking_checks
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
@@ -78,11 +88,15 @@ def main() -> None:
     )
     labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
     predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics
-    pre, snapshot_rows = _count(labels, contract, section, "facets", kind="pre")
-    post, test_rows = _count(predictions, contract, section, "data", kind="post")
+    pre, snapshot_rows, _ = _count(labels, contract, section, "facets", kind="pre")
+    post, test_rows, data = _count(predictions, contract, section, "data", kind="post")
     stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
     estimates = list(estimate_bias(section, stages))
     write_estimates(estimates, processing_output("intervals"))
+    if len(contract.classes) > 2:
+        config = AnalysisConfig.model_validate(analysis_config(contract, kind="post"))
+        by_class = estimate_by_class(section, config, data, outcomes=contract.classes)
+        write_estimates([*by_class], processing_output("intervals"), file=CLASSES_FILE)
     for name, file in (("pre-analysis", PRE_ANALYSIS_FILE), ("post-analysis", POST_ANALYSIS_FILE)):
         source = processing_input(name) / "analysis.json"
         shutil.copyfile(source, processing_output("intervals") / file)
@@ -191,7 +205,7 @@ def _count(
     rows: str,
     *,
     kind: Literal["pre", "post"],
-) -> tuple[StageAnalysis, GroupRows]:
+) -> tuple[StageAnalysis, GroupRows, Dataset]:
     """Counts the rows of an input, with the bias step's configuration and by facets' values."""
     config = AnalysisConfig.model_validate(analysis_config(contract, kind=kind))
     data = read_dataset(config, processing_input(rows))
@@ -204,7 +218,7 @@ def _count(
         weights = None if data.counts is None else data.counts[np.asarray(pc.is_valid(places))]
         rows_of = np.bincount(np.asarray(places.drop_null()), weights, minlength=len(texts))
         groups[column.name] = {text: int(rows_of[place]) for place, text in enumerate(texts)}
-    return analysis, groups
+    return analysis, groups, data
 
 
 if __name__ == "__main__":

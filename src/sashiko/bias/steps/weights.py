@@ -10,6 +10,8 @@ The weights reveal the groups: a weight is a function of (group, label), so a ro
 identify its group. Even without group names the groups can be distinguished, and a few known people
 suffice to name them. The weights are therefore as sensitive as the facets: they have their own
 channel and are never logged or stored in an artifact. With strength 0 every weight is 1.
+
+The log says how many equally weighted rows the weighted ones are worth, the effective sample size.
 """
 
 import argparse
@@ -25,31 +27,41 @@ from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.uncertainty import effective_rows
 from sashiko.settings.recipe_train import ReweighingSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 
+_MOST_WEIGHT = 10.0
 
-def reweighing_weights(groups: Ints, labels: Ints, *, strength: float) -> Floats:
-    """Computes w = (P(g) P(y) / P(g, y))^strength for each row of group g with label y.
+
+def reweighing_weights(groups: Ints, labels: Ints, *, strength: float, classes: int = 2) -> Floats:
+    """Computes w = (P(g) P(y) / P(g, y))^strength for each row of group g with class y.
 
     Source: F. Kamiran and T. Calders, "Data preprocessing techniques for classification without
     discrimination", Knowledge and Information Systems 33 (2012), section 5.3. The exponent is an
-    extension: 0 gives equal weights, 1 the original ones, more than 1 overcorrects.
+    extension: 0 gives equal weights, 1 the original ones, more than 1 overcorrects. So are more
+    than two classes: at strength 1 every class has the same weighted share in all groups. There a
+    cell of a group and a class may have a handful of rows, which would decide what is learned: no
+    row then has more than `_MOST_WEIGHT` times the weight of one that needs no correction.
 
     Args:
         groups: code of the row's group, from 0, shape (rows,), at least one row.
-        labels: 0 or 1, shape (rows,).
+        labels: class of the row, from 0, shape (rows,).
         strength: the exponent, at least 0.
+        classes: the number of classes.
 
     Returns:
         Weights with mean 1, shape (rows,).
     """
-    counts = np.zeros((groups.max() + 1, 2))
+    counts = np.zeros((groups.max() + 1, classes))
     np.add.at(counts, (groups, labels), 1)
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / len(labels)
     ratio = np.divide(expected, counts, out=np.ones_like(counts), where=counts > 0)
-    weights: Floats = (ratio**strength)[groups, labels]
+    cells = ratio**strength
+    if classes > 2:
+        cells = np.minimum(cells, _MOST_WEIGHT)
+    weights: Floats = cells[groups, labels]
     return np.asarray(weights / weights.mean())
 
 
@@ -90,13 +102,19 @@ def main() -> None:
         pairs = groups * (codes.max() + 1) + codes
         groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
     labels = np.asarray(train["label"])
-    weights = reweighing_weights(groups, labels, strength=section.strength)
+    weights = reweighing_weights(
+        groups, labels, strength=section.strength, classes=len(contract.classes)
+    )
     parquet.write_table(
         processing_output("weights") / "weights.parquet",
         pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),
     )
     write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("weights"))
-    print(f"{len(keys):,} weights, strength {section.strength:g}", file=sys.stderr)
+    print(
+        f"{len(keys):,} weights, strength {section.strength:g}: they are worth "
+        f"{effective_rows(weights):,.0f} rows of equal weight",
+        file=sys.stderr,
+    )
 
 
 if __name__ == "__main__":

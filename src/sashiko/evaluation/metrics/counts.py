@@ -37,6 +37,11 @@ class Counts:
         """Sums over the strata, for metrics that do not condition on them."""
         return replace(self, cells=self.cells.sum(axis=0, keepdims=True), stratified=False)
 
+    def collapse_labels(self) -> "Counts":
+        """Sums over the positive and over the other labels, for metrics of these two alone."""
+        parts = [self.cells[:, :, mask].sum(axis=2) for mask in (~self.positive, self.positive)]
+        return replace(self, cells=np.stack(parts, axis=2), positive=np.array([False, True]))
+
 
 @dataclass(frozen=True)
 class FacetTable:

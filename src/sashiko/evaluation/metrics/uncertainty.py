@@ -146,3 +146,11 @@ def standing(lead: Estimate, *, minimum_effect: float) -> Standing:
     if lead.low > -minimum_effect:
         return "no worse"
     return "worse" if lead.high < 0 else "not shown to be better"
+
+
+def effective_rows(weights: Floats) -> float:
+    """Returns how many equally weighted rows have as little variance: (sum w)^2 / sum w^2.
+
+    Source: L. Kish, Survey Sampling (1965), section 11.7.
+    """
+    return float(weights.sum() ** 2 / np.square(weights).sum())
