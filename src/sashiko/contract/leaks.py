@@ -99,6 +99,27 @@ def column_auc(values: pa.Array, positive: Bools) -> float:
     return max(auc, order_auc(numbers, positive))
 
 
+def class_auc(values: pa.Array, codes: Ints, *, classes: int) -> tuple[float, int] | None:
+    """Returns the largest AUC of one column against one class and all others, and that class.
+
+    Args:
+        values: one of `derive.ARROW_TYPES`.
+        codes: class of each row, from 0, shape (rows,).
+        classes: the number of classes; of two the second is taken.
+
+    Returns:
+        The AUC, from 0.5 to 1, and the class; None if no class has enough rows, and others enough.
+    """
+    rows = np.bincount(codes, minlength=classes)
+    judged = [
+        place
+        for place in range(1 if classes == 2 else 0, classes)
+        if FEWEST_ROWS <= rows[place] <= len(codes) - FEWEST_ROWS
+    ]
+    aucs = [(column_auc(values, codes == place), place) for place in judged]
+    return max(aucs, key=lambda pair: pair[0], default=None)
+
+
 def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
     """Yields a check for each column that a text may use.
 
@@ -106,26 +127,27 @@ def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
     more than 100,000 rows is judged on an even sample of them.
     """
     table = _sample(stream, (contract.label.column, *contract.text_columns))
-    favourable = pa.array(contract.label.favourable, pa.string())
-    label = pc.is_in(table[contract.label.column], favourable)
-    positive = np.asarray(pc.fill_null(label, False))
-    fewest = min(int(positive.sum()), int((~positive).sum()))
-    if fewest < FEWEST_ROWS:
-        yield Check(
-            name="each column alone against the label",
-            passed=True,
-            judged=False,
-            reason=f"{fewest} rows of the rarer label, {FEWEST_ROWS} are needed",
-        )
-        return
+    classes = contract.classes
+    places = pc.index_in(table[contract.label.column], value_set=pa.array(classes, pa.string()))
+    codes = np.asarray(pc.fill_null(places, 0), dtype=np.int64)
     accepted = {item.column: item.reason for item in contract.accepted_leaks}
     for name in contract.text_columns:
-        auc = column_auc(table[name].combine_chunks(), positive)
-        yield _check(name, auc, accepted=accepted.get(name, ""))
+        closest = class_auc(table[name].combine_chunks(), codes, classes=len(classes))
+        if closest is None:
+            fewest = np.sort(np.bincount(codes, minlength=len(classes)))[-2:].min()
+            yield Check(
+                name="each column alone against the label",
+                passed=True,
+                judged=False,
+                reason=f"{fewest} rows of the rarer label, {FEWEST_ROWS} are needed",
+            )
+            return
+        what = "the label" if len(classes) == 2 else f"the label {classes[closest[1]]!r}"
+        yield _check(name, closest[0], what=what, accepted=accepted.get(name, ""))
 
 
-def _check(column: str, auc: float, *, accepted: str) -> Check:
-    name = f"{column}: AUC alone against the label"
+def _check(column: str, auc: float, *, what: str, accepted: str) -> Check:
+    name = f"{column}: AUC alone against {what}"
     if auc > LEAK and accepted:
         reason = f"accepted by the contract: {accepted}"
         return Check(name=name, value=auc, passed=True, reason=reason)
@@ -133,7 +155,7 @@ def _check(column: str, auc: float, *, accepted: str) -> Check:
     if auc > LEAK:
         return judged(
             passed=False,
-            reason="the column alone predicts the label, as one that is filled in later would",
+            reason=f"the column alone predicts {what}, as one that is filled in later would",
             try_=f"remove `{column}` from `textColumns`; if it is known when the model predicts, "
             f"say why under `acceptedLeaks: [{{column: {column}, reason: ...}}]`",
         )

@@ -1,5 +1,6 @@
 """Drafts contract and recipe from a raw file."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.leaks import FEWEST_ROWS, LEAK, SUSPICIOUS, column_auc
+from sashiko.contract.leaks import LEAK, SUSPICIOUS, class_auc
 from sashiko.data.draft import column_drafts
 from sashiko.data.draft.csv_format import FormatOptions
-from sashiko.data.draft.naming import IDENTIFIER, name_matches
+from sashiko.data.draft.naming import ANSWERS, IDENTIFIER, name_matches, sense
 from sashiko.data.draft.profile import (
     Draft,
     FacetDraft,
@@ -23,10 +24,11 @@ from sashiko.data.draft.profile import (
 )
 from sashiko.data.draft.write import notes
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Bools
+from sashiko.evaluation.metrics.arrays import Bools, Ints
 
 _TRAIN, _UNTIL_TEST = 0.7, 0.85
 _MOST_GROUPS = 50  # the bias steps' limit for a category
+_MOST_CLASSES = 20  # a contract may have more, which a team then names itself
 _SHOWN = 5
 _SMALLEST_SHARE = 0.02  # of the rows: a smaller group's rate says little
 _MOST_SHORT = 12  # further columns make texts long and slow; the user may add them
@@ -35,26 +37,29 @@ _LENGTHS = (32, 64, 128, 256, 512)
 _BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
-def suspicious_columns(columns: Sequence[Profile], positive: Bools) -> Mapping[str, float]:
-    """Returns the columns with an AUC above `SUSPICIOUS` against the label, name -> AUC.
+def suspicious_columns(
+    columns: Sequence[Profile], codes: Ints, label: LabelDraft
+) -> Mapping[str, tuple[float, int]]:
+    """Returns the columns with an AUC above `SUSPICIOUS` against a class, name -> AUC and class.
 
-    `positive` says per row whether it has the positive label, shape (rows,). The mapping is empty
-    if too few rows have one of the labels.
+    `codes` says per row which of the label's classes it has, shape (rows,).
     """
-    if min(positive.sum(), (~positive).sum()) < FEWEST_ROWS:
-        return {}
-    aucs = {column.name: column_auc(column.values, positive) for column in columns}
-    return {name: auc for name, auc in aucs.items() if auc > SUSPICIOUS}
+    classes = len(label.classes)
+    aucs = {column.name: class_auc(column.values, codes, classes=classes) for column in columns}
+    return {name: pair for name, pair in aucs.items() if pair and pair[0] > SUSPICIOUS}
 
 
-def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
-    """Says how well a column tells the label apart, and what to ask about it."""
-    text = f"alone it predicts the label with an AUC of {auc:.3f}"
+def describe_suspicion(column: Profile, auc: float, own: Bools, *, outcome: str) -> str:
+    """Says how well a column tells a class apart, and what to ask about it.
+
+    `own` says per row whether it has the class `outcome`, shape (rows,).
+    """
+    text = f"alone it predicts the label {outcome} with an AUC of {auc:.3f}"
     filled = np.asarray(pc.is_valid(column.values))
     if not filled.all():
         text += (
-            f" (filled in {100 * filled[positive].mean():.1f} % of the positive rows and "
-            f"{100 * filled[~positive].mean():.1f} % of the others)"
+            f" (filled in {100 * filled[own].mean():.1f} % of the rows with it and "
+            f"{100 * filled[~own].mean():.1f} % of the others)"
         )
     if auc > LEAK:
         return (
@@ -65,11 +70,13 @@ def describe_suspicion(column: Profile, auc: float, positive: Bools) -> str:
     return f"{text}: is it known when the model predicts?"
 
 
-def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -> SplitDraft:
-    """Returns a split by the first date whose bounds give three parts with both labels.
+def split_draft(
+    columns: Sequence[Profile], codes: Ints, label: LabelDraft, *, raw: RawTable
+) -> SplitDraft:
+    """Returns a split by the first date whose bounds give three parts with all classes.
 
-    `columns` are all that may split: no key, label, sensitive or personal column. `positive` says
-    per row whether it has the positive label.
+    `columns` are all that may split: no key, label, sensitive or personal column. `codes` says per
+    row which of the label's classes it has, shape (rows,).
     """
     dates = [column for column in columns if column.is_date]
     for column in dates:
@@ -79,7 +86,7 @@ def split_draft(columns: Sequence[Profile], positive: Bools, *, raw: RawTable) -
         ordered = np.sort(days)
         bounds = [ordered[int(share * len(days))] for share in (_TRAIN, _UNTIL_TEST)]
         parts = np.searchsorted(bounds, days, side="right")
-        if all(len(np.unique(positive[parts == part])) == 2 for part in range(3)):
+        if all(len(np.unique(codes[parts == part])) == len(label.classes) for part in range(3)):
             return SplitDraft(
                 column=column.name,
                 validation_from=bounds[0].item(),
@@ -116,36 +123,59 @@ def find_column(raw: RawTable, name: str, *, option: str, path: Path) -> Profile
 
 
 def label_draft(column: Profile, *, path: Path) -> LabelDraft:
-    """Returns the label, whose rarer value is the positive one.
+    """Returns the label and which of its classes are favourable, by their words where these tell.
 
     Raises:
-        InputError: if the column has gaps, or not exactly two values.
+        InputError: if the column has gaps, one value, or too many for classes.
     """
     _refuse_gaps(column, path=path, role="label", fix="leave rows without a label out of the file")
     counts = {item["values"]: item["counts"] for item in pc.value_counts(column.texts).to_pylist()}
-    if len(counts) != 2:
-        values = ", ".join(repr(value) for value in sorted(counts)[:_SHOWN])
-        more = ", ..." if len(counts) > _SHOWN else ""
+    classes = tuple(sorted(counts))
+    if not 2 <= len(classes) <= _MOST_CLASSES:
+        values = ", ".join(repr(value) for value in classes[:_SHOWN])
+        more = ", ..." if len(classes) > _SHOWN else ""
+        fix = "make a column that says yes or no"
+        if len(classes) > 2 and column.logical_type in ("integer", "number"):
+            fix = "a number is no label yet: make a column of bands, such as low and high"
+        elif len(classes) > 2:
+            fix = "join rare ones, for example to one class `other`"
         raise InputError(
-            f"{path}: label column `{column.physical_name}` has {len(counts):,} "
-            f"value{'s' if len(counts) > 1 else ''} ({values}{more}); a label has exactly two: "
-            "make a column that says yes or no"
+            f"{path}: label column `{column.physical_name}` has {len(classes):,} "
+            f"value{'s' if len(classes) > 1 else ''} ({values}{more}); a label has 2 to "
+            f"{_MOST_CLASSES} classes: {fix}"
         )
-    positive, negative = sorted(counts, key=lambda value: (counts[value], value))
-    share = 100 * counts[positive] / len(column.texts)
-    why = (
-        f"the rarer value, {share:.1f} % of the rows, is taken as positive. Is it the good "
-        "outcome for a person? Bias is measured as if it were: if not, swap the two values"
-    )
-    return LabelDraft(column=column.name, positive=positive, negative=negative, why=why)
+    favourable, why = _favourable(column, counts)
+    why += ". Is that the good outcome for a person? Bias is measured as if it were: if not, change"
+    if len(classes) > 2 and column.logical_type in ("integer", "number"):
+        why = f"its values are numbers, each a class of its own without an order; {why}"
+    return LabelDraft(column=column.name, classes=classes, favourable=favourable, why=why)
+
+
+def _favourable(column: Profile, counts: Mapping[str, int]) -> tuple[tuple[str, ...], str]:
+    """Guesses the favourable classes and says why, as the start of a sentence."""
+    good, bad = ([value for value in sorted(counts) if sense(value) == sign] for sign in (1, -1))
+    if 0 < len(good) < len(counts):
+        return tuple(good), "its words sound good"
+    if 0 < len(bad) < len(counts):
+        return tuple(sorted({*counts} - {*bad})), f"the words of {' and '.join(bad)} sound bad"
+    of_column = sense(column.physical_name)
+    for no, yes in ANSWERS:
+        by_answer = {value.casefold(): value for value in counts}
+        if of_column and by_answer.keys() == {no, yes}:
+            sounds = "good" if of_column > 0 else "bad"
+            answer = by_answer[yes if of_column > 0 else no]
+            return (answer,), f"a yes to `{column.physical_name}` sounds {sounds}"
+    rarest = min(counts, key=lambda value: (counts[value], value))
+    share = 100 * counts[rarest] / len(column.texts)
+    return (rarest,), f"no word tells, so the rarest is taken, {share:.1f} % of the rows"
 
 
 def facet_drafts(
     columns: Sequence[Profile], positive: Bools, *, label: LabelDraft, path: Path
 ) -> tuple[FacetDraft, ...]:
-    """Returns the facets, whose group with the smallest share of positives is disadvantaged.
+    """Returns the facets, whose group with the smallest favourable share is disadvantaged.
 
-    `positive` says per row whether it has the positive label, shape (rows,).
+    `positive` says per row whether its class is favourable, shape (rows,).
 
     Raises:
         InputError: if a facet is named twice, is the label, has gaps, or one value or too many.
@@ -173,8 +203,8 @@ def facet_drafts(
         enough = [item for item in groups if item["positive_count"] >= fewest]
         rate, group = min((item["positive_mean"], item["group"]) for item in enough)
         why = (
-            f"{100 * rate:.1f} % of its rows are positive, the smallest share of all groups; if "
-            "the positive value is bad for a person, this is the group that is better off"
+            f"{100 * rate:.1f} % of its rows are favourable, the smallest share of all groups; if "
+            "that outcome is bad for a person, this is the group that is better off"
         )
         drafts.append(FacetDraft(column=column.name, disadvantaged=group, why=why))
     return tuple(drafts)
@@ -239,7 +269,9 @@ def make_draft(
     raw = read_raw(path, options)
     target = find_column(raw, label, option="--label", path=path)
     label_ = label_draft(target, path=path)
-    positive = np.asarray(pc.equal(target.texts, label_.positive))
+    places = pc.index_in(target.texts, value_set=pa.array(label_.classes, pa.string()))
+    codes = np.asarray(places, dtype=np.int64)
+    positive = np.isin(np.array(label_.classes), label_.favourable)[codes]
     groups = [find_column(raw, facet, option="--facet", path=path) for facet in facets]
     facets_ = facet_drafts(groups, positive, label=label_, path=path)
     classes = column_drafts.classify(raw, target=target, facets=groups)
@@ -254,11 +286,13 @@ def make_draft(
             classes[column.name] = ("pii", column_drafts.key_like(column))
     public = [column for column in raw.columns if classes[column.name][0] == "none"]
     free = [column for column in public if column not in (target, key)]
-    aucs = suspicious_columns(free, positive)
+    suspicions = suspicious_columns(free, codes, label_)
     for column in free:
-        if column.name in aucs:
-            why = describe_suspicion(column, aucs[column.name], positive)
+        if column.name in suspicions:
+            auc, own = suspicions[column.name]
+            why = describe_suspicion(column, auc, codes == own, outcome=label_.classes[own])
             classes[column.name] = ("none", why)
+    aucs = {name: auc for name, (auc, _) in suspicions.items()}
     usable = [column for column in free if aucs.get(column.name, 0) <= LEAK]
     leaks = [column for column in free if column not in usable]
     drafts = [
@@ -276,7 +310,7 @@ def make_draft(
         while row_number in classes:
             row_number += "_"
         drafts.insert(0, column_drafts.row_number_draft(row_number))
-    split = split_draft(usable, positive, raw=raw)
+    split = split_draft(usable, codes, label_, raw=raw)
     repeats = column_drafts.repeated_rows(raw.columns)
     if not repeats.rows:
         repeats = column_drafts.repeated_rows(raw.columns, without=[*keys, *([key] if key else [])])
@@ -287,8 +321,8 @@ def make_draft(
         if not column.is_date
         and not (column.is_unique and name_matches(IDENTIFIER, column.physical_name))
     ]
-    positives = int(positive.sum())
-    said = notes(raw, repeats=repeats, keys=keys, aucs=aucs, split=split, positives=positives)
+    rows = Counter(label_.classes[code] for code in codes.tolist())
+    said = notes(raw, repeats=repeats, keys=keys, aucs=aucs, split=split, rows_of=rows)
     return Draft(
         name=name,
         table=name.replace("-", "_"),

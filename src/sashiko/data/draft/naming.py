@@ -53,6 +53,25 @@ IDENTIFIER = re.compile(
     r"\w*(?:number|nummer)|\w{3,}nr)$"
 )
 ROW_NAME = re.compile(r"^(?:row_?(?:id|names?|no|nr|num|number)|index|idx|lfd_?nr|unnamed_\d+)$")
+# What people hope not to hear, and what they hope to hear.
+_BAD = _one_of("""
+    abandoned absent arrears bad blocked canceled cancelled churn churned complaint complaints dead
+    death declined default defaulted delayed delinquent denied died dismissed dropout escalate
+    escalated fail failed failure fraud fraudulent late lost missed no_show overdue readmitted
+    refused reject rejected rejection spam terminated unpaid withdrawn
+    abbruch abgebrochen abgelehnt ablehnung absage ausfall ausgefallen beschwerde betrug gekundigt
+    gescheitert kundigung mahnung schlecht spat storniert storno uberfallig unbezahlt verloren
+    verspatet verspatung zahlungsausfall
+""")
+_GOOD = _one_of("""
+    accepted admitted approve approved completed cured delivered good granted healthy hired on_time
+    paid passed promoted punctual renewed repaid resolved retained satisfied solved success
+    successful won
+    angenommen bestanden bewilligt bezahlt eingestellt erfolg erfolgreich gelost genehmigt gut
+    punktlich verlangert zufrieden zugesagt zuruckgezahlt
+""")
+_NOT = _one_of("no non not without kein keine nicht ohne")
+ANSWERS = (("no", "yes"), ("n", "y"), ("false", "true"), ("0", "1"), ("nein", "ja"))
 # Letters that Unicode does not decompose.
 _LETTERS = str.maketrans({"ß": "ss", "ẞ": "SS", "æ": "ae", "ø": "o", "œ": "oe", "ł": "l", "Ł": "L"})
 
@@ -105,6 +124,17 @@ def classify_name(name: str) -> tuple[Classification, str]:
     if sensitive:
         return "sensitive", f"`{sensitive[1]}` sounds like a person's attribute: never trained on"
     return "none", "nothing in its name sounds like a person, so a model may be trained on it"
+
+
+def sense(text: str) -> int:
+    """Guesses from its words whether an outcome is good for a person: 1, or -1 if bad, or 0."""
+    joined = "_".join(words(text))
+    good, bad = _GOOD.search(joined), _BAD.search(joined)
+    match = good or bad
+    if match is None or (good and bad):
+        return 0
+    rest = joined[: match.start(1)] + joined[match.end(1) :]
+    return (1 if good else -1) * (-1 if _NOT.search(rest) else 1)
 
 
 def name_matches(pattern: re.Pattern[str], name: str) -> bool:

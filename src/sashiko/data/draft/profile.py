@@ -53,11 +53,11 @@ class ColumnDraft:
 
 @dataclass(frozen=True)
 class LabelDraft:
-    """The label's column and values."""
+    """The label's column and classes."""
 
     column: str
-    positive: str
-    negative: str
+    classes: tuple[str, ...]  # sorted
+    favourable: tuple[str, ...]  # those that are taken to be a good outcome for a person
     why: str
 
 

@@ -31,20 +31,21 @@ def notes(
     keys: Sequence[Profile],
     aucs: Mapping[str, float],
     split: SplitDraft,
-    positives: int,
+    rows_of: Mapping[str, int],
 ) -> Iterator[str]:
     """Yields a note on each of these; `keys` are excluded from training.
 
-    `aucs` are those of columns that tell the label apart alone, or nearly; `positives` counts the
-    rows of the positive label.
+    `aucs` are those of columns that tell the label apart alone, or nearly; `rows_of` counts the
+    rows of each class.
     """
     rows = len(raw.columns[0].texts)
     yield from _format_notes(raw)
     # As `steps.prepare` does.
-    if rows < FEWEST_ROWS or positives < FEWEST_OF_A_LABEL:
+    fewest, rarest = min((count, label) for label, count in rows_of.items())
+    if rows < FEWEST_ROWS or fewest < FEWEST_OF_A_LABEL:
         yield (
-            f"{rows:,} rows, {positives:,} of them positive: `sashiko run` will refuse this, as it "
-            f"needs at least {FEWEST_ROWS} rows and {FEWEST_OF_A_LABEL} of each label to train on"
+            f"{rows:,} rows, {fewest:,} of them labelled {rarest}: `sashiko run` will refuse this, "
+            f"as it needs at least {FEWEST_ROWS} rows and {FEWEST_OF_A_LABEL} of each label"
         )
     if repeats.rows:
         fix = "remove at the source what was loaded twice, and start again"

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sashiko.commands.contract import app
+from sashiko.contract import consistency
 from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.draft.column_drafts import describe_personal
 from sashiko.data.draft.review import review_lines
@@ -28,17 +29,47 @@ def test_the_draft_is_valid_and_its_own_file_passes_it(draft):
     assert verdict.passed, verdict.summary
 
 
-def test_the_rarer_label_is_the_positive_one(draft):
-    contract, _ = draft(columns())
-    assert (contract.label.column, contract.label.positive) == ("no_show", "yes")
+@pytest.fixture
+def _classes(monkeypatch):
+    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
+
+
+@pytest.mark.parametrize(("name", "values", "favourable"), [
+    ("No Show", ["yes", "no"], ["no"]),
+    ("Defaulted", ["1", "0"], ["0"]),
+    ("Ausfall", ["Ja", "Nein"], ["Nein"]),
+    ("Approved", ["true", "false"], ["true"]),
+    ("Decision", ["granted", "not granted"], ["granted"]),
+    ("Antrag", ["abgelehnt", "genehmigt", "teilweise genehmigt"],
+     ["genehmigt", "teilweise genehmigt"]),
+    ("Result", ["late", "open", "closed"], ["closed", "open"]),
+    ("Check", ["no fraud", "fraud"], ["no fraud"]),
+    ("Desk", ["cards", "loans", "loans", "cards", "mortgages, \"old\""], ["mortgages, \"old\""]),
+    ("Colour", ["yes", "no", "no"], ["yes"]),
+])  # fmt: skip
+def test_what_is_favourable_is_told_by_words_or_else_the_rarest(
+    draft, _classes, name, values, favourable
+):
+    labels = [values[n % len(values)] for n in range(ROWS)]
+    contract, _ = draft(columns(No_Show=None) | {name: labels}, label=name)
+    assert list(contract.label.favourable) == favourable
+    assert set(contract.classes) == set(values)
+    assert check_file(Path("visits.csv"), contract).passed
+
+
+def test_a_label_of_numbers_is_drafted_as_classes_and_says_so(draft, _classes):
+    contract, _ = draft(columns(No_Show=[1 + n % 5 for n in range(ROWS)]))
+    assert sorted(contract.classes) == ["1", "2", "3", "4", "5"]
+    text = Path("contracts/visits.odcs.yaml").read_text()
+    assert "each a class of its own without an order" in text
 
 
 def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft):
-    labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # all of group a
+    labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # each no-show is of group a
     contract, recipe = draft(
         columns(No_Show=labels, Group=["ab"[n % 2] for n in range(ROWS)]), facets=["group"]
     )
-    assert contract.facets[0].disadvantaged == ("b",)
+    assert contract.facets[0].disadvantaged == ("a",)
     [gate] = recipe.bias.gates
     assert recipe.reweighing.facets == ("group",)
     assert (gate.metric, gate.facet, gate.minimum, gate.maximum) == ("DI", "group", 0.8, 1.25)
@@ -174,7 +205,8 @@ def test_parquet_with_its_own_types(draft, repository):
     parquet = parquet.set_column(parquet.column_names.index("Kind"), "Kind", kinds)
     pq.write_table(parquet, repository / "visits.parquet")
     contract, _ = draft(repository / "visits.parquet")
-    assert (contract.label.positive, contract.label.negative) == ("true", "false")
+    assert contract.label.favourable == ("false",)
+    assert set(contract.classes) == {"false", "true"}
     assert contract.column("when").logical_type == "timestamp"
     assert check_file(repository / "visits.parquet", contract).passed
 
@@ -195,7 +227,7 @@ def test_every_guess_is_marked(draft):
     draft(columns(Paid=[n / 2 for n in range(ROWS)]), facets=["Group"])
     fixed = "    logicalType: object"
     guessed = ("logicalType:", "logicalTypeOptions:", "classification:", "description: ", "enum:",
-               "primaryKey:", "required:", "disadvantaged:", "positive:", "kind: text_hash",
+               "primaryKey:", "required:", "disadvantaged:", "favourable:", "kind: text_hash",
                "template:", "minimum:", "strength:")  # fmt: skip
     for file in ("contracts/visits.odcs.yaml", "recipes/visits.yaml"):
         marked = review_lines(Path(file))
@@ -219,7 +251,8 @@ def test_nothing_is_ever_overwritten(draft):
 @pytest.mark.parametrize(("table", "options", "expected"), [
     (columns(), {"label": "Noshow"}, "no column `Noshow` for --label; the file has `Visit ID`"),
     (columns(), {"facets": ["Grp"]}, "no column `Grp` for --facet"),
-    (columns(), {"label": "Kind"}, "`Kind` has 3 values ('first', 'follow-up', 'second')"),
+    (columns(No_Show=[f"desk {n % 21}" for n in range(ROWS)]), {}, "2 to 20 classes: join rare"),
+    (columns(No_Show=[n / 2 for n in range(ROWS)]), {}, "a number is no label yet"),
     (columns(No_Show=["no"] * ROWS), {}, "`No Show` has 1 value ('no')"),
     (columns(No_Show=["", *["yes", "no"] * 99, "no"]), {}, "no value in 1 of 200 rows"),
     (columns(Group=["", *["a"] * 99, *["b"] * 100]), {"facets": ["Group"]}, "such as `unknown`"),
@@ -340,8 +373,8 @@ def test_a_leaking_column_is_left_out_of_the_text_and_a_guess_to_review(draft):
     assert contract.column("reason").classification == "none"
     text = Path("contracts/visits.odcs.yaml").read_text()
     assert (
-        "# review: alone it predicts the label with an AUC of 1.000 (filled in 100.0 % of the "
-        "positive rows and 0.0 % of the others)" in text
+        "# review: alone it predicts the label yes with an AUC of 1.000 (filled in 100.0 % of the "
+        "rows with it and 0.0 % of the others)" in text
     )
     assert f"{_LEFT_OUT}reason" in text
     [note] = [note for note in draft.notes if "each predicts the label alone" in note]
@@ -445,7 +478,7 @@ def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positiv
     table = {name: values[:rows] for name, values in columns().items()}
     table["No Show"] = ["yes"] * positives + ["no"] * (rows - positives)
     draft(table)
-    warning = f"{rows} rows, {positives} of them positive: `sashiko run` will refuse this"
+    warning = f"{rows} rows, {positives} of them labelled yes: `sashiko run` will refuse this"
     assert any(note.startswith(warning) for note in draft.notes)
 
 
