@@ -135,7 +135,16 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
-    labels = _apply_threshold(raw, source.threshold)
+    if len(contract.classes) == 2:
+        labels = _apply_threshold(raw, source.threshold)
+    elif source.threshold is None:
+        labels = raw
+    else:
+        raise InputError(
+            f"contract `{contract.id}` has {len(contract.classes)} classes, and no threshold "
+            f"decides between them: leave --probability-threshold out, and name in `{name}` the "
+            "class that is predicted"
+        )
     coded = from_a_run or labels is not raw
     columns = {
         contract.key: table[key].cast(pa.string()),
@@ -161,15 +170,17 @@ def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArr
     """Turns predictions into the contract's labels; coded ones are the indices of its classes."""
     classes, mapping = contract.classes, {}
     for text in pc.unique(column.values).to_pylist():
-        index = next((place for place in range(len(classes)) if same(text, place)), None)
+        places = range(len(classes) if coded or len(classes) == 2 else 0)
+        index = next((place for place in places if same(text, place)), None)
         if not coded and text in classes:
             mapping[text] = text
         elif index is not None:
             mapping[text] = classes[index]
         else:
+            codes = ", nor 1 or 0" if len(classes) == 2 else ""
             raise InputError(
-                f"{column.file}: column `{column.name}` has {text!r}, which is neither a label of "
-                f"the contract ({', '.join(classes)}) nor its place in that list, from 0"
+                f"{column.file}: column `{column.name}` has {text!r}, which is no label of the "
+                f"contract ({', '.join(classes)}){codes}"
             )
     places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
     return pc.take(pa.array(list(mapping.values()), pa.string()), places)

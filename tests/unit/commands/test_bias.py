@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from sashiko.contract import consistency
 from tests.unit.bias.steps.bias_folders import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import DI, PREDICTED, ROWS, BiasCli, csv_text, interval
 from tests.unit.contract import documents
@@ -128,6 +129,41 @@ def test_a_runs_own_file_counts_by_its_test_split(cli: BiasCli) -> None:
     predictions = write(["no"] * 100)
     message = cli.refused("--predictions", predictions)
     assert "35 labels of 100 differ from column `late`" in message
+
+
+def test_of_three_classes_the_favourable_ones_count_by_name_or_as_a_run_codes_them(
+    cli: BiasCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
+    document = documents.document()
+    names = ("lost", "yes", "soon")
+    documents.column_of(document, "late")["enum"] = [{"value": name} for name in names]
+    value = {"column": "late", "favourable": ["soon", "yes"]}
+    documents.custom(document, "label")["value"] = value
+    documents.save(document, cli.folder)
+
+    def three(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+        changed = {"yes": ("yes", "soon"), "no": ("lost", "lost")}
+        return [[*row, changed[last][n % 2]] for n, (*row, last) in enumerate(rows)]
+
+    data, predicted = three(ROWS), three(PREDICTED)
+    cli.write("data.csv", csv_text("loan_id,age,late", data))
+    named = cli.write("predictions.csv", csv_text("loan_id,predicted_label", predicted))
+    assert interval(cli.json("--predictions", named), "DI")["value"] == pytest.approx(DI)
+    message = cli.refused("--predictions", named, "--probability-threshold", 0.5)
+    assert "has 3 classes, and no threshold decides between them" in message
+    coded = {
+        "key": [key for key, _ in predicted], "split": ["test"] * 100, "score": [0.5] * 100,
+        "label": [names.index(label) for _, _, label in data],
+        "predicted": [names.index(label) for _, label in predicted],
+    }  # fmt: skip
+    pq.write_table(pa.table(coded), cli.folder / "predictions.parquet")
+    value = cli.json("--predictions", cli.folder / "predictions.parquet")
+    assert interval(value, "DI")["value"] == pytest.approx(DI)
+    wrong = cli.write("predictions.csv", csv_text("loan_id,predicted_label", [("L1", "1")]))
+    assert "'1', which is no label of the contract (lost, yes, soon)" in cli.refused(
+        "--predictions", wrong
+    )
 
 
 def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(cli: BiasCli):
@@ -287,7 +323,7 @@ def test_a_contract_whose_guesses_nobody_read_is_refused(cli: BiasCli) -> None:
     ("loan_id,predicted_label\nL1,yes\nL1,no\n", "more than once, such as 'L1'"),
     ("loan_id,predicted_label\nL1,\n", "column `predicted_label` has empty values"),
     ("loan_id,predicted_label\nL1,nan\n", "column `predicted_label` has empty values"),
-    ("loan_id,predicted_label\nL1,maybe\n", "'maybe', which is neither a label of the contr"),
+    ("loan_id,predicted_label\nL1,maybe\n", "'maybe', which is no label of the contract (no"),
     ("loan_id,predicted_label\nL1,1.5\n", "1 values of 1 outside 0 to 1"),
     ("loan_id,prediction\nL1,yes\n",
      "predictions.csv has no column `predicted_label` or `predicted`"),
