@@ -3,6 +3,11 @@
 With the intercept they sum to the log-odds of the row. A number and a category have one token each.
 A text has its words: what a word adds goes to its occurrences in equal parts, and what a pair of
 adjacent words adds goes to both in equal parts.
+
+The log-odds are those of a favourable class. Where there are more than two classes, they are no sum
+of the features, but a function of the classes' logits, which are. There each logit counts by its
+integrated gradient from the intercepts to the row: M. Sundararajan, A. Taly, Q. Yan, Axiomatic
+Attribution for Deep Networks (ICML 2017). Of two classes this gradient is 1.
 """
 
 import json
@@ -13,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, favourable_scores
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import Method
 from sashiko.explain.tokens import Piece, Row
@@ -21,6 +26,8 @@ from sashiko.serving.container.linear import Scalar, as_text, terms, words
 from sashiko.serving.container.text import row_template, text_pieces
 from sashiko.settings.recipe_data import TextSection
 from sashiko.training.linear_model import load_linear, probabilities
+
+_POINTS = 64  # between the intercepts and a row
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,8 @@ class LinearExplanation:
     baseline = ""
     prompt = None
 
-    def __init__(self, folder: Path, text: TextSection) -> None:
-        """Loads the model that Train wrote.
+    def __init__(self, folder: Path, text: TextSection, *, first_favourable: int) -> None:
+        """Loads the model that Train wrote; classes from `first_favourable` on are favourable.
 
         Raises:
             InputError: if it is damaged.
@@ -56,6 +63,7 @@ class LinearExplanation:
         self._model = load_linear(folder)
         self._kinds = {column.name: column.kind for column in self._model.features.columns}
         self._text = text
+        self._first = first_favourable
         self._tokens: list[_Token] = []  # of all rows that were read; an id is a place here
 
     def pieces(self, text: str) -> tuple[Piece, ...]:
@@ -95,12 +103,30 @@ class LinearExplanation:
 
     def attribute(self, rows: Sequence[Row]) -> tuple[RowAttribution, ...]:
         """Attributes each row's log-odds to its tokens."""
-        intercept = self._model.intercept
-        added = [self._added(row.ids) for row in rows]
-        return tuple(
-            RowAttribution(tokens=tokens, score=intercept + float(tokens.sum()), baseline=intercept)
-            for tokens in added
-        )
+        return tuple(self._attribution(self._added(row.ids)) for row in rows)
+
+    def _attribution(self, added: Floats) -> RowAttribution:
+        """Returns the attribution of a row by what its tokens add, (tokens, classes - 1)."""
+        start, change = self._model.intercept, added.sum(axis=0)
+        points, weights = np.polynomial.legendre.leggauss(_POINTS)
+        path = _logits(start + (points[:, None] + 1) / 2 * change)
+        gradients = np.empty_like(path)
+        for side, sign in ((slice(self._first), -1), (slice(self._first, None), 1)):
+            together = np.logaddexp.reduce(path[:, side], axis=1, keepdims=True)
+            gradients[:, side] = sign * np.exp(path[:, side] - together)
+        # A gradient that is the same everywhere stays as it is, to its last bit.
+        first = gradients[0]
+        counts = first + np.average(gradients - first, axis=0, weights=weights)
+        score, baseline = self._log_odds(np.stack([start + change, start])).tolist()
+        return RowAttribution(tokens=added @ counts[1:], score=score, baseline=baseline)
+
+    def _log_odds(self, log_odds: Floats) -> Floats:
+        """Returns the log-odds of a favourable class, of those of `_added`; shape (rows,)."""
+        logits = _logits(log_odds)
+        sides = logits[:, self._first :], logits[:, : self._first]
+        favourable, unfavourable = (np.logaddexp.reduce(side, axis=1) for side in sides)
+        difference: Floats = favourable - unfavourable
+        return difference
 
     def probabilities(
         self, rows: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
@@ -108,20 +134,25 @@ class LinearExplanation:
         """Scores the tokens of rows; a token that is left out adds nothing.
 
         Returns:
-            P(positive), float64, shape (rows,).
+            P(favourable), float64, shape (rows,).
         """
-        log_odds = [self._model.intercept + self._added(ids).sum() for ids in rows]
+        log_odds = [self._model.intercept + self._added(ids).sum(axis=0) for ids in rows]
         on_progress(len(rows))
-        return probabilities(np.array(log_odds, dtype=np.float64))
+        return favourable_scores(probabilities(_logits(np.array(log_odds))), first=self._first)
 
     def scores(self, texts: Sequence[str]) -> Floats:
-        """Scores rows, JSON objects: P(positive), float64, shape (rows,)."""
-        return self._model.scores(texts)
+        """Scores rows, JSON objects: P(favourable), float64, shape (rows,)."""
+        return favourable_scores(self._model.scores(texts), first=self._first)
 
     def _added(self, ids: Ints) -> Floats:
-        """Returns what each token adds to the log-odds of its row, float64, shape (tokens,)."""
+        """Returns what each token adds to the log-odds of each class against the first one.
+
+        Returns:
+            float64, shape (tokens, classes - 1).
+        """
         tokens = [self._tokens[place] for place in ids.tolist()]
-        added, coefficients = np.zeros(len(tokens)), self._model.coefficients
+        coefficients = self._model.coefficients.T
+        added = np.zeros((len(tokens), coefficients.shape[1]))
         features = self._model.features
         for column, kind in self._kinds.items():
             own = [place for place, token in enumerate(tokens) if token.column == column]
@@ -139,3 +170,8 @@ class LinearExplanation:
                     number, value = values[term]
                     added[places] += coefficients[number] * value / listed.count(term) / len(places)
         return added
+
+
+def _logits(log_odds: Floats) -> Floats:
+    """Adds the first class, whose logit is 0, to the log-odds of the others; (rows, classes)."""
+    return np.hstack([np.zeros((len(log_odds), 1)), log_odds])

@@ -19,7 +19,7 @@ class CausalLock(Excerpt):
     # Of the merged weights in float32 and in the type that is served; None where that is float32.
     cast_difference: float | None = None
     answered: Answered | None = None  # how often it answers, by Train; None in older locks
-    answers: tuple[int, int]  # token ids of the negative and the positive answer
+    answers: tuple[int, ...]  # token ids of the answers, in the order of the classes
     chat_template_sha256: str  # of the chat template around the text
 
 

@@ -11,7 +11,6 @@ from sashiko.evaluation.metrics.arrays import (
     Floats,
     Ints,
     ModelScores,
-    two_classes,
 )
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import (
@@ -90,7 +89,7 @@ def linear_baselines(
             features, of_train, train.labels, weights=row_weights, seed=section.seed
         )
         on_validation, on_test = (
-            two_classes(probabilities(model.log_odds(rows))) for rows in (of_validation, of_test)
+            probabilities(model.logits(rows)) for rows in (of_validation, of_test)
         )
         decision = decide_threshold(section.threshold, validation.labels, on_validation)
         models[name] = ModelScores(on_test, decision.threshold)

@@ -117,7 +117,11 @@ def main() -> None:
     model: ExplainedModel | LinearExplanation
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
         folder = trained_model(Path(name))
-        model = LinearExplanation(folder, text) if is_linear(folder) else ExplainedModel(folder)
+        model = (
+            LinearExplanation(folder, text, first_favourable=contract.first_favourable)
+            if is_linear(folder)
+            else ExplainedModel(folder)
+        )
     selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
     max_length = max(compile_.sequence_lengths)
 

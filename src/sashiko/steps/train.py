@@ -147,6 +147,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             model=model,
             compute=compute,
             classes=trainee.classes,
+            first_favourable=meta.first_favourable,
             train=examples,
             validation=validation,
             pad=trainee.pad,
@@ -161,13 +162,13 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         except Stopped as stopped:
             sys.exit(128 + stopped.signal)
 
-    validation_margins = None
+    validation_logits = None
     if settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
         itself = Compute(model, model)
-        validation_margins = outputs(
+        validation_logits = outputs(
             itself, validation, classes=trainee.classes, pad=trainee.pad, processes=processes
-        ).margins
+        ).logits
     sharded = processes.whole_weights(model)
     if processes.is_first:
         trained = trainee if sharded is None else load()
@@ -175,8 +176,8 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             trained.model.load_state_dict(sharded, strict=False)
         if settings.prompt is not None:
             keep_answers(trained.model, trained.classes)
-        if validation_margins is not None:
-            fit = scale_to_validation(trained.model, validation.labels, validation_margins)
+        if validation_logits is not None:
+            fit = scale_to_validation(trained.model, validation.labels, validation_logits)
             say_temperature(fit)
         trained.save(job_folders.model_dir())
         if (missed := lines[-1].validation_missed) is not None:
@@ -209,18 +210,18 @@ def train_linear(settings: Hyperparameters) -> None:
         features, of_train, labels, weights=weights.astype(np.float64), seed=settings.seed
     )
     if settings.calibration == "temperature":
-        fit = fit_to_validation(validation_labels, model.log_odds(of_validation))
+        fit = fit_to_validation(validation_labels, model.logits(of_validation))
         model = model.divided(fit.temperature)
         say_temperature(fit)
-    train_losses = losses(labels, model.log_odds(of_train))
-    margins = model.log_odds(of_validation)
+    train_losses = losses(labels, model.logits(of_train))
+    logits = model.logits(of_validation)
     line = MetricLine(
         step=1,
         epoch=1,
         train_loss=float(np.average(train_losses, weights=weights)),
         learning_rate=0.0,  # LBFGS has none
-        validation_loss=float(losses(validation_labels, margins).mean()),
-        validation_auc=auc(validation_labels, margins),
+        validation_loss=float(losses(validation_labels, logits).mean()),
+        validation_auc=auc(validation_labels, logits, first_favourable=meta.first_favourable),
     )
     with publish(job_folders.model_dir()) as folder:
         model.save(folder, labels=meta.labels)

@@ -53,10 +53,10 @@ def load_causal(
     return LastTokenClassifier(model)
 
 
-def keep_answers(model: Any, answers: tuple[int, int]) -> None:
-    """Reduces the head of a trained model of `load_causal` to the answers' two rows, in place.
+def keep_answers(model: Any, answers: tuple[int, ...]) -> None:
+    """Reduces the head of a trained model of `load_causal` to the answers' rows, in place.
 
-    This is what is calibrated, saved and served. `answers` are token ids: negative, positive.
+    This is what is calibrated, saved and served. `answers` are token ids, in the classes' order.
     """
     rows = model.model.score.weight.detach()[list(answers)].clone()
     model.model.score = _linear(rows).requires_grad_(False)

@@ -37,7 +37,7 @@ def load_classifier(
     """Loads a pre-trained encoder in float32, puts a new head on it, and freezes lower layers.
 
     What is frozen are the embeddings, what projects them, and the lowest layers of the encoder.
-    `labels` are the (negative, positive) label: classes 0 and 1. `attention` is `eager`, or None
+    `labels` are those of the classes, in their order. `attention` is `eager`, or None
     for the fused one where the model has it; the saved model does not depend on it.
 
     Returns:

@@ -23,7 +23,7 @@ class Examples:
 
     tokens: npt.NDArray[np.int32]  # int32, all rows' token ids one after the other
     offsets: npt.NDArray[np.int64]  # int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`
-    labels: npt.NDArray[np.int64]  # int64, n; 1 is the positive class
+    labels: npt.NDArray[np.int64]  # int64, n; the index of the row's class
     weights: npt.NDArray[np.float32]  # float32, n; the row's weight in the loss
 
     @property

@@ -43,20 +43,22 @@ class LinearModel:
     """A fitted linear model."""
 
     features: Features
-    coefficients: Floats  # of each feature, float64, shape (features,)
-    intercept: float
+    # Of each feature, in the log-odds of each class but the first one against the first; float64,
+    # shape (classes - 1, features).
+    coefficients: Floats
+    intercept: Floats  # of these log-odds, shape (classes - 1,)
 
-    def log_odds(self, rows: "csr_matrix") -> Floats:
-        """Returns the log-odds of the positive label of each row of `matrix`, shape (rows,)."""
-        log_odds: Floats = rows @ self.coefficients + self.intercept
-        return log_odds
+    def logits(self, rows: "csr_matrix") -> Floats:
+        """Returns the logits of each row of `matrix`, (rows, classes); the first class has 0."""
+        log_odds = rows @ self.coefficients.T + self.intercept
+        return np.hstack([np.zeros((len(log_odds), 1)), log_odds])
 
     def scores(self, rows: Sequence[str]) -> Floats:
-        """Returns P(positive) of each row, a JSON object; float64, shape (rows,)."""
-        return probabilities(self.log_odds(matrix(self.features, rows)))
+        """Returns the probabilities of the classes of rows, JSON objects; (rows, classes)."""
+        return probabilities(self.logits(matrix(self.features, rows)))
 
     def divided(self, temperature: float) -> "LinearModel":
-        """Returns the model with its log-odds divided by a number."""
+        """Returns the model with its logits divided by a number."""
         return replace(
             self,
             coefficients=self.coefficients / temperature,
@@ -68,7 +70,7 @@ class LinearModel:
         from safetensors.numpy import save_file
 
         write_features(self.features, labels, folder)
-        tensors = {"coefficients": self.coefficients, "intercept": np.array([self.intercept])}
+        tensors = {"coefficients": self.coefficients.ravel(), "intercept": self.intercept}
         save_file(tensors, folder / MODEL_FILE)
 
 
@@ -84,14 +86,18 @@ def load_linear(folder: Path) -> LinearModel:
     try:
         features, _ = read_features(folder)
         tensors = load_file(folder / MODEL_FILE)
-        return LinearModel(features, tensors["coefficients"], float(tensors["intercept"][0]))
+        intercept = tensors["intercept"]
+        shape = len(intercept), features.size
+        return LinearModel(features, tensors["coefficients"].reshape(shape), intercept)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder}: the linear model cannot be read: {error}") from error
 
 
-def probabilities(log_odds: Floats) -> Floats:
-    """Returns the probabilities of log-odds."""
-    scores: Floats = np.exp(-np.logaddexp(0, -log_odds))
+def probabilities(logits: Floats) -> Floats:
+    """Returns the softmax of logits, shape (rows, classes)."""
+    scores = np.empty_like(logits)
+    for index, own in enumerate(logits.T):
+        scores[:, index] = np.exp(-np.logaddexp.reduce(logits - own[:, None], axis=1))
     return scores
 
 
@@ -103,7 +109,7 @@ def fit_linear(
     weights: Floats | None = None,
     seed: int,
 ) -> LinearModel:
-    """Fits features and coefficients on the rows of the train split, with labels of 0 or 1.
+    """Fits features and coefficients on the rows of the train split; labels are class indices.
 
     `kinds` are those of the columns, in the order of the features; `weights` those of the rows in
     the loss, None for 1 each.
@@ -209,4 +215,7 @@ def fit_coefficients(
         raise InputError("the train split has no word in any text column: nothing can be learned")
     model = LogisticRegression(max_iter=1000, random_state=seed)
     model.fit(rows, labels, sample_weight=weights)
-    return LinearModel(features, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
+    coefficients, intercept = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
+    if len(intercept) > 1:  # of two classes, scikit-learn gives the log-odds of the second
+        coefficients, intercept = coefficients[1:] - coefficients[0], intercept[1:] - intercept[0]
+    return LinearModel(features, coefficients, intercept)

@@ -18,7 +18,7 @@ from sashiko.training.checkpoint import Position, say
 from sashiko.training.compute import Compute, epoch_batches
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes, Store
-from sashiko.training.scoring import outputs
+from sashiko.training.scoring import auc, outputs
 
 if TYPE_CHECKING:
     import torch
@@ -62,10 +62,10 @@ class Loop:
 
     model: Any  # what is trained; of several processes, this one's share
     compute: Compute  # computes its logits and gradients
-    # The logits of the negative and of the positive label. A causal LM has one for each token of
-    # its vocabulary, so that its answer becomes the most probable token and not only more probable
-    # than the other answer.
-    classes: tuple[int, int]
+    # The place of each label's logit. A causal LM has one for each token of its vocabulary, so that
+    # its answer becomes the most probable token and not only more probable than the other answers.
+    classes: tuple[int, ...]
+    first_favourable: int  # labels from this index on are favourable
     train: Examples
     validation: Examples
     pad: int
@@ -204,20 +204,21 @@ class Loop:
         )
         loss = float(validation.losses.mean())
         self._check_finite(loss, "the validation loss", step=position.step - 1)
-        auc = validation.auc(self.validation.labels)
+        labels, first = self.validation.labels, self.first_favourable
+        validation_auc = auc(labels, validation.logits, first_favourable=first)
         answers = (
             self.hyperparameters.prompt is not None
         )  # of a causal LM, whose classes are tokens
         updated = self._with_line(
             position,
             validation_loss=loss,
-            validation_auc=auc,
+            validation_auc=validation_auc,
             validation_missed=int(validation.missed.sum()) if answers else None,
         )
         line = updated.lines[-1]
         self._say(
             f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "
-            f"validation loss {loss:.3f}, AUC {auc:.3f}"
+            f"validation loss {loss:.3f}, AUC {validation_auc:.3f}"
         )
         return updated
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import TemperatureFit
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, favourable_scores
 from sashiko.evaluation.metrics.calibration import fit_temperature
 from sashiko.evaluation.metrics.quality import Scored
 from sashiko.serving.container.answers import SHOWN
 from sashiko.training.compute import Compute, ordered_batches
 from sashiko.training.examples import Examples
+from sashiko.training.linear_model import probabilities
 from sashiko.training.processes import Processes
 
 TEMPERATURE_FILE = "temperature.json"
@@ -29,25 +30,23 @@ _ONE = Processes()
 class Outputs:
     """What a model says of the rows of a split, in their order."""
 
-    margins: Floats  # the positive label's logit minus the negative one's
+    logits: Floats  # of the labels, shape (rows, labels)
     losses: Floats  # unweighted cross-entropy of the row's label, over all classes of the model
-    missed: Floats  # 1 where a label is not among the `SHOWN` most probable classes, else 0
-
-    def auc(self, labels: Ints) -> float:
-        """Returns the area under the ROC curve."""
-        return auc(labels, self.margins)
+    # 1 where one of the two likeliest labels is not among the `SHOWN` likeliest classes, else 0.
+    missed: Floats
 
 
-def auc(labels: Ints, margins: Floats) -> float:
-    """Returns the area under the ROC curve of log-odds."""
-    scores: Floats = np.exp(-np.logaddexp(0, -margins))
-    once = np.ones((1, len(labels)))
-    return float(Scored.of(labels, scores, threshold=0.5).metrics(once)["auc"][0])
+def auc(labels: Ints, logits: Floats, *, first_favourable: int) -> float:
+    """Returns the area under the ROC curve of P(favourable), for the classes from one index on."""
+    scores = favourable_scores(probabilities(logits), first=first_favourable)
+    once, favourable = np.ones((1, len(labels))), (labels >= first_favourable).astype(np.int64)
+    return float(Scored.of(favourable, scores, threshold=0.5).metrics(once)["auc"][0])
 
 
-def losses(labels: Ints, margins: Floats) -> Floats:
-    """Returns the cross-entropy of each label, 0 or 1, under its log-odds; shape (rows,)."""
-    values: Floats = np.logaddexp(0, np.where(labels == 1, -margins, margins))
+def losses(labels: Ints, logits: Floats) -> Floats:
+    """Returns the cross-entropy of each row's label, shape (rows,)."""
+    own = logits[np.arange(len(labels)), labels]
+    values: Floats = np.logaddexp.reduce(logits - own[:, None], axis=1)
     return values
 
 
@@ -55,7 +54,7 @@ def outputs(
     compute: Compute,
     examples: Examples,
     *,
-    classes: tuple[int, int],
+    classes: tuple[int, ...],
     pad: int,
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
     after_batch: Callable[[], None] = lambda: None,
@@ -63,14 +62,14 @@ def outputs(
 ) -> Outputs:
     """Computes a split's rows in evaluation mode; what `after_batch` raises ends it.
 
-    Each process computes a part of the rows, and gets the outputs of all. `classes` are the logits
-    of the negative and of the positive label, `autocast` the type of the computations.
+    Each process computes a part of the rows, and gets the outputs of all. `classes` are the places
+    of the labels' logits, `autocast` the type of the computations.
     """
     import torch
 
     compute.model.eval()
-    pair = torch.tensor(classes)
-    values = np.zeros((3, len(examples.labels)))
+    places = torch.tensor(classes)
+    values = np.zeros((len(classes) + 2, len(examples.labels)))
     for rows in ordered_batches(examples.lengths, batch_size=_ROWS * processes.world_size):
         for part, counts in processes.parts(rows, count=1):
             batch = compute.batch(examples, part, pad=pad, largest=_ROWS)
@@ -79,30 +78,31 @@ def outputs(
                 logits = compute.model(**batch.inputs).logits
             if counts:
                 logits = logits[: len(part)].cpu().double()
-                both = logits[:, pair]
-                own = both.gather(1, torch.from_numpy(examples.labels[part])[:, None])[:, 0]
-                least = logits.topk(min(SHOWN, logits.shape[1])).values[:, -1:]
-                values[0, part] = (both[:, 1] - both[:, 0]).numpy()
-                values[1, part] = (logits.logsumexp(dim=1) - own).numpy()
-                values[2, part] = (both < least).any(dim=1).numpy()
+                answers = logits[:, places]
+                own = answers.gather(1, torch.from_numpy(examples.labels[part])[:, None])[:, 0]
+                least = logits.topk(min(SHOWN, logits.shape[1])).values[:, -1]
+                values[0, part] = (logits.logsumexp(dim=1) - own).numpy()
+                values[1, part] = (answers.topk(2).values[:, 1] < least).numpy()
+                values[2:, part] = answers.T.numpy()
         after_batch()
-    return Outputs(*processes.sum(values))
+    row_losses, missed, *of_labels = processes.sum(values)
+    return Outputs(logits=np.stack(of_labels, axis=1), losses=row_losses, missed=missed)
 
 
-def scale_to_validation(model: Any, labels: Ints, margins: Floats) -> TemperatureFit:
+def scale_to_validation(model: Any, labels: Ints, logits: Floats) -> TemperatureFit:
     """Fits the temperature and divides the head's weights by it: so what is served is calibrated.
 
     Raises:
         InputError: if the model's logits do not come out of one linear layer.
     """
-    fit = fit_to_validation(labels, margins)
+    fit = fit_to_validation(labels, logits)
     divide_logits(model, fit.temperature)
     return fit
 
 
-def fit_to_validation(labels: Ints, margins: Floats) -> TemperatureFit:
-    """Fits the temperature to the validation split's labels and log-odds."""
-    fit = fit_temperature(labels, margins)
+def fit_to_validation(labels: Ints, logits: Floats) -> TemperatureFit:
+    """Fits the temperature to the validation split's labels and logits, (rows, classes)."""
+    fit = fit_temperature(labels, logits)
     return TemperatureFit(
         temperature=fit.value,
         validation_loss_before=fit.loss_before,

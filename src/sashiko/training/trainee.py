@@ -44,7 +44,7 @@ def make_prompt(
 
     Raises:
         InputError: if the tokenizer has another chat template or none, the template loses the
-            text, an answer is not one token after the prompt or both are the same one, a label has
+            text, an answer is not one token after the prompt or two are the same one, a label has
             no answer, or the prompt leaves no room for a text.
     """
     from jinja2.exceptions import TemplateError
@@ -94,15 +94,15 @@ def make_prompt(
 
 def _answers(
     section: PromptSection, tokenizer: Any, *, labels: tuple[str, ...], after: str
-) -> tuple[int, int]:
-    """Returns the tokens of the answers to the negative and the positive label."""
+) -> tuple[int, ...]:
+    """Returns the tokens of the answers to the labels, in their order."""
     if set(section.answers) != set(labels):
         raise InputError(
             f"recipe key prompt.answers is for {', '.join(section.answers)}; the contract's labels "
             f"are {' and '.join(labels)}"
         )
     suffix = _ids(tokenizer, after)
-    tokens = []
+    tokens: dict[int, str] = {}  # token -> its label
     for label in labels:
         answer = section.answers[label]
         ids = _ids(tokenizer, after + answer)
@@ -112,14 +112,12 @@ def _answers(
                 f"recipe key prompt.answers.{label}: `{answer}` is {count} tokens after the "
                 "prompt, and must be one: choose another word"
             )
-        tokens.append(ids[-1])
-    negative, positive = tokens
-    if negative == positive:
-        raise InputError(
-            "recipe key prompt.answers: both answers are the same token to this model: choose "
-            "other words"
-        )
-    return negative, positive
+        if (other := tokens.setdefault(ids[-1], label)) != label:
+            raise InputError(
+                f"recipe key prompt.answers: those of {other} and {label} are the same token to "
+                "this model: choose other words"
+            )
+    return tuple(tokens)
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -132,8 +130,8 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
 class Trainee:
     """A loaded model."""
 
-    model: Any  # token ids and mask to logits: of the two labels, or of a causal LM's vocabulary
-    classes: tuple[int, int]  # the logits of the negative and of the positive label
+    model: Any  # token ids and mask to logits: of the labels, or of a causal LM's vocabulary
+    classes: tuple[int, ...]  # the place of each label's logit
     tokenize: Tokenize  # texts to token ids
     pad: int  # the token id that fills short rows
     save: Callable[[Path], None]  # writes the trained model into a folder
@@ -144,7 +142,7 @@ def load_trainee(
 ) -> Trainee:
     """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 
-    `labels` are the (negative, positive) label, and `device` is what it will be trained on.
+    `labels` are those of the classes, and `device` is what it will be trained on.
 
     Raises:
         InputError: if the folder's files are refused, do not fit the hyperparameters, or take more
@@ -160,7 +158,7 @@ def load_trainee(
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tokenize = encoder_rows(tokenizer, max_length=longest, truncate=truncate)
         save = partial(save_model, model, tokenizer)
-        return Trainee(model, (0, 1), tokenize, tokenizer.pad_token_id, save)
+        return Trainee(model, tuple(range(len(labels))), tokenize, tokenizer.pad_token_id, save)
     prompt = make_prompt(
         settings.prompt,
         tokenizer,

@@ -161,13 +161,11 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
         train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
     )
     on_validation = linear.scores(validation.rows)
-    decision = decide_threshold(
-        recipe.evaluate.threshold, validation.labels, two_classes(on_validation)
-    )
+    decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
     test, labels = bench.rows.test, bench.rows.labels
-    model = ModelScores(two_classes(linear.scores(test.rows)), decision.threshold)
+    model = ModelScores(linear.scores(test.rows), decision.threshold)
     latency = time_requests(lambda row: linear.scores([row]), test.rows)
-    scorer = Scorer(scores=lambda rows: linear.scores(rows).tolist())
+    scorer = Scorer(scores=lambda rows: linear.scores(rows)[:, 1].tolist())
     record = CandidateRecord(
         name=name,
         kind="linear",

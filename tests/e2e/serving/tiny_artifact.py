@@ -1,7 +1,7 @@
-"""An artifact whose scores are known: the sigmoid of the sum of its words' weights.
+"""An artifact whose scores are known: its words' weights add up, and class k has k times the sum.
 
-It has the layout, the handler and the fixed-shape graphs of a compiled model, and is made in
-milliseconds without torch.
+The scores are the softmax of these logits. It has the layout, the handler and the fixed-shape
+graphs of a compiled model, and is made in milliseconds without torch.
 """
 
 import itertools
@@ -31,7 +31,7 @@ def build_artifact(
     folder: Path,
     *,
     words: Mapping[str, float] = WORDS,
-    labels: tuple[str, str] = ("no", "yes"),
+    labels: tuple[str, ...] = ("no", "yes"),
     template: str = "{tone} {note}",
     truncate: bool = False,
     batch_sizes: Sequence[int] = (1, 4),
@@ -50,7 +50,8 @@ def build_artifact(
     buckets = []
     for length, batch in itertools.product(lengths, batch_sizes):
         graph = f"model_b{batch}_l{length}.onnx"
-        onnx.save(_graph(weights, batch=batch, length=length), artifact / graph)
+        made = _graph(weights, batch=batch, length=length, classes=len(labels))
+        onnx.save(made, artifact / graph)
         buckets.append({"batch": batch, "length": length, "graph": graph})
     about = {
         "target": "cpu", "backend": "onnx_backend", "labels": labels, "template": template,
@@ -62,9 +63,17 @@ def build_artifact(
 
 
 def expected_score(text: str, words: Mapping[str, float] = WORDS) -> float:
-    """Returns the score that the artifact must give to a text."""
+    """Returns the score that an artifact of two classes must give to a text."""
+    return expected_scores(text, words)[1]
+
+
+def expected_scores(
+    text: str, words: Mapping[str, float] = WORDS, *, classes: int = 2
+) -> tuple[float, ...]:
+    """Returns the probabilities that the artifact must give to a text."""
     total = sum(words.get(word, 0.0) for word in text.lower().split())
-    return float(1 / (1 + np.exp(-total)))
+    odds = np.exp(total * np.arange(classes))
+    return tuple((odds / odds.sum()).tolist())
 
 
 def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
@@ -81,7 +90,7 @@ def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
     return tokenizer
 
 
-def _graph(weights: np.ndarray, *, batch: int, length: int) -> onnx.ModelProto:
+def _graph(weights: np.ndarray, *, batch: int, length: int, classes: int) -> onnx.ModelProto:
     shape = [batch, length]
     graph = helper.make_graph(
         [
@@ -89,17 +98,19 @@ def _graph(weights: np.ndarray, *, batch: int, length: int) -> onnx.ModelProto:
             helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
             helper.make_node("Unsqueeze", ["mask", "last"], ["mask3"]),
             helper.make_node("Mul", ["each", "mask3"], ["kept"]),
-            helper.make_node("ReduceSum", ["kept", "axes"], ["sum"], keepdims=0),
-            helper.make_node("Sigmoid", ["sum"], ["score"]),
+            helper.make_node("ReduceSum", ["kept", "tokens"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["sum", "classes"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["scores"]),
         ],
         "tiny",
         [helper.make_tensor_value_info(name, TensorProto.INT64, shape)
          for name in ("input_ids", "attention_mask")],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [batch])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [batch, classes])],
         [
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(np.array([2]), "last"),
-            numpy_helper.from_array(np.array([1, 2]), "axes"),
+            numpy_helper.from_array(np.array([1]), "tokens"),
+            numpy_helper.from_array(np.arange(classes, dtype=np.float32)[None], "classes"),
         ],
     )  # fmt: skip
     return helper.make_model(

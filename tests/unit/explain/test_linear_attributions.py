@@ -24,7 +24,7 @@ def model() -> LinearModel:
 def explained(model, tmp_path_factory) -> LinearExplanation:
     folder: Path = tmp_path_factory.mktemp("model")
     model.save(folder, labels=("no", "yes"))
-    return LinearExplanation(folder, TextSection(template=TEMPLATE))
+    return LinearExplanation(folder, TextSection(template=TEMPLATE), first_favourable=1)
 
 
 def log_odds(scores: np.ndarray) -> np.ndarray:
@@ -35,16 +35,16 @@ def test_contributions_and_intercept_sum_to_the_score(explained, model) -> None:
     texts = objects([*TEST, MISSING])
     rows = explained.read(texts)
     attributions = explained.attribute(rows)
-    sums = [item.tokens.sum() + model.intercept for item in attributions]
-    assert sums == pytest.approx(log_odds(model.scores(texts)), abs=1e-9)
-    assert {item.baseline for item in attributions} == {model.intercept}
+    sums = [item.tokens.sum() + model.intercept[0] for item in attributions]
+    assert sums == pytest.approx(log_odds(model.scores(texts)[:, 1]), abs=1e-9)
+    assert {item.baseline for item in attributions} == {model.intercept[0]}
     assert max(abs(item.delta) for item in attributions) < 1e-12
     scores = explained.probabilities([row.ids for row in rows])
-    assert scores == pytest.approx(model.scores(texts), abs=1e-12)
+    assert scores == pytest.approx(model.scores(texts)[:, 1], abs=1e-12)
 
 
 def test_a_number_and_a_category_add_their_coefficient_times_their_value(explained, model) -> None:
-    first, columns = {}, {}
+    [coefficients], first, columns = model.coefficients, {}, {}
     at = 0
     for column in model.features.columns:
         first[column.name], columns[column.name] = at, column
@@ -59,10 +59,10 @@ def test_a_number_and_a_category_add_their_coefficient_times_their_value(explain
     ages = np.array([person["age"] for person in TRAIN])
     scaled = (row["age"] - ages.mean()) / ages.std()
     bin_ = 2 + np.digitize(row["age"], np.quantile(np.unique(ages), [n / 6 for n in range(1, 6)]))
-    expected = model.coefficients[first["age"]] * scaled + model.coefficients[first["age"] + bin_]
+    expected = coefficients[first["age"]] * scaled + coefficients[first["age"] + bin_]
     assert added["age"] == pytest.approx(expected)
     place = columns["desk"].terms.index(json.dumps(row["desk"], ensure_ascii=False))
-    assert added["desk"] == pytest.approx(model.coefficients[first["desk"] + place])
+    assert added["desk"] == pytest.approx(coefficients[first["desk"] + place])
 
 
 def test_the_row_is_shown_in_the_recipes_template_with_each_words_own_place(explained) -> None:
@@ -80,7 +80,7 @@ def test_a_word_that_is_left_out_takes_its_pairs_with_it(explained, model) -> No
     [read] = explained.read(objects([row]))
     without = [place for place in range(len(read.ids)) if place not in (2, 4)]
     [score] = explained.probabilities([read.ids[without]])
-    expected = model.scores(objects([row | {"note": "again parcel"}]))[0]
+    expected = model.scores(objects([row | {"note": "again parcel"}]))[0, 1]
     assert score == pytest.approx(expected)
 
 

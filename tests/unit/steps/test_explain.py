@@ -183,7 +183,7 @@ def lay_out_linear(job) -> None:
     rows = objects([text.partition(": ")[2] for text in
                     pq.read_table(job / "test" / "data.parquet")["text"].to_pylist()])  # fmt: skip
     bend(job, "test", text=rows)
-    scores = model.scores(rows)
+    scores = model.scores(rows)[:, 1]
     bend(job, "predictions", score=scores.tolist(), predicted=(scores >= 0.5).astype(int).tolist())
 
 

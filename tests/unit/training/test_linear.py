@@ -53,7 +53,7 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(weighted: bool) -> None:
     )  # fmt: skip
     pipeline.fit(frame(train), labels, logisticregression__sample_weight=weights)
     expected = pipeline.predict_proba(frame(test))[:, 1]
-    scores = fitted(train, labels, weights=weights).scores(objects(test))
+    scores = fitted(train, labels, weights=weights).scores(objects(test))[:, 1]
     # The two stop at a gradient of 1e-4, from features in another order.
     assert scores == pytest.approx(expected, abs=2e-3)
     assert np.corrcoef(scores, expected)[0, 1] > 0.99999
@@ -64,7 +64,8 @@ def test_a_number_decides_though_no_test_row_has_a_training_rows_number() -> Non
     train = [{"age": age, "desk": "x", "note": "", "seen": None, "income": None}
              for age in range(20, 80, 2)]  # fmt: skip
     model = fitted(train, np.array([int(row["age"] > 50) for row in train]))
-    low, high = model.scores(objects([row | {"age": row["age"] + 1} for row in train]))[[2, -3]]
+    between = objects([row | {"age": row["age"] + 1} for row in train])
+    low, high = model.scores(between)[[2, -3], 1]
     assert low < 0.2
     assert high > 0.8
 
@@ -73,7 +74,7 @@ def test_a_number_may_tell_by_another_shape_than_a_line() -> None:
     train = [{"age": age, "desk": "x", "note": "", "seen": None, "income": None}
              for age in range(20, 80)] * 20  # fmt: skip
     model = fitted(train, np.array([int(40 <= row["age"] < 60) for row in train]))
-    young, middle, old = model.scores(objects(train))[[5, 30, 55]]
+    young, middle, old = model.scores(objects(train))[[5, 30, 55], 1]
     assert max(young, old) < 0.2
     assert middle > 0.8
 
@@ -85,8 +86,8 @@ def test_missing_and_unknown_values_are_scored() -> None:
     labels = np.array([1] * 40 + [0] * 160)
     model = fitted(train, labels)
     missing, unknown = train[0], people(1, seed=9)[0] | {"desk": "west", "note": "unheard of"}
-    assert model.scores(objects([missing]))[0] > 0.9
-    assert model.scores(objects([unknown]))[0] < 0.2
+    assert model.scores(objects([missing]))[0, 1] > 0.9
+    assert model.scores(objects([unknown]))[0, 1] < 0.2
 
 
 def test_equal_rows_give_equal_models() -> None:

@@ -15,7 +15,7 @@ from sashiko.training.compute import Compute, collate, epoch_batches, ordered_ba
 from sashiko.training.examples import Examples
 from sashiko.training.loop import learning_rate
 from sashiko.training.machine import attention, check_memory, uses_bf16
-from sashiko.training.scoring import divide_logits, outputs
+from sashiko.training.scoring import auc, divide_logits, outputs
 
 
 def rate(step: int, *, steps: int, warmup_ratio: float) -> float:
@@ -124,7 +124,7 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted():
     signed = np.where(examples.labels == 1, odds, -odds)
     assert scored.losses == pytest.approx(np.log1p(np.exp(-signed)), rel=1e-5)
     higher = odds[examples.labels == 1][:, None] - odds[examples.labels == 0]
-    assert scored.auc(examples.labels) == pytest.approx(
+    assert auc(examples.labels, scored.logits, first_favourable=1) == pytest.approx(
         (higher > 0).mean() + (higher == 0).mean() / 2
     )
     assert len(batches) == 3

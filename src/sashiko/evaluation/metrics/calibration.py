@@ -102,26 +102,34 @@ def error_by_chance(scores: Floats, *, replicates: int, seed: int) -> Estimate:
     return estimate(float(drawn.mean()), drawn)
 
 
-def fit_temperature(labels: Ints, margins: Floats) -> Temperature:
+def fit_temperature(labels: Ints, logits: Floats) -> Temperature:
     """Fits the temperature by maximum likelihood on validation labels (Guo et al., ICML 2017).
 
     The mean negative log-likelihood is convex in 1/temperature, so its slope has one zero, which
     bisection finds reproducibly up to rounding.
 
     Args:
-        labels: 0 or 1, of the validation split.
-        margins: the positive class's logit minus the negative one's, float64.
+        labels: the index of each row's class, of the validation split.
+        logits: of the classes, float64, shape (rows, classes).
 
     Returns:
         The temperature, between 0.05 and 20; 1 with the reason if the optimum is outside.
     """
-    signed = np.where(labels == 1, margins, -margins)
+    others = np.arange(logits.shape[1]) != labels[:, None]
+    own = logits[np.arange(len(labels)), labels]
+    # Of each row, the log-odds of every other class against the row's own.
+    against = logits[others].reshape(len(labels), -1) - own[:, None]
 
     def slope(inverse: float) -> float:
-        return float(np.mean(-signed * np.exp(-np.logaddexp(0, inverse * signed))))
+        scaled = inverse * against
+        together = np.logaddexp.reduce(scaled, axis=1)  # log-odds of all other classes
+        shares = np.exp(scaled - together[:, None])  # of each among them
+        wrong = np.exp(-np.logaddexp(0, -together))
+        return float(np.mean((against * shares).sum(axis=1) * wrong))
 
     def loss(temperature: float) -> float:
-        return float(np.logaddexp(0, -signed / temperature).mean())
+        together = np.logaddexp.reduce(against / temperature, axis=1)
+        return float(np.logaddexp(0, together).mean())
 
     before = loss(1.0)
     if slope(1 / _MOST) >= 0:

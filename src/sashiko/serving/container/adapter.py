@@ -42,7 +42,7 @@ class Adapter:
     scaling: float  # what the product of two matrices counts
     # Name of a linear layer -> its matrices A (rank, inputs) and B (outputs, rank).
     layers: "dict[str, tuple[torch.Tensor, torch.Tensor]]"
-    head: torch.Tensor  # the classifier's head, (2, width)
+    head: torch.Tensor  # the classifier's head, (classes, width)
 
 
 def is_adapter(folder: Path) -> bool:
@@ -85,8 +85,8 @@ def merge(source: Path, base: Path, folder: Path) -> None:
 def cast_model(source: Path, folder: Path, *, dtype: str) -> Path:
     """Writes a causal LM's weights once in the type that is served; its head stays float32.
 
-    The head has two rows of the LM's. In float32 the two logits, whose difference is the score, are
-    not rounded to 8 bits; vLLM computes a classifier's head in float32 too (its `head_dtype`).
+    The head has a few rows of the LM's. In float32 their logits, whose differences are the scores,
+    are not rounded to 8 bits; vLLM computes a classifier's head in float32 too (its `head_dtype`).
 
     Returns:
         The folder of the model that is served: `source` where nothing is to be cast.
@@ -177,7 +177,7 @@ def merge_difference(
 ) -> float:
     """Compares the merged model with base model and adapter side by side, both in float32.
 
-    The merged model takes token ids and mask to P(positive); each row has at least one token.
+    The merged model takes token ids and mask to probabilities; each row has at least one token.
 
     Returns:
         The largest absolute difference of a probability.

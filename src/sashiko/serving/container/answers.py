@@ -1,6 +1,6 @@
-"""Whether a causal LM answers: how often both answers are among its most probable tokens.
+"""Whether a causal LM answers: how often its two likeliest answers are among its likeliest tokens.
 
-A score needs the logits of the two answers alone. A service that generates text shows the most
+A score needs the logits of the answers alone. A service that generates text shows the most
 probable tokens of the whole vocabulary, so a model that says something else has no score there.
 """
 
@@ -19,7 +19,8 @@ class Answered:
     """A causal LM's answers to rows."""
 
     rows: int  # how many rows it was asked for
-    missed: int  # of those, with an answer that is not among the `SHOWN` most probable tokens
+    # Of those, where one of the two likeliest answers is not among the `SHOWN` likeliest tokens.
+    missed: int
 
     @property
     def share(self) -> float:
@@ -32,8 +33,8 @@ class Answered:
             return None
         return (
             f"the model does not answer: in {self.missed:,} of {self.rows:,} rows ({self.share:.1%}"
-            f", at most {LARGEST_SHARE:.0%} may be) the two answers of the recipe's prompt.answers "
-            f"are not among its {SHOWN} most probable tokens; train on more rows or for more "
+            f", at most {LARGEST_SHARE:.0%} may be) two answers of the recipe's prompt.answers are "
+            f"not among its {SHOWN} most probable tokens; train on more rows or for more "
             "epochs, or at a higher train.learning_rate"
         )
 

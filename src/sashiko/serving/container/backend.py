@@ -32,7 +32,7 @@ class Backend(Protocol):
                 `ids` are features, their values.
 
         Returns:
-            P(positive) of each row, (bucket.batch,).
+            The probability of each row's classes, (bucket.batch, classes).
         """
 
 

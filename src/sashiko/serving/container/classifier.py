@@ -23,10 +23,10 @@ class CompileError(Exception):
 
 
 class LastTokenClassifier(torch.nn.Module):
-    """A causal LM's two answers as logits: the score of each at the last token of the prompt.
+    """A causal LM's answers as logits: the score of each at the last token of the prompt.
 
-    The head has the answers' two rows of the LM's own head, so the softmax of its logits is
-    P(positive answer) among the two. transformers' own forward finds the last token by the id of
+    The head has the answers' rows of the LM's own head, so the softmax of its logits is the
+    probability of each among them. transformers' own forward finds the last token by the id of
     padding, which in many chat models is the id that ends each message; here the mask tells it.
     Tokens are never masked: padding comes last, and a causal LM does not look ahead.
 
@@ -65,7 +65,7 @@ class LastTokenClassifier(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> SequenceClassifierOutput:
-        """Returns the logits, (batch, 2): the negative answer's and the positive one's.
+        """Returns the logits of the answers, (batch, answers).
 
         Args:
             input_ids: (batch, length), padded on the right.
@@ -86,26 +86,26 @@ def reads_last_token(config: Any) -> bool:
     return bool(getattr(config, READS_LAST, False))
 
 
-class PositiveProbability(torch.nn.Module):
-    """The classifier with its softmax: (batch, length) ids and mask to (batch,) probabilities.
+class Probabilities(torch.nn.Module):
+    """The classifier with its softmax: (batch, length) ids and mask to (batch, classes).
 
     Attributes:
         config: the classifier's `config.json`.
     """
 
     def __init__(self, classifier: torch.nn.Module) -> None:
-        """Wraps a classifier with two labels, the positive one last."""
+        """Wraps a classifier."""
         super().__init__()
         self.classifier = classifier
         self.config: Any = classifier.config
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Returns P(positive), float32."""
+        """Returns the probability of each class, float32, (batch, classes)."""
         logits = self.classifier(input_ids=input_ids, attention_mask=attention_mask).logits
-        return torch.softmax(logits.float(), dim=-1)[:, 1]
+        return torch.softmax(logits.float(), dim=-1)
 
 
-def load_classifier(folder: Path, *, as_stored: bool = False) -> PositiveProbability:
+def load_classifier(folder: Path, *, as_stored: bool = False) -> Probabilities:
     """Loads a Hugging Face folder, with attention as plain operators.
 
     Args:
@@ -115,7 +115,7 @@ def load_classifier(folder: Path, *, as_stored: bool = False) -> PositiveProbabi
 
     Raises:
         CompileError: if loading it could run code, weights cannot be read or are missing (they
-            would be random), or the model does not have two labels.
+            would be random), or the model has less than two labels.
     """
     refuse_code(folder)
     disable_progress_bar()
@@ -136,15 +136,15 @@ def load_classifier(folder: Path, *, as_stored: bool = False) -> PositiveProbabi
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise CompileError(f"model.safetensors lacks {missing}: give the output of Train")
-    if model.config.num_labels != 2:
-        raise CompileError(f"the model has {model.config.num_labels} labels, expected 2")
+    if model.config.num_labels < 2:
+        raise CompileError("the model has 1 label, expected two or more: give the output of Train")
     # The argument of from_pretrained for the type differs between the images' transformers.
     model = model.float()
     if as_stored:
         _cast_as_stored(model, folder)
     if reads_last_token(model.config):
         model = LastTokenClassifier(model)
-    return PositiveProbability(model).eval()
+    return Probabilities(model).eval()
 
 
 def _cast_as_stored(model: torch.nn.Module, folder: Path) -> None:
@@ -203,7 +203,7 @@ def longest_input(classifier: Any) -> int | None:
     return limit if limit is None or padding is None else limit - padding - 1
 
 
-def check_lengths(model: PositiveProbability, sequence_lengths: Sequence[int]) -> None:
+def check_lengths(model: Probabilities, sequence_lengths: Sequence[int]) -> None:
     """Checks that the model can read the compiled lengths.
 
     Raises:

@@ -25,7 +25,7 @@ import torch
 from answers import ANSWERS_FILE, read_answered
 from backend import Machine, open_backend
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
-from classifier import CompileError, PositiveProbability, load_classifier
+from classifier import CompileError, Probabilities, load_classifier
 from export import MODEL_FILE, Exported, export
 from linear import LINEAR_FILE, is_linear, read_features
 from numpy.typing import NDArray
@@ -159,7 +159,7 @@ def compile_model(
     bundle = Bundle(
         target=settings["target"],
         backend=target["backend"],
-        labels=(model.config.id2label[0], model.config.id2label[1]),
+        labels=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
         template=text["template"],
         missing=text["missing"],
         truncate=text["truncate"],
@@ -193,7 +193,9 @@ def compile_linear(
     text = _read(job.input("config") / "text.json")
     (features, labels), weights = read_features(source), load_file(source / MODEL_FILE)
     _log(f"exporting {features.size:,} coefficients for {settings['target']}")
-    exported = export_linear(weights["coefficients"], weights["intercept"], artifact)
+    coefficients, intercept = weights["coefficients"], weights["intercept"]
+    coefficients = coefficients.reshape(len(intercept), features.size)
+    exported = export_linear(coefficients, intercept, artifact)
     bundle = Bundle(
         target=settings["target"],
         backend=target["backend"],
@@ -210,28 +212,33 @@ def compile_linear(
         bundle=bundle,
         exported=exported,
         weights=source / MODEL_FILE,
-        difference=partial(linear_difference, weights, artifact, bundle),
+        difference=partial(linear_difference, coefficients, intercept, artifact, bundle),
     )
 
 
 def linear_difference(
-    weights: "Mapping[str, NDArray[np.float64]]", artifact: Path, bundle: Bundle
+    coefficients: "NDArray[np.float64]",
+    intercept: "NDArray[np.float64]",
+    artifact: Path,
+    bundle: Bundle,
 ) -> float:
     """Runs a linear model's graph on seeded values of every feature, some of them at a time.
 
     Returns:
         The largest absolute difference of a probability from the coefficients' own.
     """
-    generator, coefficients = np.random.default_rng(_SEED), weights["coefficients"]
+    generator = np.random.default_rng(_SEED)
     scorer = LinearScorer(artifact, bundle, open_backend(artifact, bundle, Machine(threads=1)))
     worst = 0.0
-    for start in range(0, len(coefficients), _FEATURES):
-        numbers = np.arange(start, min(start + _FEATURES, len(coefficients)))
+    count = coefficients.shape[1]
+    for start in range(0, count, _FEATURES):
+        numbers = np.arange(start, min(start + _FEATURES, count))
+        own = coefficients[:, numbers]
         # So small that no sum comes near a probability of 0 or 1, where differences vanish.
-        values = generator.normal(size=len(numbers)) / (1 + np.abs(coefficients[numbers]).sum())
-        log_odds = coefficients[numbers] @ values + weights["intercept"][0]
-        score = scorer.run(dict(zip(numbers.tolist(), values.tolist(), strict=True)))
-        worst = np.maximum(worst, np.abs(score - 1 / (1 + np.exp(-log_odds))))
+        values = generator.normal(size=len(numbers)) / (1 + np.abs(own).sum(axis=1).max())
+        odds = np.exp(np.append(0.0, own @ values + intercept))
+        scores = scorer.run(dict(zip(numbers.tolist(), values.tolist(), strict=True)))
+        worst = np.maximum(worst, np.abs(scores - odds / odds.sum()).max())
     return float(worst)
 
 
@@ -288,7 +295,7 @@ def merge_model(source: Path, base: Path, folder: Path) -> "dict[str, Any]":
     }
 
 
-def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundle) -> float:
+def largest_difference(model: Probabilities, artifact: Path, bundle: Bundle) -> float:
     """Runs every bucket on a seeded sample of rows of all lengths that it takes.
 
     The eager model gets each sample padded to the longest bucket, the graph padded to its own
@@ -321,7 +328,7 @@ def largest_difference(model: PositiveProbability, artifact: Path, bundle: Bundl
 
 
 def _random_rows(
-    model: PositiveProbability, lengths: "NDArray[np.int64]", generator: np.random.Generator
+    model: Probabilities, lengths: "NDArray[np.int64]", generator: np.random.Generator
 ) -> "list[list[int]]":
     size = model.config.vocab_size
     return [generator.integers(0, size, size=length).tolist() for length in lengths]

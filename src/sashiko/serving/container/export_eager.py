@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from bundle import shapes
-from classifier import PositiveProbability
+from classifier import Probabilities
 from export import Exported
 
 
 def export(
-    model: PositiveProbability,  # noqa: ARG001
+    model: Probabilities,  # noqa: ARG001
     folder: Path,  # noqa: ARG001
     settings: Mapping[str, Any],
 ) -> Exported:

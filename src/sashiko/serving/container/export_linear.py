@@ -1,4 +1,4 @@
-"""Exporter of a linear model: one ONNX graph of six operators, in float64.
+"""Exporter of a linear model: one ONNX graph of eight operators, in float64.
 
 A row is the numbers of its features and their values, so the graph multiplies as many coefficients
 as a row has features, however large the vocabulary is. It scores one row at a time: no row's score
@@ -23,32 +23,36 @@ _ROW: list[str | int | None] = [1, "features"]
 def export_linear(
     coefficients: "NDArray[np.float64]", intercept: "NDArray[np.float64]", folder: Path
 ) -> Exported:
-    """Writes the graph of a linear model: the sigmoid of the sum of coefficient times value.
+    """Writes the graph of a linear model: the softmax of the sums of coefficient times value.
 
     Args:
-        coefficients: of each feature, (features,).
-        intercept: (1,).
+        coefficients: of each feature in the log-odds of each class but the first one against the
+            first, (classes - 1, features).
+        intercept: of the log-odds, (classes - 1,).
         folder: of the artifact.
     """
     graph = helper.make_graph(
         [
-            helper.make_node("Gather", ["coefficients", "input_ids"], ["own"]),
+            helper.make_node("Gather", ["coefficients", "input_ids"], ["own"], axis=1),
             helper.make_node("Mul", ["own", "attention_mask"], ["products"]),
-            helper.make_node("ReduceSum", ["products", "axes"], ["sum"], keepdims=0),
-            helper.make_node("Add", ["sum", "intercept"], ["log_odds"]),
-            helper.make_node("Sigmoid", ["log_odds"], ["probability"]),
-            helper.make_node("Cast", ["probability"], ["score"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceSum", ["products", "features"], ["sums"], keepdims=0),
+            helper.make_node("Add", ["sums", "intercept"], ["log_odds"]),
+            helper.make_node("Concat", ["first", "log_odds"], ["columns"], axis=0),
+            helper.make_node("Transpose", ["columns"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"]),
+            helper.make_node("Cast", ["probabilities"], ["scores"], to=TensorProto.FLOAT),
         ],
         "linear",
         [
             helper.make_tensor_value_info("input_ids", TensorProto.INT64, _ROW),
             helper.make_tensor_value_info("attention_mask", TensorProto.DOUBLE, _ROW),
         ],
-        [helper.make_tensor_value_info("score", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, len(intercept) + 1])],
         [
             numpy_helper.from_array(coefficients, "coefficients"),
-            numpy_helper.from_array(intercept, "intercept"),
-            numpy_helper.from_array(np.array([1]), "axes"),
+            numpy_helper.from_array(intercept[:, None], "intercept"),
+            numpy_helper.from_array(np.zeros((1, 1)), "first"),
+            numpy_helper.from_array(np.array([2]), "features"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR)

@@ -17,7 +17,7 @@ from typing import Any
 import export_neuron
 import torch
 from bundle import EAGER_FOLDER, Bucket, shapes
-from classifier import CompileError, PositiveProbability, quiet
+from classifier import CompileError, Probabilities, quiet
 from export import MODEL_FILE, Exported
 from neuron_causal_backend import GRAPH, RELEASE_GRAPH
 from neuron_machine import Neuron
@@ -35,7 +35,7 @@ _NO_HUB = "http://127.0.0.1:9"
 
 
 def export(
-    model: PositiveProbability,  # noqa: ARG001
+    model: Probabilities,  # noqa: ARG001
     folder: Path,
     settings: Mapping[str, Any],
 ) -> Exported:
@@ -75,8 +75,8 @@ def export(
 def write_decoder(classifier: Path, folder: Path, *, dtype: str) -> Path:
     """Writes a sequence classifier as the causal LM that optimum-neuron reads.
 
-    The LM's head has the classifier's two rows as the first two of its vocabulary; the other rows
-    are zeros, and nobody reads their logits. All its weights are of `dtype`. The folder, which it
+    The LM's head has the classifier's rows as the first ones of its vocabulary; the other rows are
+    zeros, and nobody reads their logits. All its weights are of `dtype`. The folder, which it
     returns, does not exist yet.
     """
     folder.mkdir()

@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir
 import torch
 from bundle import WEIGHTS_FILE, shapes
-from classifier import PositiveProbability, quiet
+from classifier import Probabilities, quiet
 from export import Exported
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxruntime.quantization import quantize_dynamic
@@ -35,7 +35,7 @@ _FIRST = "first_token"
 Axes = Mapping[int, int]  # input of a node -> its axis of tokens
 
 
-def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]) -> Exported:
+def export(model: Probabilities, folder: Path, settings: Mapping[str, Any]) -> Exported:
     """Exports a model as a graph of any batch size and length, and its weights.
 
     With attention as one operator, a graph of any length takes as long as one of a fixed length,
@@ -56,7 +56,7 @@ def export(model: PositiveProbability, folder: Path, settings: Mapping[str, Any]
                 verbose=False,
                 opset_version=OPSET,
                 input_names=["input_ids", "attention_mask"],
-                output_names=["score"],
+                output_names=["scores"],
                 dynamic_shapes={"input_ids": axes, "attention_mask": dict(axes)},
             )
     if program is None:

@@ -12,7 +12,7 @@ exception; every other fault, including a model that did not load, is answered w
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded artifact, and the probability at or above which the positive label is given."""
+    """A loaded artifact, and the least probability at which the second of two labels is given."""
 
     bundle: Bundle
     scorer: "Scorer | LinearScorer"
@@ -127,9 +127,12 @@ def _load(folder: Path, gpu: int) -> Model:
 def _respond(model: Model, body: str | bytes, content_type: str | None, accept: str | None) -> str:
     request = parse_request(body, content_type)
     texts = as_texts(request.inputs, template=model.bundle.template, missing=model.bundle.missing)
-    negative, positive = model.bundle.labels
-    predictions = [
-        Prediction(label=positive if score >= model.threshold else negative, score=score)
-        for score in model.scorer.scores(texts)
-    ]
+    predictions = [_decide(model, scores) for scores in model.scorer.scores(texts).tolist()]
     return format_response(predictions, accept, ids=request.ids)
+
+
+def _decide(model: Model, scores: Sequence[float]) -> Prediction:
+    """Decides between two classes by the threshold, and for the first likeliest one of more."""
+    labels = model.bundle.labels
+    place = int(scores[1] >= model.threshold) if len(labels) == 2 else scores.index(max(scores))
+    return Prediction(labels[place], dict(zip(labels, scores, strict=True)))

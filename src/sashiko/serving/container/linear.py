@@ -2,8 +2,8 @@
 
 A row is a JSON object, as `text.row_template` writes it. Its features are TF-IDF of the words and
 pairs of adjacent words of a text; a number less its mean over its standard deviation, and a 1 for
-the number's bin; a 1 for a category. The score's log-odds are the intercept and the sum of
-coefficient times value.
+the number's bin; a 1 for a category. The log-odds of a class against the first one are an intercept
+and the sum of coefficient times value.
 """
 
 import datetime as dt

@@ -14,30 +14,32 @@ from backend import CannotServeError, Ids, Machine, Scores
 from bundle import Bucket, Bundle
 from neuron_machine import Neuron, prepare
 
-_LABELS = 2
-
 
 def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronBackend":  # noqa: ARG001
     """Loads the graphs of an artifact: see `backend.open_backend`."""
-    return NeuronBackend(folder, bundle.buckets, Neuron(**bundle.runtime))
+    neuron = Neuron(**bundle.runtime)
+    return NeuronBackend(folder, bundle.buckets, neuron, classes=len(bundle.labels))
 
 
 class NeuronBackend:
     """Runs the graphs of one artifact."""
 
-    def __init__(self, folder: Path, buckets: tuple[Bucket, ...], neuron: Neuron) -> None:
+    def __init__(
+        self, folder: Path, buckets: tuple[Bucket, ...], neuron: Neuron, *, classes: int
+    ) -> None:
         """Loads every graph now: a start-up may take minutes, an invocation 60 seconds.
 
         Args:
             folder: the unpacked artifact.
             buckets: its compiled shapes.
             neuron: the requirements of its graphs.
+            classes: the number of logits of a row.
 
         Raises:
             CannotServeError: if packages, cores or devices are not what the graphs need.
         """
         prepare(neuron)
-        self._inputs = neuron.inputs
+        self._inputs, self._classes = neuron.inputs, classes
         self._graphs = {bucket: load_graph(folder / bucket.graph) for bucket in buckets}
 
     def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
@@ -55,9 +57,9 @@ class NeuronBackend:
                 *[torch.from_numpy(inputs[name]) for name in self._inputs]
             )
         logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        if tuple(logits.shape) != (bucket.batch, _LABELS):
+        if tuple(logits.shape) != (bucket.batch, self._classes):
             raise ValueError(f"{bucket.graph} returned {tuple(logits.shape)}, not a row per text")
-        scores: Scores = torch.softmax(logits.float(), dim=-1)[:, 1].numpy()
+        scores: Scores = torch.softmax(logits.float(), dim=-1).numpy()
         return scores
 
 

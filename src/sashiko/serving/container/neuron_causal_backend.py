@@ -18,30 +18,32 @@ from neuron_machine import Neuron, prepare
 
 RELEASE_GRAPH = "model.pt"  # optimum-neuron's name of the graph
 GRAPH = "model.neuron"  # that of the artifact
-_LABELS = 2
 
 
 def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronCausalBackend":  # noqa: ARG001
     """Loads the decoder of an artifact: see `backend.open_backend`."""
     (bucket,) = bundle.buckets
-    return NeuronCausalBackend(folder / bucket.graph, Neuron(**bundle.runtime))
+    neuron = Neuron(**bundle.runtime)
+    return NeuronCausalBackend(folder / bucket.graph, neuron, classes=len(bundle.labels))
 
 
 class NeuronCausalBackend:
     """Runs the decoder of one artifact on its prompts, and generates nothing."""
 
-    def __init__(self, folder: Path, neuron: Neuron) -> None:
+    def __init__(self, folder: Path, neuron: Neuron, *, classes: int) -> None:
         """Loads graph and weights now: a start-up may take minutes, an invocation 60 seconds.
 
         Args:
             folder: of the compiled decoder.
             neuron: the requirements of its graph.
+            classes: the number of answers, the first tokens of the decoder's vocabulary.
 
         Raises:
             CannotServeError: if packages, cores or devices are not what the graph needs, or the
                 runtime refuses it.
         """
         prepare(neuron)
+        self._classes = classes
         from optimum.neuron import NeuronModelForCausalLM
 
         try:
@@ -76,8 +78,8 @@ class NeuronCausalBackend:
             ).logits
         if tuple(logits.shape[:2]) != (bucket.batch, 1):
             raise ValueError(f"the decoder returned {tuple(logits.shape)}, not a token per text")
-        answers = logits[:, 0, :_LABELS].float()
-        scores: Scores = torch.softmax(answers, dim=-1)[:, 1].numpy()
+        answers = logits[:, 0, : self._classes].float()
+        scores: Scores = torch.softmax(answers, dim=-1).numpy()
         return scores
 
 

@@ -35,7 +35,7 @@ class OnnxBackend:
     def run(self, bucket: Bucket, ids: Ids, mask: "Ids | Values") -> Scores:
         """Scores one full bucket: see `backend.Backend`."""
         inputs = {"input_ids": ids, "attention_mask": mask}
-        (scores,) = self._session(bucket.graph).run(["score"], inputs)
+        (scores,) = self._session(bucket.graph).run(["scores"], inputs)
         return np.asarray(scores, dtype=np.float32)
 
     def _session(self, graph: str) -> onnxruntime.InferenceSession:

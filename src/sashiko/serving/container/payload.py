@@ -47,10 +47,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The label at the decision threshold, and the positive label's probability."""
+    """The label that is given, and label -> probability of each class, in their order."""
 
     label: str
-    score: float
+    scores: Mapping[str, float]
 
 
 def parse_request(body: str | bytes, content_type: str | None) -> Request:
@@ -117,6 +117,9 @@ def format_response(
 ) -> str:
     """Writes `[{"label": ..., "score": ...}, ...]`, in the order of the inputs.
 
+    The score is the probability of the second of two classes. Of more classes an answer has all of
+    them, `"scores": {label: probability, ...}`.
+
     Args:
         predictions: one for each input.
         accept: the request's `Accept` header.
@@ -128,10 +131,17 @@ def format_response(
     accepted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(accepted):
         raise BadRequestError(f"accept {_excerpt(accept)}: only {CONTENT_TYPE} is offered")
-    answers = [{"label": item.label, "score": item.score} for item in predictions]
+    answers = [{"label": item.label, **_scores(item.scores)} for item in predictions]
     if ids is None:
         return json.dumps(answers)
     return json.dumps([{"id": id_, **item} for id_, item in zip(ids, answers, strict=True)])
+
+
+def _scores(scores: Mapping[str, float]) -> "dict[str, object]":
+    if len(scores) > 2:
+        return {"scores": dict(scores)}
+    _, score = scores.values()
+    return {"score": score}
 
 
 def _check_ids(ids: object, *, rows: int) -> None:

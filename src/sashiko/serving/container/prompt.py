@@ -23,13 +23,13 @@ class Prompt:
     Attributes:
         prefix: token ids before the text, special ones included.
         suffix: token ids after the text: the question, up to where the answer begins.
-        answers: the token ids of the negative and the positive answer.
+        answers: the token ids of the answers, in the order of the classes.
         chat_template_sha256: of the chat template that the two parts were made with.
     """
 
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
-    answers: tuple[int, int]
+    answers: tuple[int, ...]
     chat_template_sha256: str
 
     @property
@@ -151,10 +151,9 @@ def read_prompt(folder: Path) -> Prompt | None:
 
 def parse_prompt(value: dict) -> Prompt:  # type: ignore[type-arg]
     """Returns the prompt in a JSON value."""
-    negative, positive = value["answers"]
     return Prompt(
         prefix=tuple(value["prefix"]),
         suffix=tuple(value["suffix"]),
-        answers=(negative, positive),
+        answers=tuple(value["answers"]),
         chat_template_sha256=value["chat_template_sha256"],
     )

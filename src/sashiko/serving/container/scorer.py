@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from backend import Backend
+from backend import Backend, Scores
 from bundle import TOKENIZER_FILE, Bucket, Bundle
 from linear import parse_row, read_features
-from numpy.typing import NDArray
 from payload import BadRequestError
 from prompt import RowTokenizer
 
@@ -37,8 +36,8 @@ class Scorer:
             prompt=bundle.prompt,
         )
 
-    def scores(self, texts: Sequence[str]) -> list[float]:
-        """Returns each text's probability of the positive label, in the order of the texts.
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Returns the probabilities of the classes, (texts, classes), in the order of the texts.
 
         Rows are scored in the order of their lengths, so that most need little padding.
 
@@ -47,11 +46,9 @@ class Scorer:
                 `MAX_LETTERS` letters or more tokens than the longest bucket.
         """
         rows = list(self._tokenize(texts))
-        scores = [0.0] * len(rows)
+        scores = np.zeros((len(rows), len(self._bundle.labels)), dtype=np.float32)
         for bucket, positions in plan([len(row) for row in rows], self._bundle.buckets):
-            bucket_scores = self.run(bucket, [rows[position] for position in positions])
-            for position, score in zip(positions, bucket_scores, strict=True):
-                scores[position] = float(score)
+            scores[[*positions]] = self.run(bucket, [rows[position] for position in positions])
         return scores
 
     def _tokenize(self, texts: Sequence[str]) -> Iterator[Tokens]:
@@ -68,7 +65,7 @@ class Scorer:
                 yield tokens
                 position += 1
 
-    def run(self, bucket: Bucket, rows: Sequence[Tokens]) -> NDArray[np.float32]:
+    def run(self, bucket: Bucket, rows: Sequence[Tokens]) -> Scores:
         """Runs one bucket.
 
         Args:
@@ -76,7 +73,7 @@ class Scorer:
             rows: at most `bucket.batch` rows of at most `bucket.length` token ids.
 
         Returns:
-            A score for each row, float32.
+            The probabilities of each row's classes, float32, (rows, classes).
         """
         length = bucket.length if self._bundle.fixed_lengths else max(map(len, rows))
         ids = np.full((bucket.batch, length), self._bundle.pad_id, dtype=np.int64)
@@ -92,20 +89,23 @@ class LinearScorer:
 
     def __init__(self, folder: Path, bundle: Bundle, backend: Backend) -> None:
         """Reads the features: see `Scorer`."""
-        self._features, _ = read_features(folder)
+        self._features, self._labels = read_features(folder)
         (self._bucket,) = bundle.buckets
         self._backend = backend
 
-    def scores(self, texts: Sequence[str]) -> list[float]:
-        """Returns each row's probability of the positive label, in the order of the rows.
+    def scores(self, texts: Sequence[str]) -> Scores:
+        """Returns the probabilities of the classes, (rows, classes), in the order of the rows.
 
         Raises:
             BadRequestError: if a text is no row of the model's columns, or has more than
                 `MAX_LETTERS` letters.
         """
-        return [self._score(text, position) for position, text in enumerate(texts)]
+        scores = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
+        for position, text in enumerate(texts):
+            scores[position] = self._score(text, position)
+        return scores
 
-    def _score(self, text: str, position: int) -> float:
+    def _score(self, text: str, position: int) -> Scores:
         if len(text) > MAX_LETTERS:
             raise _too_long(f"{len(text):,} letters", f"{MAX_LETTERS:,}", position)
         try:
@@ -114,12 +114,13 @@ class LinearScorer:
             raise BadRequestError(str(error), position) from error
         return self.run(features)
 
-    def run(self, features: Mapping[int, float]) -> float:
-        """Scores a row by the numbers of its features and their values."""
+    def run(self, features: Mapping[int, float]) -> Scores:
+        """Scores a row by the numbers of its features and their values, (classes,)."""
         row = features or {0: 0.0}
         numbers = np.array([list(row)], dtype=np.int64)
         values = np.array([list(row.values())], dtype=np.float64)
-        return float(self._backend.run(self._bucket, numbers, values)[0])
+        scores: Scores = self._backend.run(self._bucket, numbers, values)[0]
+        return scores
 
 
 def slices(texts: Sequence[str]) -> Iterator[Sequence[str]]:

@@ -18,7 +18,6 @@ from bundle import Bucket, Bundle
 
 # SageMaker closes an invocation after 60 s.
 _TIMEOUT_SECONDS = 55
-_LABELS = 2
 
 
 def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "VllmBackend":  # noqa: ARG001
@@ -30,19 +29,20 @@ def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "VllmBackend
             "the artifact is compiled for gpu-vllm, and vLLM is not installed here: serve it in "
             "the image of its compile lock, or compile for cpu (compile.target)"
         ) from error
-    return VllmBackend(bundle.runtime["url"])
+    return VllmBackend(bundle.runtime["url"], classes=len(bundle.labels))
 
 
 class VllmBackend:
     """Scores rows with vLLM's server, which batches them itself."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, classes: int) -> None:
         """Calls nothing yet, as the server loads this file before it answers.
 
         Args:
             url: of the API.
+            classes: the number of probabilities of a row.
         """
-        self._url = url
+        self._url, self._classes = url, classes
         # Without the proxies of the environment: the server is in this container.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -50,20 +50,22 @@ class VllmBackend:
         """Scores one bucket: see `backend.Backend`. Padding is not sent.
 
         Raises:
-            RuntimeError: if the server fails, or its answer is not two probabilities a row.
+            RuntimeError: if the server fails, or a row of its answer is not the probabilities.
         """
         lengths = mask.sum(axis=1)
-        scores = np.zeros(bucket.batch, dtype=np.float32)
+        scores = np.zeros((bucket.batch, self._classes), dtype=np.float32)
         filled = np.flatnonzero(lengths)  # the others only fill the batch
         scores[filled] = self._classify([ids[row, : lengths[row]].tolist() for row in filled])
         return scores
 
-    def _classify(self, rows: Sequence[Sequence[int]]) -> "list[float]":
+    def _classify(self, rows: Sequence[Sequence[int]]) -> "list[Sequence[float]]":
         answer = self._post({"input": rows, "use_activation": True})
         items = sorted(answer["data"], key=lambda item: int(item["index"]))
         if [item["index"] for item in items] != list(range(len(rows))):
             raise RuntimeError(f"vLLM answered {len(items)} of {len(rows)} rows")
-        return [_positive(item["probs"]) for item in items]
+        for item in items:
+            self._check(item["probs"])
+        return [item["probs"] for item in items]
 
     def _post(self, body: Any) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the artifact's own address
@@ -78,11 +80,10 @@ class VllmBackend:
         except OSError as error:
             raise RuntimeError(f"vLLM does not answer at {self._url}: {error}") from error
 
-
-def _positive(probabilities: Sequence[float]) -> float:
-    if len(probabilities) != _LABELS or not math.isclose(sum(probabilities), 1, abs_tol=1e-4):
-        raise RuntimeError(
-            f"vLLM answered {len(probabilities)} numbers that are not the probabilities of two "
-            "labels: it serves another model, or without softmax"
-        )
-    return probabilities[1]
+    def _check(self, probabilities: Sequence[float]) -> None:
+        count = len(probabilities)
+        if count != self._classes or not math.isclose(sum(probabilities), 1, abs_tol=1e-4):
+            raise RuntimeError(
+                f"vLLM answered {count} numbers that are not the probabilities of "
+                f"{self._classes} labels: it serves another model, or without softmax"
+            )

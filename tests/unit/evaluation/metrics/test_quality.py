@@ -334,37 +334,51 @@ def test_an_interval_of_the_error_covers_what_more_rows_would_show() -> None:
     assert np.mean([item.value for item in errors]) > truth + 0.01
 
 
+def drawn_classes(seed: int, *, rows: int, classes: int, temperature: float):
+    """Labels drawn from calibrated logits (by Gumbel's noise), and these scaled by a factor."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 1.5, (rows, classes))
+    labels = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
+    return labels, logits * temperature
+
+
+@pytest.mark.parametrize("classes", [2, 6])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_logits_were_scaled_by_is_recovered(temperature: float) -> None:
-    labels, margins = drawn(6, rows=20_000, temperature=temperature)
-    fit = fit_temperature(labels, margins)
+def test_the_temperature_that_logits_were_scaled_by_is_recovered(
+    temperature: float, classes: int
+) -> None:
+    labels, logits = drawn_classes(6, rows=20_000, classes=classes, temperature=temperature)
+    fit = fit_temperature(labels, logits)
     assert fit.value == pytest.approx(temperature, rel=0.05)
     assert fit.loss_after <= fit.loss_before
     assert not fit.kept
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), temperature=st.floats(0.3, 5))
-def test_the_fit_is_the_one_that_a_general_optimiser_finds(seed: int, temperature: float) -> None:
-    labels, margins = drawn(seed, rows=300, temperature=temperature)
-    signed = np.where(labels == 1, margins, -margins)
+@given(
+    seed=st.integers(0, 10_000), temperature=st.floats(0.3, 5), classes=st.sampled_from([2, 3, 9])
+)
+def test_the_fit_is_the_one_that_a_general_optimiser_finds(
+    seed: int, temperature: float, classes: int
+) -> None:
+    labels, logits = drawn_classes(seed, rows=300, classes=classes, temperature=temperature)
     best = optimize.minimize_scalar(
-        lambda inverse: np.logaddexp(0, -signed * inverse).mean(),
+        lambda inverse: -special.log_softmax(logits * inverse, axis=1)[range(300), labels].mean(),
         bounds=(0.05, 20),
         method="bounded",
         options={"xatol": 1e-9},
     )
-    fit = fit_temperature(labels, margins)
+    fit = fit_temperature(labels, logits)
     assert 1 / fit.value == pytest.approx(best.x, rel=1e-4)
     assert fit.loss_after == pytest.approx(best.fun)
 
 
 def test_scores_without_a_best_temperature_are_left_alone_with_the_reason() -> None:
-    labels = np.array([0, 0, 1, 1])
-    apart = fit_temperature(labels, np.array([-1.0, -2.0, 1.0, 2.0]))
+    labels = np.array([0, 0, 1, 2])
+    apart = fit_temperature(labels, 3.0 * np.eye(3)[labels])
     assert (apart.value, apart.loss_after) == (1, apart.loss_before)
     assert "all labels" in apart.kept
-    wrong = fit_temperature(labels, np.array([1.0, 2.0, -1.0, -2.0]))
+    wrong = fit_temperature(labels, 3.0 * np.eye(3)[[1, 2, 0, 0]])
     assert wrong.value == 1
     assert "do not separate" in wrong.kept
 

@@ -10,7 +10,7 @@ import pytest
 from sashiko.base.files import sha256_file, write_json
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import read_split_meta
-from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
+from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.quality import evaluate_scores
 from sashiko.training.linear_model import load_linear
 from tests.unit.training.people import KINDS, labels_of, objects, people
@@ -58,12 +58,12 @@ def test_it_writes_a_model_and_its_figures_the_same_ones_again(run: Train, tmp_p
         assert sha256_file(one / "model" / name) == sha256_file(other / "model" / name)
     rows, labels = validation(one)
     scores = load_linear(one / "model").scores(rows)
-    model = ModelScores(two_classes(scores), 0.5)
+    model = ModelScores(scores, 0.5)
     expected = evaluate_scores(labels, model, replicates=1, seed=0)["auc"].value
     [line] = metric_lines(one)
     assert line["validation_auc"] == pytest.approx(expected)
     assert expected > 0.75
-    right = np.where(labels == 1, scores, 1 - scores)
+    right = scores[np.arange(len(labels)), labels]
     assert line["validation_loss"] == pytest.approx(-np.log(right).mean())
     assert read_split_meta(one / "output" / "data").kinds == KINDS
     assert read_snapshots(one / "output" / "data").training == TRAINING
@@ -81,7 +81,7 @@ def test_weights_move_it_and_a_temperature_fits_the_validation_split(
     odds = {
         root.name: np.log(scores / (1 - scores))
         for root in (plain, weighted, scaled)
-        for scores in [load_linear(root / "model").scores(rows)]
+        for scores in [load_linear(root / "model").scores(rows)[:, 1]]
     }
     assert np.abs(odds["weighted"] - odds["plain"]).max() > 0.1
     ratio = odds["plain"] / odds["scaled"]

@@ -91,7 +91,7 @@ def _margins(root: Path) -> np.ndarray:
     examples = tokenise(rows, tokenize, source="validation", max_length=32)
     with torch.no_grad():
         compute, pad = Compute(model, model), tokenizer.pad_token_id
-        return outputs(compute, examples, classes=(0, 1), pad=pad).margins
+        return outputs(compute, examples, classes=(0, 1), pad=pad).logits @ [-1, 1]
 
 
 def test_temperature_scaling_is_part_of_the_saved_weights_and_of_no_other_layer(job, run) -> None:

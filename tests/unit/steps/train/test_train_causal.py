@@ -34,7 +34,7 @@ def _predictions(folder: Path) -> list[float]:
     model = load_classifier(folder)
     with torch.inference_mode():
         return [
-            float(model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long)))
+            float(model(torch.tensor([row]), torch.ones(1, len(row), dtype=torch.long))[0, 1])
             for row in rows
         ]
 
