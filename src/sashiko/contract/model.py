@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from sashiko.base.yaml_models import Frozen
+from sashiko.errors import InputError
 
 __all__ = ["Contract"]
 LogicalType = Literal["string", "integer", "number", "boolean", "date", "timestamp"]
@@ -313,6 +314,25 @@ class Contract(Frozen):
     def first_favourable(self) -> int:
         """The index of the first favourable class; all classes from it on are favourable."""
         return len(self.classes) - len(self.label.favourable)
+
+    def pair(self, feature: str) -> tuple[str, str]:
+        """Returns the unfavourable and the favourable class, for what takes two classes only.
+
+        Raises:
+            InputError: if there are more; names the feature.
+        """
+        if len(self.classes) > 2:
+            raise InputError(
+                f"contract `{self.id}`: label `{self.label.column}` has {len(self.classes)} "
+                f"classes, and {feature} takes labels of two classes"
+            )
+        return self.classes[0], self.classes[1]
+
+    @property
+    def outcomes(self) -> tuple[str, str]:
+        """The unfavourable classes and the favourable ones, each part joined by `or`."""
+        first = self.first_favourable
+        return " or ".join(self.classes[:first]), " or ".join(self.classes[first:])
 
     def column(self, name: str) -> Column:
         """Returns the column `name`, or raises a KeyError."""

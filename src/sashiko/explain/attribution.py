@@ -1,9 +1,9 @@
 """Attributions of a classifier's score: integrated gradients, or of a causal LM Shapley values.
 
 Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). The
-attributions are of the positive label's log-odds, because gradients of a probability vanish near
-0 and 1. Of a causal LM, words are removed from the prompt instead: no token stands for "any word"
-there, and gradients that cost as much failed the deletion test (decision 12).
+attributions are of the log-odds of a favourable class, because gradients of a probability vanish
+near 0 and 1. Of a causal LM, words are removed from the prompt instead: no token stands for "any
+word" there, and gradients that cost as much failed the deletion test (decision 12).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ def shapley_values(
         generator: draws the permutations.
 
     Returns:
-        Contribution of each word to the score, float64, shape (words,).
+        Contribution of each word to the log-odds, float64, shape (words,).
     """
     import torch
     from captum.attr import ShapleyValueSampling
@@ -95,7 +95,7 @@ def shapley_values(
 
 @dataclass(frozen=True)
 class RowAttribution:
-    """Contribution of each token of a row to the log-odds of the positive label."""
+    """Contribution of each token of a row to the log-odds of a favourable class."""
 
     tokens: Floats  # of each token, shape (tokens,); 0 for the special ones
     score: float  # the log-odds of the row
@@ -108,7 +108,7 @@ class RowAttribution:
 
 
 class ExplainedModel:
-    """A binary classifier whose predictions are explained.
+    """A classifier whose predictions are explained.
 
     Attributes:
         tokenizer: the model's tokenizer.
@@ -117,8 +117,10 @@ class ExplainedModel:
         prompt: of a causal LM, the tokens around each text.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, first_favourable: int = 1) -> None:
         """Loads the model that Train wrote, in float32: config.json, model.safetensors, tokenizer.
+
+        The classes from `first_favourable` on are favourable.
 
         Raises:
             InputError: if it cannot be loaded, or has no padding token.
@@ -133,6 +135,8 @@ class ExplainedModel:
             raise InputError(f"the model cannot be loaded: {error}") from error
         self._model: Any = model.requires_grad_(False).to(best_device())
         config: Any = self._model.config
+        self._classes: int = config.num_labels
+        self._first = first_favourable
         size = config.num_hidden_layers * config.hidden_size
         self._passes: int = min(_PASSES, max(1, _PASSES * _LAYERS_TIMES_WIDTH // size))
         self.method: Method = "shapley_sampling" if self.prompt else "integrated_gradients"
@@ -226,29 +230,33 @@ class ExplainedModel:
             generator=generator,
         )
 
-    def probabilities(
+    def scores(
         self, texts: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
     ) -> Floats:
         """Scores token ids, special tokens included.
 
         Returns:
-            P(positive), float64, shape (texts,).
+            The probability of each class, float64, shape (texts, classes).
         """
         import torch
 
-        scores = np.empty(len(texts))
+        scores = np.empty((len(texts), self._classes))
         done = 0
         for batch in _batches(texts, self._passes):
             ids, mask = self._pad([texts[index] for index in batch])
             with torch.inference_mode():
-                scores[batch] = self._log_odds(ids, mask).double().sigmoid().cpu().numpy()
+                scores[batch] = self._logits(ids, mask).double().softmax(dim=1).cpu().numpy()
             done += len(batch)
             on_progress(done)
         return scores
 
-    def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+    def _logits(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
-        return logits[:, 1] - logits[:, 0]
+        return logits
+
+    def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+        logits = self._logits(ids, mask)
+        return logits[:, self._first :].logsumexp(dim=1) - logits[:, : self._first].logsumexp(dim=1)
 
     def _log_odds_of_present(self, ids: "torch.Tensor") -> "torch.Tensor":
         """Scores texts of which tokens are absent; the others move together."""

@@ -8,7 +8,13 @@ from typing import Literal
 import numpy as np
 
 from sashiko.contract.model import Facet
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    favourable_scores,
+    predict_classes,
+)
 from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
 from sashiko.explain.attribution import RowAttribution
@@ -54,7 +60,8 @@ def deletion_test(
 ) -> DeletionTest:
     """Removes the top tokens of each prediction, and as many random ones.
 
-    `probabilities` scores token ids: P(positive) of each.
+    `predicted` says of each row whether a favourable class is predicted; `probabilities` scores
+    token ids: the probability of the favourable classes together.
     """
     testable = [index for index, row in enumerate(rows) if len(row.content) > 1]
     generator = np.random.default_rng(seed)
@@ -255,7 +262,8 @@ def swap_check(
     facet: Facet,
     rows: Sequence[tuple[str, tuple[Piece, ...]]],
     *,
-    probabilities: Callable[[Sequence[str]], Floats],
+    score: Callable[[Sequence[str]], Floats],
+    first_favourable: int = 1,
     threshold: float,
     most: int,
     worst: int,
@@ -263,17 +271,19 @@ def swap_check(
     """Swaps a facet's words in the first rows that have any, and scores both texts.
 
     `rows` are key and pieces of sampled rows in the order of the draw, of which at most `most` are
-    scored, and `worst` with the largest changes written out.
+    scored, and `worst` with the largest changes written out. `score` gives the probability of each
+    class, shape (texts, classes).
     """
     candidates = [
         (key, text_swap) for key, pieces in rows if (text_swap := swap(pieces, facet.words))
     ]
     scored = candidates[:most]
     texts = [text for _, text_swap in scored for text in (text_swap.before, text_swap.after)]
-    scores = np.empty((0, 2)) if not texts else probabilities(texts).reshape(-1, 2)
+    by_class = score(texts) if texts else np.empty((0, 2))
+    scores = favourable_scores(by_class, first=first_favourable).reshape(-1, 2)
     moves = scores[:, 1] - scores[:, 0]
     sides = np.array([text_swap.side for _, text_swap in scored], dtype=np.int64)
-    decisions = scores >= threshold
+    decisions = predict_classes(by_class, threshold=threshold).reshape(-1, 2)
     record = FacetSwap(
         facet=facet.column,
         group=facet.disadvantaged,

@@ -45,13 +45,14 @@ def column_importance(
     attributions: Sequence[RowAttribution],
     *,
     predicted: Bools,
-    labels: tuple[str, ...],
+    labels: tuple[str, str],
 ) -> tuple[ColumnImportance, ...]:
     """Sums token attributions by column.
 
     A column's share of a row is the absolute value of its sum, relative to those of all columns.
     Absolute values of single tokens are not summed: tokens that cancel out do not move the score,
-    and would weigh more in longer texts. `labels` are the negative and the positive one.
+    and would weigh more in longer texts. `predicted` says of each row whether the second of
+    `labels` is.
 
     Returns:
         The template's columns by descending share; `(template)` for its own words.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints, favourable_scores
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import Method
 from sashiko.explain.tokens import Piece, Row
@@ -128,21 +128,21 @@ class LinearExplanation:
         difference: Floats = favourable - unfavourable
         return difference
 
-    def probabilities(
+    def scores(
         self, rows: Sequence[Ints], *, on_progress: Callable[[int], None] = lambda _: None
     ) -> Floats:
         """Scores the tokens of rows; a token that is left out adds nothing.
 
         Returns:
-            P(favourable), float64, shape (rows,).
+            The probability of each class, float64, shape (rows, classes).
         """
         log_odds = [self._model.intercept + self._added(ids).sum(axis=0) for ids in rows]
         on_progress(len(rows))
-        return favourable_scores(probabilities(_logits(np.array(log_odds))), first=self._first)
+        return probabilities(_logits(np.array(log_odds)))
 
-    def scores(self, texts: Sequence[str]) -> Floats:
-        """Scores rows, JSON objects: P(favourable), float64, shape (rows,)."""
-        return favourable_scores(self._model.scores(texts), first=self._first)
+    def score_texts(self, texts: Sequence[str]) -> Floats:
+        """Scores rows, JSON objects: the probability of each class, shape (rows, classes)."""
+        return self._model.scores(texts)
 
     def _added(self, ids: Ints) -> Floats:
         """Returns what each token adds to the log-odds of each class against the first one.

@@ -26,7 +26,13 @@ from sashiko.base.parquet import positions, read_columns, rows_of
 from sashiko.contract.manifest import training_snapshot, write_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
+from sashiko.evaluation.metrics.arrays import (
+    Bools,
+    Floats,
+    Ints,
+    favourable_scores,
+    predict_classes,
+)
 from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.explain import explanation_notes
 from sashiko.explain import explanation_record as records
@@ -92,16 +98,10 @@ class RowSelection:
     sample: list[int]
     errors: list[int]
     test_rows: int
-    threshold: float  # lowest score that is predicted positive
+    threshold: float  # of two classes, the lowest score that is predicted positive
     # Keys of the rows to search for words of facets, in the order of the draw.
     swap_candidates: pa.ChunkedArray
     compared: pa.Table  # predictions of the rows to score in float32; the same columns
-
-    @property
-    def predicted(self) -> Bools:
-        """Whether each row is predicted positive."""
-        predicted: Bools = self.table["predicted"].to_numpy() == 1
-        return predicted
 
 
 def main() -> None:
@@ -111,18 +111,23 @@ def main() -> None:
     text = read_section(TextSection, "text")
     compile_ = read_section(CompileSection, "compile")
     contract = read_contract()
-    effort = EFFORT[depth]
+    effort, labels, first = EFFORT[depth], contract.classes, contract.first_favourable
     repeatable(seed=SEED)
 
     model: ExplainedModel | LinearExplanation
     with tempfile.TemporaryDirectory(prefix="sashiko-model-") as name:
         folder = trained_model(Path(name))
         model = (
-            LinearExplanation(folder, text, first_favourable=contract.first_favourable)
+            LinearExplanation(folder, text, first_favourable=first)
             if is_linear(folder)
-            else ExplainedModel(folder)
+            else ExplainedModel(folder, first_favourable=first)
         )
-    selection = select_rows(effort, rows=effort.removal_rows if model.prompt else effort.rows)
+    selection = select_rows(
+        effort,
+        rows=effort.removal_rows if model.prompt else effort.rows,
+        classes=len(labels),
+        first_favourable=first,
+    )
     max_length = max(compile_.sequence_lengths)
 
     def pieces_of(keys: pa.ChunkedArray) -> tuple[tuple[Piece, ...], ...]:
@@ -143,23 +148,28 @@ def main() -> None:
 
     def score(texts: Sequence[str]) -> Floats:
         if isinstance(model, LinearExplanation):
-            return model.scores(texts)
+            return model.score_texts(texts)
         # A replacement may have more tokens than the word, so the text is truncated.
-        return model.probabilities(
+        return model.scores(
             token_ids(texts, model.tokenizer, max_length=max_length, prompt=model.prompt)
         )
 
     rows = read_rows(selection.table)
     rounded = compile_.rounded
     difference = check_same_model(
-        model.probabilities([row.ids for row in rows]), selection.table, rounded=rounded is not None
+        favourable_scores(model.scores([row.ids for row in rows]), first=first),
+        selection.table,
+        rounded=rounded is not None,
     )
     rounding = None
     if rounded is not None:
         say(f"scoring {selection.compared.num_rows} rows in float32, which are served in {rounded}")
-        scores = model.probabilities([row.ids for row in read_rows(selection.compared)])
         rounding = compare_rounded(
-            scores, selection.compared, threshold=selection.threshold, dtype=rounded
+            model.scores([row.ids for row in read_rows(selection.compared)]),
+            selection.compared,
+            first_favourable=first,
+            threshold=selection.threshold,
+            dtype=rounded,
         )
     say(f"attributing {len(rows)} rows")
     attributions = (
@@ -175,14 +185,14 @@ def main() -> None:
         swap_check(
             facet,
             list(zip(selection.swap_candidates.to_pylist(), pieces, strict=True)),
-            probabilities=score,
+            score=score,
+            first_favourable=first,
             threshold=selection.threshold,
             most=effort.swap_rows,
             worst=effort.errors,
         )
         for facet in facets
     ]
-    labels = contract.classes
     sample_rows = tuple(rows[index] for index in selection.sample)
     sample_attributions = tuple(attributions[index] for index in selection.sample)
     figures = explain(
@@ -192,7 +202,7 @@ def main() -> None:
         selection,
         tuple(swap for swap, _ in swapped),
         depth=depth,
-        labels=labels,
+        contract=contract,
         largest_difference=difference,
         rounding=rounding,
     )
@@ -241,8 +251,10 @@ def trained_model(scratch: Path) -> Path:
     return merged
 
 
-def select_rows(effort: Effort, *, rows: int) -> RowSelection:
+def select_rows(effort: Effort, *, rows: int, classes: int, first_favourable: int) -> RowSelection:
     """Samples `rows` of the test split, and selects the most confident errors.
+
+    The errors are those that predict a favourable class, then those that predict another one.
 
     Raises:
         InputError: if the predictions are missing, damaged, or have no test row.
@@ -250,18 +262,20 @@ def select_rows(effort: Effort, *, rows: int) -> RowSelection:
     path = processing_input("predictions") / "predictions.parquet"
     table = read_columns(path, _PREDICTIONS)
     scores, predicted = table["score"].to_numpy(), table["predicted"].to_numpy()
-    # The midpoint between the scores of the two predicted labels.
+    # Of two classes, the midpoint between the scores of the two predicted labels.
     below, above = scores[predicted == 0].max(initial=0.0), scores[predicted == 1].min(initial=1.0)
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path} has no row of the test split; run Evaluate again")
     generator = np.random.default_rng(SEED)
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
-    sampled = sorted(_draw_evenly(2 * labels + predicted, rows, generator).tolist())
-    confidence = np.where(predicted == 1, 1.0, -1.0) * table["score"].to_numpy()
-    errors: list[int] = []  # false positives, then false negatives
-    for decision in (1, 0):
-        wrong = np.flatnonzero((predicted == decision) & (labels != decision))
+    groups = classes * labels + predicted
+    sampled = sorted(_draw_evenly(groups, rows, generator).tolist())
+    favourable = predicted >= first_favourable
+    confidence = np.where(favourable, 1.0, -1.0) * table["score"].to_numpy()
+    errors: list[int] = []
+    for decision in (True, False):
+        wrong = np.flatnonzero((favourable == decision) & (labels != predicted))
         order = np.argsort(-confidence[wrong], kind="stable")
         errors += wrong[order][: effort.errors].tolist()
     candidates = generator.choice(
@@ -357,10 +371,20 @@ def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) ->
 
 
 def compare_rounded(
-    scores: Floats, predictions: pa.Table, *, threshold: float, dtype: str
+    scores: Floats,
+    predictions: pa.Table,
+    *,
+    first_favourable: int = 1,
+    threshold: float,
+    dtype: str,
 ) -> records.Rounding:
-    """Compares scores in float32 with those of the artifact that is served in `dtype`."""
-    changed: Bools = (scores >= threshold) != (predictions["predicted"].to_numpy() == 1)
+    """Compares scores in float32 with those of the artifact that is served in `dtype`.
+
+    `scores` are the probabilities of the classes, shape (rows, classes).
+    """
+    decisions = predict_classes(scores, threshold=threshold)
+    changed: Bools = decisions != predictions["predicted"].to_numpy()
+    scores = favourable_scores(scores, first=first_favourable)
     difference = np.abs(scores - predictions["score"].to_numpy())
     return records.Rounding(
         dtype=dtype,
@@ -380,15 +404,20 @@ def explain(
     swaps: tuple[records.FacetSwap, ...],
     *,
     depth: Depth,
-    labels: tuple[str, ...],
+    contract: Contract,
     largest_difference: float,
     rounding: records.Rounding | None,
 ) -> records.Explanations:
     """Computes the figures over the sampled rows."""
-    effort, predicted = EFFORT[depth], selection.predicted[selection.sample]
+    effort, first, outcomes = EFFORT[depth], contract.first_favourable, contract.outcomes
+    predicted = selection.table["predicted"].to_numpy()[selection.sample] >= first
     say("removing top and random tokens")
     deletion = deletion_test(
-        rows, attributions, predicted=predicted, probabilities=model.probabilities, seed=SEED
+        rows,
+        attributions,
+        predicted=predicted,
+        probabilities=lambda texts: favourable_scores(model.scores(texts), first=first),
+        seed=SEED,
     )
     shapley = None
     if effort.shapley_rows and isinstance(model, ExplainedModel):  # the others are exact
@@ -404,14 +433,14 @@ def explain(
             ),
         )
     convergence = explanation_notes.convergence(attributions)
-    importance = column_importance(rows, attributions, predicted=predicted, labels=labels)
+    importance = column_importance(rows, attributions, predicted=predicted, labels=outcomes)
     cut = sum(bool(row.cut) for row in rows)
     notes = explanation_notes.notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut)
     return records.Explanations(
         depth=depth,
         rows=len(rows),
         test_rows=selection.test_rows,
-        predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(labels)},
+        predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(outcomes)},
         method=model.method,
         steps={
             "integrated_gradients": effort.steps,
@@ -432,7 +461,7 @@ def explain(
         notes=(
             *notes,
             *([explanation_notes.rounding_note(rounding)] if rounding else ()),
-            *(explanation_notes.swap_note(swap, positive=labels[1]) for swap in swaps),
+            *(explanation_notes.swap_note(swap, positive=outcomes[1]) for swap in swaps),
         ),
     )
 

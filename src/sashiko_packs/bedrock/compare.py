@@ -71,6 +71,8 @@ class PromptTexts:
         if not config.get("prompt"):
             raise InputError(f"{file} has no prompt: the artifact is an encoder's")
         self._prompt = parse_prompt(config["prompt"])
+        if len(self._prompt.answers) > 2:
+            raise InputError(f"{file} has {len(self._prompt.answers)} answers, an import takes two")
         content = (artifact / "tokenizer.json").read_text(encoding="utf-8")
         longest = max(bucket["length"] for bucket in config["buckets"])
         self._rows = RowTokenizer(

@@ -12,6 +12,7 @@ from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import lake_uri, model_package_group_name
+from sashiko.contract.load import load_contract
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
 from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
@@ -83,6 +84,17 @@ class Monitoring:
 
     jobs: Jobs
     parameters: MonitorParameters
+
+    def __post_init__(self) -> None:
+        """Refuses labels that the steps do not judge.
+
+        Raises:
+            InputError: if the label has more than two classes.
+        """
+        load_contract(self.jobs.contract_file).pair(
+            "the pack `monitoring` (take it out of `packs:` in config/base.yaml, or the recipe "
+            "out of the environment)"
+        )
 
     def read_capture(self) -> ProcessingStep:
         """ReadCapture: the window's requests as rows."""

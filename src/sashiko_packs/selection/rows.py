@@ -19,7 +19,6 @@ from sashiko.bias.steps.bias_estimates import analyse_stage, looks_of, subgroup_
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
-from sashiko.data.splits import read_split_meta
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
@@ -328,7 +327,7 @@ class JudgedRows:
 
     recipe: Recipe  # gives text template, bias gates, bootstrap and seeds
     contract: Contract
-    labels: tuple[str, ...]  # the negative and the positive one
+    labels: tuple[str, str]  # the negative and the positive one
     train: Split  # of the recipe; the examples of a few-shot prompt are drawn from it
     test: Split
     test_sha256: str  # of the split's folder
@@ -342,10 +341,12 @@ def read_rows(recipe: Recipe, runs: Runs, *, home: Path) -> JudgedRows:
 
     Raises:
         IncompleteRunError: if the run was blocked, failed or interrupted.
-        InputError: if an output is missing, or a row has no facets.
+        InputError: if an output is missing, a row has no facets, or the label has more than two
+            classes.
     """
-    run = runs.of(recipe)
     contract = load_contract(contract_file(recipe))
+    labels = contract.pair("`sashiko select`")
+    run = runs.of(recipe)
     folder = runs.output(run, PREPARE, "test")
     test = load_split(folder)
     sha256 = run.step(PREPARE).outputs["test"].sha256
@@ -357,7 +358,7 @@ def read_rows(recipe: Recipe, runs: Runs, *, home: Path) -> JudgedRows:
     return JudgedRows(
         recipe=recipe,
         contract=contract,
-        labels=read_split_meta(runs.output(run, PREPARE, "meta")).labels,
+        labels=labels,
         train=load_split(runs.output(run, PREPARE, "train")),
         test=test,
         test_sha256=sha256,

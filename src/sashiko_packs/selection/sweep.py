@@ -353,10 +353,12 @@ def sweep(
 
     Raises:
         IncompleteRunError: if a run was blocked, failed or interrupted.
-        InputError: if the recipe has no bias gate or no facets to reweigh by, or a run is refused.
+        InputError: if the recipe has no bias gate or no facets to reweigh by, the label has more
+            than two classes, or a run is refused.
     """
     _check(recipe, strengths)
     contract = load_contract(contract_file(recipe))
+    contract.pair("the sweep")
     metric = recipe.evaluate.threshold.metric
     all_strengths = sorted({*strengths, recipe.reweighing.strength})
     values = ",".join(f"{item:g}" for item in all_strengths)

@@ -44,7 +44,7 @@ def attributions(model: ExplainedModel, rows: tuple[Row, ...]) -> tuple[RowAttri
 
 
 def _log_odds(model: ExplainedModel, row: Row, without: list[int]) -> float:
-    probability = model.probabilities([np.delete(row.ids, without)])[0]
+    probability = model.scores([np.delete(row.ids, without)])[0, 1]
     return float(np.log(probability / (1 - probability)))
 
 
@@ -85,8 +85,8 @@ def test_more_orders_come_nearer_to_shapleys_values(model, rows) -> None:
 
 def test_they_add_up_from_the_prompt_without_a_text_to_the_whole(model, rows, attributions) -> None:
     assert model.prompt is not None
-    empty = model.probabilities([np.array(model.prompt.around([]))])[0]
-    scores = model.probabilities([row.ids for row in rows])
+    empty = model.scores([np.array(model.prompt.around([]))])[0, 1]
+    scores = model.scores([row.ids for row in rows])[:, 1]
     for row, score, item in zip(rows, scores, attributions, strict=True):
         assert item.baseline == pytest.approx(np.log(empty / (1 - empty)), abs=1e-5)
         assert item.score == pytest.approx(np.log(score / (1 - score)), abs=1e-5)
@@ -107,8 +107,8 @@ def test_the_deletion_test_passes_for_them(model: ExplainedModel) -> None:
     test = deletion_test(
         rows,
         model.attribute(rows, steps=0, pairs=1, seed=0),
-        predicted=model.probabilities([row.ids for row in rows]) >= 0.5,
-        probabilities=model.probabilities,
+        predicted=model.scores([row.ids for row in rows])[:, 1] >= 0.5,
+        probabilities=lambda texts: model.scores(texts)[:, 1],
         seed=0,
     )
     assert test.faithful

@@ -5,6 +5,7 @@ import pytest
 
 from sashiko.contract.model import Facet
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, swap, swap_check
 from sashiko.explain.explanation_notes import convergence, swap_note, warnings
@@ -40,13 +41,14 @@ def attributions(model, rows):
 
 @pytest.fixture(scope="module")
 def predicted(model, rows):
-    return model.probabilities([row.ids for row in rows]) >= 0.5
+    return model.scores([row.ids for row in rows])[:, 1] >= 0.5
 
 
 @pytest.fixture(scope="module")
 def deleted(model, rows, predicted):
     """Deletes words as attributions say; what the model predicts is known."""
-    options = {"predicted": predicted, "probabilities": model.probabilities, "seed": 0}
+    scores = lambda texts: model.scores(texts)[:, 1]  # noqa: E731 - a keyword argument
+    options = {"predicted": predicted, "probabilities": scores, "seed": 0}
     return lambda attributions, **more: deletion_test(rows, attributions, **options | more)
 
 
@@ -145,7 +147,11 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
     rows = read_tokens([(("note", "desk"),)], model.tokenizer, max_length=32, truncate=False)
     attributions = model.attribute(rows, steps=2)
     test = deletion_test(
-        rows, attributions, predicted=np.array([True]), probabilities=model.probabilities, seed=0
+        rows,
+        attributions,
+        predicted=np.array([True]),
+        probabilities=lambda texts: model.scores(texts)[:, 1],
+        seed=0,
     )
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
 
@@ -271,16 +277,14 @@ def test_a_text_without_such_words_is_left_alone_whatever_the_template_says(text
 def scored(texts):
     """A model that takes 0.2 from whoever says `she`, wherever it stands in the note."""
     notes = [text.removeprefix("she said: ") for text in texts]
-    return np.array([0.6 - 0.2 * ("she" in note.split()) for note in notes])
+    return two_classes(np.array([0.6 - 0.2 * ("she" in note.split()) for note in notes]))
 
 
 def check(*texts, most=100, threshold=0.5, worst=1):
     rows = [
         (f"L{index}", ((None, "she said: "), ("note", text))) for index, text in enumerate(texts)
     ]
-    return swap_check(
-        FACET, rows, probabilities=scored, threshold=threshold, most=most, worst=worst
-    )
+    return swap_check(FACET, rows, score=scored, threshold=threshold, most=most, worst=worst)
 
 
 def test_the_lead_says_what_the_groups_words_cost_whichever_stand_in_the_text() -> None:

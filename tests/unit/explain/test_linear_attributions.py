@@ -39,7 +39,7 @@ def test_contributions_and_intercept_sum_to_the_score(explained, model) -> None:
     assert sums == pytest.approx(log_odds(model.scores(texts)[:, 1]), abs=1e-9)
     assert {item.baseline for item in attributions} == {model.intercept[0]}
     assert max(abs(item.delta) for item in attributions) < 1e-12
-    scores = explained.probabilities([row.ids for row in rows])
+    scores = explained.scores([row.ids for row in rows])[:, 1]
     assert scores == pytest.approx(model.scores(texts)[:, 1], abs=1e-12)
 
 
@@ -79,7 +79,7 @@ def test_a_word_that_is_left_out_takes_its_pairs_with_it(explained, model) -> No
     row = TEST[0] | {"note": "late again my parcel"}
     [read] = explained.read(objects([row]))
     without = [place for place in range(len(read.ids)) if place not in (2, 4)]
-    [score] = explained.probabilities([read.ids[without]])
+    [score] = explained.scores([read.ids[without]])[:, 1]
     expected = model.scores(objects([row | {"note": "again parcel"}]))[0, 1]
     assert score == pytest.approx(expected)
 
@@ -90,5 +90,5 @@ def test_the_words_of_facets_are_swapped_in_the_row_that_the_model_reads(explain
     assert "".join(part for _, part in pieces) == text
     assert dict(pieces)["note"] == '"say \\"late\\""'
     swapped = text.replace("late", "früh")
-    one, other = explained.scores([text, swapped])
+    one, other = explained.score_texts([text, swapped])[:, 1]
     assert one != other

@@ -16,6 +16,7 @@ from sashiko.base.parquet import write_table
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import ColumnKind
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.explain.explanation_record import (
     read_errors,
     read_explanations,
@@ -280,7 +281,7 @@ def test_an_artifact_that_was_rounded_is_distinguished_from_the_model(job) -> No
 
 
 def test_decisions_that_rounding_turned_are_counted() -> None:
-    exact = np.array([0.1, 0.45, 0.55, 0.9])
+    exact = two_classes(np.array([0.1, 0.45, 0.55, 0.9]))
     served = {"score": [0.1, 0.52, 0.49, 0.9], "predicted": [0, 1, 0, 1]}
     rounding = compare_rounded(exact, pa.table(served), threshold=0.5, dtype="bfloat16")
     assert (rounding.dtype, rounding.rows, rounding.changed) == ("bfloat16", 4, 2)
@@ -345,7 +346,7 @@ def test_a_sample_holds_rare_decisions_and_rare_labels(tmp_path, monkeypatch, la
     }
     write_table(tmp_path / "processing/input/predictions/predictions.parquet", pa.table(columns))
     monkeypatch.setenv("OPT_ML", str(tmp_path))
-    selection = select_rows(EFFORT["default"], rows=40)
+    selection = select_rows(EFFORT["default"], rows=40, classes=2, first_favourable=1)
     sample = selection.table.take(selection.sample).to_pylist()
     assert Counter((row["label"], row["predicted"]) for row in sample) == expected
     assert len({row["key"] for row in sample}) == 40
