@@ -58,8 +58,12 @@ def test_what_is_favourable_is_told_by_words_or_else_the_rarest(
 
 
 def test_a_label_of_numbers_is_drafted_as_classes_and_says_so(draft, _classes):
-    contract, _ = draft(columns(No_Show=[1 + n % 5 for n in range(ROWS)]))
+    contract, recipe = draft(columns(No_Show=[1 + n % 5 for n in range(ROWS)]))
     assert sorted(contract.classes) == ["1", "2", "3", "4", "5"]
+    assert [(gate.metric, gate.minimum) for gate in recipe.quality.gates if gate.minimum] == [
+        ("balanced_accuracy", 0.3),
+        ("worst_class_recall", 0.1),
+    ]
     text = Path("contracts/visits.odcs.yaml").read_text()
     assert "each a class of its own without an order" in text
 
