@@ -138,7 +138,7 @@ def _seen_text_notes(evaluation: Evaluation) -> Iterator[str]:
     for item in evaluation.seen_text:
         candidate, linear = item.candidate.get(metric), item.linear.get(metric)
         lead = item.lead.get(metric)
-        if candidate is None or linear is None or lead is None or lead.value is None:
+        if candidate is None or linear is None or lead is None or lead.low is None:
             continue
         description = (
             "have only words and pairs of adjacent words that train has"
