@@ -25,6 +25,7 @@ from sashiko.settings.recipe_quality import (
     CLASS_METRICS,
     QUALITY_METRICS,
     SliceMetric,
+    ThresholdSection,
 )
 from sashiko.settings.targets import CompileOption, load_target
 
@@ -165,7 +166,8 @@ def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
                 f"key `{key}`: {metric} is not a metric of {classes} classes, which the label of "
                 f"{file} has; choose one of {', '.join(metrics)}"
             )
-    if classes > 2 and "threshold" in recipe.evaluate.model_fields_set:
+    # By value: the recipe that a run keeps has every key.
+    if classes > 2 and recipe.evaluate.threshold != ThresholdSection():
         yield (
             f"key `evaluate.threshold`: the label of {file} has {classes} classes, of which the "
             "most probable one is predicted; remove the key"
