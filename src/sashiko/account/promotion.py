@@ -140,7 +140,8 @@ def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
     """
     tags = dict(judged.package.get("CustomerMetadataProperties", {}))
     snapshot = read_manifest(folder)
-    auc = read_evaluation(folder / METRICS_FILE).candidate["auc"].value
+    evaluation = read_evaluation(folder / METRICS_FILE)
+    metric, _ = evaluation.compared
     verdicts = [read_verdict(folder / name) for name in judged.files.digests if "verdict." in name]
     gates = gate_tags(verdicts, bias_not_judged="")
     signed = {
@@ -150,7 +151,7 @@ def _tags(folder: Path, judged: Judged, *, source: str) -> dict[str, str]:
         "contract_version": snapshot.contract.version,
         "data_sha256": snapshot.sha256,
         "manifest_sha256": judged.files.manifest_sha256,
-        "metric.auc": figure_text(auc),
+        f"metric.{metric}": figure_text(evaluation.candidate[metric].value),
         "threshold": judged.threshold,
         **read_lock(folder).facts(),
         **{key: value for key, value in gates.items() if not key.endswith(".reason")},

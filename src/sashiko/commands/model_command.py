@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 _COLUMNS = ("version", "status", "alias", "recipe", "AUC", "gates", "data", "commit")
-_SHOWN_TAGS = ("recipe", "metric.auc", "data_sha256", "git_sha")
+_SHOWN_TAGS = ("recipe", "data_sha256", "git_sha")
 # Of a model package.
 _FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
 Version = Annotated[int, typer.Argument(help="The version's number.")]
@@ -296,7 +296,10 @@ def _row(version: ModelVersion) -> tuple[str, ...]:
     tags = version.tags
     gates = {key: tags[key] for key in tags if key.startswith("gate.") and key.count(".") == 1}
     open_ = [f"{key[5:]} {outcome}" for key, outcome in gates.items() if outcome != "passed"]
-    recipe, auc, data, commit = (tags.get(key, "-") for key in _SHOWN_TAGS)
+    recipe, data, commit = (tags.get(key, "-") for key in _SHOWN_TAGS)
+    # Of more than two classes there is no AUC.
+    several = f"macro F1 {tags['metric.macro_f1']}" if "metric.macro_f1" in tags else "-"
+    auc = tags.get("metric.auc", several)
     verdicts = ", ".join(open_) or f"{len(gates)} passed"
     aliases, name = ", ".join(version.aliases), f"{version.group} {version.version}"
     return name, version.status, aliases, recipe, auc, verdicts, data[:12], commit[:12]

@@ -295,8 +295,11 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
-        yield "threshold", f"{evaluation.threshold:.3f}"
+        if len(evaluation.labels) == 2:
+            yield "threshold", f"{evaluation.threshold:.3f}"
         yield from evaluation.gateable.items()
+        for label, rates in zip(evaluation.labels, evaluation.classes, strict=False):
+            yield f"recall of {label}", rates.recall
         for other, leads in evaluation.leads.items():
             for name, lead in leads.items():
                 yield f"{name} lead over {other}", lead

@@ -14,6 +14,7 @@ from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import CalibrationBin
+from sashiko.evaluation.metrics.classes import ClassRates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -22,13 +23,20 @@ from sashiko.steps.evaluation_notes import METRIC_NAMES
 ForestRow = tuple[float, BiasEstimate, Check | None]
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
+MOST_COUNTED = 12  # classes of a confusion matrix with counts in its cells
 THRESHOLDS = np.linspace(0.02, 0.98, 49)
 _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
 _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
 
-def reliability(title: str, curves: Mapping[str, Sequence[CalibrationBin]]) -> Markup:
-    """Draws the share of positive rows by score, a curve for each name, `MOST_CURVES` at most."""
+def reliability(
+    title: str,
+    curves: Mapping[str, Sequence[CalibrationBin]],
+    *,
+    score: str = "score of the model",
+    share: str = "share that is positive",
+) -> Markup:
+    """Draws the share of rows that come true by score, a curve a name, `MOST_CURVES` at most."""
     summary = "; ".join(
         f"{name} from {bins[0].positive_rate:.0%} to {bins[-1].positive_rate:.0%}"
         for name, bins in curves.items()
@@ -43,10 +51,10 @@ def reliability(title: str, curves: Mapping[str, Sequence[CalibrationBin]]) -> M
             axes.plot(mean, [part.positive_rate for part in bins], color=colour, linewidth=0.8,
                       marker=marker, markersize=5, label=label, clip_on=False)  # fmt: skip
         axes.legend(**_ABOVE)
-        axes.set(xlim=(0, 1), xlabel="score of the model")
-        axes.set(ylim=(0, 1), ylabel="share that is positive")
+        axes.set(xlim=(0, 1), xlabel=score)
+        axes.set(ylim=(0, 1), ylabel=share)
         axes.grid(True)
-        alt = f"{title}: share that is positive, by score: {summary}."
+        alt = f"{title}: {share}, by score: {summary}."
         return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
 
 
@@ -106,7 +114,7 @@ def comparison(
         end for _, estimates in models for metric in metrics if metric in estimates
         for end in (estimates[metric].value, estimates[metric].high) if end is not None
     ]  # fmt: skip
-    edge = 1.0 if max(ends, default=1.0) > 0.5 else max(ends) * 1.15
+    edge = 1.0 if 0.5 < max(ends, default=1.0) <= 1 else max(ends) * 1.15
     with svg.chart(height=90 + 58 * len(metrics)) as axes:
         descriptions = []
         for row, metric in enumerate(reversed(metrics)):
@@ -132,6 +140,76 @@ def comparison(
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
         )
         return svg.to_svg(axes, name=name, alt=f"Comparison: {'; '.join(descriptions)}.")
+
+
+def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
+    """Draws the rows of each label by predicted class: the shade is the share of the label's rows.
+
+    Counts stand in the cells of up to `MOST_COUNTED` classes.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    counts = np.array(matrix, dtype=np.float64)
+    rows, size = counts.sum(axis=1, keepdims=True), len(names)
+    shares = np.divide(counts, rows, out=np.zeros_like(counts), where=rows > 0)
+    counted = size <= MOST_COUNTED
+    cell, short = (58, 18) if counted else (14, 14)
+    with svg.chart(width=190 + cell * size, height=150 + cell * 0.62 * size) as axes:
+        shades = LinearSegmentedColormap.from_list("shares", ("white", svg.DARK))
+        axes.imshow(shares, cmap=shades, vmin=0, vmax=1, aspect="auto")
+        if counted:
+            for truth, answer in np.ndindex(size, size):
+                dark = shares[truth, answer] > 0.55
+                axes.text(answer, truth, f"{int(counts[truth, answer]):,}", ha="center",
+                          va="center", fontsize=9, color="white" if dark else svg.INK,
+                          fontweight="bold" if truth == answer else "normal")  # fmt: skip
+        ticks = [svg.shorten(name, short) for name in names]
+        axes.set_xticks(range(size), ticks, rotation=40, ha="right", rotation_mode="anchor")
+        axes.set_yticks(range(size), ticks)
+        axes.tick_params(length=0, labelsize=9 if counted else 7)
+        axes.set_xticks(np.arange(1, size) - 0.5, minor=True)
+        axes.set_yticks(np.arange(1, size) - 0.5, minor=True)
+        axes.grid(True, which="minor", color="white", linewidth=1.5 if counted else 0.4)
+        axes.tick_params(which="minor", length=0)
+        axes.set(xlabel="predicted", ylabel="labelled")
+        found = "; ".join(
+            f"{name} {int(counts[index, index]):,} of {int(rows[index, 0]):,} found"
+            for index, name in enumerate(names)
+        )
+        return svg.to_svg(axes, name="confusion", alt=f"Confusion matrix: {found}.")
+
+
+def recall_forest(
+    rates: Sequence[tuple[str, ClassRates]], *, minimum: float | None = None
+) -> Markup:
+    """Draws the recall of each class with its interval, and the gate's bound on the lowest.
+
+    Filled marks are judged; hollow ones have too few rows.
+    """
+    texts = []
+    with svg.row_chart([f"{name} ({rate.rows:,})" for name, rate in rates], length=34) as axes:
+        if minimum is not None:
+            axes.axvspan(minimum, 1, color=svg.ALLOWED, linewidth=0)
+            axes.axvline(minimum, color=svg.INK, linewidth=1)
+        for index, (name, rate) in enumerate(reversed(rates)):
+            recall = rate.recall
+            if recall.value is None or recall.low is None or recall.high is None:
+                svg.row_figure(axes, index, "no rows")
+                texts.append(f"{name} no rows")
+                continue
+            axes.hlines(index, recall.low, recall.high, color=svg.DARK, linewidth=1.8)
+            failed = rate.judged and minimum is not None and recall.value < minimum
+            axes.plot(recall.value, index, marker="X" if failed else "o", markersize=9,
+                      markerfacecolor=svg.DARK if rate.judged else "white", markeredgewidth=1.2,
+                      markeredgecolor="white" if failed else svg.DARK, clip_on=False)  # fmt: skip
+            svg.row_figure(axes, index, f"{recall.value:.2f}", bold=rate.judged)
+            texts.append(
+                f"{name} {recall.value:.2f}, interval {recall.low:.2f} to {recall.high:.2f}"
+                + ("" if rate.judged else ", too few rows to judge")
+            )
+        axes.set(xlim=(0, 1), xlabel="share of the class's rows that are found (recall)")
+        axes.grid(True, axis="x")
+        return svg.to_svg(axes, name="recalls", alt=f"Recall by class: {'; '.join(texts)}.")
 
 
 def by_threshold(

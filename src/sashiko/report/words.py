@@ -38,14 +38,20 @@ MEANINGS = {
     "auc": "how often a positive row scores above a negative one",
     "average_precision": "mean precision over the positive rows, each at its own score",
     "accuracy": "share of rows predicted right",
-    "balanced_accuracy": "share predicted right, averaged over both labels",
+    "balanced_accuracy": "share predicted right, averaged over the labels",
     "precision": "share of the positive predictions that are right",
     "recall": "share of the positive rows that are predicted positive",
     "f1": "F1 of the positive label",
+    "macro_f1": "F1 of each class, averaged over the classes",
+    "worst_class_recall": "share of rows predicted right, in the class with the lowest share",
+    "top_2_accuracy": "share of rows whose class is one of the two most probable",
+    "log_loss": "minus the logarithm of the score of the row's class",
     "brier_score": "mean squared distance of score and label",
-    "expected_calibration_error": "how far scores lie from the shares of positive rows",
+    "expected_calibration_error": "how far scores lie from the shares that come true",
+    "classwise_calibration_error": "how far scores lie from the shares of each class, on average",
 }
-_SUSPICIOUS_AUC = 0.99
+_SUSPICIOUS = 0.99
+_TELLING = ("auc", "macro_f1")  # metrics that tell a leak
 _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly"}
 
 
@@ -110,7 +116,7 @@ def mark(check: Check) -> Mark:
         return Mark("waived" if check.waiver else "failed")
     if not check.judged:
         return Mark("unjudged")
-    if check.name == "auc" and is_suspicious(check):
+    if check.name in _TELLING and is_suspicious(check):
         return Mark("suspicious")
     if check.spans_bound:
         return Mark("spans")
@@ -118,9 +124,9 @@ def mark(check: Check) -> Mark:
     return Mark("reported" if reported else "passed")
 
 
-def is_suspicious(auc: Estimate | Check | None) -> bool:
-    """Returns whether an AUC on the test split is too good to be true."""
-    return auc is not None and auc.value is not None and auc.value >= _SUSPICIOUS_AUC
+def is_suspicious(figure: Estimate | Check | None) -> bool:
+    """Returns whether an AUC or a macro F1 on the test split is too good to be true."""
+    return figure is not None and figure.value is not None and figure.value >= _SUSPICIOUS
 
 
 def check_view(check: Check) -> CheckView:

@@ -8,6 +8,7 @@ from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.report.fairness import gap_words, is_gated, largest_gaps, minimum_rows
 from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Check
+from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL, worst_judged
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
@@ -17,6 +18,10 @@ from sashiko.run_report.quality_section import STANDINGS, quality_warnings, shor
 from sashiko.steps.comparators import LINEAR
 
 _CALIBRATION = "expected_calibration_error"
+_MAIN = {
+    "auc": "AUC: how well scores rank the rows",
+    "macro_f1": "Macro F1: how well classes are found",
+}
 _MOST_HARMS = 3
 _MOST_POINTS = 4  # of a list on the first screen
 
@@ -27,9 +32,10 @@ def tiles(evidence: Evidence, verdicts: Verdicts) -> tuple[Tile, ...]:
     if isinstance(evaluation, Missing):
         return ()
     checks = {check.name: check for check in _model_checks(verdicts)}
+    binary = len(evaluation.labels) == 2
     return (
-        _auc(evaluation, checks),
-        _precision_and_recall(evaluation, checks),
+        _main(evaluation, checks),
+        (_precision_and_recall if binary else _worst_class)(evaluation, checks),
         _impact(evidence, checks),
         _largest_unjudged(evidence, checks),
         _calibration(evaluation, checks),
@@ -49,15 +55,17 @@ def _mark(checks: dict[str, Check], *names: str) -> Mark:
     return min(marks, key=lambda mark: order.index(mark.kind), default=Mark("ungated"))
 
 
-def _auc(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
-    auc, notes = evaluation.candidate["auc"], []
+def _main(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    """Shows the metric that orders models."""
+    metric, _ = evaluation.compared
+    figure, notes = evaluation.candidate[metric], []
     for other in (LINEAR, "champion"):
         if lead := evaluation.leads.get(other):
-            word = STANDINGS[standing(lead["auc"], minimum_effect=evaluation.minimum_effect)]
-            theirs = words.estimate_cell(evaluation.others[other].get("auc")).text
+            word = STANDINGS[standing(lead[metric], minimum_effect=evaluation.minimum_effect)]
+            theirs = words.estimate_cell(evaluation.others[other].get(metric)).text
             notes.append(f"{short_name(other, evaluation)}: {theirs}; this one is {word[2:]}")
-    mark = Mark("suspicious") if words.is_suspicious(auc) else _mark(checks, "auc")
-    return _tile("AUC: how well scores rank the rows", auc, note=". ".join(notes), mark=mark)
+    mark = Mark("suspicious") if words.is_suspicious(figure) else _mark(checks, metric)
+    return _tile(_MAIN[metric], figure, note=". ".join(notes), mark=mark)
 
 
 def _tile(name: str, figure: object, *, note: str, mark: Mark) -> Tile:
@@ -78,6 +86,21 @@ def _precision_and_recall(evaluation: Evaluation, checks: dict[str, Check]) -> T
         " / ".join(filter(None, (cell.interval for cell in both))),
         note, _mark(checks, "precision", "recall"),
     )  # fmt: skip
+
+
+def _worst_class(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    """Shows the class whose rows are found least, and how many classes are not judged."""
+    rates = evaluation.classes
+    few = [label for label, rate in zip(evaluation.labels, rates, strict=True) if not rate.judged]
+    unjudged = f"{len(few)} of {len(rates)} classes have fewer than {FEWEST_OF_A_CLASS} test rows."
+    worst, name = worst_judged(rates), "Worst class recall"
+    if worst is None:
+        return Tile(name, "not judged", note=unjudged, mark=Mark("unjudged"))
+    rate = rates[worst]
+    note = f"Share of the {rate.rows:,} rows of {evaluation.labels[worst]} that are found. "
+    return _tile(
+        name, rate.recall, note=note + (unjudged if few else ""), mark=_mark(checks, WORST_RECALL)
+    )
 
 
 def _impact(evidence: Evidence, checks: dict[str, Check]) -> Tile:

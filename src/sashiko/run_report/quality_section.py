@@ -19,7 +19,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores, class_members
-from sashiko.evaluation.metrics.quality import difference, evaluate_scores
+from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
+from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER, difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
@@ -29,8 +30,11 @@ from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
-_COMPARED = ("auc", "accuracy", "balanced_accuracy", "brier_score")
-_LOWER = ("brier_score", "expected_calibration_error")
+_COMPARED = (
+    "auc", "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "brier_score",
+)  # fmt: skip
+_MOST_CLASSES = 30  # in a picture of recalls
+_MOST_PAIRS = 10  # of classes that are confused
 STANDINGS: dict[Standing, str] = {
     "better": "✓ better", "no worse": "= no worse, not shown to be better",
     "not shown to be better": "? not shown to be better", "worse": "✕ worse",
@@ -51,6 +55,15 @@ _CALIBRATION = (
     "On the diagonal, a score equals the share of positive rows. Bars: 95 % intervals of each "
     "bin's share. On a plateau scores differ but shares do not: those differences say nothing "
     "about the label. Few plateaus mean few kinds of rows, as in data drawn from a few rates. "
+)
+_TOP_LABEL = (
+    "Of each row the probability of its predicted class. On the diagonal, that probability equals "
+    "the share of predictions that are right. Bars: 95 % intervals of each bin's share. "
+)
+_MATRIX = "Each row of the matrix is a label; the darker a cell, the larger its share of the row."
+_RECALLS = (
+    "With 95 % intervals (Wilson); in brackets the test rows of the class. Hollow marks: fewer "
+    f"than {FEWEST_OF_A_CLASS} rows, which no gate judges. "
 )
 _LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
 _TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
@@ -90,12 +103,16 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
                 cells = [words.estimate_cell(figure, "not known") for figure in both]
                 cells += [numeric("")] * (len(order) - 1)
                 rows.append(row(Cell(name, meaning=words.MEANINGS[item.metric]), *cells))
+    previous = ""
+    if champion is None:
+        previous = "No version was approved before this one. "
+    elif champion.not_comparable:
+        previous = f"Version {champion.version} is not comparable: {champion.not_comparable}. "
     return Table(
         "This version, the previous one, and simpler models",
         ("metric", "this version", *(_model_name(name, evaluation=evaluation) for name in order)),
         tuple(rows),
-        note=("" if champion else "No version was approved before this one. ")
-        + _MODELS.format(effect=evaluation.minimum_effect),
+        note=previous + _MODELS.format(effect=evaluation.minimum_effect),
     )
 
 
@@ -123,7 +140,7 @@ def _worse_warnings(
 ) -> Iterator[str]:
     for other, leads in evaluation.leads.items():
         lost = [
-            METRIC_NAMES[metric] for metric in ("auc", "accuracy")
+            METRIC_NAMES[metric] for metric in evaluation.compared
             if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
         ]  # fmt: skip
         if lost:
@@ -250,6 +267,7 @@ def quality_section(evidence: Evidence) -> Section:
     others = evaluation.others.items()
     models += [(short_name(name, evaluation), estimates) for name, estimates in others]
     sides = {False: "Higher is better", True: "Lower is better"}
+    measured = [name for name in METRIC_NAMES if name in evaluation.candidate]
     caption = "With 95 % intervals; an interval that is not visible is narrower than its mark."
     return Section(
         anchor="quality",
@@ -257,7 +275,7 @@ def quality_section(evidence: Evidence) -> Section:
         figures=(
             *(
                 Figure(title, plots.comparison(
-                    models, [key for key in METRIC_NAMES if (key in _LOWER) == lower],
+                    models, [key for key in measured if (key in LOWER_IS_BETTER) == lower],
                     name=f"comparison-{lower}",
                 ), caption)
                 for lower, title in sides.items()
@@ -267,7 +285,7 @@ def quality_section(evidence: Evidence) -> Section:
         facts=tuple(_facts(evidence, evaluation)),
         tables=(
             _models_table(evidence, evaluation),
-            _confusion_table(evaluation),
+            *(_class_tables(evaluation) if evaluation.classes else [_confusion_table(evaluation)]),
             *price_table(evidence),
             *_injection_tables(evaluation.injection),
             _slice_table(evaluation.slices),
@@ -302,14 +320,18 @@ def training_section(evidence: Evidence) -> Section:
 
 def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     test = evaluation.splits["test"]
-    yield Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} positive")
+    positive = "of a favourable class" if evaluation.classes else "positive"
+    yield Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} {positive}")
     decision = evidence.read("Evaluate", "decision", record.DECISION_FILE, record.read_decision)
     policy = "" if isinstance(decision, Missing) else ", fixed by the recipe"
     if not isinstance(decision, Missing) and decision.policy == "maximize":
         metric = METRIC_NAMES[str(decision.metric)]
         policy = f", the best {metric} on validation"
     threshold = f"{evaluation.threshold:.3f}{policy}; the same for everybody"
-    yield Fact("decision threshold", threshold)
+    if evaluation.classes:
+        yield Fact("decision", "the class with the highest score; the same for everybody")
+    else:
+        yield Fact("decision threshold", threshold)
     yield from _truth_facts(evidence, evaluation)
     fit, before = evaluation.calibration.temperature, evaluation.calibration.before
     if fit is not None:
@@ -327,12 +349,18 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
 
 def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:
     bins, threshold = {"this model": evaluation.calibration.curve}, evaluation.threshold
-    chance, caption = evaluation.calibration.error_by_chance, _CALIBRATION
+    chance, several = evaluation.calibration.error_by_chance, bool(evaluation.classes)
+    caption = _TOP_LABEL if several else _CALIBRATION
     if chance.value is not None and chance.high is not None:
         caption += (
             f"Perfectly calibrated scores would show an error of {chance.value:.3f} on these rows, "
             f"and up to {chance.high:.3f} by chance."
         )
+    if several:
+        named = {"score": "score of the predicted class", "share": "share that is right"}
+        yield Figure("Calibration", plots.reliability("Calibration", bins, **named), caption)
+        yield from _class_figures(evidence, evaluation)
+        return
     yield Figure("Calibration", plots.reliability("Calibration", bins), caption)
     title, predictions, labels = "Scores by true label", evidence.predictions, evaluation.labels
     if isinstance(predictions, Missing):
@@ -353,6 +381,61 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         yield Figure("Accuracy by threshold", accuracy, _TEST_ROWS)
 
 
+def _class_figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:
+    """Draws the confusion matrix, and the recall of the classes, the worst first."""
+    matrix = plots.confusion_matrix(evaluation.matrix, evaluation.labels)
+    yield Figure("Labels and predictions", matrix, _MATRIX)
+    rates = sorted(
+        zip(evaluation.labels, evaluation.classes, strict=True),
+        key=lambda item: (not item[1].judged, item[1].recall.value or 0.0),
+    )
+    gates = () if isinstance(evidence.recipe, Missing) else evidence.recipe.quality.gates
+    bounds = [gate.minimum for gate in gates if gate.metric == WORST_RECALL and gate.minimum]
+    caption, omitted = _RECALLS, len(rates) - _MOST_CLASSES
+    if bounds:
+        caption += "Shaded: what the gate on the worst class allows. "
+    if omitted > 0:
+        caption += f"The {omitted} classes with the highest recall are left out."
+    drawn = plots.recall_forest(rates[:_MOST_CLASSES], minimum=max(bounds, default=None))
+    yield Figure("Recall by class", drawn, caption)
+
+
+def _class_tables(evaluation: record.Evaluation) -> Iterator[Table]:
+    """Lists the classes, and the pairs that are confused most."""
+    labels, matrix = evaluation.labels, evaluation.matrix
+    rows = []
+    for index, (label, rates) in enumerate(zip(labels, evaluation.classes, strict=True)):
+        favourable = "yes" if index >= evaluation.first_favourable else "no"
+        f1 = numeric("undefined" if rates.f1 is None else words.estimate(rates.f1))
+        shares = (words.estimate_cell(share) for share in (rates.recall, rates.precision))
+        rows.append(row(label, favourable, rates.rows, rates.predicted, *shares, f1))
+    heads = ("class", "favourable", "labelled", "predicted", "recall", "precision", "F1")
+    yield Table("Classes", heads, tuple(rows))
+    pairs = sorted(
+        (
+            (count, truth, answer)
+            for truth, counts in enumerate(matrix)
+            for answer, count in enumerate(counts)
+            if count and truth != answer
+        ),
+        key=lambda pair: (-pair[0], pair[1], pair[2]),
+    )
+    title, most = "Classes that are confused most", pairs[:_MOST_PAIRS]
+    if not most:
+        yield Table(title, absent="No test row is predicted as another class.")
+        return
+    confused = []
+    for count, truth, answer in most:
+        share = numeric(words.percent(count / sum(matrix[truth])))
+        confused.append(row(labels[truth], labels[answer], count, share))
+    note = (
+        f"{sum(count for count, *_ in most):,} of the {sum(count for count, *_ in pairs):,} wrong "
+        "predictions are of these pairs."
+    )
+    columns = ("labelled", "predicted", "rows", "of the label's rows")
+    yield Table(title, columns, tuple(confused), note=note)
+
+
 def _confusion_table(evaluation: record.Evaluation) -> Table:
     rows = []
     for label, counts in zip(evaluation.labels, evaluation.matrix, strict=True):
@@ -364,7 +447,7 @@ def _confusion_table(evaluation: record.Evaluation) -> Table:
 
 
 def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
-    """Warns of an AUC that is too good to be true, and of a simpler or older model that is better.
+    """Warns of a figure that is too good to be true, and of a simpler or older, better model.
 
     Empty if the model was not evaluated.
     """
@@ -372,16 +455,18 @@ def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
     if isinstance(evaluation, Missing):
         return ()
     name = partial(_model_name, evaluation=evaluation)
-    aucs = {"this model": evaluation.candidate.get("auc")} | {
-        name(other): estimates.get("auc") for other, estimates in evaluation.others.items()
+    metric, _ = evaluation.compared
+    figures = {"this model": evaluation.candidate.get(metric)} | {
+        name(other): estimates.get(metric) for other, estimates in evaluation.others.items()
     }
     suspicious = [
-        f"{words.estimate(auc.value)} of {model}" for model, auc in aucs.items()
-        if words.is_suspicious(auc) and auc is not None and auc.value is not None
+        f"{words.estimate(figure.value)} of {model}" for model, figure in figures.items()
+        if words.is_suspicious(figure) and figure is not None and figure.value is not None
     ]  # fmt: skip
     leak = (
-        f"Suspicious: test AUC {', '.join(suspicious)}. This is too good to be true: look for a "
-        "leak, such as a column or words of a text that are written after the decision."
+        f"Suspicious: test {METRIC_NAMES[metric]} {', '.join(suspicious)}. This is too good to be "
+        "true: look for a leak, such as a column or words of a text that are written after the "
+        "decision."
     )
     return (
         *((leak,) if suspicious else ()),
@@ -409,7 +494,7 @@ _Judged = tuple[record.Evaluation, Predictions]
 
 
 def price_table(evidence: Evidence) -> Iterator[Table]:
-    """Yields a table of the loss of AUC and accuracy by reweighing, on the same test rows.
+    """Yields a table of what reweighing costs in two metrics, on the same test rows.
 
     It is held against the newest run of the same splits that trained the same model without
     weights; where there is none, the row says how to get one. Nothing is shown of a run that did
@@ -437,7 +522,7 @@ def price_table(evidence: Evidence) -> Iterator[Table]:
         seed=0,
     )
     rows = []
-    for metric in ("auc", "accuracy"):
+    for metric in evaluation.compared:
         both = (each.candidate[metric] for each in (their_evaluation, evaluation))
         cells = (words.estimate_cell(estimate) for estimate in (*both, changes[metric]))
         rows.append(row(METRIC_NAMES[metric], *cells))

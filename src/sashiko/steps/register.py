@@ -374,12 +374,13 @@ def version_tags(
     """
     contract = sources.contract
     # How the model compares with the champion on the test split, if there is one.
-    lead = sources.evaluation.leads.get("champion", {}).get("auc")
-    minimum_effect = sources.evaluation.minimum_effect
+    evaluation, (metric, _) = sources.evaluation, sources.evaluation.compared
+    lead = evaluation.leads.get("champion", {}).get(metric)
+    minimum_effect = evaluation.minimum_effect
     gates = gate_tags(sources.verdicts, bias_not_judged=sources.bias_not_judged)
     if not all(verdict.released for verdict in sources.verdicts):
         raise InputError(f"a failed gate cannot be registered: {gates}")
-    test_from = sources.evaluation.splits["test"].since
+    test_from = evaluation.splits["test"].since
     return {
         "execution_id": execution_id,
         "data_sha256": sources.snapshot.sha256,
@@ -388,7 +389,7 @@ def version_tags(
         "contract_sha256": contract.sha256,
         "recipe": sources.recipe,
         "git_sha": sources.git_sha,
-        "metric.auc": versions.figure_text(sources.evaluation.candidate["auc"].value),
+        f"metric.{metric}": versions.figure_text(evaluation.candidate[metric].value),
         **({versions.STANDING_TAG: standing(lead, minimum_effect=minimum_effect)} if lead else {}),
         **monitoring,
         **({"test_from": str(test_from)} if test_from else {}),

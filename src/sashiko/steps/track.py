@@ -134,9 +134,10 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     """Flattens the metrics of the test split, each with its bounds `.low` and `.high`.
 
     Returns:
-        `<model>.<metric>`, `lead_over.<model>.<metric>`, `before_temperature.<metric>` and
-        `slice.<column>.<value>.<metric>`, the last for the metric that slices are ordered by; and
-        `calibration_error_by_chance`, `temperature`, `threshold`.
+        `<model>.<metric>`, `lead_over.<model>.<metric>`, `before_temperature.<metric>`,
+        `class.<label>.recall` and `.precision`, and `slice.<column>.<value>.<metric>`, the last for
+        the metric that slices are ordered by; and `calibration_error_by_chance`, `temperature`, and
+        of two classes `threshold`.
     """
     calibration = evaluation.calibration
     metric = evaluation.slices.metric
@@ -147,6 +148,9 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
         f"slice.{item.column}.{_metric_name(item.value)}": {metric: item.metrics[metric]}
         for item in evaluation.slices.judged
     }
+    for label, rates in zip(evaluation.labels, evaluation.classes, strict=False):
+        both = {"recall": rates.recall, "precision": rates.precision}
+        groups[f"class.{_metric_name(label)}"] = both
     parts = {
         f"{group}.{name}{suffix}": value
         for group, estimates in groups.items()
@@ -155,8 +159,9 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     }
     parts["calibration_error_by_chance"] = calibration.error_by_chance.value
     parts["temperature"] = calibration.temperature.temperature if calibration.temperature else None
-    parts["threshold"] = evaluation.threshold
-    return {key: value for key, value in parts.items() if value is not None}
+    if len(evaluation.labels) == 2:
+        parts["threshold"] = evaluation.threshold
+    return {key[:_LONGEST_NAME]: value for key, value in parts.items() if value is not None}
 
 
 def bias_metrics() -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import yaml
+from scipy import special
 
 from sashiko.base.files import write_json
 from sashiko.base.parquet import write_table
@@ -19,9 +20,15 @@ from sashiko.data.splits import SplitMeta, SplitSummary
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, waive, write_verdict
-from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
+from sashiko.evaluation.metrics.arrays import ModelScores, favourable_scores, two_classes
 from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
-from sashiko.evaluation.metrics.quality import confusion, difference, evaluate_scores
+from sashiko.evaluation.metrics.classes import class_rates
+from sashiko.evaluation.metrics.quality import (
+    confusion,
+    confusion_matrix,
+    difference,
+    evaluate_scores,
+)
 from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     write_explanations,
@@ -39,7 +46,7 @@ ROWS = 400
 DIGEST = "0123456789abcdef" * 4
 
 
-def recipe(**bias: Any) -> Recipe:
+def recipe(metric: str = "auc", **bias: Any) -> Recipe:
     """A recipe with one quality gate and, by default, one bias gate."""
     gate = {
         "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
@@ -54,7 +61,7 @@ def recipe(**bias: Any) -> Recipe:
             "sources": [{"kind": "pypi", "requirement": "tiny==1", "member": "tiny"}],
             "files": {"config.json": DIGEST},
         },
-        "quality": {"gates": [{"metric": "auc", "minimum": 0.7, "reason": "to be of use"}]},
+        "quality": {"gates": [{"metric": metric, "minimum": 0.7, "reason": "to be of use"}]},
         "bias": {"gates": [gate]} | bias,
     })  # fmt: skip
 
@@ -113,7 +120,7 @@ def judged(
     impact: float = 0.95,
     linear: float = 0.6,
     apart: float = 0.3,
-    labels: tuple[str, str] = ("no", "yes"),
+    labels: Sequence[str] = ("no", "yes"),
     crossed: Sequence[BiasEstimate] = (),
     unjudged: Sequence[Check] = (),
 ) -> None:
@@ -129,9 +136,10 @@ def judged(
     run.step("Train")
     run.step("Evaluate")
 
-    write_explanations(explanations(labels), run.output("Explain", "explanations"))
+    two = labels[0], labels[-1]
+    write_explanations(explanations(two), run.output("Explain", "explanations"))
     write_words(words(), run.output("Explain", "texts"))
-    write_lines((error(*labels),), run.output("Explain", "texts") / ERRORS_FILE)
+    write_lines((error(*two),), run.output("Explain", "texts") / ERRORS_FILE)
     run.step("Explain")
 
     lines = [f"{one},{two},{('young', 'old')[at % 2]}\n"
@@ -232,34 +240,54 @@ def failed(root: Path) -> Path:
 
 
 def _evaluated(
-    run: RunFolder, used: Recipe, *, linear: float, apart: float, labels: tuple[str, str]
+    run: RunFolder, used: Recipe, *, linear: float, apart: float, labels: Sequence[str]
 ) -> tuple[Any, Any]:
-    random = np.random.default_rng(0)
-    truth = np.arange(ROWS) % 5 // 3
-    scores = np.clip(0.35 + apart * truth + random.normal(0, 0.15, ROWS), 0, 1)
-    other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
+    random, several = np.random.default_rng(0), len(labels) > 2
+    threshold, first = (0.0, len(labels) - 2) if several else (0.5, 1)
+    if several:  # the last class has few rows, and the second is taken for the third
+        truth = np.minimum(random.permutation(ROWS) * len(labels) // (ROWS - 20), len(labels) - 1)
+        truth[random.random(ROWS) < 0.02] = 0
+        known = np.eye(len(labels))[truth] + 0.7 * np.outer(truth == 1, np.eye(len(labels))[2])
+        by_class, other_by_class = (
+            special.softmax(3 * known * size + random.normal(0, 1, known.shape), axis=1)
+            for size in (apart * 3, linear)
+        )
+    else:
+        truth = np.arange(ROWS) % 5 // 3
+        scores = np.clip(0.35 + apart * truth + random.normal(0, 0.15, ROWS), 0, 1)
+        other = np.clip(0.5 + linear * (truth - 0.5) + random.normal(0, 0.3, ROWS), 0, 1)
+        by_class, other_by_class = two_classes(scores), two_classes(other)
     section = EvaluateSection(bootstrap_replicates=100)
     resamples = {"replicates": 100, "seed": 0}
-    model, linear_model = (ModelScores(two_classes(each), 0.5) for each in (scores, other))
+    model, linear_model = (ModelScores(each, threshold) for each in (by_class, other_by_class))
+    score = favourable_scores(by_class, first=first)
+    sure, right = by_class.max(axis=1), (model.predicted == truth).astype(np.int64)
+    rated = (right, sure) if several else (truth, score)
     metrics = evaluate_scores(truth, model, **resamples)
     lead = difference(truth, model, linear_model, **resamples)
     record.write_evaluation(
         record.Evaluation(
-            splits={"test": record.SplitCount(rows=ROWS, positives=int(truth.sum()))},
-            labels=labels,
-            threshold=0.5,
+            splits={"test": record.SplitCount(rows=ROWS, positives=int((truth >= first).sum()))},
+            labels=tuple(labels),
+            first_favourable=first,
+            threshold=threshold,
             bootstrap_replicates=100,
             candidate=metrics,
             validation=metrics,
             others={"tfidf_logistic_regression": evaluate_scores(truth, linear_model, **resamples)},
-            thresholds={"tfidf_logistic_regression": 0.5},
+            thresholds={"tfidf_logistic_regression": threshold},
             leads={"tfidf_logistic_regression": lead},
             minimum_effect=section.minimum_effect,
             champion=None,
-            confusion=confusion(truth, model),
+            confusion=(
+                tuple(map(tuple, confusion_matrix(truth, model).tolist()))
+                if several
+                else confusion(truth, model)
+            ),
+            classes=class_rates(truth, model) if several else (),
             calibration=record.Calibration(
-                curve=tuple(reliability_curve(truth, scores)),
-                error_by_chance=error_by_chance(scores, replicates=100, seed=0),
+                curve=tuple(reliability_curve(*rated)),
+                error_by_chance=error_by_chance(rated[1], replicates=100, seed=0),
                 temperature=None,
                 before={},
             ),
@@ -279,16 +307,20 @@ def _evaluated(
     decision = record.Decision(
         threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8
     )
+    if several:
+        decision = record.Decision(threshold=0.0, policy="argmax")
     record.write_decision(decision, run.output("Evaluate", "decision"))
     training = Training(
         train=used.train, reweighing=used.reweighing, train_rows=used.data.train_rows
     )
-    checks = quality_checks(used.quality, metrics, {}, training)
+    by_label = dict(zip(labels, class_rates(truth, model), strict=True)) if several else {}
+    checks = quality_checks(used.quality, metrics, {}, training, by_class=by_label)
     verdict = decide(gate="model-quality", checks=checks, inputs={})
     write_verdict(verdict, run.output("Evaluate", "verdict"))
-    predicted = (scores >= 0.5).astype(np.int64)
-    table = pa.table({"key": _keys(), "split": ["test"] * ROWS, "label": truth, "score": scores,
-                      "predicted": predicted})  # fmt: skip
+    predicted = model.predicted
+    columns = {"key": _keys(), "split": ["test"] * ROWS, "label": truth, "score": score,
+               "predicted": predicted}  # fmt: skip
+    table = pa.table(columns | ({"scores": list(by_class)} if several else {}))
     write_table(run.output("Evaluate", "predictions") / "predictions.parquet", table)
     return truth, predicted
 
