@@ -209,7 +209,9 @@ def recall_forest(
             )
         axes.set(xlim=(0, 1), xlabel="share of the class's rows that are found (recall)")
         axes.grid(True, axis="x")
-        return svg.to_svg(axes, name="recalls", alt=f"Recall by class: {'; '.join(texts)}.")
+        return svg.to_svg(
+            axes, name="recalls", alt=f"Recall by class: {'; '.join(reversed(texts))}."
+        )
 
 
 def by_threshold(

@@ -68,7 +68,7 @@ _RECALLS = (
 _LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
 _TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
 _OTHERS = {
-    "majority": "majority: always the more frequent label",
+    "majority": "majority: always the most frequent label",
     LINEAR: "linear: TF-IDF and logistic regression",
     LINEAR_UNMITIGATED: "linear, not reweighed: for context, no gate compares with it",
 }

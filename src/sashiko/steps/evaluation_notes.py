@@ -38,6 +38,8 @@ def plain_notes(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
     model = "the fine-tuned model" if LINEAR in evaluation.leads else "the linear model"
     for name, lead in evaluation.leads.items():
         other = _MODELS[name]
+        if name == MAJORITY and evaluation.classes:
+            other = "always answering with the most frequent label"
         if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
             other = "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
         for metric in evaluation.compared:

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 
 from sashiko.account.names import key_alias
 from sashiko.base.yaml_models import deep_merge
+from sashiko.contract import consistency
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.project import check_recipe
 from sashiko.pipeline.witness import AccountWitness
@@ -188,3 +190,37 @@ def test_an_earlier_keys_signature_is_verified_until_that_key_is_distrusted(kms:
     assert (link.state, link.detail) == ("verified", f"signed by {signed['KeyId']}")
     link = witness(2, signature=signed["Signature"])
     assert (link.state, link.detail) == ("broken", f"its signature is not of {alias}")
+
+
+@pytest.fixture
+def of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
+    """The contract with a label of three classes."""
+    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
+    edited = document()
+    custom(edited, "label")["value"] = {"column": "late", "favourable": ["no"]}
+    names = ("no", "a week", "for ever")
+    column_of(edited, "late")["enum"] = [{"value": name} for name in names]
+    return contract_of(edited, tmp_path)
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"quality": {"gates": [{"metric": "auc", "minimum": 0.8, "reason": "-"}]}},
+     "key `quality.gates.0.metric`: auc is not a metric of 3 classes, which the label of"),
+    ({"evaluate": {"slices": {"metric": "f1"}}},
+     "key `evaluate.slices.metric`: f1 is not a metric of 3 classes, which the label of "
+     "contracts/loans.odcs.yaml has; choose one of accuracy, balanced_accuracy, macro_f1"),
+    ({"evaluate": {"threshold": {"policy": "maximize"}}},
+     "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml has 3 classes"),
+])  # fmt: skip
+def test_what_more_than_two_classes_do_not_have_is_refused_by_name(of_three, changes, expected):
+    fitting = recipe("worst_class_recall").model_dump(mode="json", exclude_unset=True)
+    check_recipe(Recipe.model_validate(fitting), of_three, source=SOURCE)
+    with pytest.raises(InputError) as caught:
+        check_recipe(Recipe.model_validate(fitting | changes), of_three, source=SOURCE)
+    assert expected in str(caught.value)
+
+
+def test_two_classes_have_no_metric_of_several(tmp_path: Path) -> None:
+    text = problems(tmp_path, recipe("top_2_accuracy"))
+    assert "top_2_accuracy is not a metric of 2 classes" in text
+    assert "average_precision" in text

@@ -307,3 +307,38 @@ def test_nodes_never_overlap_and_arrows_point_down(graph):
     reachable = {end for _, end in placed.arrows}
     assert reachable == {end for _, end in edges}
     assert place(names, edges) == placed
+
+
+CLASSES = ("Kredit, Darlehen", "Konto", 'Karte "Gold"', HOSTILE, "Überweisung")
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classes")
+    bias = {"metric": "worst_class_recall"}
+    return page_of(runs.registered(folder, bias=bias, labels=CLASSES))
+
+
+def test_a_report_of_several_classes_shows_each_class_and_what_is_confused(classes):
+    text, shown = classes.text("quality"), " ".join(pictures(classes, "quality"))
+    for name in CLASSES:
+        assert name in text
+    assert re.search(r"Recall by class: Konto 0\.\d\d, interval", shown)
+    assert ", too few rows to judge." in shown
+    assert re.search(r"Confusion matrix: Kredit, Darlehen \d+ of \d+ found", shown)
+    assert "share that is right, by score" in shown
+    assert re.search(
+        r"predicted rows of the label's rows Konto Karte &quot;|Konto Karte \"Gold\"", text
+    )
+    assert "the class with the highest score; the same for everybody" in text
+    assert "threshold" not in text
+    first = classes.text("decision")
+    assert "Share of the" in first
+    assert "1 of 5 classes have fewer than 30 test rows." in first
+    assert "recall of Überweisung: 20 test rows of this class, fewer than 30" in first
+
+
+def test_a_picture_of_very_many_classes_has_no_counts_and_the_worst_classes_only(tmp_path):
+    labels = tuple(f"class {number:02}" for number in range(40))
+    page = page_of(runs.registered(tmp_path, bias={"metric": "macro_f1"}, labels=labels))
+    assert "The 10 classes with the highest recall are left out." in page.text("quality")

@@ -39,9 +39,13 @@ def lay_out(
     temperature=None,
     dates=None,
     kind="text",
+    labels=("no", "yes"),
     **section,
 ) -> Path:
-    """Writes a job's inputs below `root`; the champion is left to the caller."""
+    """Writes a job's inputs below `root`; the champion is left to the caller.
+
+    Of more than two labels the last two are favourable.
+    """
     inputs = root / "processing" / "input"
     sections = {
         "evaluate": {"bootstrap_replicates": 100, "threshold": threshold or {}} | section,
@@ -53,16 +57,18 @@ def lay_out(
     for name, value in sections.items():
         write_json(inputs / "config" / f"{name}.json", value)
     for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
-        write_split(inputs / name / "data.parquet", name=name, rows=rows)
+        write_split(inputs / name / "data.parquet", name=name, rows=rows, classes=len(labels))
     write_slices(inputs / "slices" / "data.parquet", desk=["north", "south", "west"] * 40)
-    archive = artifact or build_artifact(root / "built")
+    archive = artifact or build_artifact(root / "built", labels=labels)
     (inputs / "artifact").mkdir()
     (inputs / "artifact" / "model.tar.gz").write_bytes(archive.read_bytes())
     (inputs / "training-output").mkdir()
     with tarfile.open(inputs / "training-output" / "output.tar.gz", "w:gz") as tar:
         add(tar, "metrics.jsonl", CURVE)
         add(tar, "snapshots.json", SNAPSHOTS)
-        add(tar, "split.json", META | {"dates": dates, "kinds": {"tone": kind}})
+        meta = {"dates": dates, "kinds": {"tone": kind}, "labels": labels}
+        meta["first_favourable"] = max(1, len(labels) - 2)
+        add(tar, "split.json", META | meta)
         if temperature:
             add(tar, "temperature.json", temperature)
     champion(root, None)
@@ -116,12 +122,18 @@ def add(tar: tarfile.TarFile, name: str, content) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def write_split(path: Path, *, name: str, rows: int) -> None:
-    """Writes rows: `awful` and `bad` are mostly positive, in the validation split only `awful`."""
+def write_split(path: Path, *, name: str, rows: int, classes: int = 2) -> None:
+    """Writes rows: `awful` and `bad` are mostly positive, in the validation split only `awful`.
+
+    Of more than two classes they are mostly of the last one, every fifth row of class 1, and the
+    rest of class 0.
+    """
     path.parent.mkdir(parents=True)
     texts = [f"{WORDS[n % 4]} {name}{n // 8}" for n in range(rows)]
     positive = 1 if name == "validation" else 2
     labels = [int(n % 4 < positive) ^ int(n % 10 == 0) for n in range(rows)]
+    if classes > 2:
+        labels = [1 if n % 5 == 0 else (classes - 1) * label for n, label in enumerate(labels)]
     keys = [f"{name}-{n:04}" for n in range(rows)]
     rows_ = [json.dumps({"tone": text}) for text in texts]
     pq.write_table(pa.table({"key": keys, "text": texts, "label": labels, "row": rows_}), path)

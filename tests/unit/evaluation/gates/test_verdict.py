@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -22,6 +23,8 @@ from sashiko.evaluation.gates.verdict import (
     write_release,
     write_verdict,
 )
+from sashiko.evaluation.metrics.calibration import share_estimate
+from sashiko.evaluation.metrics.classes import ClassRates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import QualitySection, Waiver
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
@@ -240,6 +243,29 @@ def judge(
     by_baseline = {name: {"auc": lead} for name, lead in leads.items()}
     (check,) = quality_checks(section, measured, by_baseline, recipe)
     return check
+
+
+def rates(rows: int, right: int) -> ClassRates:
+    share = np.arange(rows) < right
+    return ClassRates(rows=rows, predicted=rows, recall=share_estimate(share),
+                      precision=share_estimate(share), f1=None)  # fmt: skip
+
+
+def test_the_worst_class_is_named_and_one_of_few_rows_is_not_judged() -> None:
+    """A small class that is never found does not fail the gate: it is named as not judged."""
+    gate = {"metric": "worst_class_recall", "minimum": 0.5, "reason": "nobody is left out"}
+    section = QualitySection.model_validate({"gates": [gate]})
+    by_class = {"Konto": rates(30, 12), "Karte, Gold": rates(200, 190), "Kredit": rates(29, 0)}
+    measured = {"worst_class_recall": by_class["Konto"].recall}
+    worst, few = quality_checks(section, measured, {}, PLAIN, by_class=by_class)
+    assert (worst.value, worst.passed) == (0.4, False)
+    assert worst.reason == "that of `Konto`; nobody is left out"
+    assert (few.name, few.passed, few.judged) == ("recall of Kredit", True, False)
+    assert few.reason == "29 test rows of this class, fewer than 30"
+    by_class = {"Konto": rates(10, 0), "Kredit": rates(29, 0)}
+    undefined = {"worst_class_recall": Estimate(value=None, low=None, high=None)}
+    checks = quality_checks(section, undefined, {}, PLAIN, by_class=by_class)
+    assert [check.judged for check in checks] == [False, False]
 
 
 @pytest.mark.parametrize(
