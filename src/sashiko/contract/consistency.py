@@ -170,7 +170,7 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
         yield f"column `{column.name}`: the label is trained on, so classification must be none"
     if column.logical_type != "string" or not column.required:
         yield f"column `{column.name}`: the label must have `logicalType: string, required: true`"
-    yield from _class_problems(column, label) or _more_than_two_classes(column)
+    yield from _class_problems(column, label)
 
 
 def _class_problems(column: Column, label: Label) -> list[str]:
@@ -206,15 +206,6 @@ def _class_problems(column: Column, label: Label) -> list[str]:
     elif len(set(label.favourable)) == len(set(values)):
         problems.append(f"{key} names all classes: leave out those that are no good outcome")
     return problems
-
-
-def _more_than_two_classes(column: Column) -> list[str]:
-    if len(column.allowed_values) == 2:
-        return []
-    return [
-        f"column `{column.name}`: `enum` must hold exactly two classes, it has "
-        f"{len(column.allowed_values)}"
-    ]
 
 
 def _facets(contract: Contract) -> Iterator[str]:
