@@ -105,7 +105,7 @@ def _positive_words(evidence: Evidence) -> Iterator[str]:
     """Says which of more than two classes are positive."""
     contract = evidence.contract
     if not isinstance(contract, Missing) and len(contract.classes) > 2:
-        favourable = ", ".join(contract.label.favourable)
+        favourable = " or ".join(contract.classes[contract.first_favourable :])
         yield (
             f"Positive is a favourable class: {favourable}. A row of one is predicted right by "
             "these metrics if any favourable class is predicted."

@@ -1,13 +1,18 @@
 """What the page says of a gated group beside its gate: other disparities, calibration, weights."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.report.fairness import gap_words
+from sashiko.base.parquet import write_table
+from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
+from sashiko.bias.report.fairness import fairness_section, gap_words, mitigation
+from sashiko.contract import consistency
 from sashiko.report.evidence import read_evidence
+from tests.unit.contract import documents
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import page_of, pictures
 
@@ -102,6 +107,56 @@ def test_weights_made_of_a_facet_are_never_passed_over(page, tmp_path):
     section = page_of(folder).text("training")
     assert "one weight per row, made from age and the label (reweighing, strength 1.5)" in section
     assert "Training used no facet" not in section
+
+
+def test_the_page_says_how_many_rows_the_weighted_ones_are_worth(tmp_path, monkeypatch):
+    folder = runs.registered(tmp_path)
+    recipe = folder / "evidence" / "recipe.yaml"
+    text = recipe.read_text().replace("facets: []", "facets: [age]")
+    recipe.write_text(text.replace("strength: 0.0", "strength: 1"))
+    rows = pa.table({"key": ["a", "b", "c"], "weight": [2.0, 0.5, 0.5]})
+    write_table(tmp_path / "weights.parquet", rows)
+    evidence = read_evidence(folder, folder.parents[1])
+    monkeypatch.setattr(type(evidence), "output", lambda *_: tmp_path / "weights.parquet")
+    # 3 ** 2 / (4 + 0.25 + 0.25)
+    assert mitigation(evidence).endswith("The 3 weighted rows are worth 2 of equal weight.")
+
+
+def test_of_three_classes_the_groups_are_compared_by_the_favourable_ones_and_by_each(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
+    document = documents.document()
+    names = ("lost", "soon, perhaps", "yes")
+    documents.column_of(document, "late")["enum"] = [{"value": name} for name in names]
+    value = {"column": "late", "favourable": ["yes", "soon, perhaps"]}
+    documents.custom(document, "label")["value"] = value
+    folder = runs.registered(tmp_path)
+    rows = next(folder.parents[1].rglob("data.csv"))
+    lines = ["label,predicted_label,age", *['"soon, perhaps",yes,old'] * 60, *["lost,yes,old"] * 40]
+    rows.write_text("\n".join([*lines, *["yes,yes,young"] * 30, *["lost,lost,young"] * 70]) + "\n")
+    by_class = [
+        measured(metric, value, outcome=name, looks=3)
+        for name, recall in (("lost", 0.1), ("soon, perhaps", -0.4))
+        for metric, value in (("DI", 1.5), ("RD", recall))
+    ]
+    intervals = next(folder.parents[1].rglob("intervals.json")).parent
+    write_estimates(by_class, intervals, file="classes.json")
+    evidence = read_evidence(folder, folder.parents[1])
+    contract = documents.contract_of(document, tmp_path)
+    section = fairness_section(replace(evidence, contract=contract))
+    assert "Positive is a favourable class: soon, perhaps or yes." in section.statements[1]
+    tables = {table.title: table for table in section.tables}
+    groups = [[cell.text for cell in row.cells] for row in section.tables[0].rows]
+    # Of old 60 % are labelled favourable, all are predicted so; of young 30 % and 30 %.
+    assert [line[1:6] for line in groups] == [
+        ["old", "100", "60.0 %", "100.0 %", "60.0 %"],
+        ["young", "100", "30.0 %", "30.0 %", "100.0 %"],
+    ]
+    by_class = tables["Each class against all others"]
+    shown = [[cell.text for cell in row.cells[:2]] for row in by_class.rows]
+    assert shown == [["soon, perhaps", "age=old"], ["lost", "age=old"]]
+    assert "over all of 3 looks at once" in by_class.note
 
 
 FACETS = ("age", "sex")
