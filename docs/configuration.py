@@ -59,7 +59,7 @@ _PLAIN = {
     "checkpoint_every_steps": "steps between two checkpoints", "persona": "the role that reads",
     "warmup_ratio": "the share of steps until the largest learning rate",
     "may_leave_account": "whether texts may be sent to a service outside the account",
-    "positive": "the value that the model predicts", "negative": "the other value",
+    "negative": "the other class",
     "validation_from": "the first day of validation", "test_from": "the first day of test",
     "format": "the form of dates and times in the raw file, if not ISO 8601",
     "pattern": "a regular expression that each value must match",

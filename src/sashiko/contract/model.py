@@ -102,7 +102,7 @@ class Label(Frozen):
     """The target of the model: a column whose `enum` lists its classes."""
 
     column: str
-    kind: Literal["classes", "number"] = "classes"
+    kind: Literal["classes", "number"] = "classes"  # what its values are; `number` is refused yet
     # The classes that are a good outcome for the person concerned, at least one and not all.
     favourable: tuple[str, ...] = ()
     # An older form of `favourable` for two classes, which are named both.

@@ -118,7 +118,7 @@ def test_the_page_says_how_many_rows_the_weighted_ones_are_worth(tmp_path, monke
     write_table(tmp_path / "weights.parquet", rows)
     evidence = read_evidence(folder, folder.parents[1])
     monkeypatch.setattr(type(evidence), "output", lambda *_: tmp_path / "weights.parquet")
-    # 3 ** 2 / (4 + 0.25 + 0.25)
+    # The square of the sum, 9, divided by the sum of the squares, 4.5.
     assert mitigation(evidence).endswith("The 3 weighted rows are worth 2 of equal weight.")
 
 
