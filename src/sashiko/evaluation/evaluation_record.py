@@ -58,7 +58,8 @@ class SplitCount(Frozen):
 
     def __str__(self) -> str:
         since = f", from {self.since}" if self.since else ""
-        return f"{self.rows:,} rows, {self.positives:,} positive{since}"
+        kind = "favourable" if self.class_rows else "positive"
+        return f"{self.rows:,} rows, {self.positives:,} {kind}{since}"
 
 
 class ChampionRecord(Frozen):

@@ -3,7 +3,8 @@
 It has no timestamp, so the same files give the same card. Source of the schema: "Model package
 model card schema" in the Amazon SageMaker AI Developer Guide (model version details), read on
 2026-11-25. In botocore a card is a plain string, so these records validate it: they have the keys,
-types and lengths that SageMaker requires. Of its metrics, this project uses numbers only.
+types and lengths that SageMaker requires. Of its metrics, this project uses numbers, and a matrix
+for the confusion of several classes.
 """
 
 import json
@@ -35,6 +36,7 @@ CARD_FILE = "model-card.json"
 _LONG = 2048
 _WORST_SLICES = 10
 _WORST_INTERSECTIONS = 10
+_MOST_IN_MATRIX = 30  # classes; a card has 100,000 characters at most
 _ESCAPED = "\\`*_{}[]<>#|"
 
 _Text63 = Annotated[str, Field(min_length=1, max_length=63)]
@@ -88,9 +90,18 @@ class _SimpleMetric(_Part):
     notes: _Text1024 | None = None  # its interval
 
 
+class _MatrixMetric(_Part):
+    name: _Text255
+    type: Literal["matrix"] = "matrix"
+    value: tuple[tuple[float, ...], ...]
+    x_axis_name: tuple[_Text255, ...]  # of the columns
+    y_axis_name: tuple[_Text255, ...]  # of the rows
+    notes: _Text1024 | None = None
+
+
 class _MetricGroup(_Part):
     name: _Text63
-    metric_data: tuple[_SimpleMetric, ...]
+    metric_data: tuple[_SimpleMetric | _MatrixMetric, ...]
 
 
 class _EvaluationDetails(_Part):
@@ -139,7 +150,7 @@ class CardSources:
 def model_card(sources: CardSources) -> ModelCard:
     """Builds the card; texts that are too long for SageMaker are truncated."""
     card, contract, snapshot = sources.card, sources.contract, sources.snapshot
-    label, splits = contract.label, sources.evaluation.splits
+    splits = sources.evaluation.splits
     data = _cut(f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}", 1024)
     waived = [f"FAILED: {describe(check)}" for item in sources.verdicts for check in item.waived]
     return ModelCard(
@@ -147,11 +158,7 @@ def model_card(sources: CardSources) -> ModelCard:
             model_creator=f"recipe {sources.recipe} at commit {sources.git_sha}"
         ),
         intended_uses=_IntendedUses(
-            purpose_of_model=_cut(
-                f"Tells {label.column}={' or '.join(label.favourable)} from "
-                f"{' or '.join(contract.classes[: contract.first_favourable])} in: "
-                f"{contract.title}"
-            ),
+            purpose_of_model=_purpose(contract),
             intended_uses=(
                 f"{card.text('intended_uses')}\nNot intended: {card.text('not_intended_uses')}"
             ),
@@ -184,6 +191,15 @@ def model_card(sources: CardSources) -> ModelCard:
             custom_details={key: _cut(text, 1024) for key, text in _details(sources).items()},
         ),
     )
+
+
+def _purpose(contract: Contract) -> str:
+    label, classes = contract.label, contract.classes
+    if len(classes) == 2:
+        told = f"{' or '.join(label.favourable)} from {classes[0]}"
+    else:
+        told = f"{', '.join(classes)}; favourable: {', '.join(label.favourable)};"
+    return _cut(f"Tells {label.column}={told} in: {contract.title}")
 
 
 def card_text(file_content: object) -> str:
@@ -273,6 +289,7 @@ def _groups(sources: CardSources) -> Iterator[_MetricGroup]:
         yield _group(name, map(_metric, estimates, estimates.values()))
     for name, leads in evaluation.leads.items():
         yield _group(f"lead over {name}", map(_metric, leads, leads.values()))
+    yield from _class_groups(evaluation)
     if worst := evaluation.slices.judged[:_WORST_SLICES]:
         metric = evaluation.slices.metric
         names = [f"{metric} {item.column}={item.value} ({item.rows} rows)" for item in worst]
@@ -286,6 +303,24 @@ def _groups(sources: CardSources) -> Iterator[_MetricGroup]:
         if ranked:
             shown = map(_bias_metric, ranked[:_WORST_INTERSECTIONS])
             yield _group(f"worst intersections by {metric}", shown)
+
+
+def _class_groups(evaluation: Evaluation) -> Iterator[_MetricGroup]:
+    """Yields the recall of each class, and the confusion matrix unless it is very large."""
+    if not evaluation.classes:
+        return
+    recalls = []
+    for label, rates in zip(evaluation.labels, evaluation.classes, strict=True):
+        few = "" if rates.judged else ", too few to judge"
+        recalls.append(_metric(f"recall of {label} ({rates.rows} rows{few})", rates.recall))
+    yield _group("recall by class", iter(recalls))
+    if len(evaluation.labels) <= _MOST_IN_MATRIX:
+        names = tuple(_cut(label, 255) for label in evaluation.labels)
+        matrix = _MatrixMetric(
+            name="confusion matrix", value=evaluation.matrix, x_axis_name=names, y_axis_name=names,
+            notes="rows of each label (down) that are predicted as each class (across)",
+        )  # fmt: skip
+        yield _MetricGroup(name="confusion", metric_data=(matrix,))
 
 
 def _group(name: str, metrics: Iterator[_SimpleMetric | None]) -> _MetricGroup:
@@ -332,21 +367,29 @@ def _lines(card: ModelCard) -> Iterator[str]:
     for evaluation in card.evaluation_details:
         yield from _section(f"Evaluation: {evaluation.name}", evaluation.evaluation_observation)
         for group in evaluation.metric_groups:
-            yield from (
-                "",
-                f"### {_plain(group.name)}",
-                "",
-                "| metric | value | |",
-                "|---|---|---|",
-            )
-            for metric in group.metric_data:
+            yield from ("", f"### {_plain(group.name)}", "")
+            numbers = [item for item in group.metric_data if isinstance(item, _SimpleMetric)]
+            if numbers:
+                yield from ("| metric | value | |", "|---|---|---|")
+            for metric in numbers:
                 notes = _plain(metric.notes or "")
                 yield f"| {_plain(metric.name)} | {metric.value:.4g} | {notes} |"
+            for matrix in group.metric_data:
+                if isinstance(matrix, _MatrixMetric):
+                    yield from _matrix(matrix)
     yield from _section("Bias", more.ethical_considerations)
     yield from _section("Limits and recommendations", more.caveats_and_recommendations)
     yield from _section("What it rests on", "")
     for key, value in more.custom_details.items():
         yield f"- {_plain(key)}: {_plain(value)}"
+
+
+def _matrix(metric: _MatrixMetric) -> Iterator[str]:
+    yield from (f"{_plain(metric.name)}: {_plain(metric.notes or '')}", "")
+    names = " | ".join(map(_plain, metric.x_axis_name))
+    yield from (f"| | {names} |", "|---" * (len(metric.x_axis_name) + 1) + "|")
+    for name, values in zip(metric.y_axis_name, metric.value, strict=True):
+        yield f"| {_plain(name)} | {' | '.join(f'{value:,.0f}' for value in values)} |"
 
 
 def _section(title: str, text: str) -> Iterator[str]:

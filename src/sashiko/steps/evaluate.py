@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from sashiko.base.files import sha256_file, sha256_tree
+from sashiko.base.files import sha256_file, sha256_tree, write_json
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
@@ -42,6 +42,7 @@ from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
+from sashiko.evaluation.sagemaker_statistics import STATISTICS_FILE, multiclass_statistics
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.linear import parse_row
 from sashiko.serving.container.tar_reader import read_files
@@ -176,7 +177,7 @@ def main() -> None:
         threshold=decision.threshold,
         first_favourable=evaluation.first_favourable,
     )
-    records.write_evaluation(evaluation, processing_output("metrics"))
+    write_metrics(evaluation, processing_output("metrics"), seed=section.seed)
     reference = held_out_reference(
         evaluation,
         candidate,
@@ -378,6 +379,19 @@ def evaluate(
         notes=(),
     )
     return evaluation.model_copy(update={"notes": tuple(plain_notes(evaluation, decision))})
+
+
+def write_metrics(evaluation: records.Evaluation, folder: Path, *, seed: int) -> None:
+    """Writes the metrics; of more than two classes also by SageMaker's names, for its registry."""
+    records.write_evaluation(evaluation, folder)
+    if evaluation.classes:
+        statistics = multiclass_statistics(
+            np.array(evaluation.matrix, dtype=np.int64),
+            evaluation.labels,
+            replicates=evaluation.bootstrap_replicates,
+            seed=seed,
+        )
+        write_json(folder / STATISTICS_FILE, statistics)
 
 
 def held_out_reference(

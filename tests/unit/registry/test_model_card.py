@@ -8,13 +8,14 @@ import pytest
 
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.errors import InputError
-from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures
+from sashiko.evaluation.evaluation_record import FlipCount, InjectionFigures, read_evaluation
 from sashiko.evaluation.gates.verdict import Check, decide
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.registry.model_card import card_markdown, card_text, model_card
 from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_quality import Waiver
 from sashiko.steps.register import read_sources
+from tests.unit.run_report import runs
 from tests.unit.steps.register_job import RegisterJob
 
 
@@ -196,3 +197,31 @@ def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card):
     names = [item["name"] for item in groups["worst slices"]]
     assert "balanced_accuracy branch=west (200 rows)" in names
     assert not any("shelf=rare" in name for name in names)
+
+
+def test_a_card_of_several_classes_has_each_recall_and_the_confusion_matrix(
+    sources, tmp_path, monkeypatch
+):
+    labels = ("Kredit, Darlehen", "Konto", 'Karte "Gold"', "Überweisung")
+    runs.registered(tmp_path / "other", bias={"metric": "macro_f1"}, labels=labels)
+    evaluation = read_evaluation(next((tmp_path / "other").rglob("metrics.json")))
+    made = model_card(replace(sources, evaluation=evaluation))
+    value = made.model_dump(mode="json", exclude_none=True)
+    groups = {
+        group["name"]: group["metric_data"]
+        for group in value["evaluation_details"][0]["metric_groups"]
+    }
+    (matrix,) = groups["confusion"]
+    assert (matrix["x_axis_name"], matrix["type"]) == (list(labels), "matrix")
+    assert matrix["value"] == [list(counts) for counts in evaluation.matrix]
+    assert len(groups["recall by class"]) == 4
+    assert (
+        groups["recall by class"][3]["name"] == "recall of Überweisung (20 rows, too few to judge)"
+    )
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    from sagemaker.core.shapes.model_card_shapes import ModelCardContent
+
+    read = ModelCardContent.model_validate(value)
+    assert json.loads(read.model_dump_json(exclude_none=True)) == value
+    counts = " | ".join(str(count) for count in evaluation.matrix[0])
+    assert f"| Kredit, Darlehen | {counts} |" in card_markdown(made)

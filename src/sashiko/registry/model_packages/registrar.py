@@ -18,6 +18,7 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, POST_ANALYSIS_FILE, PRE
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE
 from sashiko.evaluation.reference import REFERENCE_FILE
+from sashiko.evaluation.sagemaker_statistics import STATISTICS_FILE
 from sashiko.registry import attestation, versions
 from sashiko.registry.attestation import MANIFEST_FILE, SIGNATURE_FILE
 from sashiko.registry.model_card import CARD_FILE, card_text
@@ -76,10 +77,15 @@ class _ModelFiles:
         return f"{self.uri}/{name}"
 
     def reports(self, specs: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-        """Returns the reports that exist; a run without facets has no bias reports."""
+        """Returns the reports that exist; a run without facets has no bias reports.
+
+        Of more than two classes, the model's quality has a file by SageMaker's own names.
+        """
         reports: dict[str, dict[str, Any]] = {}
         for kind, names in specs.items():
-            for key, name in names.items():
+            for key, own in names.items():
+                several = own == METRICS_FILE and STATISTICS_FILE in self.digests
+                name = STATISTICS_FILE if several else own
                 if name in self.digests:
                     reports.setdefault(kind, {})[key] = {
                         "ContentType": "application/json",

@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from sashiko.base.aws_calls import Clients
+from sashiko.base.files import write_json
 from sashiko.errors import InputError
 from sashiko.registry.model_packages.registry import PackageRegistry, connect
 from sashiko.registry.versions import ModelVersion
@@ -129,6 +130,16 @@ def test_what_an_earlier_key_signed_is_registered_again_by_the_new_one(account, 
     assert len(set(tokens)) == 2
     again, new = register(account, model)
     assert (again.version, new) == (2, False)
+
+
+def test_the_quality_of_several_classes_is_the_file_with_sagemakers_names(account, model):
+    write_json(model / "statistics.json", {"multiclass_classification_metrics": {}})
+    seal(model)
+    register(account, model)
+    [package] = account.created()
+    for key in ("ModelMetrics", "DriftCheckBaselines"):
+        uri = package[key]["ModelQuality"]["Statistics"]["S3Uri"]
+        assert json.loads(account.body(uri)) == {"multiclass_classification_metrics": {}}
 
 
 def test_the_package_points_to_quality_bias_and_drift_reports(account, model):

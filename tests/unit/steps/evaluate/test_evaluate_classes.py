@@ -78,6 +78,14 @@ def test_the_record_has_the_figures_of_each_class(root) -> None:
     assert evaluation.candidate["macro_f1"].value == pytest.approx(
         oracle.f1_score(labels, predicted, average="macro")
     )
+    file = root / "processing/output/metrics/statistics.json"
+    statistics = json.loads(file.read_text())["multiclass_classification_metrics"]
+    assert statistics["confusion_matrix"][LABELS[0]] == dict(
+        zip(LABELS, matrix[0].tolist(), strict=True)
+    )
+    assert statistics["weighted_f1"]["value"] == pytest.approx(
+        oracle.f1_score(labels, predicted, average="weighted")
+    )
     assert sum(item.rows for item in evaluation.calibration.curve) == 120
     right = sum(item.rows * item.positive_rate for item in evaluation.calibration.curve)
     assert right == pytest.approx(sum(np.equal(labels, predicted)))
@@ -143,6 +151,7 @@ def test_two_classes_have_no_new_key_in_any_file(root) -> None:
         "true_positives", "false_positives", "false_negatives", "true_negatives"
     }  # fmt: skip
     assert "not_comparable" not in json.dumps(metrics)
+    assert not (root / "processing/output/metrics/statistics.json").exists()
     assert "scores" not in predictions(root)[0]
 
 
