@@ -351,7 +351,8 @@ def file_verdict(
         InputError: if a gate is on no facet of the contract.
     """
     check_gates(recipe.bias, contract)
-    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    threshold = recipe.evaluate.threshold if len(contract.classes) == 2 else None
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=threshold)
     return decide(
         gate="bias",
         checks=bias_checks(recipe.bias, analysis.estimates, mitigation),

@@ -1,7 +1,7 @@
 """Data and lineage of the run: rows, contract, splits, the graph of steps, inputs and outputs."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -60,7 +60,7 @@ def data_section(evidence: Evidence) -> Section:
             Fact("facets judged for bias", ", ".join(facets) or "none: bias is not judged"),
             Fact("split", _split_words(contract.split, meta)),
         ),
-        tables=(_splits(meta), columns),
+        tables=(_splits(meta), *_class_tables(meta), columns),
     )
 
 
@@ -121,6 +121,16 @@ def _splits(meta: SplitMeta | Missing) -> Table:
     if meta.removed_over_limit:
         note += f" {meta.removed_over_limit:,} rows exceed the recipe's limits and are not used."
     return Table("Splits", ("split", "rows", *counts), tuple(rows), note=note)
+
+
+def _class_tables(meta: SplitMeta | Missing) -> Iterator[Table]:
+    """Counts the rows of each of more than two classes."""
+    if isinstance(meta, Missing) or len(meta.labels) == 2:
+        return
+    splits = [name for name in SPLITS if name in meta.splits]
+    counts = zip(*(meta.splits[name].class_rows for name in splits), strict=True)
+    rows = [row(name, *of_class) for name, of_class in zip(meta.labels, counts, strict=True)]
+    yield Table("Rows of each class", ("class", *splits), tuple(rows))
 
 
 _SWEEPS = 8

@@ -27,7 +27,7 @@ class Mitigation:
     """The bias mitigation of a recipe."""
 
     reweighing: ReweighingSection  # facets and strength of the weights in training
-    threshold: ThresholdSection  # the choice of the decision threshold
+    threshold: ThresholdSection | None  # its choice; None for more than two classes
 
 
 def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: bool) -> str:
@@ -37,15 +37,18 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
     worse, current = METRICS[metric].worse, recipe.threshold
-    by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes"
-    threshold = f"{by_policy} {current.metric}"
-    if current.policy == "fixed":
-        threshold = f"`evaluate.threshold.value`, now {current.value:g}"
+    another, lower = [], []
+    if current:
+        by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes"
+        threshold = f"{by_policy} {current.metric}"
+        if current.policy == "fixed":
+            threshold = f"`evaluate.threshold.value`, now {current.value:g}"
+        another = [f"choose another decision threshold ({threshold})"]
+        lower = [f"lower the decision threshold, the same for everybody ({threshold})"]
     if worse == "either":
-        return f"choose another decision threshold ({threshold}); {more_rows}"
+        return "; ".join([*another, more_rows])
     if worse == ("below" if below else "above"):
-        lower = f"lower the decision threshold, the same for everybody ({threshold})"
-        return "; ".join([*_more_reweighing(subgroup, recipe.reweighing), lower, more_rows])
+        return "; ".join([*_more_reweighing(subgroup, recipe.reweighing), *lower, more_rows])
     reweighing = recipe.reweighing
     if reweighing.strength and set(subgroup.facets) & set(reweighing.facets):
         strength = f"`reweighing.strength`, now {reweighing.strength:g}"

@@ -84,7 +84,9 @@ def main() -> None:
     check_gates(section, contract)
     recipe = Mitigation(
         reweighing=read_section(ReweighingSection, "reweighing"),
-        threshold=read_section(EvaluateSection, "evaluate").threshold,
+        threshold=read_section(EvaluateSection, "evaluate").threshold
+        if len(contract.classes) == 2
+        else None,
     )
     labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics
     predictions = read_analysis(processing_input("post-analysis")).post_training_bias_metrics

@@ -1,5 +1,6 @@
 """What the page says of a gated group beside its gate: other disparities, calibration, weights."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
 from sashiko.bias.report.fairness import fairness_section, gap_words, mitigation
 from sashiko.contract import consistency
 from sashiko.report.evidence import read_evidence
+from sashiko.run_report.lineage import data_section
 from tests.unit.contract import documents
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import page_of, pictures
@@ -142,9 +144,18 @@ def test_of_three_classes_the_groups_are_compared_by_the_favourable_ones_and_by_
     ]
     intervals = next(folder.parents[1].rglob("intervals.json")).parent
     write_estimates(by_class, intervals, file="classes.json")
-    evidence = read_evidence(folder, folder.parents[1])
+    file = next(folder.parents[1].rglob("split.json"))
+    meta = json.loads(file.read_text())
+    meta |= {"labels": ["lost", "soon, perhaps", "yes"], "first_favourable": 1}
+    for split in meta["splits"].values():
+        split["class_rows"] = [7, 5, split["rows"] - 12]
+    file.write_text(json.dumps(meta))
     contract = documents.contract_of(document, tmp_path)
-    section = fairness_section(replace(evidence, contract=contract))
+    evidence = replace(read_evidence(folder, folder.parents[1]), contract=contract)
+    splits, classes, _ = data_section(evidence).tables
+    assert splits.columns[2] == "labelled soon, perhaps or yes"
+    assert [cell.text for cell in classes.rows[0].cells] == ["lost", "7", "7", "7"]
+    section = fairness_section(evidence)
     assert "Positive is a favourable class: soon, perhaps or yes." in section.statements[1]
     tables = {table.title: table for table in section.tables}
     groups = [[cell.text for cell in row.cells] for row in section.tables[0].rows]

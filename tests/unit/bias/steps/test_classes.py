@@ -106,6 +106,8 @@ def test_the_metrics_are_of_the_favourable_classes_against_the_others(verdict, j
     assert not any(item.outcome for item in estimates)
     (check,) = verdict.checks
     assert (check.value, check.passed) == (pytest.approx(expected["DI"]), False)
+    assert "raise `reweighing.strength`" in check.try_
+    assert "threshold" not in check.try_, "the most probable class is predicted"
 
 
 def test_distances_of_the_labels_are_of_the_whole_distribution(verdict, job: Job) -> None:
