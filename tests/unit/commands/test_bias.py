@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from sashiko.contract import consistency
 from tests.unit.bias.steps.bias_folders import FAIR_BY_FACET, OUTCOMES
 from tests.unit.commands.bias_cli import DI, PREDICTED, ROWS, BiasCli, csv_text, interval
 from tests.unit.contract import documents
@@ -132,9 +131,8 @@ def test_a_runs_own_file_counts_by_its_test_split(cli: BiasCli) -> None:
 
 
 def test_of_three_classes_the_favourable_ones_count_by_name_or_as_a_run_codes_them(
-    cli: BiasCli, monkeypatch: pytest.MonkeyPatch
+    cli: BiasCli,
 ) -> None:
-    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
     document = documents.document()
     names = ("lost", "yes", "soon")
     documents.column_of(document, "late")["enum"] = [{"value": name} for name in names]

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from sashiko.base.files import sha256_file, sha256_tree, write_json
-from sashiko.contract import consistency
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.lake import generate, seed_lake
@@ -294,20 +293,14 @@ def test_too_few_rows_or_too_few_of_a_label_are_refused_with_the_numbers(
 NAMES = ('due, "soon"', "spät", "lost")
 
 
-@pytest.fixture
-def _three(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], None]:
+def _three(contract: dict[str, Any]) -> None:
     """Makes the label one of three classes, of which the first is favourable."""
-    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
-
-    def edit(contract: dict[str, Any]) -> None:
-        column_of(contract, "late")["enum"] = [{"value": name} for name in NAMES]
-        value = {"column": "late", "kind": "classes", "favourable": [NAMES[0]]}
-        custom(contract, "label")["value"] = value
-
-    return edit
+    column_of(contract, "late")["enum"] = [{"value": name} for name in NAMES]
+    value = {"column": "late", "kind": "classes", "favourable": [NAMES[0]]}
+    custom(contract, "label")["value"] = value
 
 
-def test_three_classes_are_numbered_with_the_favourable_one_last(run: Run, _three: Any) -> None:
+def test_three_classes_are_numbered_with_the_favourable_one_last(run: Run) -> None:
     titles = [f"Book {i}" for i in range(300)]
     titles[30] = titles[60] = titles[31] = "Book 0"  # train: a text of two classes
     late = [NAMES[i % 3] for i in range(300)]
@@ -332,7 +325,7 @@ def test_three_classes_are_numbered_with_the_favourable_one_last(run: Run, _thre
     ],
 )
 def test_a_class_of_one_row_or_one_that_only_test_has_is_refused_by_name(
-    run: Run, _three: Any, change: dict[int, str], message: str
+    run: Run, change: dict[int, str], message: str
 ) -> None:
     late = [NAMES[i % 2] if i % 30 < 20 or i % 4 else "lost" for i in range(300)]
     if change:
@@ -341,7 +334,7 @@ def test_a_class_of_one_row_or_one_that_only_test_has_is_refused_by_name(
         run(_rows(late=late), split=_BY_TIME, edit=_three)
 
 
-def test_a_value_that_is_no_class_is_named(run: Run, _three: Any) -> None:
+def test_a_value_that_is_no_class_is_named(run: Run) -> None:
     late = [NAMES[i % 3] if i % 50 else "gone" for i in range(300)]
     with pytest.raises(InputError, match=r"`late` has 'gone' in 6 rows; .* labels are 'spät', 'l"):
         run(_rows(late=late), edit=_three)

@@ -12,7 +12,6 @@ import pytest
 from sashiko.bias.gates.estimates import CLASSES_FILE, BiasEstimate, read_estimates
 from sashiko.bias.steps import bias_input, judge_bias, weights
 from sashiko.bias.steps.weights import reweighing_weights
-from sashiko.contract import consistency
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.metrics.uncertainty import effective_rows
 from tests.unit.bias.steps.bias_folders import Job, analysis_of, facet_rows, prediction_rows
@@ -30,11 +29,6 @@ def of_classes() -> dict[str, Any]:
     column_of(edited, "late")["enum"] = [{"value": name} for name in NAMES]
     custom(edited, "label")["value"] = {"column": "late", "favourable": list(FAVOURABLE)}
     return edited
-
-
-@pytest.fixture(autouse=True)
-def _allow_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
 
 
 def loans(rows: int = 900, seed: int = 3) -> pd.DataFrame:

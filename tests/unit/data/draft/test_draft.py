@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from sashiko.commands.contract import app
-from sashiko.contract import consistency
 from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.draft.column_drafts import describe_personal
 from sashiko.data.draft.review import review_lines
@@ -29,11 +28,6 @@ def test_the_draft_is_valid_and_its_own_file_passes_it(draft):
     assert verdict.passed, verdict.summary
 
 
-@pytest.fixture
-def _classes(monkeypatch):
-    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
-
-
 @pytest.mark.parametrize(("name", "values", "favourable"), [
     ("No Show", ["yes", "no"], ["no"]),
     ("Defaulted", ["1", "0"], ["0"]),
@@ -47,9 +41,7 @@ def _classes(monkeypatch):
     ("Desk", ["cards", "loans", "loans", "cards", "mortgages, \"old\""], ["mortgages, \"old\""]),
     ("Colour", ["yes", "no", "no"], ["yes"]),
 ])  # fmt: skip
-def test_what_is_favourable_is_told_by_words_or_else_the_rarest(
-    draft, _classes, name, values, favourable
-):
+def test_what_is_favourable_is_told_by_words_or_else_the_rarest(draft, name, values, favourable):
     labels = [values[n % len(values)] for n in range(ROWS)]
     contract, _ = draft(columns(No_Show=None) | {name: labels}, label=name)
     assert list(contract.label.favourable) == favourable
@@ -57,7 +49,7 @@ def test_what_is_favourable_is_told_by_words_or_else_the_rarest(
     assert check_file(Path("visits.csv"), contract).passed
 
 
-def test_a_label_of_numbers_is_drafted_as_classes_and_says_so(draft, _classes):
+def test_a_label_of_numbers_is_drafted_as_classes_and_says_so(draft):
     contract, recipe = draft(columns(No_Show=[1 + n % 5 for n in range(ROWS)]))
     assert sorted(contract.classes) == ["1", "2", "3", "4", "5"]
     assert [(gate.metric, gate.minimum) for gate in recipe.quality.gates if gate.minimum] == [
