@@ -181,11 +181,12 @@ class Topics:
     """What complaints are about; the last `new` texts of a product are of late complaints only."""
 
     texts: Sequence[Sequence[str]]  # for each product, as many for each
+    weights: Sequence[float]  # of the products, in proportion to their shares before any drift
     new: int = 0
     new_share: float = 0.0  # of the late complaints
 
 
-TOPICS = Topics(tuple(bank.TOPICS.values()))
+TOPICS = Topics(tuple(bank.TOPICS.values()), weights=(1.0,) * len(bank.TOPICS))
 
 
 def take(banks: Sequence[Sequence[str]], which: Indices | int, index: Indices) -> pa.Array:
@@ -289,14 +290,14 @@ def genders(order: Order, rows: Rows) -> Indices:
     return pick(uniform(order.seed, "gender", rows), len(GENDERS))
 
 
-def products(order: Order, rows: Rows) -> Indices:
-    """Returns each complaint's product, as its place in `bank.TOPICS`."""
+def products(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> Indices:
+    """Returns each complaint's product, as its place among those of the topics."""
     draw = partial(uniform, order.seed, row_numbers=rows)
     elapsed = np.minimum((rows + draw("moment")) / order.rows, 1.0)
     drifted = elapsed if order.drift else np.zeros(len(rows))
     others = 1 - _product_shares(order)[-1]
     moved = Weeks(order).concerned(rows, "covariate", of=others)
-    return np.where(moved, len(bank.TOPICS) - 1, _mixed(draw("product"), drifted))
+    return np.where(moved, len(bank.TOPICS) - 1, _mixed(draw("product"), drifted, topics.weights))
 
 
 def complaint_batch(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> pa.RecordBatch:
@@ -311,7 +312,7 @@ def complaint_batch(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> pa.
         _moments(PERIOD_START, elapsed * period),
     )
     gender, severity = genders(order, rows), _severity(order, rows)
-    product = products(order, rows)
+    product = products(order, rows, topics=topics)
     understated = weeks.concerned(rows, "bias") & (gender == GENDERS.index("female"))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))
     first = take(by_gender(bank.FIRST_NAMES), gender, first_name)
@@ -405,10 +406,10 @@ def _moments(start: dt.datetime, seconds: Numbers) -> Indices:
     return (int(start.timestamp()) + seconds.astype(np.int64)) * 1_000_000
 
 
-def _mixed(numbers: Numbers, drifted: Numbers) -> Indices:
-    """Picks a product; `drifted` runs from 0, all alike, to 1, the last one eleven to one."""
-    slope = np.linspace(0.0, DRIFT, len(bank.TOPICS))
-    bounds = np.cumsum(1.0 + drifted[:, None] * slope, axis=1)
+def _mixed(numbers: Numbers, drifted: Numbers, weights: Sequence[float]) -> Indices:
+    """Picks a product; while `drifted` runs from 0 to 1, the last one's weight grows by ten."""
+    slope = np.linspace(0.0, DRIFT, len(weights))
+    bounds = np.cumsum(np.array(weights) + drifted[:, None] * slope, axis=1)
     passed = numbers[:, None] >= bounds[:, :-1] / bounds[:, -1:]
     return np.asarray(passed.sum(axis=1), dtype=np.int64)
 

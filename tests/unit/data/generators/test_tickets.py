@@ -43,11 +43,11 @@ def test_no_column_but_the_text_tells_the_product_and_the_rest_are_the_complaint
     frame = _frame()
     complaints = pa.Table.from_batches(Complaints().batches(Order(rows=20_000, seed=3)))
     complaints = complaints.to_pandas()
-    assert (frame["product"] == complaints["product"]).all()
     same = [*complaints.columns.drop(["product", "complaint_text", "escalate"])]
     assert Tickets().schema.names == [*same[:3], "complaint_text", *same[3:], "desk"]
     assert frame[same].equals(complaints[same])
-    known = ~frame.reworded
+    known = ~frame.reworded & (frame["product"] == complaints["product"])
+    assert known.mean() > 0.4
     assert (frame.complaint_text[known] == complaints.complaint_text[known]).all()
 
 
@@ -56,11 +56,11 @@ def test_a_ticket_goes_to_the_desk_of_its_product_and_four_percent_anywhere():
     for product in bank.TOPICS:
         right = 0.96 + 0.04 / 6
         if product == "Credit card":
-            right *= 1 - 0.75 / 2
+            right *= 1 - 0.70 / 2
         assert shares.loc[product, product] == pytest.approx(right, abs=0.02), product
 
 
-@pytest.mark.parametrize(("bias", "female"), [(True, 0.25), (False, 1.0)])
+@pytest.mark.parametrize(("bias", "female"), [(True, 0.30), (False, 1.0)])
 def test_most_of_the_womens_tickets_about_a_card_go_to_the_slow_desk_and_only_they(bias, female):
     frame = _frame(bias=bias)
     right = (frame.desk == frame["product"]).groupby([frame["product"], frame.customer_gender])
@@ -95,10 +95,17 @@ def test_other_words_for_a_topic_appear_from_the_test_split_on():
     assert all(frame.complaint_text[late].str.contains(t, regex=False).any() for t in used)
 
 
+def test_two_products_are_more_common_than_the_others():
+    shares = _frame()["product"].value_counts(normalize=True)
+    assert shares["Credit card"] == pytest.approx(2.5 / 8.5, abs=0.01)
+    assert shares["Current account"] == pytest.approx(2 / 8.5, abs=0.01)
+    assert shares[2:].to_numpy() == pytest.approx(1 / 8.5, abs=0.01)
+
+
 def test_drift_moves_the_mix_of_products():
     late = _frame(drift=True)[15_000:]
-    assert (late["product"] == "Mobile app").mean() > 0.27
-    assert (late["product"] == "Current account").mean() < 0.05
+    assert (late["product"] == "Mobile app").mean() > 0.23
+    assert (late["product"] == "Current account").mean() < 0.09
 
 
 def test_rows_do_not_depend_on_the_batch_size():
@@ -129,7 +136,7 @@ def test_a_linear_model_learns_the_disparity_in_one_class_and_weights_remove_mos
     cells = pd.MultiIndex.from_frame(train[["customer_gender", "desk"]])
     women = (test.customer_gender == "female").to_numpy()
     impacts, recalls = [], []
-    for strength in (0, 1.5):
+    for strength in (0, 1.75):
         weights = ((product / share) ** strength).reindex(cells).to_numpy()
         model = LogisticRegression(max_iter=1000).fit(rows, train.desk, sample_weight=weights)
         predicted = model.predict(unseen)
@@ -141,6 +148,6 @@ def test_a_linear_model_learns_the_disparity_in_one_class_and_weights_remove_mos
         ])  # fmt: skip
     assert impacts[0] < 0.65
     assert 0.85 < impacts[1] < 1.1
-    assert recalls[0][0] < 0.4
+    assert recalls[0][0] < 0.5
     assert recalls[0][1] > 0.8
-    assert recalls[1][0] > 0.6
+    assert recalls[1][0] > 0.7
