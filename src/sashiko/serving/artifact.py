@@ -151,8 +151,8 @@ class Artifact:
 def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> Iterator[Artifact]:
     """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
 
-    The positive label is given at or above the threshold. `on_cpu` scores an artifact for an
-    accelerator by the model that it was compiled from.
+    The second of two labels is given at or above the threshold; more labels have none. `on_cpu`
+    scores an artifact for an accelerator by the model that it was compiled from.
 
     Raises:
         InputError: if the archive is missing or damaged, is not an artifact of Compile, contains a

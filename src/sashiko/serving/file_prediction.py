@@ -1,4 +1,4 @@
-"""Scores a file with an artifact: a CSV or Parquet in, a CSV of label and score out."""
+"""Scores a file with an artifact: a CSV or Parquet in, a CSV of labels and scores out."""
 
 import codecs
 import csv
@@ -26,6 +26,8 @@ def predict_file(
 ) -> None:
     """Writes a line of label and score for each row of a file, in its order.
 
+    Of more than two classes, a line has the score of each, in a column `score <class>`.
+
     Values are cleaned and typed as the contract says, so that the model reads what it was trained
     on. Columns that the artifact's template does not name are ignored. A `.csv` has a header, and
     is written as the contract says. Without `out` the CSV goes to stdout, once all are scored.
@@ -36,7 +38,9 @@ def predict_file(
     """
     with open_artifact(archive, threshold=threshold) as artifact:
         batches = typed_columns(path, contract, columns(artifact.template))
-        lines = itertools.chain([("label", "score")], _answers(artifact, batches, path))
+        labels = artifact.labels
+        scores = ["score"] if len(labels) == 2 else [f"score {label}" for label in labels]
+        lines = itertools.chain([("label", *scores)], _answers(artifact, batches, path))
         if out is not None:
             with atomic_writer(out) as file:
                 csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n").writerows(lines)
@@ -52,7 +56,7 @@ def predict_file(
 
 def _answers(
     artifact: Artifact, batches: Iterable[pa.RecordBatch], path: Path
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[tuple[str, ...]]:
     done = 0
     slices = (
         batch.slice(start, _BATCH_ROWS).to_pylist()
@@ -68,4 +72,5 @@ def _answers(
         done += len(rows)
         print(f"scored {done:,} rows", file=sys.stderr)
         for answer in answers:
-            yield answer.label, repr(answer.score)
+            scores = answer.scores if len(answer.scores) > 2 else (answer.score,)
+            yield answer.label, *map(repr, scores)

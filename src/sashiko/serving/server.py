@@ -107,8 +107,8 @@ def serve_artifact(
 ) -> None:
     """Serves an artifact on 127.0.0.1 until Ctrl-C; port 0 takes a free one.
 
-    The positive label is given at or above the threshold. `waiting` requests are accepted at a
-    time; the others get 503. Without `capture` no request and answer is kept.
+    The second of two labels is given at or above the threshold. `waiting` requests are accepted
+    at a time; the others get 503. Without `capture` no request and answer is kept.
 
     Raises:
         InputError: if the port is taken, the artifact cannot be loaded, or the folder of captures

@@ -57,7 +57,7 @@ Answer = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class PromptSection(Frozen):
-    """The question that a causal LM answers; its score is the probability of the positive answer.
+    """The question that a causal LM answers; its scores are the probabilities of the answers.
 
     The chat template of the model's tokenizer turns the two messages into tokens, once.
     """
@@ -70,7 +70,6 @@ class PromptSection(Frozen):
     )
     answers: dict[str, Answer] = Field(
         min_length=2,
-        max_length=2,
         description="label's value in the contract -> answer of one token: {late: yes, paid: no}",
     )
 
@@ -88,12 +87,12 @@ class PromptSection(Frozen):
     @model_validator(mode="after")
     def _check_answers_and_size(self) -> "PromptSection":
         if len(set(self.answers.values())) < len(self.answers):
-            raise ValueError("`answers`: the two labels need different answers")
+            raise ValueError("`answers`: each label needs an answer of its own")
         size = len(json.dumps(self.model_dump()))
         if size > LONGEST_HYPERPARAMETER:
             raise ValueError(
                 f"it has {size:,} characters as JSON, and SageMaker's hyperparameters have room "
-                f"for {LONGEST_HYPERPARAMETER:,}: shorten `system` or `template`"
+                f"for {LONGEST_HYPERPARAMETER:,}: shorten `system`, `template` or `answers`"
             )
         return self
 

@@ -214,7 +214,7 @@ def score_range(shown: Mapping[str, float], answers: tuple[str, str]) -> ScoreRa
 
 
 def worst_answer(
-    known: ScoreRange | None, *, judged: float, threshold: float, labels: tuple[str, str]
+    known: ScoreRange | None, *, judged: float, threshold: float, labels: tuple[str, ...]
 ) -> Answer:
     """Returns the answer that is furthest from the judged score, of those that are possible.
 
@@ -303,7 +303,7 @@ def compare_import(
     threshold = float(judged.threshold)
     worst = [
         worst_answer(row.known, judged=float(score), threshold=threshold, labels=labels)
-        for row, score in zip(answers, sample.scores, strict=True)
+        for row, score in zip(answers, sample.scores[:, 0], strict=True)
     ]
     checks = device_checks(recipe.device, compare(sample, [worst]), latency_not_judged=_LATENCY)
     otherwise = sum(not row.as_judged for row in answers)

@@ -78,7 +78,7 @@ def test_a_recipe_of_a_causal_lm_is_read(tmp_path):
     [
         ({"prompt": {"template": "Is it?"}}, r"prompt.template.*\{text\}.*it occurs 0 times"),
         ({"prompt": {"template": "{text}{text}"}}, "it occurs 2 times"),
-        ({"prompt": {"answers": {"no": "Yes"}}}, "the two labels need different answers"),
+        ({"prompt": {"answers": {"no": "Yes"}}}, "each label needs an answer of its own"),
         ({"prompt": {"system": "x" * 2500}}, "room for 2,500"),
         ({"prompt": None}, "`model.family: causal` needs `prompt`"),
         ({"train": {"lora": None}}, "needs `train.lora`"),

@@ -46,8 +46,11 @@ class Sample:
     """Rows with Evaluate's scores and labels."""
 
     texts: tuple[str, ...]
-    scores: Floats  # float64, n; P(positive) of the evaluated model
-    labels: tuple[str, ...]
+    classes: tuple[str, ...]
+    # Of the evaluated model, float64: the probability of the second of two classes, (rows, 1), or
+    # of all classes, (rows, classes).
+    scores: Floats
+    labels: tuple[str, ...]  # that it gives
 
 
 class _Bucket(Excerpt):
@@ -58,7 +61,7 @@ class ServingConfig(Excerpt):
     """The artifact's `serving.json`."""
 
     target: str
-    labels: tuple[str, str]
+    labels: tuple[str, ...]
     buckets: tuple[_Bucket, ...]
 
     @property
@@ -84,7 +87,7 @@ def read_serving_config(archive: Path) -> ServingConfig:
 
 
 def draw_sample(
-    section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, str]
+    section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, ...]
 ) -> Sample:
     """Samples rows of the test split, reproducibly by seed.
 
@@ -92,9 +95,10 @@ def draw_sample(
         InputError: if a file is missing or damaged, or Evaluate scored other rows.
     """
     split = read_split(test)
-    table = read_columns(predictions, ("key", "split", "score", "predicted"))
+    name = "score" if len(labels) == 2 else "scores"
+    table = read_columns(predictions, ("key", "split", name, "predicted"))
     table = table.filter(pc.equal(table["split"], "test"))
-    scored = {row["key"]: (row["score"], row["predicted"]) for row in table.to_pylist()}
+    scored = {row["key"]: (row[name], row["predicted"]) for row in table.to_pylist()}
     size = min(section.rows, split.num_rows)
     generator = np.random.default_rng(section.seed)
     sampled = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
@@ -107,7 +111,8 @@ def draw_sample(
         )
     return Sample(
         texts=tuple(sampled["text"].to_pylist()),
-        scores=np.array([scored[key][0] for key in keys], dtype=np.float64),
+        classes=labels,
+        scores=np.array([scored[key][0] for key in keys], dtype=np.float64).reshape(size, -1),
         labels=tuple(labels[scored[key][1]] for key in keys),
     )
 
@@ -135,7 +140,20 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     label: str
-    score: float
+    score: float | None = None  # of two classes
+    scores: dict[str, float] = {}  # of more: class -> probability
+
+    def listed(self, classes: Sequence[str]) -> list[float]:
+        """Returns the score, or the scores of all classes in their order.
+
+        Raises:
+            DeviceFailedError: if one is missing.
+        """
+        scores = [self.score] if len(classes) == 2 else [self.scores.get(name) for name in classes]
+        known = [score for score in scores if score is not None]
+        if len(known) < len(scores):
+            raise DeviceFailedError("an answer is not a label and the score of each class")
+        return known
 
 
 _ANSWERS = TypeAdapter(tuple[Answer, ...])
@@ -203,7 +221,7 @@ def compare(
         for answers in passes
         for answer, label in zip(answers, sample.labels, strict=True)
     ]
-    scores = np.array([[answer.score for answer in answers] for answers in passes])
+    scores = np.array([[answer.listed(sample.classes) for answer in part] for part in passes])
     largest = float(np.abs(scores - sample.scores).max())
     return Measurement(
         rows=len(sample.texts),
