@@ -17,7 +17,7 @@ TEXT = {"template": "{first} {second}", "missing": "z", "truncate": False}
 TEXTS = ["a", "b c d e f g", "h i j k l m n o p q r s t u", "v w x y z"]
 
 
-def write_model(folder):
+def write_model(folder, labels=("no", "yes")):
     """Writes a small random encoder as Train writes it."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
@@ -26,7 +26,7 @@ def write_model(folder):
     config = BertConfig(
         vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=32, pad_token_id=0, initializer_range=0.3,
-        id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1},
+        id2label=dict(enumerate(labels)), label2id={name: n for n, name in enumerate(labels)},
     )  # fmt: skip
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
@@ -58,6 +58,11 @@ def job(root, model, *, truncate=False, **changes):
 
 
 def eager_scores(folder, texts=TEXTS):
+    """Scores texts with a model of two classes: see `eager_probabilities`."""
+    return [second for _, second in eager_probabilities(folder, texts)]
+
+
+def eager_probabilities(folder, texts=TEXTS):
     """Scores texts with the model itself, each by itself and without padding."""
     import torch
     from transformers import AutoModelForSequenceClassification
@@ -67,5 +72,5 @@ def eager_scores(folder, texts=TEXTS):
     for text in texts:
         ids = torch.tensor([tokenizer().encode(text).ids])
         with torch.inference_mode():
-            scores.append(torch.softmax(eager(ids).logits, dim=-1)[0, 1].item())
+            scores.append(torch.softmax(eager(ids).logits, dim=-1)[0].tolist())
     return scores

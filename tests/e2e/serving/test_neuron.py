@@ -23,7 +23,7 @@ from sashiko.evaluation.evaluation_record import ChampionRecord
 from sashiko.serving.artifact import open_artifact
 from sashiko.steps.scored_splits import Split, open_champion, score_split
 from tests.e2e.serving import neuron_image
-from tests.e2e.serving.compile_job import TEXTS, eager_scores, job
+from tests.e2e.serving.compile_job import TEXTS, eager_probabilities, eager_scores, job, write_model
 
 LONG = " ".join("abcdefghijklmnopq")
 CORES = {"NEURON_RT_NUM_CORES": "1"}
@@ -82,10 +82,27 @@ def recompiled(image, monkeypatch, tmp_path, model):
 
 
 def served(folder, texts):
+    return [answer["score"] for answer in answered(folder, texts)]
+
+
+def answered(folder, texts):
     model = inference.model_fn(str(folder))
     body = json.dumps({"inputs": list(texts)})
-    answers = json.loads(inference.transform_fn(model, body, "application/json", None))
-    return [answer["score"] for answer in answers]
+    return json.loads(inference.transform_fn(model, body, "application/json", None))
+
+
+def test_a_model_of_three_classes_gives_the_scores_of_each(image, monkeypatch, tmp_path):
+    labels = ("Zürich", "a, b", "c")
+    (tmp_path / "model").mkdir()
+    model = write_model(tmp_path / "model", labels)
+    _, archive = compile_in(monkeypatch, tmp_path / "job", model)
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "artifact", filter="data")
+    answers = answered(tmp_path / "artifact", TEXTS)
+    expected = np.array(eager_probabilities(model))
+    scores = np.array([[answer["scores"][label] for label in labels] for answer in answers])
+    assert scores == pytest.approx(expected, abs=1e-5)
+    assert [answer["label"] for answer in answers] == [labels[n] for n in expected.argmax(axis=1)]
 
 
 def test_texts_of_every_length_and_number_get_the_models_scores(folder, model):

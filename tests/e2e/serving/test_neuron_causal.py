@@ -142,6 +142,23 @@ def archive(trained, tmp_path_factory):
         return compiled(patch, root / "job", trained) / "artifact" / "model.tar.gz"
 
 
+def test_the_decoder_gives_the_scores_of_three_answers(image, monkeypatch, trained, tmp_path):
+    labels = ("bad", "good", "Zürich")
+    save_trained_adapter(trained[0], tmp_path / "adapter", labels=labels)
+    output = compiled(monkeypatch, tmp_path / "job", (trained[0], tmp_path / "adapter"))
+    archive = output / "artifact" / "model.tar.gz"
+    with open_artifact(archive, threshold=0.0, on_cpu=True) as artifact:
+        judged = artifact.predict(TEXTS)
+    unpack(archive, tmp_path / "served")
+    model = inference.model_fn(str(tmp_path / "served"))
+    body = json.dumps({"inputs": TEXTS})
+    answers = json.loads(inference.transform_fn(model, body, "application/json", None))
+    assert [answer["label"] for answer in answers] == [answer.label for answer in judged]
+    for answer, judged_answer in zip(answers, judged, strict=True):
+        scores = dict(zip(labels, judged_answer.scores, strict=True))
+        assert answer["scores"] == pytest.approx(scores, abs=1e-5)
+
+
 def test_the_decoder_gives_the_judged_scores(image, archive, tmp_path):
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:
         judged = [answer.score for answer in artifact.predict(TEXTS)]

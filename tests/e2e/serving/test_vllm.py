@@ -126,6 +126,25 @@ def test_vllms_probabilities_are_the_judged_ones(server, exact):
     assert server.invoke(inputs=rows)[1][0]["score"] == pytest.approx(scores[2], abs=1e-5)
 
 
+def test_of_three_answers_each_has_its_probability(llama, tmp_path):
+    labels = ("bad", "good", 'Zürich, "c"')
+    save_trained_adapter(llama, tmp_path / "adapter", labels=labels)
+    output = compiled(tmp_path / "job", tmp_path / "adapter", llama)
+    archive = output / "artifact" / "model.tar.gz"
+    with open_artifact(archive, threshold=0.0, on_cpu=True) as artifact:
+        expected = artifact.predict(TEXTS)
+    running = serve(output, tmp_path / "served")
+    try:
+        status, answers = running.invoke(inputs=TEXTS)
+    finally:
+        running.stop()
+    assert status == 200
+    assert [answer["label"] for answer in answers] == [answer.label for answer in expected]
+    for answer, judged_answer in zip(answers, expected, strict=True):
+        scores = dict(zip(labels, judged_answer.scores, strict=True))
+        assert answer["scores"] == pytest.approx(scores, abs=1e-5)
+
+
 def test_a_bad_request_gets_400_with_the_reason(server):
     for body, kind, says in (
         (b'{"inputs": [" "]}', "application/json", "inputs[0]: the text is empty"),

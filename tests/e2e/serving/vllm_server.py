@@ -48,9 +48,9 @@ class Classifier:
         if self.broken == "status" or not all(0 < len(prompt) <= LONGEST for prompt in prompts):
             return JSONResponse({"error": {"message": f"bad {body}"}}, 400)
         answers = [await run_in_threadpool(self.probabilities, prompt) for prompt in prompts]
-        count = 1 if self.broken else 2
+        count = 1 if self.broken else None
         data = [
-            {"index": index, "label": "x", "probs": one[:count], "num_classes": 2}
+            {"index": index, "label": "x", "probs": one[:count], "num_classes": len(one)}
             for index, one in enumerate(answers)
         ]
         return JSONResponse({"id": "classify-0", "object": "list", "data": data[::-1]})

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import integrate, special
 
 from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.settings.recipe_data import TextSection
-from sashiko.training.linear_model import LinearModel, fit_linear
+from sashiko.training.linear_model import LinearModel, fit_linear, matrix
 from tests.unit.training.people import KINDS, TEMPLATE, labels_of, objects, people
 
 TRAIN, TEST = people(300, seed=1), people(40, seed=2)
@@ -41,6 +42,39 @@ def test_contributions_and_intercept_sum_to_the_score(explained, model) -> None:
     assert max(abs(item.delta) for item in attributions) < 1e-12
     scores = explained.scores([row.ids for row in rows])[:, 1]
     assert scores == pytest.approx(model.scores(texts)[:, 1], abs=1e-12)
+
+
+@pytest.mark.parametrize("first_favourable", [1, 2])
+def test_of_more_classes_tokens_add_their_parts_on_the_way_from_the_intercepts(
+    first_favourable: int, tmp_path: Path
+) -> None:
+    model = fit_linear(objects(TRAIN), labels_of(TRAIN, (0, 0.8, 1.6)), kinds=KINDS, seed=0)
+    model.save(tmp_path, labels=("a", "b", "c", "d"))
+    section = TextSection(template=TEMPLATE)
+    explained = LinearExplanation(tmp_path, section, first_favourable=first_favourable)
+
+    def favourable(log_odds: np.ndarray) -> float:
+        scores = special.softmax(np.append(0, log_odds))
+        return float(special.logit(scores[first_favourable:].sum()))
+
+    texts = objects([*TEST, MISSING])
+    rows = explained.read(texts)
+    attributions = explained.attribute(rows)
+    sums = [item.tokens.sum() + item.baseline for item in attributions]
+    scores = model.scores(texts)[:, first_favourable:].sum(axis=1)
+    assert sums == pytest.approx(special.logit(scores), abs=1e-9)
+    assert attributions[0].baseline == pytest.approx(favourable(model.intercept))
+    assert explained.scores(texts) == pytest.approx(scores)
+
+    # The desk's part, by another rule of integration and a difference in place of the gradient.
+    row, start = rows[3], model.intercept
+    change = model.logits(matrix(model.features, texts[3:4]))[0, 1:] - start
+    [number] = model.features.of_value("desk", TEST[3]["desk"])
+    step = 1e-5 * model.coefficients[:, number]
+    points = [start + part * change for part in np.linspace(0, 1, 2001)]
+    slopes = [(favourable(at + step) - favourable(at - step)) / 2e-5 for at in points]
+    [place] = [at for at, piece in enumerate(row.pieces_of) if row.column(int(piece)) == "desk"]
+    assert attributions[3].tokens[place] == pytest.approx(integrate.simpson(slopes, dx=1 / 2000))
 
 
 def test_a_number_and_a_category_add_their_coefficient_times_their_value(explained, model) -> None:

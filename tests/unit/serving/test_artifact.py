@@ -23,7 +23,7 @@ from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.serving.container.pack import pack
 from sashiko.serving.file_prediction import predict_file
 from sashiko.serving.inspection import inspect_artifact, unpack
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score, expected_scores
 from tests.unit.contract import documents
 from verification.fuzz.archives import member, tar_of
 
@@ -325,6 +325,22 @@ def test_a_csv_is_scored_in_its_order_whatever_its_other_columns(score, tmp_path
     assert [row["label"] for row in rows] == ["yes", "no", "yes"]
     expected = [expected_score(text) for text in ("bad x", "good fine fine", "bad unknown")]
     assert [float(row["score"]) for row in rows] == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_three_classes_each_has_a_column_and_every_name_survives(contract, tmp_path):
+    labels = ('Rückgabe, "alt"', "Zürich", "it's")
+    archive = build_artifact(tmp_path / "three", labels=labels)
+    (tmp_path / "rows.csv").write_text("tone,note\nbad,x\ngood,fine\n")
+    predict_file(
+        archive, threshold=0.0, contract=contract, path=tmp_path / "rows.csv",
+        out=tmp_path / "out.csv",
+    )  # fmt: skip
+    rows = rows_of((tmp_path / "out.csv").read_text())
+    assert [row["label"] for row in rows] == ["it's", 'Rückgabe, "alt"']
+    for row, text in zip(rows, ("bad x", "good fine"), strict=True):
+        scores = [float(row[f"score {label}"]) for label in labels]
+        assert scores == pytest.approx(expected_scores(text, classes=3), abs=1e-6)
+    assert rows[0].keys() == {"label", *(f"score {label}" for label in labels)}
 
 
 def test_values_are_cleaned_as_they_were_for_training(score, tmp_path):

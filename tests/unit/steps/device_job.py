@@ -16,7 +16,7 @@ from sashiko.evaluation.evaluation_record import Decision, write_decision
 from sashiko.evaluation.gates.verdict import Check, Verdict, decide, read_verdict, write_verdict
 from sashiko.serving.artifact import open_artifact
 from sashiko.steps import device_check
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_scores
 from tests.unit.steps.evaluate_job import write_split
 
 THRESHOLD = 0.9
@@ -47,11 +47,11 @@ NAME = "acme-devicecheck-dev-abc123def456"
 class DeviceJob:
     """A job's `/opt/ml`."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, labels: tuple[str, ...] = ("no", "yes")) -> None:
+        self.root, self.labels = root, labels
         self._built = root / "built"
         self.archive = self.input("artifact") / "model.tar.gz"
-        shutil.copyfile(build_artifact(self._built), self.archive)
+        shutil.copyfile(build_artifact(self._built, labels=labels), self.archive)
         inputs = root / "processing" / "input"
         write_split(inputs / "test" / "data.parquet", name="test", rows=120)
         self.judge()
@@ -94,19 +94,25 @@ class DeviceJob:
     def judge(self, *, rows: int = 120) -> None:
         """Writes what Evaluate says of the first rows of the test split."""
         table = pq.read_table(self.input("test") / "data.parquet").slice(0, rows)
-        scores = [expected_score(text) for text in table["text"].to_pylist()]
+        classes = len(self.labels)
+        scores = [expected_scores(text, classes=classes) for text in table["text"].to_pylist()]
+        decided = [
+            int(row[1] >= THRESHOLD) if classes == 2 else row.index(max(row)) for row in scores
+        ]
         columns = {
             "key": table["key"],
             "split": ["test"] * table.num_rows,
-            "score": scores,
-            "predicted": [int(score >= THRESHOLD) for score in scores],
+            "score": [sum(row[1:]) for row in scores],
+            "predicted": decided,
         }
+        if classes > 2:
+            columns["scores"] = scores
         path = self.input("predictions") / "predictions.parquet"
         pq.write_table(pa.table(columns), path)
 
     def tampered(self, **words: float) -> Path:
         """Builds an artifact that knows other words."""
-        return build_artifact(self.root / "tampered", words=words)
+        return build_artifact(self.root / "tampered", words=words, labels=self.labels)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Made rows of people, which a linear model learns from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,10 @@ def objects(rows: list[dict[str, Any]]) -> list[str]:
     return [texts_of.assemble(template, row, "") for row in rows]
 
 
-def labels_of(rows: list[dict[str, Any]]) -> np.ndarray:
-    """Returns labels of 0 and 1 that hang on age, desk and a word, and on chance."""
+def labels_of(rows: list[dict[str, Any]], edges: Sequence[float] = (0.8,)) -> np.ndarray:
+    """Returns classes, of which each begins at an edge; age, desk, a word and chance decide."""
     draw = np.random.default_rng(5)
     points = [
         (row["age"] - 50) / 20 + ("late" in row["note"]) + (row["desk"] == "north") for row in rows
     ]
-    return (np.array(points) + draw.normal(0, 1, len(rows)) > 0.8).astype(np.int64)
+    return np.digitize(np.array(points) + draw.normal(0, 1, len(rows)), edges)

@@ -22,19 +22,22 @@ def fitted(rows: list[dict[str, Any]], labels: np.ndarray, **options: Any) -> Li
     return fit_linear(objects(rows), labels, kinds=KINDS, seed=0, **options)
 
 
+@pytest.mark.parametrize("edges", [(0.8,), (0, 0.8, 1.6)], ids=["two", "four"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_scores_are_those_of_scikit_learns_own_pipeline(weighted: bool) -> None:
+def test_scores_are_those_of_scikit_learns_own_pipeline(
+    weighted: bool, edges: tuple[float, ...]
+) -> None:
     train, test = people(300, seed=1), people(80, seed=2)
-    labels = labels_of(train)
+    labels = labels_of(train, edges)
     weights = np.random.default_rng(3).uniform(0.5, 2, 300) if weighted else None
 
-    edges = {}
+    bins = {}
 
     def binned(table: pd.DataFrame) -> pd.DataFrame:
         """Six bins of 300 rows, with as many distinct values each; those of train."""
         for name in table.columns:
-            edges.setdefault(name, np.quantile(table[name].unique(), [n / 6 for n in range(1, 6)]))
-        return pd.DataFrame({name: np.digitize(table[name], edges[name]) for name in table.columns})
+            bins.setdefault(name, np.quantile(table[name].unique(), [n / 6 for n in range(1, 6)]))
+        return pd.DataFrame({name: np.digitize(table[name], bins[name]) for name in table.columns})
 
     def frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
         table = pd.DataFrame(rows)
@@ -52,11 +55,12 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(weighted: bool) -> None:
         LogisticRegression(max_iter=1000, random_state=0),
     )  # fmt: skip
     pipeline.fit(frame(train), labels, logisticregression__sample_weight=weights)
-    expected = pipeline.predict_proba(frame(test))[:, 1]
-    scores = fitted(train, labels, weights=weights).scores(objects(test))[:, 1]
+    expected = pipeline.predict_proba(frame(test))
+    scores = fitted(train, labels, weights=weights).scores(objects(test))
     # The two stop at a gradient of 1e-4, from features in another order.
     assert scores == pytest.approx(expected, abs=2e-3)
-    assert np.corrcoef(scores, expected)[0, 1] > 0.99999
+    assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.99999
+    assert scores.sum(axis=1) == pytest.approx(np.ones(80))
 
 
 def test_a_number_decides_though_no_test_row_has_a_training_rows_number() -> None:

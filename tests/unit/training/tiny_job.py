@@ -64,14 +64,14 @@ def save_encoder(folder: Path) -> None:
         BertModel(config).save_pretrained(folder)
 
 
-def save_split(folder: Path, *, rows: int, seed: int) -> None:
-    """Writes a split whose label hangs on one word of each text."""
+def save_split(folder: Path, *, rows: int, seed: int, classes: int = 2) -> None:
+    """Writes a split whose label hangs on the last word of each text."""
     random = np.random.default_rng(seed)
-    labels = random.integers(0, 2, rows)
+    labels = random.integers(0, classes, rows)
     texts = []
     for label in labels:
         plain = list(random.choice(PLAIN, random.integers(3, 20)))
-        telling = random.choice(GOOD if label else BAD)
+        telling = random.choice((BAD, GOOD, PLAIN)[label])
         texts.append(" ".join([*plain, telling]))
     keys = [f"{folder.name}{index:04}" for index in range(rows)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,14 +89,21 @@ def save_weights(folder: Path, weights: list[float], *, first: int = 0) -> None:
     write_snapshots(Snapshots(facets=FACETS), folder)
 
 
-def save_job(root: Path, *, encoder: Path, **hyperparameters: str) -> None:
+def save_job(
+    root: Path,
+    *,
+    encoder: Path,
+    labels: Sequence[str] = ("bad", "good"),
+    rows: int = TRAIN_ROWS,
+    **hyperparameters: str,
+) -> None:
     """Writes all that the Train step reads below `root`, but for the weights channel."""
     channels = root / "input" / "data"
-    save_split(channels / "train", rows=TRAIN_ROWS, seed=1)
-    save_split(channels / "validation", rows=40, seed=2)
+    save_split(channels / "train", rows=rows, seed=1, classes=len(labels))
+    save_split(channels / "validation", rows=40, seed=2, classes=len(labels))
     meta = {
         "kind": "time",
-        "labels": ["bad", "good"],
+        "labels": labels,
         "columns": ["note"],
         "splits": {},
         "removed_repeats": {},

@@ -28,20 +28,20 @@ CHAT_TEMPLATE_SHA256 = sha256_bytes(CHAT_TEMPLATE.encode())
 LORA = {"rank": 4, "alpha": 8, "target_modules": ["q_proj", "v_proj", "up_proj"], "layers": 1}
 
 
-def prompt(negative: str, positive: str) -> dict[str, Any]:
+def prompt(*labels: str) -> dict[str, Any]:
     return {
         "system": "answer in a word",
         "template": "{text}\nis it good? yes or no",
-        "answers": {negative: "no", positive: "yes"},
+        "answers": dict(zip(labels, ("no", "yes", "user"), strict=False)),
     }
 
 
-def causal_hyperparameters(negative: str = "bad", positive: str = "good") -> dict[str, str]:
+def causal_hyperparameters(*labels: str) -> dict[str, str]:
     """What a training job of a causal LM gets beside an encoder's hyperparameters."""
     return {
         "frozen_layers": "0",
         "lora": json.dumps(LORA),
-        "prompt": json.dumps(prompt(negative, positive)),
+        "prompt": json.dumps(prompt(*labels or ("bad", "good"))),
         "chat_template_sha256": CHAT_TEMPLATE_SHA256,
     }
 
@@ -94,7 +94,7 @@ def save_base(folder: Path, **config: Any) -> Path:
     return folder
 
 
-def save_trained_adapter(llama: Path, folder: Path, *, labels: tuple[str, str]) -> Prompt:
+def save_trained_adapter(llama: Path, folder: Path, *, labels: tuple[str, ...]) -> Prompt:
     """Writes an adapter that changes the model, as Train writes one, and returns its prompt."""
     import torch
 

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sashiko.serving.container import text
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score, expected_scores
 
 BUCKETS = tuple(
     bundle.Bucket(batch=batch, length=length, graph="") for length in (4, 8) for batch in (1, 4)
@@ -270,6 +270,21 @@ def test_a_score_at_the_threshold_is_positive(served_folder, monkeypatch):
     monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
     (answer,) = ask(inference.model_fn(served_folder), ["neither nor"])
     assert (answer["score"], answer["label"]) == (0.5, "yes")
+
+
+def test_of_three_classes_the_likeliest_is_given_the_first_of_equals_at_any_threshold(
+    tmp_path, monkeypatch
+):
+    labels = ('Rückgabe, "alt"', "Zürich", "it's")
+    build_artifact(tmp_path, labels=labels)
+    for threshold in ("0.0", "1.0"):
+        monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)
+        answers = ask(inference.model_fn(str(tmp_path / "artifact")), ["bad", "neither", "good"])
+        assert [answer["label"] for answer in answers] == ["it's", labels[0], labels[0]]
+    for answer, tone in zip(answers, ("bad", "neither", "good"), strict=True):
+        expected = dict(zip(labels, expected_scores(tone, classes=3), strict=True))
+        assert answer["scores"] == pytest.approx(expected, abs=1e-6)
+        assert answer.keys() == {"label", "scores"}
 
 
 @pytest.mark.parametrize("threshold", ["1.5", "nan", "high"])

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sashiko.base.files import sha256_tree
@@ -84,6 +86,30 @@ def test_a_small_difference_without_another_label_is_blocked_too(job, monkeypatc
     job.section(maximum_difference=0.1)
     run(monkeypatch, "local")
     assert job.verdict.passed
+
+
+def test_of_three_classes_the_winning_one_and_every_score_is_compared(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    job = DeviceJob(tmp_path, labels=("Rückgabe", 'a, "b"', "it's"))
+    run(monkeypatch, "local")
+    assert job.verdict.passed
+    assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).value < 1e-6) == (1.0, True)
+
+    path = job.input("predictions") / "predictions.parquet"
+    rows = pq.read_table(path).to_pylist()
+    for row in rows:  # the probability of the two together stays, and so does the winner's place
+        first, second, third = row["scores"]
+        row["scores"] = [first, second + third / 2, third / 2]
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    run(monkeypatch, "local")
+    assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (True, False)
+
+    job.judge()
+    job.archive.write_bytes(job.tampered(bad=-2.0, awful=3.0, fine=-1.0, good=-2.0).read_bytes())
+    run(monkeypatch, "local")
+    assert not job.check(AGREEMENT).passed
 
 
 def test_rows_that_evaluate_did_not_score_are_an_error(job, monkeypatch) -> None:
