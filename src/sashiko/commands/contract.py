@@ -23,7 +23,7 @@ _LISTED_RULES = 3  # rules
 @app.command()
 def init(
     data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
-    label: Annotated[str, typer.Option(help="The column to predict, with two values.")],
+    label: Annotated[str, typer.Option(help="The column to predict, with 2 to 20 values.")],
     facet: options.Facets = None,
     name: Annotated[
         str | None, typer.Option(help="The name of contract and recipe; default: the file's.")

@@ -58,7 +58,7 @@ def new(
     ] = False,
     data: Annotated[Path | None, typer.Option(help="A CSV or Parquet file to train on.")] = None,
     label: Annotated[
-        str | None, typer.Option(help="The column to predict, with two values.")
+        str | None, typer.Option(help="The column to predict, with 2 to 20 values.")
     ] = None,
     facet: options.Facets = None,
     delimiter: options.DelimiterName = None,
