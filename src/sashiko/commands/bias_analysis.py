@@ -321,7 +321,7 @@ def analyse_file(
         {
             "dataset_type": CSV,
             "label": contract.label.column,
-            "label_values_or_threshold": list(contract.label.favourable),
+            "label_values_or_threshold": list(contract.classes[contract.first_favourable :]),
             "facet": analysis_config(contract, kind="post")["facet"],
             "methods": {kind: {"methods": "all"} for kind in kinds},
             **({"predicted_label": PREDICTED_LABEL} if predictions else {}),

@@ -122,7 +122,7 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
     return common | {
         "dataset_type": "application/x-parquet",
         "label": contract.label.column,
-        "label_values_or_threshold": list(contract.label.favourable),
+        "label_values_or_threshold": list(contract.classes[contract.first_favourable :]),
         "excluded_columns": excluded,
         "methods": {
             "pre_training_bias": {"methods": list(PRE_TRAINING)},
