@@ -438,6 +438,19 @@ def test_few_rows_of_a_label_are_not_judged(tmp_path):
     assert check.reason == "9 rows of the rarer label, 10 are needed"
 
 
+def test_a_column_that_tells_one_of_three_classes_fails_by_both_names(tmp_path):
+    edited = documents.document()
+    documents.custom(edited, "textColumns")["value"] = ["title", "price"]
+    _classes("soon", "lost", "late", "never", favourable=["soon"])(edited)
+    contract = documents.contract_of(edited, tmp_path)
+    late = [("soon", "lost", "late")[n % 3] for n in range(ROWS)]
+    late[0] = "never"  # too few rows to judge by, and told by the title
+    prices = [1.0 if name == "lost" else 2.0 + n % 2 for n, name in enumerate(late)]
+    checks = _checks(contract, late=late, price=prices, title=["x", *["y"] * (ROWS - 1)])
+    failed = [name for name, check in checks.items() if not check.passed]
+    assert failed == ["price: AUC alone against the label 'lost'"]
+
+
 def test_a_large_table_is_judged_on_an_even_sample(tmp_path):
     positive = np.arange(260_000) % 10 == 0
     prices = [0.0 if label else 3.5 for label in positive]
