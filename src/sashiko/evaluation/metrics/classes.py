@@ -112,7 +112,17 @@ class ScoredClasses:
         )
 
     def metrics(self, weights: Floats) -> dict[str, Floats]:
-        """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows).
+        """Returns name -> values of shape (weightings,) for weights of shape (weightings, rows)."""
+        of_classes = zip(self.gaps.T, self.bins.T, strict=True)
+        errors = [_calibration_error(weights, *both) for both in of_classes]
+        return {
+            **self.quality(weights),
+            "expected_calibration_error": _calibration_error(weights, self.top_gaps, self.top_bins),
+            "classwise_calibration_error": np.mean(errors, axis=0),
+        }
+
+    def quality(self, weights: Floats) -> dict[str, Floats]:
+        """Returns the metrics without the calibration errors, which take most of the time.
 
         A class without rows counts for no mean of recalls, and one without rows and predictions for
         no mean of F1, as in scikit-learn.
@@ -122,11 +132,6 @@ class ScoredClasses:
         recalls = ratio(right, labelled)
         rows = weights.sum(axis=1)
         accuracy, top_2, log_loss, brier = ((weights @ self.sums) / rows[:, None]).T
-        classes = self.gaps.shape[1]
-        errors = [
-            _calibration_error(weights, self.gaps[:, index], self.bins[:, index])
-            for index in range(classes)
-        ]
         worst = recalls[:, self.judged].min(axis=1) if len(self.judged) else np.nan * rows
         return {
             "accuracy": accuracy,
@@ -136,8 +141,6 @@ class ScoredClasses:
             "top_2_accuracy": top_2,
             "log_loss": log_loss,
             "brier_score": brier,
-            "expected_calibration_error": _calibration_error(weights, self.top_gaps, self.top_bins),
-            "classwise_calibration_error": np.mean(errors, axis=0),
         }
 
 

@@ -335,9 +335,10 @@ def slice_estimates(
 
     def statistics(rows: Bools | slice) -> Statistics:
         scored = _prepare(labels[rows], replace(model, scores=model.scores[rows]))
+        measure = scored.quality if isinstance(scored, ScoredClasses) else scored.metrics
 
         def compute(weights: Floats) -> dict[str, Floats]:
-            values = scored.metrics(weights[:, rows])
+            values = measure(weights[:, rows])
             return {name: values[name] for name in names}
 
         return compute
