@@ -131,7 +131,7 @@ def comparison(
                           label=model if row == 0 else None)  # fmt: skip
                 descriptions.append(f"{METRIC_NAMES[metric]} of {model} {estimate.value:.3f}")
         axes.set_yticks(range(len(metrics)), [METRIC_NAMES[metric] for metric in reversed(metrics)])
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=8)  # a mark may stand at 0
         axes.hlines(np.arange(len(metrics) - 1) + 0.5, 0, edge, color=svg.RULE, linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.set(xlim=(0, edge), ylim=(-0.5, len(metrics) - 0.5))
