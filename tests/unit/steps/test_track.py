@@ -40,6 +40,20 @@ def test_leads_slices_and_calibration_are_logged_under_names_that_mlflow_takes(t
     assert "temperature" not in logged
 
 
+def test_each_class_is_logged_and_no_threshold_where_there_is_none(tmp_path) -> None:
+    run = started(tmp_path, metric="macro_f1")
+    prepared(run)
+    judged(run, labels=("Kredit, Darlehen", "Konto", 'Karte "Gold"', "Überweisung"))
+    evaluation = read_evaluation(run.output("Evaluate", "metrics") / "metrics.json")
+    logged = quality_metrics(evaluation)
+    assert all(_ALLOWED.fullmatch(name) for name in logged)
+    recall = evaluation.classes[2].recall
+    assert logged["class.Karte _Gold_.recall"] == recall.value
+    assert logged["class.Karte _Gold_.recall.low"] == recall.low
+    assert logged["candidate.macro_f1"] == evaluation.candidate["macro_f1"].value
+    assert "threshold" not in logged
+
+
 def test_of_intersections_only_reported_metrics_are_logged(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     folder = tmp_path / "processing/input/intervals"
