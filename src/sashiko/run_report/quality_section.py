@@ -148,8 +148,11 @@ def _worse_warnings(
             yield f"This model is worse on {' and '.join(lost)} than {name(other)}.{advice}"
 
 
-def _slice_table(slices: record.Slices) -> Table:
-    """Lists the slices, the worst first, with their support; those with few rows come last."""
+def _slice_table(slices: record.Slices, *, several: bool) -> Table:
+    """Lists the slices, the worst first, with their support; those with few rows come last.
+
+    `several`: there are more than two classes.
+    """
     metric, judged, worse = slices.metric, slices.judged, slices.worse
     if not judged:
         why = f"No slice has {slices.minimum_rows} rows of both labels: too few to judge."
@@ -173,7 +176,11 @@ def _slice_table(slices: record.Slices) -> Table:
         f"result. {len(slices.figures) - len(judged)} have too few rows to judge."
     )
     return Table(
-        "Slices", ("slice", "rows", "positive", *heads), tuple(rows), note=note, folded=True
+        "Slices",
+        ("slice", "rows", "favourable" if several else "positive", *heads),
+        tuple(rows),
+        note=note,
+        folded=True,
     )
 
 
@@ -288,7 +295,7 @@ def quality_section(evidence: Evidence) -> Section:
             *(_class_tables(evaluation) if evaluation.classes else [_confusion_table(evaluation)]),
             *price_table(evidence),
             *_injection_tables(evaluation.injection),
-            _slice_table(evaluation.slices),
+            _slice_table(evaluation.slices, several=bool(evaluation.classes)),
         ),
     )  # fmt: skip
 

@@ -89,6 +89,8 @@ def test_the_record_has_the_figures_of_each_class(root) -> None:
     assert sum(item.rows for item in evaluation.calibration.curve) == 120
     right = sum(item.rows * item.positive_rate for item in evaluation.calibration.curve)
     assert right == pytest.approx(sum(np.equal(labels, predicted)))
+    sure = sum(item.rows * item.mean_score for item in evaluation.calibration.curve)
+    assert sure == pytest.approx(sum(max(row["scores"]) for row in test))
     assert evaluation.slices.judged[0].metrics.keys() >= {"macro_f1", "log_loss"}
     assert {"majority", "tfidf_logistic_regression"} <= evaluation.leads.keys()
     # Class 1 is never predicted, but has too few rows to be the worst one.
