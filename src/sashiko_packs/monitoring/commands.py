@@ -33,13 +33,14 @@ from sashiko.pipeline.project import CAPTURES, HOME, command_options
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import Settings, load_settings
+from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.checks import OTHER_VERSION
 from sashiko_packs.monitoring.local_run import MonitorFolder
 from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.report import words
 from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
-from sashiko_packs.monitoring.settings import MonitorSection
+from sashiko_packs.monitoring.settings import FEATURE, MonitorSection
 from sashiko_packs.monitoring.window import Window, basic_time
 
 if TYPE_CHECKING:
@@ -114,12 +115,19 @@ def open_monitored(
             f"{group} has no champion yet: sashiko model approve VERSION{options} --reason ..."
         )
     folder = MonitorFolder(home, settings, recipe_config)
-    contract = load_contract(project.contract_file(recipe_config))
+    contract = _load_contract(recipe_config)
     create_stores(
         contract, **{name: folder.path(uri) for name, uri in folder.places.stores.items()}
     )
     again = options + window_options(window, now, number)
     return Monitored(registry, version, folder, contract, window_of(window, now), options, again)
+
+
+def _load_contract(recipe: Recipe) -> Contract:
+    """Loads a recipe's contract; InputError if its label has more than two classes."""
+    contract = load_contract(project.contract_file(recipe))
+    contract.pair(FEATURE)
+    return contract
 
 
 def open_account(settings: Settings, recipe: str | None) -> "MonitoredModel":
@@ -278,7 +286,7 @@ def _add_local_labels(monitored: Monitored, file: Path, *, corrected_by: str | N
 
 def _add_account_labels(model: "MonitoredModel", file: Path, *, correct: bool = False) -> None:
     person = model.account.check_identity() if correct else None
-    contract = load_contract(project.contract_file(model.recipe))
+    contract = _load_contract(model.recipe)
     show_labels(file, model.add_labels(file, contract, now=_now(), corrected_by=person))
 
 
@@ -305,7 +313,7 @@ def sample(
         return
     model = open_account(load_settings(env), recipe)
     number = _served_version(model) if version is None else version
-    contract = load_contract(project.contract_file(model.recipe))
+    contract = _load_contract(model.recipe)
     with model.draw(number, window=window_of(window, now), rows=rows) as draw:
         show_draw(draw, out, home=home, contract=contract, options=_account_options(model))
 
@@ -434,7 +442,7 @@ def replay(
     from sashiko_packs.monitoring.capture.requests import replay_file
 
     recipe_config = project.choose_recipe(load_settings(env), recipe)
-    contract = load_contract(project.contract_file(recipe_config))
+    contract = _load_contract(recipe_config)
     with champion_artifact(recipe_config, name=recipe, home=home) as (artifact, version):
         requests = replay_file(
             artifact,

@@ -16,6 +16,7 @@ from sashiko.contract.load import load_contract
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
 from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.settings import FEATURE
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
@@ -91,10 +92,7 @@ class Monitoring:
         Raises:
             InputError: if the label has more than two classes.
         """
-        load_contract(self.jobs.contract_file).pair(
-            "the pack `monitoring` (take it out of `packs:` in config/base.yaml, or the recipe "
-            "out of the environment)"
-        )
+        load_contract(self.jobs.contract_file).pair(FEATURE)
 
     def read_capture(self) -> ProcessingStep:
         """ReadCapture: the window's requests as rows."""

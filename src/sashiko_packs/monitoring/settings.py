@@ -6,6 +6,9 @@ from pydantic import Field, field_validator
 
 from sashiko.base.yaml_models import Frozen
 
+# As an error names it to whoever has a label of more classes.
+FEATURE = "the pack `monitoring` (take it out of `packs:` in config/base.yaml)"
+
 
 class MonitorSection(Frozen):
     """Error rates and tolerances of the monitor's checks.
