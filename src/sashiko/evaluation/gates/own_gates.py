@@ -12,7 +12,7 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.settings.recipe_quality import OwnGate
 
-__all__ = ["Gate", "ModelEvidence"]
+__all__ = ["Gate", "JudgedScores", "ModelEvidence"]
 
 
 @dataclass(frozen=True)
