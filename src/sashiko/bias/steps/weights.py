@@ -35,7 +35,7 @@ from sashiko.steps.sections import read_contract, read_section
 _MOST_WEIGHT = 10.0
 
 
-def reweighing_weights(groups: Ints, labels: Ints, *, strength: float, classes: int = 2) -> Floats:
+def reweighing_weights(groups: Ints, labels: Ints, *, strength: float, classes: int) -> Floats:
     """Computes w = (P(g) P(y) / P(g, y))^strength for each row of group g with class y.
 
     Source: F. Kamiran and T. Calders, "Data preprocessing techniques for classification without

@@ -152,11 +152,13 @@ def test_strength_0_weighs_all_alike_even_without_facets(job: Job) -> None:
 
 def test_strength_2_overcorrects_and_a_pair_that_never_occurs_needs_no_weight() -> None:
     groups, labels = np.repeat([0, 1], 10), np.array([1] * 8 + [0] * 2 + [1] * 3 + [0] * 7)
-    strong = weights.reweighing_weights(groups, labels, strength=2)
+    strong = weights.reweighing_weights(groups, labels, strength=2, classes=2)
     assert strong.mean() == pytest.approx(1)
     rates = [np.average(labels[groups == one], weights=strong[groups == one]) for one in (0, 1)]
     assert rates[1] > rates[0]
-    lone = weights.reweighing_weights(np.array([0, 0, 1]), np.array([0, 1, 1]), strength=1)
+    lone = weights.reweighing_weights(
+        np.array([0, 0, 1]), np.array([0, 1, 1]), strength=1, classes=2
+    )
     assert np.isfinite(lone).all()
 
 
