@@ -266,6 +266,10 @@ def test_the_worst_class_is_named_and_one_of_few_rows_is_not_judged() -> None:
     undefined = {"worst_class_recall": Estimate(value=None, low=None, high=None)}
     checks = quality_checks(section, undefined, {}, PLAIN, by_class=by_class)
     assert [check.judged for check in checks] == [False, False]
+    gate = {"metric": "worst_class_recall", "better_than": "majority", "reason": "-"}
+    section = QualitySection.model_validate({"gates": [gate]})
+    (lead,) = quality_checks(section, {}, {"majority": undefined}, PLAIN, by_class=by_class)
+    assert (lead.passed, lead.judged, lead.reason) == (True, False, "no class has 30 test rows")
 
 
 @pytest.mark.parametrize(
