@@ -40,7 +40,8 @@ def test_heads(gate: BiasGate) -> tuple[str, ...]:
     """Returns the heads of the columns of `of_test_split`."""
     lead = "lead over majority [95 %]"
     metric = f"{gate.metric} [95 %]"
-    return "threshold", metric, "AUC [95 %]", "accuracy", lead, "linear AUC", "status"
+    # The macro F1 of more than two classes.
+    return "threshold", metric, "AUC or F1 [95 %]", "accuracy", lead, "linear AUC or F1", "status"
 
 
 def of_test_split(result: Run, gate: BiasGate) -> tuple[str, ...]:
@@ -52,13 +53,14 @@ def of_test_split(result: Run, gate: BiasGate) -> tuple[str, ...]:
         if (item.metric, item.facet) == (gate.metric, gate.facet)
     ][:1]
     candidate, linear = evaluation.candidate, evaluation.others["tfidf_logistic_regression"]
+    main = evaluation.compared[0]
     return (
         f"{evaluation.threshold:.3f}",
         with_interval(Estimate(metric.value, metric.low, metric.high)),
-        with_interval(candidate["auc"]),
+        with_interval(candidate[main]),
         f"{candidate['accuracy'].value:.3f}",
         with_interval(evaluation.leads["majority"]["accuracy"]),
-        f"{linear['auc'].value:.3f}",
+        f"{linear[main].value:.3f}",
         result.record.status,
     )
 

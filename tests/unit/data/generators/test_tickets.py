@@ -1,5 +1,6 @@
 import datetime as dt
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -7,12 +8,14 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from sashiko.contract.derive import arrow_schema
+from sashiko.contract.load import load_contract
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import NEW_PHRASES_FROM, Complaints
 from sashiko.data.generators.tickets import DESKS, FAST, REWORDED, Tickets
 
-CARD, CURRENT = DESKS.index("Credit card"), DESKS.index("Current account")
+CONTRACT = Path("contracts/tickets.odcs.yaml")
 VALIDATION_FROM = pd.Timestamp(dt.datetime(2025, 9, 1, tzinfo=dt.UTC))
 
 
@@ -39,6 +42,15 @@ def _truth(*, bias: bool = True, batch_rows: int = 999) -> pd.DataFrame:
     return pa.Table.from_batches(Tickets().truth(order, batch_rows=batch_rows)).to_pandas()
 
 
+@pytest.mark.skipif(not CONTRACT.is_file(), reason="a project may delete the samples")
+def test_columns_and_classes_are_those_of_the_contract():
+    contract = load_contract(CONTRACT)
+    assert Tickets().schema.equals(arrow_schema(contract, "all"))
+    assert contract.classes == DESKS
+    assert contract.label.favourable == FAST
+    assert contract.split.test_from == NEW_PHRASES_FROM.date()
+
+
 def test_no_column_but_the_text_tells_the_product_and_the_rest_are_the_complaints():
     frame = _frame()
     complaints = pa.Table.from_batches(Complaints().batches(Order(rows=20_000, seed=3)))
@@ -56,11 +68,11 @@ def test_a_ticket_goes_to_the_desk_of_its_product_and_four_percent_anywhere():
     for product in bank.TOPICS:
         right = 0.96 + 0.04 / 6
         if product == "Credit card":
-            right *= 1 - 0.70 / 2
+            right *= 1 - 0.80 / 2
         assert shares.loc[product, product] == pytest.approx(right, abs=0.02), product
 
 
-@pytest.mark.parametrize(("bias", "female"), [(True, 0.30), (False, 1.0)])
+@pytest.mark.parametrize(("bias", "female"), [(True, 0.20), (False, 1.0)])
 def test_most_of_the_womens_tickets_about_a_card_go_to_the_slow_desk_and_only_they(bias, female):
     frame = _frame(bias=bias)
     right = (frame.desk == frame["product"]).groupby([frame["product"], frame.customer_gender])
@@ -81,25 +93,20 @@ def test_the_truth_is_the_product_and_comes_with_the_rows_own_keys_and_labels():
     assert (truth.truth == _truth(bias=False).truth).all()
 
 
-def test_the_fast_desks_are_the_last_classes():
-    assert DESKS[-len(FAST) :] == FAST
-    assert sorted(DESKS) == sorted(bank.TOPICS)
-
-
 def test_other_words_for_a_topic_appear_from_the_test_split_on():
     frame = _frame()
     late = frame.received_at >= pd.Timestamp(NEW_PHRASES_FROM)
     assert not frame.reworded[~late].any()
-    assert frame.reworded[late].mean() == pytest.approx(0.15, abs=0.02)
+    assert frame.reworded[late].mean() == pytest.approx(0.25, abs=0.02)
     used = {t for texts in REWORDED.values() for t in texts}
     assert all(frame.complaint_text[late].str.contains(t, regex=False).any() for t in used)
 
 
 def test_two_products_are_more_common_than_the_others():
     shares = _frame()["product"].value_counts(normalize=True)
-    assert shares["Credit card"] == pytest.approx(2.5 / 8.5, abs=0.01)
-    assert shares["Current account"] == pytest.approx(2 / 8.5, abs=0.01)
-    assert shares[2:].to_numpy() == pytest.approx(1 / 8.5, abs=0.01)
+    assert shares["Credit card"] == pytest.approx(3 / 9, abs=0.01)
+    assert shares["Current account"] == pytest.approx(2 / 9, abs=0.01)
+    assert shares[2:].to_numpy() == pytest.approx(1 / 9, abs=0.01)
 
 
 def test_drift_moves_the_mix_of_products():
