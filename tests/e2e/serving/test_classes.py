@@ -98,6 +98,8 @@ def answered(artifact: Artifact, inputs: list[Any], expected: np.ndarray) -> Non
     scores = np.array([list(answer["scores"].values()) for answer in answers])
     assert scores == pytest.approx(expected, abs=1e-5)
     assert [answer["label"] for answer in answers] == [CLASSES[n] for n in expected.argmax(axis=1)]
+    predicted = artifact.predict(inputs)
+    assert np.array([answer.scores for answer in predicted]) == pytest.approx(expected, abs=1e-5)
     assert np.ptp(expected, axis=0).min() > 0.05, "the sample must tell a wrong model from this one"
 
 

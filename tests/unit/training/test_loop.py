@@ -130,6 +130,30 @@ def test_a_split_is_scored_in_its_own_order_and_unweighted():
     assert len(batches) == 3
 
 
+class _Vocabulary(torch.nn.Module):
+    """Says a row's tokens: the first is the likeliest of 12, the next ones follow."""
+
+    device = torch.device("cpu")
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
+        ranks = torch.arange(input_ids.shape[1], 0, -1).double().expand_as(input_ids)
+        logits = torch.zeros(len(input_ids), 12).double().scatter(1, input_ids.long(), ranks)
+        return SimpleNamespace(logits=logits)
+
+
+def test_of_several_answers_the_two_likeliest_must_be_among_the_likeliest_tokens():
+    """Of seven answers, all cannot be among the five that a service shows."""
+    said = [[0, 1, 9, 10, 11, 2], [9, 3, 10, 4, 11, 0], [9, 3, 10, 11, 8, 4], [9, 10, 11, 8, 7, 0]]
+    tokens = [token for row in said for token in row]
+    examples = _examples(tokens, range(0, 25, 6), [2, 3, 3, 0], [1.0] * 4)
+    compute = Compute(_Vocabulary(), _Vocabulary())
+    scored = outputs(compute, examples, classes=tuple(range(7)), pad=0)
+    assert scored.missed.tolist() == [0, 0, 1, 1]
+    assert scored.logits.argmax(axis=1).tolist() == [0, 3, 3, 0]
+    odds = np.exp(np.array([0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6]))  # of the first row, in any order
+    assert scored.losses[0] == pytest.approx(np.log(odds.sum()) - 1)
+
+
 def test_what_is_raised_between_batches_ends_the_scoring():
     def stop() -> None:
         raise KeyboardInterrupt
