@@ -207,7 +207,7 @@ def recall_forest(
                 f"{name} {recall.value:.2f}, interval {recall.low:.2f} to {recall.high:.2f}"
                 + ("" if rate.judged else ", too few rows to judge")
             )
-        axes.set(xlim=(0, 1), xlabel="share of the class's rows that are found (recall)")
+        axes.set(xlim=(0, 1), xlabel="recall")
         axes.grid(True, axis="x")
         return svg.to_svg(
             axes, name="recalls", alt=f"Recall by class: {'; '.join(reversed(texts))}."

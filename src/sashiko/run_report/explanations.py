@@ -33,8 +33,8 @@ _METHODS = {
     "shapley_sampling": "Shapley values of the words, which are removed from the prompt in random "
     "orders: each word gets a part of the difference between the score of the text and that of "
     "the prompt without one.",
-    "coefficients": "The model's own coefficients, each times its value: with the intercept they "
-    "sum to the score exactly.",
+    "coefficients": "The model's own coefficients, each times its value: with the intercepts they "
+    "sum to the log-odds. Of more than two classes each logit counts by its integrated gradient.",
 }
 _MEANING = (
     " A column's effect is the sum of its tokens' effects. Its share is its part of the effects "
@@ -184,14 +184,14 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     if explanations.method == "shapley_sampling":
         method = f"Shapley values, {steps} orders of the words, which are removed"
     if explanations.method == "coefficients":
-        method = "coefficient times value, which is exact"
+        method = "coefficient times value, summed to the log-odds of the row"
     yield Fact("method", method)
     off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
     yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained (log-odds)")
     yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
     check = "none by Shapley values; set explain.depth: full for one"
     if explanations.method == "coefficients":
-        check = "none needed: coefficients times values are the score"
+        check = "none needed: the effects sum to the score"
     if shapley is not None:
         check = (
             f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and "
