@@ -279,7 +279,7 @@ def _version(weeks: _Weeks) -> ModelVersion:
         **{facet.column: rows[facet.column] for facet in weeks.contract.facets},
         "group_variable": rows[weeks.contract.group_variable],
     }
-    pieces = csv_pieces(list(bias), pa.table(bias).to_batches())
+    pieces = csv_pieces(list(bias), pa.table(bias).to_batches(), outcomes=(0, 1))
     write_bytes(bias_rows / DATA_FILE, b"".join(pieces))
     return ModelVersion(
         group=recipe.model_package_group, version=_VERSION, status="Approved", tags=tags,

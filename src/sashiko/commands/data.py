@@ -25,8 +25,9 @@ def generate(
     rows: Annotated[int, typer.Option(min=1, help="The number of rows.")] = 9000,
     seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
     generator: Annotated[
-        str, typer.Option(help="complaints, tickets, or the project's own: package.module:name.")
-    ] = "complaints",
+        str | None,
+        typer.Option(help="The generator; default: the first of the built-in ones by name."),
+    ] = None,
     bias: Annotated[bool, typer.Option(help="Plant the known label bias.")] = True,
     drift: Annotated[bool, typer.Option(help="Shift the mix of topics over time.")] = False,
     plan: Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sashiko.base.files import canonical_json, sha256_file, sha256_tree, walk_files, write_json
 from sashiko.base.parquet import write_batches
+from sashiko.base.plugin_names import names
 from sashiko.base.plugins import folder_digest, load
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.contract.model import Contract
@@ -75,14 +76,14 @@ def seed_lake(recipe: Recipe, contract: Contract, *, lake: Path, cache: Path) ->
 def generate(
     path: Path,
     *,
-    generator: str,
+    generator: str | None,
     rows: int,
     seed: int,
     bias: bool,
     drift: bool,
     plan: Path | None = None,
 ) -> None:
-    """Writes a generator's rows to a Parquet file.
+    """Writes a generator's rows to a Parquet file; None stands for the first generator by name.
 
     With the file of a shift plan the rows of its weeks follow, and what is planted into each week
     is written beside the Parquet file: `weeks.parquet`, `weeks.planted.json`.
@@ -91,10 +92,11 @@ def generate(
         InputError: if the generator is unknown, if the plan is not valid or the generator follows
             none, or if a file cannot be written.
     """
-    chosen: Generator = load("generators", generator, key="--generator")
+    name = generator or names("generators")[0]
+    chosen: Generator = load("generators", name, key="--generator")
     shifts = None if plan is None else validate(ShiftPlan, read_yaml(plan), source=str(plan))
     order = Order(rows=rows, seed=seed, bias=bias, drift=drift, plan=shifts)
-    check_plan(chosen, order, name=generator)
+    check_plan(chosen, order, name=name)
     write_batches(path, chosen.batches(order), schema=chosen.schema)
     if isinstance(chosen, ShiftingGenerator) and shifts is not None:
         write_json(path.with_suffix(".planted.json"), chosen.planted(order))

@@ -209,7 +209,7 @@ def of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
     ({"evaluate": {"slices": {"metric": "f1"}}},
      "key `evaluate.slices.metric`: f1 is not a metric of 3 classes, which the label of "
      "contracts/loans.odcs.yaml has; choose one of accuracy, balanced_accuracy, macro_f1"),
-    ({"evaluate": {"threshold": {"policy": "maximize"}}},
+    ({"evaluate": {"threshold": {"metric": "f1"}}},
      "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml has 3 classes"),
 ])  # fmt: skip
 def test_what_more_than_two_classes_do_not_have_is_refused_by_name(of_three, changes, expected):

@@ -55,7 +55,7 @@ IDENTIFIER = re.compile(
 ROW_NAME = re.compile(r"^(?:row_?(?:id|names?|no|nr|num|number)|index|idx|lfd_?nr|unnamed_\d+)$")
 # What people hope not to hear, and what they hope to hear.
 _BAD = _one_of("""
-    abandoned absent arrears bad blocked canceled cancelled churn churned complaint complaints dead
+    abandoned absent arrears bad blocked canceled cancelled churn churned complaint dead
     death declined default defaulted delayed delinquent denied died dismissed dropout escalate
     escalated fail failed failure fraud fraudulent late lost missed no_show overdue readmitted
     refused reject rejected rejection spam terminated unpaid withdrawn
