@@ -114,6 +114,7 @@ def test_it_touches_nothing_that_is_served_and_passes_one_role(role: Principal) 
     assert passed == ["inference"]
 
 
+@pytest.mark.slow  # three synths more
 def test_another_way_takes_other_rights_and_off_takes_none() -> None:
     endpoint, transform, off = (with_check(mode) for mode in ("endpoint", "transform", "off"))
     assert device_permissions(off) == []

@@ -58,6 +58,7 @@ def _synth(folder, *, environment="dev", command_prefix=(), **variables):
     )
 
 
+@pytest.mark.slow  # two synths more
 def test_the_same_commit_gives_the_same_bytes(project, tmp_path):
     other = _copy(tmp_path / "another" / "folder")
     for file in (path for path in other.rglob("*") if path.is_file()):

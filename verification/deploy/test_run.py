@@ -192,6 +192,7 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     assert len(json.loads(checkout.sashiko("runs", "list", "--json").stdout)) == 1
 
 
+@pytest.mark.slow
 def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> None:
     """The deployed rule, machines, pipeline and alarms of monitoring fit each other."""
     emulator, machine = checkout.emulator, "sashiko-dev-monitor-complaints"
