@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from sashiko.account.names import key_alias
 from sashiko.base.yaml_models import deep_merge
-from sashiko.contract import consistency
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.project import check_recipe
@@ -193,9 +192,8 @@ def test_an_earlier_keys_signature_is_verified_until_that_key_is_distrusted(kms:
 
 
 @pytest.fixture
-def of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Contract:
+def of_three(tmp_path: Path) -> Contract:
     """The contract with a label of three classes."""
-    monkeypatch.setattr(consistency, "_more_than_two_classes", lambda column: [], raising=False)
     edited = document()
     custom(edited, "label")["value"] = {"column": "late", "favourable": ["no"]}
     names = ("no", "a week", "for ever")
