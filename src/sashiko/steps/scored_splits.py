@@ -26,7 +26,7 @@ from sashiko.base.parquet import open_parquet, read_columns, write_table
 from sashiko.base.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import ChampionRecord, SplitCount
-from sashiko.evaluation.metrics.arrays import Floats, Ints
+from sashiko.evaluation.metrics.arrays import Floats, Ints, two_classes
 from sashiko.serving.artifact import ROWS_PER_REQUEST, Artifact, RequestRefusedError, open_artifact
 from sashiko.serving.container.text import assemble, columns
 
@@ -220,7 +220,7 @@ class PartRecord(Frozen):
     part: int  # the instance's position, from 0
     parts: int  # the number of instances
     champion: bool  # whether the champion was scored too; not if it is the candidate's artifact
-    not_comparable: str  # why the champion was not scored; empty for any other reason
+    not_comparable: str = ""  # why the champion was not scored; empty for any other reason
     labels: tuple[str, ...]  # the candidate's, in the order of its scores
     template: str  # turns a row into a text of the candidate
     missing: str  # stands for a null in that text
@@ -285,7 +285,11 @@ def read_scores(
         places = zip(table["split"].to_pylist(), table["key"].to_pylist(), strict=True)
         if list(places) != list(rows.values()):
             raise InputError(f"{folder}: the {model}'s scores are not of these rows: {_AGAIN}")
-        by_text = dict(zip(rows, table["scores"].to_pylist(), strict=True))
+        if "score" in table.column_names:  # of an older run, whose label has two classes
+            scores = two_classes(table["score"].to_numpy()).tolist()
+        else:
+            scores = table["scores"].to_pylist()
+        by_text = dict(zip(rows, scores, strict=True))
         return [
             np.array([by_text[text] for text in split.texts], dtype=np.float64)
             for split in splits.values()
