@@ -1,4 +1,4 @@
-"""`configuration.md`: every key of settings, recipes, contracts, selections and the delivery.
+"""`configuration.md`: every key of settings, recipes, contracts and the delivery.
 
 From `schemas/*.schema.json`, what a record's docstring says of its fields ("Attributes:"), and the
 comments at the fields of a contract's records.
@@ -34,7 +34,6 @@ only while the pack is on.
 _FILES = {
     "settings": ("Settings: `config/<environment>.yaml`", "Defaults: `config/base.yaml`."),
     "recipe": ("Recipes: `recipes/*.yaml`", "One that extends another one needs no other key."),
-    "selection": ("Selections: `selections/*.yaml`", "What `sashiko select` compares."),
     "delivery": ("Delivery: `config/delivery.yaml`", "Optional; see [delivery](delivery.md)."),
     "contract": ("Contracts: `contracts/*.odcs.yaml`", "What is read of the [Open Data Contract "
                  "Standard](https://bitol-io.github.io/open-data-contract-standard/) 3.2."),
@@ -72,9 +71,21 @@ def configuration_page() -> str:
     parts = [_HEAD]
     for name, (title, text) in _FILES.items():
         parts.append(f"## {title}\n\n{text}\n")
-        if (file := ROOT / f"schemas/{name}.schema.json").is_file():
-            parts += _sections(json.loads(file.read_text()), base if name == "settings" else {})
+        if name != "contract":
+            parts += _sections(read_schema(name), base if name == "settings" else {})
     return "\n".join([*parts, *_contract()])
+
+
+def read_schema(name: str) -> Schema:
+    """Reads the JSON Schema of a kind of file."""
+    schema: Schema = json.loads((ROOT / f"schemas/{name}.schema.json").read_text())
+    return schema
+
+
+def selection_section() -> str:
+    """Describes the keys of a selection, for the page of its pack."""
+    title = "## Selections: `selections/*.yaml`\n\nWhat `sashiko select` compares.\n"
+    return "\n".join([title, *_sections(read_schema("selection"), {})])
 
 
 def _sections(schema: Schema, values: Schema) -> Iterator[str]:

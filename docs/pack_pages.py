@@ -7,6 +7,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
+from docs.configuration import selection_section
 from docs.public_api import PACKS, ROOT, module_stubs, public_names
 from sashiko.packs import Pack
 
@@ -48,6 +49,8 @@ def _page(reference: str, pack: Pack) -> str:
     makefile = ROOT / f"{pack.name}.mk"
     targets = _TARGETS.findall(makefile.read_text()) if makefile.is_file() else ()
     parts += (f"## `make {name}`\n\n{text[0].upper()}{text[1:]}.\n\n" for name, text in targets)
+    if pack.name == "selection":
+        parts.append(selection_section() + "\n")
     if names:
         parts += ["## What a project may import\n\n", *module_stubs(names).values()]
     return "".join(parts).rstrip() + "\n"
