@@ -98,7 +98,8 @@ def _sections(schema: Schema, values: Schema) -> Iterator[str]:
             pack = f" (pack {item['x-pack']})" if "x-pack" in item else ""
             words = texts.get(key) or item.get("description") or record.get("description", "")
             yield f"### `{key}`{pack}\n\n{_brief(words)}\n"
-            yield _table(_rows("", record, schema, values.get(key)))
+            # The values of a pack's section are not there where the pack is not.
+            yield _table(_rows("", record, schema, None if pack else values.get(key)))
 
 
 def _rows(prefix: str, record: Schema, schema: Schema, values: Any) -> Iterator[tuple[str, ...]]:
