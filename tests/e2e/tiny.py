@@ -38,6 +38,18 @@ def copy_repository(root: Path) -> Project:
     return Project(root)
 
 
+def add_class(project: Project) -> None:
+    """Gives the label of complaints a third class, `later`; `yes` stays the favourable one."""
+    path = project.root / "contracts/complaints.odcs.yaml"
+    contract = read_yaml(path)
+    [table] = contract["schema"]
+    [column] = [item for item in table["properties"] if item["name"] == "escalate"]
+    column["enum"].append({"value": "later"})
+    [label] = [item for item in table["customProperties"] if item["property"] == "label"]
+    label["value"] = {"column": "escalate", "kind": "classes", "favourable": ["yes"]}
+    path.write_text(yaml.safe_dump(contract))
+
+
 def install_encoder(project: Project, encoder: Path) -> dict[str, Any]:
     """Puts a model's files where a download would, and returns a recipe's `model` section."""
     files = {path.name: sha256_file(path) for path in walk_files(encoder)}

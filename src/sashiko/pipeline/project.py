@@ -172,6 +172,11 @@ def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
             f"key `evaluate.threshold`: the label of {file} has {classes} classes, of which the "
             "most probable one is predicted; remove the key"
         )
+    if classes > 2 and recipe.evaluate.injections:
+        yield (
+            f"key `evaluate.injections`: the label of {file} has {classes} classes, and an "
+            "injection asks for the other one of two; remove the key"
+        )
 
 
 def _target_problems(recipe: Recipe) -> Iterator[str]:

@@ -47,8 +47,11 @@ def predicted(model, rows):
 @pytest.fixture(scope="module")
 def deleted(model, rows, predicted):
     """Deletes words as attributions say; what the model predicts is known."""
-    scores = lambda texts: model.scores(texts)[:, 1]  # noqa: E731 - a keyword argument
-    options = {"predicted": predicted, "probabilities": scores, "seed": 0}
+
+    def positive(texts):
+        return model.scores(texts)[:, 1]
+
+    options = {"predicted": predicted, "probabilities": positive, "seed": 0}
     return lambda attributions, **more: deletion_test(rows, attributions, **options | more)
 
 

@@ -209,6 +209,8 @@ def of_three(tmp_path: Path) -> Contract:
      "contracts/loans.odcs.yaml has; choose one of accuracy, balanced_accuracy, macro_f1"),
     ({"evaluate": {"threshold": {"metric": "f1"}}},
      "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml has 3 classes"),
+    ({"evaluate": {"injections": 20}},
+     "key `evaluate.injections`: the label of contracts/loans.odcs.yaml has 3 classes"),
 ])  # fmt: skip
 def test_what_more_than_two_classes_do_not_have_is_refused_by_name(of_three, changes, expected):
     fitting = recipe("worst_class_recall").model_dump(mode="json", exclude_unset=True)

@@ -74,8 +74,8 @@ def combination_count(contract: Contract, facet_sets: Iterable[tuple[str, ...]])
 def outcome_values(contract: Contract) -> tuple[int, ...] | tuple[str, ...]:
     """Returns how BiasInput's CSV writes each class, in the order of the contract's classes.
 
-    Two classes are 0 and 1. More are written by name: Clarify may take a column of several whole
-    numbers for a quantity.
+    Two classes are 0 and 1. More are written by name: Clarify takes whole numbers for a quantity
+    where the distinct ones are 5 % of the rows or more (aws/amazon-sagemaker-clarify, common.py).
     """
     return contract.classes if len(contract.classes) > 2 else (0, 1)
 
