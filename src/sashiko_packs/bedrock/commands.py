@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName, Yes, confirm
+from sashiko.contract.load import load_contract
 from sashiko.errors import CHECK_FAILED, INTERRUPTED, InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.pipeline.local_models import open_local
-from sashiko.pipeline.project import HOME, choose_recipe
+from sashiko.pipeline.project import HOME, choose_recipe, contract_file
 from sashiko.serving.compile_lock import LOCK_FILE
 from sashiko.settings.environment import Settings, load_deployed, load_settings
 from sashiko.settings.recipe import Recipe
@@ -38,6 +39,7 @@ def import_(
     """
     settings = load_settings(env)
     recipe_config = choose_recipe(settings, recipe)
+    load_contract(contract_file(recipe_config)).pair("Amazon Bedrock's import")
     if settings.tier == "local":
         _check_here(settings, recipe_config, version, name=recipe, home=home)
         return

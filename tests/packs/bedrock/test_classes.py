@@ -1,0 +1,13 @@
+"""A label of more than two classes, which an import to Amazon Bedrock does not take."""
+
+from tests.e2e.tiny import add_class, copy_repository
+
+
+def test_a_label_of_three_classes_is_refused_before_a_call_to_aws(tmp_path) -> None:
+    project = copy_repository(tmp_path / "project")
+    add_class(project)
+
+    attempt = project.call("model", "bedrock", "import", "1", "--recipe", "complaints-llm")
+
+    assert attempt.returncode == 1
+    assert "label `escalate` has 3 classes, and Amazon Bedrock's import" in attempt.stderr
