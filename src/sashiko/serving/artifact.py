@@ -33,18 +33,32 @@ class Answer:
     """The prediction for one input."""
 
     label: str
-    # The probability of each class, in the order of the artifact's labels; about 1 in total.
+    # The probability of each class, in the order of the artifact's labels; about 1 in total. Of a
+    # number, its predicted value alone.
     scores: tuple[float, ...]
+    interval: tuple[float, float] | None = None  # of a number, in its unit
 
     @property
     def score(self) -> float:
-        """The probability of the second of two classes.
+        """The probability of the second of two classes, or the predicted value of a number.
 
         Raises:
             ValueError: if there are more classes, of which none stands for all.
         """
+        if self.interval is not None:
+            return self.value
         _, score = self.scores
         return score
+
+    @property
+    def value(self) -> float:
+        """The predicted value of a number.
+
+        Raises:
+            ValueError: if the label has classes.
+        """
+        (value,) = self.scores
+        return value
 
 
 class RequestRefusedError(InputError):
@@ -75,7 +89,11 @@ class Artifact:
         self._bundle, self._folder = bundle, folder
         self.template: str = bundle["template"]  # turns a row into a text
         self.missing: str = bundle["missing"]  # stands for a null in that text
-        self.labels: tuple[str, ...] = tuple(bundle["labels"])  # of the classes
+        # Of the classes; of a number, of its two outcomes.
+        self.labels: tuple[str, ...] = tuple(bundle["labels"])
+        self._number: dict[str, float] | None = bundle.get("number")
+        # Of the interval around a predicted number, in its unit; None if the label has classes.
+        self.half_width = self._number["half_width"] if self._number else None
 
     def respond(self, body: bytes, *, content_type: str | None, accept: str | None) -> str:
         """Answers one request, as the toolkit does.
@@ -127,7 +145,10 @@ class Artifact:
         return answers
 
     def _answer(self, item: Mapping[str, Any]) -> Answer:
-        """Reads what the handler answers: one score of two classes, or the scores of all."""
+        """Reads what the handler answers: one score of two classes, those of all, or a number."""
+        if self._number:
+            value, (low, high) = item["value"], item["interval"]
+            return Answer(self.labels[value > self._number["above"]], (value,), (low, high))
         if "score" in item:
             return Answer(item["label"], (1 - item["score"], item["score"]))
         return Answer(item["label"], tuple(item["scores"][label] for label in self.labels))
@@ -151,8 +172,8 @@ class Artifact:
 def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> Iterator[Artifact]:
     """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
 
-    The second of two labels is given at or above the threshold; more labels have none. `on_cpu`
-    scores an artifact for an accelerator by the model that it was compiled from.
+    The second of two labels is given at or above the threshold; more labels and numbers have none.
+    `on_cpu` scores an artifact for an accelerator by the model that it was compiled from.
 
     Raises:
         InputError: if the archive is missing or damaged, is not an artifact of Compile, contains a

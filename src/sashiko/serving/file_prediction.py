@@ -26,7 +26,8 @@ def predict_file(
 ) -> None:
     """Writes a line of label and score for each row of a file, in its order.
 
-    Of more than two classes, a line has the score of each, in a column `score <class>`.
+    Of more than two classes, a line has the score of each, in a column `score <class>`. Of a
+    number, it has the value and the ends of its interval.
 
     Values are cleaned and typed as the contract says, so that the model reads what it was trained
     on. Columns that the artifact's template does not name are ignored. A `.csv` has a header, and
@@ -40,7 +41,8 @@ def predict_file(
         batches = typed_columns(path, contract, columns(artifact.template))
         labels = artifact.labels
         scores = ["score"] if len(labels) == 2 else [f"score {label}" for label in labels]
-        lines = itertools.chain([("label", *scores)], _answers(artifact, batches, path))
+        header = ["label", *scores] if artifact.half_width is None else ["value", "low", "high"]
+        lines = itertools.chain([header], _answers(artifact, batches, path))
         if out is not None:
             with atomic_writer(out) as file:
                 csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n").writerows(lines)
@@ -56,7 +58,7 @@ def predict_file(
 
 def _answers(
     artifact: Artifact, batches: Iterable[pa.RecordBatch], path: Path
-) -> Iterator[tuple[str, ...]]:
+) -> Iterator[list[str]]:
     done = 0
     slices = (
         batch.slice(start, _BATCH_ROWS).to_pylist()
@@ -72,5 +74,8 @@ def _answers(
         done += len(rows)
         print(f"scored {done:,} rows", file=sys.stderr)
         for answer in answers:
+            if answer.interval is not None:
+                yield [repr(number) for number in (answer.value, *answer.interval)]
+                continue
             scores = answer.scores if len(answer.scores) > 2 else (answer.score,)
-            yield answer.label, *map(repr, scores)
+            yield [answer.label, *map(repr, scores)]

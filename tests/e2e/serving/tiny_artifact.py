@@ -1,7 +1,7 @@
 """An artifact whose scores are known: its words' weights add up, and class k has k times the sum.
 
-The scores are the softmax of these logits. It has the layout, the handler and the fixed-shape
-graphs of a compiled model, and is made in milliseconds without torch.
+The scores are the softmax of these logits; of a number, the sum itself. It has the layout, the
+handler and the fixed-shape graphs of a compiled model, and is made in milliseconds without torch.
 """
 
 import itertools
@@ -20,10 +20,13 @@ from sashiko.serving.container.pack import pack
 
 SERVING = Path(sashiko.serving.container.__file__).parent
 HANDLER_FILES = (
-    "backend.py", "bundle.py", "inference.py", "linear.py", "onnx_backend.py", "payload.py",
-    "prompt.py", "scorer.py", "text.py",
+    "backend.py", "bundle.py", "inference.py", "linear.py", "number.py", "onnx_backend.py",
+    "payload.py", "prompt.py", "scorer.py", "text.py",
 )  # fmt: skip
 WORDS = {"bad": 2.0, "awful": 3.0, "fine": -1.0, "good": -2.0, "unknown": 0.5}
+# The output of "good", -2, is the bound itself, and that of "bad" is 6.
+NUMBER = {"mean": 3.0, "scale": 1.5, "half_width": 4.5, "coverage": 0.9, "above": 0.0}
+OUTCOMES = ("at most 0", "above 0")
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
@@ -36,8 +39,13 @@ def build_artifact(
     truncate: bool = False,
     batch_sizes: Sequence[int] = (1, 4),
     lengths: Sequence[int] = (4, 8),
+    number: Mapping[str, float] | None = None,
 ) -> Path:
-    """Writes an unpacked artifact into `folder/artifact` and returns its `model.tar.gz`."""
+    """Writes an unpacked artifact into `folder/artifact` and returns its `model.tar.gz`.
+
+    With `number`, the scale of a number, its labels are `OUTCOMES`.
+    """
+    labels = OUTCOMES if number else labels
     artifact = folder / "artifact"
     (artifact / "code").mkdir(parents=True)
     for name in HANDLER_FILES:
@@ -50,12 +58,14 @@ def build_artifact(
     buckets = []
     for length, batch in itertools.product(lengths, batch_sizes):
         graph = f"model_b{batch}_l{length}.onnx"
-        made = _graph(weights, batch=batch, length=length, classes=len(labels))
+        classes = 1 if number else len(labels)
+        made = _graph(weights, batch=batch, length=length, classes=classes)
         onnx.save(made, artifact / graph)
         buckets.append({"batch": batch, "length": length, "graph": graph})
     about = {
         "target": "cpu", "backend": "onnx_backend", "labels": labels, "template": template,
         "missing": "unknown", "truncate": truncate, "pad_id": 0, "buckets": buckets,
+        "number": number,
     }  # fmt: skip
     (artifact / "serving.json").write_text(json.dumps(about))
     pack(artifact, folder / "model.tar.gz")
@@ -92,6 +102,7 @@ def _tokenizer(vocabulary: Mapping[str, int]) -> Tokenizer:
 
 def _graph(weights: np.ndarray, *, batch: int, length: int, classes: int) -> onnx.ModelProto:
     shape = [batch, length]
+    factors = np.arange(classes, dtype=np.float32)[None] if classes > 1 else np.float32([[1]])
     graph = helper.make_graph(
         [
             helper.make_node("Gather", ["weights", "input_ids"], ["each"]),
@@ -100,7 +111,7 @@ def _graph(weights: np.ndarray, *, batch: int, length: int, classes: int) -> onn
             helper.make_node("Mul", ["each", "mask3"], ["kept"]),
             helper.make_node("ReduceSum", ["kept", "tokens"], ["sum"], keepdims=0),
             helper.make_node("Mul", ["sum", "classes"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["scores"]),
+            helper.make_node("Softmax" if classes > 1 else "Identity", ["logits"], ["scores"]),
         ],
         "tiny",
         [helper.make_tensor_value_info(name, TensorProto.INT64, shape)
@@ -110,7 +121,7 @@ def _graph(weights: np.ndarray, *, batch: int, length: int, classes: int) -> onn
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(np.array([2]), "last"),
             numpy_helper.from_array(np.array([1]), "tokens"),
-            numpy_helper.from_array(np.arange(classes, dtype=np.float32)[None], "classes"),
+            numpy_helper.from_array(factors, "classes"),
         ],
     )  # fmt: skip
     return helper.make_model(

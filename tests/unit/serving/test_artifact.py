@@ -23,7 +23,12 @@ from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
 from sashiko.serving.container.pack import pack
 from sashiko.serving.file_prediction import predict_file
 from sashiko.serving.inspection import inspect_artifact, unpack
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score, expected_scores
+from tests.e2e.serving.tiny_artifact import (
+    NUMBER,
+    build_artifact,
+    expected_score,
+    expected_scores,
+)
 from tests.unit.contract import documents
 from verification.fuzz.archives import member, tar_of
 
@@ -341,6 +346,22 @@ def test_of_three_classes_each_has_a_column_and_every_name_survives(contract, tm
         scores = [float(row[f"score {label}"]) for label in labels]
         assert scores == pytest.approx(expected_scores(text, classes=3), abs=1e-6)
     assert rows[0].keys() == {"label", *(f"score {label}" for label in labels)}
+
+
+def test_a_number_has_its_value_and_its_interval_in_the_file_and_its_outcome_by_the_bound(
+    contract, tmp_path
+):
+    archive = build_artifact(tmp_path / "number", number=NUMBER)
+    (tmp_path / "rows.csv").write_text("tone,note\nbad,x\ngood,x\n")
+    predict_file(
+        archive, threshold=0.0, contract=contract, path=tmp_path / "rows.csv",
+        out=tmp_path / "out.csv",
+    )  # fmt: skip
+    assert (tmp_path / "out.csv").read_text() == "value,low,high\n6.0,1.5,10.5\n0.0,-4.5,4.5\n"
+    with open_artifact(archive, threshold=0.5) as artifact:
+        bad, good = artifact.predict(["bad", "good"])
+    assert (bad.label, bad.value, bad.score, bad.scores) == ("above 0", 6.0, 6.0, (6.0,))
+    assert (good.label, good.interval, artifact.half_width) == ("at most 0", (-4.5, 4.5), 4.5)
 
 
 def test_values_are_cleaned_as_they_were_for_training(score, tmp_path):

@@ -18,22 +18,25 @@ class ModelScores:
     """A model's scores of some rows.
 
     Attributes:
-        scores: the probability of each class, shape (rows, classes); each row sums to 1.
+        scores: the probability of each class, shape (rows, classes); each row sums to 1. Of a
+            number, its predicted values in the label's unit, shape (rows, 1).
         threshold: of two classes, the lowest score of the second that is predicted as it; of more,
-            `NO_THRESHOLD`.
+            `NO_THRESHOLD`; of a number, the value above which the outcome is favourable.
+        half_width: of a number, of the interval around each predicted value; None of classes.
     """
 
     scores: Floats
     threshold: float
+    half_width: float | None = None
 
     @property
     def classes(self) -> int:
-        """The number of classes."""
+        """The number of classes; 1 says that the scores are numbers."""
         return int(self.scores.shape[1])
 
     @property
     def predicted(self) -> Ints:
-        """The index of each row's predicted class, shape (rows,)."""
+        """The index of each row's predicted class, or of a number's outcome; shape (rows,)."""
         return predict_classes(self.scores, threshold=self.threshold)
 
 
@@ -41,20 +44,26 @@ def predict_classes(scores: Floats, *, threshold: float) -> Ints:
     """Decides rows by their scores, of shape (rows, classes).
 
     Of two classes, the second is predicted where its score is at least the threshold. Of more, the
-    most probable one is, the first of equal ones.
+    most probable one is, the first of equal ones. A number, of shape (rows, 1), has the second
+    outcome where it is above the threshold.
 
     Returns:
         The index of each row's predicted class, shape (rows,).
     """
-    classes = scores[:, 1] >= threshold if scores.shape[1] == 2 else scores.argmax(axis=1)
+    if scores.shape[1] == 1:
+        classes = scores[:, 0] > threshold
+    else:
+        classes = scores[:, 1] >= threshold if scores.shape[1] == 2 else scores.argmax(axis=1)
     return np.asarray(classes, dtype=np.int64)
 
 
 def favourable_scores(scores: Floats, *, first: int) -> Floats:
     """Returns the probability that a row's class is favourable: one of those from `first` on.
 
-    Of two classes it is the second one's score, bit for bit.
+    Of two classes it is the second one's score, bit for bit. Of a number it is the value itself.
     """
+    if scores.shape[1] == 1:
+        first = 0
     total: Floats = scores[:, first:].sum(axis=1)
     return total
 

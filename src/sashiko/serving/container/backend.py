@@ -32,7 +32,8 @@ class Backend(Protocol):
                 `ids` are features, their values.
 
         Returns:
-            The probability of each row's classes, (bucket.batch, classes).
+            The probability of each row's classes, (bucket.batch, classes); or a number in
+            standard deviations from the mean, (bucket.batch, 1).
         """
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from number import Number
 from prompt import Prompt, parse_prompt
 
 BUNDLE_FILE = "serving.json"
@@ -38,13 +39,15 @@ class Bundle:
     Attributes:
         target: what it was compiled for, as the recipe names it.
         backend: the module in `code/` that runs its shapes.
-        labels: of the classes, in their order; of two, the negative one first.
+        labels: of the classes, in their order; of two, the negative one first. Of a number, of its
+            outcomes: at most the contract's bound, and above it.
         template: turns a row of columns into the text that the model reads.
         missing: replaces a null column in that text.
         truncate: cut texts that fit no bucket, instead of refusing them.
         pad_id: the token id that fills a row up to its bucket's length.
         buckets: the compiled shapes.
         prompt: what a causal LM reads beside the text; None for an encoder.
+        number: turns the model's output into a number; None if the label has classes.
         fixed_lengths: whether rows are padded to the length of their shape; otherwise to that of
             the longest row beside them.
         runtime: the exporter's values for the backend.
@@ -59,8 +62,14 @@ class Bundle:
     pad_id: int
     buckets: tuple[Bucket, ...]
     prompt: Prompt | None = None
+    number: Number | None = None
     fixed_lengths: bool = True
     runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def outputs(self) -> int:
+        """The number of the model's outputs for a row: one for each class, or one number."""
+        return 1 if self.number else len(self.labels)
 
     @property
     def max_length(self) -> int:
@@ -95,10 +104,11 @@ def read_bundle(folder: Path) -> Bundle:
     value = json.loads((folder / BUNDLE_FILE).read_text(encoding="utf-8"))
     labels = tuple(value.pop("labels"))
     buckets = tuple(Bucket(**bucket) for bucket in value.pop("buckets"))
-    prompt = value.pop("prompt", None)
+    prompt, number = value.pop("prompt", None), value.pop("number", None)
     return Bundle(
         labels=labels,
         buckets=buckets,
         prompt=prompt and parse_prompt(prompt),
+        number=number and Number(**number),
         **value,
     )

@@ -21,7 +21,14 @@ from typing import Any
 from backend import CannotServeError, Machine, open_backend
 from bundle import Bundle, read_bundle
 from linear import is_linear
-from payload import BadRequestError, Prediction, as_texts, format_response, parse_request
+from payload import (
+    BadRequestError,
+    NumberPrediction,
+    Prediction,
+    as_texts,
+    format_response,
+    parse_request,
+)
 from scorer import LinearScorer, Scorer
 
 __all__ = ["BadRequestError", "CannotServeError", "model_fn", "transform_fn"]
@@ -110,10 +117,9 @@ def transform_fn(
 def _load(folder: Path, gpu: int) -> Model:
     if "SASHIKO_THRESHOLD" not in os.environ:
         raise ValueError("SASHIKO_THRESHOLD is not set: give the threshold of decision.json")
-    threshold = float(os.environ["SASHIKO_THRESHOLD"])
-    if not 0 <= threshold <= 1:
+    threshold, bundle = float(os.environ["SASHIKO_THRESHOLD"]), read_bundle(folder)
+    if not bundle.number and not 0 <= threshold <= 1:
         raise ValueError(f"SASHIKO_THRESHOLD={threshold}: expected a probability")
-    bundle = read_bundle(folder)
     backend = open_backend(
         folder,
         bundle,
@@ -131,8 +137,10 @@ def _respond(model: Model, body: str | bytes, content_type: str | None, accept: 
     return format_response(predictions, accept, ids=request.ids)
 
 
-def _decide(model: Model, scores: Sequence[float]) -> Prediction:
+def _decide(model: Model, scores: Sequence[float]) -> "Prediction | NumberPrediction":
     """Decides between two classes by the threshold, and for the first likeliest one of more."""
-    labels = model.bundle.labels
+    labels, number = model.bundle.labels, model.bundle.number
+    if number is not None:
+        return NumberPrediction(number.value(scores[0]), number.half_width)
     place = int(scores[1] >= model.threshold) if len(labels) == 2 else scores.index(max(scores))
     return Prediction(labels[place], dict(zip(labels, scores, strict=True)))

@@ -52,6 +52,26 @@ class Prediction:
     label: str
     scores: Mapping[str, float]
 
+    def content(self) -> "dict[str, object]":
+        """Returns what the answer says of it."""
+        if len(self.scores) > 2:
+            return {"label": self.label, "scores": dict(self.scores)}
+        _, score = self.scores.values()
+        return {"label": self.label, "score": score}
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """A predicted number, and half of the width of its interval, both in the label's unit."""
+
+    value: float
+    half_width: float
+
+    def content(self) -> "dict[str, object]":
+        """Returns what the answer says of it."""
+        low, high = self.value - self.half_width, self.value + self.half_width
+        return {"value": self.value, "interval": [low, high]}
+
 
 def parse_request(body: str | bytes, content_type: str | None) -> Request:
     """Reads `{"inputs": [...]}`, optionally with `"ids": [...]` and `"client": "..."`.
@@ -113,12 +133,16 @@ def as_texts(inputs: Inputs, *, template: str, missing: str) -> list[str]:
 
 
 def format_response(
-    predictions: Sequence[Prediction], accept: str | None, *, ids: Sequence[str] | None = None
+    predictions: "Sequence[Prediction | NumberPrediction]",
+    accept: str | None,
+    *,
+    ids: Sequence[str] | None = None,
 ) -> str:
     """Writes `[{"label": ..., "score": ...}, ...]`, in the order of the inputs.
 
     The score is the probability of the second of two classes. Of more classes an answer has all of
-    them, `"scores": {label: probability, ...}`.
+    them, `"scores": {label: probability, ...}`. Of a number it is `{"value": ..., "interval": [low,
+    high]}`.
 
     Args:
         predictions: one for each input.
@@ -131,17 +155,10 @@ def format_response(
     accepted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(accepted):
         raise BadRequestError(f"accept {_excerpt(accept)}: only {CONTENT_TYPE} is offered")
-    answers = [{"label": item.label, **_scores(item.scores)} for item in predictions]
+    answers = [item.content() for item in predictions]
     if ids is None:
         return json.dumps(answers)
     return json.dumps([{"id": id_, **item} for id_, item in zip(ids, answers, strict=True)])
-
-
-def _scores(scores: Mapping[str, float]) -> "dict[str, object]":
-    if len(scores) > 2:
-        return {"scores": dict(scores)}
-    _, score = scores.values()
-    return {"score": score}
 
 
 def _check_ids(ids: object, *, rows: int) -> None:

@@ -37,7 +37,9 @@ class Scorer:
         )
 
     def scores(self, texts: Sequence[str]) -> Scores:
-        """Returns the probabilities of the classes, (texts, classes), in the order of the texts.
+        """Returns the model's outputs, (texts, outputs), in the order of the texts.
+
+        They are the probabilities of the classes, or one number, standardised.
 
         Rows are scored in the order of their lengths, so that most need little padding.
 
@@ -46,7 +48,7 @@ class Scorer:
                 `MAX_LETTERS` letters or more tokens than the longest bucket.
         """
         rows = list(self._tokenize(texts))
-        scores = np.zeros((len(rows), len(self._bundle.labels)), dtype=np.float32)
+        scores = np.zeros((len(rows), self._bundle.outputs), dtype=np.float32)
         for bucket, positions in plan([len(row) for row in rows], self._bundle.buckets):
             scores[[*positions]] = self.run(bucket, [rows[position] for position in positions])
         return scores
@@ -73,7 +75,7 @@ class Scorer:
             rows: at most `bucket.batch` rows of at most `bucket.length` token ids.
 
         Returns:
-            The probabilities of each row's classes, float32, (rows, classes).
+            Each row's outputs, float32, (rows, outputs).
         """
         length = bucket.length if self._bundle.fixed_lengths else max(map(len, rows))
         ids = np.full((bucket.batch, length), self._bundle.pad_id, dtype=np.int64)
@@ -89,18 +91,18 @@ class LinearScorer:
 
     def __init__(self, folder: Path, bundle: Bundle, backend: Backend) -> None:
         """Reads the features: see `Scorer`."""
-        self._features, self._labels = read_features(folder)
-        (self._bucket,) = bundle.buckets
+        self._features, _ = read_features(folder)
+        (self._bucket,), self._outputs = bundle.buckets, bundle.outputs
         self._backend = backend
 
     def scores(self, texts: Sequence[str]) -> Scores:
-        """Returns the probabilities of the classes, (rows, classes), in the order of the rows.
+        """Returns the model's outputs, (rows, outputs), in the order of the rows: see `Scorer`.
 
         Raises:
             BadRequestError: if a text is no row of the model's columns, or has more than
                 `MAX_LETTERS` letters.
         """
-        scores = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
+        scores = np.zeros((len(texts), self._outputs), dtype=np.float32)
         for position, text in enumerate(texts):
             scores[position] = self._score(text, position)
         return scores
@@ -115,7 +117,7 @@ class LinearScorer:
         return self.run(features)
 
     def run(self, features: Mapping[int, float]) -> Scores:
-        """Scores a row by the numbers of its features and their values, (classes,)."""
+        """Scores a row by the numbers of its features and their values, (outputs,)."""
         row = features or {0: 0.0}
         numbers = np.array([list(row)], dtype=np.int64)
         values = np.array([list(row.values())], dtype=np.float64)

@@ -10,8 +10,8 @@ __all__ = ["CONTAINER"]
 CONTAINER = Path(container.__file__).parent
 # In each artifact.
 HANDLER = (
-    "backend.py", "bundle.py", "inference.py", "linear.py", "payload.py", "prompt.py", "scorer.py",
-    "text.py",
+    "backend.py", "bundle.py", "inference.py", "linear.py", "number.py", "payload.py", "prompt.py",
+    "scorer.py", "text.py",
 )  # fmt: skip
 # In an accelerator's artifact too: they run the trained model itself.
 EAGER = ("classifier.py", "eager_backend.py")

@@ -17,7 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sashiko.serving.container import text
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score, expected_scores
+from tests.e2e.serving.tiny_artifact import (
+    NUMBER,
+    build_artifact,
+    expected_score,
+    expected_scores,
+)
 
 BUCKETS = tuple(
     bundle.Bucket(batch=batch, length=length, graph="") for length in (4, 8) for batch in (1, 4)
@@ -285,6 +290,16 @@ def test_of_three_classes_the_likeliest_is_given_the_first_of_equals_at_any_thre
         expected = dict(zip(labels, expected_scores(tone, classes=3), strict=True))
         assert answer["scores"] == pytest.approx(expected, abs=1e-6)
         assert answer.keys() == {"label", "scores"}
+
+
+def test_a_number_has_a_value_in_its_unit_and_an_interval_at_any_threshold(tmp_path, monkeypatch):
+    build_artifact(tmp_path, number=NUMBER)
+    monkeypatch.setenv("SASHIKO_THRESHOLD", "-56.0")
+    assert ask(inference.model_fn(str(tmp_path / "artifact")), ["bad", "good", "neither"]) == [
+        {"value": 6.0, "interval": [1.5, 10.5]},
+        {"value": 0.0, "interval": [-4.5, 4.5]},
+        {"value": 3.0, "interval": [-1.5, 7.5]},
+    ]
 
 
 @pytest.mark.parametrize("threshold", ["1.5", "nan", "high"])
