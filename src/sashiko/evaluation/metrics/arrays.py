@@ -8,6 +8,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+Truth = Ints | Floats  # of each row the index of its class, or of a number its value; (rows,)
 
 
 NO_THRESHOLD = 0.0  # of more than two classes, of which the most probable one is predicted

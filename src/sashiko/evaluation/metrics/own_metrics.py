@@ -5,25 +5,25 @@ from typing import Protocol
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores, Truth
 
 __all__ = ["Metric"]
 
 
 class Metric(Protocol):
-    """A metric of a classifier's scores."""
+    """A metric of a model's scores."""
 
     higher_is_better: bool  # the direction of a lead over another model
 
-    def __call__(self, labels: Ints, scores: Floats, *, threshold: float) -> float:
+    def __call__(self, labels: Truth, scores: Floats, *, threshold: float) -> float:
         """Computes the metric; called for the original rows and for each resample.
 
         Args:
-            labels: the index of each row's class, shape (rows,).
+            labels: the index of each row's class, shape (rows,); of a number its value, float64.
             scores: of two classes P(label = 1), shape (rows,); of more the probability of each,
-                shape (rows, classes).
+                shape (rows, classes); of a number the predicted values, shape (rows,).
             threshold: of two classes, rows with at least this score are predicted positive; of
-                more 0, and the most probable class is predicted.
+                more 0, and the most probable class is predicted; of a number the contract's bound.
 
         Returns:
             The value; NaN if undefined, for example without rows of a label.
@@ -34,7 +34,7 @@ OwnMetrics = Mapping[str, Metric]  # name in the recipe -> metric
 
 
 def own_statistics(
-    metrics: OwnMetrics, labels: Ints, model: ModelScores
+    metrics: OwnMetrics, labels: Truth, model: ModelScores
 ) -> Callable[[Floats], dict[str, Floats]]:
     """Returns the metrics as a function of row weights.
 
@@ -42,7 +42,7 @@ def own_statistics(
         For weights of shape (weightings, rows), whole numbers: metric -> values of shape
         (weightings,); NaN for infinities too.
     """
-    scores = model.scores[:, 1] if model.classes == 2 else model.scores
+    scores = model.scores[:, -1] if model.classes <= 2 else model.scores
     threshold = model.threshold
 
     def values(weights: Floats) -> dict[str, Floats]:

@@ -1,4 +1,4 @@
-"""Metrics of a classifier's scores, with bootstrap intervals and paired differences.
+"""Metrics of a model's scores, with bootstrap intervals and paired differences.
 
 Every metric is a function of row weights, so the same code computes the value (all weights 1) and
 its bootstrap replicates (weights: the number of draws of a row). Each model is evaluated once on
@@ -6,7 +6,8 @@ every resample, which serves its own intervals and its leads over all others.
 
 Labels are indices of classes, int64, shape (rows,); scores are the probabilities of the classes,
 float64, shape (rows, classes). Two classes have the metrics of the second one, the positive label:
-a row is predicted positive if its score >= the threshold. More have those of `metrics.classes`.
+a row is predicted positive if its score >= the threshold. More have those of `metrics.classes`. A
+number has values in place of labels, float64, shape (rows,), and the metrics of `metrics.numbers`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +23,12 @@ from sashiko.evaluation.metrics.arrays import (
     Floats,
     Ints,
     ModelScores,
+    Truth,
     ratio,
 )
 from sashiko.evaluation.metrics.calibration import CALIBRATION_BINS, equal_mass_bins
 from sashiko.evaluation.metrics.classes import ScoredClasses
+from sashiko.evaluation.metrics.numbers import MEAN_ERROR, ScoredNumbers
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
 from sashiko.evaluation.metrics.uncertainty import (
     Estimate,
@@ -40,10 +43,12 @@ METRICS = (
 )  # fmt: skip
 # Biased upwards by chance; resampling adds the same bias again.
 _BIASED = ("expected_calibration_error", "classwise_calibration_error")
-LOWER_IS_BETTER = frozenset({"brier_score", "log_loss", *_BIASED})
+IN_LABEL_UNIT = frozenset({"rmse", "mae", "median_absolute_error"})  # of a number
+LOWER_IS_BETTER = frozenset({"brier_score", "log_loss", *_BIASED, *IN_LABEL_UNIT})
 # Without the calibration error, which is mostly chance with a slice's few rows.
 SLICE_METRICS = ("accuracy", "balanced_accuracy", "f1", "auc", "brier_score")
 CLASS_SLICE_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier_score")
+NUMBER_SLICE_METRICS = ("rmse", "mae", MEAN_ERROR)
 _NO_METRICS: OwnMetrics = MappingProxyType({})
 Statistics = Callable[[Floats], dict[str, Floats]]  # weights -> metric -> value per weighting
 ThresholdMetric = Literal["accuracy", "balanced_accuracy", "f1"]
@@ -115,6 +120,9 @@ def threshold_metrics(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> dict[st
     }
 
 
+AnyScored = Scored | ScoredClasses | ScoredNumbers
+
+
 @dataclass(frozen=True)
 class Resampled:
     """A model's metrics on the rows and on bootstrap resamples of them; NaN if undefined."""
@@ -154,7 +162,7 @@ class Resampled:
 
 
 def resample(
-    labels: Ints,
+    truth: Truth,
     models: Sequence[ModelScores],
     *,
     replicates: int,
@@ -168,21 +176,24 @@ def resample(
     Returns:
         One per model, in order.
     """
-    prepared = [_prepare(labels, model) for model in models]
+    prepared = [_prepare(truth, model) for model in models]
 
-    def statistics(scored: Scored | ScoredClasses, model: ModelScores) -> Statistics:
-        own_values = own_statistics(own, labels, model)
+    def statistics(scored: AnyScored, model: ModelScores) -> Statistics:
+        own_values = own_statistics(own, truth, model)
         return lambda weights: scored.metrics(weights) | own_values(weights)
 
     computed = [statistics(*both) for both in zip(prepared, models, strict=True)]
-    resampled = _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
+    resampled = _resample(computed, rows=len(truth), replicates=replicates, seed=seed)
     return tuple(
-        replace(item, exact=scored.exact) if isinstance(scored, ScoredClasses) else item
+        item if isinstance(scored, Scored) else replace(item, exact=scored.exact)
         for item, scored in zip(resampled, prepared, strict=True)
     )
 
 
-def _prepare(labels: Ints, model: ModelScores) -> Scored | ScoredClasses:
+def _prepare(truth: Truth, model: ModelScores) -> AnyScored:
+    if model.classes == 1:
+        return ScoredNumbers.of(truth.astype(np.float64), model)
+    labels = truth.astype(np.int64)
     if model.classes > 2:
         return ScoredClasses.of(labels, model)
     return Scored.of(labels, np.ascontiguousarray(model.scores[:, 1]), threshold=model.threshold)
@@ -206,7 +217,7 @@ def _resample(
 
 
 def evaluate_scores(
-    labels: Ints, model: ModelScores, *, replicates: int, seed: int, own: OwnMetrics = _NO_METRICS
+    truth: Truth, model: ModelScores, *, replicates: int, seed: int, own: OwnMetrics = _NO_METRICS
 ) -> dict[str, Estimate]:
     """Computes every metric with its 95 % bootstrap interval over rows.
 
@@ -248,8 +259,18 @@ def evaluate_scores(
     - classwise_calibration_error: the mean over classes of that of each class against the rest
       (Kull et al., NeurIPS 2019), with bins and interval as above.
 
+    Of a number, with errors of predicted - observed value:
+
+    - rmse: root of the mean squared error, in the label's unit, lower is better.
+    - mae: mean of the absolute errors, likewise.
+    - median_absolute_error: their median, likewise.
+    - r2: 1 - mean squared error / variance of the values, at most 1; undefined if all are equal.
+    - interval_coverage: share of rows whose value lies in the model's interval, 0 to 1, with its
+      exact interval (`numbers.exact_share`). It has no lead, since the share that is aimed at is
+      best. Only of a model that gives intervals.
+
     Args:
-        labels: index of each row's class, at least one row.
+        truth: index of each row's class, or value of the number, at least one row.
         model: the scores, and the threshold of two classes.
         replicates: the number of bootstrap resamples.
         seed: of the bootstrap.
@@ -259,11 +280,11 @@ def evaluate_scores(
         Metric name -> estimate; its value is None if the metric is undefined, such as AUC when all
         labels are equal.
     """
-    return resample(labels, [model], replicates=replicates, seed=seed, own=own)[0].estimates()
+    return resample(truth, [model], replicates=replicates, seed=seed, own=own)[0].estimates()
 
 
 def difference(
-    labels: Ints,
+    truth: Truth,
     model: ModelScores,
     other: ModelScores,
     *,
@@ -281,13 +302,13 @@ def difference(
         Metric name -> estimate of the lead. Above 0, `model` is better: the sign is inverted for
         metrics whose lower values are better (`LOWER_IS_BETTER`, or a project's metric).
     """
-    ours, theirs = resample(labels, [model, other], replicates=replicates, seed=seed, own=own)
+    ours, theirs = resample(truth, [model, other], replicates=replicates, seed=seed, own=own)
     return ours.lead(theirs, own)
 
 
 def own_estimates(
     own: OwnMetrics,
-    labels: Ints,
+    truth: Truth,
     model: ModelScores,
     other: ModelScores,
     *,
@@ -295,8 +316,8 @@ def own_estimates(
     seed: int,
 ) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
     """Estimates only a project's metrics, and the leads in them, as `difference` does."""
-    models = [own_statistics(own, labels, each) for each in (model, other)]
-    ours, theirs = _resample(models, rows=len(labels), replicates=replicates, seed=seed)
+    models = [own_statistics(own, truth, each) for each in (model, other)]
+    ours, theirs = _resample(models, rows=len(truth), replicates=replicates, seed=seed)
     return ours.estimates(), ours.lead(theirs, own)
 
 
@@ -311,17 +332,18 @@ class SliceEstimates:
 
 
 def slice_estimates(
-    labels: Ints, model: ModelScores, slices: Sequence[Bools], *, replicates: int, seed: int
+    truth: Truth, model: ModelScores, slices: Sequence[Bools], *, replicates: int, seed: int
 ) -> list[SliceEstimates]:
-    """Computes `SLICE_METRICS` of each slice, or `CLASS_SLICE_METRICS` of more than two classes.
+    """Computes `SLICE_METRICS` of each slice, with 95 % bootstrap intervals over rows.
 
-    They have 95 % bootstrap intervals over rows.
+    Of more than two classes these are `CLASS_SLICE_METRICS`, and of a number
+    `NUMBER_SLICE_METRICS` and the coverage of its intervals.
 
     All rows are resampled and the slice is taken from the resample, so that a slice's size varies
     as in another sample, and the difference includes the covariance of slice and whole.
 
     Args:
-        labels: the index of each row's class, of all rows.
+        truth: the index of each row's class, or the value of the number, of all rows.
         model: the scores of all rows, and the threshold.
         slices: masks of the slices, shape (rows,), at least one row each.
         replicates: the number of bootstrap resamples.
@@ -331,11 +353,14 @@ def slice_estimates(
         One per slice, in order. A metric that needs both labels is undefined if the slice has only
         one.
     """
-    names = SLICE_METRICS if model.classes == 2 else CLASS_SLICE_METRICS
+    by_classes = {1: NUMBER_SLICE_METRICS, 2: SLICE_METRICS}
+    names = by_classes.get(model.classes, CLASS_SLICE_METRICS)
 
-    def statistics(rows: Bools | slice) -> Statistics:
-        scored = _prepare(labels[rows], replace(model, scores=model.scores[rows]))
-        measure = scored.quality if isinstance(scored, ScoredClasses) else scored.metrics
+    def prepare(rows: Bools | slice) -> AnyScored:
+        return _prepare(truth[rows], replace(model, scores=model.scores[rows]))
+
+    def statistics(scored: AnyScored, rows: Bools | slice) -> Statistics:
+        measure = scored.metrics if isinstance(scored, Scored) else scored.quality
 
         def compute(weights: Floats) -> dict[str, Floats]:
             values = measure(weights[:, rows])
@@ -343,9 +368,17 @@ def slice_estimates(
 
         return compute
 
-    computed = [statistics(slice(None)), *map(statistics, slices)]
-    whole, *parts = _resample(computed, rows=len(labels), replicates=replicates, seed=seed)
-    return [SliceEstimates(part.estimates(), part.lead(whole)) for part in parts]
+    selections: list[Bools | slice] = [slice(None), *slices]
+    prepared = [prepare(rows) for rows in selections]
+    computed = list(map(statistics, prepared, selections))
+    whole, *parts = _resample(computed, rows=len(truth), replicates=replicates, seed=seed)
+    return [
+        SliceEstimates(
+            part.estimates() | (scored.exact if isinstance(scored, ScoredNumbers) else {}),
+            part.lead(whole),
+        )
+        for part, scored in zip(parts, prepared[1:], strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -359,7 +392,7 @@ class Confusion:
 
 
 def confusion(labels: Ints, model: ModelScores) -> Confusion:
-    """Counts the rows by label and prediction, of two classes."""
+    """Counts the rows by label and prediction, of two classes or of a number's outcomes."""
     (true_negatives, false_positives), (false_negatives, true_positives) = confusion_matrix(
         labels, model
     ).tolist()
@@ -377,8 +410,9 @@ def confusion_matrix(labels: Ints, model: ModelScores) -> Ints:
     Returns:
         Rows of each label (first axis) that are predicted as each class, shape (classes, classes).
     """
-    cells = np.bincount(labels * model.classes + model.predicted, minlength=model.classes**2)
-    return cells.reshape(model.classes, model.classes).astype(np.int64)
+    classes = max(model.classes, 2)  # a number has two outcomes
+    cells = np.bincount(labels * classes + model.predicted, minlength=classes**2)
+    return cells.reshape(classes, classes).astype(np.int64)
 
 
 def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -> float:
