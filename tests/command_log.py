@@ -50,7 +50,6 @@ def parse(words: Sequence[str]) -> Use | None:
 
 
 def read_log(file: Path) -> Iterator[Use]:
-    """Yields the lines of a log."""
     for line in file.read_text(encoding="utf-8").splitlines():
         command, _, options = line.partition("\t")
         yield Use(command, frozenset(options.split()))

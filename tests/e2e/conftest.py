@@ -46,7 +46,6 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def new_project(tmp_path_factory: pytest.TempPathFactory, rows: Path) -> Callable[[], Project]:
-    """Makes projects that have never run."""
     encoder = tmp_path_factory.mktemp("encoder")
     texts = pq.read_table(rows, columns=["complaint_text"])["complaint_text"].to_pylist()
     make_encoder(encoder, texts)
@@ -76,7 +75,6 @@ def story(new_project: Callable[[], Project]) -> Story:
 
 @pytest.fixture(scope="session")
 def registered(story: Story) -> Project:
-    """A project that has registered a version."""
     assert story.registered.returncode == 0, story.registered.stderr
     return story.project
 
@@ -106,5 +104,4 @@ def refusals(new_project: Callable[[], Project]) -> Refusals:
 
 @pytest.fixture(scope="session")
 def good(refusals: Refusals) -> Attempt:
-    """The run that follows all that was refused."""
     return refusals.project.sashiko(*RUN)

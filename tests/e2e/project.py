@@ -86,7 +86,6 @@ class Project:
             return finish(process)
 
     def _checkpoints(self) -> set[tuple[Path, int]]:
-        """Returns each checkpoint with the time at which it was written."""
         checkpoints = self.home.glob("s3/*/checkpoints/tiny/*/*.safetensors")
         written = set()
         for path in checkpoints:
@@ -103,7 +102,6 @@ class Project:
         return json.loads((self.home / "runs" / (run or self.runs()[-1]) / "run.json").read_text())
 
     def step(self, name: str, *, run: str = "") -> dict[str, Any]:
-        """Returns the record of a step."""
         [record] = [step for step in self.run_record(run)["steps"] if step["name"] == name]
         return record
 
@@ -114,7 +112,6 @@ class Project:
         return {step["name"]: step["status"] for step in self.run_record(run)["steps"]}
 
     def output(self, step: str, name: str, *, run: str = "") -> Path:
-        """Returns where an output of a step lies."""
         uri = self.step(step, run=run)["outputs"][name]["uri"]
         return self.home / "s3" / uri.removeprefix("s3://")
 
@@ -192,7 +189,6 @@ def refuses(attempt: Attempt, *texts: str) -> None:
 
 
 def bucket() -> str:
-    """Returns the name of the local artifacts bucket."""
     return bucket_name(load_settings("local", folder=ROOT / "config"), "artifacts")
 
 
@@ -206,7 +202,6 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, encoding: str = 
 
 
 def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]", what: str) -> None:
-    """Waits until something happens while a process runs."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not happened():
         if process.poll() is not None:

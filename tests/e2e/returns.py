@@ -30,7 +30,6 @@ def make_returns(path: Path, *, rows: int = ROWS, seed: int = 7) -> None:
 
 
 def read_texts(path: Path) -> list[str]:
-    """Returns what the customers wrote."""
     with path.open(encoding="utf-8", newline="") as handle:
         return [row["What The Customer Wrote"] for row in csv.DictReader(handle)]
 

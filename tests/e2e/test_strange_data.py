@@ -21,7 +21,6 @@ SMALL = ("bias.minimum_group_size=1", "bias.bootstrap_replicates=1000")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A repository with the loans, with and without leaks, drafted and confirmed as they are."""
     made = copy_repository(tmp_path_factory.mktemp("strange") / "repository")
     make_loans(made.root / "loans.csv", rows=2000)
     make_loans(made.root / "leaking.csv", rows=2000, leaks=True)

@@ -86,7 +86,6 @@ def make_project(
 
 
 def make_rows(path: Path, *, rows: int) -> None:
-    """Writes rows of the generator as Parquet."""
     generate(path, generator="complaints", rows=rows, seed=3, bias=True, drift=False)
 
 

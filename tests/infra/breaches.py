@@ -19,7 +19,6 @@ _NO_KEY = {
 
 
 def break_control(folder: Path, control: str) -> None:
-    """Breaks a control in a folder of synthesized templates."""
     files = {path.name.partition(".")[0]: path for path in folder.glob("*.template.json")}
     templates = {stack: json.loads(path.read_text()) for stack, path in files.items()}
     BREACHES[control](templates)
@@ -28,7 +27,6 @@ def break_control(folder: Path, control: str) -> None:
 
 
 def _each(templates: Templates, kind: str) -> Iterator[dict[str, Any]]:
-    """Yields the properties of the resources of a type."""
     for template in templates.values():
         for resource in template["Resources"].values():
             if resource["Type"] == f"AWS::{kind}":
@@ -135,7 +133,6 @@ def _public_topics(templates: Templates) -> None:
 
 
 def _sensitive_readers(templates: Templates) -> None:
-    """Lets data scientists read sensitive columns, and the objects of the lake."""
     for grant in _each(templates, "LakeFormation::PrincipalPermissions"):
         if "data-scientist" in json.dumps(grant["Principal"]):
             for item in grant["Resource"].get("LFTagPolicy", {}).get("Expression", []):

@@ -14,7 +14,6 @@ Change = Callable[[Document], None]
 
 
 def changed(name: str, change: Change) -> Document:
-    """The shipped contract `name` with `change` made to it."""
     document = yaml.safe_load((ROOT / f"contracts/{name}.odcs.yaml").read_text())
     change(document)
     return document

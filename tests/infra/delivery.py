@@ -32,7 +32,6 @@ def write_stages(folder: Path) -> None:
 
 @functools.cache
 def tools_of() -> Any:
-    """The tools' account, as the settings have it."""
     from sashiko.settings.tools import load_tools
 
     with tempfile.TemporaryDirectory() as folder:
@@ -42,7 +41,6 @@ def tools_of() -> Any:
 
 @functools.cache
 def delivery_folder() -> Path:
-    """The folder with the template of the tools' account, by all rules of synth."""
     from sashiko.account.templates import read_templates
     from sashiko_cdk.bootstrap.policies import write_policies
     from sashiko_cdk.security_rules.plugin import add_rules
@@ -75,7 +73,6 @@ def boundary_document() -> Any:
 
 @functools.cache
 def tools_template(host: str) -> Any:
-    """The template of the tools' account of a repository on a host."""
     from sashiko_packs.delivery.constructs.stack import Delivery
 
     tools = tools_of()

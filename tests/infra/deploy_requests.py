@@ -60,7 +60,6 @@ class RequiredAction:
 
 
 def types_of(variant: str) -> set[str]:
-    """The types of all resources in a variant's templates."""
     return {
         resource["Type"]
         for scope in templates_in(variant).stacks.values()
@@ -77,7 +76,6 @@ def required_actions(variant: str) -> tuple[RequiredAction, ...]:
 
 @functools.cache
 def settings(variant: str) -> Any:
-    """The settings of one of `EVERY`."""
     if variant == DELIVERY:
         return tools_of().settings
     return settings_of("dev" if variant == FILTERED else variant)
@@ -85,7 +83,6 @@ def settings(variant: str) -> Any:
 
 @functools.cache
 def templates_in(variant: str) -> Templates:
-    """The templates of one of `EVERY`."""
     if variant == DELIVERY:
         return read_templates(settings(variant), folder=delivery_folder())
     if variant != FILTERED:

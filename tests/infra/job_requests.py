@@ -24,7 +24,6 @@ def _steps(steps: list[Json]) -> Iterator[Json]:
 
 
 def call_of(job: Json) -> str:
-    """The call that makes a job."""
     kind = "Processing" if "AppSpecification" in job else "Training"
     return f"sagemaker:Create{kind}Job"
 

@@ -60,13 +60,11 @@ def readers(grants: Template, tags: Template, column: Column) -> dict[str, str]:
 
 
 def granted(template: Template) -> list[dict[str, Any]]:
-    """The properties of every grant."""
     grants = resources(template, "AWS::LakeFormation::PrincipalPermissions")
     return [grant["Properties"] for grant in grants.values()]
 
 
 def role_of(grant: dict[str, Any]) -> str:
-    """The name of the role that a grant is for."""
     return str(grant["Principal"]["DataLakePrincipalIdentifier"]).split("role/")[1]
 
 

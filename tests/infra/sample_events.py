@@ -37,7 +37,6 @@ def scheduled(time: str, *, rule: str = "sashiko-dev-complaints-monitor-weekly")
 def object_created(
     key: str, *, bucket: str = f"sashiko-dev-raw-{ACCOUNT}-us-east-1", time: str = ""
 ) -> dict[str, Any]:
-    """A new object."""
     detail = {
         "version": "0",
         "bucket": {"name": bucket},
@@ -57,7 +56,6 @@ def object_created(
 
 
 def job_ended(state: str, *, job: str = "sashiko-dev-etl-complaints", run: str = RUN) -> Any:
-    """A run of a Glue job has ended."""
     detail = {
         "jobName": job,
         "severity": "INFO" if state == "SUCCEEDED" else "ERROR",
@@ -71,7 +69,6 @@ def job_ended(state: str, *, job: str = "sashiko-dev-etl-complaints", run: str =
 
 
 def execution_ended(status: str, *, pipeline: str = "sashiko-dev-complaints") -> dict[str, Any]:
-    """An execution of a pipeline has ended."""
     arn = f"{_SAGEMAKER}:pipeline/{pipeline}"
     detail = {
         "pipelineExecutionDisplayName": "as-of-20261125T104500Z",
@@ -90,7 +87,6 @@ def execution_ended(status: str, *, pipeline: str = "sashiko-dev-complaints") ->
 def package_changed(
     approval: str, *, group: str = "sashiko-dev-complaint-triage", status: str = "Completed"
 ) -> dict[str, Any]:
-    """A model package has another status."""
     detail = {
         "ModelPackageGroupName": group,
         "ModelPackageVersion": 2,
@@ -134,7 +130,6 @@ def role_assumed(role: str = "sashiko-dev-break-glass", **more: Any) -> dict[str
 
 
 def machine_ended(status: str, *, machine: str = "sashiko-dev-start-etl") -> dict[str, Any]:
-    """An execution of a state machine has another status."""
     place = f"arn:aws:states:us-east-1:{ACCOUNT}"
     detail = {
         "executionArn": f"{place}:execution:{machine}:some-id",

@@ -14,7 +14,6 @@ from tests.project_root import IMAGES
 
 @pytest.fixture
 def synth(tmp_path, monkeypatch):
-    """Runs the app in a repository whose contract of complaints is changed."""
     from infra.app import add_stacks
     from sashiko_cdk.app import synthesize
 
@@ -45,8 +44,6 @@ def _table(key, value):
 
 
 def _renamed(new):
-    """Renames the column `channel`."""
-
     def change(document):
         column_of(document, "channel")["name"] = new
         for prop in table_of(document)["customProperties"]:

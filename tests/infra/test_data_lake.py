@@ -16,7 +16,6 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
 
 
 def loaded_tables(template):
-    """The tables of contracts, which loads write."""
     tables = some(template, "AWS::Glue::Table").values()
     return [t for t in tables if not _name(t).endswith("_captured")]
 

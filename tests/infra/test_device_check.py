@@ -49,7 +49,6 @@ def with_check(mode: str) -> Settings:
 
 
 def model_places(settings: Settings) -> Places:
-    """What the model of the settings' pipeline reads and writes."""
     compiled, *_ = pipelines_of(settings, recipes_of(settings))
     return artifact_places(settings, [parse_definition(compiled.definition)])["inference"]
 

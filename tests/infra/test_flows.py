@@ -34,7 +34,6 @@ def aws():
 
 @pytest.fixture
 def glue(aws):
-    """Glue, with the ETL jobs."""
     client = aws.client("glue")
     for table in ("complaints", "census"):
         client.create_job(

@@ -42,7 +42,6 @@ def _actions(role, effect):
 
 
 def _allowing_to(role, action):
-    """The one statement that allows an action."""
     allowing = _statements(role, "Allow")
     (statement,) = [item for item in allowing if action in as_list(item["Action"])]
     return statement

@@ -24,7 +24,6 @@ from tests.infra.variants import (
 
 @pytest.fixture(scope="session")
 def network(templates):
-    """Dev's network."""
     return templates("dev")["Network"]
 
 
@@ -106,7 +105,6 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
 
 
 def _network_of(*overrides, instances=1):
-    """Dev's network for a recipe and so many instances of Score, as a template."""
     from aws_cdk.assertions import Template
 
     from infra.stacks.network import Network

@@ -280,7 +280,6 @@ def of_caller(
     good: str,
     bad: str = PERSON,
 ) -> Case:
-    """A request that one caller may make, and another may not."""
     return Case(
         bad=make_request(action, resource, keys, caller=bad),
         good=make_request(action, resource, keys, caller=good),

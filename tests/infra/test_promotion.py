@@ -49,7 +49,6 @@ def promoter() -> Principal:
 
 
 def _policies(variant: str) -> Iterator[tuple[Statement, ...]]:
-    """The policies that resources of a variant carry themselves."""
     kinds = {
         "AWS::S3::BucketPolicy": "PolicyDocument",
         "AWS::KMS::Key": "KeyPolicy",
@@ -65,7 +64,6 @@ def _policies(variant: str) -> Iterator[tuple[Statement, ...]]:
 
 
 def _arns(document: dict[str, Any]) -> Any:
-    """Names the buckets, which templates refer to by their logical ids."""
     text = json.dumps(document)
     for template in templates_of("serving").values():
         for logical_id, bucket in resources(template, "AWS::S3::Bucket").items():

@@ -18,7 +18,6 @@ CONTROLS = [control for group in STANDARDS.values() for control in group]
 
 @pytest.fixture
 def proofs(monkeypatch):
-    """A proof of each control, to be changed."""
     tests = {control.id: ["test_x.py::test_it"] for control in CONTROLS}
     monkeypatch.setattr(security_controls, "proofs", lambda: tests)
     return tests

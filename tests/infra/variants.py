@@ -116,7 +116,6 @@ def write_config(folder: Path, variant: str) -> None:
 
 
 def contracts_of(settings: Any) -> Any:
-    """The shipped contracts."""
     from sashiko.contract.load import load_contract
 
     names = [ROOT / f"contracts/{name}.odcs.yaml" for name in settings.contracts]
@@ -280,7 +279,6 @@ def some(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
 
 
 def all_before(template: dict[str, Any], logical: str) -> set[str]:
-    """All resources that must be there before `logical`."""
     dependencies: set[str] = set()
     queue = [logical]
     while queue:
@@ -291,7 +289,6 @@ def all_before(template: dict[str, Any], logical: str) -> set[str]:
 
 
 def only(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The properties of the one resource of a type."""
     (resource,) = resources(template, kind).values()
     return dict(resource["Properties"])
 

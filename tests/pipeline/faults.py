@@ -14,7 +14,6 @@ SNAPSHOT = ("Snapshot", "Arguments")
 
 
 def broken(definition: Json, fault: Fault) -> Json:
-    """Returns a copy with the fault in it."""
     result = copy.deepcopy(definition)
     fault(result)
     assert result != definition
@@ -22,8 +21,6 @@ def broken(definition: Json, fault: Fault) -> Json:
 
 
 def set_in(step: str, *path: Place, to: Any) -> Fault:
-    """Puts a value at a path below a step."""
-
     def fault(definition: Json) -> None:
         *parents, last = path
         _value_at(find(definition, step), parents)[last] = to
@@ -32,8 +29,6 @@ def set_in(step: str, *path: Place, to: Any) -> Fault:
 
 
 def rename(step: str, *path: Place, to: str) -> Fault:
-    """Renames the last key of a path below a step."""
-
     def fault(definition: Json) -> None:
         *parents, last = path
         holder = _value_at(find(definition, step), parents)
@@ -62,7 +57,6 @@ def set_parameter(name: str, key: str, *, to: Any) -> Fault:
 
 
 def find(definition: Json, step: str) -> Json:
-    """Finds a step's JSON."""
     return next(item for item in definition["Steps"] if item["Name"] == step)
 
 
@@ -306,8 +300,6 @@ def local_path(index: int) -> tuple[str | int, ...]:
 
 
 def several(*faults: Fault) -> Fault:
-    """Makes one fault of several changes."""
-
     def fault(definition: Json) -> None:
         for change in faults:
             change(definition)
@@ -316,14 +308,12 @@ def several(*faults: Fault) -> Fault:
 
 
 def spot(**stopping: int) -> Fault:
-    """Lets Train run on spot capacity."""
     return several(
         set_in(*TRAIN, "EnableManagedSpotTraining", to=True), set_in(*STOPPING, to=stopping)
     )
 
 
 def train_on(instance: str, key: str, value: str) -> Fault:
-    """Lets Train run on an instance, with another key of its resources."""
     return several(
         set_in(*TRAIN, "ResourceConfig", "InstanceType", to=instance),
         set_in(*TRAIN, "ResourceConfig", key, to=value),

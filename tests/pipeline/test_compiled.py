@@ -50,7 +50,6 @@ class RebuiltError(Exception):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the repository that has built a definition."""
     root = tmp_path_factory.mktemp("compiled")
     for part in PARTS:
         shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
@@ -226,7 +225,6 @@ _CALLS = {"Processing": "CreateProcessingJob", "Training": "CreateTrainingJob"}
 
 
 def create_calls(definition: Json) -> Iterator[tuple[str, OperationModel, Json]]:
-    """Yields name, call and request of each step that runs a job, in branches too."""
     loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
     model = ServiceModel(loader.load_service_model("sagemaker", "service-2"), "sagemaker")
     values = {

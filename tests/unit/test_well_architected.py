@@ -21,7 +21,6 @@ ANSWERS = ("met", "in part", "the team's", "not met")
 
 
 def read_rows() -> list[Mapping[str, str]]:
-    """The rows of the table."""
     with PAGE.with_suffix(".csv").open(newline="") as lines:
         return list(csv.DictReader(lines))
 

@@ -40,7 +40,6 @@ class Project:
         return cls(folder)
 
     def write(self, name: str, text: str) -> None:
-        """Writes a file of the project, relative to its root."""
         file = self.root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")

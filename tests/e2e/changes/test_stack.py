@@ -52,7 +52,6 @@ def synth(project: Project, out: Path) -> dict[str, dict[str, object]]:
 
 
 def allowed(templates: dict[str, dict[str, object]]) -> Allowed:
-    """Action, ARN and conditions of all that CloudFormation may do."""
     permissions: Allowed = set()
     for resource in templates["Bootstrap"]["Resources"].values():  # type: ignore[attr-defined]
         properties = resource["Properties"]

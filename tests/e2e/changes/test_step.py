@@ -40,7 +40,6 @@ def sashiko(project: Project, *arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with the step."""
     project = Project.copy(tmp_path_factory.mktemp("change") / "project")
     add_step(project)
     return project

@@ -49,7 +49,6 @@ class Made:
         return folder
 
     def bootstrap(self, emulator: Emulator, folder: Path) -> None:
-        """Deploys the policies of a synthesized folder, as `make bootstrap` does."""
         policies = folder / "policies"
         shutil.copytree(folder / "cdk.out/bootstrap", policies / "cdk.out")
         shutil.copy(folder / "cdk.json", policies)

@@ -25,7 +25,6 @@ STATEFUL = ("AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Glue::Database", "AWS::Glu
 
 @pytest.fixture(scope="session")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of an engine of version 0.2, whose template changed."""
     root = tmp_path_factory.mktemp("later") / "engine"
     root.mkdir()
     copy_tree(REPOSITORY, root)
@@ -201,7 +200,6 @@ def test_a_project_without_edits_is_upgraded_to_what_the_later_engine_makes(tmp_
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of an engine without packs."""
     root = tmp_path_factory.mktemp("earlier") / "engine"
     root.mkdir()
     copy_tree(REPOSITORY, root)

@@ -71,7 +71,6 @@ class World:
     def register(
         self, root: Path, *, status: str = "Approved", artifact: Path | None = None, **lock: Any
     ) -> None:
-        """Registers a version with an artifact for GPUs, as its pipeline does."""
         root.mkdir()
         archive = root / "model.tar.gz"
         pack(artifact or save_artifact(root / "artifact", self.base), archive)
@@ -145,7 +144,6 @@ PLAN = ImportPlan(
 
 
 def prompt_of(base: Path) -> Prompt:
-    """The prompt that Train makes for this base model, with two tokens as its answers."""
     made = make_prompt(
         PromptSection.model_validate(prompt("bad", "good")),
         load_tokenizer(base),

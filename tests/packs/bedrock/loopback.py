@@ -193,8 +193,6 @@ _ROUTES = (
 
 @contextmanager
 def served(state: Bedrock) -> Iterator[str]:
-    """Serves the state, and yields the endpoint's URL."""
-
     def answer(request: Request) -> Answer | None:
         place = urlsplit(request.path)
         operation, given = _route(request.method, unquote(place.path))
@@ -296,8 +294,6 @@ def _usage() -> Any:
 
 @contextmanager
 def serving(state: Runtime) -> Iterator[str]:
-    """Serves the state on 127.0.0.1, and yields the endpoint's URL."""
-
     def answer(request: Request) -> Answer | None:
         operation, given = _operation(request)
         validate_parameters(given, _RUNTIME.operation_model(operation).input_shape)

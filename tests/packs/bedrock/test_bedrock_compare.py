@@ -114,7 +114,6 @@ class Compared:
         return {"choices": [choice], "usage": usage}
 
     def compare(self) -> tuple[int, dict[str, Any]]:
-        """Returns the exit status and the checks by name."""
         done = self.world.sashiko("compare", "1", "--json")
         if isinstance(done.exception, InputError):
             raise done.exception

@@ -27,7 +27,6 @@ PARTS: tuple[BootstrapRole, ...] = get_args(BootstrapRole)
 
 @pytest.fixture(scope="module")
 def builders() -> dict[str, Principal]:
-    """The roles of the pipeline and its builds, by name, each with its boundary."""
     templates = read_templates(TOOLS.settings, folder=delivery_folder())
     roles = {role.name: role for role in read_principals(templates, TOOLS.settings)}
     assert all(role.boundary for role in roles.values())

@@ -18,7 +18,6 @@ _namespace = uuid.UUID(int=7)
 
 
 def event(name: str) -> str:
-    """An event id."""
     return str(uuid.uuid5(_namespace, name))
 
 
@@ -62,7 +61,6 @@ def record(name, body, output, *, time=NOON, encoding="JSON") -> dict[str, Any]:
 
 
 def one(name: str, *, score: float = 0.75, key: str | None = None, **changes: Any) -> Any:
-    """A record of one answered row, whose key is its name."""
     ids = [key or name]
     body = request([{"product": "Card", "complaint_text": f"text of {name}"}], ids)
     return record(name, body, answer([score], ids), **changes)
@@ -79,7 +77,6 @@ def write(folder, records, *, version=7, hour=NOON, file="00-00-000-a.jsonl") ->
 
 
 def adds_up(summary: CaptureSummary) -> bool:
-    """Whether each line is an answered request or one problem."""
     unanswered = sum(summary.count(kind) for kind in get_args(LineProblem))
     return summary.lines == unanswered + summary.requests + _wholly_repeated(summary)
 

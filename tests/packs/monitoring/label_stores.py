@@ -21,7 +21,6 @@ LABEL_DAYS = 28
 
 
 def week(number: int) -> Window:
-    """A week, from 0."""
     return Window(START + 7 * number * DAY, START + 7 * (number + 1) * DAY)
 
 
@@ -48,7 +47,6 @@ class Stores:
         return self.root / name
 
     def answer(self, keys, *, number=0, time=None, decision="yes", version=7) -> None:
-        """Puts answers of a week, or of a time, into the ledger."""
         at = time or week(number).start + DAY
         rows = [
             {"key": key, "version": version, "score": 0.5, "decision": decision, "time": at}
@@ -91,5 +89,4 @@ class Stores:
 
 
 def keys_of(draw: Draw) -> list[str]:
-    """The drawn keys."""
     return read_columns(draw.path, ["key"])["key"].to_pylist()

@@ -87,7 +87,6 @@ class Bench:
         return self.table(f"{self.places.labels}/labels.parquet")
 
     def draw(self, version: int = 7, rows: int = 2) -> str:
-        """Returns the name of the file."""
         with self.model.draw(version, window=week(0), rows=rows) as draw:
             return draw.path.name
 
@@ -96,7 +95,6 @@ class Bench:
         return rows
 
     def keys(self, uri: str) -> set[str]:
-        """Returns the keys in all files of a store."""
         files = self.model
         tables = [
             pq.read_table(io.BytesIO(files.read(f"{uri}/{name}")[0])) for name in files.etags(uri)

@@ -185,7 +185,6 @@ HOUR = dt.timedelta(hours=1)
 
 
 def read(folder, *, window=DAY, columns=COLUMNS, has_texts=True):
-    """The rows, and the summary."""
     out = folder / "rows.parquet"
     options = {"now": DAY.end, "columns": columns, "has_texts": has_texts}
     summary = read_captures(folder, out, window=window, **options)

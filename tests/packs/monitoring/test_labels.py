@@ -427,7 +427,6 @@ DEADLINE = week(0).end + LABEL_DAYS * DAY
 
 
 def week_of(stores, number, *, rows=10, answers=20):
-    """Answers of a week, and the keys of those that were drawn."""
     stores.answer([f"w{number}-{row:02d}" for row in range(answers)], number=number)
     return keys_of(stores.draw(number, rows=rows))
 

@@ -40,7 +40,6 @@ def account(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Acc
 
 @pytest.fixture
 def raw(account: Account, settings: Settings) -> str:
-    """A bucket with two versions of an object, and one that was deleted."""
     bucket, s3 = bucket_name(settings, "raw"), account.client("s3")
     make_bucket(account, bucket)
     for body in (b"one", b"three"):

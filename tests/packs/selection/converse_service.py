@@ -29,7 +29,6 @@ INPUT_TOKENS, OUTPUT_TOKENS, LATENCY_MS = 100, 3, 250
 
 
 def operation() -> Any:
-    """Converse in botocore's model."""
     return botocore.session.get_session().get_service_model("bedrock-runtime").operation_model(
         "Converse"
     )  # fmt: skip
@@ -41,7 +40,6 @@ def stop_reasons() -> Sequence[str]:
 
 
 def answered(text="yes", *, stop_reason="end_turn", tool=None) -> dict[str, Any]:
-    """A response of Converse."""
     block = {"toolUse": {"toolUseId": "t1", **tool}} if tool else {"text": text}
     return {
         "output": {"message": {"role": "assistant", "content": [block]}},
@@ -56,7 +54,6 @@ def answered(text="yes", *, stop_reason="end_turn", tool=None) -> dict[str, Any]
 
 
 def error(code: str) -> str:
-    """An error of the service, as `Service.reply` may return it."""
     if code not in STATUS or code not in {shape.name for shape in operation().error_shapes}:
         raise ValueError(code)
     return code

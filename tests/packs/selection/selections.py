@@ -85,7 +85,6 @@ def curves(config: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
 
 
 def sweep(config: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
-    """A whole sweep."""
     all_curves = curves(config, handicaps)
     return Sweep(
         id="20260102-030405-0001", recipe=config, metric="balanced_accuracy", rows=ROWS,
@@ -105,7 +104,6 @@ PRIVACY = {"may_leave_account": True, "reason": "the rows are synthetic"}
 
 
 def selection_value(**changes: Any) -> dict[str, Any]:
-    """A selection of two linear candidates."""
     value = {
         "description": "Which model?", "rows": {"recipe": "loans"}, "minimum_effect": 0.02,
         "load": 10,
@@ -153,7 +151,6 @@ def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
 
 
 def scored(name, scores, *, usd=1.0, threshold=0.5, **changes) -> Scored:
-    """A candidate with given scores and cost."""
     values: dict[str, Any] = {
         "name": name, "kind": "recipe", "what": "a model",
         "cost": Cost(usd=usd, basis="of the test"), "licence": "Apache-2.0",
@@ -171,7 +168,6 @@ def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:
 
 
 def wrong_on(rows: JudgedRows, share: float, *, seed: int = 0) -> Floats:
-    """Scores that decide a share of the rows of each label wrongly."""
     labels = rows.test.labels.astype(np.float64)
     wrong = np.zeros(len(labels), dtype=bool)
     for label in (0, 1):

@@ -338,7 +338,6 @@ def prepared(home: Path, **splits: list[str]) -> RunRecord:
 
 
 def rows_of(**texts: str) -> Split:
-    """Test rows, by key."""
     return Split(tuple(texts), tuple(texts.values()), np.zeros(len(texts), dtype=np.int64))
 
 
@@ -491,7 +490,6 @@ def score(candidate, folder, *, selection=None, rows=None, known=None, record=Tr
 
 
 def truth(rows: JudgedRows) -> Callable[[str, int], Any]:
-    """Answers each test row as it is labelled."""
     labels = dict(zip(rows.test.texts, rows.test.labels, strict=True))
 
     def reply(prompt: str, _: int) -> Any:

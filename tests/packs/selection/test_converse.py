@@ -120,7 +120,6 @@ def requests(count: int, **changes: Any) -> list[converse.Request]:
 
 
 def record(service, path, batch, *, budget=AMPLE, concurrency=4, price=None, read_timeout=20):
-    """Records as `sashiko select --record` does."""
     recording, ledger = converse.Recording(path), converse.Ledger(budget)
     endpoint = converse.Endpoint(
         region="us-east-1", price=price, concurrency=concurrency, longest_answer=16
@@ -143,7 +142,6 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def first_then(*replies: Any) -> Callable[[str, int], Any]:
-    """Each text's first replies, then an answer."""
     replies_of: dict[str, Any] = {}
 
     def reply(text: str, _: int) -> Any:
@@ -273,7 +271,6 @@ def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, usage_is_v
 
 
 def read_back(path: Path, body: bytes) -> tuple[converse.Response, converse.Reading]:
-    """Records a body, whose tokens are known, and replays it."""
     batch = requests(1)
     with serving(lambda *_: body) as service:
         assert record(service, path, batch).tokens == EACH

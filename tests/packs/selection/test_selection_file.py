@@ -13,7 +13,6 @@ BUDGET = {"budget": {"tokens": 1000}}
 
 
 def of_bedrock(**changes: Any) -> dict[str, Any]:
-    """A file of candidates of Bedrock, with changes to the first one."""
     candidates = {"a": BEDROCK | changes, "b": BEDROCK}
     return {"candidates": candidates, "privacy": PRIVACY, "bedrock": BUDGET}
 

@@ -340,7 +340,6 @@ def run(tmp_path):
 
 
 def swept(run, **changes):
-    """Writes a sweep of the run's recipe and data into its home, but for the changes."""
     record = read_run(run)
     inputs = {
         "validation": record.step("Prepare").outputs["validation"].sha256,

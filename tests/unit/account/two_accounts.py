@@ -108,7 +108,6 @@ def evidence(folder: Path, **change: Any) -> Path:
 
 
 def registrar_of(account: Account, settings: Settings, *, target: str) -> PackageRegistrar:
-    """Registers in an account as the pipeline of its settings does."""
     placement = Placement(
         models_uri=f"s3://{account.bucket}/{MODELS}",
         signing_key=key_alias(settings, "signing"),

@@ -16,7 +16,6 @@ ROOT = Path.cwd()  # tests/conftest.py: with the samples
 def sashiko(
     *arguments: str | Path, cwd: Path = ROOT, **variables: str
 ) -> subprocess.CompletedProcess:
-    """Runs a command, and returns its status and what it printed."""
     out, err, status = StringIO(), StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)

@@ -177,7 +177,6 @@ def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_on
 
 
 def recipe(cli: BiasCli, **bias: Any) -> Path:
-    """A shipped recipe, with the contract of loans and other bias gates."""
     value = yaml.safe_load(Path("recipes/complaints.yaml").read_text(encoding="utf-8"))
     value["contract"] = str(cli.contract)
     value["extends"] = str((Path("recipes") / value["extends"]).resolve())

@@ -18,7 +18,6 @@ RENAMED = renamed_commands()
 
 
 def walk(command: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields each command below `sashiko` with its path."""
     if not isinstance(command, TyperGroup):
         yield path, command
         return

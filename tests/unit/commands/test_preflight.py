@@ -29,7 +29,6 @@ Preflight = Callable[..., Result]
 
 @pytest.fixture
 def version(tmp_path: Path) -> Iterator[Version]:
-    """One that may be served."""
     with opened() as account:
         yield registered(account, write_evidence(tmp_path))
 

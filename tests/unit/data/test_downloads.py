@@ -219,8 +219,6 @@ DIGEST = sha256_bytes(EXPECTED)
 
 @pytest.fixture
 def served(tmp_path, monkeypatch):
-    """Lets each download give some content as `file` and another as `good`."""
-
     def serve(content: bytes) -> None:
         index = tmp_path / "index"
         index.mkdir(exist_ok=True)

@@ -111,7 +111,6 @@ class LateKms:
 
 @pytest.fixture
 def waits(monkeypatch):
-    """The seconds that the function waited."""
     seconds: list[float] = []
     monkeypatch.setattr(image_build.time, "sleep", seconds.append)
     return seconds

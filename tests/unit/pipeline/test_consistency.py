@@ -137,7 +137,6 @@ def test_a_type_that_a_target_does_not_serve_is_named(tmp_path, family, compile_
 
 
 def changed(family: str, compile_: dict[str, str]) -> Recipe:
-    """The recipe, of a family of models and for a target."""
     causal = {
         "model": {"family": "causal", "chat_template_sha256": "a" * 64},
         "train": {"frozen_layers": 0, "lora": {}},
@@ -193,7 +192,6 @@ def test_an_earlier_keys_signature_is_verified_until_that_key_is_distrusted(kms:
 
 @pytest.fixture
 def of_three(tmp_path: Path) -> Contract:
-    """The contract with a label of three classes."""
     edited = document()
     custom(edited, "label")["value"] = {"column": "late", "favourable": ["no"]}
     names = ("no", "a week", "for ever")

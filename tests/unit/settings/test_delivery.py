@@ -147,7 +147,6 @@ stages: [dev, staging, prod]
 
 @pytest.fixture
 def stages(tmp_path):
-    """Three stages, of which dev and staging share an account."""
     shutil.copy("config/base.yaml", tmp_path)
     accounts = {"dev": "111122223333", "staging": "111122223333", "prod": "444455556666"}
     for name, account in accounts.items():

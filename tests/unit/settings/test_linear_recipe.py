@@ -17,7 +17,6 @@ LINEAR = "model.family=linear"
 
 
 def load(folder: Path, *overrides: str, **changes: Any) -> Recipe:
-    """Reads a recipe that extends the encoder's of the complaints."""
     path = folder / "complaints-linear.yaml"
     parent = Path("recipes/complaints.yaml").resolve()
     value = {"extends": "complaints.yaml", "name": "complaints-linear"}

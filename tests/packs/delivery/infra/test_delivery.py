@@ -59,7 +59,6 @@ def template():
 
 @pytest.fixture(scope="module")
 def stages(template):
-    """The stages of the pipeline, by name, in their order."""
     pipeline = only(template, "AWS::CodePipeline::Pipeline")
     assert pipeline["PipelineType"] == "V2"
     return {stage["Name"]: stage for stage in pipeline["Stages"]}

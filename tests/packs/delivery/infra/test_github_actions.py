@@ -163,7 +163,6 @@ def test_the_deployer_reads_what_the_preflight_reads(call: Any) -> None:
 
 
 def _models_policies() -> Iterator[tuple[Statement, ...]]:
-    """The policies of the bucket of models, of its key, and of the key that signs them."""
     templates = assembly_of("serving")
     keys = {
         alias.properties["TargetKeyId"]

@@ -46,13 +46,11 @@ class Weeks:
         )
 
     def audit(self, week: int, verb: str, *options: str | Path) -> Attempt:
-        """Runs `sashiko monitor sample` or `label` at the end of a week."""
         return self.project.sashiko(
             "monitor", verb, "--recipe", "tiny", "--now", self.end_of(week), *options
         )
 
     def results(self) -> list[dict[str, Any]]:
-        """Returns each window's `monitor.json`, by its end."""
         files = self.project.home.rglob("windows/**/monitor.json")
         return sorted(
             (json.loads(file.read_text()) for file in files), key=lambda item: item["end"]
@@ -124,7 +122,6 @@ def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> N
 
 
 def registered_decisions(weeks: Weeks) -> dict[str, str]:
-    """The decision of each answered row, from the ledger."""
     days = list(
         weeks.project.home.glob("monitor/s3/*snapshots*/monitor/*/ledger/????-??-??.parquet")
     )

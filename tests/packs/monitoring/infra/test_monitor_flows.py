@@ -105,7 +105,6 @@ def aws():
 
 
 def _started(aws, time=MONDAY):
-    """The parameters of the only execution that a schedule starts."""
     assert aws.run(_window_flow(), scheduled(time)).status == "SUCCEEDED"
     (start,) = _starts(aws)
     return _parameters(start)
@@ -349,7 +348,6 @@ def test_without_an_audited_accuracy_none_is_published(publish):
 
 
 def _monitored(**capture):
-    """The machines of a stack in an environment that serves, with other keys of `capture`."""
     from sashiko_cdk.events.event_flows import EventFlows
     from sashiko_cdk.pack_parts import PipelineParts
     from sashiko_cdk.stack import EnvironmentStack

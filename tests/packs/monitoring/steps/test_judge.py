@@ -49,13 +49,11 @@ def _alarms(result: MonitorResult) -> list[MonitorCheck]:
 
 
 def _judge(job: WindowJob) -> None:
-    """Runs JudgeMonitor, and hands its output on."""
     job.run(judge, *ARGUMENTS)
     job.text("result", (job.output("result") / "monitor.json").read_text(), file="monitor.json")
 
 
 def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
-    """Runs MonitorBias, and hands its output on."""
     if groups:
         job.reference_groups(old=(900, 3000), young=(900, 3000))
         job.groups(**groups)

@@ -36,7 +36,6 @@ class Project:
         write(self.captures, records, hour=hour, file=f"{file}.jsonl", version=version)
 
     def read(self, number):
-        """Reads a week, and keeps its ledger."""
         times = {"start": week(number).start, "end": week(number).end, "now": week(number).end}
         words = [w for name, time in times.items() for w in (f"--{name}", basic_time(time))]
         jobs = [

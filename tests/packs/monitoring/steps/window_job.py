@@ -39,7 +39,6 @@ SCORES = ColumnCounts(
 
 
 def make_reference(**changes: Any) -> Reference:
-    """A reference of 1,000 rows."""
     values: dict[str, Any] = {
         "rows": 1000, "positives": 300, "true_positives": 240, "labels": ("no", "yes"),
         "threshold": 0.5, "template": "{product}: {complaint_text}", "missing": "unknown",
@@ -292,7 +291,6 @@ def quality(audit: Outcome, *, closed: dt.datetime = START) -> Quality:
 
 
 def make_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
-    """A job with the contract of loans and the four-fifths gate."""
     job = WindowJob(folder, monkeypatch)
     job.contract()
     job.bias_section(FOUR_FIFTHS)

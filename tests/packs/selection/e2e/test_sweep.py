@@ -47,7 +47,6 @@ def swept(new_project: Callable[[], Project]) -> Swept:
 
 @pytest.fixture(scope="module")
 def chosen(swept: Swept) -> Attempt:
-    """The run that the sweep recommends."""
     return swept.project.sashiko(*shlex.split(swept.record["chosen"]["command"])[1:])
 
 

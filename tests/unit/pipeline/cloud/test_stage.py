@@ -101,7 +101,6 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 @pytest.fixture
 def requests(bench: Bench) -> list[dict[str, Any]]:
-    """The parameters of each request to S3."""
     requests: list[dict[str, Any]] = []
     for operation in ("HeadObject", "ListObjectsV2", "PutObject"):
         bench.s3.meta.events.register(

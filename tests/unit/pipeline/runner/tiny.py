@@ -124,7 +124,6 @@ class Tiny:
         environment: Mapping[str, str] | None = None,
         checkpoints: str = "",
     ) -> dict[str, Any]:
-        """A training step."""
         more = {"CheckpointConfig": {"S3Uri": checkpoints}} if checkpoints else {}
         return {
             "Name": name, "Type": "Training", "CacheConfig": {"Enabled": True},
@@ -150,14 +149,12 @@ class Tiny:
         }  # fmt: skip
 
     def function(self, name: str, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """A Lambda step."""
         return {
             "Name": name, "Type": "Lambda", "FunctionArn": function,
             "Arguments": dict(event), "OutputParameters": [],
         }  # fmt: skip
 
     def gate(self, name: str, *judges: str) -> dict[str, Any]:
-        """A gate that the `result.json` in the output `out` of each judge opens."""
         reads = {
             judge: {"Std:Join": {"On": "/", "Values": [self.uri(judge), "result.json"]}}
             for judge in judges
