@@ -168,9 +168,33 @@ def _key_and_label(contract: Contract) -> Iterator[str]:
     column = contract.column(label.column)
     if column.classification != "none":
         yield f"column `{column.name}`: the label is trained on, so classification must be none"
+    if label.above is not None:
+        yield from _number_problems(column, label.above)
+        return
     if column.logical_type != "string" or not column.required:
         yield f"column `{column.name}`: the label must have `logicalType: string, required: true`"
     yield from _class_problems(column, label)
+
+
+def _number_problems(column: Column, above: float) -> Iterator[str]:
+    """Checks a label that is a number, and that its column's limits allow both outcomes."""
+    place = f"column `{column.name}`:"
+    if column.logical_type not in ("integer", "number") or not column.required:
+        yield (
+            f"{place} a label of `kind: number` must have `logicalType: integer` or `number`, "
+            "and `required: true`"
+        )
+        return
+    if column.allowed_values:
+        yield f"{place} `enum`: a label of `kind: number` lists no values; remove it"
+    highs = (column.options.maximum, column.options.exclusiveMaximum)
+    low, open_low = column.options.minimum, column.options.exclusiveMinimum
+    if any(isinstance(high, int | float) and high <= above for high in highs):
+        yield f"{place} its maximum leaves no value above {above:.12g}; move `favourable.above`"
+    if (isinstance(low, int | float) and low > above) or (
+        isinstance(open_low, int | float) and open_low >= above
+    ):
+        yield f"{place} its minimum leaves no value at most {above:.12g}; move `favourable.above`"
 
 
 def _class_problems(column: Column, label: Label) -> list[str]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.contract.glue import AS_OF
 from sashiko.contract.model import Contract, View
@@ -26,6 +27,32 @@ def arrow_schema(contract: Contract, view: View) -> pa.Schema:
         pa.field(column.name, ARROW_TYPES[column.logical_type])
         for column in contract.view_columns(view)
     )
+
+
+def outcomes(values: pa.ChunkedArray, contract: Contract) -> pa.ChunkedArray:
+    """Returns the class of each label, or the outcome of a number at the contract's bound.
+
+    Args:
+        values: the label's column; nulls stay null.
+        contract: the data contract.
+
+    Returns:
+        Strings, which are the contract's classes where the labels are valid.
+
+    Raises:
+        InputError: if the label is a number and the values are not.
+    """
+    if contract.label.above is None:
+        return values.cast(pa.string())
+    kind = values.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise InputError(
+            f"label column `{contract.label.column}` is of type {kind}, and the contract says that "
+            "it is a number: correct the step that wrote it, or the contract"
+        )
+    unfavourable, favourable = contract.classes
+    above = pc.greater(values.cast(pa.float64(), safe=False), contract.label.above)
+    return pc.if_else(above, favourable, unfavourable)
 
 
 def select_sql(

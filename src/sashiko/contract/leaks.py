@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.parquet import TableStream
+from sashiko.contract.derive import outcomes
 from sashiko.contract.model import Contract
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints
@@ -128,7 +129,8 @@ def leak_checks(stream: TableStream, contract: Contract) -> Iterator[Check]:
     """
     table = _sample(stream, (contract.label.column, *contract.text_columns))
     classes = contract.classes
-    places = pc.index_in(table[contract.label.column], value_set=pa.array(classes, pa.string()))
+    labels = outcomes(table[contract.label.column], contract)
+    places = pc.index_in(labels, value_set=pa.array(classes, pa.string()))
     codes = np.asarray(pc.fill_null(places, 0), dtype=np.int64)
     accepted = {item.column: item.reason for item in contract.accepted_leaks}
     for name in contract.text_columns:

@@ -31,6 +31,7 @@ Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
 MOST_CLASSES = 100  # of a label; a report has a row for each
+MOST_VALUE = 1e100  # of a number, either sign; squares of larger ones may not be finite
 _DATES = {"validation_from", "test_from"}
 _DAYS = {"validation_days", "test_days"}
 
@@ -99,37 +100,67 @@ class Column(Frozen):
 
 
 class Label(Frozen):
-    """The target of the model: a column whose `enum` lists its classes."""
+    """The target of the model: a column whose `enum` lists its classes, or one of numbers."""
 
     column: str
-    kind: Literal["classes", "number"] = "classes"  # what its values are; `number` is refused yet
-    # The classes that are a good outcome for the person concerned, at least one and not all.
+    kind: Literal["classes", "number"] = "classes"  # what its values are
+    # What is a good outcome for the person concerned: of classes at least one and not all, of a
+    # number those above a bound, `{above: 0}`.
     favourable: tuple[str, ...] = ()
     # An older form of `favourable` for two classes, which are named both.
     positive: str | None = None
     negative: str | None = None
+    # A number's bound, which is itself not favourable: Clarify's exclusive lower bound.
+    above: float | None = None
 
     @model_validator(mode="before")
     @classmethod
-    def _read_older_form(cls, value: Any) -> Any:
-        """Makes `positive` the one favourable class."""
-        if not isinstance(value, Mapping) or not isinstance(value.get("positive"), str):
+    def _read_forms(cls, value: Any) -> Any:
+        """Makes `positive` the one favourable class, and a number's bound the outcome above it."""
+        if not isinstance(value, Mapping):
+            return value
+        if value.get("kind") == "number":
+            above = _bound(value)
+            return dict(value) | {"favourable": (f"above {above:.12g}",), "above": above}
+        if "above" in value or isinstance(value.get("favourable"), Mapping):
+            raise ValueError("only a label of `kind: number` has a bound; name classes, or add it")
+        if not isinstance(value.get("positive"), str):
             return value
         return {"favourable": (value["positive"],)} | dict(value)
 
     @model_validator(mode="after")
     def _check_form(self) -> "Label":
-        if self.kind == "number":
-            raise ValueError(
-                "`kind: number` is not supported yet; put its values into classes, such as `low` "
-                "and `high`, in a column of their own"
-            )
         if (self.positive is None) != (self.negative is None):
             missing = "positive" if self.positive is None else "negative"
             raise ValueError(f"`{missing}` is missing; or name only the `favourable` classes")
         if self.positive is not None and self.favourable != (self.positive,):
             raise ValueError("`favourable` differs from `positive`: remove `positive`, `negative`")
         return self
+
+
+def _bound(label: Mapping[str, Any]) -> float:
+    """Reads the bound of a number's favourable values.
+
+    Raises:
+        ValueError: if it is not `favourable: {above: number}`.
+    """
+    favourable = label.get("favourable")
+    if unknown := sorted({"positive", "negative", "above"} & set(label)):
+        raise ValueError(f"a number has no `{unknown[0]}`; write `favourable: {{above: 0}}`")
+    if isinstance(favourable, Mapping) and "below" in favourable:
+        raise ValueError(
+            "a number has no `below`: where less is better, turn the sign of the column in the "
+            "data, and name the bound with its sign turned as `above`"
+        )
+    above: Any = favourable.get("above") if isinstance(favourable, Mapping) else None
+    if type(above) not in (int, float) or len(favourable or ()) != 1:
+        raise ValueError(
+            "of `kind: number` name the bound above which a value is favourable, such as "
+            "`favourable: {above: 0}`"
+        )
+    if not abs(above) <= MOST_VALUE:
+        raise ValueError(f"`above: {above}` is no number from -1e100 to 1e100")
+    return float(above) + 0.0  # not -0
 
 
 def _check_whole_words(text: str) -> str:
@@ -305,8 +336,11 @@ class Contract(Frozen):
     def classes(self) -> tuple[str, ...]:
         """The label's classes, the unfavourable ones first, each part in the order of `enum`.
 
-        A class's place in it is its index in arrays, files and model outputs.
+        A class's place in it is its index in arrays, files and model outputs. A number has two
+        outcomes, at most its bound and above it.
         """
+        if self.label.above is not None:
+            return f"at most {self.label.above:.12g}", *self.label.favourable
         values = [str(value) for value in self.column(self.label.column).allowed_values]
         return tuple(sorted(values, key=lambda value: value in self.label.favourable))
 
@@ -315,12 +349,22 @@ class Contract(Frozen):
         """The index of the first favourable class; all classes from it on are favourable."""
         return len(self.classes) - len(self.label.favourable)
 
+    @property
+    def is_number(self) -> bool:
+        """Whether the label is a number, whose `classes` are the outcomes at its bound."""
+        return self.label.above is not None
+
     def pair(self, feature: str) -> tuple[str, str]:
         """Returns the unfavourable and the favourable class, for what takes two classes only.
 
         Raises:
-            InputError: if there are more; names the feature.
+            InputError: if there are more, or the label is a number; names the feature.
         """
+        if self.is_number:
+            raise InputError(
+                f"contract `{self.id}`: label `{self.label.column}` is a number, and {feature} "
+                "takes labels of two classes"
+            )
         if len(self.classes) > 2:
             raise InputError(
                 f"contract `{self.id}`: label `{self.label.column}` has {len(self.classes)} "

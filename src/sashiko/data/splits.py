@@ -29,6 +29,16 @@ class SplitSummary(Frozen):
     class_rows: tuple[int, ...] = ()  # rows of each class; empty in older runs
 
 
+class NumberSummary(Frozen):
+    """A label that is a number: its bound, and its values in the train rows, unweighted."""
+
+    above: float  # the contract's bound, in the label's unit like all below
+    mean: float
+    standard_deviation: float = Field(gt=0)  # of the rows themselves, divided by their number
+    least: float
+    most: float
+
+
 class SplitMeta(Frozen):
     """Prepare's summary."""
 
@@ -42,6 +52,8 @@ class SplitMeta(Frozen):
     removed_repeats: dict[str, int]  # validation, test -> rows whose text an earlier split has
     removed_over_limit: int  # rows removed by the limits of `data`
     dates: SplitDates | None = None  # of a time split; None otherwise, and in older runs
+    # Of a label that is a number; `labels` are then the two outcomes at its bound.
+    number: NumberSummary | None = Field(None, exclude_if=lambda number: number is None)
 
     @field_validator("kinds")
     @classmethod

@@ -3,14 +3,16 @@
     python -m sashiko.steps.prepare
 
 Inputs `config` (contract, data, text) and `data` (the snapshot, or a transformation of it);
-outputs `train`, `validation`, `test` (each `data.parquet` with key, text, label, and the text's
-columns as a JSON object, which a linear model reads), `slices` (the test rows' columns, by which
-Evaluate slices them) and `meta` (`split.json`, and `snapshots.json`: the snapshot's digest).
+outputs `train`, `validation`, `test` (each `data.parquet` with key, text, label, the text's columns
+as a JSON object, which a linear model reads, and the value of a label that is a number), `slices`
+(the test rows' columns, by which Evaluate slices them) and `meta` (`split.json`, and
+`snapshots.json`: the snapshot's digest).
 """
 
 import argparse
 import datetime as dt
 import hashlib
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,16 +27,31 @@ import pyarrow as pa
 
 from sashiko.base.files import write_json
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import ROW_GROUP_ROWS, check_keys, stream_columns, write_batches
+from sashiko.base.parquet import (
+    ROW_GROUP_ROWS,
+    check_keys,
+    read_columns,
+    stream_columns,
+    write_batches,
+)
 from sashiko.base.scratch import insert, scratch_database, stream_query
+from sashiko.contract.derive import outcomes
 from sashiko.contract.manifest import training_snapshot, write_snapshots
-from sashiko.contract.model import Column, Contract, SplitDates, TextHashSplit, TimeSplit
+from sashiko.contract.model import (
+    MOST_VALUE,
+    Column,
+    Contract,
+    SplitDates,
+    TextHashSplit,
+    TimeSplit,
+)
 from sashiko.data.splits import (
     FEWEST_OF_A_LABEL,
     FEWEST_ROWS,
     META_FILE,
     SPLITS,
     ColumnKind,
+    NumberSummary,
     SplitMeta,
     SplitSummary,
 )
@@ -52,6 +69,7 @@ __all__ = ["main"]
 SCHEMA = pa.schema(
     {"key": pa.string(), "text": pa.string(), "label": pa.int64(), "row": pa.string()}
 )
+NUMBER_SCHEMA = SCHEMA.append(pa.field("value", pa.float64()))
 _KINDS: Mapping[str, ColumnKind] = MappingProxyType({
     "string": "text", "integer": "number", "number": "number", "boolean": "category",
     "date": "date", "timestamp": "date",
@@ -89,6 +107,23 @@ class SplitTable:
             InputError: names the number of bad rows and examples.
         """
         check_keys(self.connection, "rows", column=self.contract.key, source=self.source)
+        column = f"{self.source}: label column `{self.contract.label.column}`"
+        if self.contract.is_number:
+            ((bad, example),) = self._run(
+                "SELECT count(*), min(key) FROM rows WHERE NOT coalesce(abs(value) <= $1, false)",
+                MOST_VALUE,
+            )
+            ((least, most),) = self._run("SELECT min(value), max(value) FROM rows")
+            if least == most and not bad:
+                raise InputError(
+                    f"{column} is {least:.12g} in every row, so there is nothing to learn: name "
+                    "another column in the contract, or load other data"
+                )
+            if bad:
+                raise InputError(
+                    f"{column} is missing, not a number or infinite in {bad:,} rows, such as that "
+                    f"of key {example!r}: correct these rows or leave them out"
+                )
         unknown = self._run(
             "SELECT label, count(*) FROM rows WHERE label IS NULL OR NOT list_contains($1, label) "
             "GROUP BY label ORDER BY count(*) DESC, label LIMIT 5",
@@ -97,9 +132,8 @@ class SplitTable:
         if unknown:
             labels = ", ".join(f"{value!r} in {count} rows" for value, count in unknown)
             raise InputError(
-                f"{self.source}: label column `{self.contract.label.column}` has {labels}; the "
-                f"contract's labels are {', '.join(map(repr, self.contract.classes))}: correct "
-                "the data or the contract"
+                f"{column} has {labels}; the contract's labels are "
+                f"{', '.join(map(repr, self.contract.classes))}: correct the data or the contract"
             )
 
     def keep(
@@ -169,8 +203,14 @@ class SplitTable:
         return summaries, repeats, sum(after.values()) - sum(self._count("kept").values())
 
     def rows(self, split: str) -> Iterator[pa.RecordBatch]:
-        """Yields a split's remaining rows, of type `SCHEMA`, ordered by key."""
-        return self._stream("key, text, class::BIGINT, row", split, SCHEMA)
+        """Yields a split's remaining rows, of type `self.schema`, ordered by key."""
+        value = ", value" if self.contract.is_number else ""
+        return self._stream(f"key, text, class::BIGINT, row{value}", split, self.schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the files for Train and Score."""
+        return NUMBER_SCHEMA if self.contract.is_number else SCHEMA
 
     def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Returns schema and rows of the slices' columns, followed by the key."""
@@ -222,7 +262,7 @@ def main() -> None:
         check_splits(splits, contract, split)
         for name in SPLITS:
             file = processing_output(name) / "data.parquet"
-            row_count = write_batches(file, table.rows(name), schema=SCHEMA)
+            row_count = write_batches(file, table.rows(name), schema=table.schema)
             print(f"{name}: {row_count:,} rows", file=sys.stderr)
         schema, test_slices = table.slices("test")
         write_batches(processing_output("slices") / "data.parquet", test_slices, schema=schema)
@@ -237,6 +277,7 @@ def main() -> None:
         removed_repeats=repeats,
         removed_over_limit=over_limit,
         dates=split if isinstance(split, SplitDates) else None,
+        number=summarise_number(processing_output("train") / "data.parquet", contract.label.above),
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
     write_snapshots(training_snapshot(source.parent), processing_output("meta"))
@@ -379,7 +420,7 @@ def split_rows(
     split: TextHashSplit | SplitDates,
     linear: bool = False,
 ) -> pa.Table:
-    """Returns key, text, label, text digest, split and JSON object of each row.
+    """Returns key, text, label, text digest, split, JSON object and any value of each row.
 
     A linear model's text is the JSON object. The digest is of the template's text for every model,
     so that a row is in the same split whichever model is trained.
@@ -389,15 +430,36 @@ def split_rows(
     template = texts_of.row_template(columns)
     objects = [texts_of.assemble(template, row, "") for row in values]
     digests = [hashlib.sha256(texts_of.normalise(text).encode()).digest() for text in texts]
-    return pa.table(
+    table = pa.table(
         {
             "key": rows[contract.key].cast(pa.string()),
             "text": pa.array(objects if linear else texts, pa.string()),
-            "label": rows[contract.label.column].cast(pa.string()),
+            "label": outcomes(rows[contract.label.column], contract),
             "digest": pa.array(digests, pa.binary()),
             "split": pa.array(assign(rows, digests, split)),
             "row": pa.array(objects, pa.string()),
         }
+    )
+    if not contract.is_number:
+        return table
+    return table.append_column("value", rows[contract.label.column].cast(pa.float64(), safe=False))
+
+
+def summarise_number(train: Path, above: float | None) -> NumberSummary | None:
+    """Summarises the label's values in the train rows; None for classes, which have no bound.
+
+    The sums are exact until they are rounded once, so that they are the same on every machine.
+    """
+    if above is None:
+        return None
+    values = read_columns(train, ["value"])["value"].to_numpy()
+    mean = math.fsum(values) / len(values)
+    return NumberSummary(
+        above=above,
+        mean=mean,
+        standard_deviation=math.sqrt(math.fsum((values - mean) ** 2) / len(values)),
+        least=float(values.min()),
+        most=float(values.max()),
     )
 
 
@@ -413,12 +475,13 @@ def check_splits(
     for part in splits.values():
         by_class.update(dict(zip(contract.classes, part.class_rows, strict=True)))
     rows, rarest = by_class.total(), by_class.most_common()[: -_NAMED - 1 : -1]
+    joined = "move the bound `favourable.above`" if contract.is_number else "join rare labels"
     if rows < FEWEST_ROWS or rarest[0][1] < FEWEST_OF_A_LABEL:
         counts = [f"{count:,} with label {name!r}" for name, count in rarest]
         raise InputError(
             f"{rows:,} rows are left to train on and to judge by, {', '.join(counts)}: at least "
             f"{FEWEST_ROWS} rows, and {FEWEST_OF_A_LABEL} of each label, are needed; load more "
-            "data, or join rare labels"
+            f"data, or {joined}"
         )
     for name in SPLITS:
         summary = splits.get(name)
@@ -432,7 +495,7 @@ def check_splits(
         dates = f" ({split})" if isinstance(split, SplitDates) else ""
         raise InputError(
             f"the {name} split {problem}: move the bounds of the contract's {contract.split.kind} "
-            f"split{dates}, raise data.train_rows, load more data, or join rare labels"
+            f"split{dates}, raise data.train_rows, load more data, or {joined}"
         )
 
 

@@ -95,6 +95,15 @@ def two_facets() -> dict[str, Any]:
     return edited
 
 
+def number(*, above: float = 4.0, **options: float) -> dict[str, Any]:
+    """A contract whose label is the price, a number."""
+    edited = document()
+    column_of(edited, "price").update(required=True, logicalTypeOptions=options)
+    label = {"column": "price", "kind": "number", "favourable": {"above": above}}
+    custom(edited, "label")["value"] = label
+    return edited
+
+
 def every_rule() -> dict[str, Any]:
     """A contract that uses every row of the rule table, on columns with and without nulls."""
 

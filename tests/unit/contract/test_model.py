@@ -131,6 +131,28 @@ def _drop(name: str, key: str) -> Callable[[dict[str, Any]], None]:
     return lambda edited: documents.column_of(edited, name).pop(key) and None
 
 
+def test_a_number_has_two_outcomes_at_its_bound(tmp_path):
+    contract = documents.contract_of(documents.number(above=1234567.5), tmp_path)
+    assert contract.is_number
+    assert contract.label.above == 1234567.5
+    assert contract.classes == contract.outcomes == ("at most 1234567.5", "above 1234567.5")
+    assert contract.classes[contract.first_favourable :] == contract.label.favourable
+    assert documents.contract_of(documents.number(above=-0.0), tmp_path).classes[0] == "at most 0"
+
+
+def _number(favourable: Any, **more: Any) -> Callable[[dict[str, Any]], None]:
+    def change(edited: dict[str, Any]) -> None:
+        documents.column_of(edited, "price")["required"] = True
+        label = {"column": "price", "kind": "number", "favourable": favourable}
+        _custom("label", label | more)(edited)
+
+    return change
+
+
+def _limits(**options: float) -> Callable[[dict[str, Any]], None]:
+    return lambda edited: edited.update(documents.number(above=4, **options))
+
+
 def _custom(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return lambda edited: documents.custom(edited, name).update({"value": value})
 
@@ -225,7 +247,23 @@ def _twice(edited: dict[str, Any]) -> None:
         (_custom("label", {"column": "late", "positive": "yes", "negative": "yes"}), r"exactly"),
         (_custom("label", {"column": "late", "favourable": ["no"], "positive": "yes",
                            "negative": "no"}), r"`favourable` differs from `positive`"),
-        (_custom("label", {"column": "late", "kind": "number"}), r"number` is not supported yet"),
+        (_custom("label", {"column": "late", "kind": "number"}), r"name the bound above which"),
+        (_number({"above": 4}, column="late"), r"`late`: a label of `kind: number` must have `log"),
+        (_number({"above": 4}, column="lent_at"), r"column `lent_at`: a label of `kind: number` m"),
+        (_number({"above": 4}, column="pages"), r"column `pages`: .*, and `required: true`"),
+        (_number({"below": 4}), r"`label`: .*no `below`: .* turn the sign of the column"),
+        (_number(["yes"]), r"name the bound above which a value is favourable, such as"),
+        (_number({"above": "4"}), r"name the bound above which a value is favourable, such as"),
+        (_number({"above": True}), r"name the bound above which a value is favourable, such as"),
+        (_number({"above": 4, "to": 5}), r"name the bound above which a value is favourable"),
+        (_number({"above": float("nan")}), r"`.nan` is not a finite number"),
+        (_number({"above": 1e101}), r"`above: 1e\+101` is no number from -1e100 to 1e100"),
+        (_number({"above": 4}, positive="yes"), r"a number has no `positive`; write `favourable"),
+        (_number({"above": 4}, above=4), r"a number has no `above`; write `favourable: {above: 0"),
+        (_number({"above": 4}, kind="classes"), r"only a label of `kind: number` has a bound"),
+        (_limits(maximum=4), r"`price`: its maximum leaves no value above 4; move `favourable.abo"),
+        (_limits(exclusiveMinimum=4), r"`price`: its minimum leaves no value at most 4; move"),
+        (_limits(minimum=5), r"column `price`: its minimum leaves no value at most 4; move"),
         (_custom("label", {"column": "late"}), r"name one or more of the classes 'yes', 'no'"),
         (_classes("a", "b", favourable=[]), r"`label.favourable`: name one or more .* 'a', 'b'"),
         (_classes("a", "b", favourable=["a", "b"]), r"`label.favourable`: names all classes"),

@@ -1,5 +1,6 @@
 import datetime as dt
 import json
+import statistics
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from sashiko.errors import InputError
 from sashiko.serving.container.text import normalise
 from sashiko.settings.recipe_data import DataSection
 from sashiko.steps import prepare, snapshot
-from tests.unit.contract.documents import column_of, custom, document, rows, save
+from tests.unit.contract.documents import column_of, custom, document, number, rows, save
 
 Run = Callable[..., Path]
 MODELS = {
@@ -81,6 +82,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return step
 
 
+def _number(contract: dict[str, Any]) -> None:
+    contract.update(number(above=30))
+
+
 def _read(output: Path, split: str) -> pa.Table:
     return pq.read_table(output / split / "data.parquet")
 
@@ -138,6 +143,53 @@ def test_a_linear_model_gets_rows_in_the_splits_that_an_encoder_gets(
         assert (
             encoder[name]["text"][0].as_py() == json.loads(linear[name]["text"][0].as_py())["title"]
         )
+
+
+def test_a_number_is_kept_beside_its_outcome_and_summarised_on_the_train_rows(run: Run) -> None:
+    prices = [30.0 if i % 3 == 0 else 1e6 + i / 7 if i % 3 == 1 else -i / 3 for i in range(300)]
+    output = run(_rows(price=prices), edit=_number)
+    values = {}
+    for name in SPLITS:
+        table = _read(output, name)
+        assert table.schema.field("value").type == pa.float64()
+        values[name] = dict(zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True))
+        assert table["label"].to_pylist() == [int(value > 30) for value in values[name].values()]
+    assert {key: v for part in values.values() for key, v in part.items()} == {
+        f"k{i:03}": price for i, price in enumerate(prices)
+    }
+    meta = read_split_meta(output / "meta")
+    assert meta.labels == ("at most 30", "above 30")
+    assert meta.number is not None
+    train = list(values["train"].values())
+    assert meta.number.above == 30
+    assert meta.number.mean == pytest.approx(statistics.fmean(train), rel=1e-15)
+    assert meta.number.standard_deviation == pytest.approx(statistics.pstdev(train), rel=1e-15)
+    assert (meta.number.least, meta.number.most) == (min(train), max(train))
+    assert meta.splits["test"].positive_rate == statistics.fmean(
+        value > 30 for value in values["test"].values()
+    )
+
+
+def test_a_label_of_classes_has_no_value(run: Run) -> None:
+    output = run(_rows())
+    assert _read(output, "train").column_names == ["key", "text", "label", "row"]
+    assert "number" not in json.loads((output / "meta" / "split.json").read_text())
+
+
+@pytest.mark.parametrize(("prices", "message"), [
+    ([31.5] * 300, r"label column `price` is 31.5 in every row, so there is nothing to learn"),
+    ([float("nan"), *range(299)], r"`price` is missing, .* in 1 rows, such as that of key 'k000'"),
+    ([*range(299), None], r"`price` is missing, .* in 1 rows, such as that of key 'k299'"),
+    ([*range(298), float("inf"), -float("inf")], r"infinite in 2 rows, such as .* 'k298'"),
+    ([*range(299), 1e101], r"infinite in 1 rows, such as that of key 'k299'"),
+    ([i / 10 for i in range(300)], r"0 with label 'above 30', .* or move the bound `favourable"),
+    ([f"{i}" for i in range(300)], r"`price` is of type string, and .* says that it is a number"),
+])  # fmt: skip
+def test_numbers_that_cannot_be_learned_are_refused(
+    prices: list[Any], message: str, run: Run
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run(_rows(price=prices), edit=_number)
 
 
 def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:
