@@ -19,9 +19,10 @@ define install
 	@touch $@
 endef
 
+# The longest files are in tests/e2e: one that begins last keeps a single core busy at the end.
 test: $(BIN)/.dev $(VENV)-serving/.done node_modules/.done ## run the tests
 	$(IN_MEMORY) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m "not slow" --ignore=tests/e2e/changes --ignore-glob='*/packs/*/infra' \
-	  tests/unit tests/packs tests/pipeline tests/e2e verification/supply verification/fuzz verification/guards $(ARGS)
+	  tests/e2e tests/unit tests/packs tests/pipeline verification/supply verification/fuzz verification/guards $(ARGS)
 
 test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 	@java -version >/dev/null 2>&1 || { echo "error: Java was not found: the tests of the Glue job need 17 (apt-get install openjdk-17-jre-headless)" >&2; exit 1; }

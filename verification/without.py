@@ -41,7 +41,7 @@ _FULL = (
     "ruff format --check .",
     *_SHORT,
     "pytest -n auto --dist loadfile -m 'not slow'"
-    " tests/unit tests/packs tests/pipeline tests/infra tests/e2e",
+    " tests/e2e tests/infra tests/unit tests/packs tests/pipeline",
     "sashiko run",
 )
 

@@ -178,6 +178,7 @@ def _distinct(requests: Iterable[Request]) -> Iterable[Request]:
     return {(r.action, r.resource, tuple(sorted(r.context.items()))): r for r in requests}.values()
 
 
+@pytest.mark.slow
 def test_another_projects_resources_are_out_of_reach() -> None:
     """What has a name, a tag or a boundary is refused; what has none is listed, created, read."""
     from infra.app import add_stacks

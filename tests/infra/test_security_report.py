@@ -152,7 +152,7 @@ run_app(add_stacks)
 """
 
 
-@pytest.mark.parametrize("report_mode", [True, False])
+@pytest.mark.parametrize("report_mode", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_nist_pack_reports_and_stops_no_synth(report_mode, tmp_path):
     context = {"env": "dev"} | ({"security-report": "true"} if report_mode else {})
     process = output_of(

@@ -170,6 +170,7 @@ def test_an_environment_without_stacks_is_refused(project, environment):
     assert "config/moon.yaml" in process.stderr or environment == "local"
 
 
+@pytest.mark.slow
 def test_a_region_without_a_service_is_refused(project):
     """By botocore's own data, in a folder that it reads before the one that ships with it."""
     from botocore.loaders import Loader

@@ -197,6 +197,7 @@ def test_no_role_starts_a_deploy_with_other_commands(
             assert not organization.may(arn, "codebuild:StartBuild", project, **override)
 
 
+@pytest.mark.slow
 def test_the_pipeline_is_changed_and_destroyed_without_a_rest(
     tools: Emulator, builds: Builds, folder: Path, tmp_path: Path
 ) -> None:

@@ -379,6 +379,7 @@ def test_the_command_prints_the_fix_and_exits_with_4(account: Governed, reposito
     assert "fix: make bootstrap ENV=dev" in output
 
 
+@pytest.mark.slow
 def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     account: Governed, repository: Path
 ) -> None:
