@@ -30,7 +30,7 @@ from sashiko.bias.gates.estimates import (
     sort_worst_first,
 )
 from sashiko.bias.metrics.bias_table import METRICS, Stage
-from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias
+from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias, estimate_by_class
 from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.model import Contract
@@ -291,6 +291,8 @@ class FileAnalysis:
 
     analysis: Analysis  # what Clarify's `analysis.json` holds
     estimates: tuple[BiasEstimate, ...]  # the same metrics with intervals and group sizes
+    # Of more than two classes, the predictions with each class in turn as the positive label.
+    by_class: tuple[BiasEstimate, ...] = ()
 
 
 def analyse_file(
@@ -339,7 +341,10 @@ def analyse_file(
         for stage, result in results.items()
         if result
     }
-    return FileAnalysis(analysis, tuple(estimate_bias(section, stages)))
+    by_class: tuple[BiasEstimate, ...] = ()
+    if predictions and len(contract.classes) > 2:
+        by_class = tuple(estimate_by_class(section, config, data, outcomes=contract.classes))
+    return FileAnalysis(analysis, tuple(estimate_bias(section, stages)), by_class)
 
 
 def file_verdict(
@@ -361,7 +366,7 @@ def file_verdict(
 
 
 def text(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
-    """Yields the lines of the text output: by group and metric, then the intersections."""
+    """Yields the lines of the text output: by group and metric, by class, then intersections."""
     single = [estimate for estimate in analysis.estimates if not estimate.is_intersection]
     for group in dict.fromkeys(estimate.subgroup for estimate in single):
         of_group = [item for item in single if item.subgroup == group]
@@ -374,6 +379,15 @@ def text(analysis: FileAnalysis, *, minimum_group_size: int) -> Iterator[str]:
             if rows:
                 yield f"  {title}"
                 yield from (f"    {_line(item)}" for item in rows)
+        yield ""
+    for outcome in dict.fromkeys(item.outcome for item in analysis.by_class):
+        yield f"predicted {outcome!r}, against all other classes"
+        rows = [item for item in analysis.by_class if item.outcome == outcome]
+        for group in dict.fromkeys(item.subgroup for item in rows):
+            yield f"  {group}"
+            yield from (f"    {_line(item)}" for item in rows if item.subgroup == group)
+    if compared := [item for item in analysis.by_class if comparable(item)]:
+        yield f"the intervals of all {looks_text(compared)} hold at once"
         yield ""
     for stage, title in _TITLES:
         for metric in REPORTED_METRICS[stage]:

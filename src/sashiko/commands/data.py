@@ -142,6 +142,8 @@ def bias(
     if json_:
         value = analysis_json(analysis.analysis)
         value["intervals"] = [estimate.model_dump(mode="json") for estimate in analysis.estimates]
+        if analysis.by_class:
+            value["classes"] = [estimate.model_dump(mode="json") for estimate in analysis.by_class]
         if verdict:
             value["verdict"] = verdict.model_dump(mode="json", by_alias=True)
         typer.echo(json.dumps(value, indent=2))

@@ -148,6 +148,15 @@ def test_of_three_classes_the_favourable_ones_count_by_name_or_as_a_run_codes_th
     cli.write("data.csv", csv_text("loan_id,age,late", data))
     named = cli.write("predictions.csv", csv_text("loan_id,predicted_label", predicted))
     assert interval(cli.json("--predictions", named), "DI")["value"] == pytest.approx(DI)
+    text = cli.run("--predictions", named).stdout
+    for name in names:  # each class against the others
+        old, young = (
+            sum(label == name for (_, label), (_, age, *_) in zip(predicted, data, strict=True)
+                if age == group)
+            for group in ("old", "young")
+        )  # fmt: skip
+        _, found, part = text.partition(f"predicted '{name}', against all other classes\n")
+        assert found and f"DI    {old / young:>7.3f}" in part.partition("predicted")[0]
     message = cli.refused("--predictions", named, "--probability-threshold", 0.5)
     assert "has 3 classes, and no threshold decides between them" in message
     coded = {
