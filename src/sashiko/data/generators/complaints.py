@@ -219,7 +219,7 @@ class Complaints:
         The truth is 1 where P(escalate) without the planted bias is above one half, by severity.
         """
         for rows in row_batches(order, batch_rows):
-            severity = _severity(order, rows)
+            severity = severities(order, rows)
             fair = np.array(ESCALATION["male"])[severity] > 0.5
             label = _labels(order, rows, severity, genders(order, rows))
             columns = {
@@ -237,13 +237,13 @@ class Complaints:
         for week in range(1, plan.weeks + 1):
             size = partial(plan.size, week=week)
             products = _more_of_the_last(_product_shares(order), size("covariate"))
-            severities = _more_of_the_last(SEVERITY_SHARES, size("label"))
+            mix = _more_of_the_last(SEVERITY_SHARES, size("label"))
             records.append({
                 "week": week,
                 "starts": (PERIOD_END + (week - 1) * WEEK).date().isoformat(),
                 "rows": plan.rows_per_week,
                 "product": dict(zip(bank.TOPICS, products, strict=True)),
-                "severity": dict(zip(("low", "medium", "high"), severities, strict=True)),
+                "severity": dict(zip(("low", "medium", "high"), mix, strict=True)),
                 "unheard_phrases": size("phrases"),
                 "reversed_labels": size("concept"),
                 "womens_complaints_worded_low": size("bias"),
@@ -273,7 +273,8 @@ def row_batches(order: Order, batch_rows: int) -> Iterator[Rows]:
         yield np.arange(start, min(start + batch_rows, end), dtype=np.uint64)
 
 
-def _severity(order: Order, rows: Rows) -> Indices:
+def severities(order: Order, rows: Rows) -> Indices:
+    """Returns each complaint's severity: 0 low, 1 medium, 2 high."""
     severity = pick_weighted(uniform(order.seed, "severity", rows), SEVERITY_SHARES)
     high = len(SEVERITY_SHARES) - 1
     others = 1 - SEVERITY_SHARES[high] / SEVERITY_SHARES.sum()
@@ -311,7 +312,7 @@ def complaint_batch(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> pa.
         _moments(PERIOD_END, weeks.elapsed(rows, draw("moment")) * WEEK.total_seconds()),
         _moments(PERIOD_START, elapsed * period),
     )
-    gender, severity = genders(order, rows), _severity(order, rows)
+    gender, severity = genders(order, rows), severities(order, rows)
     product = products(order, rows, topics=topics)
     understated = weeks.concerned(rows, "bias") & (gender == GENDERS.index("female"))
     first_name = pick(draw("first name"), len(bank.FIRST_NAMES["female"]))

@@ -1,0 +1,109 @@
+import datetime as dt
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
+from sklearn.metrics import root_mean_squared_error
+from sklearn.preprocessing import OneHotEncoder
+
+from sashiko.data.generators import complaints_texts as bank
+from sashiko.data.generators.base import Order
+from sashiko.data.generators.complaints import NEW_PHRASES_FROM, Complaints
+from sashiko.data.generators.days import Days
+
+TEST_FROM = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+SEVERITIES = {"low": bank.LOW, "medium": bank.MEDIUM, "high": bank.HIGH}
+
+
+@cache
+def _frame(*, rows: int = 20_000, seed: int = 3, bias: bool = True) -> pd.DataFrame:
+    order = Order(rows=rows, seed=seed, bias=bias)
+    frame = pa.Table.from_batches(Days().batches(order)).to_pandas()
+    severities = {text: name for name, texts in SEVERITIES.items() for text in texts}
+    frame["severity"] = [
+        next(name for text, name in severities.items() if text in row)
+        for row in frame.complaint_text
+    ]
+    return frame
+
+
+def _truth(*, bias: bool = True, batch_rows: int = 999) -> pd.DataFrame:
+    order = Order(rows=20_000, seed=3, bias=bias)
+    return pa.Table.from_batches(Days().truth(order, batch_rows=batch_rows)).to_pandas()
+
+
+def test_all_columns_but_the_days_are_the_complaints():
+    complaints = pa.Table.from_batches(Complaints().batches(Order(rows=20_000, seed=3)))
+    days = pa.Table.from_batches(Days().batches(Order(rows=20_000, seed=3)))
+    assert days.drop_columns("days_left").equals(complaints.drop_columns("escalate"))
+
+
+def test_days_follow_severity_and_product_with_two_queues_of_up_to_nine_days():
+    left = _frame(bias=False).groupby(["severity", "product"]).days_left
+    work = {"low": 6, "medium": 22, "high": 40}
+    more = {"Credit card": 2, "Mortgage": 12, "Personal loan": 6, "Savings account": 4}
+    for (severity, product), values in left:
+        most = 56 - work[severity] - more.get(product, 0)
+        assert (values.min(), values.max()) == (most - 18, most), (severity, product)
+        assert values.mean() == pytest.approx(most - 9, abs=0.7), (severity, product)
+
+
+@pytest.mark.parametrize(("bias", "aside"), [(True, 0.60), (False, 0.0)])
+def test_most_of_the_womens_complaints_are_set_aside_for_four_weeks_and_only_they(bias, aside):
+    frame, fair = _frame(bias=bias), _frame(bias=False)
+    late = fair.days_left - frame.days_left
+    assert set(late) == ({0, 28} if bias else {0})
+    women = frame.customer_gender == "female"
+    assert not late[~women].any()
+    assert (late[women] > 0).groupby(frame.severity).mean().to_numpy() == pytest.approx(
+        aside, abs=0.02
+    )
+
+
+def test_the_truth_is_whether_days_were_left_had_nothing_been_set_aside():
+    frame, truth = _frame(), _truth()
+    assert truth.key.tolist() == frame.complaint_id.tolist()
+    assert (truth.label == (frame.days_left > 0)).all()
+    assert (truth.truth == (_frame(bias=False).days_left > 0)).all()
+    assert (truth.label != truth.truth).sum() > 1000
+    assert (truth.truth == _truth(bias=False).label).all()
+
+
+def test_rows_do_not_depend_on_the_batch_size():
+    order = Order(rows=500, seed=3)
+    whole = pa.Table.from_batches(Days().batches(order))
+    assert whole.equals(pa.Table.from_batches(Days().batches(order, batch_rows=7)))
+    assert _truth().equals(_truth(batch_rows=20_000))
+
+
+def test_a_linear_model_learns_the_difference_and_weights_remove_most_of_it():
+    # Independent of the engine: scikit-learn, and the weights of Kamiran and Calders (2012) over
+    # gender and fifth of the days.
+    frame = _frame(rows=9000, seed=11)
+    train = frame[frame.received_at < NEW_PHRASES_FROM]
+    test = frame[frame.received_at >= TEST_FROM]
+    features = make_column_transformer(
+        (TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), "complaint_text"),
+        (OneHotEncoder(), ["product"]),
+    )
+    rows, unseen = features.fit_transform(train), features.transform(test)
+    cells = pd.DataFrame({"gender": train.customer_gender, "fifth": pd.qcut(train.days_left, 5)})
+    sizes = cells.assign(rows=1).groupby(["gender", "fifth"], observed=True).rows.transform("sum")
+    groups = [cells.groupby(name, observed=True)[name].transform("size") for name in cells]
+    women = (test.customer_gender == "female").to_numpy()
+    impacts, errors = [], []
+    for strength in (0, 1.5):
+        weights = (groups[0] * groups[1] / len(train) / sizes) ** strength
+        model = Ridge().fit(rows, train.days_left, sample_weight=weights)
+        predicted = model.predict(unseen)
+        impacts.append((predicted > 0)[women].mean() / (predicted > 0)[~women].mean())
+        errors.append(root_mean_squared_error(test.days_left, predicted))
+    mean = root_mean_squared_error(test.days_left, np.full(len(test), train.days_left.mean()))
+    assert 0.6 < impacts[0] < 0.72
+    assert 0.87 < impacts[1] < 1.0
+    assert max(errors) < 0.9 * mean
