@@ -190,11 +190,11 @@ def _number_problems(column: Column, above: float) -> Iterator[str]:
     highs = (column.options.maximum, column.options.exclusiveMaximum)
     low, open_low = column.options.minimum, column.options.exclusiveMinimum
     if any(isinstance(high, int | float) and high <= above for high in highs):
-        yield f"{place} its maximum leaves no value above {above:.12g}; move `favourable.above`"
+        yield f"{place} its maximum leaves no value above {above:.15g}; move `favourable.above`"
     if (isinstance(low, int | float) and low > above) or (
         isinstance(open_low, int | float) and open_low >= above
     ):
-        yield f"{place} its minimum leaves no value at most {above:.12g}; move `favourable.above`"
+        yield f"{place} its minimum leaves no value at most {above:.15g}; move `favourable.above`"
 
 
 def _class_problems(column: Column, label: Label) -> list[str]:

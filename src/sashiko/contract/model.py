@@ -121,7 +121,7 @@ class Label(Frozen):
             return value
         if value.get("kind") == "number":
             above = _bound(value)
-            return dict(value) | {"favourable": (f"above {above:.12g}",), "above": above}
+            return dict(value) | {"favourable": (above_bound(above),), "above": above}
         if "above" in value or isinstance(value.get("favourable"), Mapping):
             raise ValueError("only a label of `kind: number` has a bound; name classes, or add it")
         if not isinstance(value.get("positive"), str):
@@ -136,6 +136,11 @@ class Label(Frozen):
         if self.positive is not None and self.favourable != (self.positive,):
             raise ValueError("`favourable` differs from `positive`: remove `positive`, `negative`")
         return self
+
+
+def above_bound(bound: float) -> str:
+    """Names the outcome of a number above a bound."""
+    return f"above {bound:.15g}"
 
 
 def _bound(label: Mapping[str, Any]) -> float:
@@ -340,7 +345,7 @@ class Contract(Frozen):
         outcomes, at most its bound and above it.
         """
         if self.label.above is not None:
-            return f"at most {self.label.above:.12g}", *self.label.favourable
+            return f"at most {self.label.above:.15g}", *self.label.favourable
         values = [str(value) for value in self.column(self.label.column).allowed_values]
         return tuple(sorted(values, key=lambda value: value in self.label.favourable))
 

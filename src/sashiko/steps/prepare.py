@@ -116,7 +116,7 @@ class SplitTable:
             ((least, most),) = self._run("SELECT min(value), max(value) FROM rows")
             if least == most and not bad:
                 raise InputError(
-                    f"{column} is {least:.12g} in every row, so there is nothing to learn: name "
+                    f"{column} is {least:.15g} in every row, so there is nothing to learn: name "
                     "another column in the contract, or load other data"
                 )
             if bad:

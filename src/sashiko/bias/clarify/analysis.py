@@ -3,6 +3,7 @@
 Source of the schema: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
 """
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -83,6 +84,14 @@ def _check_value(value: Any) -> Any:
     return value
 
 
+def _check_label_value(value: Any) -> Any:
+    if type(value) is float and math.isfinite(value):
+        return value
+    if not isinstance(value, str) and (isinstance(value, bool) or value not in (0, 1)):
+        raise ValueError("expected a text, 0 or 1, or a threshold with a point, such as 2.0")
+    return value
+
+
 def _check_name(value: Any) -> Any:
     if not isinstance(value, str) or not value:
         raise ValueError("expected a column's name; an index is not supported")
@@ -91,6 +100,9 @@ def _check_name(value: Any) -> Any:
 
 Name = Annotated[str, BeforeValidator(_check_name)]
 Value = Annotated[int | str, BeforeValidator(_check_value)]
+# A number with a point is a threshold. Clarify decides that by the share of distinct values, so
+# that one configuration may mean either (aws/amazon-sagemaker-clarify, common.py).
+LabelValue = Annotated[int | float | str, BeforeValidator(_check_label_value)]
 
 
 class FacetConfig(Frozen):
@@ -111,7 +123,8 @@ class AnalysisConfig(Frozen):
     # The columns' names; without them the first row of a CSV.
     headers: tuple[str, ...] | None = None
     label: Name
-    label_values_or_threshold: tuple[Value, ...] = Field(min_length=1)  # of the positive label
+    # Of the positive label: its values, or the exclusive lower bound of a number, such as 0.0.
+    label_values_or_threshold: tuple[LabelValue, ...] = Field(min_length=1)
     predicted_label: Name | None = None  # the predictions' column
     facet: tuple[FacetConfig, ...] = Field(min_length=1)  # sensitive columns
     group_variable: Name | None = None  # the column on which CDDL and CDDPL condition
@@ -126,6 +139,9 @@ class AnalysisConfig(Frozen):
                 "methods.post_training_bias needs predictions; name the predictions' column in "
                 "`predicted_label`"
             )
+        thresholds = [value for value in self.label_values_or_threshold if type(value) is float]
+        if thresholds and len(self.label_values_or_threshold) > 1:
+            raise ValueError("label_values_or_threshold: give one threshold, or values")
         if len(set(self.headers or ())) < len(self.headers or ()):
             raise ValueError("headers: a name occurs twice")
         facets = [facet.name_or_index for facet in self.facet]
@@ -137,6 +153,12 @@ class AnalysisConfig(Frozen):
                 f"but they are {', '.join(used)}"
             )
         return self
+
+    @property
+    def threshold(self) -> float | None:
+        """The exclusive lower bound of a positive label that is a number; None of classes."""
+        value = self.label_values_or_threshold[0]
+        return value if isinstance(value, float) else None
 
 
 def read_config(folder: Path) -> AnalysisConfig:

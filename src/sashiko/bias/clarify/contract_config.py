@@ -15,6 +15,9 @@ from sashiko.contract.model import Contract
 LABEL = "label"
 PREDICTED_LABEL = "predicted_label"
 GROUP_VARIABLE = "group_variable"
+# Of a label that is a number, further columns of BiasInput's CSV: the observed and the predicted
+# value in the label's unit, and whether the interval holds the observed one, 1 or 0.
+NUMBER_COLUMNS = ("label_value", "predicted_value", "covered")
 PRE_TRAINING = ("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
 # Without FT: texts have no numeric features for a nearest-neighbour search.
 POST_TRAINING = (
@@ -87,8 +90,8 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         contract: the data contract.
         kind: `pre` judges the labels of the facet snapshot, a Parquet file of the contract's
             `facets` view; `post` judges the predictions in BiasInput's CSV, whose columns are
-            `label`, `predicted_label` (as `outcome_values` writes them), the facets and the group
-            variable, if any.
+            `label`, `predicted_label` (as `outcome_values` writes them), those of `NUMBER_COLUMNS`
+            for a number, the facets and the group variable, if any.
 
     Returns:
         Clarify's keys as plain JSON values. Each facet's `value_or_threshold` is the disadvantaged
@@ -106,9 +109,12 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
         common["group_variable"] = GROUP_VARIABLE if kind == "post" else group
     if kind == "post":
         favourable = list(outcome_values(contract)[contract.first_favourable :])
+        numbers = NUMBER_COLUMNS if contract.is_number else ()
+        groups = [*facets, *([GROUP_VARIABLE] if group else [])]
         return common | {
             "dataset_type": "text/csv",
-            "headers": [LABEL, PREDICTED_LABEL, *facets, *([GROUP_VARIABLE] if group else [])],
+            "headers": [LABEL, PREDICTED_LABEL, *numbers, *groups],
+            **({"excluded_columns": list(numbers)} if numbers else {}),
             "label": LABEL,
             "label_values_or_threshold": favourable,
             "predicted_label": PREDICTED_LABEL,
@@ -122,7 +128,9 @@ def analysis_config(contract: Contract, *, kind: Literal["pre", "post"]) -> dict
     return common | {
         "dataset_type": "application/x-parquet",
         "label": contract.label.column,
-        "label_values_or_threshold": list(contract.classes[contract.first_favourable :]),
+        "label_values_or_threshold": list(contract.classes[contract.first_favourable :])
+        if contract.label.above is None
+        else [contract.label.above],
         "excluded_columns": excluded,
         "methods": {
             "pre_training_bias": {"methods": list(PRE_TRAINING)},

@@ -1,8 +1,8 @@
 """Reads what a bias analysis needs, and counts rows by group of a facet, label and prediction.
 
-A configured value is a text, or 0 or 1 as the code of a label. Clarify takes other numbers for
-values, thresholds or ranges by the share of distinct values, so one configuration can select
-another group when rows are added; they are refused.
+A configured value is a text, or 0 or 1 as the code of a label; a label alone may have a threshold.
+Clarify takes other numbers for values, thresholds or ranges by the share of distinct values, so one
+configuration can select another group when rows are added; they are refused.
 """
 
 import csv
@@ -19,8 +19,8 @@ import pyarrow.csv as pa_csv
 
 from sashiko.base.files import walk_files
 from sashiko.base.parquet import open_parquet, stream_columns
-from sashiko.bias.clarify.analysis import CSV, AnalysisConfig, Value, joined
-from sashiko.contract.model import MOST_CLASSES
+from sashiko.bias.clarify.analysis import CSV, AnalysisConfig, LabelValue, joined
+from sashiko.contract.model import MOST_CLASSES, above_bound
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
@@ -29,6 +29,7 @@ _BLOCK = 4 << 20  # bytes
 _ROW = re.compile(r"(Expected \d+ columns, got \d+): .*")
 FACET = "facet."
 _COUNT = "rows"
+_LABELS = ("label", "predicted_label")
 _PENDING_ROWS = 65_536
 _EMPTY = ("", "nan", "NaN", "NAN", "-nan")
 
@@ -152,8 +153,12 @@ def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
     return Table(file, names, read)
 
 
-def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[pa.Table, Ints]:
+def read_columns(
+    tables: Sequence[Table], columns: Mapping[str, str], *, threshold: float | None = None
+) -> tuple[pa.Table, Ints]:
     """Reads columns of every file of a data set: key of the configuration -> the column's name.
+
+    With a threshold, labels and predictions are numbers, and `outcome_names` in the result.
 
     Equal rows are merged and counted, so that memory grows only with the distinct rows.
 
@@ -171,7 +176,7 @@ def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[p
     pending: list[pa.Table] = []
     limit = _PENDING_ROWS
     for table in tables:
-        for part in _rows(table, columns):
+        for part in _rows(table, columns, threshold):
             rows = part.rename_columns(list(columns))
             ones = pa.array(np.ones(len(rows), np.int64))
             pending.append(_merge_equal(rows.append_column(_COUNT, ones)))
@@ -185,7 +190,23 @@ def read_columns(tables: Sequence[Table], columns: Mapping[str, str]) -> tuple[p
     return merged.drop_columns(_COUNT), np.asarray(merged[_COUNT], dtype=np.int64)
 
 
-def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
+def outcome_names(threshold: float) -> tuple[str, str]:
+    """Names the two outcomes of a number, the positive one last."""
+    return f"at most {threshold:.15g}", above_bound(threshold)
+
+
+def _outcomes_at(values: pa.ChunkedArray, threshold: float, *, place: str) -> pa.ChunkedArray:
+    """Turns texts of numbers, null if empty, into outcomes; InputError if one is no number."""
+    try:
+        numbers = values.cast(pa.float64())
+    except pa.ArrowException as error:
+        problem = " ".join(str(error).split())
+        raise InputError(f"{place} is compared with a threshold: {problem}") from error
+    unfavourable, favourable = outcome_names(threshold)
+    return pc.if_else(pc.greater(numbers, threshold), favourable, unfavourable)
+
+
+def _rows(table: Table, names: Mapping[str, str], threshold: float | None) -> Iterator[pa.Table]:
     """Reads the columns; facets without a value are null, others are refused."""
     total = 0
     missing: Counter[str] = Counter()
@@ -200,6 +221,10 @@ def _rows(table: Table, names: Mapping[str, str]) -> Iterator[pa.Table]:
                 rows = rows.set_column(index, name, values)
             elif count:
                 missing[key] += count
+            elif threshold is not None and key in _LABELS:
+                place = f"{table.file}: column `{name}`"
+                values = _outcomes_at(rows[name], threshold, place=place)
+                rows = rows.set_column(index, name, values)
         yield rows
     for key, count in missing.items():
         raise InputError(
@@ -264,7 +289,7 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
     for table in tables:
         for name in config.excluded_columns:
             table.check(name, key="excluded_columns")
-    rows, counts = read_columns(tables, names)
+    rows, counts = read_columns(tables, names, threshold=config.threshold)
     columns = {key: Column(name, rows[key], files[0]) for key, name in names.items()}
     return Dataset(
         label=columns["label"],
@@ -279,7 +304,7 @@ MOST_GROUPS = 50
 _MOST_STRATA = 1000
 
 
-def rows_with(column: pa.ChunkedArray, values: Sequence[Value]) -> Bools:
+def rows_with(column: pa.ChunkedArray, values: Sequence[LabelValue]) -> Bools:
     """Returns which rows of strings have one of the values, shape (rows,); null has none."""
     matches = [text for text in distinct(column) if is_one_of(text, values)]
     return np.asarray(pc.is_in(column, pa.array(matches, pa.string())), dtype=np.bool_)
@@ -290,12 +315,12 @@ def distinct(column: pa.ChunkedArray) -> list[str]:
     return sorted(pc.unique(column.drop_null()).to_pylist())
 
 
-def is_one_of(text: str, values: Sequence[Value]) -> bool:
+def is_one_of(text: str, values: Sequence[LabelValue]) -> bool:
     """Returns whether a text is one of the values."""
     return any(same(text, value) for value in values)
 
 
-def same(text: str, value: Value) -> bool:
+def same(text: str, value: LabelValue) -> bool:
     """Returns whether a value of the data equals a configured one; 1 equals `1` and `1.0`."""
     return text == str(value) or (not isinstance(value, str) and as_number(text) == value)
 
@@ -326,7 +351,9 @@ def outcomes(config: AnalysisConfig, data: Dataset) -> Outcomes:
         InputError: if no label is positive, labels or predictions have too many values, or a
             prediction is not one of the labels.
     """
-    values = config.label_values_or_threshold
+    values: Sequence[LabelValue] = config.label_values_or_threshold
+    if config.threshold is not None:
+        values = outcome_names(config.threshold)[1:]
     categories = _categories(data.label)
     positive = np.array([is_one_of(text, values) for text in categories])
     if not positive.any():
@@ -344,7 +371,7 @@ def outcomes(config: AnalysisConfig, data: Dataset) -> Outcomes:
 
 
 def _predicted(
-    data: Dataset, *, categories: Sequence[str], positive: Sequence[Value]
+    data: Dataset, *, categories: Sequence[str], positive: Sequence[LabelValue]
 ) -> Bools | None:
     """Returns which predictions are positive; 1.0 equals the label `1`."""
     column = data.predicted

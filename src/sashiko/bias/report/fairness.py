@@ -14,6 +14,7 @@ from sashiko.base.parquet import read_columns
 from sashiko.bias.clarify.contract_config import (
     GROUP_VARIABLE,
     LABEL,
+    NUMBER_COLUMNS,
     PREDICTED_LABEL,
     outcome_values,
 )
@@ -41,7 +42,7 @@ from sashiko.report.views import Cell, Figure, Mark, RowStyle, Section, Table, n
 
 _WORST = 10
 _NAMED = 3  # classes in a sentence
-_NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE)
+_NO_FACETS = (LABEL, PREDICTED_LABEL, GROUP_VARIABLE, *NUMBER_COLUMNS)
 _STAGES: Mapping[Stage, str] = {
     "post_training": "Bias of the predictions",
     "pre_training": "Bias of the labels, over the whole snapshot",

@@ -3,9 +3,10 @@
     python -m sashiko.bias.steps.bias_input
 
 Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet snapshot); output
-`data`: `data.csv` with header label, predicted_label, the contract's facets and, where the contract
-has one, group_variable, ordered by key. A class is written as `contract_config.outcome_values`
-says. It holds neither key nor text, which the bias steps do not need. Output `meta`:
+`data`: `data.csv` with header label, predicted_label, of a number label_value, predicted_value and
+covered, the contract's facets and, where the contract has one, group_variable, ordered by key. A
+class is written as `contract_config.outcome_values` says, a number as `contract_config` says. It
+holds neither key nor text, which the bias steps do not need. Output `meta`:
 `snapshots.json`, the digest of the facets.
 """
 
@@ -22,7 +23,12 @@ from sashiko.base.files import atomic_writer, sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import stream_columns
 from sashiko.base.scratch import scratch_database
-from sashiko.bias.clarify.contract_config import LABEL, PREDICTED_LABEL, outcome_values
+from sashiko.bias.clarify.contract_config import (
+    LABEL,
+    NUMBER_COLUMNS,
+    PREDICTED_LABEL,
+    outcome_values,
+)
 from sashiko.bias.steps.facet_join import FacetJoin
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
@@ -44,17 +50,35 @@ def main() -> None:
     facets_file = processing_input("facets") / "data.parquet"
     with scratch_database(f"join {source} and {facets_file}") as database:
         join = FacetJoin(database, contract, source=source, facets_file=facets_file)
-        for batch in stream_columns(source, ["key", "split", "label", "predicted"]):
-            join.add(batch.filter(pc.equal(batch["split"], "test")).drop_columns("split"))
-        rows = join.run()
-        if not rows:
+        numbers = NUMBER_COLUMNS if contract.is_number else ()
+        columns = ["key", "split", "label", "predicted"]
+        columns += ["value", "score", "half_width"] if numbers else []
+        for batch in stream_columns(source, columns):
+            rows = batch.filter(pc.equal(batch["split"], "test")).drop_columns("split")
+            join.add(with_coverage(rows) if numbers else rows)
+        count = join.run()
+        if not count:
             raise InputError(f"{source} has no rows of split `test`; Evaluate must write them")
-        table = join.facets("label", "predicted", order="key")
-        names = [LABEL, PREDICTED_LABEL, *join.names]
+        table = join.facets("label", "predicted", numbers=numbers, order="key")
+        names = [LABEL, PREDICTED_LABEL, *numbers, *join.names]
         with atomic_writer(processing_output("data") / DATA_FILE) as handle:
             handle.writelines(csv_pieces(names, table, outcomes=outcome_values(contract)))
     write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
-    print(f"{rows:,} test rows joined with their facets", file=sys.stderr)
+    print(f"{count:,} test rows joined with their facets", file=sys.stderr)
+
+
+def with_coverage(rows: pa.Table) -> pa.Table:
+    """Returns key, label and predicted outcome of a number's rows, and the `NUMBER_COLUMNS`.
+
+    `score` is the predicted value, and `half_width` that of the interval around it.
+    """
+    misses = pc.abs(pc.subtract(rows["value"], rows["score"]))
+    covered = pc.less_equal(misses, rows["half_width"]).cast(pa.float64())
+    columns = [rows["value"], rows["score"], covered]
+    table = rows.select(["key", "label", "predicted"])
+    for name, column in zip(NUMBER_COLUMNS, columns, strict=True):
+        table = table.append_column(name, column)
+    return table
 
 
 def csv_pieces(

@@ -1,6 +1,6 @@
 """Joins rows with their facets by key in a scratch database, with bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from sashiko.base.parquet import (
 )
 from sashiko.base.scratch import insert, scratch_database, stream_query
 from sashiko.bias.clarify.contract_config import GROUP_VARIABLE
+from sashiko.contract.derive import outcomes
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 
@@ -75,6 +76,7 @@ class FacetJoin:
         names = [f"f{place}" for place in range(len(self.names))]
         for batch in stream_columns(self.facets_file, [key, label.column, *self.names.values()]):
             texts = [column.cast(pa.string()) for column in batch.columns]
+            texts[1] = outcomes(batch[label.column], self.contract)
             insert(self.connection, "facets", pa.table(texts, ["key", "label_text", *names]))
         ((rows,),) = self._query("SELECT count(*) FROM rows")
         check_keys(self.connection, "rows", column="key", source=self.source)
@@ -105,10 +107,13 @@ class FacetJoin:
                 raise empty_facet_error(column, empty, rows, source=self.facets_file)
         return int(rows)
 
-    def facets(self, *integers: str, order: str) -> Iterator[pa.RecordBatch]:
-        """Yields columns of the rows, as int64, followed by the facets, as strings."""
-        columns = [*integers, *(f"f{place}" for place in range(len(self.names)))]
-        kinds = [*(pa.int64() for _ in integers), *(pa.string() for _ in self.names)]
+    def facets(
+        self, *integers: str, numbers: Sequence[str] = (), order: str
+    ) -> Iterator[pa.RecordBatch]:
+        """Yields columns of the rows, as int64 and float64, then the facets, as strings."""
+        columns = [*integers, *numbers, *(f"f{place}" for place in range(len(self.names)))]
+        kinds = [*(pa.int64() for _ in integers), *(pa.float64() for _ in numbers)]
+        kinds += [pa.string() for _ in self.names]
         return stream_query(
             self.connection,
             f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names

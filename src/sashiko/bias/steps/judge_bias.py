@@ -85,7 +85,7 @@ def main() -> None:
     recipe = Mitigation(
         reweighing=read_section(ReweighingSection, "reweighing"),
         threshold=read_section(EvaluateSection, "evaluate").threshold
-        if len(contract.classes) == 2
+        if len(contract.classes) == 2 and not contract.is_number
         else None,
     )
     labels = read_analysis(processing_input("pre-analysis")).pre_training_bias_metrics

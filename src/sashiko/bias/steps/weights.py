@@ -11,6 +11,8 @@ identify its group. Even without group names the groups can be distinguished, an
 suffice to name them. The weights are therefore as sensitive as the facets: they have their own
 channel and are never logged or stored in an artifact. With strength 0 every weight is 1.
 
+Of a label that is a number, the fifth of the train rows' values that it is in is its class here.
+
 The log says how many equally weighted rows the weighted ones are worth, the effective sample size.
 """
 
@@ -33,6 +35,7 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 
 _MOST_WEIGHT = 10.0
+_BINS = 5
 
 
 def reweighing_weights(groups: Ints, labels: Ints, *, strength: float, classes: int) -> Floats:
@@ -65,6 +68,16 @@ def reweighing_weights(groups: Ints, labels: Ints, *, strength: float, classes: 
     return np.asarray(weights / weights.mean())
 
 
+def quantile_bins(values: Floats) -> Ints:
+    """Returns the fifth of the values that each is in, from 0, so that equal values share one.
+
+    A bin takes the place of a class in the weights of a number: with strength 1 each group then has
+    the same weighted share of every fifth. Where many values are equal, there are fewer bins.
+    """
+    bounds = np.quantile(values, np.arange(1, _BINS) / _BINS)
+    return np.searchsorted(bounds, values, side="left").astype(np.int64)
+
+
 def main() -> None:
     """Writes a weight for every key of the train split.
 
@@ -89,7 +102,8 @@ def main() -> None:
 
     train_file = processing_input("train") / "data.parquet"
     facets_file = processing_input("facets") / "data.parquet"
-    train = parquet.read_columns(train_file, ["key", "label"]).sort_by("key")
+    column = "value" if contract.is_number else "label"
+    train = parquet.read_columns(train_file, ["key", column]).sort_by("key")
     keys = parquet.unique_keys(train, "key", source=train_file)
     facets = parquet.rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
     facet_keys = parquet.unique_keys(facets, contract.key, source=facets_file)
@@ -101,10 +115,10 @@ def main() -> None:
         codes = np.asarray(pc.dictionary_encode(values).indices, dtype=np.int64)
         pairs = groups * (codes.max() + 1) + codes
         groups = np.unique(pairs, return_inverse=True)[1].astype(np.int64)
-    labels = np.asarray(train["label"])
-    weights = reweighing_weights(
-        groups, labels, strength=section.strength, classes=len(contract.classes)
-    )
+    labels, classes = np.asarray(train[column]), len(contract.classes)
+    if contract.is_number:
+        labels, classes = quantile_bins(labels), _BINS
+    weights = reweighing_weights(groups, labels, strength=section.strength, classes=classes)
     parquet.write_table(
         processing_output("weights") / "weights.parquet",
         pa.table({"key": keys.combine_chunks(), "weight": pa.array(weights, pa.float64())}),

@@ -78,6 +78,7 @@ SUPPORTED: dict[str, dict[str, Any]] = {
     "version": GUIDE | {"version": "1.0"},
     "Parquet": PARQUET,
     "headers": GUIDE | {"headers": ["Target", "Age", "Gender", "Income", "Occupation"]},
+    "a label's threshold": GUIDE | {"label_values_or_threshold": [0.0]},
     "several labels": GUIDE | {"label_values_or_threshold": ["cat", "dog"]},
     "facets, one without values": GUIDE
     | {"facet": [{"name_or_index": "Gender"}, AGE_40]},
@@ -180,9 +181,13 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
         (GUIDE | {"label": ""}, "`label`: expected a column's name"),
         (GUIDE | {"label_values_or_threshold": []}, "`label_values_or_threshold`"),
         (GUIDE | {"label_values_or_threshold": 1}, "`label_values_or_threshold`"),
+        (GUIDE | {"label_values_or_threshold": [0.5, "a"]}, "give one threshold, or values"),
         *(
-            (GUIDE | {"label_values_or_threshold": [value]}, "threshold.0`: expected a text, or")
-            for value in (0.5, 2, -1, float("nan"), None, True)
+            (
+                GUIDE | {"label_values_or_threshold": [value]},
+                "threshold.0`: expected a text, 0 or 1",
+            )
+            for value in (2, -1, float("nan"), None, True)
         ),
         (
             GUIDE | {"facet": [{"name_or_index": "Age", "value_or_threshold": [40]}]},
