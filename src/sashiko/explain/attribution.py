@@ -2,8 +2,9 @@
 
 Source: M. Sundararajan, A. Taly, Q. Yan, Axiomatic Attribution for Deep Networks (ICML 2017). The
 attributions are of the log-odds of a favourable class, because gradients of a probability vanish
-near 0 and 1. Of a causal LM, words are removed from the prompt instead: no token stands for "any
-word" there, and gradients that cost as much failed the deletion test (decision 12).
+near 0 and 1. Of a number they are of the predicted value, in its unit. Of a causal LM, words are
+removed from the prompt instead: no token stands for "any word" there, and gradients that cost as
+much failed the deletion test (decision 12).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.explain.explanation_record import Method
 from sashiko.explain.tokens import Row
+from sashiko.serving.container.number import read_number
 from sashiko.serving.container.prompt import read_prompt
 from sashiko.training.encoder import load_tokenizer
 from sashiko.training.machine import best_device
@@ -95,15 +97,15 @@ def shapley_values(
 
 @dataclass(frozen=True)
 class RowAttribution:
-    """Contribution of each token of a row to the log-odds of a favourable class."""
+    """Contribution of each token of a row to the log-odds of a favourable class, or to a number."""
 
     tokens: Floats  # of each token, shape (tokens,); 0 for the special ones
-    score: float  # the log-odds of the row
-    baseline: float  # the log-odds of its baseline; the tokens sum to the difference of the two
+    score: float  # the log-odds of the row, or its predicted number
+    baseline: float  # that of its baseline; the tokens sum to the difference of the two
 
     @property
     def delta(self) -> float:
-        """The convergence delta: the tokens' sum less the difference of the log-odds."""
+        """The convergence delta: the tokens' sum less the difference that they explain."""
         return float(self.tokens.sum()) - (self.score - self.baseline)
 
 
@@ -115,6 +117,7 @@ class ExplainedModel:
         method: of the attributions.
         baseline: the token that replaces each word in the baseline; empty where words are removed.
         prompt: of a causal LM, the tokens around each text.
+        number: the scale of a number; None if the label has classes.
     """
 
     def __init__(self, folder: Path, *, first_favourable: int = 1) -> None:
@@ -129,6 +132,7 @@ class ExplainedModel:
 
         self.tokenizer = load_tokenizer(folder)
         self.prompt = read_prompt(folder)
+        self.number = read_number(folder)
         try:
             model = classifier.load_classifier(folder).classifier
         except (classifier.CompileError, OSError) as error:
@@ -236,7 +240,8 @@ class ExplainedModel:
         """Scores token ids, special tokens included.
 
         Returns:
-            The probability of each class, float64, shape (texts, classes).
+            The probability of each class, float64, shape (texts, classes); or the predicted number,
+            shape (texts, 1).
         """
         import torch
 
@@ -245,17 +250,22 @@ class ExplainedModel:
         for batch in _batches(texts, self._passes):
             ids, mask = self._pad([texts[index] for index in batch])
             with torch.inference_mode():
-                scores[batch] = self._logits(ids, mask).double().softmax(dim=1).cpu().numpy()
+                logits = self._logits(ids, mask).double()
+                logits = logits if self.number else logits.softmax(dim=1)
+                scores[batch] = logits.cpu().numpy()
             done += len(batch)
             on_progress(done)
         return scores
 
     def _logits(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
+        """Returns the classes' logits, (texts, classes), or the predicted number, (texts, 1)."""
         logits: torch.Tensor = self._model(input_ids=ids, attention_mask=mask).logits.float()
-        return logits
+        return self.number.mean + self.number.scale * logits if self.number else logits
 
     def _log_odds(self, ids: "torch.Tensor", mask: "torch.Tensor") -> "torch.Tensor":
         logits = self._logits(ids, mask)
+        if self.number:
+            return logits[:, 0]
         return logits[:, self._first :].logsumexp(dim=1) - logits[:, : self._first].logsumexp(dim=1)
 
     def _log_odds_of_present(self, ids: "torch.Tensor") -> "torch.Tensor":

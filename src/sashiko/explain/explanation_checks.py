@@ -33,7 +33,8 @@ from sashiko.explain.tokens import Piece, Row
 
 _SHARES = (0.1, 0.2, 0.3, 0.5)
 _DRAWS = 3
-_SMALLEST_LEAD = 0.005  # in probability, that counts as an effect
+# In probability, that counts as an effect; of a number in standard deviations.
+_SMALLEST_LEAD = 0.005
 _SHUFFLES = 200
 _LETTER = r"[\w\u0300-\u036f]"  # an accent may be a character of its own
 
@@ -56,12 +57,14 @@ def deletion_test(
     *,
     predicted: Bools,
     probabilities: Callable[[Sequence[Ints]], Floats],
+    scale: float = 1.0,
     seed: int,
 ) -> DeletionTest:
     """Removes the top tokens of each prediction, and as many random ones.
 
     `predicted` says of each row whether a favourable class is predicted; `probabilities` scores
-    token ids: the probability of the favourable classes together.
+    token ids: the probability of the favourable classes together, or a number, whose standard
+    deviation is `scale`.
     """
     testable = [index for index, row in enumerate(rows) if len(row.content) > 1]
     generator = np.random.default_rng(seed)
@@ -92,7 +95,7 @@ def deletion_test(
             for n, share in enumerate(_SHARES)
         ),
         lead=lead,
-        faithful=_above(lead, _SMALLEST_LEAD),
+        faithful=_above(lead, _SMALLEST_LEAD * scale),
     )
 
 
@@ -272,7 +275,7 @@ def swap_check(
 
     `rows` are key and pieces of sampled rows in the order of the draw, of which at most `most` are
     scored, and `worst` with the largest changes written out. `score` gives the probability of each
-    class, shape (texts, classes).
+    class, shape (texts, classes), or the predicted number, shape (texts, 1).
     """
     candidates = [
         (key, text_swap) for key, pieces in rows if (text_swap := swap(pieces, facet.words))

@@ -31,7 +31,11 @@ def convergence(attributions: Sequence[RowAttribution]) -> Convergence:
 
 
 def warnings(
-    deletion: DeletionTest, exact: Convergence, shapley: ShapleyCheck | None
+    deletion: DeletionTest,
+    exact: Convergence,
+    shapley: ShapleyCheck | None,
+    *,
+    is_number: bool,
 ) -> Iterator[str]:
     """Yields reasons not to rely on the explanations."""
     if not deletion.faithful:
@@ -43,8 +47,8 @@ def warnings(
     if exact.median > _COARSE * exact.explained:
         yield (
             "The attributions are coarse: in half of the rows their sum misses the score by more "
-            f"than {exact.median:.2f} in log-odds, of {exact.explained:.2f} to be explained. Set "
-            "explain.depth: full."
+            f"than {exact.median:.2f}{'' if is_number else ' in log-odds'}, of "
+            f"{exact.explained:.2f} to be explained. Set explain.depth: full."
         )
     if shapley is not None and shapley.outcome == "disagree":
         yield (
@@ -63,6 +67,7 @@ def notes(
     *,
     rows: int,
     rows_cut: int,
+    is_number: bool,
 ) -> Iterator[str]:
     """Describes the main column, the deletion test, the cross-check and truncated rows."""
     share = _interval(columns[0].share, ".0%")
@@ -70,8 +75,9 @@ def notes(
     if deletion.faithful and deletion.lead.value is not None:
         yield (
             "The deletion test passed: removing the tokens that speak most for a prediction "
-            f"lowers its probability by {_interval(deletion.lead)} more than removing as many "
-            f"random ones, over {deletion.rows:,} rows."
+            f"{'moves its value' if is_number else 'lowers its probability'} by "
+            f"{_interval(deletion.lead)} more than removing as many random ones, over "
+            f"{deletion.rows:,} rows."
         )
     if shapley and not shapley.rows:
         yield "No text has the four words that a cross-check by Shapley values needs."
@@ -95,18 +101,19 @@ def notes(
         )
 
 
-def rounding_note(figures: Rounding) -> str:
+def rounding_note(figures: Rounding, *, is_number: bool) -> str:
     """Describes the agreement of a served artifact with the model that is explained."""
     return (
         "The explanations are of the trained model, in float32; the artifact is served in "
         f"{figures.dtype}. Of {figures.rows:,} test rows the artifact decides {figures.changed} "
-        f"differently ({_interval(figures.rate, '.0%')}). Its probabilities differ by up to "
+        f"differently ({_interval(figures.rate, '.0%')}). Its "
+        f"{'values' if is_number else 'probabilities'} differ by up to "
         f"{figures.largest_difference:.3f}, and by {figures.mean_difference:.4f} on average."
     )
 
 
-def swap_note(swap: FacetSwap, *, positive: str) -> str:
-    """Describes how far a facet's words move the score."""
+def swap_note(swap: FacetSwap, *, score: str) -> str:
+    """Describes how far a facet's words move the score, which is named `score`."""
     if not swap.rows:
         return (
             f"Counterfactual check: none of {swap.sample_size:,} rows has a word of {swap.facet} "
@@ -114,7 +121,7 @@ def swap_note(swap: FacetSwap, *, positive: str) -> str:
         )
     group = f"{swap.facet}={'/'.join(swap.group)}"
     return (
-        f"Counterfactual check: when the others' words replace those of {group}, P({positive}) "
+        f"Counterfactual check: when the others' words replace those of {group}, {score} "
         f"changes by {_interval(swap.lead, '+.3f')} on average over {swap.one_sided:,} texts, and "
         f"{_interval(swap.flips, '.0%')} of the decisions of {swap.rows:,} texts change."
     )

@@ -57,8 +57,8 @@ class FacetSwap(Frozen):
     with_words: int  # rows among them with such words
     rows: int  # rows among those that were scored
     one_sided: int  # scored rows with words of one group only
-    # P(positive) with the other groups' words minus P(positive) with the group's, mean over the
-    # one-sided rows; above 0, the group's words lower the score.
+    # P(positive), or the predicted number, with the other groups' words minus that with the
+    # group's, mean over the one-sided rows; above 0, the group's words lower the score.
     lead: Estimate
     size: Estimate  # absolute change, mean over the scored rows
     largest: float | None  # largest absolute change
@@ -70,7 +70,7 @@ class SwappedText(Frozen):
 
     key: str  # the row's
     facet: str  # whose words were swapped
-    score: float  # P(positive) of the text as it is
+    score: float  # P(positive) of the text as it is, or its predicted number
     swapped_score: float  # with the words swapped
     parts: tuple[tuple[str, str | None], ...]  # text and its replacement, if any
 
@@ -82,8 +82,8 @@ class Rounding(Frozen):
     rows: int  # rows of the test split that both scored, drawn by chance
     changed: int  # rows that the artifact decides otherwise than the model in float32
     rate: Estimate  # their share, with Wilson's interval
-    largest_difference: float  # of a probability
-    mean_difference: float  # of the probabilities
+    largest_difference: float  # of a probability, or of a number in its unit
+    mean_difference: float  # of all of them
 
 
 R = TypeVar("R", bound=Frozen)
@@ -105,12 +105,15 @@ class ColumnImportance(Frozen):
     name: str  # the column, or `(template)` for the template's own words
     share: Estimate  # its mean share of what all columns move in a row, 0 to 1, with its interval
     by_predicted: dict[str, Estimate]  # predicted label -> the same over the rows predicted so
-    mean_absolute: float  # the mean size of what it adds to the score, in log-odds
+    mean_absolute: float  # the mean size of what it adds to the score, as `Convergence` has it
     rows_cut: int  # explained rows of which it lost text, as they were too long for the model
 
 
 class DeletionPoint(Frozen):
-    """How far the predicted label's probability falls when a share of a row's tokens is removed."""
+    """How far the predicted label's probability falls when a share of a row's tokens is removed.
+
+    Of a number, how far the value moves, against the predicted outcome's side.
+    """
 
     removed: float  # the share, 0 to 1; at least one token
     top: Estimate  # the mean fall when those go that speak most for the prediction
@@ -125,11 +128,14 @@ class DeletionTest(Frozen):
     points: tuple[DeletionPoint, ...]  # by share
     # By how much more the score falls by the top tokens, mean over the shares, paired by rows.
     lead: Estimate
-    faithful: bool  # whether the interval of `lead` lies above 0.005
+    faithful: bool  # whether the interval of `lead` lies above 0.005, of a number times its scale
 
 
 class Convergence(Frozen):
-    """How far attributions are from adding up to what they explain, per row and in log-odds."""
+    """How far attributions are from adding up to what they explain, per row.
+
+    In log-odds; of a number in its unit.
+    """
 
     median: float  # of the sizes of the difference
     largest: float  # of them
@@ -140,6 +146,8 @@ class Explanations(Frozen):
     """The figures."""
 
     depth: Literal["default", "full"]  # the recipe's `explain.depth`
+    # Whether the label is a number, so that the explained score is the predicted value.
+    is_number: bool = Field(False, exclude_if=lambda is_number: not is_number)
     rows: int  # of the test split that were explained, drawn by chance
     test_rows: int  # rows of the test split
     predicted: dict[str, int]  # predicted label -> how many of `rows` were predicted so
@@ -150,8 +158,9 @@ class Explanations(Frozen):
     # which words were removed; 0 of coefficients.
     steps: int
     baseline: str  # the token that replaces each word in the baseline; empty if words are removed
-    expected_value: float  # the mean score of the baselines, in log-odds
-    # Between the probabilities of the model that is explained and those that were judged.
+    expected_value: float  # the mean score of the baselines, in log-odds or the number's unit
+    # Between the probabilities of the model that is explained and those that were judged; of a
+    # number in standard deviations.
     largest_difference: float
     # The agreement of the served scores with the trained model's; None where none is rounded.
     rounding: Rounding | None = Field(None, exclude_if=lambda figures: figures is None)
@@ -171,7 +180,8 @@ class Word(Frozen):
     word: str  # in small letters
     column: str  # where it stands
     rows: int  # in how many explained rows
-    attribution: float  # the mean of what it adds to the positive label's log-odds in them
+    # The mean of what it adds to the positive label's log-odds in them, or to a number.
+    attribution: float
 
 
 class Words(Frozen):
@@ -209,7 +219,7 @@ class ExplainedError(Frozen):
     key: str  # the row's
     label: str  # the true one
     predicted: str  # the model's
-    score: float  # the positive label's probability
+    score: float  # the positive label's probability, or the predicted number
     cut: bool  # whether the model read only the row's beginning
     texts: tuple[str, ...]  # the whole text, in the pieces of the template
     explanations: tuple[FeatureAttributions, ...]  # a feature for each of them

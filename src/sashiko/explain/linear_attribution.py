@@ -8,6 +8,8 @@ The log-odds are those of a favourable class. Where there are more than two clas
 of the features, but a function of the classes' logits, which are. There each logit counts by its
 integrated gradient from the intercepts to the row: M. Sundararajan, A. Taly, Q. Yan, Axiomatic
 Attribution for Deep Networks (ICML 2017). Of two classes this gradient is 1.
+
+Of a number, what is explained is the predicted value, in its unit: the sum of the features as well.
 """
 
 import json
@@ -23,9 +25,10 @@ from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import Method
 from sashiko.explain.tokens import Piece, Row
 from sashiko.serving.container.linear import Scalar, as_text, terms, words
+from sashiko.serving.container.number import Number, read_number
 from sashiko.serving.container.text import row_template, text_pieces
 from sashiko.settings.recipe_data import TextSection
-from sashiko.training.linear_model import load_linear, probabilities
+from sashiko.training.linear_model import load_linear, matrix, probabilities
 
 _POINTS = 64  # between the intercepts and a row
 
@@ -48,6 +51,7 @@ class LinearExplanation:
         baseline: empty, as nothing replaces a word; the score of a row without features is the
             intercept.
         prompt: None, as of every model but a causal LM.
+        number: the scale of a number; None if the label has classes.
     """
 
     method: Method = "coefficients"
@@ -61,6 +65,7 @@ class LinearExplanation:
             InputError: if it is damaged.
         """
         self._model = load_linear(folder)
+        self.number = read_number(folder)
         self._kinds = {column.name: column.kind for column in self._model.features.columns}
         self._text = text
         self._first = first_favourable
@@ -102,12 +107,16 @@ class LinearExplanation:
         )
 
     def attribute(self, rows: Sequence[Row]) -> tuple[RowAttribution, ...]:
-        """Attributes each row's log-odds to its tokens."""
+        """Attributes each row's log-odds, or its number, to its tokens."""
         return tuple(self._attribution(self._added(row.ids)) for row in rows)
 
     def _attribution(self, added: Floats) -> RowAttribution:
         """Returns the attribution of a row by what its tokens add, (tokens, classes - 1)."""
         start, change = self._model.intercept, added.sum(axis=0)
+        if self.number:
+            baseline, score = _values(self.number, np.append(start, start + change)).tolist()
+            tokens = self.number.scale * added[:, 0]
+            return RowAttribution(tokens=tokens, score=score, baseline=baseline)
         points, weights = np.polynomial.legendre.leggauss(_POINTS)
         path = _logits(start + (points[:, None] + 1) / 2 * change)
         gradients = np.empty_like(path)
@@ -134,14 +143,19 @@ class LinearExplanation:
         """Scores the tokens of rows; a token that is left out adds nothing.
 
         Returns:
-            The probability of each class, float64, shape (rows, classes).
+            The probability of each class, float64, shape (rows, classes); or the predicted number,
+            shape (rows, 1).
         """
         log_odds = [self._model.intercept + self._added(ids).sum(axis=0) for ids in rows]
         on_progress(len(rows))
-        return probabilities(_logits(np.array(log_odds)))
+        sums = np.array(log_odds)
+        return _values(self.number, sums) if self.number else probabilities(_logits(sums))
 
     def score_texts(self, texts: Sequence[str]) -> Floats:
-        """Scores rows, JSON objects: the probability of each class, shape (rows, classes)."""
+        """Scores rows, JSON objects, as `scores` does."""
+        if self.number:
+            sums = self._model.logits(matrix(self._model.features, texts))
+            return _values(self.number, sums)
         return self._model.scores(texts)
 
     def _added(self, ids: Ints) -> Floats:
@@ -170,6 +184,10 @@ class LinearExplanation:
                     number, value = values[term]
                     added[places] += coefficients[number] * value / listed.count(term) / len(places)
         return added
+
+
+def _values(number: Number, outputs: Floats) -> Floats:
+    return number.mean + number.scale * outputs
 
 
 def _logits(log_odds: Floats) -> Floats:

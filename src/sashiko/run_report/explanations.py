@@ -19,7 +19,7 @@ _SHAPLEY = (
 )
 _SWAPS = (
     "The same texts with each word of the contract's pairs replaced by its partner: changes of "
-    "P(positive), with 95 % intervals over the rows. Above 0, the group's words lower the score. "
+    "{score}, with 95 % intervals over the rows. Above 0, the group's words lower the score. "
     "Texts with words of both groups have no direction and count only in the other figures. "
     "Other words that reveal a group are not tested."
 )
@@ -36,6 +36,10 @@ _METHODS = {
     "coefficients": "The model's own coefficients, each times its value: with the intercepts they "
     "sum to the log-odds. Of more than two classes each logit counts by its integrated gradient.",
 }
+_OF_A_NUMBER = (
+    "The model's own coefficients, each times its value: with the intercept they sum to the "
+    "predicted number."
+)
 _MEANING = (
     " A column's effect is the sum of its tokens' effects. Its share is its part of the effects "
     "of all columns, regardless of sign: the mean over the rows, with a 95 % interval. Effects "
@@ -65,10 +69,15 @@ def _swapped_words(explanations: record.Explanations) -> Table:
         )
         for item in explanations.swaps
     ]
-    return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=_SWAPS)
+    note = _SWAPS.format(score=_score_name(explanations.is_number))
+    return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=note)
 
 
-def _most_moved(evidence: Evidence) -> Iterator[Passage]:
+def _score_name(is_number: bool) -> str:
+    return "the predicted value" if is_number else "P(positive)"
+
+
+def _most_moved(evidence: Evidence, score: str) -> Iterator[Passage]:
     swaps = evidence.read("Explain", "texts", record.SWAPS_FILE, record.read_swaps)
     if isinstance(swaps, Missing) or not swaps:
         return
@@ -78,7 +87,7 @@ def _most_moved(evidence: Evidence) -> Iterator[Passage]:
         side: views.Side = "positive" if move > 0 else "negative"
         yield Passage(
             title=f"Words of {item.facet}",
-            note=f"Row {item.key}: P(positive) {item.score:.3f}, swapped {item.swapped_score:.3f}.",
+            note=f"Row {item.key}: {score} {item.score:.3f}, swapped {item.swapped_score:.3f}.",
             parts=tuple(
                 Part(text, item.facet) if instead is None
                 else Part(f"{text} → {instead}", item.facet, side, level=2, effect=f"{move:+.3f}")
@@ -100,8 +109,8 @@ def _column_bars(columns: Sequence[record.ColumnImportance]) -> Markup:
         return svg.to_svg(axes, name="columns", alt=f"Share of the effect by column: {alt}.")
 
 
-def _deletion_curve(test: record.DeletionTest) -> Markup:
-    """Draws how far the predicted label's probability falls by the share of tokens removed."""
+def _deletion_curve(test: record.DeletionTest, move: str) -> Markup:
+    """Draws how far the score falls by the share of tokens removed; `move` names that."""
     removed = [point.removed for point in test.points]
     with svg.chart() as axes:
         styles = (("top", svg.DARK, "o", "-"), ("random", svg.INK, "s", "--"))
@@ -114,7 +123,7 @@ def _deletion_curve(test: record.DeletionTest) -> Markup:
                       markerfacecolor=colour if kind == "top" else "white")  # fmt: skip
         axes.axhline(0, color=svg.MUTED, linewidth=0.8)
         axes.set_xticks(removed, [f"{share:.0%}" for share in removed])
-        axes.set(xlabel="tokens removed", ylabel="fall of the probability")
+        axes.set(xlabel="tokens removed", ylabel=move)
         axes.grid(True, axis="y")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
         alt = "; ".join(
@@ -122,7 +131,7 @@ def _deletion_curve(test: record.DeletionTest) -> Markup:
             f"{_format(point.random)} for random ones"
             for point in test.points
         )
-        return svg.to_svg(axes, name="deletion", alt=f"Fall of the probability. {alt}.")
+        return svg.to_svg(axes, name="deletion", alt=f"{move.capitalize()}. {alt}.")
 
 
 def _ends(estimate: Estimate) -> tuple[float, float]:
@@ -142,15 +151,30 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
     explanations = evidence.explanations
     if isinstance(explanations, Missing):
         return Section("explanations", title, absent=f"No explanations. {explanations.why}")
-    labels = tuple(explanations.predicted)
+    labels, is_number = tuple(explanations.predicted), explanations.is_number
+    score, method = _score_name(is_number), _METHODS[explanations.method]
+    if is_number and explanations.method == "coefficients":
+        method = _OF_A_NUMBER
     deletion = Figure("Deletion test", absent="No row has two tokens: there is nothing to remove.")
     if explanations.deletion.rows:
+        falls = "probability of the predicted label falls"
+        if is_number:
+            falls = "predicted value moves towards the other outcome"
         caption = (
-            "How far the probability of the predicted label falls when tokens are cut out: those "
-            "that speak most for it, and as many random ones "
-            f"({explanations.deletion.draws} draws a row). Bars: 95 % intervals."
+            f"How far the {falls} when tokens are cut out: those that speak most for it, and as "
+            f"many random ones ({explanations.deletion.draws} draws a row). Bars: 95 % intervals."
         )
-        deletion = Figure(deletion.title, _deletion_curve(explanations.deletion), caption)
+        move = "move of the value" if is_number else "fall of the probability"
+        deletion = Figure(deletion.title, _deletion_curve(explanations.deletion, move), caption)
+    words = _words(evidence, labels, is_number=is_number)
+    passages: tuple[Passage, ...] = (
+        Passage("Texts of rows", note=_WITHOUT_ROWS.format(run=evidence.run.id)),
+    )
+    if with_rows:
+        passages = (
+            *_errors(evidence, labels, is_number=is_number),
+            *_most_moved(evidence, score),
+        )
     return Section(
         anchor="explanations",
         title=title,
@@ -160,16 +184,14 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         tables=(
             *_cross_check(explanations.shapley),
             _swapped_words(explanations),
-            *(_words(evidence, labels) if explanations.rows >= _FEWEST_FOR_WORDS else ()),
+            *(words if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
         figures=(
             Figure("What moves the score, by column", _column_bars(explanations.columns),
-                   _METHODS[explanations.method] + _MEANING),
+                   method + _MEANING),
             deletion,
         ),
-        passages=(*_errors(evidence, labels), *_most_moved(evidence)) if with_rows else (
-            Passage("Texts of rows", note=_WITHOUT_ROWS.format(run=evidence.run.id)),
-        ),
+        passages=passages,
     )  # fmt: skip
 
 
@@ -177,6 +199,7 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     predicted = explanations.predicted.items()
     split = ", ".join(f"{rows:,} predicted {label}" for label, rows in predicted)
     rows, exact, shapley = explanations.rows, explanations.convergence, explanations.shapley
+    unit = "in the label's unit" if explanations.is_number else "log-odds"
     drawn = f"{rows:,} of {explanations.test_rows:,} test rows, drawn alike from each label"
     yield Fact("explained", f"{drawn} and decision: {split}")
     steps = explanations.steps
@@ -184,10 +207,11 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     if explanations.method == "shapley_sampling":
         method = f"Shapley values, {steps} orders of the words, which are removed"
     if explanations.method == "coefficients":
-        method = "coefficient times value, summed to the log-odds of the row"
+        whole = "predicted number" if explanations.is_number else "log-odds"
+        method = f"coefficient times value, summed to the {whole} of the row"
     yield Fact("method", method)
     off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
-    yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained (log-odds)")
+    yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained ({unit})")
     yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
     check = "none by Shapley values; set explain.depth: full for one"
     if explanations.method == "coefficients":
@@ -195,7 +219,7 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     if shapley is not None:
         check = (
             f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and "
-            f"their reverses; they miss the score by {shapley.largest_delta:.3f} at most (log-odds)"
+            f"their reverses; they miss the score by {shapley.largest_delta:.3f} at most ({unit})"
         )
     yield Fact("cross-check", check)
 
@@ -214,10 +238,11 @@ def _cross_check(check: record.ShapleyCheck | None) -> Iterator[Table]:
     yield Table("Cross-check by Shapley values", heads, cells, note=_SHAPLEY)
 
 
-def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
+def _words(evidence: Evidence, labels: Sequence[str], *, is_number: bool) -> Iterator[Table]:
     influences = evidence.read("Explain", "texts", record.WORDS_FILE, record.read_words)
     fewest = record.FEWEST_ROWS
-    note = f"Mean effect on the log-odds; words of fewer than {fewest} rows are left out."
+    whole = "predicted value" if is_number else "log-odds"
+    note = f"Mean effect on the {whole}; words of fewer than {fewest} rows are left out."
     for index, label in reversed(list(enumerate(labels))):
         title = f"Words that speak for {label}"
         if isinstance(influences, Missing):
@@ -233,23 +258,26 @@ def _words(evidence: Evidence, labels: Sequence[str]) -> Iterator[Table]:
         yield Table(title, heads, rows, note=note, absent=absent, folded=bool(rows))
 
 
-def _errors(evidence: Evidence, labels: Sequence[str]) -> Iterator[Passage]:
-    title = "The surest errors"
+def _errors(evidence: Evidence, labels: Sequence[str], *, is_number: bool) -> Iterator[Passage]:
+    title = "The largest errors" if is_number else "The surest errors"
     errors = evidence.read("Explain", "texts", record.ERRORS_FILE, record.read_errors)
     if isinstance(errors, Missing) or not errors:
         none = "The model makes no error on the test split."
         yield Passage(title, note=errors.why if isinstance(errors, Missing) else none)
         return
+    which = "Rows that the model is sure of and wrong about."
+    if is_number:
+        which = "Rows whose number is predicted worst, too high or too low."
     legend = (
-        f"Rows that the model is sure of and wrong about. Underlined words speak for {labels[1]}, "
+        f"{which} Underlined words speak for {labels[1]}, "
         f"dotted ones for {labels[0]}; those that count most are bold. This part shows text of "
         "test rows: handle it as you handle the data."
     )
     yield Passage(title, note=legend)
     for item in errors:
-        note = f"P(positive) {item.score:.2f}."
+        note = "" if is_number else f"P(positive) {item.score:.2f}."
         if item.cut:
-            note += " The model does not read the text to its end."
+            note = f"{note} The model does not read the text to its end.".strip()
         heading = f"Row {item.key}: predicted {item.predicted}, is {item.label}"
         yield Passage(heading, note, parts=tuple(_parts(item)))
 

@@ -64,7 +64,7 @@ def check(options: argparse.Namespace) -> Verdict:
         section,
         test=processing_input("test"),
         predictions=processing_input("predictions") / "predictions.parquet",
-        labels=serving_config.labels,
+        config=serving_config,
     )
     # One row more than the largest batch, for a full batch and a padded one.
     rows = serving_config.largest_batch + 1

@@ -43,6 +43,7 @@ from sashiko.explain.importance import column_importance, features, top_words, w
 from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
 from sashiko.serving.container.linear import is_linear
+from sashiko.serving.container.number import Number
 from sashiko.serving.container.text import columns, text_pieces
 from sashiko.serving.inspection import unpack
 from sashiko.settings.recipe import ExplainSection
@@ -98,7 +99,8 @@ class RowSelection:
     sample: list[int]
     errors: list[int]
     test_rows: int
-    threshold: float  # of two classes, the lowest score that is predicted positive
+    # Of two classes, the lowest score that is predicted positive; of a number its bound.
+    threshold: float
     # Keys of the rows to search for words of facets, in the order of the draw.
     swap_candidates: pa.ChunkedArray
     compared: pa.Table  # predictions of the rows to score in float32; the same columns
@@ -127,6 +129,7 @@ def main() -> None:
         rows=effort.removal_rows if model.prompt else effort.rows,
         classes=len(labels),
         first_favourable=first,
+        number=model.number,
     )
     max_length = max(compile_.sequence_lengths)
 
@@ -159,6 +162,7 @@ def main() -> None:
     difference = check_same_model(
         favourable_scores(model.scores([row.ids for row in rows]), first=first),
         selection.table,
+        scale=model.number.scale if model.number else 1.0,
         rounded=rounded is not None,
     )
     rounding = None
@@ -214,15 +218,16 @@ def main() -> None:
     table: list[dict[str, Any]] = selection.table.to_pylist()
     errors = [
         records.ExplainedError(
-            key=table[index]["key"],
-            label=labels[table[index]["label"]],
-            predicted=labels[table[index]["predicted"]],
-            score=table[index]["score"],
+            key=row["key"],
+            label=f"{row['value']:.4g}" if model.number else labels[row["label"]],
+            predicted=f"{row['score']:.4g}" if model.number else labels[row["predicted"]],
+            score=row["score"],
             cut=bool(rows[index].cut),
             texts=tuple(part for _, part in rows[index].pieces),
             explanations=features(rows[index], attributions[index]),
         )
         for index in selection.errors
+        for row in (table[index],)
     ]
     records.write_lines(errors, texts / records.ERRORS_FILE)
     swapped_texts = [row for _, worst in swapped for row in worst]
@@ -251,16 +256,19 @@ def trained_model(scratch: Path) -> Path:
     return merged
 
 
-def select_rows(effort: Effort, *, rows: int, classes: int, first_favourable: int) -> RowSelection:
+def select_rows(
+    effort: Effort, *, rows: int, classes: int, first_favourable: int, number: Number | None = None
+) -> RowSelection:
     """Samples `rows` of the test split, and selects the most confident errors.
 
-    The errors are those that predict a favourable class, then those that predict another one.
+    The errors are those that predict a favourable class, then those that predict another one. Of a
+    number they are the largest ones: values predicted too high, then those predicted too low.
 
     Raises:
         InputError: if the predictions are missing, damaged, or have no test row.
     """
     path = processing_input("predictions") / "predictions.parquet"
-    table = read_columns(path, _PREDICTIONS)
+    table = read_columns(path, (*_PREDICTIONS, *(["value"] if number else [])))
     scores, predicted = table["score"].to_numpy(), table["predicted"].to_numpy()
     # Of two classes, the midpoint between the scores of the two predicted labels.
     below, above = scores[predicted == 0].max(initial=0.0), scores[predicted == 1].min(initial=1.0)
@@ -271,11 +279,15 @@ def select_rows(effort: Effort, *, rows: int, classes: int, first_favourable: in
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     groups = classes * labels + predicted
     sampled = sorted(_draw_evenly(groups, rows, generator).tolist())
-    favourable = predicted >= first_favourable
-    confidence = np.where(favourable, 1.0, -1.0) * table["score"].to_numpy()
+    favourable, wrongly = predicted >= first_favourable, labels != predicted
+    scores = table["score"].to_numpy()
+    if number:
+        scores = scores - table["value"].to_numpy()
+        favourable, wrongly = scores > 0, scores != 0
+    confidence = np.where(favourable, 1.0, -1.0) * scores
     errors: list[int] = []
     for decision in (True, False):
-        wrong = np.flatnonzero((favourable == decision) & (labels != predicted))
+        wrong = np.flatnonzero((favourable == decision) & wrongly)
         order = np.argsort(-confidence[wrong], kind="stable")
         errors += wrong[order][: effort.errors].tolist()
     candidates = generator.choice(
@@ -287,7 +299,7 @@ def select_rows(effort: Effort, *, rows: int, classes: int, first_favourable: in
         sample=[indices.index(row) for row in sampled],
         errors=[indices.index(row) for row in errors],
         test_rows=table.num_rows,
-        threshold=float((below + above) / 2),
+        threshold=number.above if number else float((below + above) / 2),
         swap_candidates=table["key"].take(pa.array(candidates)),
         compared=table.take(pa.array(candidates[: effort.compared_rows])),
     )
@@ -348,15 +360,18 @@ def read_pieces(
     return pieces
 
 
-def check_same_model(scores: Floats, predictions: pa.Table, *, rounded: bool) -> float:
-    """Returns the largest difference of a probability from Evaluate's, of the same rows.
+def check_same_model(
+    scores: Floats, predictions: pa.Table, *, scale: float = 1.0, rounded: bool
+) -> float:
+    """Returns the largest difference of a score from Evaluate's of the same rows, over `scale`.
 
-    `rounded`: whether the artifact is served in another type than the model's float32.
+    `rounded`: whether the artifact is served in another type than the model's float32. `scale` is
+    the standard deviation of a number.
 
     Raises:
         InputError: if the scores differ so much that they are of another model.
     """
-    difference = np.abs(scores - predictions["score"].to_numpy())
+    difference = np.abs(scores - predictions["score"].to_numpy()) / scale
     # Rounding moves a few rows far, another model most of them.
     differs = difference.mean() > _ROUNDED if rounded else difference.max() > NEAR
     if differs:
@@ -380,7 +395,7 @@ def compare_rounded(
 ) -> records.Rounding:
     """Compares scores in float32 with those of the artifact that is served in `dtype`.
 
-    `scores` are the probabilities of the classes, shape (rows, classes).
+    `scores` are the probabilities of the classes, shape (rows, classes), or numbers, (rows, 1).
     """
     decisions = predict_classes(scores, threshold=threshold)
     changed: Bools = decisions != predictions["predicted"].to_numpy()
@@ -417,6 +432,7 @@ def explain(
         attributions,
         predicted=predicted,
         probabilities=lambda texts: favourable_scores(model.scores(texts), first=first),
+        scale=model.number.scale if model.number else 1.0,
         seed=SEED,
     )
     shapley = None
@@ -435,9 +451,14 @@ def explain(
     convergence = explanation_notes.convergence(attributions)
     importance = column_importance(rows, attributions, predicted=predicted, labels=outcomes)
     cut = sum(bool(row.cut) for row in rows)
-    notes = explanation_notes.notes(importance, deletion, shapley, rows=len(rows), rows_cut=cut)
+    is_number = model.number is not None
+    notes = explanation_notes.notes(
+        importance, deletion, shapley, rows=len(rows), rows_cut=cut, is_number=is_number
+    )
+    score = "the predicted value" if is_number else f"P({outcomes[1]})"
     return records.Explanations(
         depth=depth,
+        is_number=is_number,
         rows=len(rows),
         test_rows=selection.test_rows,
         predicted={label: int((predicted == bool(at)).sum()) for at, label in enumerate(outcomes)},
@@ -457,11 +478,13 @@ def explain(
         deletion=deletion,
         shapley=shapley,
         swaps=swaps,
-        warnings=tuple(explanation_notes.warnings(deletion, convergence, shapley)),
+        warnings=tuple(
+            explanation_notes.warnings(deletion, convergence, shapley, is_number=is_number)
+        ),
         notes=(
             *notes,
-            *([explanation_notes.rounding_note(rounding)] if rounding else ()),
-            *(explanation_notes.swap_note(swap, positive=outcomes[1]) for swap in swaps),
+            *([explanation_notes.rounding_note(rounding, is_number=is_number)] if rounding else ()),
+            *(explanation_notes.swap_note(swap, score=score) for swap in swaps),
         ),
     )
 

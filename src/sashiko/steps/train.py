@@ -5,7 +5,8 @@
 A SageMaker training job: channels `train`, `validation`, `weights`, `model` and `meta`;
 hyperparameters as strings; the model goes to `/opt/ml/model`; `metrics.jsonl`, `snapshots.json`
 (the digests of its data), `split.json` (Prepare's summary) and, if the recipe requests it, the
-fitted `temperature.json` go to `/opt/ml/output/data`. Of a causal LM the model is a LoRA adapter,
+fitted `temperature.json` go to `/opt/ml/output/data`. A label that is a number has a `number.json`
+beside the model and there: its scale and its interval. Of a causal LM the model is a LoRA adapter,
 which Compile merges into the base model; a linear model has no channel `model`. After a kill it
 resumes from `/opt/ml/checkpoints` and produces the same bytes; checkpoints are removed once the
 training is complete. With `distributed` it starts the processes that train, and only the first of
@@ -23,14 +24,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from sashiko.base import files, job_folders
 from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, SplitMeta, read_split_meta
+from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import MetricLine, TemperatureFit
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
+from sashiko.serving.container.number import NUMBER_FILE, Number
 from sashiko.settings.recipe_train import Hyperparameters
 from sashiko.steps.entry import run_step
 from sashiko.training import __file__ as training_package
@@ -38,14 +44,21 @@ from sashiko.training.causal import keep_answers
 from sashiko.training.checkpoint import say
 from sashiko.training.compute import Compute
 from sashiko.training.encoder import publish
-from sashiko.training.examples import read_split, read_weights, tokenise
-from sashiko.training.linear_model import fit_coefficients, fit_features, matrix
+from sashiko.training.examples import (
+    read_split,
+    read_values,
+    read_weights,
+    standardise,
+    tokenise,
+)
+from sashiko.training.linear_model import fit_coefficients, fit_features, fit_ridge, matrix
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
 from sashiko.training.processes import Group, Processes
 from sashiko.training.scoring import (
     TEMPERATURE_FILE,
     auc,
+    fit_number,
     fit_to_validation,
     losses,
     outputs,
@@ -110,10 +123,7 @@ def joined_group(settings: Hyperparameters) -> Iterator[Group]:
 
 def train(settings: Hyperparameters, processes: Processes) -> None:
     """Reads the channels, trains, and writes the model and its metrics."""
-    meta = read_split_meta(job_folders.training_channel("meta"))
-    train_rows = read_split(job_folders.training_channel("train"))
-    validation_rows = read_split(job_folders.training_channel("validation"))
-    weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])
+    meta, train_rows, validation_rows, weights = read_channels(settings)
     snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
@@ -125,10 +135,16 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         job_folders.training_channel("model"),
         settings,
         labels=meta.labels,
+        is_number=meta.number is not None,
         device=device,
     )
     trainee = load()
-    tokenise_rows = partial(tokenise, tokenize=trainee.tokenize, max_length=settings.max_length)
+    tokenise_rows = partial(
+        tokenise,
+        tokenize=trainee.tokenize,
+        max_length=settings.max_length,
+        number=meta.number,
+    )
     examples = tokenise_rows(train_rows, source="train", weights=weights)
     validation = tokenise_rows(validation_rows, source="validation")
     model = trainee.model
@@ -163,7 +179,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             sys.exit(128 + stopped.signal)
 
     validation_logits = None
-    if settings.calibration == "temperature":
+    if meta.number or settings.calibration == "temperature":
         # In float32 like the artifact, also after bf16 training.
         itself = Compute(model, model)
         validation_logits = outputs(
@@ -176,10 +192,13 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             trained.model.load_state_dict(sharded, strict=False)
         if settings.prompt is not None:
             keep_answers(trained.model, trained.classes)
-        if validation_logits is not None:
-            fit = scale_to_validation(trained.model, validation.labels, validation_logits)
-            say_temperature(fit)
+        if validation_logits is not None and not meta.number:
+            indices = np.asarray(validation_rows["label"], dtype=np.int64)
+            say_temperature(scale_to_validation(trained.model, indices, validation_logits))
         trained.save(job_folders.model_dir())
+        if validation_logits is not None and meta.number:
+            values = read_values(validation_rows)
+            save_number(fit_number(meta.number, values, validation_logits[:, 0]))
         if (missed := lines[-1].validation_missed) is not None:
             answered = Answered(rows=len(validation.labels), missed=missed)
             files.write_json(job_folders.model_dir() / ANSWERS_FILE, asdict(answered))
@@ -193,39 +212,82 @@ def train_linear(settings: Hyperparameters) -> None:
 
     It takes seconds, so there is no checkpoint, and one line of metrics.
     """
-    meta = read_split_meta(job_folders.training_channel("meta"))
-    train_rows = read_split(job_folders.training_channel("train"))
-    validation_rows = read_split(job_folders.training_channel("validation"))
-    weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])
+    meta, train_rows, validation_rows, weights = read_channels(settings)
     snapshots = used_snapshots()
     say(f"{len(train_rows):,} rows, {len(meta.kinds)} columns")
-    labels, validation_labels = (
-        np.asarray(rows["label"], dtype=np.int64) for rows in (train_rows, validation_rows)
-    )
     features = fit_features(train_rows["text"].to_pylist(), meta.kinds)
     of_train, of_validation = (
         matrix(features, rows["text"].to_pylist()) for rows in (train_rows, validation_rows)
     )
-    model = fit_coefficients(
-        features, of_train, labels, weights=weights.astype(np.float64), seed=settings.seed
-    )
-    if settings.calibration == "temperature":
-        fit = fit_to_validation(validation_labels, model.logits(of_validation))
-        model = model.divided(fit.temperature)
-        say_temperature(fit)
+    row_weights, validation_auc, interval = weights.astype(np.float64), None, None
+    labels: Ints | Floats
+    validation_labels: Ints | Floats
+    if number := meta.number:
+        values = read_values(validation_rows)
+        labels, validation_labels = (
+            standardise(read_values(train_rows), number),
+            standardise(values, number),
+        )
+        model = fit_ridge(features, of_train, labels, weights=row_weights)
+        logits = model.logits(of_validation)
+        interval = fit_number(number, values, logits[:, 0])
+    else:
+        labels, indices = (
+            np.asarray(rows["label"], dtype=np.int64) for rows in (train_rows, validation_rows)
+        )
+        model = fit_coefficients(
+            features, of_train, labels, weights=row_weights, seed=settings.seed
+        )
+        if settings.calibration == "temperature":
+            fit = fit_to_validation(indices, model.logits(of_validation))
+            model = model.divided(fit.temperature)
+            say_temperature(fit)
+        logits, validation_labels = model.logits(of_validation), indices
+        validation_auc = auc(indices, logits, first_favourable=meta.first_favourable)
     train_losses = losses(labels, model.logits(of_train))
-    logits = model.logits(of_validation)
     line = MetricLine(
         step=1,
         epoch=1,
         train_loss=float(np.average(train_losses, weights=weights)),
-        learning_rate=0.0,  # LBFGS has none
+        learning_rate=0.0,  # neither solver has one
         validation_loss=float(losses(validation_labels, logits).mean()),
-        validation_auc=auc(validation_labels, logits, first_favourable=meta.first_favourable),
+        validation_auc=validation_auc,
     )
     with publish(job_folders.model_dir()) as folder:
         model.save(folder, labels=meta.labels)
+    if interval:
+        save_number(interval)
     write_output([line], snapshots, meta)
+
+
+def read_channels(
+    settings: Hyperparameters,
+) -> "tuple[SplitMeta, pa.Table, pa.Table, npt.NDArray[np.float32]]":
+    """Reads Prepare's summary, the rows of train and validation, and the weights of train.
+
+    Raises:
+        InputError: if a file is missing or damaged, or what classes need is asked of a number.
+    """
+    meta = read_split_meta(job_folders.training_channel("meta"))
+    is_number = meta.number is not None
+    if is_number and settings.calibration == "temperature":
+        raise InputError(
+            "recipe key train.calibration: `temperature` divides the logits of classes, and the "
+            "label is a number: say `none`; the interval is fitted to the validation split anyway"
+        )
+    train_rows, validation_rows = (
+        read_split(job_folders.training_channel(name), is_number=is_number)
+        for name in ("train", "validation")
+    )
+    weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])
+    return meta, train_rows, validation_rows, weights
+
+
+def save_number(number: Number) -> None:
+    """Writes scale and interval of a number beside the model and into the output, and says them."""
+    for folder in (job_folders.model_dir(), job_folders.output_data_dir()):
+        files.write_json(folder / NUMBER_FILE, asdict(number))
+    say(f"interval of {number.coverage:.0%}: the value +- {number.half_width:.4g}")
 
 
 def say_temperature(fit: TemperatureFit) -> None:

@@ -20,7 +20,7 @@ class Batch:
     """Rows padded to the longest of them, or to a shape."""
 
     inputs: dict[str, "torch.Tensor"]  # `input_ids` and `attention_mask`, int64, (rows, tokens)
-    labels: "torch.Tensor"  # int64, (rows,)
+    labels: "torch.Tensor"  # as of `Examples`, (rows,)
     weights: "torch.Tensor"  # float32, (rows,)
     tokens: int  # how many tokens are not padding
 

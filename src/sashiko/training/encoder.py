@@ -31,13 +31,15 @@ def load_classifier(
     folder: Path,
     *,
     labels: tuple[str, ...],
+    is_number: bool = False,
     hyperparameters: Hyperparameters,
     attention: str | None,
 ) -> Any:
     """Loads a pre-trained encoder in float32, puts a new head on it, and freezes lower layers.
 
     What is frozen are the embeddings, what projects them, and the lowest layers of the encoder.
-    `labels` are those of the classes, in their order. `attention` is `eager`, or None
+    `labels` are those of the classes, in their order. Of a number they are its two outcomes, and
+    the head has one output. `attention` is `eager`, or None
     for the fused one where the model has it; the saved model does not depend on it.
 
     Returns:
@@ -48,8 +50,14 @@ def load_classifier(
             type, the weights cannot be read or do not fit the configuration, or a hyperparameter
             does not fit the model.
     """
+    from sashiko.serving.container.classifier import REGRESSION
+
     model = load_pretrained(
-        folder, labels=labels, dropout=hyperparameters.dropout, attention=attention
+        folder,
+        labels=("value",) if is_number else labels,
+        dropout=hyperparameters.dropout,
+        attention=attention,
+        marks={"problem_type": REGRESSION, "outcomes": labels} if is_number else {},
     )
     check_length(model, hyperparameters.max_length)
     blocks, layers = layers_of(model), hyperparameters.frozen_layers
@@ -73,7 +81,7 @@ def load_pretrained(
     dropout: float,
     attention: str | None,
     architectures: Sequence[str] = (),
-    marks: Mapping[str, bool] = MappingProxyType({}),
+    marks: Mapping[str, object] = MappingProxyType({}),
 ) -> Any:
     """Loads a model in float32 as a sequence classifier whose head is drawn at random.
 

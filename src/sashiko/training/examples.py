@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sashiko.base.parquet import read_columns
+from sashiko.data.splits import NumberSummary
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.container.prompt import RowTokenizer
 from sashiko.settings.recipe_train import LONGEST_ROW
 
@@ -23,7 +25,8 @@ class Examples:
 
     tokens: npt.NDArray[np.int32]  # int32, all rows' token ids one after the other
     offsets: npt.NDArray[np.int64]  # int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`
-    labels: npt.NDArray[np.int64]  # int64, n; the index of the row's class
+    # n; the index of the row's class, int64; or its number as of `standardise`, float32
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]  # float32, n; the row's weight in the loss
 
     @property
@@ -32,13 +35,24 @@ class Examples:
         return np.diff(self.offsets)
 
 
-def read_split(folder: Path) -> pa.Table:
-    """Reads a split that Prepare wrote: columns key, text and label.
+def read_split(folder: Path, *, is_number: bool = False) -> pa.Table:
+    """Reads a split that Prepare wrote: columns key, text and label, and value of a number.
 
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.
     """
-    return read_columns(folder / "data.parquet", ("key", "text", "label"))
+    columns = ("key", "text", "label", *(["value"] if is_number else []))
+    return read_columns(folder / "data.parquet", columns)
+
+
+def read_values(table: pa.Table) -> Floats:
+    """Returns the numbers of a split's rows, in the label's unit, float64."""
+    return np.asarray(table["value"], dtype=np.float64)
+
+
+def standardise(values: Floats, number: NumberSummary) -> Floats:
+    """Returns numbers less the train split's mean, over its standard deviation."""
+    return (values - number.mean) / number.standard_deviation
 
 
 def read_weights(folder: Path, keys: pa.ChunkedArray) -> npt.NDArray[np.float32]:
@@ -81,6 +95,7 @@ def tokenise(
     *,
     source: str,
     max_length: int,
+    number: NumberSummary | None = None,
     weights: npt.NDArray[np.float32] | None = None,
 ) -> Examples:
     """Tokenises a split for all epochs.
@@ -97,9 +112,13 @@ def tokenise(
             f"compile.sequence_lengths ({LONGEST_ROW} at most), or set text.truncate: true to cut "
             "them"
         )
+    labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    labels = np.asarray(table["label"], dtype=np.int64)
+    if number:
+        labels = standardise(read_values(table), number).astype(np.float32)
     return Examples(
         tokens=np.fromiter((token for row in rows for token in row), dtype=np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=np.asarray(table["label"], dtype=np.int64),
+        labels=labels,
         weights=np.ones(len(rows), dtype=np.float32) if weights is None else weights,
     )

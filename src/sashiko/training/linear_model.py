@@ -1,4 +1,4 @@
-"""The linear model: logistic regression on the columns of a row, by scikit-learn.
+"""The linear model: logistic or ridge regression on the columns of a row, by scikit-learn.
 
 It is a family of its own (`model.family: linear`), and the baseline that every other model is
 compared with.
@@ -27,6 +27,7 @@ from sashiko.serving.container.linear import (
     term_list,
     write_features,
 )
+from sashiko.serving.container.number import NUMBER_FILE
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -44,14 +45,18 @@ class LinearModel:
 
     features: Features
     # Of each feature, in the log-odds of each class but the first one against the first; float64,
-    # shape (classes - 1, features).
+    # shape (classes - 1, features). Of a number, in its standard deviations, shape (1, features).
     coefficients: Floats
-    intercept: Floats  # of these log-odds, shape (classes - 1,)
+    intercept: Floats  # of these log-odds, shape (classes - 1,); or of the number, shape (1,)
+    is_number: bool = False  # whether the label is a number
 
     def logits(self, rows: "csr_matrix") -> Floats:
-        """Returns the logits of each row of `matrix`, (rows, classes); the first class has 0."""
-        log_odds = rows @ self.coefficients.T + self.intercept
-        return np.hstack([np.zeros((len(log_odds), 1)), log_odds])
+        """Returns the logits of each row of `matrix`, (rows, classes); the first class has 0.
+
+        Of a number it returns the distance from the mean in standard deviations, (rows, 1).
+        """
+        sums: Floats = rows @ self.coefficients.T + self.intercept
+        return sums if self.is_number else np.hstack([np.zeros((len(sums), 1)), sums])
 
     def scores(self, rows: Sequence[str]) -> Floats:
         """Returns the probabilities of the classes of rows, JSON objects; (rows, classes)."""
@@ -88,7 +93,8 @@ def load_linear(folder: Path) -> LinearModel:
         tensors = load_file(folder / MODEL_FILE)
         intercept = tensors["intercept"]
         shape = len(intercept), features.size
-        return LinearModel(features, tensors["coefficients"].reshape(shape), intercept)
+        coefficients = tensors["coefficients"].reshape(shape)
+        return LinearModel(features, coefficients, intercept, (folder / NUMBER_FILE).is_file())
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder}: the linear model cannot be read: {error}") from error
 
@@ -211,11 +217,35 @@ def fit_coefficients(
 
     if len(np.unique(labels)) < 2:
         raise InputError("the train split has one label only: nothing can be learned from it")
-    if not features.size:
-        raise InputError("the train split has no word in any text column: nothing can be learned")
+    _check_features(features)
     model = LogisticRegression(max_iter=1000, random_state=seed)
     model.fit(rows, labels, sample_weight=weights)
     coefficients, intercept = model.coef_.astype(np.float64), model.intercept_.astype(np.float64)
     if len(intercept) > 1:  # of two classes, scikit-learn gives the log-odds of the second
         coefficients, intercept = coefficients[1:] - coefficients[0], intercept[1:] - intercept[0]
     return LinearModel(features, coefficients, intercept)
+
+
+def fit_ridge(
+    features: Features, rows: "csr_matrix", targets: Floats, *, weights: Floats | None
+) -> LinearModel:
+    """Fits a number's coefficients on a matrix of the train split's rows, by ridge regression.
+
+    `targets` are distances from the mean in standard deviations, shape (rows,). The loss is the sum
+    of squared errors and of squared coefficients.
+
+    Raises:
+        InputError: if there is no feature.
+    """
+    from sklearn.linear_model import Ridge
+
+    _check_features(features)
+    model = Ridge(alpha=1.0, solver="sparse_cg", tol=1e-8)
+    model.fit(rows, targets, sample_weight=weights)
+    coefficients, intercept = np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_)
+    return LinearModel(features, coefficients, intercept, is_number=True)
+
+
+def _check_features(features: Features) -> None:
+    if not features.size:
+        raise InputError("the train split has no word in any text column: nothing can be learned")

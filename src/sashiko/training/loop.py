@@ -64,6 +64,7 @@ class Loop:
     compute: Compute  # computes its logits and gradients
     # The place of each label's logit. A causal LM has one for each token of its vocabulary, so that
     # its answer becomes the most probable token and not only more probable than the other answers.
+    # One place alone is of a number, whose loss is the squared error.
     classes: tuple[int, ...]
     first_favourable: int  # labels from this index on are favourable
     train: Examples
@@ -138,7 +139,10 @@ class Loop:
             batch = self.compute.batch(self.train, part, pad=self.pad, largest=largest)
             with self._autocast():
                 logits = self.compute.forward(**batch.inputs).logits
-            losses = cross_entropy(logits.float(), classes[batch.labels], reduction="none")
+            if len(self.classes) == 1:
+                losses = (logits[:, 0].float() - batch.labels).square()
+            else:
+                losses = cross_entropy(logits.float(), classes[batch.labels], reduction="none")
             loss = (losses * batch.weights).sum() / weight * counts
             total += self.compute.backward(loss)
             self._tokens += batch.tokens * self.processes.world_size
@@ -204,8 +208,11 @@ class Loop:
         )
         loss = float(validation.losses.mean())
         self._check_finite(loss, "the validation loss", step=position.step - 1)
-        labels, first = self.validation.labels, self.first_favourable
-        validation_auc = auc(labels, validation.logits, first_favourable=first)
+        validation_auc, said = None, ""
+        if len(self.classes) > 1:
+            labels, first = self.validation.labels.astype(np.int64), self.first_favourable
+            validation_auc = auc(labels, validation.logits, first_favourable=first)
+            said = f", AUC {validation_auc:.3f}"
         answers = (
             self.hyperparameters.prompt is not None
         )  # of a causal LM, whose classes are tokens
@@ -218,7 +225,7 @@ class Loop:
         line = updated.lines[-1]
         self._say(
             f"epoch {line.epoch}/{self.hyperparameters.epochs} done, loss {line.train_loss:.3f}, "
-            f"validation loss {loss:.3f}, AUC {validation_auc:.3f}"
+            f"validation loss {loss:.3f}{said}"
         )
         return updated
 

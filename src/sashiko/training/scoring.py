@@ -1,26 +1,31 @@
-"""How good the model is on the validation split, and the temperature that is fitted there.
+"""How good the model is on the validation split, and what is fitted there.
 
-Temperature scaling is one number, made part of the weights.
+Temperature scaling is one number, made part of the weights. A number's interval has one half width.
 """
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from sashiko.data.splits import NumberSummary
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import TemperatureFit
 from sashiko.evaluation.metrics.arrays import Floats, Ints, favourable_scores
 from sashiko.evaluation.metrics.calibration import fit_temperature
 from sashiko.evaluation.metrics.quality import Scored
 from sashiko.serving.container.answers import SHOWN
+from sashiko.serving.container.number import Number
 from sashiko.training.compute import Compute, ordered_batches
 from sashiko.training.examples import Examples
 from sashiko.training.linear_model import probabilities
 from sashiko.training.processes import Processes
 
+COVERAGE = Fraction(9, 10)  # of a number's interval
 TEMPERATURE_FILE = "temperature.json"
 _ROWS = 64
 _ONE = Processes()
@@ -30,8 +35,10 @@ _ONE = Processes()
 class Outputs:
     """What a model says of the rows of a split, in their order."""
 
-    logits: Floats  # of the labels, shape (rows, labels)
-    losses: Floats  # unweighted cross-entropy of the row's label, over all classes of the model
+    logits: Floats  # of the labels, shape (rows, labels); of a number its outputs, (rows, 1)
+    # Of each row, unweighted: the cross-entropy of its label, over all classes of the model; of a
+    # number the squared error, in squared standard deviations.
+    losses: Floats
     # 1 where one of the two likeliest labels is not among the `SHOWN` likeliest classes, else 0.
     missed: Floats
 
@@ -43,9 +50,12 @@ def auc(labels: Ints, logits: Floats, *, first_favourable: int) -> float:
     return float(Scored.of(favourable, scores, threshold=0.5).metrics(once)["auc"][0])
 
 
-def losses(labels: Ints, logits: Floats) -> Floats:
-    """Returns the cross-entropy of each row's label, shape (rows,)."""
-    own = logits[np.arange(len(labels)), labels]
+def losses(labels: Ints | Floats, logits: Floats) -> Floats:
+    """Returns the cross-entropy of each row's label, or a number's squared error; shape (rows,)."""
+    if logits.shape[1] == 1:
+        errors: Floats = np.square(logits[:, 0] - labels)
+        return errors
+    own = logits[np.arange(len(labels)), labels.astype(np.int64)]
     values: Floats = np.logaddexp.reduce(logits - own[:, None], axis=1)
     return values
 
@@ -79,11 +89,16 @@ def outputs(
             if counts:
                 logits = logits[: len(part)].cpu().double()
                 answers = logits[:, places]
+                values[2:, part] = answers.T.numpy()
+                if len(classes) == 1:
+                    values[0, part] = losses(
+                        examples.labels[part].astype(np.float64), answers.numpy()
+                    )
+                    continue
                 own = answers.gather(1, torch.from_numpy(examples.labels[part])[:, None])[:, 0]
                 least = logits.topk(min(SHOWN, logits.shape[1])).values[:, -1]
                 values[0, part] = (logits.logsumexp(dim=1) - own).numpy()
                 values[1, part] = (answers.topk(2).values[:, 1] < least).numpy()
-                values[2:, part] = answers.T.numpy()
         after_batch()
     row_losses, missed, *of_labels = processes.sum(values)
     return Outputs(logits=np.stack(of_labels, axis=1), losses=row_losses, missed=missed)
@@ -108,6 +123,39 @@ def fit_to_validation(labels: Ints, logits: Floats) -> TemperatureFit:
         validation_loss_before=fit.loss_before,
         validation_loss_after=fit.loss_after,
         kept=fit.kept,
+    )
+
+
+def fit_number(summary: NumberSummary, values: Floats, outputs: Floats) -> Number:
+    """Fits the interval around predicted numbers by split conformal prediction.
+
+    The half width is the ceil((n + 1) * coverage)-th smallest absolute error of the validation
+    split's n rows. Sources: V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random
+    World (2005); J. Lei et al., Distribution-Free Predictive Inference for Regression (JASA 113,
+    2018).
+
+    Args:
+        summary: of the train split.
+        values: of the validation split's rows, in the label's unit, shape (rows,).
+        outputs: the model's of the same rows, in standard deviations, shape (rows,).
+
+    Raises:
+        InputError: if the validation split has too few rows for an interval of that coverage.
+    """
+    place = math.ceil((len(values) + 1) * COVERAGE)
+    if place > len(values):
+        raise InputError(
+            f"the validation split has {len(values)} rows, and an interval that holds "
+            f"{float(COVERAGE):.0%} of the labels needs 9: load more data, or move the bounds of "
+            "the contract's split"
+        )
+    errors = np.abs(values - (summary.mean + summary.standard_deviation * outputs))
+    return Number(
+        mean=summary.mean,
+        scale=summary.standard_deviation,
+        half_width=float(np.sort(errors)[place - 1]),
+        coverage=float(COVERAGE),
+        above=summary.above,
     )
 
 

@@ -131,18 +131,24 @@ class Trainee:
     """A loaded model."""
 
     model: Any  # token ids and mask to logits: of the labels, or of a causal LM's vocabulary
-    classes: tuple[int, ...]  # the place of each label's logit
+    classes: tuple[int, ...]  # the place of each label's logit; one place for a number
     tokenize: Tokenize  # texts to token ids
     pad: int  # the token id that fills short rows
     save: Callable[[Path], None]  # writes the trained model into a folder
 
 
 def load_trainee(
-    folder: Path, settings: Hyperparameters, *, labels: tuple[str, ...], device: "torch.device"
+    folder: Path,
+    settings: Hyperparameters,
+    *,
+    labels: tuple[str, ...],
+    is_number: bool = False,
+    device: "torch.device",
 ) -> Trainee:
     """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 
-    `labels` are those of the classes, and `device` is what it will be trained on.
+    `labels` are those of the classes, or of a number's outcomes; `device` is what it will be
+    trained on.
 
     Raises:
         InputError: if the folder's files are refused, do not fit the hyperparameters, or take more
@@ -153,12 +159,19 @@ def load_trainee(
     tokenizer = load_tokenizer(folder)
     kernel = attention(device, max_length=longest)
     if settings.prompt is None:
-        model = load_classifier(folder, labels=labels, hyperparameters=settings, attention=kernel)
+        model = load_classifier(
+            folder,
+            labels=labels,
+            is_number=is_number,
+            hyperparameters=settings,
+            attention=kernel,
+        )
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         tokenize = encoder_rows(tokenizer, max_length=longest, truncate=truncate)
         save = partial(save_model, model, tokenizer)
-        return Trainee(model, tuple(range(len(labels))), tokenize, tokenizer.pad_token_id, save)
+        places = tuple(range(model.config.num_labels))
+        return Trainee(model, places, tokenize, tokenizer.pad_token_id, save)
     prompt = make_prompt(
         settings.prompt,
         tokenizer,

@@ -274,12 +274,12 @@ def compare_import(
     archive = files / ARTIFACT_FILE
     rows = _copy_rows(account, judged, files, scratch)
     inputs = {"artifact": sha256_file(archive), **rows}
-    labels = read_serving_config(archive).labels
+    config = read_serving_config(archive)
     sample = draw_sample(
         recipe.device,
         test=scratch / "test",
         predictions=scratch / "predictions/predictions.parquet",
-        labels=labels,
+        config=config,
     )
     folder = scratch / "artifact"
     folder.mkdir()
@@ -302,7 +302,7 @@ def compare_import(
         return decide(gate=IMPORT_GATE, checks=[place, failed], inputs=inputs)
     threshold = float(judged.threshold)
     worst = [
-        worst_answer(row.known, judged=float(score), threshold=threshold, labels=labels)
+        worst_answer(row.known, judged=float(score), threshold=threshold, labels=config.labels)
         for row, score in zip(answers, sample.scores[:, 0], strict=True)
     ]
     checks = device_checks(recipe.device, compare(sample, [worst]), latency_not_judged=_LATENCY)

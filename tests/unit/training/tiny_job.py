@@ -65,7 +65,7 @@ def save_encoder(folder: Path) -> None:
 
 
 def save_split(folder: Path, *, rows: int, seed: int, classes: int = 2) -> None:
-    """Writes a split whose label hangs on the last word of each text."""
+    """Writes a split whose label hangs on the last word of each text; its value is of the label."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, classes, rows)
     texts = []
@@ -75,7 +75,18 @@ def save_split(folder: Path, *, rows: int, seed: int, classes: int = 2) -> None:
         texts.append(" ".join([*plain, telling]))
     keys = [f"{folder.name}{index:04}" for index in range(rows)]
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels}), folder / "data.parquet")
+    values = 100.0 * labels - 50 + random.normal(0, 10, rows)
+    table = pa.table({"key": keys, "text": texts, "label": labels, "value": values})
+    pq.write_table(table, folder / "data.parquet")
+
+
+def summary_of(split: Path, *, above: float) -> dict[str, float]:
+    """What Prepare says of the numbers of the train split."""
+    values = pq.read_table(split / "data.parquet")["value"].to_numpy()
+    return {
+        "above": above, "mean": values.mean(), "standard_deviation": values.std(),
+        "least": values.min(), "most": values.max(),
+    }  # fmt: skip
 
 
 def save_weights(folder: Path, weights: list[float], *, first: int = 0) -> None:
@@ -95,6 +106,7 @@ def save_job(
     encoder: Path,
     labels: Sequence[str] = ("bad", "good"),
     rows: int = TRAIN_ROWS,
+    is_number: bool = False,
     **hyperparameters: str,
 ) -> None:
     """Writes all that the Train step reads below `root`, but for the weights channel."""
@@ -110,6 +122,8 @@ def save_job(
         "removed_over_limit": 0,
         "dates": {"column": "day", "validation_from": "2025-09-01", "test_from": "2025-12-01"},
     }
+    if is_number:
+        meta["number"] = summary_of(channels / "train", above=0.0)
     write_json(channels / "meta" / "split.json", meta)
     write_snapshots(Snapshots(training=TRAINING), channels / "meta")
     (channels / "model").symlink_to(encoder)

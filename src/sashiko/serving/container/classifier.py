@@ -15,6 +15,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils.logging import disable_progress_bar
 
 _WEIGHTS = ".safetensors"
+REGRESSION = "regression"  # transformers' problem_type of a model whose label is a number
 READS_LAST = "reads_last_token"  # of config.json: the model is a LastTokenClassifier
 
 
@@ -86,8 +87,10 @@ def reads_last_token(config: Any) -> bool:
     return bool(getattr(config, READS_LAST, False))
 
 
-class Probabilities(torch.nn.Module):
+class ScoredModel(torch.nn.Module):
     """The classifier with its softmax: (batch, length) ids and mask to (batch, classes).
+
+    A model of one output, which stands for a number, has no softmax.
 
     Attributes:
         config: the classifier's `config.json`.
@@ -100,12 +103,12 @@ class Probabilities(torch.nn.Module):
         self.config: Any = classifier.config
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Returns the probability of each class, float32, (batch, classes)."""
+        """Returns the probability of each class, or the number; float32, (batch, outputs)."""
         logits = self.classifier(input_ids=input_ids, attention_mask=attention_mask).logits
-        return torch.softmax(logits.float(), dim=-1)
+        return logits.float() if logits.shape[-1] == 1 else torch.softmax(logits.float(), dim=-1)
 
 
-def load_classifier(folder: Path, *, as_stored: bool = False) -> Probabilities:
+def load_classifier(folder: Path, *, as_stored: bool = False) -> ScoredModel:
     """Loads a Hugging Face folder, with attention as plain operators.
 
     Args:
@@ -115,7 +118,7 @@ def load_classifier(folder: Path, *, as_stored: bool = False) -> Probabilities:
 
     Raises:
         CompileError: if loading it could run code, weights cannot be read or are missing (they
-            would be random), or the model has less than two labels.
+            would be random), or the model has one output and its label is not a number.
     """
     refuse_code(folder)
     disable_progress_bar()
@@ -136,7 +139,7 @@ def load_classifier(folder: Path, *, as_stored: bool = False) -> Probabilities:
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"]))
         raise CompileError(f"model.safetensors lacks {missing}: give the output of Train")
-    if model.config.num_labels < 2:
+    if model.config.num_labels < 2 and model.config.problem_type != REGRESSION:
         raise CompileError("the model has 1 label, expected two or more: give the output of Train")
     # The argument of from_pretrained for the type differs between the images' transformers.
     model = model.float()
@@ -144,7 +147,7 @@ def load_classifier(folder: Path, *, as_stored: bool = False) -> Probabilities:
         _cast_as_stored(model, folder)
     if reads_last_token(model.config):
         model = LastTokenClassifier(model)
-    return Probabilities(model).eval()
+    return ScoredModel(model).eval()
 
 
 def _cast_as_stored(model: torch.nn.Module, folder: Path) -> None:
@@ -203,7 +206,7 @@ def longest_input(classifier: Any) -> int | None:
     return limit if limit is None or padding is None else limit - padding - 1
 
 
-def check_lengths(model: Probabilities, sequence_lengths: Sequence[int]) -> None:
+def check_lengths(model: ScoredModel, sequence_lengths: Sequence[int]) -> None:
     """Checks that the model can read the compiled lengths.
 
     Raises:

@@ -25,9 +25,10 @@ import torch
 from answers import ANSWERS_FILE, read_answered
 from backend import Machine, open_backend
 from bundle import TOKENIZER_FILE, Bundle, write_bundle
-from classifier import CompileError, Probabilities, load_classifier
+from classifier import CompileError, ScoredModel, load_classifier
 from export import MODEL_FILE, Exported, export
 from linear import LINEAR_FILE, is_linear, read_features
+from number import NUMBER_FILE, read_number
 from numpy.typing import NDArray
 from pack import files_of, pack, sha256
 from prompt import read_prompt
@@ -90,7 +91,7 @@ def compile_job(job: Job) -> None:
             shutil.copyfile(job.input("code") / name, artifact / "code" / name)
         _log(f"comparing {len(bundle.buckets)} shapes with the trained model")
         difference, tolerance = compiled.difference(), settings["tolerance"]
-        _log(f"largest difference of a probability: {difference:.1e}, allowed: {tolerance:.1e}")
+        _log(f"largest difference of a score: {difference:.1e}, allowed: {tolerance:.1e}")
         # With `not`, so that NaN fails.
         if not difference <= tolerance:
             raise CompileError(
@@ -156,16 +157,21 @@ def compile_model(
         served = adapter.cast_model(source, scratch / "cast", dtype=dtype)
     _log(f"exporting for {settings['target']} in {dtype}")
     exported = export(model, served, artifact, settings, target)
+    number = read_number(source)
+    if number is None and model.config.num_labels == 1:
+        raise CompileError(f"{source} has no {NUMBER_FILE}: give the output of Train")
+    names = model.config.outcomes if number else model.config.id2label
     bundle = Bundle(
         target=settings["target"],
         backend=target["backend"],
-        labels=tuple(model.config.id2label[index] for index in range(model.config.num_labels)),
+        labels=tuple(names[index] for index in range(len(names))),
         template=text["template"],
         missing=text["missing"],
         truncate=text["truncate"],
         pad_id=model.config.pad_token_id or 0,
         buckets=exported.buckets,
         prompt=read_prompt(source),
+        number=number,
         fixed_lengths=exported.fixed_lengths,
         runtime=exported.runtime,
     )
@@ -195,7 +201,8 @@ def compile_linear(
     _log(f"exporting {features.size:,} coefficients for {settings['target']}")
     coefficients, intercept = weights["coefficients"], weights["intercept"]
     coefficients = coefficients.reshape(len(intercept), features.size)
-    exported = export_linear(coefficients, intercept, artifact)
+    number = read_number(source)
+    exported = export_linear(coefficients, intercept, artifact, is_number=number is not None)
     bundle = Bundle(
         target=settings["target"],
         backend=target["backend"],
@@ -205,6 +212,7 @@ def compile_linear(
         truncate=False,
         pad_id=0,
         buckets=exported.buckets,
+        number=number,
         fixed_lengths=exported.fixed_lengths,
     )
     shutil.copyfile(source / LINEAR_FILE, artifact / LINEAR_FILE)
@@ -225,7 +233,7 @@ def linear_difference(
     """Runs a linear model's graph on seeded values of every feature, some of them at a time.
 
     Returns:
-        The largest absolute difference of a probability from the coefficients' own.
+        The largest absolute difference of a score from the coefficients' own.
     """
     generator = np.random.default_rng(_SEED)
     scorer = LinearScorer(artifact, bundle, open_backend(artifact, bundle, Machine(threads=1)))
@@ -236,9 +244,11 @@ def linear_difference(
         own = coefficients[:, numbers]
         # So small that no sum comes near a probability of 0 or 1, where differences vanish.
         values = generator.normal(size=len(numbers)) / (1 + np.abs(own).sum(axis=1).max())
-        odds = np.exp(np.append(0.0, own @ values + intercept))
+        sums = own @ values + intercept
+        odds = np.exp(np.append(0.0, sums))
+        expected = sums if bundle.number else odds / odds.sum()
         scores = scorer.run(dict(zip(numbers.tolist(), values.tolist(), strict=True)))
-        worst = np.maximum(worst, np.abs(scores - odds / odds.sum()).max())
+        worst = np.maximum(worst, np.abs(scores - expected).max())
     return float(worst)
 
 
@@ -295,7 +305,7 @@ def merge_model(source: Path, base: Path, folder: Path) -> "dict[str, Any]":
     }
 
 
-def largest_difference(model: Probabilities, artifact: Path, bundle: Bundle) -> float:
+def largest_difference(model: ScoredModel, artifact: Path, bundle: Bundle) -> float:
     """Runs every bucket on a seeded sample of rows of all lengths that it takes.
 
     The eager model gets each sample padded to the longest bucket, the graph padded to its own
@@ -303,7 +313,7 @@ def largest_difference(model: Probabilities, artifact: Path, bundle: Bundle) -> 
     accelerator's graphs the trained model in the artifact is run.
 
     Returns:
-        The largest absolute difference of a probability over all buckets.
+        The largest absolute difference of a score over all buckets.
     """
     generator, machine = np.random.default_rng(_SEED), Machine(threads=torch.get_num_threads())
     scorer = Scorer(artifact, bundle, open_backend(artifact, bundle, machine, on_cpu=True))
@@ -328,7 +338,7 @@ def largest_difference(model: Probabilities, artifact: Path, bundle: Bundle) -> 
 
 
 def _random_rows(
-    model: Probabilities, lengths: "NDArray[np.int64]", generator: np.random.Generator
+    model: ScoredModel, lengths: "NDArray[np.int64]", generator: np.random.Generator
 ) -> "list[list[int]]":
     size = model.config.vocab_size
     return [generator.integers(0, size, size=length).tolist() for length in lengths]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import EAGER_FOLDER, Bucket
-from classifier import Probabilities, check_lengths
+from classifier import ScoredModel, check_lengths
 
 MODEL_FILE = "model.safetensors"
 
@@ -28,7 +28,7 @@ class Exported:
 
 
 def export(
-    model: Probabilities,
+    model: ScoredModel,
     source: Path,
     artifact: Path,
     settings: Mapping[str, Any],

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from bundle import shapes
-from classifier import Probabilities
+from classifier import ScoredModel
 from export import Exported
 
 
 def export(
-    model: Probabilities,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001
     folder: Path,  # noqa: ARG001
     settings: Mapping[str, Any],
 ) -> Exported:

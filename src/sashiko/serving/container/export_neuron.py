@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from bundle import Bucket, shapes
-from classifier import CompileError, Probabilities, quiet
+from classifier import CompileError, ScoredModel, quiet
 from export import Exported
 from neuron_machine import Neuron
 
@@ -31,7 +31,7 @@ COMPILER_PACKAGES = ("neuronx-cc", "torch-neuronx")
 MOST_BYTES = 4 << 30
 
 
-def export(model: Probabilities, folder: Path, settings: Mapping[str, Any]) -> Exported:
+def export(model: ScoredModel, folder: Path, settings: Mapping[str, Any]) -> Exported:
     """Exports a model, a graph for each batch size and length: see `export.export`.
 
     Raises:

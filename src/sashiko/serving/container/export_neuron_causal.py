@@ -17,7 +17,7 @@ from typing import Any
 import export_neuron
 import torch
 from bundle import EAGER_FOLDER, Bucket, shapes
-from classifier import CompileError, Probabilities, quiet
+from classifier import CompileError, ScoredModel, quiet
 from export import MODEL_FILE, Exported
 from neuron_causal_backend import GRAPH, RELEASE_GRAPH
 from neuron_machine import Neuron
@@ -35,7 +35,7 @@ _NO_HUB = "http://127.0.0.1:9"
 
 
 def export(
-    model: Probabilities,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001
     folder: Path,
     settings: Mapping[str, Any],
 ) -> Exported:

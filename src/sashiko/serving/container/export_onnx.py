@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir
 import torch
 from bundle import WEIGHTS_FILE, shapes
-from classifier import Probabilities, quiet
+from classifier import ScoredModel, quiet
 from export import Exported
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 from onnxruntime.quantization import quantize_dynamic
@@ -35,7 +35,7 @@ _FIRST = "first_token"
 Axes = Mapping[int, int]  # input of a node -> its axis of tokens
 
 
-def export(model: Probabilities, folder: Path, settings: Mapping[str, Any]) -> Exported:
+def export(model: ScoredModel, folder: Path, settings: Mapping[str, Any]) -> Exported:
     """Exports a model as a graph of any batch size and length, and its weights.
 
     With attention as one operator, a graph of any length takes as long as one of a fixed length,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import shapes
-from classifier import Probabilities
+from classifier import ScoredModel
 from export import Exported
 
 # SageMaker calls port 8080 ("Custom Inference Code with Hosting Services", Developer Guide), and
@@ -19,7 +19,7 @@ _URL = "http://127.0.0.1:8080/classify"
 
 
 def export(
-    model: Probabilities,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001
     folder: Path,  # noqa: ARG001
     settings: Mapping[str, Any],
 ) -> Exported:

@@ -18,14 +18,14 @@ from neuron_machine import Neuron, prepare
 def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronBackend":  # noqa: ARG001
     """Loads the graphs of an artifact: see `backend.open_backend`."""
     neuron = Neuron(**bundle.runtime)
-    return NeuronBackend(folder, bundle.buckets, neuron, classes=len(bundle.labels))
+    return NeuronBackend(folder, bundle.buckets, neuron, outputs=bundle.outputs)
 
 
 class NeuronBackend:
     """Runs the graphs of one artifact."""
 
     def __init__(
-        self, folder: Path, buckets: tuple[Bucket, ...], neuron: Neuron, *, classes: int
+        self, folder: Path, buckets: tuple[Bucket, ...], neuron: Neuron, *, outputs: int
     ) -> None:
         """Loads every graph now: a start-up may take minutes, an invocation 60 seconds.
 
@@ -33,13 +33,13 @@ class NeuronBackend:
             folder: the unpacked artifact.
             buckets: its compiled shapes.
             neuron: the requirements of its graphs.
-            classes: the number of logits of a row.
+            outputs: the number of logits of a row.
 
         Raises:
             CannotServeError: if packages, cores or devices are not what the graphs need.
         """
         prepare(neuron)
-        self._inputs, self._classes = neuron.inputs, classes
+        self._inputs, self._outputs = neuron.inputs, outputs
         self._graphs = {bucket: load_graph(folder / bucket.graph) for bucket in buckets}
 
     def run(self, bucket: Bucket, ids: Ids, mask: Ids) -> Scores:
@@ -57,9 +57,10 @@ class NeuronBackend:
                 *[torch.from_numpy(inputs[name]) for name in self._inputs]
             )
         logits = outputs if isinstance(outputs, torch.Tensor) else outputs[0]
-        if tuple(logits.shape) != (bucket.batch, self._classes):
+        if tuple(logits.shape) != (bucket.batch, self._outputs):
             raise ValueError(f"{bucket.graph} returned {tuple(logits.shape)}, not a row per text")
-        scores: Scores = torch.softmax(logits.float(), dim=-1).numpy()
+        logits = logits.float()  # of a number, it is the score itself
+        scores: Scores = (logits if self._outputs == 1 else torch.softmax(logits, dim=-1)).numpy()
         return scores
 
 

@@ -48,13 +48,20 @@ class Sample:
     texts: tuple[str, ...]
     classes: tuple[str, ...]
     # Of the evaluated model, float64: the probability of the second of two classes, (rows, 1), or
-    # of all classes, (rows, classes).
+    # of all classes, (rows, classes); or the predicted number, (rows, 1).
     scores: Floats
     labels: tuple[str, ...]  # that it gives
+    number: "_Number | None" = None  # None if the label has classes
 
 
 class _Bucket(Excerpt):
     batch: int
+
+
+class _Number(Excerpt):
+    scale: float  # standard deviation of the train split's labels
+    half_width: float  # of the interval
+    above: float  # the bound of the second outcome
 
 
 class ServingConfig(Excerpt):
@@ -63,6 +70,7 @@ class ServingConfig(Excerpt):
     target: str
     labels: tuple[str, ...]
     buckets: tuple[_Bucket, ...]
+    number: _Number | None = None
 
     @property
     def largest_batch(self) -> int:
@@ -87,14 +95,14 @@ def read_serving_config(archive: Path) -> ServingConfig:
 
 
 def draw_sample(
-    section: DeviceSection, *, test: Path, predictions: Path, labels: tuple[str, ...]
+    section: DeviceSection, *, test: Path, predictions: Path, config: ServingConfig
 ) -> Sample:
     """Samples rows of the test split, reproducibly by seed.
 
     Raises:
         InputError: if a file is missing or damaged, or Evaluate scored other rows.
     """
-    split = read_split(test)
+    split, labels = read_split(test), config.labels
     name = "score" if len(labels) == 2 else "scores"
     table = read_columns(predictions, ("key", "split", name, "predicted"))
     table = table.filter(pc.equal(table["split"], "test"))
@@ -114,6 +122,7 @@ def draw_sample(
         classes=labels,
         scores=np.array([scored[key][0] for key in keys], dtype=np.float64).reshape(size, -1),
         labels=tuple(labels[scored[key][1]] for key in keys),
+        number=config.number,
     )
 
 
@@ -128,7 +137,8 @@ class Measurement:
     rows: int
     answers: int  # number of answers: each row is sent in a full request, and alone
     agreement: float
-    largest_difference: float | None  # of a probability; None if a score was not a number
+    # Of a probability, or of a number in standard deviations; None if a score was not a number.
+    largest_difference: float | None
     # Median latency of a request with one row, milliseconds; None if not measured.
     p50_ms: float | None = None
     p99_ms: float | None = None  # its 99th percentile
@@ -139,21 +149,33 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    label: str
+    label: str = ""  # of classes
     score: float | None = None  # of two classes
     scores: dict[str, float] = {}  # of more: class -> probability
+    value: float | None = None  # of a number
+    interval: tuple[float, float] | None = None  # of a number
 
-    def listed(self, classes: Sequence[str]) -> list[float]:
-        """Returns the score, or the scores of all classes in their order.
+    def listed(self, sample: Sample) -> list[float]:
+        """Returns the score, the scores of all classes in their order, or the number.
 
         Raises:
             DeviceFailedError: if one is missing.
         """
+        classes = sample.classes
         scores = [self.score] if len(classes) == 2 else [self.scores.get(name) for name in classes]
+        if sample.number:
+            scores = [self.value]
         known = [score for score in scores if score is not None]
         if len(known) < len(scores):
-            raise DeviceFailedError("an answer is not a label and the score of each class")
+            what = "a number" if sample.number else "a label and the score of each class"
+            raise DeviceFailedError(f"an answer is not {what}")
         return known
+
+    def decision(self, sample: Sample) -> str:
+        """Returns the label, or the outcome of a number."""
+        if sample.number and self.value is not None:
+            return sample.classes[int(self.value > sample.number.above)]
+        return self.label
 
 
 _ANSWERS = TypeAdapter(tuple[Answer, ...])
@@ -217,12 +239,13 @@ def compare(
 ) -> Measurement:
     """Compares answers with Evaluate's predictions."""
     equal = [
-        answer.label == label
+        answer.decision(sample) == label
         for answers in passes
         for answer, label in zip(answers, sample.labels, strict=True)
     ]
-    scores = np.array([[answer.listed(sample.classes) for answer in part] for part in passes])
-    largest = float(np.abs(scores - sample.scores).max())
+    scores = np.array([[answer.listed(sample) for answer in part] for part in passes])
+    scale = sample.number.scale if sample.number else 1.0
+    largest = float(np.abs(scores - sample.scores).max() / scale)
     return Measurement(
         rows=len(sample.texts),
         answers=len(equal),

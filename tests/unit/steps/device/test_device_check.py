@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from sashiko.base.files import sha256_tree
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import describe
 from sashiko.steps.device import endpoint, measurement, removal
+from tests.e2e.serving.tiny_artifact import NUMBER, WORDS, build_artifact
 from tests.unit.steps.device.fake_account import FakeAccount, listening
 from tests.unit.steps.device_job import HOSTED, NAME, POLL_SECONDS, DeviceJob, answering, run
 
@@ -110,6 +112,30 @@ def test_of_three_classes_the_winning_one_and_every_score_is_compared(
     job.archive.write_bytes(job.tampered(bad=-2.0, awful=3.0, fine=-1.0, good=-2.0).read_bytes())
     run(monkeypatch, "local")
     assert not job.check(AGREEMENT).passed
+
+
+def test_of_a_number_the_outcome_and_the_value_in_standard_deviations_are_compared(
+    job, tmp_path, monkeypatch
+) -> None:
+    job.archive.write_bytes(build_artifact(tmp_path / "number", number=NUMBER).read_bytes())
+    table = pq.read_table(job.input("test") / "data.parquet")
+    sums = [sum(WORDS.get(word, 0) for word in text.split()) for text in table["text"].to_pylist()]
+    values = 3 + 1.5 * np.array(sums)
+
+    def judge(moved: float) -> None:
+        columns = {"key": table["key"], "split": ["test"] * len(sums), "score": values + moved}
+        predicted = pa.table(columns | {"predicted": (values + moved > 0).astype(int)})
+        pq.write_table(predicted, job.input("predictions") / "predictions.parquet")
+        run(monkeypatch, "local")
+
+    judge(0.0)
+    assert job.verdict.passed
+    assert (job.check(AGREEMENT).value, job.check(DIFFERENCE).value < 1e-6) == (1.0, True)
+    judge(-0.06)  # "good" has the bound itself as its value
+    assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (True, False)
+    assert job.check(DIFFERENCE).value == pytest.approx(0.06 / 1.5, abs=1e-6)
+    judge(0.015)
+    assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (False, True)
 
 
 def test_rows_that_evaluate_did_not_score_are_an_error(job, monkeypatch) -> None:
