@@ -35,7 +35,7 @@ def warnings(
     exact: Convergence,
     shapley: ShapleyCheck | None,
     *,
-    is_number: bool,
+    is_number: bool = False,
 ) -> Iterator[str]:
     """Yields reasons not to rely on the explanations."""
     if not deletion.faithful:
@@ -67,7 +67,7 @@ def notes(
     *,
     rows: int,
     rows_cut: int,
-    is_number: bool,
+    is_number: bool = False,
 ) -> Iterator[str]:
     """Describes the main column, the deletion test, the cross-check and truncated rows."""
     share = _interval(columns[0].share, ".0%")

@@ -7,9 +7,11 @@ import compile_model
 import numpy as np
 import pytest
 
+from sashiko.base.files import write_json
 from sashiko.serving.artifact import Artifact, RequestRefusedError, open_artifact
 from sashiko.training.linear_model import LinearModel, fit_linear
 from tests.e2e.serving.compile_job import job
+from tests.e2e.serving.tiny_artifact import NUMBER
 from tests.unit.training.people import KINDS, labels_of, objects, people
 
 TRAIN, TEST = people(300, seed=1), people(120, seed=2)
@@ -88,23 +90,25 @@ def test_the_lock_says_how_it_is_computed(compiled: Path) -> None:
     assert not any(name.startswith("tokenizer") for name in lock["artifact"])
 
 
+@pytest.mark.parametrize("number", [{}, NUMBER], ids=["two classes", "a number"])
 def test_a_graph_that_differs_from_the_coefficients_is_refused(
-    model, tmp_path: Path, monkeypatch
+    model, tmp_path: Path, monkeypatch, number: dict[str, float]
 ) -> None:
     import export_linear
 
     export = export_linear.export_linear
 
-    def wrong(coefficients, intercept, folder):
-        return export(
-            np.where(np.arange(coefficients.shape[1]) == 7, 2.0, coefficients), intercept, folder
-        )
+    def wrong(coefficients, intercept, folder, **options):
+        changed = np.where(np.arange(coefficients.shape[1]) == 7, 2.0, coefficients)
+        return export(changed, intercept, folder, **options)
 
     monkeypatch.setattr(export_linear, "export_linear", wrong)
     monkeypatch.setenv("SERVING_IMAGE", "serving:1")
     monkeypatch.setenv("OPT_ML", str(tmp_path / "job"))
     (tmp_path / "trained").mkdir()
     model.save(tmp_path / "trained", labels=("no", "yes"))
+    if number:
+        write_json(tmp_path / "trained/number.json", number)
     job(tmp_path / "job", tmp_path / "trained")
     with pytest.raises(SystemExit, match="differs from the trained one"):
         compile_model.main()

@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from tests.unit.contract.documents import custom, document
+from tests.unit.contract.documents import custom, document, number
 
 TELLING = "bankrupt"
 PLAIN = ("the", "desk", "letter", "was", "and", "very", "my", "branch")
 TITLES = ("loan", "card")
 TEMPLATE = "about {title}: {note}"
+NUMBER = {"mean": 15.0, "scale": 15.0, "half_width": 3.0, "coverage": 0.9, "above": 10.0}
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORDS = (*_SPECIAL, *PLAIN, *TITLES, "about", "bank", "##rupt", ":", ".", "cafe", "##s")
 
@@ -33,10 +34,13 @@ def notes(rows: int, *, seed: int) -> tuple[list[str], list[int]]:
     return texts, labels
 
 
-def save_model(folder: Path) -> None:
-    """Trains a BERT of one layer and 16 dimensions in a second, and saves it with its tokenizer."""
+def save_model(folder: Path, *, is_number: bool = False) -> None:
+    """Trains a BERT of one layer and 16 dimensions in a second, and saves it with its tokenizer.
+
+    With `is_number` its one output says -1 or 1, the number 0 or 30.
+    """
     import torch
-    from torch.nn.functional import cross_entropy
+    from torch.nn.functional import cross_entropy, mse_loss
     from transformers import BertConfig, BertForSequenceClassification
 
     tokenizer = make_tokenizer()
@@ -45,6 +49,7 @@ def save_model(folder: Path) -> None:
         vocab_size=len(_WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=32, max_position_embeddings=64, hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
+        **({"num_labels": 1, "problem_type": "regression"} if is_number else {}),
     )  # fmt: skip
     texts, labels = notes(256, seed=1)
     titles = [TITLES[at % 2] for at in range(len(texts))]
@@ -60,9 +65,15 @@ def save_model(folder: Path) -> None:
         for _ in range(15):
             optimiser.zero_grad()
             inputs = {name: read[name] for name in ("input_ids", "attention_mask")}
-            cross_entropy(model(**inputs).logits, truth).backward()
+            logits = model(**inputs).logits
+            if is_number:
+                mse_loss(logits[:, 0], 2.0 * truth - 1).backward()
+            else:
+                cross_entropy(logits, truth).backward()
             optimiser.step()
     model.save_pretrained(folder)
+    if is_number:
+        (folder / "number.json").write_text(json.dumps(NUMBER))
 
 
 def make_tokenizer():
@@ -88,8 +99,12 @@ def lay_out(
     scores: Sequence[float] = (),
     length: int = 32,
     depth: str = "default",
+    is_number: bool = False,
 ) -> Path:
-    """Writes a job's inputs: 60 test rows, of which the last six carry the wrong label."""
+    """Writes a job's inputs: 60 test rows, of which the last six carry the wrong label.
+
+    Of a number, each row's value lies a little beside 0 or 30.
+    """
     inputs = root / "processing" / "input"
     texts, predicted = notes(60, seed=2)
     labels = [*predicted[:54], *(1 - one for one in predicted[54:])]
@@ -97,7 +112,7 @@ def lay_out(
     titles = [TITLES[at % 2] for at in range(60)]
     whole = [f"about {title}: {text}" for title, text in zip(titles, texts, strict=True)]
 
-    contract = document()
+    contract = number(above=NUMBER["above"]) if is_number else document()
     contract["schema"][0]["properties"].append(
         {"name": "note", "description": "A note.", "logicalType": "string",
          "classification": "none"}
@@ -117,6 +132,9 @@ def lay_out(
     predicted_scores = list(scores) or scored(model, whole, length=length)
     columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": predicted_scores}
     columns["predicted"] = [int(score >= 0.5) for score in predicted_scores]
+    if is_number:
+        columns["predicted"] = [int(score > NUMBER["above"]) for score in predicted_scores]
+        columns["value"] = [30 * label + 0.01 * at for at, label in enumerate(labels)]
     write(inputs / "predictions", columns, name="predictions")
     (inputs / "model").mkdir()
     with tarfile.open(inputs / "model" / "model.tar.gz", "w:gz") as tar:
@@ -132,7 +150,7 @@ def write(folder: Path, columns: dict[str, list], *, name: str = "data") -> None
 
 
 def scored(model: Path, texts: Sequence[str], *, length: int = 32) -> list[float]:
-    """What the model says, by itself."""
+    """What the model says, by itself: P(positive), or the number."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -142,4 +160,6 @@ def scored(model: Path, texts: Sequence[str], *, length: int = 32) -> list[float
     classifier = AutoModelForSequenceClassification.from_pretrained(model).eval()
     with torch.inference_mode():
         logits = classifier(**{k: read[k] for k in ("input_ids", "attention_mask")}).logits
+    if classifier.config.num_labels == 1:
+        return (15 + 15 * logits[:, 0].double()).tolist()
     return logits.double().softmax(-1)[:, 1].tolist()

@@ -300,7 +300,7 @@ def test_the_lead_says_what_the_groups_words_cost_whichever_stand_in_the_text() 
     [row] = rows
     assert (row.key, row.score, row.swapped_score) == ("L0", pytest.approx(0.4), 0.6)
     assert row.parts[1:] == (("she", "he"), (" pays", None))
-    message = swap_note(record, positive="yes")
+    message = swap_note(record, score="P(yes)")
     assert "those of gender=female, P(yes) changes by +0.150" in message
     assert "75%" in message
     assert "over 4 texts" in message
@@ -328,7 +328,7 @@ def test_texts_without_words_are_not_judged_and_a_note_says_so() -> None:
     record, rows = check("it pays", "they pay")
     assert (record.rows, record.largest, rows) == (0, None, ())
     assert (record.size.value, record.flips.value, record.lead.value) == (None, None, None)
-    message = swap_note(record, positive="yes")
+    message = swap_note(record, score="P(yes)")
     assert message == (
         "Counterfactual check: none of 2 rows has a word of gender in its text: not judged."
     )

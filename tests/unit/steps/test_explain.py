@@ -25,9 +25,9 @@ from sashiko.explain.explanation_record import (
 )
 from sashiko.steps import explain
 from sashiko.steps.explain import EFFORT, compare_rounded, select_rows
-from sashiko.training.linear_model import fit_linear
+from sashiko.training.linear_model import fit_linear, fit_ridge, matrix
 from tests.unit.contract.documents import custom
-from tests.unit.explain.planted import TELLING, lay_out, notes, save_model, write
+from tests.unit.explain.planted import NUMBER, TELLING, lay_out, notes, save_model, write
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_the_words_of_a_facet_are_swapped_and_the_score_moves(job) -> None:
     assert any("P(yes) changes by +" in note for note in explanations.notes)
 
 
-def lay_out_linear(job) -> None:
+def lay_out_linear(job, *, is_number: bool = False) -> None:
     """Puts a linear model, its rows and its predictions in the job's inputs."""
 
     def objects(texts: list[str]) -> list[str]:
@@ -177,6 +177,10 @@ def lay_out_linear(job) -> None:
     model = fit_linear(objects(texts), np.array(labels), kinds=kinds, seed=0)
     folder = job / "linear"
     folder.mkdir()
+    if is_number:
+        of_train = matrix(model.features, objects(texts))
+        model = fit_ridge(model.features, of_train, 2.0 * np.array(labels) - 1, weights=None)
+        (folder / "number.json").write_text(json.dumps(NUMBER))
     model.save(folder, labels=("no", "yes"))
     with tarfile.open(job / "model" / "model.tar.gz", "w:gz") as tar:
         for file in sorted(folder.iterdir()):
@@ -184,6 +188,10 @@ def lay_out_linear(job) -> None:
     rows = objects([text.partition(": ")[2] for text in
                     pq.read_table(job / "test" / "data.parquet")["text"].to_pylist()])  # fmt: skip
     bend(job, "test", text=rows)
+    if is_number:
+        values = 15 + 15 * model.logits(matrix(model.features, rows))[:, 0]
+        bend(job, "predictions", score=values.tolist(), predicted=(values > 10).astype(int))
+        return
     scores = model.scores(rows)[:, 1]
     bend(job, "predictions", score=scores.tolist(), predicted=(scores >= 0.5).astype(int).tolist())
 
@@ -205,6 +213,54 @@ def test_a_linear_model_is_explained_by_its_coefficients(job) -> None:
     assert swap.lead.low > 0.3
     errors = read_errors(outputs(job) / "texts" / "errors.jsonl")
     assert errors[0].texts[0] == "about "  # the recipe's template, which the model does not read
+
+
+@pytest.fixture
+def number_job(tmp_path, tmp_path_factory, monkeypatch, request):
+    """Lays out the job of an encoder or a linear model whose label is a number."""
+    monkeypatch.setenv("OPT_ML", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["explain"])
+    folder = tmp_path_factory.mktemp("number")
+    save_model(folder, is_number=True)
+    job = lay_out(tmp_path, folder, is_number=True)
+    if request.param == "linear":
+        lay_out_linear(job, is_number=True)
+    return job
+
+
+@pytest.mark.parametrize("number_job", ["encoder", "linear"], indirect=True)
+def test_of_a_number_the_predicted_value_is_explained_in_its_unit(number_job) -> None:
+    explanations = explained(number_job)
+    assert explanations.is_number
+    assert set(explanations.predicted) == {"at most 10", "above 10"}
+    assert min(explanations.predicted.values()) > 10
+    assert explanations.columns[0].name == "note"
+    assert explanations.deletion.faithful
+    assert explanations.convergence.explained > 5
+    [swap] = explanations.swaps
+    assert swap.lead.low > 5
+    assert swap.flips.low > 0.3
+    assert any("the predicted value changes by +" in note for note in explanations.notes)
+    predictions = predictions_of(number_job).to_pylist()
+    by_error = sorted(predictions, key=lambda row: row["value"] - row["score"])
+    errors = read_errors(outputs(number_job) / "texts" / "errors.jsonl")
+    largest = [*by_error[:3], *by_error[:-4:-1]]
+    assert [error.key for error in errors] == [row["key"] for row in largest]
+    for error, row in zip(errors, largest, strict=True):
+        assert (error.label, error.score) == (f"{row['value']:.4g}", row["score"])
+        words = [part.attribution[0] for item in error.explanations for part in item.attributions]
+        if explanations.method == "coefficients":
+            assert sum(words) + explanations.expected_value == pytest.approx(error.score, abs=1e-9)
+
+
+@pytest.mark.parametrize("number_job", ["linear"], indirect=True)
+def test_a_model_of_a_number_is_known_to_a_hundredth_of_its_standard_deviation(number_job) -> None:
+    scores = predictions_of(number_job)["score"].to_pylist()
+    bend(number_job, "predictions", score=[score + 0.009 * 15 for score in scores])
+    assert explained(number_job).largest_difference == pytest.approx(0.009)
+    bend(number_job, "predictions", score=[score + 0.02 * 15 for score in scores])
+    with pytest.raises(InputError, match="not the model that Evaluate judged"):
+        explain.main()
 
 
 def test_a_linear_model_that_evaluate_did_not_judge_is_refused(job) -> None:
