@@ -257,7 +257,7 @@ def predict(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Score a file with the approved model; write each row's label and score as CSV."""
+    """Score a file with the approved model; write what it predicts for each row as CSV."""
     from sashiko.contract.load import load_contract
     from sashiko.serving.file_prediction import predict_file
 

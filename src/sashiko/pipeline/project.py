@@ -60,6 +60,7 @@ def check_recipe(recipe: Recipe, contract: Contract, *, source: Path) -> None:
     problems = [
         *_plugin_problems(recipe),
         *_target_problems(recipe),
+        *_number_problems(recipe, contract),
         *_bias_problems(recipe, contract),
         *_text_problems(recipe, contract),
         *_quality_problems(recipe, contract),
@@ -141,10 +142,25 @@ def _text_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
     except ValueError as error:
         yield f"key `text.template`: {error}"
     labels = contract.classes
-    if recipe.prompt and set(recipe.prompt.answers) != set(labels):
+    if recipe.prompt and not contract.is_number and set(recipe.prompt.answers) != set(labels):
         yield (
             f"key `prompt.answers`: it is for {', '.join(recipe.prompt.answers)}; the labels of "
             f"{recipe.contract} are {' and '.join(labels)}"
+        )
+
+
+def _number_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
+    """A number has neither answers of one token nor logits that a temperature divides."""
+    label = f"the label of {recipe.contract} is a number"
+    if contract.is_number and recipe.model.family == "causal":
+        yield (
+            f"key `model.family`: {label}, and a causal LM answers with one of a few tokens; "
+            "choose encoder or linear"
+        )
+    if contract.is_number and recipe.train.calibration != "none":
+        yield (
+            f"key `train.calibration`: {label}, and `temperature` divides the logits of classes; "
+            "remove the key, as a number's interval is always fitted to the validation split"
         )
 
 

@@ -141,8 +141,8 @@ class CompileSection(Frozen):
     tolerance: float = Field(
         1e-4,
         gt=0,
-        description="largest difference of a probability from the trained model's; the default for "
-        "int8 is 0.2, and for bfloat16 0.1",
+        description="largest difference of a probability, or of a number in standard deviations, "
+        "from the trained model's; the default for int8 is 0.2, and for bfloat16 0.1",
     )
     auto_cast: Literal["none", "matmul", "all"] = Field(
         "none", description="with inf2: the operations that its compiler casts to bfloat16"
@@ -184,7 +184,10 @@ class DeviceSection(Frozen):
     seed: int = Field(0, description="seed of the sample of these rows")
     minimum_agreement: float = Field(0.99, gt=0, le=1, description="least share of equal labels")
     maximum_difference: float = Field(
-        0.02, gt=0, lt=1, description="largest difference of a probability"
+        0.02,
+        gt=0,
+        lt=1,
+        description="largest difference of a probability; of a number, in standard deviations",
     )
     maximum_p50_ms: float = Field(100, gt=0, description="median latency, milliseconds")
     maximum_p99_ms: float = Field(500, gt=0, description="99th percentile, milliseconds")

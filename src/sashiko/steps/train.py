@@ -32,7 +32,6 @@ from sashiko.base.stopping import stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, SplitMeta, read_split_meta
-from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import MetricLine, TemperatureFit
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
@@ -123,7 +122,7 @@ def joined_group(settings: Hyperparameters) -> Iterator[Group]:
 
 def train(settings: Hyperparameters, processes: Processes) -> None:
     """Reads the channels, trains, and writes the model and its metrics."""
-    meta, train_rows, validation_rows, weights = read_channels(settings)
+    meta, train_rows, validation_rows, weights = read_channels()
     snapshots = used_snapshots()
 
     repeatable(seed=settings.seed)
@@ -212,7 +211,7 @@ def train_linear(settings: Hyperparameters) -> None:
 
     It takes seconds, so there is no checkpoint, and one line of metrics.
     """
-    meta, train_rows, validation_rows, weights = read_channels(settings)
+    meta, train_rows, validation_rows, weights = read_channels()
     snapshots = used_snapshots()
     say(f"{len(train_rows):,} rows, {len(meta.kinds)} columns")
     features = fit_features(train_rows["text"].to_pylist(), meta.kinds)
@@ -260,23 +259,15 @@ def train_linear(settings: Hyperparameters) -> None:
     write_output([line], snapshots, meta)
 
 
-def read_channels(
-    settings: Hyperparameters,
-) -> "tuple[SplitMeta, pa.Table, pa.Table, npt.NDArray[np.float32]]":
+def read_channels() -> tuple[SplitMeta, pa.Table, pa.Table, npt.NDArray[np.float32]]:
     """Reads Prepare's summary, the rows of train and validation, and the weights of train.
 
     Raises:
-        InputError: if a file is missing or damaged, or what classes need is asked of a number.
+        InputError: if a file is missing or damaged.
     """
     meta = read_split_meta(job_folders.training_channel("meta"))
-    is_number = meta.number is not None
-    if is_number and settings.calibration == "temperature":
-        raise InputError(
-            "recipe key train.calibration: `temperature` divides the logits of classes, and the "
-            "label is a number: say `none`; the interval is fitted to the validation split anyway"
-        )
     train_rows, validation_rows = (
-        read_split(job_folders.training_channel(name), is_number=is_number)
+        read_split(job_folders.training_channel(name), is_number=meta.number is not None)
         for name in ("train", "validation")
     )
     weights = read_weights(job_folders.training_channel("weights"), train_rows["key"])

@@ -22,7 +22,14 @@ from sashiko.registry.versions import to_version
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.recipe_bias import BiasSection
 from tests.infra.variants import recipes_of, settings_of
-from tests.unit.contract.documents import column_of, contract_of, custom, document, two_facets
+from tests.unit.contract.documents import (
+    column_of,
+    contract_of,
+    custom,
+    document,
+    number,
+    two_facets,
+)
 from tests.unit.registry.model_packages.account import replace_signing_key
 from tests.unit.run_report.runs import recipe
 
@@ -150,6 +157,20 @@ def test_a_prompt_answers_the_contracts_labels_on_a_target_that_serves_causal_lm
     text = problems(tmp_path, changed("causal", {"target": "inf2"}))
     assert "key `prompt.answers`: it is for false, true; the labels of" in text
     assert "key `compile.target`: inf2 serves encoders only" in text
+
+
+def test_a_number_is_learned_by_no_causal_lm_and_has_no_temperature(tmp_path: Path) -> None:
+    contract = contract_of(number(), tmp_path)
+    scaled = recipe().model_dump(mode="json") | {"train": {"calibration": "temperature"}}
+    for config, key in (
+        (changed("causal", {"target": "cpu"}), "model.family"),
+        (Recipe.model_validate(scaled), "train.calibration"),
+    ):
+        with pytest.raises(InputError) as caught:
+            check_recipe(config, contract, source=SOURCE)
+        expected = f"key `{key}`: the label of contracts/loans.odcs.yaml is a number"
+        assert expected in str(caught.value)
+        assert "prompt.answers" not in str(caught.value)
 
 
 SETTINGS = settings_of("dev")

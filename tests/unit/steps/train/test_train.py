@@ -272,9 +272,10 @@ def _position(root: Path) -> Position:
         return Position.model_validate_json(file.metadata()["position"])
 
 
-@pytest.mark.parametrize("step", [2, 6, 8, 13])
-def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, step) -> None:
-    whole, killed = job("whole"), job("killed")
+@pytest.mark.parametrize("killed_at", [(2, False), (6, True), (8, False), (13, True)])
+def test_a_killed_training_resumes_to_the_same_bytes(job, run, at_step, capsys, killed_at) -> None:
+    step, is_number = killed_at
+    whole, killed = (job(name, is_number=is_number) for name in ("whole", "killed"))
     run(whole)
     at_step(step)
     with pytest.raises(MemoryError):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -40,7 +41,7 @@ def _start(*roots: Path, command: tuple[str, ...]) -> list[tuple[int, str]]:
     return [(process.returncode, text) for process, text in zip(started, outputs, strict=True)]
 
 
-def _jobs(job: Job, run: Train, **hyperparameters: str) -> tuple[Path, Path]:
+def _jobs(job: Job, run: Train, **hyperparameters: Any) -> tuple[Path, Path]:
     """Returns a job that one process has trained, and the same one before its training."""
     one, several = (job(name, **_SETTINGS, **hyperparameters) for name in ("one", "several"))
     for root in (one, several):
@@ -84,8 +85,11 @@ def test_a_killed_rank_of_fsdp_resumes_from_the_shards_to_what_one_process_learn
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoder", ["bert"], indirect=True)
-def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(job, run) -> None:
-    one, several = _jobs(job, run, calibration="temperature")
+@pytest.mark.parametrize("label", [{"calibration": "temperature"}, {"is_number": True}], ids=str)
+def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(
+    job, run, label: dict[str, Any]
+) -> None:
+    one, several = _jobs(job, run, **label)
     spread(several, "ddp", 2)
     ((status, output),) = _start(several, command=(_FAULTY, "6", str(int(signal.SIGTERM))))
     assert status == 128 + signal.SIGTERM, output
@@ -97,6 +101,10 @@ def test_ddp_that_is_stopped_goes_on_as_fsdp_by_another_number_of_processes(job,
     assert status == 0, output
     assert f"resuming after step {saved[1]}\n" in output
     _assert_same_training(several, one, weights="model.safetensors")
+    if label.get("is_number"):
+        half, other = (json.loads((root / "model/number.json").read_text())["half_width"]
+                       for root in (several, one))  # fmt: skip
+        assert half == pytest.approx(other, abs=0.01)
 
 
 @pytest.mark.slow
