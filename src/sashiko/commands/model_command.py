@@ -297,9 +297,10 @@ def _row(version: ModelVersion) -> tuple[str, ...]:
     gates = {key: tags[key] for key in tags if key.startswith("gate.") and key.count(".") == 1}
     open_ = [f"{key[5:]} {outcome}" for key, outcome in gates.items() if outcome != "passed"]
     recipe, data, commit = (tags.get(key, "-") for key in _SHOWN_TAGS)
-    # Of more than two classes there is no AUC.
-    several = f"macro F1 {tags['metric.macro_f1']}" if "metric.macro_f1" in tags else "-"
-    auc = tags.get("metric.auc", several)
+    # Of more than two classes, or of a number, there is no AUC.
+    others = {"macro F1": "metric.macro_f1", "R²": "metric.r2"}
+    other = next((f"{name} {tags[tag]}" for name, tag in others.items() if tag in tags), "-")
+    auc = tags.get("metric.auc", other)
     verdicts = ", ".join(open_) or f"{len(gates)} passed"
     aliases, name = ", ".join(version.aliases), f"{version.group} {version.version}"
     return name, version.status, aliases, recipe, auc, verdicts, data[:12], commit[:12]

@@ -11,7 +11,7 @@ from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.classes import ClassRates
-from sashiko.evaluation.metrics.quality import Confusion, ThresholdMetric
+from sashiko.evaluation.metrics.quality import IN_LABEL_UNIT, Confusion, ThresholdMetric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE
 
@@ -53,13 +53,16 @@ class SplitCount(Frozen):
     positives: int
     # Rows of each class, where there are more than two.
     class_rows: tuple[int, ...] = Field((), exclude_if=lambda rows: not rows)
+    # The mean of a label that is a number.
+    mean: float | None = Field(None, exclude_if=lambda mean: mean is None)
     # The first day of validation and test where rows are split by time; None in older runs.
     since: dt.date | None = None
 
     def __str__(self) -> str:
         since = f", from {self.since}" if self.since else ""
-        kind = "favourable" if self.class_rows else "positive"
-        return f"{self.rows:,} rows, {self.positives:,} {kind}{since}"
+        kind = "positive" if not self.class_rows and self.mean is None else "favourable"
+        mean = "" if self.mean is None else f", mean {self.mean:.6g}"
+        return f"{self.rows:,} rows, {self.positives:,} {kind}{mean}{since}"
 
 
 class ChampionRecord(Frozen):
@@ -78,9 +81,11 @@ class Calibration(Frozen):
     """The calibration of the candidate on the test split."""
 
     # The non-empty bins of its reliability curve, by ascending score. Of more than two classes the
-    # score is that of the predicted class, and a row counts as positive if that class is right.
+    # score is that of the predicted class, and a row counts as positive if that class is right. Of
+    # a number it is the predicted value, and a row counts if the interval holds the observed one.
     curve: tuple[CalibrationBin, ...]
-    error_by_chance: Estimate  # the calibration error of a perfectly calibrated model on these rows
+    # The calibration error of a perfectly calibrated model on these rows; undefined of a number.
+    error_by_chance: Estimate
     temperature: TemperatureFit | None  # the fit of Train; None without temperature scaling
     # `expected_calibration_error` and `brier_score` -> estimate before temperature scaling; empty
     # without it.
@@ -125,7 +130,7 @@ class SeenTextFigures(Frozen):
     rows: int  # the number of rows
     positives: int  # the number of rows with a favourable label
     candidate: Estimates  # metric -> estimate; empty if there are too few rows to judge
-    linear: Estimates  # the same of `tfidf_logistic_regression`
+    linear: Estimates  # the same of the linear baseline
     # Metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
     lead: Estimates
 
@@ -154,30 +159,46 @@ class InjectionFigures(Frozen):
     by_kind: dict[str, FlipCount]  # kind of injection -> its rows
 
 
+class NumberFigures(Frozen):
+    """A label that is a number, in its unit."""
+
+    mean: float  # of the train rows
+    standard_deviation: float  # of the train rows
+    half_width: float  # of the interval around each predicted value, fitted on the validation rows
+    coverage: float  # the share of rows that the interval is to hold
+
+
 class Evaluation(Frozen):
     """All results on the model quality of a run."""
 
     splits: dict[str, SplitCount]  # train, validation, test -> their size
-    labels: tuple[str, ...]  # of the classes, the favourable ones last
+    # Of the classes, the favourable ones last; of a number, of the outcomes at its bound.
+    labels: tuple[str, ...]
     # The index of the first favourable one.
     first_favourable: int = Field(1, exclude_if=lambda index: index == 1)
-    # Of two classes, rows with at least this score are predicted positive; of more 0.
+    # Of two classes, rows with at least this score are predicted positive; of more 0. Of a number,
+    # values above it are favourable.
     threshold: float
+    # Of a number alone.
+    number: NumberFigures | None = Field(None, exclude_if=lambda number: number is None)
     bootstrap_replicates: int  # resamples of each 95 % interval
     candidate: Estimates  # metric -> estimate on the test split
     validation: Estimates  # the same on the validation split, on which the threshold was chosen
     # `majority`, `tfidf_logistic_regression` (reweighed like the candidate),
     # `tfidf_logistic_regression_unmitigated` if the candidate was reweighed, and `champion` if
-    # there is one -> metric -> estimate on the test split.
+    # there is one -> metric -> estimate on the test split. Of a number `mean` and
+    # `tfidf_ridge_regression`.
     others: dict[str, Estimates]
     thresholds: dict[str, float]  # name of each of `others` -> its threshold
     # Name of each of `others` except the unmitigated one -> metric -> the candidate's lead, paired
     # by rows; above 0 the candidate is better.
     leads: dict[str, Estimates]
-    minimum_effect: float  # the smallest lead that counts as better (`standing`)
+    # The smallest lead that counts as better (`standing`); of errors of a number it is in standard
+    # deviations.
+    minimum_effect: float
     champion: ChampionRecord | None  # the champion's version; None if no version is approved
-    # The candidate's, on the test split: of two classes by name; of more, of each label the rows
-    # that are predicted as each class.
+    # The candidate's, on the test split: of two classes or outcomes by name; of more classes, of
+    # each label the rows that are predicted as each class.
     confusion: Confusion | tuple[tuple[int, ...], ...]
     # The candidate by class, on the test split; empty if there are two.
     classes: tuple[ClassRates, ...] = Field((), exclude_if=lambda classes: not classes)
@@ -205,7 +226,15 @@ class Evaluation(Frozen):
     @property
     def compared(self) -> tuple[str, str]:
         """The metrics by which models are compared in words; the first one orders them."""
+        if self.number is not None:
+            return "r2", "mae"
         return ("auc" if len(self.labels) == 2 else "macro_f1", "accuracy")
+
+    def least_lead(self, metric: str) -> float:
+        """Returns the smallest lead in a metric that counts as better, in the metric's unit."""
+        if self.number is None or metric not in IN_LABEL_UNIT:
+            return self.minimum_effect
+        return self.minimum_effect * self.number.standard_deviation
 
     @property
     def gateable(self) -> Estimates:
@@ -217,11 +246,12 @@ class Evaluation(Frozen):
 class Decision(Frozen):
     """The decision threshold and its origin."""
 
-    # Rows with at least this score are predicted positive; independent of facets. 0 with `argmax`.
+    # Rows with at least this score are predicted positive; independent of facets. 0 with `argmax`;
+    # with `bound`, rows above it have the favourable outcome.
     threshold: float
     # `maximize` a metric on the validation split, or `fixed` by the recipe; `argmax`: the most
-    # probable one of more than two classes.
-    policy: Literal["maximize", "fixed", "argmax"]
+    # probable one of more than two classes; `bound`: that of a number, by the contract.
+    policy: Literal["maximize", "fixed", "argmax", "bound"]
     metric: ThresholdMetric | None = None  # the metric of the policy
     # That metric on the validation split at the threshold; None if undefined.
     validation_value: float | None = None

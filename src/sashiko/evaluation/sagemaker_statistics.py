@@ -1,16 +1,18 @@
-"""`statistics.json`: the quality of several classes, as SageMaker's Model Monitor names it.
+"""`statistics.json`: the quality of several classes or of a number, by SageMaker's names.
 
 Source of names and layout: "Model Quality Metrics" in the Amazon SageMaker Developer Guide,
-`multiclass_classification_metrics`. A metric by class is weighted by the class's share of the rows;
-one that is undefined, such as the precision of a class that is never predicted, counts as 0.
+`multiclass_classification_metrics` and `regression_metrics`. A metric by class is weighted by the
+class's share of the rows; one that is undefined, such as the precision of a class that is never
+predicted, counts as 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ratio
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, Truth, ratio
+from sashiko.evaluation.metrics.quality import resample
 from sashiko.evaluation.metrics.uncertainty import resampled_counts
 
 STATISTICS_FILE: Final = "statistics.json"
@@ -43,11 +45,42 @@ def multiclass_statistics(
         label: dict(zip(labels, row, strict=True))
         for label, row in zip(labels, matrix.tolist(), strict=True)
     }
-    figures = {
-        name: {"value": float(values[0]), "standard_deviation": float(values[1:].std(ddof=1))}
+    return {
+        "multiclass_classification_metrics": {"confusion_matrix": confusion, **_figures(metrics)}
+    }
+
+
+def regression_statistics(
+    values: Truth, model: ModelScores, *, replicates: int, seed: int
+) -> dict[str, Any]:
+    """Returns the errors of a predicted number, as SageMaker's registry and Studio read them.
+
+    Each has its standard deviation over bootstrap resamples of the rows. R2 is left out where it is
+    undefined.
+
+    Args:
+        values: observed, shape (rows,), at least one row.
+        model: the predicted values.
+        replicates: the number of resamples.
+        seed: of the bootstrap.
+    """
+    (resampled,) = resample(values, [model], replicates=replicates, seed=seed)
+    metrics = {
+        name: np.append(resampled.values[name], resampled.draws[name])
+        for name in ("mae", "rmse", "r2")
+        if not np.isnan(resampled.values[name])
+    }
+    metrics["mse"] = metrics["rmse"] ** 2
+    return {"regression_metrics": _figures(metrics)}
+
+
+def _figures(metrics: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
+    """Returns each metric's first value, and the standard deviation of the others, less NaN."""
+    draws = {name: values[1:][~np.isnan(values[1:])] for name, values in metrics.items()}
+    return {
+        name: {"value": float(values[0]), "standard_deviation": float(draws[name].std(ddof=1))}
         for name, values in metrics.items()
     }
-    return {"multiclass_classification_metrics": {"confusion_matrix": confusion, **figures}}
 
 
 def _weighted(counts: Floats) -> dict[str, Floats]:

@@ -22,9 +22,13 @@ from sashiko.settings.recipe import Recipe, load_recipe, recipe_files
 from sashiko.settings.recipe_data import GeneratorSource, OwnSource
 from sashiko.settings.recipe_quality import (
     BINARY_METRICS,
+    CLASS_BASELINES,
     CLASS_METRICS,
+    NUMBER_BASELINES,
+    NUMBER_METRICS,
     QUALITY_METRICS,
     SliceMetric,
+    SlicesSection,
     ThresholdSection,
 )
 from sashiko.settings.targets import CompileOption, load_target
@@ -165,33 +169,39 @@ def _number_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
 
 
 def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
-    """Gates and slices name metrics of as many classes as the label has, as does a threshold."""
-    classes = len(contract.classes)
+    """Gates, slices and a threshold are those of a label of so many classes, or of a number."""
+    classes, number = len(contract.classes), contract.is_number
     file = recipe.contract
-    known = BINARY_METRICS if classes == 2 else CLASS_METRICS
+    has = "is a number" if number else f"has {classes} classes"
+    known = NUMBER_METRICS if number else BINARY_METRICS if classes == 2 else CLASS_METRICS
+    baselines = NUMBER_BASELINES if number else CLASS_BASELINES
     named = [
         (f"quality.gates.{index}.metric", gate.metric, known)
         for index, gate in enumerate(recipe.quality.gates)
         if gate.metric in QUALITY_METRICS
     ]
-    of_slices = tuple(name for name in get_args(SliceMetric) if name in known)
-    named.append(("evaluate.slices.metric", recipe.evaluate.slices.metric, of_slices))
-    for key, metric, metrics in named:
-        if metric not in metrics:
-            yield (
-                f"key `{key}`: {metric} is not a metric of {classes} classes, which the label of "
-                f"{file} has; choose one of {', '.join(metrics)}"
-            )
+    named += [
+        (f"quality.gates.{index}.better_than", gate.better_than, (*baselines, "champion"))
+        for index, gate in enumerate(recipe.quality.gates)
+        if gate.better_than
+    ]
     # By value: the recipe that a run keeps has every key.
-    if classes > 2 and recipe.evaluate.threshold != ThresholdSection():
+    if not number or recipe.evaluate.slices.metric != SlicesSection().metric:
+        of_slices = tuple(name for name in get_args(SliceMetric) if name in known)
+        named.append(("evaluate.slices.metric", recipe.evaluate.slices.metric, of_slices))
+    for key, name, allowed in named:
+        if name not in allowed:
+            yield (
+                f"key `{key}`: {name} does not fit the label of {file}, which {has}; choose one "
+                f"of {', '.join(allowed)}"
+            )
+    if (number or classes > 2) and recipe.evaluate.threshold != ThresholdSection():
+        how = "whose bound decides" if number else "of which the most probable one is predicted"
+        yield f"key `evaluate.threshold`: the label of {file} {has}, {how}; remove the key"
+    if (number or classes > 2) and recipe.evaluate.injections:
         yield (
-            f"key `evaluate.threshold`: the label of {file} has {classes} classes, of which the "
-            "most probable one is predicted; remove the key"
-        )
-    if classes > 2 and recipe.evaluate.injections:
-        yield (
-            f"key `evaluate.injections`: the label of {file} has {classes} classes, and an "
-            "injection asks for the other one of two; remove the key"
+            f"key `evaluate.injections`: the label of {file} {has}, and an injection asks for the "
+            "other one of two classes; remove the key"
         )
 
 

@@ -195,6 +195,8 @@ def model_card(sources: CardSources) -> ModelCard:
 
 def _purpose(contract: Contract) -> str:
     label, classes = contract.label, contract.classes
+    if contract.is_number:
+        return _cut(f"Predicts {label.column} (favourable: {classes[1]}) in: {contract.title}")
     if len(classes) == 2:
         told = f"{' or '.join(label.favourable)} from {classes[0]}"
     else:

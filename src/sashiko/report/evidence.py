@@ -17,7 +17,7 @@ from sashiko.contract.manifest import MANIFEST_FILE, Manifest, read_manifest
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
-from sashiko.evaluation.metrics.arrays import Floats, Ints, two_classes
+from sashiko.evaluation.metrics.arrays import Floats, Ints, Truth, two_classes
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, Explanations, read_explanations
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.runner.process import last_lines
@@ -36,10 +36,17 @@ class Predictions:
     """The test split."""
 
     keys: Sequence[str]
-    labels: Ints  # index of the class, shape (rows,)
-    scores: Floats  # probability of a favourable class, shape (rows,)
-    predicted: Ints  # index of the predicted class, shape (rows,)
-    by_class: Floats  # probability of each class, shape (rows, classes)
+    labels: Ints  # index of the class or of a number's outcome, shape (rows,)
+    scores: Floats  # probability of a favourable class, or the predicted number; shape (rows,)
+    predicted: Ints  # index of the predicted class or outcome, shape (rows,)
+    # Probability of each class, shape (rows, classes), or the predicted number, shape (rows, 1).
+    by_class: Floats
+    values: Floats | None = None  # of a label that is a number, shape (rows,)
+
+    @property
+    def truth(self) -> Truth:
+        """What the metrics compare with: labels, or the values of a number."""
+        return self.labels if self.values is None else self.values
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -50,14 +57,17 @@ def read_predictions(path: Path) -> Predictions:
     """
     import pyarrow.compute as pc
 
-    several = "scores" in open_parquet(path).schema_arrow.names
-    table = read_columns(path, [*_COLUMNS, *(["scores"] if several else [])])
+    more = {"scores", "value"} & {*open_parquet(path).schema_arrow.names}
+    table = read_columns(path, [*_COLUMNS, *more])
     table = table.filter(pc.equal(table["split"], "test"))
     if not table.num_rows:
         raise InputError(f"{path.name} has no row of the test split")
     scores = table["score"].to_numpy().astype(np.float64)
-    by_class = two_classes(scores)
-    if several:
+    by_class, values = two_classes(scores), None
+    if "value" in more:
+        by_class = scores[:, None]
+        values = table["value"].to_numpy().astype(np.float64)
+    elif more:
         by_class = np.array(table["scores"].to_pylist(), dtype=np.float64)
     return Predictions(
         keys=table["key"].to_pylist(),
@@ -65,6 +75,7 @@ def read_predictions(path: Path) -> Predictions:
         scores=scores,
         predicted=table["predicted"].to_numpy().astype(np.int64),
         by_class=by_class,
+        values=values,
     )
 
 

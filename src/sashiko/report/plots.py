@@ -115,6 +115,7 @@ def comparison(
         for end in (estimates[metric].value, estimates[metric].high) if end is not None
     ]  # fmt: skip
     edge = 1.0 if 0.5 < max(ends, default=1.0) <= 1 else max(ends) * 1.15
+    start = 1.05 * min(0.0, *ends) if ends else 0.0  # an R² may be below 0
     with svg.chart(height=90 + 58 * len(metrics)) as axes:
         descriptions = []
         for row, metric in enumerate(reversed(metrics)):
@@ -132,9 +133,9 @@ def comparison(
                 descriptions.append(f"{METRIC_NAMES[metric]} of {model} {estimate.value:.3f}")
         axes.set_yticks(range(len(metrics)), [METRIC_NAMES[metric] for metric in reversed(metrics)])
         axes.tick_params(axis="y", length=0, pad=8)  # a mark may stand at 0
-        axes.hlines(np.arange(len(metrics) - 1) + 0.5, 0, edge, color=svg.RULE, linewidth=0.6)
+        axes.hlines(np.arange(len(metrics) - 1) + 0.5, start, edge, color=svg.RULE, linewidth=0.6)
         axes.spines["left"].set_visible(False)
-        axes.set(xlim=(0, edge), ylim=(-0.5, len(metrics) - 0.5))
+        axes.set(xlim=(start, edge), ylim=(-0.5, len(metrics) - 0.5))
         axes.grid(True, axis="x")
         axes.figure.legend(
             loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
@@ -212,6 +213,79 @@ def recall_forest(
         return svg.to_svg(
             axes, name="recalls", alt=f"Recall by class: {'; '.join(reversed(texts))}."
         )
+
+
+def observed_and_predicted(
+    values: Floats, predictions: Floats, *, half_width: float, bound: float
+) -> Markup:
+    """Draws how many rows have which predicted and which observed value, with the interval."""
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+
+    ends = np.array([min(values.min(), predictions.min()), max(values.max(), predictions.max())])
+    ends += 0.03 * np.ptp(ends) * np.array([-1, 1])
+    with svg.chart(height=400) as axes:
+        shades = LinearSegmentedColormap.from_list("rows", ("#c9dcec", svg.DARK))
+        cells = axes.hexbin(
+            predictions, values, gridsize=32, mincnt=1, extent=(*ends, *ends), cmap=shades,
+            norm=LogNorm(), linewidths=0.2,
+        )  # fmt: skip
+        axes.plot(ends, ends, color=svg.INK, linewidth=1, label="observed as predicted")
+        for sign in (-1, 1):
+            axes.plot(ends, ends + sign * half_width, color=svg.LIGHT, linewidth=1.6,
+                      label="ends of the interval" if sign > 0 else None)  # fmt: skip
+        for line in (axes.axvline, axes.axhline):
+            line(bound, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        most = int(np.asarray(cells.get_array()).max())
+        axes.annotate(f"darkest cell: {most:,} rows", (0.98, 0.02), xycoords="axes fraction",
+                      ha="right", fontsize=8.5)  # fmt: skip
+        axes.set(xlim=ends, ylim=ends, xlabel="predicted value", ylabel="observed value")
+        axes.legend(**_ABOVE)
+        correlation = float(np.corrcoef(values, predictions)[0, 1])
+        alt = (
+            f"Observed against predicted values of {len(values):,} rows: correlation "
+            f"{correlation:.2f}; the interval is ±{half_width:.4g}."
+        )
+        return svg.to_svg(axes, name="observed", alt=alt)
+
+
+def mean_errors(slices: Sequence[tuple[str, Estimate]]) -> Markup:
+    """Draws the mean of predicted minus observed value in each slice, with its interval."""
+    ends = [end for _, item in slices for end in (item.value, item.low, item.high) if end]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    texts = []
+    with svg.row_chart([name for name, _ in slices], length=34) as axes:
+        axes.axvline(0, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        for index, (name, error) in enumerate(reversed(slices)):
+            value = error.value or 0.0
+            texts.append(f"{name} {words.estimate(value)}")
+            axes.hlines(index, error.low or 0.0, error.high or 0.0, color=svg.DARK, linewidth=1.8)
+            axes.plot(value, index, marker="o", markersize=9, color=svg.DARK)
+            svg.row_figure(axes, index, words.estimate(value))
+        air = 0.08 * (high - low)
+        axes.set(xlim=(low - air, high + air), xlabel="mean of predicted minus observed value")
+        axes.grid(True, axis="x")
+        alt = f"Mean error by slice: {'; '.join(reversed(texts))}."
+        return svg.to_svg(axes, name="mean-errors", alt=alt)
+
+
+def coverage(bins: Sequence[CalibrationBin], overall: Estimate, *, aim: float) -> Markup:
+    """Draws the share of rows whose interval holds their value, over all and by predicted value."""
+    with svg.chart() as axes:
+        axes.axhspan(overall.low or 0.0, overall.high or 1.0, color=svg.ALLOWED, linewidth=0,
+                     label="all rows, with their interval")  # fmt: skip
+        axes.axhline(aim, color=svg.INK, linewidth=1, linestyle=(0, (4, 3)), label=f"aim: {aim:g}")
+        mean = [part.mean_score for part in bins]
+        low, high = [part.rate_low for part in bins], [part.rate_high for part in bins]
+        axes.vlines(mean, low, high, color=svg.DARK, linewidth=1)
+        axes.plot(mean, [part.positive_rate for part in bins], color=svg.DARK, linewidth=0.8,
+                  marker="o", markersize=5, label="by predicted value", clip_on=False)  # fmt: skip
+        axes.set(ylim=(max(0.0, min(low) - 0.05), 1), xlabel="predicted value",
+                 ylabel="share of rows inside the interval")  # fmt: skip
+        axes.grid(True)
+        axes.legend(**_ABOVE)
+        shares = "; ".join(f"{part.positive_rate:.0%} at {part.mean_score:.4g}" for part in bins)
+        alt = f"Coverage of the interval: {overall.text} of all rows, aim {aim:g}; {shares}."
+        return svg.to_svg(axes, name="coverage", alt=alt)
 
 
 def by_threshold(

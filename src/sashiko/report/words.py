@@ -49,9 +49,16 @@ MEANINGS = {
     "brier_score": "mean squared distance of score and label",
     "expected_calibration_error": "how far scores lie from the shares that come true",
     "classwise_calibration_error": "how far scores lie from the shares of each class, on average",
+    "r2": "share of the variance that the predictions explain; 0 is as good as the mean",
+    "rmse": "root of the mean squared error, in the label's unit",
+    "mae": "mean of the errors without their signs, in the label's unit",
+    "median_absolute_error": "half of the errors are at most this, in the label's unit",
+    "interval_coverage": "share of rows whose value lies in the interval around its prediction",
+    "mean_error": "mean of predicted minus observed value, in the label's unit",
 }
 _SUSPICIOUS = 0.99
-_TELLING = ("auc", "macro_f1")  # metrics that tell a leak
+_TELLING = ("auc", "macro_f1", "r2")  # metrics that tell a leak
+_LINEAR = re.compile(r"tfidf_\w+_regression")
 _SIGNS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than", "==": "exactly"}
 
 
@@ -63,7 +70,9 @@ def number(value: float) -> str:
 
 
 def estimate(value: float) -> str:
-    """Writes a metric with three places, and never a negative zero."""
+    """Writes a metric with three places, a large number with fewer, and never a negative zero."""
+    if abs(value) >= 100:
+        return f"{value:,.{0 if abs(value) >= 10_000 else 1}f}"
     return f"{round(value, 3) + 0.0:.3f}"
 
 
@@ -97,7 +106,7 @@ def check_title(name: str) -> str:
     metric, _, rest = name.partition(" ")
     if metric in METRICS:
         return f"{metric_title(metric)}: {rest}"
-    return f"{metric_title(metric)} {rest.replace('tfidf_logistic_regression', 'linear')}".strip()
+    return f"{metric_title(metric)} {_LINEAR.sub('linear', rest)}".strip()
 
 
 def required(check: Check) -> str:
@@ -125,7 +134,7 @@ def mark(check: Check) -> Mark:
 
 
 def is_suspicious(figure: Estimate | Check | None) -> bool:
-    """Returns whether an AUC or a macro F1 on the test split is too good to be true."""
+    """Returns whether an AUC, macro F1 or R² on the test split is too good to be true."""
     return figure is not None and figure.value is not None and figure.value >= _SUSPICIOUS
 
 

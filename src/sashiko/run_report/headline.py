@@ -9,18 +9,20 @@ from sashiko.bias.report.fairness import gap_words, is_gated, largest_gaps, mini
 from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import MODEL_GATES, Check
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL, worst_judged
+from sashiko.evaluation.metrics.numbers import COVERAGE
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.report import words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import Verdicts, bias_not_judged, bias_notices, known
 from sashiko.report.views import Mark, Tile
 from sashiko.run_report.quality_section import STANDINGS, quality_warnings, short_name
-from sashiko.steps.comparators import LINEAR
+from sashiko.steps.comparators import LINEAR, MEAN, RIDGE
 
 _CALIBRATION = "expected_calibration_error"
 _MAIN = {
     "auc": "AUC: how well scores rank the rows",
     "macro_f1": "Macro F1: how well classes are found",
+    "r2": "R²: variance that is explained",
 }
 _MOST_HARMS = 3
 _MOST_POINTS = 4  # of a list on the first screen
@@ -32,13 +34,17 @@ def tiles(evidence: Evidence, verdicts: Verdicts) -> tuple[Tile, ...]:
     if isinstance(evaluation, Missing):
         return ()
     checks = {check.name: check for check in _model_checks(verdicts)}
-    binary = len(evaluation.labels) == 2
+    second, last = _precision_and_recall, _calibration
+    if evaluation.number is not None:
+        second, last = _absolute_error, _coverage
+    elif evaluation.classes:
+        second = _worst_class
     return (
         _main(evaluation, checks),
-        (_precision_and_recall if binary else _worst_class)(evaluation, checks),
+        second(evaluation, checks),
         _impact(evidence, checks),
         _largest_unjudged(evidence, checks),
-        _calibration(evaluation, checks),
+        last(evaluation, checks),
     )
 
 
@@ -59,9 +65,9 @@ def _main(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
     """Shows the metric that orders models."""
     metric, _ = evaluation.compared
     figure, notes = evaluation.candidate[metric], []
-    for other in (LINEAR, "champion"):
+    for other in (LINEAR, RIDGE, "champion"):
         if lead := evaluation.leads.get(other):
-            word = STANDINGS[standing(lead[metric], minimum_effect=evaluation.minimum_effect)]
+            word = STANDINGS[standing(lead[metric], minimum_effect=evaluation.least_lead(metric))]
             theirs = words.estimate_cell(evaluation.others[other].get(metric)).text
             notes.append(f"{short_name(other, evaluation)}: {theirs}; this one is {word[2:]}")
     mark = Mark("suspicious") if words.is_suspicious(figure) else _mark(checks, metric)
@@ -86,6 +92,24 @@ def _precision_and_recall(evaluation: Evaluation, checks: dict[str, Check]) -> T
         " / ".join(filter(None, (cell.interval for cell in both))),
         note, _mark(checks, "precision", "recall"),
     )  # fmt: skip
+
+
+def _absolute_error(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    """Shows the mean error in the label's unit, and that of predicting the mean."""
+    by_mean = words.estimate_cell(evaluation.others.get(MEAN, {}).get("mae")).text
+    note = f"In the label's unit. Always predicting the mean of the train rows: {by_mean}."
+    figure = evaluation.candidate["mae"]
+    return _tile("Mean absolute error", figure, note=note, mark=_mark(checks, "mae"))
+
+
+def _coverage(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
+    """Shows how many rows the interval holds, and how many it was fitted to hold."""
+    note = ""
+    if (number := evaluation.number) is not None:
+        aim = f"{100 * number.coverage:g} %"
+        note = f"Share of rows within ±{number.half_width:.4g} of the prediction; aim: {aim}."
+    figure = evaluation.candidate[COVERAGE]
+    return _tile("Interval coverage", figure, note=note, mark=_mark(checks, COVERAGE))
 
 
 def _worst_class(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:

@@ -50,13 +50,14 @@ def data_section(evidence: Evidence) -> Section:
     columns = Table(title, ("column", "type", "class", "use", "meaning"), tuple(rows), folded=True)
     label, others = contract.label, " or ".join(contract.classes[: contract.first_favourable])
     favourable = " or ".join(label.favourable)
+    outcomes = f"a number; {favourable} is favourable" if contract.is_number else ""
     return Section(
         anchor="data",
         title="Data",
         statements=(" ".join(contract.description.split()),),
         facts=(
             Fact("contract", contract.title),
-            Fact("label", f"{label.column}: {favourable} (positive) or {others}"),
+            Fact("label", f"{label.column}: {outcomes or f'{favourable} (positive) or {others}'}"),
             Fact("facets judged for bias", ", ".join(facets) or "none: bias is not judged"),
             Fact("split", _split_words(contract.split, meta)),
         ),

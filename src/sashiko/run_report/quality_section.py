@@ -20,6 +20,7 @@ from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores, class_members
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
+from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
 from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER, difference, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
@@ -27,12 +28,14 @@ from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidenc
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_data import GeneratorSource
-from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED
+from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 _COMPARED = (
-    "auc", "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "brier_score",
+    "auc", "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "brier_score", "r2",
+    "rmse", "mae",
 )  # fmt: skip
+_MOST_SLICES = 15  # in a picture of errors
 _MOST_CLASSES = 30  # in a picture of recalls
 _MOST_PAIRS = 10  # of classes that are confused
 STANDINGS: dict[Standing, str] = {
@@ -50,6 +53,22 @@ _MODELS = (
     "rows and resamples; above 0 this model is better. Better: the interval lies above {effect:g} "
     "(evaluate.minimum_effect). No worse: above -{effect:g}. Worse: below 0. Otherwise not shown "
     "to be better. Differences between groups are each version's own, on its own test rows."
+)
+_IN_DEVIATIONS = (
+    " Of errors, the sign is turned, and {effect:g} is in standard deviations of the label: "
+    "{least:.4g}. The interval of the coverage is exact (Clopper and Pearson)."
+)
+_OBSERVED = (
+    "The darker a cell, the more test rows it holds. On the line, the prediction is right; between "
+    "the outer lines, the interval holds the observed value. Dashed: the contract's bound. "
+)
+_ERRORS = (
+    "With 95 % intervals. Above 0, values are predicted too high. The slices with the largest mean "
+    "errors are shown; by chance, about 1 in 20 intervals leaves out 0. "
+)
+_COVERAGE = (
+    "The interval has one width for all rows, which was fitted on validation. Where it holds fewer "
+    "rows, predictions are less certain than it says. Bars: 95 % intervals (Wilson)."
 )
 _CALIBRATION = (
     "On the diagonal, a score equals the share of positive rows. Bars: 95 % intervals of each "
@@ -69,10 +88,11 @@ _LEVELS = "The train loss is weighted and the validation loss is not: their leve
 _TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
 _OTHERS = {
     "majority": "majority: always the most frequent label",
+    MEAN: "mean: always that of the train rows",
     LINEAR: "linear: TF-IDF and logistic regression",
-    LINEAR_UNMITIGATED: "linear, not reweighed: for context, no gate compares with it",
+    RIDGE: "linear: TF-IDF and ridge regression",
 }
-_SHORT = {LINEAR: "linear", LINEAR_UNMITIGATED: "linear, not reweighed"}
+_LINEAR_NAMES = (LINEAR, RIDGE)
 
 
 def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
@@ -83,11 +103,12 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
     for metric in (key for key in METRIC_NAMES if key in evaluation.candidate):
         cells = [words.estimate_cell(evaluation.candidate[metric])]
         for name in order:
-            cell, lead = words.estimate_cell(others[name].get(metric)), None
+            none = "no interval" if metric == COVERAGE else "undefined"
+            cell, lead = words.estimate_cell(others[name].get(metric), none), None
             if metric in _COMPARED:
                 lead = evaluation.leads.get(name, {}).get(metric)
             if lead is not None:
-                stands = STANDINGS[standing(lead, minimum_effect=evaluation.minimum_effect)]
+                stands = STANDINGS[standing(lead, minimum_effect=evaluation.least_lead(metric))]
                 apart = words.estimate_cell(lead)
                 cell = replace(cell, meaning=f"{apart.text} {apart.interval}: {stands}")
             cells.append(cell)
@@ -108,11 +129,13 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
         previous = "No version was approved before this one. "
     elif champion.not_comparable:
         previous = f"Version {champion.version} is not comparable: {champion.not_comparable}. "
+    note = _MODELS if evaluation.number is None else _MODELS + _IN_DEVIATIONS
     return Table(
         "This version, the previous one, and simpler models",
         ("metric", "this version", *(_model_name(name, evaluation=evaluation) for name in order)),
         tuple(rows),
-        note=previous + _MODELS.format(effect=evaluation.minimum_effect),
+        note=previous
+        + note.format(effect=evaluation.minimum_effect, least=evaluation.least_lead("mae")),
     )
 
 
@@ -141,17 +164,17 @@ def _worse_warnings(
     for other, leads in evaluation.leads.items():
         lost = [
             METRIC_NAMES[metric] for metric in evaluation.compared
-            if standing(leads[metric], minimum_effect=evaluation.minimum_effect) == "worse"
+            if standing(leads[metric], minimum_effect=evaluation.least_lead(metric)) == "worse"
         ]  # fmt: skip
         if lost:
-            advice = f" Train that one: {command} {LINEAR_OPTION}" if other == LINEAR else ""
+            advice = f" Train that one: {command} {LINEAR_OPTION}" if other in _LINEAR_NAMES else ""
             yield f"This model is worse on {' and '.join(lost)} than {name(other)}.{advice}"
 
 
-def _slice_table(slices: record.Slices, *, several: bool) -> Table:
+def _slice_table(slices: record.Slices, *, positive: str) -> Table:
     """Lists the slices, the worst first, with their support; those with few rows come last.
 
-    `several`: there are more than two classes.
+    `positive` is the name of rows with a favourable label.
     """
     metric, judged, worse = slices.metric, slices.judged, slices.worse
     if not judged:
@@ -177,7 +200,7 @@ def _slice_table(slices: record.Slices, *, several: bool) -> Table:
     )
     return Table(
         "Slices",
-        ("slice", "rows", "favourable" if several else "positive", *heads),
+        ("slice", "rows", positive, *heads),
         tuple(rows),
         note=note,
         folded=True,
@@ -274,7 +297,8 @@ def quality_section(evidence: Evidence) -> Section:
     others = evaluation.others.items()
     models += [(short_name(name, evaluation), estimates) for name, estimates in others]
     sides = {False: "Higher is better", True: "Lower is better"}
-    measured = [name for name in METRIC_NAMES if name in evaluation.candidate]
+    measured = [name for name in METRIC_NAMES if name in evaluation.candidate and name != COVERAGE]
+    binary = not evaluation.classes and evaluation.number is None
     caption = "With 95 % intervals; an interval that is not visible is narrower than its mark."
     return Section(
         anchor="quality",
@@ -295,7 +319,7 @@ def quality_section(evidence: Evidence) -> Section:
             *(_class_tables(evaluation) if evaluation.classes else [_confusion_table(evaluation)]),
             *price_table(evidence),
             *_injection_tables(evaluation.injection),
-            _slice_table(evaluation.slices, several=bool(evaluation.classes)),
+            _slice_table(evaluation.slices, positive="positive" if binary else "favourable"),
         ),
     )  # fmt: skip
 
@@ -305,7 +329,9 @@ def training_section(evidence: Evidence) -> Section:
     recipe, evaluation, facts = evidence.recipe, evidence.evaluation, []
     if not isinstance(recipe, Missing):
         train = recipe.train
-        facts = [Fact("model", "logistic regression on the columns of the text")]
+        number = not isinstance(evaluation, Missing) and evaluation.number is not None
+        kind = "ridge" if number else "logistic"
+        facts = [Fact("model", f"{kind} regression on the columns of the text")]
         if recipe.model.pretrained:
             facts = [
                 Fact("fine-tuned from", recipe.model.name),
@@ -327,7 +353,9 @@ def training_section(evidence: Evidence) -> Section:
 
 def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     test = evaluation.splits["test"]
-    positive = "of a favourable class" if evaluation.classes else "positive"
+    number, positive = evaluation.number, "positive"
+    if evaluation.classes or number is not None:
+        positive = "of a favourable class" if number is None else evaluation.labels[1]
     yield Fact("measured on", f"{test.rows:,} held-out rows, {test.positives:,} {positive}")
     decision = evidence.read("Evaluate", "decision", record.DECISION_FILE, record.read_decision)
     policy = "" if isinstance(decision, Missing) else ", fixed by the recipe"
@@ -337,6 +365,14 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     threshold = f"{evaluation.threshold:.3f}{policy}; the same for everybody"
     if evaluation.classes:
         yield Fact("decision", "the class with the highest score; the same for everybody")
+    elif number is not None:
+        bound = f"{evaluation.labels[1]} is favourable: the contract's bound"
+        yield Fact("outcome", f"{bound}; the same for everybody")
+        width = f"±{number.half_width:.4g} around each predicted value"
+        aim = f"{100 * number.coverage:g} % of rows"
+        yield Fact("interval", f"{width}, fitted on validation to hold {aim}")
+        spread = f"mean {number.mean:.4g}, standard deviation {number.standard_deviation:.4g}"
+        yield Fact("label", f"{spread} in train; mean {test.mean or 0.0:.4g} in test")
     else:
         yield Fact("decision threshold", threshold)
     yield from _truth_facts(evidence, evaluation)
@@ -354,7 +390,38 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     yield Fact("intervals", resamples)
 
 
+def _number_figures(
+    evidence: Evidence, evaluation: record.Evaluation, number: record.NumberFigures
+) -> Iterator[Figure]:
+    """Draws predicted against observed values, the errors by slice, and the interval's coverage."""
+    title, predictions = "Predicted and observed values", evidence.predictions
+    if isinstance(predictions, Missing) or predictions.values is None:
+        why = predictions.why if isinstance(predictions, Missing) else "The values are missing."
+        yield Figure(title, absent=f"No plot. {why}")
+    else:
+        drawn = plots.observed_and_predicted(
+            predictions.values, predictions.scores,
+            half_width=number.half_width, bound=evaluation.threshold,
+        )  # fmt: skip
+        yield Figure(title, drawn, _OBSERVED)
+    errors = [
+        (f"{item.column} = {item.value}", item.metrics[MEAN_ERROR])
+        for item in evaluation.slices.judged
+        if item.metrics[MEAN_ERROR].high is not None
+    ]
+    errors.sort(key=lambda item: -abs(item[1].value or 0.0))
+    if errors:
+        drawn = plots.mean_errors(errors[:_MOST_SLICES])
+        yield Figure("Mean error by slice", drawn, _ERRORS)
+    bins, overall = evaluation.calibration.curve, evaluation.candidate[COVERAGE]
+    drawn = plots.coverage(bins, overall, aim=number.coverage)
+    yield Figure("Coverage of the interval", drawn, _COVERAGE)
+
+
 def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:
+    if evaluation.number is not None:
+        yield from _number_figures(evidence, evaluation, evaluation.number)
+        return
     bins, threshold = {"this model": evaluation.calibration.curve}, evaluation.threshold
     chance, several = evaluation.calibration.error_by_chance, bool(evaluation.classes)
     caption = _TOP_LABEL if several else _CALIBRATION
@@ -450,7 +517,10 @@ def _confusion_table(evaluation: record.Evaluation) -> Table:
         cells = zip(counts, shares, strict=True)
         rows.append(row(label, *(numeric(f"{count:,} ({share})") for count, share in cells)))
     heads = ("labelled", *(f"predicted {label}" for label in evaluation.labels))
-    return Table(f"At the decision threshold of {evaluation.threshold:.3f}", heads, tuple(rows))
+    title = f"At the decision threshold of {evaluation.threshold:.3f}"
+    if evaluation.number is not None:
+        title = "Outcomes at the contract's bound"
+    return Table(title, heads, tuple(rows))
 
 
 def quality_warnings(evidence: Evidence) -> tuple[str, ...]:
@@ -485,14 +555,18 @@ def short_name(name: str, evaluation: record.Evaluation) -> str:
     """Returns a model's name for a chart or a tile."""
     if name == "champion" and evaluation.champion is not None:
         return f"version {evaluation.champion.version}"
-    return _SHORT.get(name, name)
+    if name.endswith(UNMITIGATED):
+        return "linear, not reweighed"
+    return "linear" if name in _LINEAR_NAMES else name
 
 
 def _model_name(name: str, *, evaluation: record.Evaluation) -> str:
     if name == "champion" and evaluation.champion is not None:
         return f"previous version: {evaluation.champion.version}"
-    if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
-        return f"{_OTHERS[LINEAR]}, reweighed as this model is"
+    if name.endswith(UNMITIGATED):
+        return "linear, not reweighed: for context, no gate compares with it"
+    if f"{name}{UNMITIGATED}" in evaluation.others:
+        return f"{_OTHERS[name]}, reweighed as this model is"
     return _OTHERS.get(name, name)
 
 
@@ -522,7 +596,7 @@ def price_table(evidence: Evidence) -> Iterator[Table]:
     run, (their_evaluation, their_predictions) = without
     evaluation, predictions = ours
     changes = difference(
-        predictions.labels,
+        predictions.truth,
         ModelScores(predictions.by_class, evaluation.threshold),
         ModelScores(their_predictions.by_class, their_evaluation.threshold),
         replicates=evaluation.bootstrap_replicates,

@@ -1,7 +1,7 @@
 """The recipe's `evaluate`, `quality` and `waivers`: measurement and gates of a model."""
 
 from datetime import date
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import Field, WithJsonSchema, model_validator
 
@@ -35,12 +35,16 @@ ClassMetric = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "top_2_accuracy", "log_loss",
     "brier_score", "expected_calibration_error", "classwise_calibration_error",
 ]  # fmt: skip
+INTERVAL_COVERAGE: Final = "interval_coverage"
+NumberMetric = Literal["rmse", "mae", "median_absolute_error", "r2", "interval_coverage"]
 BINARY_METRICS: tuple[str, ...] = get_args(QualityMetric)  # of two classes
 CLASS_METRICS: tuple[str, ...] = get_args(ClassMetric)  # of more
+NUMBER_METRICS: tuple[str, ...] = get_args(NumberMetric)
 SliceMetric = Literal[
-    "accuracy", "balanced_accuracy", "f1", "auc", "macro_f1", "log_loss", "brier_score"
-]
-QUALITY_METRICS = tuple(dict.fromkeys((*BINARY_METRICS, *CLASS_METRICS)))
+    "accuracy", "balanced_accuracy", "f1", "auc", "macro_f1", "log_loss", "brier_score", "rmse",
+    "mae",
+]  # fmt: skip
+QUALITY_METRICS = tuple(dict.fromkeys((*BINARY_METRICS, *CLASS_METRICS, *NUMBER_METRICS)))
 # Measured on texts that Evaluate scores for it: of the candidate alone, at its own threshold.
 INJECTION_FLIP_RATE = "injection_flip_rate"
 GATED_METRICS = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
@@ -69,7 +73,8 @@ class SlicesSection(Frozen):
     """Slices of the test split: the values or bands of each training column."""
 
     metric: SliceMetric = Field(
-        "balanced_accuracy", description="orders the slices, the worst first"
+        "balanced_accuracy",
+        description="orders the slices, the worst first; the default stands for mae of a number",
     )
     minimum_rows: int = Field(50, ge=10, description="smaller slices are not judged")
 
@@ -84,7 +89,8 @@ class EvaluateSection(Frozen):
         ge=0,
         lt=1,
         description="a model is better than another one if the interval of its lead lies above "
-        "this, and no worse if it lies above minus this",
+        "this, and no worse if it lies above minus this; for errors of a number, in standard "
+        "deviations of the label",
     )
     bootstrap_replicates: int = Field(1000, ge=100)
     seed: int = 0
@@ -99,6 +105,13 @@ class EvaluateSection(Frozen):
     )
 
 
+CLASS_BASELINES = ("majority", "tfidf_logistic_regression")
+NUMBER_BASELINES = ("mean", "tfidf_ridge_regression")
+Baseline = Literal[
+    "majority", "mean", "tfidf_logistic_regression", "tfidf_ridge_regression", "champion"
+]
+
+
 class QualityGate(Frozen):
     """A bound on a metric of the test split, or on its lead over a baseline."""
 
@@ -107,8 +120,10 @@ class QualityGate(Frozen):
     )
     minimum: float | None = None
     maximum: float | None = None
-    better_than: Literal["majority", "tfidf_logistic_regression", "champion"] | None = Field(
-        None, description="the interval of the paired difference must lie above `margin`"
+    better_than: Baseline | None = Field(
+        None,
+        description="the interval of the paired difference must lie above `margin`; mean and "
+        "tfidf_ridge_regression are for a number, majority and the other one for classes",
     )
     margin: float = Field(0.0, description="with `better_than`; below 0 it means `no worse`")
     reason: str
@@ -118,10 +133,10 @@ class QualityGate(Frozen):
         bounded = self.minimum is not None or self.maximum is not None
         if bounded == (self.better_than is not None):
             raise ValueError("give either `minimum` and/or `maximum`, or `better_than`")
-        if self.better_than and self.metric == INJECTION_FLIP_RATE:
+        if self.better_than and self.metric in (INJECTION_FLIP_RATE, INTERVAL_COVERAGE):
+            side = "minimum" if self.metric == INTERVAL_COVERAGE else "maximum"
             raise ValueError(
-                f"`{INJECTION_FLIP_RATE}` is measured of the model alone: give `maximum`, not "
-                "`better_than`"
+                f"`{self.metric}` is measured of the model alone: give `{side}`, not `better_than`"
             )
         return self
 

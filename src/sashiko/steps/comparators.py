@@ -11,6 +11,7 @@ from sashiko.evaluation.metrics.arrays import (
     Floats,
     Ints,
     ModelScores,
+    Truth,
 )
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import (
@@ -19,21 +20,39 @@ from sashiko.evaluation.metrics.quality import (
     evaluate_scores,
     resample,
 )
-from sashiko.settings.recipe_quality import EvaluateSection, ThresholdSection
+from sashiko.serving.container.number import Number
+from sashiko.settings.recipe_quality import (
+    CLASS_BASELINES,
+    NUMBER_BASELINES,
+    EvaluateSection,
+    ThresholdSection,
+)
 from sashiko.steps.scored_splits import Split
-from sashiko.training.linear_model import fit_coefficients, fit_features, matrix, probabilities
+from sashiko.training.linear_model import (
+    fit_coefficients,
+    fit_features,
+    fit_ridge,
+    matrix,
+    probabilities,
+)
 
-MAJORITY = "majority"
-LINEAR = "tfidf_logistic_regression"
-LINEAR_UNMITIGATED = "tfidf_logistic_regression_unmitigated"
+MAJORITY, LINEAR = CLASS_BASELINES
+MEAN, RIDGE = NUMBER_BASELINES
+UNMITIGATED = "_unmitigated"  # after the name of a linear baseline
+LINEAR_UNMITIGATED = f"{LINEAR}{UNMITIGATED}"
 MAJORITY_THRESHOLD = 0.5
 
 
-def decide_threshold(section: ThresholdSection, labels: Ints, scores: Floats) -> Decision:
+def decide_threshold(
+    section: ThresholdSection, labels: Ints, scores: Floats, *, number: Number | None = None
+) -> Decision:
     """Chooses the decision threshold on the validation split by the recipe's policy.
 
-    Scores have the shape (rows, classes). More than two classes have no threshold.
+    Scores have the shape (rows, classes). More than two classes have no threshold, and a number
+    has its bound.
     """
+    if number is not None:
+        return Decision(threshold=number.above, policy="bound")
     if scores.shape[1] > 2:
         return Decision(threshold=NO_THRESHOLD, policy="argmax")
     metric, threshold = section.metric, section.value
@@ -56,6 +75,11 @@ def majority_baseline(train_labels: Ints, *, rows: int, classes: int) -> ModelSc
     return ModelScores(np.tile(shares, (rows, 1)), threshold)
 
 
+def mean_baseline(number: Number, *, rows: int) -> ModelScores:
+    """Predicts the mean of the train split's rows for every row."""
+    return ModelScores(np.full((rows, 1), number.mean), number.above)
+
+
 def linear_baselines(
     section: EvaluateSection,
     train: Split,
@@ -64,27 +88,36 @@ def linear_baselines(
     *,
     kinds: Mapping[str, ColumnKind],
     weights: Floats,
+    number: Number | None = None,
 ) -> dict[str, ModelScores]:
     """Fits the linear baseline with the candidate's weights and threshold policy.
 
     It reads numbers and categories as such, by the `kinds` of the columns: as words of a text they
-    would make it a weak rival.
+    would make it a weak rival. `number` is the scale of a label that is a number.
 
     Returns:
-        `LINEAR`; and where the weights differ, `LINEAR_UNMITIGATED`, fitted without them.
+        `LINEAR`, or `RIDGE` of a number; and where the weights differ, one with the name's suffix
+        `UNMITIGATED`, fitted without them.
 
     Raises:
         InputError: if the train split has one label only.
     """
-    fits = {LINEAR: weights}
+    linear = LINEAR if number is None else RIDGE
+    fits = {linear: weights}
     if np.ptp(weights) > 0:
-        fits[LINEAR_UNMITIGATED] = np.ones_like(weights)
+        fits[f"{linear}{UNMITIGATED}"] = np.ones_like(weights)
     features = fit_features(train.rows, kinds)
     of_train, of_validation, of_test = (
         matrix(features, split.rows) for split in (train, validation, test)
     )
     models = {}
     for name, row_weights in fits.items():
+        if number is not None and train.values is not None:
+            targets = (train.values - number.mean) / number.scale
+            model = fit_ridge(features, of_train, targets, weights=row_weights)
+            predicted = number.mean + number.scale * model.logits(of_test)
+            models[name] = ModelScores(predicted, number.above)
+            continue
         model = fit_coefficients(
             features, of_train, train.labels, weights=row_weights, seed=section.seed
         )
@@ -97,19 +130,19 @@ def linear_baselines(
 
 
 def resample_models(
-    section: EvaluateSection, labels: Ints, models: Mapping[str, ModelScores], own: OwnMetrics
+    section: EvaluateSection, truth: Truth, models: Mapping[str, ModelScores], own: OwnMetrics
 ) -> dict[str, Resampled]:
     """Evaluates models on the same resamples of the rows, for their metrics and leads."""
     replicates, seed = section.bootstrap_replicates, section.seed
-    resampled = resample(labels, [*models.values()], replicates=replicates, seed=seed, own=own)
+    resampled = resample(truth, [*models.values()], replicates=replicates, seed=seed, own=own)
     return dict(zip(models, resampled, strict=True))
 
 
 def model_metrics(
-    section: EvaluateSection, labels: Ints, model: ModelScores, own: OwnMetrics
+    section: EvaluateSection, truth: Truth, model: ModelScores, own: OwnMetrics
 ) -> Estimates:
     """Computes a model's metrics with their intervals."""
-    return resample_models(section, labels, {"model": model}, own)["model"].estimates()
+    return resample_models(section, truth, {"model": model}, own)["model"].estimates()
 
 
 def model_lead(

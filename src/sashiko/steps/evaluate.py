@@ -10,10 +10,12 @@ decision threshold, and the verdict of the gate `model-quality`.
 """
 
 import argparse
+import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,17 +36,24 @@ from sashiko.evaluation.metrics.arrays import (
     Floats,
     Ints,
     ModelScores,
+    Truth,
     favourable_scores,
-    predict_classes,
 )
 from sashiko.evaluation.metrics.classes import class_rates
+from sashiko.evaluation.metrics.numbers import covered_rows
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.reference import Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
-from sashiko.evaluation.sagemaker_statistics import STATISTICS_FILE, multiclass_statistics
+from sashiko.evaluation.sagemaker_statistics import (
+    STATISTICS_FILE,
+    multiclass_statistics,
+    regression_statistics,
+)
 from sashiko.serving.artifact import open_artifact
 from sashiko.serving.container.linear import parse_row
+from sashiko.serving.container.number import NUMBER_FILE, Number
 from sashiko.serving.container.tar_reader import read_files
 from sashiko.serving.container.text import columns
 from sashiko.settings.recipe_data import DataSection
@@ -80,6 +89,7 @@ class TrainOutput:
     temperature: records.TemperatureFit | None
     snapshots: Snapshots
     split: SplitMeta  # Prepare's summary of the rows
+    number: Number | None  # of a label that is a number
 
 
 def main() -> None:
@@ -106,8 +116,10 @@ def main() -> None:
         inputs={name: digests[name] for name in SCORED},
     )
     labels = scores.record.labels
-    decision = comparators.decide_threshold(section.threshold, validation.labels, scores.validation)
-    candidate = ModelScores(scores.test, decision.threshold)
+    decision = comparators.decide_threshold(
+        section.threshold, validation.labels, scores.validation, number=train_output.number
+    )
+    candidate = ModelScores(scores.test, decision.threshold, scores.record.half_width)
     archive = processing_input("artifact") / ARTIFACT
     injection = None
     if section.injections:
@@ -122,14 +134,16 @@ def main() -> None:
                 section, scorer, test.texts, candidate, answers=answers, as_rows=linear
             )
 
-    others = baselines(section, splits, train_output.split, linear=linear)
+    others = baselines(section, splits, train_output, linear=linear)
     champion = read_champion(processing_input("champion"))
     if champion is not None and (reason := scores.record.not_comparable):
         champion = champion.model_copy(update={"not_comparable": reason})
     elif champion is not None:
         # The champion may be the candidate's artifact, which is scored once.
         champion_scores = scores.test if scores.champion is None else scores.champion
-        others["champion"] = ModelScores(champion_scores, champion.threshold)
+        others["champion"] = ModelScores(
+            champion_scores, champion.threshold, scores.record.champion_half_width
+        )
 
     print("computing metrics and intervals", file=sys.stderr)
     evaluation = evaluate(
@@ -163,7 +177,7 @@ def main() -> None:
     evidence = ModelEvidence(
         archive=archive,
         evaluation=evaluation,
-        labels=test.labels,
+        labels=test.truth,
         candidate=JudgedScores.of(candidate),
         champion=JudgedScores.of(others["champion"]) if "champion" in others else None,
     )
@@ -173,11 +187,13 @@ def main() -> None:
     verdict = decide(gate=_GATE, checks=checks, inputs=digests)
     write_predictions(
         processing_output("predictions") / "predictions.parquet",
-        {"validation": (validation, scores.validation), "test": (test, scores.test)},
-        threshold=decision.threshold,
+        {
+            "validation": (validation, replace(candidate, scores=scores.validation)),
+            "test": (test, candidate),
+        },
         first_favourable=evaluation.first_favourable,
     )
-    write_metrics(evaluation, processing_output("metrics"), seed=section.seed)
+    write_metrics(evaluation, processing_output("metrics"), test.truth, candidate, section=section)
     reference = held_out_reference(
         evaluation,
         candidate,
@@ -193,7 +209,7 @@ def main() -> None:
 
 
 def baselines(
-    section: EvaluateSection, splits: Mapping[str, Split], meta: SplitMeta, *, linear: bool
+    section: EvaluateSection, splits: Mapping[str, Split], trained: TrainOutput, *, linear: bool
 ) -> dict[str, ModelScores]:
     """Fits the baselines, a linear one unless the candidate is `linear`, and scores the test split.
 
@@ -202,16 +218,18 @@ def baselines(
     """
     print("fitting the baselines", file=sys.stderr)
     train, validation, test = (splits[name] for name in SPLITS)
-    majority = comparators.majority_baseline(
-        train.labels, rows=len(test.keys), classes=len(meta.labels)
-    )
-    others = {comparators.MAJORITY: majority}
+    meta, number, rows = trained.split, trained.number, len(test.keys)
+    if number is not None:
+        others = {comparators.MEAN: comparators.mean_baseline(number, rows=rows)}
+    else:
+        majority = comparators.majority_baseline(train.labels, rows=rows, classes=len(meta.labels))
+        others = {comparators.MAJORITY: majority}
     if not linear:
         # Train's weights; 1 where the recipe does not judge bias.
         train_keys = pa.chunked_array([pa.array(train.keys, pa.string())])
         weights = read_weights(processing_input("weights"), train_keys).astype(np.float64)
         others |= comparators.linear_baselines(
-            section, train, validation, test, kinds=meta.kinds, weights=weights
+            section, train, validation, test, kinds=meta.kinds, weights=weights, number=number
         )
     return others
 
@@ -222,7 +240,7 @@ def read_training(archive: Path) -> TrainOutput:
     Raises:
         InputError: if the archive is missing or damaged, or has no metrics.
     """
-    names = (_METRICS, META_FILE, SNAPSHOTS_FILE, TEMPERATURE_FILE)
+    names = (_METRICS, META_FILE, SNAPSHOTS_FILE, TEMPERATURE_FILE, NUMBER_FILE)
     try:
         files = read_files(archive, names, at_most=_LARGEST_FILE)
         lines = files[_METRICS].decode().splitlines()
@@ -232,7 +250,7 @@ def read_training(archive: Path) -> TrainOutput:
         raise InputError(f"{archive} holds no readable {missing}: it has none") from error
     except (OSError, ValueError) as error:
         raise InputError(f"{archive} holds no readable {_METRICS}: {error}") from error
-    temperature = files.get(TEMPERATURE_FILE)
+    temperature, number = files.get(TEMPERATURE_FILE), files.get(NUMBER_FILE)
     return TrainOutput(
         curve=tuple(records.MetricLine.model_validate_json(line) for line in lines),
         temperature=records.TemperatureFit.model_validate_json(temperature)
@@ -240,6 +258,7 @@ def read_training(archive: Path) -> TrainOutput:
         else None,
         snapshots=Snapshots.model_validate_json(snapshots),
         split=SplitMeta.model_validate_json(meta),
+        number=Number(**json.loads(number)) if number else None,
     )
 
 
@@ -260,7 +279,7 @@ def seen_in_train(
 
 def seen_text_figures(
     section: EvaluateSection,
-    labels: Ints,
+    test: Split,
     seen: Bools,
     candidate: ModelScores,
     linear: ModelScores,
@@ -270,21 +289,19 @@ def seen_text_figures(
     """Evaluates both models on the test rows whose words are all in train, and on the rest."""
     parts = []
     for is_seen, rows in ((True, seen), (False, ~seen)):
-        selected = labels[rows]
+        labels, truth = test.labels[rows], test.truth[rows]
         figures: dict[str, records.Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
-        if len(selected) >= section.slices.minimum_rows and len(np.unique(selected)) > 1:
+        if len(labels) >= section.slices.minimum_rows and len(np.unique(truth)) > 1:
             scored = {
-                name: ModelScores(model.scores[rows], model.threshold)
+                name: replace(model, scores=model.scores[rows])
                 for name, model in {"candidate": candidate, "linear": linear}.items()
             }
-            models = comparators.resample_models(section, selected, scored, {})
+            models = comparators.resample_models(section, truth, scored, {})
             figures = {name: model.estimates() for name, model in models.items()}
             figures["lead"] = models["candidate"].lead(models["linear"])
-        positives = int((selected >= first_favourable).sum())
+        positives = int((labels >= first_favourable).sum())
         parts.append(
-            records.SeenTextFigures(
-                seen=is_seen, rows=len(selected), positives=positives, **figures
-            )
+            records.SeenTextFigures(seen=is_seen, rows=len(labels), positives=positives, **figures)
         )
     return tuple(parts)
 
@@ -310,8 +327,9 @@ def evaluate(
     """
     test, validation = splits["test"], splits["validation"]
     classes, first_favourable = len(labels), train_output.split.first_favourable
+    number = train_output.number
     models = comparators.resample_models(
-        section, test.labels, {_CANDIDATE: candidate, **others}, own
+        section, test.truth, {_CANDIDATE: candidate, **others}, own
     )
     dates = train_output.split.dates
     first_days = {"validation": dates.validation_from, "test": dates.test_from} if dates else {}
@@ -322,16 +340,24 @@ def evaluate(
         unscaled = ModelScores(scores, candidate.threshold)
         before = comparators.model_metrics(section, test.labels, unscaled, {})
     seen_text: tuple[records.SeenTextFigures, ...] = ()
-    if linear := others.get(comparators.LINEAR):
+    if linear := others.get(comparators.LINEAR) or others.get(comparators.RIDGE):
         seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
         seen_text = seen_text_figures(
-            section, test.labels, seen, candidate, linear, first_favourable=first_favourable
+            section, test, seen, candidate, linear, first_favourable=first_favourable
         )
-    # What the reliability curve is of: the positive label, or the predicted one of several.
-    certainty, came_true = candidate.scores[:, 1], test.labels
-    if classes > 2:
+    # What the reliability curve is of: the positive label, the predicted one of several, or the
+    # interval around a number.
+    certainty, came_true = candidate.scores[:, -1], test.labels
+    by_chance = Estimate(value=None, low=None, high=None)
+    if test.values is not None:
+        came_true = covered_rows(test.values, candidate).astype(np.int64)
+    elif classes > 2:
         certainty = candidate.scores.max(axis=1)
         came_true = (candidate.predicted == test.labels).astype(np.int64)
+    if test.values is None:
+        by_chance = calibration.error_by_chance(
+            certainty, replicates=section.bootstrap_replicates, seed=section.seed
+        )
     evaluation = records.Evaluation(
         splits={
             name: split.count(
@@ -342,10 +368,17 @@ def evaluate(
         labels=labels,
         first_favourable=first_favourable,
         threshold=candidate.threshold,
+        number=number
+        and records.NumberFigures(
+            mean=number.mean,
+            standard_deviation=number.scale,
+            half_width=number.half_width,
+            coverage=number.coverage,
+        ),
         bootstrap_replicates=section.bootstrap_replicates,
         candidate=models[_CANDIDATE].estimates(),
         validation=comparators.model_metrics(
-            section, validation.labels, ModelScores(validation_scores, candidate.threshold), own
+            section, validation.truth, replace(candidate, scores=validation_scores), own
         ),
         others={name: models[name].estimates() for name in others},
         thresholds={name: other.threshold for name, other in others.items()},
@@ -354,7 +387,7 @@ def evaluate(
         leads={
             name: models[_CANDIDATE].lead(models[name], own)
             for name in others
-            if name != comparators.LINEAR_UNMITIGATED
+            if not name.endswith(comparators.UNMITIGATED)
         },
         minimum_effect=section.minimum_effect,
         champion=champion,
@@ -364,14 +397,17 @@ def evaluate(
         classes=class_rates(test.labels, candidate) if classes > 2 else (),
         calibration=records.Calibration(
             curve=tuple(calibration.reliability_curve(came_true, certainty)),
-            error_by_chance=calibration.error_by_chance(
-                certainty, replicates=section.bootstrap_replicates, seed=section.seed
-            ),
+            error_by_chance=by_chance,
             temperature=fit,
             before={name: before[name] for name in _CALIBRATION if before},
         ),
         slices=slice_figures(
-            section, test.labels, candidate, slices, first_favourable=first_favourable
+            section,
+            test.labels,
+            candidate,
+            slices,
+            first_favourable=first_favourable,
+            values=test.values,
         ),
         seen_text=seen_text,
         injection=injection,
@@ -381,16 +417,24 @@ def evaluate(
     return evaluation.model_copy(update={"notes": tuple(plain_notes(evaluation, decision))})
 
 
-def write_metrics(evaluation: records.Evaluation, folder: Path, *, seed: int) -> None:
-    """Writes the metrics; of more than two classes also by SageMaker's names, for its registry."""
+def write_metrics(
+    evaluation: records.Evaluation,
+    folder: Path,
+    truth: Truth,
+    candidate: ModelScores,
+    *,
+    section: EvaluateSection,
+) -> None:
+    """Writes the metrics; but for two classes also by SageMaker's names, for its registry."""
     records.write_evaluation(evaluation, folder)
-    if evaluation.classes:
-        statistics = multiclass_statistics(
-            np.array(evaluation.matrix, dtype=np.int64),
-            evaluation.labels,
-            replicates=evaluation.bootstrap_replicates,
-            seed=seed,
-        )
+    replicates, seed = section.bootstrap_replicates, section.seed
+    statistics: dict[str, Any] = {}
+    if evaluation.number is not None:
+        statistics = regression_statistics(truth, candidate, replicates=replicates, seed=seed)
+    elif evaluation.classes:
+        matrix, labels = np.array(evaluation.matrix, dtype=np.int64), evaluation.labels
+        statistics = multiclass_statistics(matrix, labels, replicates=replicates, seed=seed)
+    if statistics:
         write_json(folder / STATISTICS_FILE, statistics)
 
 
@@ -422,7 +466,7 @@ def held_out_reference(
     return Reference(
         rows=test.rows,
         positives=test.positives,
-        true_positives=int(np.sum(right & (labels == 1))) if candidate.classes == 2 else None,
+        true_positives=int(np.sum(right & (labels == 1))) if candidate.classes <= 2 else None,
         labels=evaluation.labels,
         threshold=evaluation.threshold,
         template=template,
@@ -438,28 +482,30 @@ def held_out_reference(
 
 
 def write_predictions(
-    path: Path,
-    scored_splits: Mapping[str, tuple[Split, Floats]],
-    *,
-    threshold: float,
-    first_favourable: int,
+    path: Path, scored_splits: Mapping[str, tuple[Split, ModelScores]], *, first_favourable: int
 ) -> None:
     """Writes key, split, label, score and prediction of each row.
 
     Label and prediction are indices of classes, and the score is the probability of a favourable
-    one. With more than two classes, `scores` lists the probability of each.
+    one. With more than two classes, `scores` lists the probability of each. Of a number, label and
+    prediction are those of the outcomes, the score is the predicted value, `value` the observed
+    one, and `half_width` that of the interval around the prediction.
     """
     tables = []
-    for name, (split, scores) in scored_splits.items():
+    for name, (split, model) in scored_splits.items():
+        scores = favourable_scores(model.scores, first=first_favourable)
         columns = {
             "key": pa.array(split.keys, pa.string()),
             "split": pa.array([name] * len(split.keys), pa.string()),
             "label": pa.array(split.labels, pa.int64()),
-            "score": pa.array(favourable_scores(scores, first=first_favourable), pa.float64()),
-            "predicted": pa.array(predict_classes(scores, threshold=threshold)),
+            "score": pa.array(scores, pa.float64()),
+            "predicted": pa.array(model.predicted),
         }
-        if scores.shape[1] > 2:
-            columns["scores"] = pa.array(list(scores), pa.list_(pa.float64()))
+        if model.classes > 2:
+            columns["scores"] = pa.array(list(model.scores), pa.list_(pa.float64()))
+        if split.values is not None:
+            columns["value"] = pa.array(split.values, pa.float64())
+            columns["half_width"] = pa.array([model.half_width] * len(scores), pa.float64())
         tables.append(pa.table(columns))
     write_table(path, pa.concat_tables(tables))
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 
-from sashiko.evaluation.evaluation_record import Decision, Evaluation
+from sashiko.evaluation.evaluation_record import Decision, Evaluation, NumberFigures
+from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
 from sashiko.evaluation.metrics.uncertainty import Estimate, standing
-from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, MAJORITY
+from sashiko.steps.comparators import LINEAR, MAJORITY, MEAN, RIDGE, UNMITIGATED
 
+_LINEAR = {LINEAR: "TF-IDF and logistic regression", RIDGE: "TF-IDF and ridge regression"}
 _MODELS = {
     MAJORITY: "always answering with the more frequent label",
-    LINEAR: "the linear baseline (TF-IDF and logistic regression)",
+    MEAN: "always answering with the mean of the train rows",
     "champion": "the champion",
+    **{name: f"the linear baseline ({method})" for name, method in _LINEAR.items()},
 }
 METRIC_NAMES = {
     "auc": "AUC",
@@ -26,6 +29,12 @@ METRIC_NAMES = {
     "brier_score": "Brier score",
     "expected_calibration_error": "calibration error",
     "classwise_calibration_error": "calibration error by class",
+    "r2": "R²",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "median_absolute_error": "median absolute error",
+    COVERAGE: "interval coverage",
+    MEAN_ERROR: "mean error",
 }
 _FEW_ROWS = 3000
 _POOR_CALIBRATION = 0.1
@@ -35,15 +44,16 @@ _BY_CHANCE = 0.025  # share of 95 % intervals below zero if there is no differen
 def plain_notes(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
     """Describes how the candidate compares with the other models, and the figures' limits."""
     # A linear model alone has no lead over the linear baseline.
-    model = "the fine-tuned model" if LINEAR in evaluation.leads else "the linear model"
+    fine_tuned = evaluation.leads.keys() & _LINEAR.keys()
+    model = "the fine-tuned model" if fine_tuned else "the linear model"
     for name, lead in evaluation.leads.items():
         other = _MODELS[name]
         if name == MAJORITY and evaluation.classes:
             other = "always answering with the most frequent label"
-        if name == LINEAR and LINEAR_UNMITIGATED in evaluation.others:
-            other = "the linear baseline (TF-IDF and logistic regression, reweighed alike)"
+        if f"{name}{UNMITIGATED}" in evaluation.others:
+            other = f"the linear baseline ({_LINEAR[name]}, reweighed alike)"
         for metric in evaluation.compared:
-            yield _compare(model, other, metric, lead[metric], evaluation.minimum_effect)
+            yield _compare(model, other, metric, lead[metric], evaluation.least_lead(metric))
     champion = evaluation.champion
     if champion is not None and champion.not_comparable:
         yield (
@@ -93,7 +103,10 @@ def _compare(model: str, other: str, metric: str, lead: Estimate, minimum_effect
 
 
 def _calibration_notes(evaluation: Evaluation) -> Iterator[str]:
-    calibration = evaluation.calibration
+    calibration, number = evaluation.calibration, evaluation.number
+    if number is not None:
+        yield _coverage_note(number, evaluation.candidate[COVERAGE])
+        return
     error = evaluation.candidate["expected_calibration_error"].value
     if error is None:
         return
@@ -117,6 +130,17 @@ def _calibration_notes(evaluation: Evaluation) -> Iterator[str]:
             "as probabilities. Reweighing, where a recipe uses it, does this by design; "
             "`train.calibration: temperature` may help."
         )
+
+
+def _coverage_note(number: NumberFigures, coverage: Estimate) -> str:
+    share, low, high = (100 * (end or 0) for end in (coverage.value, coverage.low, coverage.high))
+    aim = 100 * number.coverage
+    stands = "less than" if high < aim else "more than" if low > aim else "in line with"
+    return (
+        f"The interval of ±{number.half_width:.4g} around each prediction holds the observed value "
+        f"of {share:.1f} % [{low:.1f}, {high:.1f}] of the test rows, {stands} the {aim:g} % that "
+        "it was fitted to on the validation split."
+    )
 
 
 def _slice_notes(evaluation: Evaluation) -> Iterator[str]:

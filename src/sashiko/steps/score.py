@@ -35,16 +35,19 @@ def main() -> None:
     # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
     with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:  # scores of any threshold
         labels, template, missing = artifact.labels, artifact.template, artifact.missing
+        half_width = artifact.half_width
         rows = scoring.part_of(scoring.first_rows(splits), host)
         scores = scoring.score_texts(artifact, rows, name=scoring.CANDIDATE)
     scoring.write_part(folder, scoring.CANDIDATE, host, rows=rows, scores=scores)
-    not_comparable = ""
+    not_comparable, champion_half_width = "", half_width
     if champion is not None:
+        champion_folder, number = processing_input("champion"), half_width is not None
         with scoring.open_champion(
-            champion, processing_input("champion"), labels=labels, template=template
+            champion, champion_folder, labels=labels, number=number, template=template
         ) as artifact:
-            not_comparable = scoring.classes_apart(artifact.labels, labels)
+            not_comparable = scoring.labels_apart(artifact, labels, number=number)
             if not not_comparable:
+                champion_half_width = artifact.half_width
                 test, instead = splits["test"], {}
                 if artifact.template != template:
                     instead = dict(zip(test.texts, test.read_by(artifact).texts, strict=True))
@@ -59,6 +62,8 @@ def main() -> None:
         labels=labels,
         template=template,
         missing=missing,
+        half_width=half_width,
+        champion_half_width=champion_half_width,
         inputs={name: sha256_tree(processing_input(name)) for name in INPUTS},
     )
     scoring.write_record(folder, record)

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from pydantic import Field
 
 from sashiko.base.files import read_json, sha256_file, write_json
 from sashiko.base.job_folders import Host
@@ -26,7 +27,7 @@ from sashiko.base.parquet import open_parquet, read_columns, write_table
 from sashiko.base.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import ChampionRecord, SplitCount
-from sashiko.evaluation.metrics.arrays import Floats, Ints, two_classes
+from sashiko.evaluation.metrics.arrays import Floats, Ints, Truth, two_classes
 from sashiko.serving.artifact import ROWS_PER_REQUEST, Artifact, RequestRefusedError, open_artifact
 from sashiko.serving.container.text import assemble, columns
 
@@ -60,13 +61,19 @@ def read_champion(folder: Path) -> ChampionRecord | None:
     return champion
 
 
-def classes_apart(theirs: Sequence[str], ours: Sequence[str]) -> str:
-    """Returns how the champion's classes differ from the candidate's; empty if they do not.
+def labels_apart(champion: Artifact, ours: Sequence[str], *, number: bool) -> str:
+    """Returns how the champion's label differs from the candidate's; empty if it does not.
 
-    A class is known by its name, never by its position.
+    A class is known by its name, never by its position. `ours` are the candidate's classes, or its
+    outcomes if it predicts a `number`.
     """
-    if tuple(theirs) == tuple(ours):
+    theirs, their_number = champion.labels, champion.half_width is not None
+    if their_number != number:
+        return f"it predicts {'a number' if their_number else 'classes'}"
+    if theirs == tuple(ours):
         return ""
+    if number:
+        return f"its bound is another one: {theirs[-1]}, and not {ours[-1]}"
     apart = {
         "it lacks": [label for label in ours if label not in theirs],
         "only it has": [label for label in theirs if label not in ours],
@@ -82,18 +89,18 @@ def classes_apart(theirs: Sequence[str], ours: Sequence[str]) -> str:
 
 @contextmanager
 def open_champion(
-    champion: ChampionRecord, folder: Path, *, labels: tuple[str, ...], template: str
+    champion: ChampionRecord, folder: Path, *, labels: tuple[str, ...], number: bool, template: str
 ) -> Iterator[Artifact]:
     """Opens the champion's artifact, whose scores are compared with the candidate's.
 
     It may read the candidate's columns in texts of its own: an encoder's sentences, or the rows of
-    a linear model. One of other classes (`classes_apart`) is not to be compared.
+    a linear model. One of another label (`labels_apart`) is not to be compared.
 
     Raises:
         InputError: if it has the candidate's classes, but reads other columns.
     """
     with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
-        if artifact.labels != labels:
+        if labels_apart(artifact, labels, number=number):
             yield artifact
             return
         if unknown := sorted(set(columns(artifact.template)) - set(columns(template))):
@@ -114,6 +121,12 @@ class Split:
     labels: Ints  # int64, the index of each row's class
     # The columns of each text as a JSON object, which a linear model reads.
     rows: tuple[str, ...] = ()
+    values: Floats | None = None  # of a label that is a number, whose `labels` are its outcomes
+
+    @property
+    def truth(self) -> Truth:
+        """What the metrics of `evaluation.metrics` compare with: labels, or the values."""
+        return self.labels if self.values is None else self.values
 
     def read_by(self, artifact: Artifact) -> "Split":
         """Returns the split with the texts that an artifact reads, by its own template.
@@ -131,6 +144,7 @@ class Split:
             rows=len(self.keys),
             positives=int(class_rows[first_favourable:].sum()),
             class_rows=tuple(class_rows.tolist()) if classes > 2 else (),
+            mean=None if self.values is None else float(self.values.mean()),
             since=since,
         )
 
@@ -148,12 +162,15 @@ def load_split(folder: Path) -> Split:
     Raises:
         InputError: if the file is missing, damaged, empty, or lacks a column.
     """
-    table = read_columns(folder / "data.parquet", ("key", "text", "label", "row"))
+    path = folder / "data.parquet"
+    number = "value" in open_parquet(path).schema_arrow.names
+    table = read_columns(path, ("key", "text", "label", "row", *(["value"] if number else [])))
     return Split(
         keys=tuple(table["key"].to_pylist()),
         texts=tuple(table["text"].to_pylist()),
         labels=table["label"].to_numpy().astype(np.int64),
         rows=tuple(table["row"].to_pylist()),
+        values=table["value"].to_numpy().astype(np.float64) if number else None,
     )
 
 
@@ -179,7 +196,8 @@ def score_texts(
     `instead` has what the artifact reads in a text's place.
 
     Returns:
-        The probability of each class, float64, shape (texts, classes).
+        The probability of each class, float64, shape (texts, classes); of a number its predicted
+        values, shape (texts, 1).
 
     Raises:
         InputError: if the handler rejects a text; names the model and the row's key.
@@ -200,14 +218,15 @@ def score_texts(
             "texts (`compile.sequence_lengths`), or set `text.truncate: true`"
         ) from error
     scores = np.array([answer.scores for answer in answers], dtype=np.float64)
-    return scores.reshape(len(answers), len(artifact.labels))
+    outputs = len(artifact.labels) if artifact.half_width is None else 1
+    return scores.reshape(len(answers), outputs)
 
 
 def score_split(artifact: Artifact, split: Split, *, name: str) -> Floats:
     """Scores a split; each distinct text is scored once, as `score_texts` does.
 
     Returns:
-        The probability of each class, float64, shape (rows, classes).
+        Scores of each row, as `score_texts` does.
     """
     rows = first_rows({name: split})
     score_of = dict(zip(rows, score_texts(artifact, rows, name=name), strict=True))
@@ -224,12 +243,16 @@ class PartRecord(Frozen):
     labels: tuple[str, ...]  # the candidate's, in the order of its scores
     template: str  # turns a row into a text of the candidate
     missing: str  # stands for a null in that text
+    # Of the interval around a predicted number; None of classes.
+    half_width: float | None = Field(None, exclude_if=lambda width: width is None)
+    # The same of the champion, which may be the candidate's artifact.
+    champion_half_width: float | None = Field(None, exclude_if=lambda width: width is None)
     inputs: dict[str, str]  # name -> sha256 of the rows and models
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of all instances: of each class, float64, shape (rows, classes)."""
+    """The scores of all instances, float64, shape (rows, classes); of a number (rows, 1)."""
 
     record: PartRecord  # what the first instance recorded; the others agree
     validation: Floats  # the candidate's

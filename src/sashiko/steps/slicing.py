@@ -13,7 +13,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import SliceFigures, Slices
 from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores
 from sashiko.evaluation.metrics.quality import SliceEstimates, slice_estimates
-from sashiko.settings.recipe_quality import EvaluateSection
+from sashiko.settings.recipe_quality import EvaluateSection, SlicesSection
 
 _MOST_VALUES = 30  # of a categorical column; rarer values are combined
 _MOST_NUMBERS = 6  # distinct numbers that get a slice each
@@ -123,13 +123,19 @@ def slice_figures(
     slices: Sequence[Slice],
     *,
     first_favourable: int = 1,
+    values: Floats | None = None,
 ) -> Slices:
-    """Evaluates each slice with enough rows; returns the worst slices first."""
+    """Evaluates each slice with enough rows; returns the worst slices first.
+
+    `values` are those of a label that is a number, beside its outcomes.
+    """
     metric, minimum = section.slices.metric, section.slices.minimum_rows
+    if values is not None and metric == SlicesSection().metric:
+        metric = "mae"
     large = [item for item in slices if item.rows.sum() >= minimum]
     small = [item for item in slices if item.rows.sum() < minimum]
     estimates = slice_estimates(
-        labels,
+        labels if values is None else values,
         candidate,
         [item.rows for item in large],
         replicates=section.bootstrap_replicates,

@@ -229,7 +229,7 @@ def test_a_champion_is_compared_by_the_model_that_was_compiled(archive, model, t
     champion = ChampionRecord(version=3, sha256="a", threshold=0.4)
     folder = tmp_path / "champion"
     with open_champion(
-        champion, folder, labels=("no", "yes"), template="{first} {second}"
+        champion, folder, labels=("no", "yes"), number=False, template="{first} {second}"
     ) as artifact:
         scores = score_split(artifact, test, name="champion")
     assert scores[:, 1] == pytest.approx(eager_scores(model), abs=1e-5)

@@ -43,9 +43,10 @@ def build_artifact(
 ) -> Path:
     """Writes an unpacked artifact into `folder/artifact` and returns its `model.tar.gz`.
 
-    With `number`, the scale of a number, its labels are `OUTCOMES`.
+    With `number`, the scale of a number, its labels are the outcomes at its bound.
     """
-    labels = OUTCOMES if number else labels
+    if number:
+        labels = tuple(f"{side} {number['above']:g}" for side in ("at most", "above"))
     artifact = folder / "artifact"
     (artifact / "code").mkdir(parents=True)
     for name in HANDLER_FILES:

@@ -21,6 +21,7 @@ from sashiko.registry.chain import Link
 from sashiko.registry.versions import to_version
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.recipe_bias import BiasSection
+from sashiko.settings.recipe_quality import QualityGate
 from tests.infra.variants import recipes_of, settings_of
 from tests.unit.contract.documents import (
     column_of,
@@ -222,10 +223,11 @@ def of_three(tmp_path: Path) -> Contract:
 
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"quality": {"gates": [{"metric": "auc", "minimum": 0.8, "reason": "-"}]}},
-     "key `quality.gates.0.metric`: auc is not a metric of 3 classes, which the label of"),
+     "key `quality.gates.0.metric`: auc does not fit the label of "),
     ({"evaluate": {"slices": {"metric": "f1"}}},
-     "key `evaluate.slices.metric`: f1 is not a metric of 3 classes, which the label of "
-     "contracts/loans.odcs.yaml has; choose one of accuracy, balanced_accuracy, macro_f1"),
+     "key `evaluate.slices.metric`: f1 does not fit the label of "
+     "contracts/loans.odcs.yaml, which has 3 classes; choose one of accuracy, balanced_accuracy, "
+     "macro_f1, log_loss"),
     ({"evaluate": {"threshold": {"metric": "f1"}}},
      "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml has 3 classes"),
     ({"evaluate": {"injections": 20}},
@@ -239,7 +241,49 @@ def test_what_more_than_two_classes_do_not_have_is_refused_by_name(of_three, cha
     assert expected in str(caught.value)
 
 
+_LEAD = {"metric": "mae", "better_than": "majority", "reason": "-"}
+_OF_NUMBER = "the label of contracts/loans.odcs.yaml, which is a number; choose one of "
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"quality": {"gates": [{"metric": "auc", "minimum": 0.8, "reason": "-"}]}},
+     f"key `quality.gates.0.metric`: auc does not fit {_OF_NUMBER}rmse, mae, median_absolute"),
+    ({"quality": {"gates": [_LEAD]}},
+     f"`quality.gates.0.better_than`: majority does not fit {_OF_NUMBER}mean, tfidf_ridge_regre"),
+    ({"evaluate": {"slices": {"metric": "f1"}}},
+     f"key `evaluate.slices.metric`: f1 does not fit {_OF_NUMBER}rmse, mae"),
+    ({"evaluate": {"threshold": {"metric": "f1"}}},
+     "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml is a number, whose bound"),
+    ({"evaluate": {"injections": 20}},
+     "key `evaluate.injections`: the label of contracts/loans.odcs.yaml is a number, and an inj"),
+])  # fmt: skip
+def test_what_a_number_does_not_have_is_refused_by_name(tmp_path, changes, expected):
+    contract = contract_of(number(), tmp_path)
+    fitting = recipe("mae").model_dump(mode="json", exclude_unset=True)
+    gates = [_LEAD | {"better_than": name} for name in ("mean", "tfidf_ridge_regression")]
+    fitting["quality"]["gates"] += gates
+    fitting["evaluate"] = {"slices": {"minimum_rows": 30}}
+    check_recipe(Recipe.model_validate(fitting), contract, source=SOURCE)
+    with pytest.raises(InputError) as caught:
+        check_recipe(Recipe.model_validate(fitting | changes), contract, source=SOURCE)
+    assert expected in str(caught.value)
+
+
+def test_classes_have_no_baseline_of_a_number(tmp_path: Path) -> None:
+    config = recipe().model_dump(mode="json", exclude_unset=True)
+    config["quality"]["gates"][0] = _LEAD | {"metric": "auc", "better_than": "mean"}
+    text = problems(tmp_path, Recipe.model_validate(config))
+    assert "key `quality.gates.0.better_than`: mean does not fit the label of" in text
+    assert text.endswith("choose one of majority, tfidf_logistic_regression, champion")
+
+
+@pytest.mark.parametrize("metric", ["interval_coverage", "injection_flip_rate"])
+def test_what_is_measured_of_the_model_alone_has_no_lead(metric) -> None:
+    with pytest.raises(ValidationError, match=f"`{metric}` is measured of the model alone: give"):
+        QualityGate(metric=metric, better_than="champion", reason="-")
+
+
 def test_two_classes_have_no_metric_of_several(tmp_path: Path) -> None:
     text = problems(tmp_path, recipe("top_2_accuracy"))
-    assert "top_2_accuracy is not a metric of 2 classes" in text
+    assert "top_2_accuracy does not fit the label of" in text
     assert "average_precision" in text

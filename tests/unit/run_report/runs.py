@@ -1,6 +1,7 @@
 """Whole runs to report on: registered, blocked by the bias gate, failed while training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, waive,
 from sashiko.evaluation.metrics.arrays import ModelScores, favourable_scores, two_classes
 from sashiko.evaluation.metrics.calibration import error_by_chance, reliability_curve
 from sashiko.evaluation.metrics.classes import class_rates
+from sashiko.evaluation.metrics.numbers import covered_rows
 from sashiko.evaluation.metrics.quality import (
     confusion,
     confusion_matrix,
     difference,
     evaluate_scores,
 )
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     write_explanations,
@@ -121,18 +124,23 @@ def judged(
     linear: float = 0.6,
     apart: float = 0.3,
     labels: Sequence[str] = ("no", "yes"),
+    number: bool = False,
     crossed: Sequence[BiasEstimate] = (),
     unjudged: Sequence[Check] = (),
 ) -> None:
     """Train to JudgeBias: a model with that disparate impact, beside a linear one that good.
 
-    `apart` is the distance of the scores of the two labels.
+    `apart` is the distance of the scores of the two labels. With `number`, the label is a number,
+    of which values above 5 are favourable; odd rows are predicted too high.
 
     `crossed` are the metrics of intersections, `unjudged` what the bias gate did not judge, of
     which there are none otherwise.
     """
     used = load_recipe(run.folder / "evidence" / "recipe.yaml")
-    truth, predicted = _evaluated(run, used, linear=linear, apart=apart, labels=labels)
+    labels = ("at most 5", "above 5") if number else labels
+    truth, predicted = _evaluated(
+        run, used, linear=linear, apart=apart, labels=labels, number=number
+    )
     run.step("Train")
     run.step("Evaluate")
 
@@ -240,11 +248,24 @@ def failed(root: Path) -> Path:
 
 
 def _evaluated(
-    run: RunFolder, used: Recipe, *, linear: float, apart: float, labels: Sequence[str]
+    run: RunFolder,
+    used: Recipe,
+    *,
+    linear: float,
+    apart: float,
+    labels: Sequence[str],
+    number: bool,
 ) -> tuple[Any, Any]:
     random, several = np.random.default_rng(0), len(labels) > 2
-    threshold, first = (0.0, len(labels) - 2) if several else (0.5, 1)
-    if several:  # the last class has few rows, and the second is taken for the third
+    threshold, first = (0.0, len(labels) - 2) if several else (5.0 if number else 0.5, 1)
+    values, half_width = None, None
+    if number:
+        values = random.normal(10, 8, ROWS)
+        truth, half_width = (values > 5).astype(np.int64), 6.5
+        errors = random.normal(0, 3, ROWS) + 2 * (np.arange(ROWS) % 2)
+        by_class = (values + errors)[:, None]
+        other_by_class = (values + random.normal(0, 6, ROWS))[:, None]
+    elif several:  # the last class has few rows, and the second is taken for the third
         truth = random.integers(0, len(labels) - 1, ROWS)
         truth[:20] = len(labels) - 1
         known = np.eye(len(labels))[truth] + 0.7 * np.outer(truth == 1, np.eye(len(labels))[2])
@@ -260,23 +281,35 @@ def _evaluated(
     section = EvaluateSection(bootstrap_replicates=100)
     resamples = {"replicates": 100, "seed": 0}
     model, linear_model = (ModelScores(each, threshold) for each in (by_class, other_by_class))
+    model = replace(model, half_width=half_width)
+    known = truth if values is None else values
+    baseline = "tfidf_ridge_regression" if number else "tfidf_logistic_regression"
     score = favourable_scores(by_class, first=first)
     sure, right = by_class.max(axis=1), (model.predicted == truth).astype(np.int64)
     rated = (right, sure) if several else (truth, score)
-    metrics = evaluate_scores(truth, model, **resamples)
-    lead = difference(truth, model, linear_model, **resamples)
+    if values is not None:
+        rated = (covered_rows(values, model).astype(np.int64), score)
+    metrics = evaluate_scores(known, model, **resamples)
+    lead = difference(known, model, linear_model, **resamples)
     record.write_evaluation(
         record.Evaluation(
-            splits={"test": record.SplitCount(rows=ROWS, positives=int((truth >= first).sum()))},
+            splits={"test": record.SplitCount(
+                rows=ROWS,
+                positives=int((truth >= first).sum()),
+                mean=None if values is None else float(values.mean()),
+            )},
             labels=tuple(labels),
             first_favourable=first,
             threshold=threshold,
+            number=record.NumberFigures(
+                mean=10, standard_deviation=8, half_width=6.5, coverage=0.9
+            ) if number else None,
             bootstrap_replicates=100,
             candidate=metrics,
             validation=metrics,
-            others={"tfidf_logistic_regression": evaluate_scores(truth, linear_model, **resamples)},
-            thresholds={"tfidf_logistic_regression": threshold},
-            leads={"tfidf_logistic_regression": lead},
+            others={baseline: evaluate_scores(known, linear_model, **resamples)},
+            thresholds={baseline: threshold},
+            leads={baseline: lead},
             minimum_effect=section.minimum_effect,
             champion=None,
             confusion=(
@@ -287,14 +320,16 @@ def _evaluated(
             classes=class_rates(truth, model) if several else (),
             calibration=record.Calibration(
                 curve=tuple(reliability_curve(*rated)),
-                error_by_chance=error_by_chance(rated[1], replicates=100, seed=0),
+                error_by_chance=Estimate(value=None, low=None, high=None)
+                if number
+                else error_by_chance(rated[1], replicates=100, seed=0),
                 temperature=None,
                 before={},
             ),
             slices=slice_figures(section, truth, model, slices_of(pa.table({
                 "branch": ["east", "west"] * (ROWS // 2), "pages": list(range(ROWS)),
                 "shelf": ["rare"] * 20 + ["common"] * (ROWS - 20),
-            }))),
+            })), values=values),
             learning_curve=(
                 record.MetricLine(step=10, epoch=1, train_loss=0.7, learning_rate=1e-4),
                 record.MetricLine(step=20, epoch=1, train_loss=0.5, learning_rate=1e-5,
@@ -309,6 +344,8 @@ def _evaluated(
     )
     if several:
         decision = record.Decision(threshold=0.0, policy="argmax")
+    elif number:
+        decision = record.Decision(threshold=threshold, policy="bound")
     record.write_decision(decision, run.output("Evaluate", "decision"))
     training = Training(
         train=used.train, reweighing=used.reweighing, train_rows=used.data.train_rows
@@ -317,12 +354,14 @@ def _evaluated(
     checks = quality_checks(used.quality, metrics, {}, training, by_class=by_label)
     verdict = decide(gate="model-quality", checks=checks, inputs={})
     write_verdict(verdict, run.output("Evaluate", "verdict"))
-    predicted = model.predicted
     columns = {"key": _keys(), "split": ["test"] * ROWS, "label": truth, "score": score,
-               "predicted": predicted}  # fmt: skip
-    table = pa.table(columns | ({"scores": list(by_class)} if several else {}))
+               "predicted": model.predicted}  # fmt: skip
+    more = {"scores": list(by_class)} if several else {}
+    if values is not None:
+        more = {"value": values, "half_width": [half_width] * ROWS}
+    table = pa.table(columns | more)
     write_table(run.output("Evaluate", "predictions") / "predictions.parquet", table)
-    return truth, predicted
+    return truth, model.predicted
 
 
 def _keys() -> list[str]:

@@ -337,6 +337,35 @@ def test_a_report_of_several_classes_shows_each_class_and_what_is_confused(class
     assert "recall of Überweisung: 20 test rows of this class, fewer than 30" in first
 
 
+@pytest.fixture(scope="module")
+def number(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("number")
+    return page_of(runs.registered(folder, bias={"metric": "r2"}, number=True))
+
+
+def test_a_report_of_a_number_shows_errors_by_slice_and_the_interval(number):
+    """Odd rows, the branch west, are predicted 2 too high."""
+    text, shown = number.text("quality"), " ".join(pictures(number, "quality"))
+    assert re.search(r"Observed against predicted values of 400 rows: correlation 0\.9\d;", shown)
+    assert re.search(r"Mean error by slice: branch = west [12]\.\d+; ", shown)
+    assert re.search(
+        r"Coverage of the interval: 0\.9\d+ \[0\.\d+, 0\.\d+\] of all rows, aim 0\.9;", shown
+    )
+    assert "R² of linear 0." in shown
+    assert "above 5 is favourable: the contract's bound; the same for everybody" in text
+    assert "±6.5 around each predicted value, fitted on validation to hold 90 % of rows" in text
+    assert "mean 10, standard deviation 8 in train" in text
+    assert "0.005 is in standard deviations of the label: 0.04" in text
+    assert "Outcomes at the contract's bound" in text
+    assert "slice rows favourable mean absolute error minus all" in text
+    assert "threshold" not in text
+    assert "alibration" not in text + shown
+    first = number.text("decision")
+    assert "Mean absolute error" in first
+    assert "Share of rows within ±6.5 of the prediction; aim: 90 %." in first
+    assert re.search(r"linear: 0\.\d+; this one is better", first)
+
+
 def test_a_picture_of_very_many_classes_has_no_counts_and_the_worst_classes_only(tmp_path):
     labels = tuple(f"class {number:02}" for number in range(40))
     page = page_of(runs.registered(tmp_path, bias={"metric": "macro_f1"}, labels=labels))

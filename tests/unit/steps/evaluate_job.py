@@ -14,7 +14,8 @@ from sashiko.base.job_folders import opt_ml
 from sashiko.evaluation.evaluation_record import read_decision, read_evaluation
 from sashiko.evaluation.gates.verdict import read_verdict
 from sashiko.steps import evaluate, score
-from tests.e2e.serving.tiny_artifact import build_artifact
+from tests.e2e.serving.tiny_artifact import OUTCOMES, build_artifact
+from tests.e2e.serving.tiny_artifact import WORDS as SCORED
 
 WORDS = ("awful", "bad", "fine", "good")
 CURVE = {"step": 1, "epoch": 1, "train_loss": 0.7, "learning_rate": 0.001}
@@ -40,12 +41,14 @@ def lay_out(
     dates=None,
     kind="text",
     labels=("no", "yes"),
+    number=None,
     **section,
 ) -> Path:
     """Writes a job's inputs below `root`; the champion is left to the caller.
 
-    Of more than two labels the last two are favourable.
+    Of more than two labels the last two are favourable. `number` is the scale of a number.
     """
+    labels = OUTCOMES if number else labels
     inputs = root / "processing" / "input"
     sections = {
         "evaluate": {"bootstrap_replicates": 100, "threshold": threshold or {}} | section,
@@ -57,9 +60,10 @@ def lay_out(
     for name, value in sections.items():
         write_json(inputs / "config" / f"{name}.json", value)
     for name, rows in (("train", 40), ("validation", 80), ("test", 120)):
-        write_split(inputs / name / "data.parquet", name=name, rows=rows, classes=len(labels))
+        path = inputs / name / "data.parquet"
+        write_split(path, name=name, rows=rows, classes=len(labels), number=number)
     write_slices(inputs / "slices" / "data.parquet", desk=["north", "south", "west"] * 40)
-    archive = artifact or build_artifact(root / "built", labels=labels)
+    archive = artifact or build_artifact(root / "built", labels=labels, number=number)
     (inputs / "artifact").mkdir()
     (inputs / "artifact" / "model.tar.gz").write_bytes(archive.read_bytes())
     (inputs / "training-output").mkdir()
@@ -69,6 +73,8 @@ def lay_out(
         meta = {"dates": dates, "kinds": {"tone": kind}, "labels": labels}
         meta["first_favourable"] = max(1, len(labels) - 2)
         add(tar, "split.json", META | meta)
+        if number:
+            add(tar, "number.json", number)
         if temperature:
             add(tar, "temperature.json", temperature)
     champion(root, None)
@@ -122,11 +128,11 @@ def add(tar: tarfile.TarFile, name: str, content) -> None:
     tar.addfile(member, io.BytesIO(data))
 
 
-def write_split(path: Path, *, name: str, rows: int, classes: int = 2) -> None:
+def write_split(path: Path, *, name: str, rows: int, classes: int = 2, number=None) -> None:
     """Writes rows: `awful` and `bad` are mostly positive, in the validation split only `awful`.
 
     Of more than two classes they are mostly of the last one, every fifth row of class 1, and the
-    rest of class 0.
+    rest of class 0. A number is the prediction plus an error of -6 to 6 whole units.
     """
     path.parent.mkdir(parents=True)
     texts = [f"{WORDS[n % 4]} {name}{n // 8}" for n in range(rows)]
@@ -136,7 +142,16 @@ def write_split(path: Path, *, name: str, rows: int, classes: int = 2) -> None:
         labels = [1 if n % 5 == 0 else (classes - 1) * label for n, label in enumerate(labels)]
     keys = [f"{name}-{n:04}" for n in range(rows)]
     rows_ = [json.dumps({"tone": text}) for text in texts]
-    pq.write_table(pa.table({"key": keys, "text": texts, "label": labels, "row": rows_}), path)
+    columns = {"key": keys, "text": texts, "label": labels, "row": rows_}
+    if number:
+        values = [expected_value(text, number) + n * 7 % 13 - 6 for n, text in enumerate(texts)]
+        columns |= {"value": values, "label": [int(value > number["above"]) for value in values]}
+    pq.write_table(pa.table(columns), path)
+
+
+def expected_value(text: str, number) -> float:
+    """Returns what the artifact of a number must predict of a text."""
+    return number["mean"] + number["scale"] * sum(SCORED.get(word, 0.0) for word in text.split())
 
 
 def write_weights(inputs: Path, *, flipped: float, first: int = 0) -> None:

@@ -54,6 +54,22 @@ def test_each_class_is_logged_and_no_threshold_where_there_is_none(tmp_path) -> 
     assert "threshold" not in logged
 
 
+def test_a_numbers_errors_its_interval_and_its_bound_are_logged(tmp_path) -> None:
+    run = started(tmp_path, metric="r2")
+    prepared(run)
+    judged(run, number=True)
+    evaluation = read_evaluation(run.output("Evaluate", "metrics") / "metrics.json")
+    logged = quality_metrics(evaluation)
+    assert all(_ALLOWED.fullmatch(name) for name in logged)
+    assert logged["candidate.rmse"] == evaluation.candidate["rmse"].value
+    coverage = evaluation.candidate["interval_coverage"]
+    assert logged["candidate.interval_coverage.low"] == coverage.low
+    assert logged["lead_over.tfidf_ridge_regression.mae"] > 0
+    assert (logged["interval_half_width"], logged["threshold"]) == (6.5, 5)
+    assert logged["slice.branch.west.mae"] > logged["slice.branch.east.mae"]
+    assert "calibration_error_by_chance" not in logged
+
+
 def test_of_intersections_only_reported_metrics_are_logged(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("OPT_ML", str(tmp_path))
     folder = tmp_path / "processing/input/intervals"

@@ -9,7 +9,7 @@ from sashiko.base.plugins import load
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, Truth
 from sashiko.settings.recipe_quality import OwnGate
 
 __all__ = ["Gate", "JudgedScores", "ModelEvidence"]
@@ -21,9 +21,10 @@ class JudgedScores:
 
     Attributes:
         scores: of two classes P(label = 1), shape (rows,); of more the probability of each, shape
-            (rows, classes).
+            (rows, classes); of a number the predicted values, shape (rows,).
         threshold: of two classes, rows with at least this score are predicted positive; of more 0.
-        predicted: the index of each row's predicted class, shape (rows,).
+            Of a number, values above it have the second outcome.
+        predicted: the index of each row's predicted class or outcome, shape (rows,).
     """
 
     scores: Floats
@@ -33,7 +34,7 @@ class JudgedScores:
     @classmethod
     def of(cls, model: ModelScores) -> "JudgedScores":
         """Takes a model's scores."""
-        scores = model.scores[:, 1] if model.classes == 2 else model.scores
+        scores = model.scores[:, -1] if model.classes <= 2 else model.scores
         return cls(scores, model.threshold, model.predicted)
 
 
@@ -44,7 +45,8 @@ class ModelEvidence:
     Attributes:
         archive: the artifact, `model.tar.gz`.
         evaluation: metrics, leads, slices and calibration, as Register keeps them.
-        labels: of the test split, the index of each row's class, shape (rows,).
+        labels: of the test split, the index of each row's class, or its value if the label is a
+            number; shape (rows,).
         candidate: the model's scores of these rows.
         champion: the champion's scores of the same rows; None if no version is approved, or the one
             that is has other classes.
@@ -52,7 +54,7 @@ class ModelEvidence:
 
     archive: Path
     evaluation: Evaluation
-    labels: Ints
+    labels: Truth
     candidate: JudgedScores
     champion: JudgedScores | None
 

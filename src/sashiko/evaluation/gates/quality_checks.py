@@ -15,13 +15,18 @@ from sashiko.evaluation.metrics.classes import (
 from sashiko.evaluation.metrics.own_metrics import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import (
+    CLASS_BASELINES,
     INJECTION_FLIP_RATE,
+    INTERVAL_COVERAGE,
+    NUMBER_BASELINES,
+    NUMBER_METRICS,
     QUALITY_METRICS,
     QualityGate,
     QualitySection,
 )
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 
+_LINEAR = (CLASS_BASELINES[1], NUMBER_BASELINES[1])
 LINEAR_OPTION = "--set model.family=linear"  # of `sashiko run`
 
 
@@ -63,9 +68,9 @@ def quality_checks(
     Args:
         section: the recipe's gates.
         candidate: metric -> estimate on the test split.
-        leads: name of a baseline (`majority`, `tfidf_logistic_regression`, `champion`) -> metric ->
-            estimate of the candidate's lead over it; above 0 the candidate is better. Without the
-            key `champion`, a gate that needs it is not judged: `no champion yet`.
+        leads: name of a baseline, or `champion` -> metric -> estimate of the candidate's lead over
+            it; above 0 the candidate is better. Without the key `champion`, a gate that needs it is
+            not judged: `no champion yet`.
         recipe: the current training, for the advice.
         by_class: class -> the candidate's rates on the test split, of more than two classes.
         not_comparable: why there are no leads over the champion that there is; else empty.
@@ -111,6 +116,8 @@ def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
     undefined = ""
     if value is None:
         why = ", as the test split has one label only" if gate.metric in QUALITY_METRICS else ""
+        if gate.metric in NUMBER_METRICS:
+            why = ", as its values are all equal"
         undefined = f"undefined on the test split{why}; "
     return Check(
         name=gate.metric,
@@ -136,7 +143,7 @@ def _lead(
         if not_comparable:
             name, reason = "champion not comparable", not_comparable
         return Check(name=name, passed=True, reason=reason, judged=False)
-    if other == "tfidf_logistic_regression" and recipe.linear:
+    if other in _LINEAR and recipe.linear:
         reason = "the model is the linear one, so it is not compared with itself"
         return Check(name="no other linear model", passed=True, reason=reason, judged=False)
     lead, name = leads[other][gate.metric], f"{gate.metric} lead over {other}"
@@ -149,7 +156,7 @@ def _lead(
     if lead.low is None:
         reason = "the lead has no interval, as too many resamples leave the metric undefined"
     advice = _advice(gate.metric, recipe)
-    if other == "tfidf_logistic_regression":
+    if other in _LINEAR:
         advice += (
             "; if the gate still fails, these rows do not need a language model: train the linear "
             f"one by `{LINEAR_OPTION}`"
@@ -172,6 +179,11 @@ def _advice(metric: str, recipe: Training) -> str:
         return (
             "look at the kinds of injection that turn decisions (`injection.by_kind` in "
             "metrics.json), train on rows with such texts, or set a bound that the use allows"
+        )
+    if metric == INTERVAL_COVERAGE:
+        return (
+            "look for what changed between the validation rows, to which the interval's width is "
+            "fitted, and the test rows (the means under Metrics), or load more validation rows"
         )
     if metric in ("expected_calibration_error", "classwise_calibration_error"):
         if train.calibration == "none":

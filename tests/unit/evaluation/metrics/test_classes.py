@@ -16,13 +16,19 @@ from sashiko.evaluation.metrics.classes import ScoredClasses, class_rates
 from sashiko.evaluation.metrics.quality import (
     CLASS_SLICE_METRICS,
     LOWER_IS_BETTER,
+    NUMBER_SLICE_METRICS,
     SLICE_METRICS,
     confusion_matrix,
     difference,
     evaluate_scores,
     slice_estimates,
 )
-from sashiko.settings.recipe_quality import BINARY_METRICS, CLASS_METRICS, SliceMetric
+from sashiko.settings.recipe_quality import (
+    BINARY_METRICS,
+    CLASS_METRICS,
+    NUMBER_METRICS,
+    SliceMetric,
+)
 
 SAMPLING = {"replicates": 300, "seed": 0}
 
@@ -171,4 +177,7 @@ def test_a_recipe_can_name_what_is_computed_and_nothing_else() -> None:
     assert set(CLASS_METRICS) == evaluate_scores(labels, model, **SAMPLING).keys()
     binary = ModelScores(two_classes(model.scores[:, 1]), 0.5)
     assert set(BINARY_METRICS) == evaluate_scores((labels == 1) * 1, binary, **SAMPLING).keys()
-    assert set(SliceMetric.__args__) == {*SLICE_METRICS, *CLASS_SLICE_METRICS}
+    number = ModelScores(model.scores[:, :1], 0.5, half_width=1.0)
+    assert set(NUMBER_METRICS) == evaluate_scores(labels * 1.0, number, **SAMPLING).keys()
+    of_slices = {*SLICE_METRICS, *CLASS_SLICE_METRICS, *NUMBER_SLICE_METRICS}
+    assert set(SliceMetric.__args__) == of_slices - {"mean_error"}
