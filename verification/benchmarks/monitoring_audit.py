@@ -265,7 +265,9 @@ def coverage() -> Iterator[Bar]:
     for labels in (100, 200, 400):
         right = np.arange(labels + 1)
         periods = [_period(0, confusion_of([count, labels - count, 0, 0])) for count in right]
-        ends = [estimate_measure("accuracy", [period], held_out=None) for period in periods]
+        ends = [
+            estimate_measure(MEASURES["accuracy"], [period], held_out=None) for period in periods
+        ]
         low = np.array([end.low or 0 for end in ends])
         high = np.array([end.high or 1 for end in ends])
         shares = []

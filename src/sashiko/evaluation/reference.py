@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
@@ -58,6 +58,15 @@ class ColumnCounts(Frozen):
         return len(self.edges) + 1 if self.is_ordered else len(self.values)
 
 
+class ClassCounts(Frozen):
+    """The held-out rows of one of more than two classes."""
+
+    rows: int  # labelled as it
+    predicted: int  # decided as it
+    right: int  # both
+    scores: ColumnCounts  # of its probability, of all rows
+
+
 class Reference(Frozen):
     """The held-out rows of a version: its test split."""
 
@@ -67,13 +76,19 @@ class Reference(Frozen):
     # or if there are more than two classes.
     true_positives: int | None = None
     labels: tuple[str, ...]  # of the classes, the favourable ones last
+    first_favourable: int = Field(1, exclude_if=lambda index: index == 1)  # of `labels`
     # Of two classes, rows with at least this score are predicted positive; of more 0.
     threshold: float
     template: str  # which makes the model's text of the columns
     missing: str  # what stands for a null in that text
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
     scores: ColumnCounts  # of the probability of a favourable class
-    right: tuple[int, ...]  # by the cells of `scores`: rows that were decided as labelled
+    # Of more than two classes each, in the order of `labels`, and the probability of the predicted
+    # one. Empty and None if an earlier engine registered the version.
+    classes: tuple[ClassCounts, ...] = Field((), exclude_if=lambda classes: not classes)
+    confidence: ColumnCounts | None = Field(None, exclude_if=lambda counts: counts is None)
+    # Rows that were decided as labelled, by the cells of `confidence`, or without it of `scores`.
+    right: tuple[int, ...]
     calibration: tuple[CalibrationBin, ...]  # the reliability curve
     artifact_sha256: str  # of `model.tar.gz`, which scored the rows
     test_sha256: str  # of the files of the test split

@@ -44,7 +44,7 @@ from sashiko.evaluation.metrics.numbers import covered_rows
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.reference import Reference, write_reference
+from sashiko.evaluation.reference import ClassCounts, Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.evaluation.sagemaker_statistics import (
     STATISTICS_FILE,
@@ -460,24 +460,42 @@ def held_out_reference(
     scored = pa.chunked_array([favourable_scores(candidate.scores, first=first)])
     score_counts = count_reference("score", scored)
     right = candidate.predicted == labels
-    right_by_cell = np.bincount(
-        cells_of(score_counts, scored)[right], minlength=len(score_counts.counts)
-    )
+    confidence, decided_by, decided = None, scored, score_counts
+    if candidate.classes > 2:
+        decided_by = pa.chunked_array([candidate.scores.max(axis=1)])
+        confidence = decided = count_reference("confidence", decided_by)
+    right_by_cell = np.bincount(cells_of(decided, decided_by)[right], minlength=len(decided.counts))
     return Reference(
         rows=test.rows,
         positives=test.positives,
         true_positives=int(np.sum(right & (labels == 1))) if candidate.classes <= 2 else None,
         labels=evaluation.labels,
+        first_favourable=first,
         threshold=evaluation.threshold,
         template=template,
         missing=missing,
         columns=tuple(count_reference(name, table[name]) for name in table.column_names),
         scores=score_counts,
+        classes=_class_counts(candidate, labels) if candidate.classes > 2 else (),
+        confidence=confidence,
         right=tuple(int(rows) for rows in right_by_cell),
         calibration=evaluation.calibration.curve,
         artifact_sha256=sha256_file(processing_input("artifact") / ARTIFACT),
         test_sha256=sha256_tree(processing_input("test")),
         columns_sha256=sha256_tree(slices),
+    )
+
+
+def _class_counts(candidate: ModelScores, labels: Ints) -> tuple[ClassCounts, ...]:
+    classes, decided = range(candidate.classes), candidate.predicted
+    return tuple(
+        ClassCounts(
+            rows=int(np.sum(labels == index)),
+            predicted=int(np.sum(decided == index)),
+            right=int(np.sum((labels == index) & (decided == index))),
+            scores=count_reference("score", pa.chunked_array([candidate.scores[:, index]])),
+        )
+        for index in classes
     )
 
 

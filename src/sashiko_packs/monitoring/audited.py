@@ -12,15 +12,25 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
 import numpy as np
+from pydantic import Field
 
 from sashiko.base.yaml_models import Frozen
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
+from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import SMALLEST_COUNT, Reference
-from sashiko_packs.monitoring.checks import MonitorCheck, Outcome
+from sashiko_packs.monitoring.checks import CLASS_RECALL, MonitorCheck, Outcome
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import WindowRecord
+
+
+class AuditedClass(Frozen):
+    """The rows of one of more than two classes that were drawn from a period."""
+
+    right: int  # labelled and decided as it
+    missed: int  # labelled as it and decided otherwise
+    unlabelled: int  # decided as it, without a label
 
 
 class AuditedPeriod(Frozen):
@@ -29,9 +39,11 @@ class AuditedPeriod(Frozen):
     start: dt.datetime
     end: dt.datetime
     answers: int  # rows of the period that the rows were drawn from
-    labelled: Confusion  # drawn rows with a label
+    labelled: Confusion  # drawn rows with a label; positive are the favourable classes
     unlabelled_positive: int  # drawn rows without one that were decided positive
     unlabelled_negative: int  # and negative
+    # Of more than two classes each, in the reference's order.
+    classes: tuple[AuditedClass, ...] = Field((), exclude_if=lambda classes: not classes)
     late: int  # of the labels, those that came after the deadline
     # `complete` has all of its labels; `open` waits for some; `overdue` is closed without some.
     state: Literal["complete", "open", "overdue"]
@@ -41,11 +53,15 @@ class AuditedPeriod(Frozen):
     @property
     def right(self) -> int:
         """Labels that agree with the decision."""
+        if self.classes:
+            return sum(one.right for one in self.classes)
         return self.labelled.true_positives + self.labelled.true_negatives
 
     @property
     def wrong(self) -> int:
         """Labels that do not."""
+        if self.classes:
+            return sum(one.missed for one in self.classes)
         return self.labelled.false_positives + self.labelled.false_negatives
 
     @property
@@ -57,6 +73,23 @@ class AuditedPeriod(Frozen):
     def drawn(self) -> int:
         """Rows that were drawn."""
         return self.right + self.wrong + self.unlabelled
+
+    def count(self, measure: "Measure", *, right: bool | None = None) -> tuple[int, int]:
+        """Counts the labelled rows of a measure: those decided right, and wrong.
+
+        `right` counts unlabelled rows too, as if all were decided right, or all wrong. Of a class's
+        recall all that are decided otherwise could be missed rows of it.
+        """
+        if measure.place is None and not self.classes:
+            counts = self.labelled if right is None else self.filled(right=right)
+            return right_and_wrong(measure.name, counts)
+        if measure.place is None:
+            known, of_it, others = (self.right, self.wrong), self.unlabelled, self.unlabelled
+        else:
+            one = self.classes[measure.place]
+            known, of_it = (one.right, one.missed), one.unlabelled
+            others = self.unlabelled - of_it
+        return known[0] + of_it * (right is True), known[1] + others * (right is False)
 
     def filled(self, *, right: bool) -> Confusion:
         """Counts the drawn rows as if all unlabelled ones were decided right, or all wrong."""
@@ -89,7 +122,8 @@ class LabelSummary(WindowRecord):
 class AuditedMeasure(Frozen):
     """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
 
-    name: str  # accuracy, recall, specificity, precision or balanced accuracy
+    # Accuracy, recall, specificity, precision or balanced accuracy; or a class's recall.
+    name: str
     rows: int  # labelled rows that it is a share of
     value: float | None = None  # None of too few rows
     low: float | None = None  # lower end of its 95 % interval
@@ -106,7 +140,8 @@ class Quality(WindowRecord):
 
     FILE: ClassVar[str] = "quality.json"
 
-    # The audit's, valid at every look: accuracy, recall, specificity and precision.
+    # The audit's, valid at every look: accuracy, recall, specificity and precision; of more than
+    # two classes accuracy and the recall of each.
     checks: tuple[MonitorCheck, ...]
     periods: tuple[AuditedPeriod, ...]
     since_deploy: AuditedMeasure  # accuracy
@@ -119,6 +154,17 @@ class Quality(WindowRecord):
     def check(self) -> MonitorCheck:
         """The accuracy's."""
         return self.checks[0]
+
+    @property
+    def worst_class(self) -> AuditedMeasure | None:
+        """The lowest recall of more than two classes that has enough rows, if there is one."""
+        known = [item for item in self.measures if self.by_class and item.value is not None]
+        return min(known, key=lambda item: item.value or 0.0, default=None)
+
+    @property
+    def by_class(self) -> bool:
+        """Whether the audit is of more than two classes."""
+        return any(check.effect == CLASS_RECALL for check in self.checks)
 
 
 # The audit: rows drawn at random for a person to label, and what they say of all answers.
@@ -135,19 +181,37 @@ class Quality(WindowRecord):
 class Measure:
     """A share of rows that the audit tests."""
 
+    name: str
     rows: str  # what the rows are that it is a share of
     rows_needed: int  # labelled ones; with fewer it is not judged
     budget: float  # its part of the audit's false alarms
+    place: int | None = None  # of the class whose recall it is
 
 
 # Balanced accuracy is the mean of recall and specificity, so it cannot fall below the mean of what
 # is tolerated of both unless one of them does: their tests are its test.
 MEASURES: Final[Mapping[str, Measure]] = {
-    "accuracy": Measure("audited labels", 100, 0.7),
-    "recall": Measure("audited rows labelled positive", 30, 0.1),
-    "specificity": Measure("audited rows labelled negative", 30, 0.1),
-    "precision": Measure("audited rows decided positive", 30, 0.1),
+    "accuracy": Measure("accuracy", "audited labels", 100, 0.7),
+    "recall": Measure("recall", "audited rows labelled positive", 30, 0.1),
+    "specificity": Measure("specificity", "audited rows labelled negative", 30, 0.1),
+    "precision": Measure("precision", "audited rows decided positive", 30, 0.1),
 }
+
+
+def measures_of(classes: Sequence[str]) -> Mapping[str, Measure]:
+    """Returns the measures of two classes, or of more: the accuracy, and the recall of each.
+
+    These share what recall, specificity and precision of two classes have of the false alarms.
+    """
+    if len(classes) <= 2:
+        return MEASURES
+    accuracy = MEASURES["accuracy"]
+    recalls = [
+        Measure(f"recall of {name}", f"audited rows labelled {name}", FEWEST_OF_A_CLASS,
+                (1 - accuracy.budget) / len(classes), place)
+        for place, name in enumerate(classes)
+    ]  # fmt: skip
+    return {measure.name: measure for measure in (accuracy, *recalls)}
 
 
 def draw_positions(count: int, *, rows: int, seed: int) -> Ints:
@@ -172,7 +236,7 @@ def right_and_wrong(measure: str, counts: Confusion) -> tuple[int, int]:
 
 
 def estimate_measure(
-    measure: str, periods: Sequence[AuditedPeriod], *, held_out: tuple[int, int] | None
+    measure: Measure, periods: Sequence[AuditedPeriod], *, held_out: tuple[int, int] | None
 ) -> AuditedMeasure:
     """Estimates a measure of all answers from the drawn rows that are labelled.
 
@@ -184,22 +248,20 @@ def estimate_measure(
     Of fewer labelled rows than the measure needs there is no value. Periods are closed ones;
     `held_out` are the rows of the version's test split decided right, and wrong; None if unknown.
     """
-    counts = [right_and_wrong(measure, period.labelled) for period in periods]
+    counts = [period.count(measure) for period in periods]
     rows = sum(right + wrong for right, wrong in counts)
     known = held_out[0] / sum(held_out) if held_out and sum(held_out) else None
-    if rows < MEASURES[measure].rows_needed:
-        return AuditedMeasure(name=measure, rows=rows, reference=known)
+    if rows < measure.rows_needed:
+        return AuditedMeasure(name=measure.name, rows=rows, reference=known)
     weights = np.array([period.answers / period.drawn for period in periods])
     value, effective = _weighted_share(counts, weights)
     low, high = wilson_interval(value, round(effective))
     worst, best = (
-        _weighted_share(
-            [right_and_wrong(measure, period.filled(right=right)) for period in periods], weights
-        )[0]
+        _weighted_share([period.count(measure, right=right) for period in periods], weights)[0]
         for right in (False, True)
     )
     return AuditedMeasure(
-        name=measure, rows=rows, value=value, low=low, high=high, worst=worst, best=best,
+        name=measure.name, rows=rows, value=value, low=low, high=high, worst=worst, best=best,
         reference=known,
     )  # fmt: skip
 
@@ -333,6 +395,11 @@ def count_held_out(reference: Reference) -> HeldOut:
 
     The reference of a version that an earlier engine registered has the counts of accuracy alone.
     """
+    if reference.classes:
+        recalls = [(one.right, one.rows - one.right) for one in reference.classes]
+        right = sum(reference.right)
+        counts = [(right, reference.rows - right), *recalls]
+        return dict(zip(measures_of(reference.labels), counts, strict=True))
     if reference.confusion is None:
         right = sum(reference.right)
         return {"accuracy": (right, reference.rows - right)}
@@ -340,22 +407,32 @@ def count_held_out(reference: Reference) -> HeldOut:
 
 
 def measure_quality(
-    summary: LabelSummary, *, held_out: HeldOut, settings: MonitorSection
+    summary: LabelSummary,
+    *,
+    held_out: HeldOut,
+    settings: MonitorSection,
+    classes: Sequence[str] = (),
 ) -> Quality:
-    """Judges the audited labels since the deploy; a measure without held-out rows is not judged."""
+    """Judges the audited labels since the deploy; a measure without held-out rows is not judged.
+
+    `classes` are the reference's labels; two need not be named.
+    """
     closed = [period for period in summary.periods if period.state != "open"]
-    accuracy, recall, specificity, precision = (
-        estimate_measure(name, closed, held_out=held_out.get(name)) for name in MEASURES
+    judged = measures_of(classes).values()
+    accuracy, *others = (
+        estimate_measure(measure, closed, held_out=held_out.get(measure.name)) for measure in judged
     )
+    if len(classes) <= 2:
+        others.append(balance(*others[:2]))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     return Quality(
         checks=tuple(
-            _check(name, summary, held_out=held_out.get(name), settings=settings)
-            for name in MEASURES
+            _check(measure, summary, held_out=held_out.get(measure.name), settings=settings)
+            for measure in judged
         ),
         periods=summary.periods,
         since_deploy=accuracy,
-        measures=(recall, specificity, precision, balance(recall, specificity)),
+        measures=tuple(others),
         ordinary_rows=ordinary,
         ordinary_accuracy=summary.ordinary_right / ordinary if ordinary >= SMALLEST_COUNT else None,
         labels=summary,
@@ -368,7 +445,7 @@ def check_name(measure: str) -> str:
 
 
 def _check(
-    measure: str,
+    rule: Measure,
     summary: LabelSummary,
     *,
     held_out: tuple[int, int] | None,
@@ -376,14 +453,12 @@ def _check(
 ) -> MonitorCheck:
     periods = summary.periods
     closed = [period for period in periods if period.state != "open"]
-    rows = sum(sum(right_and_wrong(measure, period.labelled)) for period in periods)
-    rule = MEASURES[measure]
-    recent = estimate_measure(
-        measure, _newest(measure, closed, rows=rule.rows_needed), held_out=held_out
-    )
+    measure, rows = rule.name, sum(sum(period.count(rule)) for period in periods)
+    recent = estimate_measure(rule, _newest(rule, closed), held_out=held_out)
+    effect = measure if rule.place is None else CLASS_RECALL
     known = {
         "name": check_name(measure), "kind": "accuracy", "rows": rows,
-        "rows_needed": rule.rows_needed, "effect": measure, "value": recent.value,
+        "rows_needed": rule.rows_needed, "effect": effect, "value": recent.value,
         "low": recent.low, "high": recent.high,
     }  # fmt: skip
     reason = ""
@@ -399,8 +474,8 @@ def _check(
     tolerated = lowest_tolerated(
         right=held_out[0], rows=sum(held_out), tolerance=settings.accuracy_tolerance
     )
-    if_right = _test(measure, periods, tolerated=tolerated, right=True)
-    if_wrong = _test(measure, closed, tolerated=tolerated, right=False)
+    if_right = _test(rule, periods, tolerated=tolerated, right=True)
+    if_wrong = _test(rule, closed, tolerated=tolerated, right=False)
     false_alarms = settings.accuracy_false_alarms * rule.budget
     # Once, not with each measure.
     advice = _overdue(periods) if measure == "accuracy" else ""
@@ -430,23 +505,23 @@ def _check(
 
 
 def _test(
-    measure: str, periods: Sequence[AuditedPeriod], *, tolerated: float, right: bool
+    measure: Measure, periods: Sequence[AuditedPeriod], *, tolerated: float, right: bool
 ) -> AuditTest:
     """Bets on all periods, with their unlabelled rows counted as decided right or wrong."""
     test = start_test(tolerated=tolerated)
     for period in periods:
-        counts = right_and_wrong(measure, period.filled(right=right))
+        counts = period.count(measure, right=right)
         days = (period.end - period.start) / dt.timedelta(days=1)
         test = add_window(test, right=counts[0], wrong=counts[1], days=days)
     return test
 
 
-def _newest(measure: str, closed: Sequence[AuditedPeriod], *, rows: int) -> Sequence[AuditedPeriod]:
-    """Returns the newest closed periods that have so many labelled rows together, or all."""
+def _newest(measure: Measure, closed: Sequence[AuditedPeriod]) -> Sequence[AuditedPeriod]:
+    """Returns the newest closed periods that have enough labelled rows together, or all."""
     total = 0
     for place in reversed(range(len(closed))):
-        total += sum(right_and_wrong(measure, closed[place].labelled))
-        if total >= rows:
+        total += sum(closed[place].count(measure))
+        if total >= measure.rows_needed:
             return closed[place:]
     return closed
 

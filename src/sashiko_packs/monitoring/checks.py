@@ -29,7 +29,8 @@ TEXT_AUC: Final = "AUC of telling the window from the reference"
 DISPARATE_IMPACT: Final = "disparate impact"
 AUDITED_ACCURACY: Final = "accuracy"
 # Of audited rows, all of them shares.
-AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision")
+CLASS_RECALL: Final = "recall of a class"
+AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision", CLASS_RECALL)
 BROKEN_RULE: Final = "share of rows that break the rule"
 ROWS: Final = "rows"  # the number of captured rows
 OTHER_VERSION: Final = "share of rows of another version"

@@ -40,7 +40,7 @@ from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.report import words
 from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
-from sashiko_packs.monitoring.settings import FEATURE, MonitorSection
+from sashiko_packs.monitoring.settings import MonitorSection, check_label
 from sashiko_packs.monitoring.window import Window, basic_time
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ def open_monitored(
 
 
 def _load_contract(recipe: Recipe) -> Contract:
-    """Loads a recipe's contract; InputError if its label has more than two classes."""
+    """Loads a recipe's contract; InputError if its label is a number."""
     contract = load_contract(project.contract_file(recipe))
-    contract.pair(FEATURE)
+    check_label(contract)
     return contract
 
 

@@ -133,7 +133,7 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
 
     Raises:
         InputError: if the file is empty or cannot be read, a column is missing, a label is not one
-            of the contract's two or has no key, a facet has a value that the contract does not
+            of the contract's or has no key, a facet has a value that the contract does not
             allow, or one key has two labels or two groups.
     """
     rules = contract.ingest

@@ -23,7 +23,8 @@ from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
 from sashiko_packs.monitoring.window import WindowRecord
 
-# The names of two measurements; a column's is `drift of <column>`, which has no blank.
+# Names of measurements; a column's is `drift of <column>`, which has no blank.
+CLASSES_DRIFT: Final = "drift of the predicted classes"  # of more than two
 SCORES_DRIFT: Final = "drift of the scores"
 TEXTS_DRIFT: Final = "drift of the texts"
 UNREAD_TEXTS: Final = "texts of damaged letters or unknown words"
@@ -61,7 +62,7 @@ Cells = Annotated[tuple[int | None, ...], AfterValidator(hide_small_counts)]
 class Distribution(Frozen):
     """A column's, or the scores', rows by cell: of the reference and of the window."""
 
-    name: str  # the column's, or `score`
+    name: str  # the column's, or `score`; of more than two classes also of outputs by class
     cells: tuple[str, ...]  # a name for each, such as a value, `0.2 to 0.4` or `other`
     reference: Cells  # rows by cell; None for a hidden one
     window: Cells  # the same
@@ -72,9 +73,10 @@ class Drift(WindowRecord):
 
     FILE: ClassVar[str] = "drift.json"
 
-    measurements: tuple[Measurement, ...]  # of columns, then of scores, then of texts
+    # Of columns, then of more than two predicted classes, of scores and of texts.
+    measurements: tuple[Measurement, ...]
     distributions: tuple[Distribution, ...]  # of columns, then of scores
-    # Rows of the window by the reference's cells of the scores, small ones too: JudgeMonitor alone
+    # Rows of the window by the reference's cells of `right`, small ones too: JudgeMonitor alone
     # reads them, for the label-free estimate, and passes none on.
     scores: tuple[int, ...]
 

@@ -16,7 +16,7 @@ from sashiko.contract.load import load_contract
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
 from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
-from sashiko_packs.monitoring.settings import FEATURE
+from sashiko_packs.monitoring.settings import check_label
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
@@ -90,9 +90,9 @@ class Monitoring:
         """Refuses labels that the steps do not judge.
 
         Raises:
-            InputError: if the label has more than two classes.
+            InputError: if the label is a number.
         """
-        load_contract(self.jobs.contract_file).pair(FEATURE)
+        check_label(load_contract(self.jobs.contract_file))
 
     def read_capture(self) -> ProcessingStep:
         """ReadCapture: the window's requests as rows."""

@@ -84,7 +84,7 @@ class Stores:
         folders = {name: self.folder(name) for name in ("ledger", "labels", "draws")}
         return join_labels(
             self.root, **folders, version=version, window=week(number), now=now,
-            label_days=LABEL_DAYS, positive="yes",
+            label_days=LABEL_DAYS, classes=("no", "yes"),
         )  # fmt: skip
 
 

@@ -64,7 +64,9 @@ def test_all_rows_have_the_same_chance() -> None:
 
 
 def _estimate(*periods, measure="accuracy") -> AuditedMeasure:
-    return estimate_measure(measure, periods, held_out=right_and_wrong(measure, REFERENCE))
+    return estimate_measure(
+        MEASURES[measure], periods, held_out=right_and_wrong(measure, REFERENCE)
+    )
 
 
 def test_accuracy_is_the_share_of_right_decisions_with_wilsons_interval() -> None:

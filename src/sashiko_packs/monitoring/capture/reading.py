@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from sashiko.base.parquet import open_parquet, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.errors import InputError, disk_reason
-from sashiko.evaluation.metrics.arrays import Ints
+from sashiko.evaluation.metrics.arrays import Ints, favourable_scores
 from sashiko_packs.monitoring.capture.record import (
     ASSIGNED,
     CaptureSummary,
@@ -114,7 +114,9 @@ _RECORD: Final = json.dumps(
     }
 )
 _REQUEST: Final = json.dumps({"inputs": ["JSON"], "ids": ["VARCHAR"], "client": "VARCHAR"})
-_ANSWERS: Final = json.dumps([{"id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE"}])
+_ANSWERS: Final = json.dumps(
+    [{"id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE", "scores": "MAP(VARCHAR, DOUBLE)"}]
+)
 # A side's text; a side in another encoding, or in broken BASE64, has none.
 _SIDE_TEXT: Final = """
 CREATE MACRO side_text(side) AS CASE side.encoding
@@ -153,7 +155,11 @@ SELECT number, version, event_id, time, base64, request, answers,
         WHEN time < $start OR time >= $end THEN 'outside-window'
         WHEN NOT has_output THEN 'without-output'
         WHEN request.inputs IS NULL OR len(answers) IS NULL OR len(answers) = 0 OR NOT coalesce(
-            list_bool_and([a.score BETWEEN 0 AND 1 AND a.label IS NOT NULL FOR a IN answers]), false
+            list_bool_and([
+                coalesce(a.score BETWEEN 0 AND 1, len(map_values(a.scores)) > 0 AND list_bool_and(
+                    [coalesce(p BETWEEN 0 AND 1, false) FOR p IN map_values(a.scores)]
+                ), false) AND a.label IS NOT NULL FOR a IN answers
+            ]), false
         ) OR NOT coalesce(
             list_bool_and([json_type(i) IN ('VARCHAR', 'OBJECT') FOR i IN request.inputs]), true
         ) THEN 'unreadable'
@@ -179,6 +185,8 @@ WITH each AS (
     FROM block WHERE state = 'answered'
 ), typed AS (
     SELECT * EXCLUDE (item, answer), answer.score AS score, answer.label AS decision,
+        if(list_sort(map_keys(answer.scores)) = list_sort($classes::VARCHAR[]),
+            [answer.scores[name] FOR name IN $classes::VARCHAR[]], NULL) AS scores,
         hash(item::VARCHAR) AS content,
         CASE WHEN json_type(item) = 'VARCHAR' THEN item ->> '$' END AS text,
         CASE WHEN json_type(item) = 'OBJECT' THEN try(from_json(item, '"MAP(VARCHAR, VARCHAR)"'))
@@ -205,11 +213,19 @@ class Decoder:
     """Decodes blocks in a database of `scratch_database`."""
 
     def __init__(
-        self, connection: Connection, *, window: Window, now: dt.datetime, columns: Sequence[str]
+        self,
+        connection: Connection,
+        *,
+        window: Window,
+        now: dt.datetime,
+        columns: Sequence[str],
+        classes: Sequence[str],
+        first_favourable: int,
     ) -> None:
         """Prepares the database; records after `now` are in the future."""
         self._connection = connection
-        self._schema = decoded_schema(columns)
+        self._schema = decoded_schema(row_schema(columns, has_classes=bool(classes)))
+        self._classes, self._first = list(classes), first_favourable
         times = {"start": window.start, "end": window.end, "now": now}
         self._times = {
             name: time.astimezone(dt.UTC).replace(tzinfo=None) for name, time in times.items()
@@ -227,7 +243,7 @@ class Decoder:
         """Decodes a table of `stream_blocks`.
 
         Returns:
-            The rows, of `decoded_schema`, in the order of the lines; of each row the `number` of
+            The rows, as in `decoded_schema`, in the order of the lines; of each row the `number` of
             its line, int64, and as hashes, uint64, the `client` of its request, null where that
             names none, and the `content` of the row as it was sent; the problems, with how many
             there are and the number of the first line.
@@ -236,10 +252,13 @@ class Decoder:
         connection.register("incoming", lines)
         connection.execute(_DECODE, self._times)
         connection.unregister("incoming")
-        connection.execute(self._rows, self._names)
+        connection.execute(self._rows, {**self._names, "classes": self._classes})
         counts = connection.execute(_COUNTS, {"width": len(self._names)}).fetchall()
         rows = connection.sql("FROM block_rows ORDER BY number, position").to_arrow_table()
         rows = rows.combine_chunks()
+        if self._classes:
+            place = rows.schema.get_field_index("score")
+            rows = rows.set_column(place, "score", self._favourable(rows))
         field = self._schema.field("input")
         cells = [rows[name].combine_chunks() for name in self._names]
         absent = pc.invert(rows["is_row"].combine_chunks())
@@ -255,6 +274,14 @@ class Decoder:
             rows.select(["number", "client", "content"]),
             [row for row in counts if row[1]],
         )
+
+    def _favourable(self, rows: pa.Table) -> pa.Array:
+        """Returns the probability of a favourable class of each row whose classes are known."""
+        lists = rows["scores"].combine_chunks()
+        known = lists.is_valid()
+        scores = lists.filter(known).flatten().to_numpy().reshape(-1, len(self._classes))
+        sums = pa.array(favourable_scores(scores, first=self._first))
+        return pc.replace_with_mask(rows["score"].combine_chunks(), known, sums)
 
 
 _MEMORY_MB: Final = 128
@@ -299,6 +326,8 @@ def read_captures(
     now: dt.datetime,
     columns: Sequence[str],
     has_texts: bool,
+    classes: Sequence[str] = (),
+    first_favourable: int = 1,
 ) -> CaptureSummary:
     """Writes the captured rows of a window; equal files give equal bytes.
 
@@ -306,12 +335,14 @@ def read_captures(
     then of several rows with one key and version. `folder` has `version=<n>/<endpoint>/<variant>/`;
     `out` becomes a Parquet file of `row_schema(columns)`, the columns of the model's template. The
     window is of inference times; records later than `now`, the time of the read, are a problem. If
-    a column is a free text, `has_texts`, equal rows are one that was sent again.
+    a column is a free text, `has_texts`, equal rows are one that was sent again. `classes` are
+    those of a version with more than two, the favourable ones from `first_favourable` on.
 
     Raises:
         InputError: if a file cannot be read, `out` cannot be written, or the disk is full.
     """
     files, places = find_files(folder, window, now=now), Places()
+    schema = row_schema(columns, has_classes=bool(classes))
     problems = Problems(places)
     totals = Totals()
     try:
@@ -319,9 +350,12 @@ def read_captures(
             stage = Path(scratch, "rows.parquet")
             purpose = f"read the captures in {folder}"
             with scratch_database(purpose, memory_mb=_MEMORY_MB) as database:
-                decoder = Decoder(database, window=window, now=now, columns=columns)
+                decoder = Decoder(
+                    database, window=window, now=now, columns=columns, classes=classes,
+                    first_favourable=first_favourable,
+                )  # fmt: skip
                 blocks = stream_blocks(files, places)
-                staged = decoded_schema(columns).append(pa.field("number", pa.int64()))
+                staged = decoded_schema(schema).append(pa.field("number", pa.int64()))
                 with pq.ParquetWriter(stage, staged, compression="zstd") as writer:
                     lines = _decode(blocks, decoder, database, writer, problems)
                 repeated = _repeated(database, problems)
@@ -329,7 +363,7 @@ def read_captures(
                     problems.add(kind, count, first)
                 assigned = stream_query(database, _ASSIGNED, schema=_SCHEMA, rows=_STREAM_ROWS)
                 batches = _remaining(stage, repeated, assigned, totals)
-                rows = write_batches(out, batches, schema=row_schema(columns))
+                rows = write_batches(out, batches, schema=schema)
     except OSError as error:
         raise InputError(f"cannot read the captures in {folder}: {disk_reason(error)}") from error
     problems.add("several-versions", totals.shared_hours())

@@ -90,13 +90,16 @@ class CaptureSummary(WindowRecord):
         return sum(problem.count for problem in self.problems if problem.kind == kind)
 
 
-def row_schema(columns: Sequence[str]) -> pa.Schema:
-    """Returns the schema of the rows.
+def row_schema(columns: Sequence[str], *, has_classes: bool = False) -> pa.Schema:
+    """Returns the schema of the rows; `has_classes` adds the scores of more than two classes.
 
     `input` has the columns of a row as their captured text, and is null where the request gave a
     text instead, which is `text`. `key` is null where the request had no ids. `cluster` rises by
-    one where it first occurs, so that it rises from row to row where no two rows share one.
+    one where it first occurs, so that it rises from row to row where no two rows share one. `score`
+    and `scores` are null where a version of other classes answered.
     """
+    # Of the classes in the reference's order.
+    scores = [("scores", pa.list_(pa.float64()))] if has_classes else []
     return pa.schema(
         [
             ("event_id", pa.string()),
@@ -104,7 +107,8 @@ def row_schema(columns: Sequence[str]) -> pa.Schema:
             ("time", pa.timestamp("us", tz="UTC")),
             ("version", pa.int64()),
             ("key", pa.string()),
-            ("score", pa.float64()),
+            ("score", pa.float64()),  # the probability of a favourable class
+            *scores,
             ("decision", pa.string()),
             ("text", pa.string()),
             ("input", pa.struct([(name, pa.string()) for name in columns])),
@@ -114,9 +118,9 @@ def row_schema(columns: Sequence[str]) -> pa.Schema:
     )
 
 
-def decoded_schema(columns: Sequence[str]) -> pa.Schema:
-    """Returns the schema of rows before their clusters are known."""
-    return pa.schema([field for field in row_schema(columns) if field.name not in ASSIGNED])
+def decoded_schema(schema: pa.Schema) -> pa.Schema:
+    """Returns a schema of rows as it is before their clusters are known."""
+    return pa.schema([field for field in schema if field.name not in ASSIGNED])
 
 
 ROWS_FILE: Final = "rows.parquet"

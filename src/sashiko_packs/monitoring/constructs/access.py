@@ -237,13 +237,16 @@ def captured_table(contract: Contract) -> GlueTable:
     and one that a model does not read is null.
     """
     fields = ",".join(f"{name}:string" for name in contract.text_columns)
+    favourable = "` or `".join(contract.classes[contract.first_favourable :])
+    by_class = ("scores", "array<double>", f"Of `{'`, `'.join(contract.classes)}`.")
     columns = (
         ("event_id", "string", "SageMaker's id of the request."),
         ("position", "int", "Of the row in its request, from 0."),
         ("time", "timestamp", "When it was answered, in UTC."),
         ("version", "bigint", "Of the model that answered."),
         ("key", "string", f"`{contract.key}`, where the request named it."),
-        ("score", "double", f"The probability of `{contract.classes[-1]}`."),
+        ("score", "double", f"The probability of `{favourable}`."),
+        *([by_class] if len(contract.classes) > 2 else []),
         ("decision", "string", f"`{'` or `'.join(contract.classes)}`."),
         ("text", "string", "The text, where the request gave one instead of columns."),
         ("input", f"struct<{fields}>", "The columns of the request, as their text."),

@@ -31,6 +31,7 @@ from sashiko.report.views import (
 from sashiko.report.words import percent
 from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod
 from sashiko_packs.monitoring.checks import (
+    CLASS_RECALL,
     COHENS_W,
     DISPARATE_IMPACT,
     TEXT_AUC,
@@ -326,7 +327,8 @@ def _groups_table(result: MonitorResult) -> Table:
             for measure in item.measures
         ),
         note="Not judged. A facet is shown when each of its groups, and all other rows, have ten "
-        "labelled rows of each label and decision. In brackets: 95 % interval.",
+        "labelled rows of each label and decision. In brackets: 95 % interval."
+        + (" Positive is a favourable class." if result.quality.by_class else ""),
         folded=True,
     )
 
@@ -633,6 +635,8 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     audit, check = result.quality.since_deploy, result.quality.check
     note = f"{_share(audit.reference)} on the test split; {audit.rows:,} labelled rows"
     yield _tile("Accuracy of audited rows", _share(audit.value), _ends(audit), note, check.outcome)
+    if result.quality.by_class:
+        yield _worst_class_tile(result)
     for effect, name in ((COHENS_W, "Largest drift"), (DISPARATE_IMPACT, "Disparate impact (DI)")):
         if checks := [item for item in result.checks if item.effect == effect]:
             judged = [item for item in checks if item.value is not None]
@@ -645,19 +649,36 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     yield Tile("Rows answered", rows, note=f"by version {result.version} in this window")
 
 
+def _worst_class_tile(result: MonitorResult) -> Tile:
+    recalls = [check for check in result.checks if check.effect == CLASS_RECALL]
+    worst, title = result.quality.worst_class, "Recall of the worst class"
+    if worst is None:
+        needed = f"no class has {recalls[0].rows_needed} audited rows yet"
+        return _tile(title, "", "", needed, plots.worst(recalls))
+    note = f"{worst.name}; {_share(worst.reference)} on the test split; {worst.rows:,} rows"
+    return _tile(title, _share(worst.value), _ends(worst), note, plots.worst(recalls))
+
+
 def _tile(name: str, value: str, ends: str, note: str, outcome: Outcome) -> Tile:
     return Tile(name, value or "not known", ends, note, Mark(_MARKS[outcome]))
 
 
 def _widest(result: MonitorResult) -> Iterator[str]:
-    """Says in words in which group decisions differ most, judged or not."""
+    """Says in words which class is missed most, and where decisions differ most, judged or not."""
+    if worst := result.quality.worst_class:
+        yield (
+            f"Of the classes, the {worst.name} is the lowest: {_share(worst.value)} of "
+            f"{worst.rows:,} audited rows with that label; {_share(worst.reference)} on the test "
+            "split."
+        )
     known = [item for item in result.disparities or () if item.window is not None]
     if not known:
         return
     item = max(known, key=lambda item: abs(math.log(max(item.window or 0.0, 0.001))))
     before = "" if item.reference is None else f"; {item.reference:.2f} on the test split"
+    positive = "as a favourable class" if result.quality.by_class else "positive"
     yield (
-        f"{item.facet} {item.group} is decided positive {item.window:.2f} times as often as all "
+        f"{item.facet} {item.group} is decided {positive} {item.window:.2f} times as often as all "
         f"others (disparate impact, DI{before})."
     )
 

@@ -8,6 +8,7 @@ from sashiko_packs.monitoring.capture.record import ProblemKind
 from sashiko_packs.monitoring.checks import (
     AUDITED,
     AUDITED_ACCURACY,
+    CLASS_RECALL,
     COHENS_W,
     DISPARATE_IMPACT,
     TEXT_AUC,
@@ -31,6 +32,7 @@ EFFECTS: Final[Mapping[str, str]] = {
     DISPARATE_IMPACT: "share decided positive, group ÷ others: 1 is no difference",
     AUDITED_ACCURACY: "share of audited rows that were decided as their label says",
     "recall": "share of the audited rows labelled positive that were decided positive",
+    CLASS_RECALL: "share of the audited rows labelled with the class that were decided as it",
     "specificity": "share of the audited rows labelled negative that were decided negative",
     "precision": "share of the audited rows decided positive that are labelled positive",
 }

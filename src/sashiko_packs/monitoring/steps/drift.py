@@ -16,7 +16,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,7 @@ from sashiko_packs.monitoring.capture.record import ROWS_FILE, captured_columns,
 from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement
 from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
 from sashiko_packs.monitoring.result import (
+    CLASSES_DRIFT,
     SCORES_DRIFT,
     TEXTS_DRIFT,
     UNREAD_TEXTS,
@@ -223,6 +224,34 @@ def _is_odd(text: str, words: Counter[str], *, least: int) -> bool:
     return sum(words[word] >= least for word in own) < _KNOWN * len(own)
 
 
+_FAVOURABLE: Final = "score of the favourable classes"
+
+
+def measure_scores(scores: Mapping[str, Measurement]) -> Measurement:
+    """Joins the drifts of several scores of the same rows into one.
+
+    More than two classes have a score each, and the favourable ones one together. The score counts
+    that is most surely beyond the tolerance, its p-values times the number of scores (Bonferroni).
+    With the drift of the predicted classes these are the two detectors of S. Rabanser and others,
+    Failing loudly: an empirical study of methods for detecting dataset shift (NeurIPS 2019): each
+    score by itself, and the decisions. Theirs is a Kolmogorov-Smirnov test of each score; the test
+    of `measure_drift`, which this pack has for all scores, has a tolerance and counts clusters.
+    """
+    judged = {name: item for name, item in scores.items() if item.is_judged}
+    if not judged:
+        return next(iter(scores.values()))
+
+    def probabilities(name: str) -> tuple[float, float]:
+        return judged[name].p_tolerated or 0.0, judged[name].p_unchanged or 0.0
+
+    name = min(judged, key=probabilities)
+    tolerated, unchanged = (min(len(scores) * one, 1.0) for one in probabilities(name))
+    note = "; ".join(filter(None, [judged[name].note, f"the {name} moved most"]))
+    return judged[name].model_copy(
+        update={"p_tolerated": tolerated, "p_unchanged": unchanged, "note": note}
+    )
+
+
 _NO_COLUMNS: Final = "came as plain texts, which have no columns"
 
 
@@ -238,7 +267,7 @@ def measure_window(
         InputError: if a file is damaged, or the rows were read with the columns of another
             reference.
     """
-    scores, columns = _count(path, reference)
+    scores, outputs, columns = _count(path, reference)
     measurements = [
         _explained(
             _measure(f"drift of {counts.column}", counts, window, section.column_tolerance),
@@ -250,8 +279,25 @@ def measure_window(
     pa.default_memory_pool().release_unused()
     counted, before = scores.summarise(), sample_test(test)
     sample = sample_window(path, reference, counted)
+    described = [*zip(reference.columns, columns, strict=True), (reference.scores, scores)]
+    drifted = _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance)
+    if outputs:
+        predicted, *of_classes, _ = zip(class_outputs(reference), outputs, strict=True)
+        measurements.append(_measure(CLASSES_DRIFT, *predicted, section.column_tolerance))
+        drifted = measure_scores(
+            {
+                counts.column: _measure(SCORES_DRIFT, counts, window, section.column_tolerance)
+                for counts, window in of_classes
+            }
+            | {_FAVOURABLE: drifted}
+        )
+        described[-1:] = [
+            predicted,
+            *of_classes,
+            (reference.scores.model_copy(update={"column": _FAVOURABLE}), scores),
+        ]
     measurements += [
-        _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance),
+        drifted,
         measure_text_drift(
             TEXTS_DRIFT,
             before,
@@ -264,7 +310,6 @@ def measure_window(
             UNREAD_TEXTS, before, sample, tolerance=section.input_tolerance, note=counted.note
         ),
     ]
-    described = (*reference.columns, reference.scores)
     return Drift(
         measurements=tuple(measurements),
         distributions=tuple(
@@ -272,14 +317,32 @@ def measure_window(
                 name=counts.column, cells=cell_names(counts), reference=counts.counts,
                 window=tuple(window.counts.tolist()),
             )
-            for counts, window in zip(described, (*columns, scores), strict=True)
+            for counts, window in described
         ),
-        scores=tuple(scores.counts.tolist()),
+        scores=tuple((outputs[-1] if outputs else scores).counts.tolist()),
     )  # fmt: skip
 
 
-def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
-    """Counts the scores, and each column of the reference, by the reference's cells."""
+def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
+    """Returns the counts of decisions, of each class's score, and of the decisions' own scores.
+
+    Of two classes, which have one score, there are none.
+    """
+    if reference.confidence is None:
+        return ()
+    decisions = ColumnCounts(
+        column="predicted class",
+        kind="category",
+        values=reference.labels,
+        counts=(*(one.predicted for one in reference.classes), 0, 0),
+    )
+    named = zip(reference.labels, reference.classes, strict=True)
+    scores = (one.scores.model_copy(update={"column": f"score of {label}"}) for label, one in named)
+    return decisions, *scores, reference.confidence
+
+
+def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters], list[Clusters]]:
+    """Counts scores, outputs of `class_outputs` and columns by the reference's cells."""
     names = tuple(counts.column for counts in reference.columns)
     if captured_columns(path) != names:
         raise InputError(
@@ -288,9 +351,19 @@ def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
         )
     scores = Clusters(len(reference.scores.counts))
     columns = [Clusters(len(counts.counts)) for counts in reference.columns]
-    for table in stream_rows(path, ["score", "input", "cluster", "dominates"]):
+    of_outputs = class_outputs(reference)
+    outputs = [Clusters(len(counts.counts)) for counts in of_outputs]
+    more = ["scores", "decision"] if outputs else []
+    for table in stream_rows(path, ["score", *more, "input", "cluster", "dominates"]):
         clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
         scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
+        if outputs:
+            each = [
+                pc.list_element(table["scores"], place) for place in range(len(reference.labels))
+            ]
+            values = [table["decision"], *each, pc.max_element_wise(*each)]
+            for counts, window, column in zip(of_outputs, outputs, values, strict=True):
+                window.add(cells_of(counts, column), clusters, dominates)
         inputs = table["input"].combine_chunks()
         present = inputs.is_valid()
         chosen = present.to_numpy(zero_copy_only=False)
@@ -298,7 +371,7 @@ def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters]]:
         for counts, window in zip(reference.columns, columns, strict=True):
             values = pa.chunked_array([pc.struct_field(rows, counts.column)])
             window.add(cells_of(counts, values), clusters[chosen], dominates[chosen])
-    return scores, columns
+    return scores, outputs, columns
 
 
 def _measure(name: str, reference: ColumnCounts, window: Clusters, tolerance: float) -> Measurement:

@@ -11,7 +11,8 @@ Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`,
 import datetime as dt
 import shutil
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,7 @@ from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.audited import AuditedPeriod, LabelSummary
+from sashiko_packs.monitoring.audited import AuditedClass, AuditedPeriod, LabelSummary
 from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import add_rows, create_draws_view, create_ledger_view
@@ -51,7 +52,7 @@ _AUDITED_SCHEMA: Final = pa.schema(
 )
 _AUDITED_ROWS: Final = """
 CREATE TABLE audited AS
-SELECT key, counted_labels.label = $positive AS label, ledger.decision = $positive AS decision
+SELECT key, counted_labels.label IN $favourable AS label, ledger.decision IN $favourable AS decision
 FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
 WHERE version = $version AND "end" <= $end ORDER BY key
 """
@@ -70,19 +71,30 @@ CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM dr
 WHERE version = $version
 """
 # Of drawn rows whose key was deleted those count that were labelled; no others can be any more.
+_JUDGED: Final = """
+CREATE TABLE judged AS FROM (
+    SELECT start, "end", drawn.answers, counted_labels.time, counted_labels.label, answers.decision
+    FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
+    UNION ALL SELECT start, "end", answers, NULL, label, decision
+    FROM drawn WHERE key IS NULL AND label IS NOT NULL
+) WHERE "end" <= $end
+"""
 _AUDITED: Final = """
 SELECT start, "end", answers, count(*) FILTER (time >= "end" + $wait),
 count(*) FILTER (labelled IS NULL AND decided), count(*) FILTER (labelled IS NULL AND NOT decided),
 count(*) FILTER (labelled AND decided), count(*) FILTER (NOT labelled AND decided),
 count(*) FILTER (labelled AND NOT decided), count(*) FILTER (NOT labelled AND NOT decided),
 max(time)
-FROM (
-    SELECT start, "end", drawn.answers, counted_labels.time,
-    counted_labels.label = $positive AS labelled, answers.decision = $positive AS decided
-    FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
-    UNION ALL SELECT start, "end", answers, NULL, label = $positive, decision = $positive
-    FROM drawn WHERE key IS NULL AND label IS NOT NULL
-) WHERE "end" <= $end GROUP BY start, "end", answers ORDER BY start
+FROM (SELECT *, label IN $favourable AS labelled, decision IN $favourable AS decided FROM judged)
+GROUP BY start, "end", answers ORDER BY start
+"""
+# Of more than two classes, of each period and class in the reference's order.
+_BY_CLASS: Final = """
+SELECT start, count(*) FILTER (label = class AND decision = class),
+count(*) FILTER (label = class AND decision <> class),
+count(*) FILTER (label IS NULL AND decision = class)
+FROM judged, (SELECT unnest($classes) AS class, generate_subscripts($classes, 1) AS place)
+GROUP BY start, place ORDER BY start, place
 """
 _ORDINARY: Final = """
 SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
@@ -105,7 +117,7 @@ WITH earlier AS (
     SELECT windows_ago, sum(count(*)) OVER (ORDER BY windows_ago) - count(*) AS rows
     FROM earlier GROUP BY windows_ago
 )
-SELECT key, decision = {positive} AS positive, time, cluster, windows_ago
+SELECT key, decision IN {favourable} AS positive, time, cluster, windows_ago
 FROM earlier JOIN later USING (windows_ago)
 WHERE windows_ago = 0 OR (windows_ago < {windows} AND later.rows < {most}) ORDER BY key
 """
@@ -121,12 +133,14 @@ def join_labels(
     window: Window,
     now: dt.datetime,
     label_days: int,
-    positive: str,
+    classes: Sequence[str],
+    first_favourable: int = 1,
 ) -> LabelSummary:
     """Counts a version's labels, and writes what the bias evaluator joins with facets.
 
     That is decisions by key, the window's and earlier ones while later windows have fewer than
-    100,000; and key, label and decision of the drawn rows that are labelled.
+    100,000; and key, label and decision of the drawn rows that are labelled: whether they are one
+    of the classes from `first_favourable` on.
 
     Drawn rows are counted by period. A period is closed when all of its drawn rows are labelled, or
     a fixed time after its end. Labels that arrive after that count as well, and are named as late:
@@ -143,11 +157,13 @@ def join_labels(
         create_labels_view(connection, labels)
         create_counted_labels_view(connection, now=now)
         create_draws_view(connection, draws)
+        favourable = list(classes[first_favourable:])
         start, end = microseconds(window.start), microseconds(window.end)
         connection.execute(_ANSWERS, {"version": version, "start": start, "end": end})
         connection.execute(_DRAWN, {"version": version})
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in favourable)
         sql = _DECISIONS.format(
-            positive="'" + positive.replace("'", "''") + "'",
+            favourable=f"({names})",
             end=end,
             length=end - start,
             windows=_MOST_WINDOWS,
@@ -155,13 +171,24 @@ def join_labels(
         )
         batches = stream_query(connection, sql, schema=DECISION_SCHEMA, rows=ROW_GROUP_ROWS)
         write_batches(folder / DECISIONS_FILE, batches, schema=DECISION_SCHEMA)
-        connection.execute(_AUDITED_ROWS, {"version": version, "end": end, "positive": positive})
+        connection.execute(
+            _AUDITED_ROWS, {"version": version, "end": end, "favourable": favourable}
+        )
         audited = stream_query(
             connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
         )
         write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
+        connection.execute(_JUDGED, {"end": end})
+        by_class: dict[int, list[AuditedClass]] = defaultdict(list)
+        if len(classes) > 2:
+            counts = connection.execute(_BY_CLASS, {"classes": list(classes)}).fetchall()
+            for period, *of_class in counts:
+                right, missed, unlabelled = of_class
+                by_class[period].append(
+                    AuditedClass(right=right, missed=missed, unlabelled=unlabelled)
+                )
         wait = dt.timedelta(days=label_days)
-        periods = tuple(_periods(connection, end=end, now=now, wait=wait, positive=positive))
+        periods = tuple(_periods(connection, by_class, now=now, wait=wait, favourable=favourable))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
         ((known,),) = connection.execute(_KNOWN).fetchall()
@@ -173,10 +200,15 @@ def join_labels(
 
 
 def _periods(
-    connection: Connection, *, end: int, now: dt.datetime, wait: dt.timedelta, positive: str
+    connection: Connection,
+    by_class: Mapping[int, Sequence[AuditedClass]],
+    *,
+    now: dt.datetime,
+    wait: dt.timedelta,
+    favourable: Sequence[str],
 ) -> Iterator[AuditedPeriod]:
-    """Yields the periods up to `end`, by time."""
-    options = {"end": end, "wait": wait // dt.timedelta(microseconds=1), "positive": positive}
+    """Yields the periods by time; `by_class` has the classes of each, by its start."""
+    options = {"wait": wait // dt.timedelta(microseconds=1), "favourable": list(favourable)}
     for row in connection.execute(_AUDITED, options).fetchall():
         start, last, answers, late, positives, negatives, tp, fp, fn, tn, labelled = row
         deadline = time_of(last) + wait
@@ -192,6 +224,7 @@ def _periods(
             ),
             unlabelled_positive=positives,
             unlabelled_negative=negatives,
+            classes=tuple(by_class.get(start, ())),
             late=late,
             state="open" if closed is None else "overdue" if positives + negatives else "complete",
             closed=closed,
@@ -214,7 +247,7 @@ def main() -> None:
         processing_output("decisions"), ledger=ledger, labels=processing_input("labels"),
         draws=processing_input("draws"), version=arguments.version, window=arguments.window,
         now=arguments.now, label_days=read_section(MonitorSection, "monitor").label_days,
-        positive=reference.labels[1],
+        classes=reference.labels, first_favourable=reference.first_favourable,
     )  # fmt: skip
     summary.write(processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
@@ -248,13 +281,21 @@ def check_labels(contract: Contract, reference: Reference) -> None:
     """Checks that the labels that arrive are those that the version decides on.
 
     Raises:
-        InputError: if the contract's labels are not the version's.
+        InputError: if the contract's labels, or its favourable ones, are not the version's.
     """
+    with_it = "monitor it with the contract that it was trained with, or deploy a new version"
     if contract.classes != reference.labels:
         raise InputError(
             f"contract `{contract.id}`: its labels are `{'` and `'.join(contract.classes)}`, "
             f"those of the version are `{'` and `'.join(reference.labels)}` ({REFERENCE_FILE}); "
-            "monitor it with the contract that it was trained with, or deploy a new version"
+            f"{with_it}"
+        )
+    if contract.first_favourable != reference.first_favourable:
+        favourable = reference.labels[reference.first_favourable :]
+        raise InputError(
+            f"contract `{contract.id}`: its favourable classes are "
+            f"`{'` and `'.join(contract.label.favourable)}`, those of the version are "
+            f"`{'` and `'.join(favourable)}` ({REFERENCE_FILE}); {with_it}"
         )
 
 

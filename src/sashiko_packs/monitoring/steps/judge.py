@@ -38,6 +38,7 @@ from sashiko_packs.monitoring.checks import (
     overall,
 )
 from sashiko_packs.monitoring.result import (
+    CLASSES_DRIFT,
     SCORES_DRIFT,
     Drift,
     Inputs,
@@ -195,16 +196,16 @@ def _estimate_accuracy(
     drift_checks: Sequence[MonitorCheck],
 ) -> LabelFreeAccuracy:
     """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
-    inputs = [check for check in drift_checks if check.name != SCORES_DRIFT]
-    if len(inputs) != len(drift_checks) - 1:
+    inputs = [check for check in drift_checks if check.name not in (SCORES_DRIFT, CLASSES_DRIFT)]
+    if (count := [check.name for check in drift_checks].count(SCORES_DRIFT)) != 1:
         raise InputError(
-            f"{Drift.FILE} needs one measurement `{SCORES_DRIFT}`, but has "
-            f"{len(drift_checks) - len(inputs)}; run Drift again"
+            f"{Drift.FILE} needs one measurement `{SCORES_DRIFT}`, but has {count}; run Drift again"
         )
     broken = [check for check in input_checks if check.outcome == "alarm"]
+    reference = evidence.reference
     return label_free_accuracy(
-        rows=np.array(evidence.reference.scores.counts),
-        right=np.array(evidence.reference.right),
+        rows=np.array((reference.confidence or reference.scores).counts),
+        right=np.array(reference.right),
         window=np.array(evidence.drift.scores),
         input_checks=[*broken, *inputs],
     )

@@ -25,6 +25,7 @@ def main() -> None:
         LabelSummary.read(processing_input("labels")),
         held_out=count_held_out(reference),
         settings=read_section(MonitorSection, "monitor"),
+        classes=reference.labels,
     )
     quality.write(processing_output("quality"))
     for check in quality.checks:

@@ -12,7 +12,7 @@ the window, `late.parquet` of all answers of the two days before it, for the led
 import datetime as dt
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import write_batches
+from sashiko.base.parquet import open_parquet, write_batches
+from sashiko.errors import InputError
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.steps.entry import run_step
 from sashiko_packs.monitoring.capture.reading import read_captures
@@ -30,7 +31,6 @@ from sashiko_packs.monitoring.capture.record import (
     OTHERS_FILE,
     ROWS_FILE,
     CaptureSummary,
-    row_schema,
     stream_rows,
 )
 from sashiko_packs.monitoring.ledger import LATE_CLUSTERS, LEDGER_SCHEMA
@@ -43,9 +43,18 @@ _LATE: Final = dt.timedelta(days=2)
 
 
 def main() -> None:
-    """Writes the rows and their summary."""
+    """Writes the rows and their summary.
+
+    Raises:
+        InputError: if the reference of more than two classes has no counts of each.
+    """
     arguments = parse_window(__doc__)
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
+    if len(reference.labels) > 2 and not reference.classes:
+        raise InputError(
+            "the version was registered by an earlier engine, whose reference has no counts by "
+            "class: run the pipeline again and approve the new version"
+        )
     columns = tuple(counts.column for counts in reference.columns)
     rows = processing_output("rows") / ROWS_FILE
     read = partial(
@@ -54,11 +63,13 @@ def main() -> None:
         now=arguments.now,
         columns=columns,
         has_texts=any(counts.kind == "text" for counts in reference.columns),
+        classes=reference.labels if reference.classes else (),
+        first_favourable=reference.first_favourable,
     )
     summary = read(rows, window=arguments.window)
     summary.write(processing_output("summary"))
     if any(answered.version != arguments.version for answered in summary.versions):
-        split_versions(rows, arguments.version, columns=columns)
+        split_versions(rows, arguments.version)
     with tempfile.TemporaryDirectory(prefix="sashiko-capture-") as scratch:
         earlier = Path(scratch, ROWS_FILE)
         start = arguments.window.start
@@ -68,8 +79,10 @@ def main() -> None:
         print(line, file=sys.stderr)
 
 
-def split_versions(rows: Path, version: int, *, columns: Sequence[str]) -> None:
+def split_versions(rows: Path, version: int) -> None:
     """Moves the rows of other versions into a file beside: only the ledger is to have them."""
+    with open_parquet(rows) as file:
+        schema = file.schema_arrow
 
     def rows_of(*, own: bool) -> Iterator[pa.RecordBatch]:
         for table in stream_rows(rows):
@@ -77,7 +90,7 @@ def split_versions(rows: Path, version: int, *, columns: Sequence[str]) -> None:
             yield from table.filter(answered if own else pc.invert(answered)).to_batches()
 
     for path, own in ((rows.with_name(OTHERS_FILE), False), (rows, True)):
-        write_batches(path, rows_of(own=own), schema=row_schema(columns))
+        write_batches(path, rows_of(own=own), schema=schema)
 
 
 def _answers(path: Path) -> Iterator[pa.RecordBatch]:

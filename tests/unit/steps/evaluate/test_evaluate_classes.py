@@ -155,6 +155,9 @@ def test_two_classes_have_no_new_key_in_any_file(root) -> None:
     assert "not_comparable" not in json.dumps(metrics)
     assert not (root / "processing/output/metrics/statistics.json").exists()
     assert "scores" not in predictions(root)[0]
+    reference = read_json(root / "processing/output/metrics/reference.json")
+    assert isinstance(reference, dict)
+    assert not {"classes", "confidence", "first_favourable"} & reference.keys()
 
 
 def test_the_reference_counts_the_rows_that_were_decided_right(root) -> None:
@@ -165,6 +168,18 @@ def test_the_reference_counts_the_rows_that_were_decided_right(root) -> None:
     assert reference.accuracy == np.mean([row["label"] == row["predicted"] for row in test])
     assert sum(reference.scores.counts) == 120
     assert reference.confusion is None
+    matrix = oracle.confusion_matrix(
+        *([row[name] for row in test] for name in ("label", "predicted"))
+    )
+    assert [(one.rows, one.predicted, one.right) for one in reference.classes] == list(
+        zip(matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal(), strict=True)
+    )
+    for index, one in enumerate(reference.classes):
+        low = one.scores.edges[0]
+        assert one.scores.counts[0] == sum(row["scores"][index] <= low for row in test)
+    sure = [row for row in test if max(row["scores"]) <= reference.confidence.edges[0]]
+    assert reference.confidence.counts[0] == len(sure)
+    assert reference.right[0] == sum(row["label"] == row["predicted"] for row in sure)
 
 
 def test_a_projects_own_metric_and_gate_get_the_scores_of_all_classes(root, monkeypatch) -> None:
