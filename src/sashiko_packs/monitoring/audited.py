@@ -481,7 +481,7 @@ def _check(
     advice = _overdue(periods) if measure == "accuracy" else ""
     outcome: Outcome = "ok"
     reason = f"{measure} is not shown to be below {tolerated:.3f}"
-    if if_right.passed(false_alarms):
+    if if_right.passed(false_alarms) and (rule.place is None or rows >= rule.rows_needed):
         outcome, reason = "alarm", f"{measure} is below {tolerated:.3f}"
     elif rows < rule.rows_needed:
         outcome = "not judged"

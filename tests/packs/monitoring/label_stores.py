@@ -84,7 +84,8 @@ class Stores:
         folders = {name: self.folder(name) for name in ("ledger", "labels", "draws")}
         return join_labels(
             self.root, **folders, version=version, window=week(number), now=now,
-            label_days=LABEL_DAYS, classes=("no", "yes"),
+            label_days=LABEL_DAYS, classes=self.contract.classes,
+            first_favourable=self.contract.first_favourable,
         )  # fmt: skip
 
 

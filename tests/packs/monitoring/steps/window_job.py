@@ -83,7 +83,8 @@ class MonitorJob:
         numbers: dict[str, int] = {}
         for record in records:
             record.setdefault("cluster", numbers.setdefault(record["event_id"], len(numbers)))
-        table = pa.Table.from_pylist(records, schema=row_schema(columns))
+        schema = row_schema(columns, has_classes=any("scores" in record for record in records))
+        table = pa.Table.from_pylist(records, schema=schema)
         write_table(self.input("rows") / "rows.parquet", table)
 
     def run(self, step: ModuleType, *arguments: str) -> None:
