@@ -33,6 +33,7 @@ from sashiko.bias.metrics.bias_table import METRICS, Stage
 from sashiko.bias.steps.bias_estimates import analyse_stage, estimate_bias, estimate_by_class
 from sashiko.bias.steps.clarify_bias import analyse
 from sashiko.bias.steps.judge_bias import check_gates
+from sashiko.contract.derive import outcomes
 from sashiko.contract.model import Contract
 from sashiko.data.ingest import raw_batches, typed_columns
 from sashiko.errors import InputError
@@ -113,12 +114,12 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     split are taken.
 
     Returns:
-        The contract's key; `predicted_label`, a label of the contract; and `SEEN`, likewise, where
-        the file is a run's.
+        The contract's key; `predicted_label`, a label of the contract, or a number's outcome at its
+        bound; and `SEEN`, likewise, where the file is a run's.
 
     Raises:
-        InputError: if the file cannot be read or lacks a column, or a prediction is no label and
-            no probability.
+        InputError: if the file cannot be read or lacks a column, or a prediction is no label, no
+            probability and no number, as the contract wants.
     """
     path, column = source.path, source.column
     batches = [json_batch(path)] if is_json_lines(path) else raw_batches(path)
@@ -135,21 +136,11 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     if texts.null_count or pc.any(pc.is_in(texts, pa.array(["nan", "NaN"]))).as_py():
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
-    if len(contract.classes) == 2:
-        labels = _apply_threshold(raw, source.threshold)
-    elif source.threshold is None:
-        labels = raw
+    if contract.is_number and not (from_a_run and name == "predicted"):
+        predicted = _at_bound(raw, contract, threshold=source.threshold)
     else:
-        raise InputError(
-            f"contract `{contract.id}` has {len(contract.classes)} classes, and no threshold "
-            f"decides between them: leave --probability-threshold out, and name in `{name}` the "
-            "class that is predicted"
-        )
-    coded = from_a_run or labels is not raw
-    columns = {
-        contract.key: table[key].cast(pa.string()),
-        PREDICTED_LABEL: _labels(labels, contract, coded=coded),
-    }
+        predicted = _classes(raw, contract, threshold=source.threshold, coded=from_a_run)
+    columns = {contract.key: table[key].cast(pa.string()), PREDICTED_LABEL: predicted}
     if from_a_run:
         seen = Column("label", table["label"].cast(pa.string()), path)
         columns[SEEN] = _labels(seen, contract, coded=True)
@@ -184,6 +175,39 @@ def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArr
             )
     places = pc.index_in(column.values, value_set=pa.array(list(mapping), pa.string()))
     return pc.take(pa.array(list(mapping.values()), pa.string()), places)
+
+
+def _classes(
+    raw: Column, contract: Contract, *, threshold: float | None, coded: bool
+) -> pa.ChunkedArray:
+    """Turns predictions of classes into the contract's labels."""
+    if len(contract.classes) == 2:
+        labels = _apply_threshold(raw, threshold)
+    elif threshold is None:
+        labels = raw
+    else:
+        raise InputError(
+            f"contract `{contract.id}` has {len(contract.classes)} classes, and no threshold "
+            f"decides between them: leave --probability-threshold out, and name in `{raw.name}` "
+            "the class that is predicted"
+        )
+    return _labels(labels, contract, coded=coded or labels is not raw)
+
+
+def _at_bound(column: Column, contract: Contract, *, threshold: float | None) -> pa.ChunkedArray:
+    """Turns predicted numbers into their outcomes at the contract's bound."""
+    if threshold is not None:
+        raise InputError(
+            f"contract `{contract.id}` has a number as its label, and its bound decides "
+            f"({contract.classes[1]}): leave --probability-threshold out"
+        )
+    try:
+        return outcomes(column.values.cast(pa.float64()), contract)
+    except pa.ArrowException as error:
+        raise InputError(
+            f"{column.file}: column `{column.name}` holds texts; name in --predicted-label the "
+            "column of the predicted numbers"
+        ) from error
 
 
 def _apply_threshold(column: Column, threshold: float | None) -> Column:
@@ -249,6 +273,9 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
         tables.append(pa.Table.from_batches(typed_columns(file, contract, needed, batches=batches)))
     table = pa.concat_tables(tables)
     rows = pa.table({name: as_text(table[name]) for name in needed})
+    if contract.is_number:
+        place = rows.column_names.index(label.column)
+        rows = rows.set_column(place, label.column, outcomes(table[label.column], contract))
     labels, allowed = rows[label.column], list(contract.classes)
     invalid = labels.filter(pc.invert(pc.is_in(labels, pa.array(allowed))))
     if len(invalid):
@@ -356,7 +383,9 @@ def file_verdict(
         InputError: if a gate is on no facet of the contract.
     """
     check_gates(recipe.bias, contract)
-    threshold = recipe.evaluate.threshold if len(contract.classes) == 2 else None
+    threshold = None
+    if len(contract.classes) == 2 and not contract.is_number:
+        threshold = recipe.evaluate.threshold
     mitigation = Mitigation(reweighing=recipe.reweighing, threshold=threshold)
     return decide(
         gate="bias",

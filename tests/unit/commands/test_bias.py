@@ -173,6 +173,30 @@ def test_of_three_classes_the_favourable_ones_count_by_name_or_as_a_run_codes_th
     )
 
 
+def test_a_number_counts_by_the_side_of_the_bound_it_is_on(cli: BiasCli) -> None:
+    documents.save(documents.number(above=4), cli.folder)
+    prices, predicted = {"yes": 5, "no": 4.0}, {"yes": 4.01, "no": -1}
+    data = [(key, age, prices[late]) for key, age, late in ROWS]
+    cli.write("data.csv", csv_text("loan_id,age,price", data))
+    numbers = [(key, predicted[late]) for key, late in PREDICTED]
+    file = cli.write("predictions.csv", csv_text("loan_id,foreseen", numbers))
+    options = ("--predictions", file, "--predicted-label", "foreseen")
+    assert interval(cli.json(*options), "DI")["value"] == pytest.approx(DI)
+    assert interval(cli.json(), "DPL")["value"] == pytest.approx(25 / 50 - 10 / 50)
+    message = cli.refused(*options, "--probability-threshold", 0.5)
+    assert "its bound decides (above 4): leave --probability-threshold out" in message
+    cli.write("predictions.csv", csv_text("loan_id,foreseen", PREDICTED))
+    assert "column `foreseen` holds texts" in cli.refused(*options)
+    of_a_run = {
+        "key": [key for key, _, _ in ROWS], "split": ["test"] * 100,
+        "label": [int(late == "yes") for _, _, late in ROWS], "value": [p for _, _, p in data],
+        "predicted": [int(late == "yes") for _, late in PREDICTED],
+    }  # fmt: skip
+    pq.write_table(pa.table(of_a_run), cli.folder / "predictions.parquet")
+    value = cli.json("--predictions", cli.folder / "predictions.parquet")
+    assert interval(value, "DI")["value"] == pytest.approx(DI)
+
+
 def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(cli: BiasCli):
     text = cli.contract.read_text().replace("'yes'", "'0'").replace("'no'", "'1'")
     cli.contract.write_text(text)
