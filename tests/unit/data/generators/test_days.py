@@ -1,5 +1,6 @@
 import datetime as dt
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,14 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import root_mean_squared_error
 from sklearn.preprocessing import OneHotEncoder
 
+from sashiko.contract.derive import arrow_schema
+from sashiko.contract.load import load_contract
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import Order
 from sashiko.data.generators.complaints import NEW_PHRASES_FROM, Complaints
 from sashiko.data.generators.days import Days
 
+CONTRACT = Path("contracts/days.odcs.yaml")
 TEST_FROM = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
 SEVERITIES = {"low": bank.LOW, "medium": bank.MEDIUM, "high": bank.HIGH}
 
@@ -35,6 +39,16 @@ def _frame(*, rows: int = 20_000, seed: int = 3, bias: bool = True) -> pd.DataFr
 def _truth(*, bias: bool = True, batch_rows: int = 999) -> pd.DataFrame:
     order = Order(rows=20_000, seed=3, bias=bias)
     return pa.Table.from_batches(Days().truth(order, batch_rows=batch_rows)).to_pandas()
+
+
+@pytest.mark.skipif(not CONTRACT.is_file(), reason="a project may delete the samples")
+def test_columns_label_and_split_are_those_of_the_contract():
+    contract = load_contract(CONTRACT)
+    assert Days().schema.equals(arrow_schema(contract, "all"))
+    assert (contract.label.column, contract.label.above) == ("days_left", 0)
+    # Validation has the new phrases too, so an interval that is fitted there covers test.
+    assert contract.split.validation_from == NEW_PHRASES_FROM.date()
+    assert contract.split.test_from == TEST_FROM.date()
 
 
 def test_all_columns_but_the_days_are_the_complaints():
