@@ -262,7 +262,7 @@ def mean_errors(slices: Sequence[tuple[str, Estimate]]) -> Markup:
             axes.plot(value, index, marker="o", markersize=9, color=svg.DARK)
             svg.row_figure(axes, index, words.estimate(value))
         air = 0.08 * (high - low)
-        axes.set(xlim=(low - air, high + air), xlabel="mean of predicted minus observed value")
+        axes.set(xlim=(low - air, high + air), xlabel="mean of predicted - observed")
         axes.grid(True, axis="x")
         alt = f"Mean error by slice: {'; '.join(reversed(texts))}."
         return svg.to_svg(axes, name="mean-errors", alt=alt)

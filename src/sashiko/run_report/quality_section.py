@@ -63,8 +63,8 @@ _OBSERVED = (
     "the outer lines, the interval holds the observed value. Dashed: the contract's bound. "
 )
 _ERRORS = (
-    "With 95 % intervals. Above 0, values are predicted too high. The slices with the largest mean "
-    "errors are shown; by chance, about 1 in 20 intervals leaves out 0. "
+    "With 95 % intervals, the largest errors first. Above 0, values are predicted too high. If no "
+    "slice is off, about 1 in 20 intervals leaves out 0 by chance."
 )
 _COVERAGE = (
     "The interval has one width for all rows, which was fitted on validation. Where it holds fewer "

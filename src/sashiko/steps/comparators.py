@@ -75,11 +75,6 @@ def majority_baseline(train_labels: Ints, *, rows: int, classes: int) -> ModelSc
     return ModelScores(np.tile(shares, (rows, 1)), threshold)
 
 
-def mean_baseline(number: Number, *, rows: int) -> ModelScores:
-    """Predicts the mean of the train split's rows for every row."""
-    return ModelScores(np.full((rows, 1), number.mean), number.above)
-
-
 def linear_baselines(
     section: EvaluateSection,
     train: Split,

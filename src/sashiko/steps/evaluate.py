@@ -220,7 +220,8 @@ def baselines(
     train, validation, test = (splits[name] for name in SPLITS)
     meta, number, rows = trained.split, trained.number, len(test.keys)
     if number is not None:
-        others = {comparators.MEAN: comparators.mean_baseline(number, rows=rows)}
+        mean = np.full((rows, 1), number.mean)
+        others = {comparators.MEAN: ModelScores(mean, number.above)}
     else:
         majority = comparators.majority_baseline(train.labels, rows=rows, classes=len(meta.labels))
         others = {comparators.MAJORITY: majority}
