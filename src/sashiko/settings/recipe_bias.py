@@ -7,9 +7,14 @@ from pydantic import BeforeValidator, Field, model_validator
 from sashiko.base.yaml_models import Frozen
 
 LabelMetric = Literal["CDDL", "CI", "DPL", "JS", "KL", "KS", "LP", "TVD"]
-BiasMetric = Literal[
-    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE", LabelMetric
+# Of a label that is a number alone (`bias.metrics.number_bias`).
+NumberBiasMetric = Literal[
+    "interval_coverage", "mae", "mean_error", "mean_prediction_difference", "prediction_distance"
 ]
+BiasMetric = Literal[
+    "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE", LabelMetric,
+    NumberBiasMetric,
+]  # fmt: skip
 
 
 def _check_facet_names(value: Any) -> Any:
@@ -60,6 +65,8 @@ class BiasGate(Frozen):
             raise ValueError("give `minimum`, `maximum`, or both")
         if self.metric == "GE" and len(self.facets) > 1:
             raise ValueError("GE is of all rows, whatever their group: name one facet")
+        if self.of_numbers and len(self.facets) > 1:
+            raise ValueError(f"{self.metric} is measured for one facet at a time: name one")
         if self.change_since and (not self.of_labels or self.metric == "CDDL"):
             # A version does not say which group variable its CDDL was conditioned on.
             comparable = ", ".join(name for name in get_args(LabelMetric) if name != "CDDL")
@@ -70,6 +77,11 @@ class BiasGate(Frozen):
     def of_labels(self) -> bool:
         """Whether its metric is of the labels, which no model changes."""
         return self.metric in get_args(LabelMetric)
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether its metric is of the predictions of a label that is a number."""
+        return self.metric in get_args(NumberBiasMetric)
 
     @property
     def facets(self) -> tuple[str, ...]:

@@ -65,7 +65,10 @@ class ServingBound(Frozen):
     def _check_bounds(self) -> Self:
         if self.minimum is None and self.maximum is None:
             raise ValueError("give `minimum`, `maximum`, or both")
-        if (self.metric in get_args(BiasMetric)) != (self.facet is not None):
+        # Two metrics of a number are both: of a group, and of all rows.
+        of_bias = self.metric in get_args(BiasMetric)
+        of_all_rows = not of_bias or self.metric in GATED_METRICS
+        if not (of_all_rows if self.facet is None else of_bias):
             raise ValueError("`facet` goes with a bias metric, such as DI, and only with one")
         return self
 

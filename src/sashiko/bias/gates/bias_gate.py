@@ -11,7 +11,7 @@ from sashiko.bias.gates.estimates import (
     gate_applies,
 )
 from sashiko.bias.gates.label_change import ChampionLabels, label_change
-from sashiko.bias.metrics.bias_table import METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, bound
 from sashiko.evaluation.metrics.uncertainty import Estimate
@@ -36,7 +36,7 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
     `below`: the metric is below the minimum, else above the maximum.
     """
     more_rows = f"load more rows of {subgroup.subgroup}"
-    worse, current = METRICS[metric].worse, recipe.threshold
+    worse, current = ALL_METRICS[metric].worse, recipe.threshold
     another, lower = [], []
     if current:
         by_policy = "`evaluate.threshold: {policy: fixed, value: ...}`; the current one maximizes"
@@ -45,6 +45,8 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
             threshold = f"`evaluate.threshold.value`, now {current.value:g}"
         another = [f"choose another decision threshold ({threshold})"]
         lower = [f"lower the decision threshold, the same for everybody ({threshold})"]
+    if not ALL_METRICS[metric].compares:
+        return f"{more_rows}, and see which of them are predicted badly in the report's slices"
     if worse == "either":
         return "; ".join([*another, more_rows])
     if worse == ("below" if below else "above"):
@@ -108,7 +110,7 @@ def bias_checks(
         judged = [
             estimate
             for estimate in estimates
-            if estimate.stage == METRICS[gate.metric].stage
+            if estimate.stage == ALL_METRICS[gate.metric].stage
             and gate_applies(gate, estimate.metric, estimate)
         ]
         if not judged:

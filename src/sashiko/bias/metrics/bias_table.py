@@ -230,19 +230,25 @@ def generalized_entropy(groups: Comparison) -> Floats:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A bias metric."""
+class Meaning:
+    """What a bias metric says."""
 
-    name: str  # Clarify's abbreviation
+    name: str  # Clarify's abbreviation, or a name of our own
     description: str  # its full name, as Clarify writes it
     stage: Stage  # bias of the labels or of the predictions
+    neutral: float = 0.0  # its value if the groups do not differ, or that a group should have
+    worse: Side = "above"  # the side of `neutral` on which the disadvantaged group is worse off
+    compares: bool = True  # whether it compares the two groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Meaning):
+    """A bias metric that is computed from counts."""
+
     formula: Formula  # of two groups
     # The conditions of an undefined value; the first that holds is the reason.
     undefined: tuple[Condition, ...]
-    neutral: float = 0.0  # its value if the groups do not differ
-    worse: Side = "above"  # the side of `neutral` on which the disadvantaged group is worse off
     conditional: bool = False  # whether it needs a group variable
-    compares: bool = True  # whether it compares the two groups
     # The counts of `Group` in the formula; with few rows of one of them, in either group, its
     # interval is unreliable.
     kinds: tuple[str, ...] = ()

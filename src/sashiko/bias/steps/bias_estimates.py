@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.bias.clarify.analysis import AnalysisConfig, MetricResult, StageResult, Value
-from sashiko.bias.clarify.contract_config import FacetGroup, facet_groups, intersections
-from sashiko.bias.clarify.counting import Column, Dataset, GroupCounts, count_groups
+from sashiko.bias.clarify.contract_config import (
+    NUMBER_COLUMNS,
+    FacetGroup,
+    facet_groups,
+    intersections,
+)
+from sashiko.bias.clarify.counting import Column, Dataset, GroupCounts, count_groups, open_csv
 from sashiko.bias.gates.estimates import (
     BiasEstimate,
     SimultaneousIntervals,
@@ -27,6 +33,7 @@ from sashiko.bias.metrics.bias_table import (
     measure,
     stage_metrics,
 )
+from sashiko.bias.metrics.number_bias import FEWEST_ROWS, NUMBER_METRICS, PredictedNumbers
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.counts import Counts, tabulate
@@ -173,6 +180,49 @@ def estimate_by_class(
             looks=dict.fromkeys(_BY_CLASS, max(1, family)),
         ):  # fmt: skip
             yield item.model_copy(update={"outcome": outcome})
+
+
+def estimate_numbers(
+    contract: Contract, section: BiasSection, data_file: Path, *, looks: SimultaneousIntervals
+) -> Iterator[BiasEstimate]:
+    """Yields the metrics of a number's predictions by group of each facet, from BiasInput's CSV.
+
+    The disadvantaged group is one of the groups, and each other value. A reader looks for the
+    worst of them, so a metric's intervals hold over all that have enough rows; others have none.
+    """
+    facets = [facet.column for facet in contract.facets]
+    table = open_csv(data_file, headers=None)
+    rows = pa.concat_tables(table.read([*NUMBER_COLUMNS, *facets]))
+    values, predicted, covered = (
+        rows[name].cast(pa.float64()).to_numpy() for name in NUMBER_COLUMNS
+    )
+    numbers = PredictedNumbers(values, predicted, covered == 1)
+    members = [
+        (facet, group, np.asarray(pc.is_in(rows[facet], pa.array(group.values)), dtype=np.bool_))
+        for facet in facets
+        for group in facet_groups(contract, facet)
+    ]
+    sizes = [(int(own.sum()), int((~own).sum())) for _, _, own in members]
+    judged = [min(size) >= max(section.minimum_group_size, FEWEST_ROWS) for size in sizes]
+    family = max(1, sum(judged), looks.bound)
+    for (facet, group, own), (inside, outside), enough in zip(members, sizes, judged, strict=True):
+        subgroup = Subgroup(facet=facet, group=group.name, disadvantaged=group.disadvantaged)
+        measurable = min(inside, outside) >= FEWEST_ROWS
+        measures = numbers.of_group(own, looks=family) if measurable else {}
+        for name in NUMBER_METRICS:
+            point = measures.get(name)
+            yield BiasEstimate(
+                **dict(subgroup),
+                stage="post_training",
+                metric=name,
+                value=point.value if point else None,
+                low=point.low if point and enough else None,
+                high=point.high if point and enough else None,
+                looks=family,
+                error="" if point else "the group or all others have fewer than two rows",
+                n_disadvantaged=inside,
+                n_advantaged=outside,
+            )
 
 
 def looks_of(section: BiasSection, stages: Mapping[Stage, StageAnalysis]) -> SimultaneousIntervals:

@@ -17,8 +17,8 @@ MEAN_ERROR: Final = "mean_error"  # of slices alone: neither side of 0 is better
 _ROUNDING = 1e-12  # of a variance, as a share of the mean square
 
 
-def exact_share(rows: Bools) -> Estimate:
-    """Returns the share of rows that are true, with its exact 95 % interval.
+def exact_share(rows: Bools, *, looks: int = 1) -> Estimate:
+    """Returns the share of rows that are true, with its exact 95 % interval, over several looks.
 
     Source: C. J. Clopper and E. S. Pearson, The use of confidence or fiducial limits illustrated
     in the case of the binomial (Biometrika 26, 1934). Without rows it is undefined.
@@ -28,7 +28,8 @@ def exact_share(rows: Bools) -> Estimate:
     if not len(rows):
         return Estimate(value=None, low=None, high=None)
     result = binomtest(int(rows.sum()), len(rows))
-    ends = result.proportion_ci(confidence_level=CONFIDENCE, method="exact")
+    confidence = 1 - (1 - CONFIDENCE) / looks
+    ends = result.proportion_ci(confidence_level=confidence, method="exact")
     return Estimate(value=float(rows.mean()), low=float(ends.low), high=float(ends.high))
 
 
