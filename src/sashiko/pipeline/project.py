@@ -118,6 +118,12 @@ def _bias_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
         )
     if not bias.judged and (recipe.reweighing.facets or recipe.reweighing.strength):
         yield "key `reweighing`: it needs facets; with `bias.judged: false` remove it"
+    for index, gate in enumerate(bias.gates):
+        if gate.of_numbers and not contract.is_number:
+            yield (
+                f"key `bias.gates.{index}.metric`: {gate.metric} is of a label that is a number, "
+                f"and the label of {file} has classes; choose a metric of Clarify, such as DI"
+            )
     references = [("bias.gates", facet) for gate in bias.gates for facet in gate.facets]
     references += [("reweighing.facets", facet) for facet in recipe.reweighing.facets]
     for key, facet in references:

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
-from sashiko.bias.metrics.bias_table import METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.evaluation.evaluation_record import MetricLine
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints
@@ -316,6 +316,27 @@ def by_threshold(
         return svg.to_svg(axes, name=identifier, alt=alt)
 
 
+def predicted_numbers(title: str, groups: Sequence["GroupScores"], *, bound: float) -> Markup:
+    """Draws the share of each group's rows at or below a predicted number, `MOST_CURVES` at most.
+
+    The largest vertical distance of two curves is their Kolmogorov distance.
+    """
+    shares = np.linspace(0, 1, 101)
+    texts = []
+    with svg.chart() as axes:
+        for (colour, _), group in zip(_CURVES, groups, strict=False):
+            values = np.quantile(group.scores, shares)
+            axes.plot(values, shares, color=colour, linewidth=1.6, label=group.name)
+            texts.append(f"{group.name} from {values[5]:.3g} to {values[95]:.3g}")
+        axes.axvline(bound, color=svg.INK, linewidth=1.2, linestyle=(0, (5, 3)),
+                     label=f"the bound, {bound:g}")  # fmt: skip
+        axes.legend(**_ABOVE)
+        axes.set(ylim=(0, 1), xlabel="predicted number", ylabel="share of the rows up to it")
+        axes.grid(True)
+        alt = f"{title}, 90 of 100 rows of each group: {'; '.join(texts)}."
+        return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
+
+
 def precision_recall(scores: Floats, labels: Ints, *, threshold: float) -> Markup:
     """Draws precision against recall over all thresholds, with the chosen one."""
     order = np.argsort(-scores, kind="stable")
@@ -373,7 +394,8 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
     Returns:
         Filled marks are gated, hollow ones reported only; the allowed range is shaded.
     """
-    neutral = METRICS[metric].neutral
+    meaning = ALL_METRICS[metric]
+    neutral = meaning.neutral
     ends: list[float | None] = []
     texts = []
     for value, figure, check in rows:
@@ -413,7 +435,8 @@ def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:
             # Never a negative zero.
             svg.row_figure(axes, index, f"{round(value, 2) + 0.0:.2f}", bold=check is not None)
         title = words.metric_title(metric)
-        axes.set_xlabel(f"{title}; {neutral:.0f} is no difference")
+        aim = "no difference" if meaning.compares else "the aim"
+        axes.set_xlabel(f"{title}; {neutral:g} is {aim}")
         alt = f"{title}: {'; '.join(texts)}."
         return svg.to_svg(axes, name=f"forest-{svg.identifier(metric)}", alt=alt)
 

@@ -140,7 +140,7 @@ def value_axis(axes: "Axes", values: Sequence[float], *, neutral: float) -> tupl
     low, high = min(*values, neutral), max(*values, neutral)
     air = max((high - low) * 0.08, 0.02)
     limits = (low - air, high + air)
-    if neutral:
+    if neutral == 1:
         low, high = max(low, _RATIOS[0]), min(high, _RATIOS[-1])
         air = max((high / low) ** 0.08, 1.1)
         limits = (low / air, high * air)

@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.metrics.bias_table import METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.views import Cell, CheckView, Mark, Table, numeric, row
@@ -35,6 +36,8 @@ MEANINGS = {
     "TVD": "share of labels to change until both are alike",
     "KS": "largest difference of a label's share",
     "CDDL": "group's share of rejected minus of accepted labels, within strata",
+    "mean_prediction_difference": "mean predicted number, others minus group",
+    "prediction_distance": "largest difference of the shares of rows up to a predicted number",
     "auc": "how often a positive row scores above a negative one",
     "average_precision": "mean precision over the positive rows, each at its own score",
     "accuracy": "share of rows predicted right",
@@ -95,16 +98,16 @@ def estimate_cell(figure: Estimate | BiasEstimate | None, undefined: str = "unde
 
 def metric_title(metric: str) -> str:
     """Returns a metric in words, a bias metric with its acronym: `Accuracy difference (AD)`."""
-    if metric not in METRICS:
+    if metric not in ALL_METRICS:
         return METRIC_NAMES.get(metric, metric)
-    first, *rest = METRICS[metric].description.split(" ")
+    first, *rest = ALL_METRICS[metric].description.split(" ")
     return " ".join([first, *(word if set("-(") & set(word) else word.lower() for word in rest)])
 
 
 def check_title(name: str) -> str:
     """Returns a check's name, in which a metric stands in words."""
     metric, _, rest = name.partition(" ")
-    if metric in METRICS:
+    if metric in METRICS or (metric in NUMBER_METRICS and "=" in rest):
         return f"{metric_title(metric)}: {rest}"
     return f"{metric_title(metric)} {_LINEAR.sub('linear', rest)}".strip()
 

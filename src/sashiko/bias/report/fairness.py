@@ -29,6 +29,7 @@ from sashiko.bias.gates.estimates import (
     sort_worst_first,
 )
 from sashiko.bias.metrics.bias_table import METRICS, Stage
+from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.arrays import Floats
@@ -61,6 +62,11 @@ _CALIBRATION_CAPTION = (
     "share. Groups with different shares of positive labels cannot have both equal selection "
     "rates and calibrated scores (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
 )
+_NUMBERS_CAPTION = (
+    "The share of each group's rows up to a predicted number, on the test split. Right of the "
+    "bound, rows are positive. The largest vertical distance of a group's curve and that of all "
+    "others is the Kolmogorov distance."
+)
 _HOW_TO_READ = (
     "Each group is compared with all other rows. The facets were joined to the predictions by "
     "key, after training. The metrics are Clarify's, with 95 % bootstrap intervals in brackets. "
@@ -83,6 +89,8 @@ def fairness_section(evidence: Evidence) -> Section:
         return Section("fairness", title, absent=f"No figures. {estimates.why}")
     checks, minimum = _bias_checks(evidence), minimum_rows(evidence)
     by_facet, groups = _scores_by_facet(evidence), group_counts(evidence)
+    contract = evidence.contract
+    bound = None if isinstance(contract, Missing) else contract.label.above
     return Section(
         anchor="fairness",
         title=title,
@@ -90,22 +98,34 @@ def fairness_section(evidence: Evidence) -> Section:
         figures=(
             *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
-            *_threshold_figures(evidence, by_facet),
-            *_calibration_figures(by_facet, minimum),
+            *(
+                [*_threshold_figures(evidence, by_facet), *_calibration_figures(by_facet, minimum)]
+                if bound is None
+                else _number_figures(by_facet, minimum, bound=bound)
+            ),
             *(one for figures in pack_objects("fairness_figures") for one in figures(evidence)),
         ),
         tables=(
             _groups_table(groups),
             *filter(None, [intersection_table(estimates, checks, minimum_group_size=minimum)]),
             *_class_tables(evidence),
+            *_number_table(estimates),
         ),
     )
 
 
 def _positive_words(evidence: Evidence) -> Iterator[str]:
-    """Says which of more than two classes are positive."""
+    """Says which of more than two classes, or which numbers, are positive."""
     contract = evidence.contract
-    if not isinstance(contract, Missing) and len(contract.classes) > 2:
+    if isinstance(contract, Missing):
+        return
+    if contract.is_number:
+        yield (
+            f"Positive is a value {contract.label.favourable[0]}, observed or predicted. What "
+            "that leaves out, such as errors, is in the table of predicted numbers: its metrics "
+            "are not Clarify's, and their intervals come from formulas."
+        )
+    if len(contract.classes) > 2:
         favourable = " or ".join(contract.classes[contract.first_favourable :])
         yield (
             f"Positive is a favourable class: {favourable}. A row of one is predicted right by "
@@ -138,6 +158,34 @@ def _class_tables(evidence: Evidence) -> Iterator[Table]:
     yield Table(
         title, ("class", "group", *heads, "rows, group / others"), tuple(rows), note=note.strip(),
         folded=len(rows) > _WORST,
+    )  # fmt: skip
+
+
+def _number_table(estimates: Sequence[BiasEstimate]) -> Iterator[Table]:
+    """Compares the groups by a label that is a number, the largest errors first."""
+    lines: dict[str, dict[str, BiasEstimate]] = {}
+    for item in estimates:
+        if item.metric in NUMBER_METRICS:
+            lines.setdefault(item.subgroup, {})[item.metric] = item
+    if not lines:
+        return
+    worst = sorted(lines, key=lambda line: -(lines[line]["mae"].value or 0.0))
+    rows = [
+        row(
+            line, *(_value(lines[line][name]) for name in NUMBER_METRICS), _rows(lines[line]["mae"])
+        )
+        for line in worst
+    ]
+    heads = (f"{words.metric_title(name)} [95 % at once]" for name in NUMBER_METRICS)
+    note = (
+        f"The largest errors come first: those of {worst[0]}. Errors are predicted less observed "
+        "values, in the label's unit; differences are of all others less the group. "
+    )
+    if compared := [item for item in lines[worst[0]].values() if comparable(item)]:
+        note += f"A metric's intervals hold over all of {looks_text(compared)} looks at once."
+    yield Table(
+        "Predicted numbers by group", ("group", *heads, "rows, group / others"), tuple(rows),
+        note=note.strip(), folded=len(rows) > _WORST,
     )  # fmt: skip
 
 
@@ -194,14 +242,14 @@ def metric_tables(
     estimates: Sequence[BiasEstimate], checks: Checks, *, minimum_group_size: int
 ) -> Iterator[Table]:
     """Lists every metric of every facet's groups, folded; bounds stand under Checks."""
-    rank = {metric: place for place, metric in enumerate(METRICS)}
+    rank = {metric: place for place, metric in enumerate(ALL_METRICS)}
     ordered = sorted(
         estimates, key=lambda item: (item.facets, item.groups, rank.get(item.metric, len(rank)))
     )
     for stage, title in _STAGES.items():
         rows = []
         for item in ordered:
-            check, metric = _check_of(item, checks), METRICS.get(item.metric)
+            check, metric = _check_of(item, checks), ALL_METRICS.get(item.metric)
             if item.stage != stage or (item.is_intersection and not check):
                 continue
             name = Cell(
@@ -435,6 +483,18 @@ def _calibration_figures(by_facet: Facets | Missing, minimum_group_size: int) ->
             title = f"Calibration by {facet}"
             caption = f"{_CALIBRATION_CAPTION}{_rest(largest, groups)}"
             yield Figure(title, plots.reliability(title, curves), caption)
+
+
+def _number_figures(by_facet: Facets | Missing, minimum: int, *, bound: float) -> Iterator[Figure]:
+    """Draws the distribution of the predicted numbers of each facet's largest groups."""
+    if isinstance(by_facet, Missing):
+        yield Figure("Predicted numbers by group", absent=f"No plot. {by_facet.why}")
+        return
+    for facet, groups in by_facet.items():
+        if largest := _largest(groups, plots.MOST_CURVES, rows=minimum):
+            title = f"Predicted numbers by {facet}"
+            drawn = plots.predicted_numbers(title, largest, bound=bound)
+            yield Figure(title, drawn, f"{_NUMBERS_CAPTION}{_rest(largest, groups)}")
 
 
 def _largest(

@@ -1,6 +1,8 @@
 """The bias steps on a label that is a number, against computations row by row."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +10,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import norm
 
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.gates.estimates import read_estimates
+from sashiko.bias.gates.estimates import BiasEstimate, read_estimates
+from sashiko.bias.metrics.number_bias import NUMBER_METRICS, PredictedNumbers
 from sashiko.bias.steps import bias_input, judge_bias, weights
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
@@ -56,23 +60,26 @@ def write_csv(job: Job) -> str:
     return (job.output("data") / "data.csv").read_text(encoding="utf-8")
 
 
-def judge(job: Job, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, *gates: Any) -> Verdict:
-    """Runs BiasInput, the two analyses and JudgeBias on the loans."""
-    csv = write_csv(job)
-    for name, data in (("pre-analysis", facets(loans())), ("post-analysis", csv)):
-        analysis = analysis_of(tmp_path / name, monkeypatch, data, number(above=ABOVE))
-        job.text(name, json.dumps(analysis), file="analysis.json")
-    job.text("data", csv)
-    job.section("bias", {"gates": list(gates)})
-    job.section("reweighing", {"facets": ["age"], "strength": 1})
-    job.section("evaluate", {})
-    job.run(judge_bias)
-    return read_verdict(job.output("verdict"))
+Judge = Callable[..., Verdict]
 
 
 @pytest.fixture
-def verdict(job: Job, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Verdict:
-    return judge(job, tmp_path, monkeypatch, IMPACT)
+def judge(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Runs BiasInput, the two analyses and JudgeBias on the loans."""
+
+    def run(*gates: Any, **section: Any) -> Verdict:
+        csv = write_csv(job)
+        for name, data in (("pre-analysis", facets(loans())), ("post-analysis", csv)):
+            analysis = analysis_of(tmp_path / name, monkeypatch, data, number(above=ABOVE))
+            job.text(name, json.dumps(analysis), file="analysis.json")
+        job.text("data", csv)
+        job.section("bias", {"gates": list(gates), **section})
+        job.section("reweighing", {"facets": ["age"], "strength": 1})
+        job.section("evaluate", {})
+        job.run(judge_bias)
+        return read_verdict(job.output("verdict"))
+
+    return run
 
 
 def test_the_csv_has_outcomes_values_and_coverage(job: Job) -> None:
@@ -98,7 +105,8 @@ def test_values_of_another_snapshot_are_refused(job: Job) -> None:
         job.run(bias_input)
 
 
-def test_a_number_is_judged_after_its_threshold(verdict: Verdict, job: Job) -> None:
+def test_a_number_is_judged_after_its_threshold(judge: Judge, job: Job) -> None:
+    (check,) = judge(IMPACT).checks
     estimates = read_estimates(job.output("intervals") / "intervals.json")
     values = {(item.stage, item.metric): item.value for item in estimates}
     rows = loans().assign(label=lambda all_: all_["value"] > ABOVE)
@@ -109,7 +117,6 @@ def test_a_number_is_judged_after_its_threshold(verdict: Verdict, job: Job) -> N
     difference = rows["label"][~old].mean() - rows["label"][old].mean()
     for distance in ("DPL", "TVD", "KS"):  # of two outcomes they are the same
         assert values["pre_training", distance] == pytest.approx(difference)
-    (check,) = verdict.checks
     assert (check.value, check.passed) == (pytest.approx(expected["DI"]), False)
     assert "raise `reweighing.strength`" in check.try_
     assert "threshold" not in check.try_, "the contract's bound decides"
@@ -126,7 +133,7 @@ def test_labels_are_read_by_clarifys_exclusive_bound_with_a_point(job: Job) -> N
 
 @pytest.mark.parametrize("values", [[0, 1, 2, 0], [0.0, 0.25, 1e300, -1.0]], ids=["int", "float"])
 def test_the_bound_itself_is_not_favourable(
-    values: list[float], tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    values: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pa.table({"loan_id": [*"abcd"], "age": ["old", "old", "young", "young"]})
     table = table.append_column("price", pa.array(values))
@@ -139,7 +146,7 @@ def test_the_bound_itself_is_not_favourable(
 
 
 def test_texts_where_a_number_is_compared_are_refused(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = pa.table({"loan_id": [*"ab"], "age": ["old", "young"], "price": ["1", "12 days"]})
     with pytest.raises(InputError, match=r"column `price` is compared with a threshold: .*12 days"):
@@ -159,3 +166,89 @@ def test_weighted_groups_have_every_fifth_of_the_values_equally_often(job: Job) 
     assert table.shape == (2, 5)
     assert table.loc["old"].to_numpy() == pytest.approx(table.loc["young"].to_numpy())
     assert len(set(weight)) == 10
+
+
+def of_numbers(job: Job) -> dict[tuple[str, str], BiasEstimate]:
+    estimates = read_estimates(job.output("intervals") / "intervals.json")
+    return {(item.metric, item.group): item for item in estimates if item.metric in NUMBER_METRICS}
+
+
+def test_errors_by_group_are_those_of_the_rows(judge: Judge, job: Job) -> None:
+    judge(IMPACT)
+    estimates, rows = of_numbers(job), loans()
+    assert len(estimates) == 2 * len(NUMBER_METRICS)
+    error = rows["predicted"] - rows["value"]
+    for group in ("old", "young"):
+        own = rows["age"] == group
+        expected = {
+            "mean_prediction_difference": rows["predicted"][~own].mean()
+            - rows["predicted"][own].mean(),
+            "mean_error": error[own].mean(),
+            "mae": error[own].abs().mean(),
+            "interval_coverage": (error[own].abs() <= WIDTH).mean(),
+            # The largest distance of two step functions lies at one of their steps.
+            "prediction_distance": max(
+                abs(
+                    (rows["predicted"][own] <= step).mean()
+                    - (rows["predicted"][~own] <= step).mean()
+                )
+                for step in rows["predicted"]
+            ),
+        }
+        for metric, value in expected.items():
+            item = estimates[metric, group]
+            assert item.value == pytest.approx(value), metric
+            assert item.low < item.value < item.high
+            assert item.looks == 2  # both groups
+            assert (item.n_disadvantaged, item.n_advantaged) == (own.sum(), (~own).sum())
+            assert item.disadvantaged == (group == "old")
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+def test_intervals_hold_as_often_as_they_say(looks: int) -> None:
+    """Of 400 samples of a known population; the distance's bound is wide on purpose."""
+    generator, truth = np.random.default_rng(1), {"mean_prediction_difference": 1.0}
+    truth |= {"mean_error": 0.5, "interval_coverage": 0.9}
+    missed = dict.fromkeys([*truth, "prediction_distance"], 0)
+    truth["prediction_distance"] = float(2 * norm.cdf(0.25) - 1)  # two normals, 1 apart, scale 2
+    group = np.arange(160) < 60
+    for _ in range(400):
+        predicted = generator.normal(np.where(group, 4, 5), 2)
+        values = predicted - generator.normal(0.5, np.where(group, 1, 3))
+        numbers = PredictedNumbers(values, predicted, generator.random(160) < 0.9)
+        for name, item in numbers.of_group(group, looks=looks).items():
+            if name in missed:
+                missed[name] += not item.low <= truth[name] <= item.high
+    most = {1: 0.05, 4: 0.0125}[looks] * 400
+    assert max(missed.values()) <= most + 2.5 * np.sqrt(most)
+    assert missed["mean_error"] >= most - 2.5 * np.sqrt(most) if looks == 1 else True
+
+
+COVERAGE = {"metric": "interval_coverage", "facet": "age", "minimum": 0.85, "reason": "told 0.9"}
+
+
+@pytest.mark.parametrize(("minimum", "by", "passed"), [
+    (0.85, "value", False), (0.7, "value", True), (0.78, "bound", False),
+])  # fmt: skip
+def test_a_gate_judges_the_coverage_of_the_disadvantaged_group(
+    judge: Judge, minimum: float, by: str, passed: bool
+) -> None:
+    gate = COVERAGE | {"minimum": minimum, "judged_by": by}
+    (check,) = judge(gate).checks
+    rows = loans()[loans()["age"] == "old"]
+    share = ((rows["value"] - rows["predicted"]).abs() <= WIDTH).mean()
+    assert 0.78 < share < 0.85
+    assert (check.name, check.value) == ("interval_coverage age=old", pytest.approx(share))
+    assert check.passed is passed
+    if not passed:
+        assert check.try_.startswith("load more rows of age=old")
+        assert "reweighing" not in check.try_
+
+
+def test_a_group_of_few_rows_has_no_interval_and_fails_its_gate(judge: Judge, job: Job) -> None:
+    gate = COVERAGE | {"minimum": 0.5}
+    (check,) = judge(gate, minimum_group_size=400).checks
+    assert not check.passed
+    assert "too few to judge" in check.reason
+    item = of_numbers(job)["interval_coverage", "old"]
+    assert (item.value, item.low, item.high) == (pytest.approx(check.value), None, None)
