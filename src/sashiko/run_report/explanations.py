@@ -151,7 +151,11 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
     explanations = evidence.explanations
     if isinstance(explanations, Missing):
         return Section("explanations", title, absent=f"No explanations. {explanations.why}")
-    labels, is_number = tuple(explanations.predicted), explanations.is_number
+    # The record's file sorts them by name.
+    contract, is_number = evidence.contract, explanations.is_number
+    labels = tuple(explanations.predicted)
+    if not isinstance(contract, Missing):
+        labels = contract.outcomes
     score, method = _score_name(is_number), _METHODS[explanations.method]
     if is_number and explanations.method == "coefficients":
         method = _OF_A_NUMBER

@@ -6,6 +6,7 @@ import tarfile
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from sashiko.pipeline.staging import serving_code
+from tests.e2e.serving.tiny_artifact import OUTCOMES
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
@@ -17,8 +18,8 @@ TEXT = {"template": "{first} {second}", "missing": "z", "truncate": False}
 TEXTS = ["a", "b c d e f g", "h i j k l m n o p q r s t u", "v w x y z"]
 
 
-def write_model(folder, labels=("no", "yes")):
-    """Writes a small random encoder as Train writes it."""
+def write_model(folder, labels=("no", "yes"), *, number=None):
+    """Writes a small random encoder as Train writes it; with `number`, its scale, of a number."""
     import torch
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -28,6 +29,9 @@ def write_model(folder, labels=("no", "yes")):
         intermediate_size=64, max_position_embeddings=32, pad_token_id=0, initializer_range=0.3,
         id2label=dict(enumerate(labels)), label2id={name: n for n, name in enumerate(labels)},
     )  # fmt: skip
+    if number:
+        config.num_labels, config.problem_type, config.outcomes = 1, "regression", OUTCOMES
+        (folder / "number.json").write_text(json.dumps(number))
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
     return folder
@@ -63,7 +67,7 @@ def eager_scores(folder, texts=TEXTS):
 
 
 def eager_probabilities(folder, texts=TEXTS):
-    """Scores texts with the model itself, each by itself and without padding."""
+    """Scores texts, or a number's outputs, by the model itself, one by one and without padding."""
     import torch
     from transformers import AutoModelForSequenceClassification
 
@@ -72,5 +76,6 @@ def eager_probabilities(folder, texts=TEXTS):
     for text in texts:
         ids = torch.tensor([tokenizer().encode(text).ids])
         with torch.inference_mode():
-            scores.append(torch.softmax(eager(ids).logits, dim=-1)[0].tolist())
+            logits = eager(ids).logits
+            scores.append((logits if logits.shape[1] == 1 else logits.softmax(dim=-1))[0].tolist())
     return scores

@@ -24,6 +24,7 @@ from sashiko.serving.artifact import open_artifact
 from sashiko.steps.scored_splits import Split, open_champion, score_split
 from tests.e2e.serving import neuron_image
 from tests.e2e.serving.compile_job import TEXTS, eager_probabilities, eager_scores, job, write_model
+from tests.e2e.serving.tiny_artifact import NUMBER
 
 LONG = " ".join("abcdefghijklmnopq")
 CORES = {"NEURON_RT_NUM_CORES": "1"}
@@ -103,6 +104,26 @@ def test_a_model_of_three_classes_gives_the_scores_of_each(image, monkeypatch, t
     scores = np.array([[answer["scores"][label] for label in labels] for answer in answers])
     assert scores == pytest.approx(expected, abs=1e-5)
     assert [answer["label"] for answer in answers] == [labels[n] for n in expected.argmax(axis=1)]
+
+
+def test_a_model_of_a_number_answers_with_its_value_and_is_refused_without_its_scale(
+    image, monkeypatch, tmp_path
+):
+    (tmp_path / "model").mkdir()
+    model = write_model(tmp_path / "model", number=NUMBER)
+    _, archive = compile_in(monkeypatch, tmp_path / "job", model)
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "artifact", filter="data")
+    answers = answered(tmp_path / "artifact", TEXTS)
+    expected = [3 + 1.5 * output for (output,) in eager_probabilities(model)]
+    assert np.ptp(expected) > 0.05
+    assert [answer["value"] for answer in answers] == pytest.approx(expected, abs=1e-5)
+    assert [answer["interval"][1] for answer in answers] == pytest.approx(
+        [value + 4.5 for value in expected], abs=1e-5
+    )
+    (model / "number.json").unlink()
+    with pytest.raises(SystemExit, match=r"has no number\.json: give the output of Train"):
+        compile_in(monkeypatch, tmp_path / "again", model)
 
 
 def test_texts_of_every_length_and_number_get_the_models_scores(folder, model):

@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from sashiko.base.files import sha256_file, write_json
+from sashiko.errors import InputError
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.steps import train
 from sashiko.training.linear_model import load_linear, matrix
@@ -82,11 +83,11 @@ def numbers_of(rows: Sequence[dict[str, Any]], *, seed: int) -> np.ndarray:
     return np.array([row["age"] - 50 + 20 * ("late" in row["note"]) for row in rows]) + noise
 
 
-def save_linear_job(root: Path, weights: Sequence[float] = ()) -> None:
+def save_linear_job(root: Path, weights: Sequence[float] = (), *, validation: int = 61) -> None:
     """Writes what Train reads for a linear model whose label is a number."""
     channels = root / "input" / "data"
     save_job(root, encoder=channels, labels=OUTCOMES, family="linear")
-    for name, count, seed in (("train", 300, 1), ("validation", 61, 2)):
+    for name, count, seed in (("train", 300, 1), ("validation", validation, 2)):
         rows = people(count, seed=seed)
         values = numbers_of(rows, seed=seed)
         keys = [f"{name}{place:04}" for place in range(count)]
@@ -221,6 +222,26 @@ def test_a_linear_model_is_ridge_regression_and_is_served_as_it_was_trained(
     with open_artifact(compiled(linear / "model"), threshold=0.0) as artifact:
         assert artifact.labels == OUTCOMES
         answered(artifact, [json.loads(text) for text in texts], expected, number["half_width"])
+
+
+def test_fewer_validation_rows_than_the_interval_needs_are_an_error_and_write_no_model(
+    run: Callable[[Path], None], tmp_path: Path
+) -> None:
+    few, enough = tmp_path / "few", tmp_path / "enough"
+    save_linear_job(few, validation=8)
+    with pytest.raises(
+        InputError, match="8 rows, and an interval that holds 90% of the labels needs 9"
+    ):
+        run(few)
+    assert not (few / "model").exists()
+    save_linear_job(enough, validation=9)
+    run(enough)
+    texts, values = rows_of(enough)
+    model, learned = load_linear(enough / "model"), rows_of(enough, "train")[1]
+    outputs = model.logits(matrix(model.features, texts))[:, 0]
+    errors = np.abs(values - learned.mean() - learned.std() * outputs)
+    number = json.loads((enough / "model/number.json").read_text())
+    assert number["half_width"] == pytest.approx(errors.max())
 
 
 def test_a_linear_model_takes_weights_and_the_same_rows_give_the_same_bytes(

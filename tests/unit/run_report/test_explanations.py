@@ -1,5 +1,6 @@
 """The report's section on explanations, as a reader gets it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,16 @@ from sashiko.explain.explanation_record import (
     write_explanations,
     write_lines,
 )
+from tests.unit.contract.documents import number
 from tests.unit.explain.records import UNDEFINED, explanations, shapley, swap, swapped_text
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RunFolder
 from tests.unit.run_report.page import Page, page_of, pictures
 
 
-def run_with(root: Path, explained=None, errors=None, swaps=()) -> Path:
+def run_with(root: Path, explained=None, errors=None, swaps=(), *, contract=None) -> Path:
     """A blocked run with these explanations: a reader wants them most where a gate closed."""
-    run = runs.started(root)
+    run = runs.started(root, contract=contract)
     runs.prepared(run)
     runs.judged(run, impact=0.43)
     if explained is not None:
@@ -71,6 +73,24 @@ def test_an_error_is_a_readable_text_with_the_words_that_count_marked(tmp_path):
     assert marks(page) == [
         ("word positive level2", "title +1.00"), ("word negative level1", "title -0.30")
     ]  # fmt: skip
+
+
+def test_a_number_is_explained_as_a_value_and_its_words_speak_for_the_right_outcome(tmp_path):
+    record = explanations(
+        is_number=True, method="coefficients", rows=512, swaps=(swap(),),
+        predicted={"at most 4": 30, "above 4": 482},
+    )  # fmt: skip
+    folder = run_with(tmp_path, record, swaps=(swapped_text(),), contract=number(above=4))
+    page = page_of(folder, with_rows=True)
+    text = page.text("explanations")
+    assert "Underlined words speak for above 4, dotted ones for at most 4" in text
+    assert re.search(
+        r"Words that speak for above 4 .* overdue title 7 \+0.800 .* for at most 4", text
+    )
+    assert "Rows whose number is predicted worst, too high or too low." in text
+    assert "Row L9: the predicted value 0.300, swapped 0.710." in text
+    assert "changes of the predicted value, with 95 % intervals" in text
+    assert not {word for word in ("P(positive)", "probability", "log-odds") if word in page.html}
 
 
 def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path):

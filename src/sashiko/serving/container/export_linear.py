@@ -64,7 +64,7 @@ def export_linear(
         [
             numpy_helper.from_array(coefficients, "coefficients"),
             numpy_helper.from_array(intercept[:, None], "intercept"),
-            numpy_helper.from_array(np.zeros((1, 1)), "first"),
+            *([] if is_number else [numpy_helper.from_array(np.zeros((1, 1)), "first")]),
             numpy_helper.from_array(np.array([2]), "features"),
         ],
     )
