@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.leaks import LEAK, SUSPICIOUS, class_auc
+from sashiko.contract.model import above_bound
 from sashiko.data.draft import column_drafts
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.naming import ANSWERS, IDENTIFIER, name_matches, sense
@@ -34,6 +35,9 @@ _SMALLEST_SHARE = 0.02  # of the rows: a smaller group's rate says little
 _MOST_SHORT = 12  # further columns make texts long and slow; the user may add them
 _CHARACTERS_A_TOKEN = 3.5
 _LENGTHS = (32, 64, 128, 256, 512)
+_STARTS_AS_NUMBER = r"^[^\pL\d]{0,2}\d"
+_PLAIN_NUMBER = r"^[+-]?\d+(?:[.,]\d+)?\z"
+_MOSTLY = 0.9
 _BEYOND_ASCII = r"[^\x{0}-\x{7f}\PL]"
 
 
@@ -125,20 +129,25 @@ def find_column(raw: RawTable, name: str, *, option: str, path: Path) -> Profile
 def label_draft(column: Profile, *, path: Path) -> LabelDraft:
     """Returns the label and which of its classes are favourable, by their words where these tell.
 
+    Numbers are classes where they are few and whole, and else a number.
+
     Raises:
         InputError: if the column has gaps, one value, or too many for classes.
     """
     _refuse_gaps(column, path=path, role="label", fix="leave rows without a label out of the file")
     counts = {item["values"]: item["counts"] for item in pc.value_counts(column.texts).to_pylist()}
     classes = tuple(sorted(counts))
+    is_whole = column.logical_type == "integer"
+    if len(classes) > (_MOST_CLASSES if is_whole else 2) and (
+        is_whole or column.logical_type == "number"
+    ):
+        return _number_draft(column, path=path)
     if not 2 <= len(classes) <= _MOST_CLASSES:
         values = ", ".join(repr(value) for value in classes[:_SHOWN])
         more = ", ..." if len(classes) > _SHOWN else ""
         fix = "make a column that says yes or no"
-        if len(classes) > 2 and column.logical_type in ("integer", "number"):
-            fix = "a number is no label yet: make a column of bands, such as low and high"
-        elif len(classes) > 2:
-            fix = "join rare ones, for example to one class `other`"
+        if len(classes) > 2:
+            fix = _fix_of_many(column)
         raise InputError(
             f"{path}: label column `{column.physical_name}` has {len(classes):,} "
             f"value{'s' if len(classes) > 1 else ''} ({values}{more}); a label has 2 to "
@@ -147,8 +156,48 @@ def label_draft(column: Profile, *, path: Path) -> LabelDraft:
     favourable, why = _favourable(column, counts)
     why += ". Is that the good outcome for a person? Bias is measured as if it were: if not, change"
     if len(classes) > 2 and column.logical_type in ("integer", "number"):
-        why = f"its values are numbers, each a class of its own without an order; {why}"
+        why = (
+            "its values are numbers, each a class of its own without an order (if more is better: "
+            f"`kind: number, favourable: {{above: ...}}`, and no `enum`); {why}"
+        )
     return LabelDraft(column=column.name, classes=classes, favourable=favourable, why=why)
+
+
+def _number_draft(column: Profile, *, path: Path) -> LabelDraft:
+    """Takes a number above the median for favourable; InputError if a value is infinite."""
+    values = column.values.to_numpy()
+    if infinite := int((~np.isfinite(values)).sum()):
+        raise InputError(
+            f"{path}: label column `{column.physical_name}` is infinite in {infinite:,} of "
+            f"{len(values):,} rows; correct these rows or leave them out of the file"
+        )
+    # One of the values, and not the greatest, above which there is none.
+    above = min(np.quantile(values, 0.5, method="lower"), values[values < values.max()].max())
+    share = 100 * np.mean(values > above)
+    names = (f"at most {above:.15g}", above_bound(above))
+    sounds = {1: "sounds good", -1: "sounds bad, so less may be better", 0: "does not tell"}
+    why = (
+        f"a value near the middle, with {share:.1f} % of the rows above it. Is more the good "
+        f"outcome for a person (`{column.physical_name}` {sounds[sense(column.physical_name)]}), "
+        "and from where? Bias is measured as if it were. Where less is better, turn the sign of "
+        "the column in the data"
+    )
+    return LabelDraft(
+        column=column.name, classes=names, favourable=names[1:], why=why, above=above.item()
+    )
+
+
+def _fix_of_many(column: Profile) -> str:
+    """Says what to do about too many texts, which may be numbers in a form that is not read."""
+    digits = pc.match_substring_regex(column.texts, _STARTS_AS_NUMBER)
+    if column.warning:
+        return column.warning
+    if pc.mean(digits.cast(pa.int64())).as_py() < _MOSTLY:
+        return "join rare ones, for example to one class `other`"
+    typed = pc.match_substring_regex(column.texts, _PLAIN_NUMBER)
+    texts = column.texts.filter(pc.invert(typed))
+    example = f"; {texts[0].as_py()!r} is none" if len(texts) else ", without leading zeros"
+    return f"they look like numbers: write each as a plain number{example}"
 
 
 def _favourable(column: Profile, counts: Mapping[str, int]) -> tuple[tuple[str, ...], str]:
@@ -269,7 +318,10 @@ def make_draft(
     raw = read_raw(path, options)
     target = find_column(raw, label, option="--label", path=path)
     label_ = label_draft(target, path=path)
-    places = pc.index_in(target.texts, value_set=pa.array(label_.classes, pa.string()))
+    if label_.above is None:
+        places = pc.index_in(target.texts, value_set=pa.array(label_.classes, pa.string()))
+    else:
+        places = pc.greater(target.values, label_.above).cast(pa.int64())
     codes = np.asarray(places, dtype=np.int64)
     positive = np.isin(np.array(label_.classes), label_.favourable)[codes]
     groups = [find_column(raw, facet, option="--facet", path=path) for facet in facets]
@@ -300,7 +352,7 @@ def make_draft(
             column,
             classification=classes[column.name],
             key=column is key,
-            category=column in (target, *groups),
+            category=column in groups or (column is target and label_.above is None),
         )
         for column in raw.columns
     ]

@@ -53,12 +53,13 @@ class ColumnDraft:
 
 @dataclass(frozen=True)
 class LabelDraft:
-    """The label's column and classes."""
+    """The label's column and classes; of a number its two outcomes."""
 
     column: str
     classes: tuple[str, ...]  # sorted
     favourable: tuple[str, ...]  # those that are taken to be a good outcome for a person
     why: str
+    above: int | float | None = None  # of a number, the bound of the favourable outcome
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,41 @@ def test_a_label_of_numbers_is_drafted_as_classes_and_says_so(draft):
     assert "each a class of its own without an order" in text
 
 
+@pytest.mark.parametrize(("values", "kind", "above"), [
+    ([n % 60 - 20 for n in range(ROWS)], "integer", 6),
+    ([n / 8 for n in range(ROWS)], "number", 99 / 8),
+    ([(n % 3) / 2 for n in range(ROWS)], "number", 0.5),
+    # Above the median there would be no row.
+    ([n if n < 60 else 250 for n in range(ROWS)], "integer", 59),
+])  # fmt: skip
+def test_a_number_is_favourable_above_the_middle(draft, values, kind, above):
+    contract, recipe = draft(columns(No_Show=None, Days_Left=values), label="Days Left")
+    assert (contract.is_number, contract.label.above) == (True, above)
+    column = contract.column("days_left")
+    assert (column.logical_type, column.required, column.allowed_values) == (kind, True, ())
+    assert check_file(Path("visits.csv"), contract).passed
+    gates = [(gate.metric, gate.better_than) for gate in recipe.quality.gates]
+    assert gates == [
+        ("r2", None), ("interval_coverage", None), ("r2", "mean"),
+        ("r2", "tfidf_ridge_regression"), ("r2", "champion"),
+    ]  # fmt: skip
+    [line] = [
+        line
+        for line in Path("contracts/visits.odcs.yaml").read_text().splitlines()
+        if "kind: number" in line
+    ]
+    share = sum(value > above for value in values) / ROWS
+    assert f"# review: a value near the middle, with {100 * share:.1f} % of the rows above" in line
+    assert "turn the sign of the column in the data" in line
+
+
+def test_the_group_with_fewer_rows_above_the_bound_is_disadvantaged(draft):
+    table = columns(No_Show=None, Amount=[n / 8 for n in range(ROWS)])
+    table["Group"] = ["a" if n % 2 and n < 100 else "b" for n in range(ROWS)]
+    contract, _ = draft(table, label="Amount", facets=["Group"])
+    assert contract.facets[0].disadvantaged == ("a",)
+
+
 def test_the_group_with_the_smallest_share_is_the_one_that_bias_may_harm(draft):
     labels = ["yes" if n % 10 == 0 else "no" for n in range(ROWS)]  # each no-show is of group a
     contract, recipe = draft(
@@ -248,7 +283,13 @@ def test_nothing_is_ever_overwritten(draft):
     (columns(), {"label": "Noshow"}, "no column `Noshow` for --label; the file has `Visit ID`"),
     (columns(), {"facets": ["Grp"]}, "no column `Grp` for --facet"),
     (columns(No_Show=[f"desk {n % 21}" for n in range(ROWS)]), {}, "2 to 20 classes: join rare"),
-    (columns(No_Show=[n / 2 for n in range(ROWS)]), {}, "a number is no label yet"),
+    (columns(No_Show=[f"{n} days" for n in range(ROWS)]), {},
+     "they look like numbers: write each as a plain number; '0 days' is none"),
+    (columns(No_Show=[f"{n:03}" for n in range(ROWS)]), {}, "plain number, without leading zeros"),
+    (columns(No_Show=["unknown", *range(1, ROWS)]), {}, "plain number; 'unknown' is none"),
+    (columns(No_Show=["inf", *range(1, ROWS)]), {}, "`No Show` is infinite in 1 of 200 rows"),
+    (columns(No_Show=["nan", *range(1, ROWS)]), {}, "no value in 1 of 200 rows"),
+    (columns(No_Show=[7.5] * ROWS), {}, "`No Show` has 1 value ('7.5')"),
     (columns(No_Show=["no"] * ROWS), {}, "`No Show` has 1 value ('no')"),
     (columns(No_Show=["", *["yes", "no"] * 99, "no"]), {}, "no value in 1 of 200 rows"),
     (columns(Group=["", *["a"] * 99, *["b"] * 100]), {"facets": ["Group"]}, "such as `unknown`"),

@@ -50,6 +50,14 @@ def test_a_german_file_is_read_and_split_by_time(draft, encoding):
     assert draft.notes[-1] == "split: by time, on am"
 
 
+def test_a_label_of_numbers_is_read_by_the_files_marks(draft):
+    table = columns(No_Show=None, Preis=PRICES)
+    contract, _ = draft(write_csv(Path("visits.csv"), table, delimiter=";"), label="Preis")
+    assert contract.label.above == (ROWS // 2 - 1) * 7.25
+    assert _typed(contract, "preis")[-1] == (ROWS - 1) * 7.25
+    assert check_file(Path("visits.csv"), contract).passed
+
+
 @pytest.mark.parametrize(("values", "delimiter", "options", "first"), [
     (["12.5", "1.234"], ",", {}, 12.5),
     (["12,5", "1.234,75"], ";", {}, 12.5),
