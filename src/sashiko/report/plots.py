@@ -218,11 +218,17 @@ def recall_forest(
 def observed_and_predicted(
     values: Floats, predictions: Floats, *, half_width: float, bound: float
 ) -> Markup:
-    """Draws how many rows have which predicted and which observed value, with the interval."""
+    """Draws how many rows have which predicted and which observed value, with the interval.
+
+    The axes leave out the outermost values, 0.5 % at either end, which would leave no room for all
+    others, and the picture says how many rows lie there.
+    """
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
-    ends = np.array([min(values.min(), predictions.min()), max(values.max(), predictions.max())])
-    ends += 0.03 * np.ptp(ends) * np.array([-1, 1])
+    both = np.stack([values, predictions])
+    ends = np.quantile(both, [0.005, 0.995])
+    ends += (0.03 * np.ptp(ends) or 1.0) * np.array([-1, 1])
+    outside = int(((both < ends[0]) | (both > ends[1])).any(axis=0).sum())
     with svg.chart(height=400) as axes:
         shades = LinearSegmentedColormap.from_list("rows", ("#c9dcec", svg.DARK))
         cells = axes.hexbin(
@@ -236,22 +242,22 @@ def observed_and_predicted(
         for line in (axes.axvline, axes.axhline):
             line(bound, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
         most = int(np.asarray(cells.get_array()).max())
-        axes.annotate(f"darkest cell: {most:,} rows", (0.98, 0.02), xycoords="axes fraction",
-                      ha="right", fontsize=8.5)  # fmt: skip
+        said = f"darkest cell: {most:,} rows; outside: {outside:,}"
+        axes.annotate(said, (0.98, 0.02), xycoords="axes fraction", ha="right", fontsize=8.5)
         axes.set(xlim=ends, ylim=ends, xlabel="predicted value", ylabel="observed value")
         axes.legend(**_ABOVE)
-        correlation = float(np.corrcoef(values, predictions)[0, 1])
+        ranges = (f"from {part.min():,.3f} to {part.max():,.3f}" for part in both)
         alt = (
-            f"Observed against predicted values of {len(values):,} rows: correlation "
-            f"{correlation:.2f}; the interval is ±{half_width:.4g}."
+            f"Observed against predicted values of {len(values):,} rows, {' and '.join(ranges)}; "
+            f"the interval is ±{half_width:,.3f}."
         )
         return svg.to_svg(axes, name="observed", alt=alt)
 
 
 def mean_errors(slices: Sequence[tuple[str, Estimate]]) -> Markup:
     """Draws the mean of predicted minus observed value in each slice, with its interval."""
-    ends = [end for _, item in slices for end in (item.value, item.low, item.high) if end]
-    low, high = min(0.0, *ends), max(0.0, *ends)
+    ends = [end or 0.0 for _, item in slices for end in (item.value, item.low, item.high)]
+    low, high = min([0.0, *ends]), max([0.0, *ends])
     texts = []
     with svg.row_chart([name for name, _ in slices], length=34) as axes:
         axes.axvline(0, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -261,7 +267,7 @@ def mean_errors(slices: Sequence[tuple[str, Estimate]]) -> Markup:
             axes.hlines(index, error.low or 0.0, error.high or 0.0, color=svg.DARK, linewidth=1.8)
             axes.plot(value, index, marker="o", markersize=9, color=svg.DARK)
             svg.row_figure(axes, index, words.estimate(value))
-        air = 0.08 * (high - low)
+        air = 0.08 * (high - low) or 1.0
         axes.set(xlim=(low - air, high + air), xlabel="mean of predicted - observed")
         axes.grid(True, axis="x")
         alt = f"Mean error by slice: {'; '.join(reversed(texts))}."
@@ -283,7 +289,7 @@ def coverage(bins: Sequence[CalibrationBin], overall: Estimate, *, aim: float) -
                  ylabel="share of rows inside the interval")  # fmt: skip
         axes.grid(True)
         axes.legend(**_ABOVE)
-        shares = "; ".join(f"{part.positive_rate:.0%} at {part.mean_score:.4g}" for part in bins)
+        shares = "; ".join(f"{part.positive_rate:.0%} at {part.mean_score:,.3f}" for part in bins)
         alt = f"Coverage of the interval: {overall.text} of all rows, aim {aim:g}; {shares}."
         return svg.to_svg(axes, name="coverage", alt=alt)
 

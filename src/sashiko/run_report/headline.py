@@ -107,7 +107,8 @@ def _coverage(evaluation: Evaluation, checks: dict[str, Check]) -> Tile:
     note = ""
     if (number := evaluation.number) is not None:
         aim = f"{100 * number.coverage:g} %"
-        note = f"Share of rows within ±{number.half_width:.4g} of the prediction; aim: {aim}."
+        width = words.estimate(number.half_width)
+        note = f"Share of rows within ±{width} of the prediction; aim: {aim}."
     figure = evaluation.candidate[COVERAGE]
     return _tile("Interval coverage", figure, note=note, mark=_mark(checks, COVERAGE))
 

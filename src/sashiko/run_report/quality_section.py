@@ -368,11 +368,13 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
     elif number is not None:
         bound = f"{evaluation.labels[1]} is favourable: the contract's bound"
         yield Fact("outcome", f"{bound}; the same for everybody")
-        width = f"±{number.half_width:.4g} around each predicted value"
+        width, deviation = map(words.estimate, (number.half_width, number.standard_deviation))
+        means = [words.estimate(mean) for mean in (number.mean, test.mean or 0.0)]
         aim = f"{100 * number.coverage:g} % of rows"
-        yield Fact("interval", f"{width}, fitted on validation to hold {aim}")
-        spread = f"mean {number.mean:.4g}, standard deviation {number.standard_deviation:.4g}"
-        yield Fact("label", f"{spread} in train; mean {test.mean or 0.0:.4g} in test")
+        around = f"±{width} around each predicted value"
+        yield Fact("interval", f"{around}, fitted on validation to hold {aim}")
+        spread = f"mean {means[0]}, standard deviation {deviation} in train"
+        yield Fact("label", f"{spread}; mean {means[1]} in test")
     else:
         yield Fact("decision threshold", threshold)
     yield from _truth_facts(evidence, evaluation)

@@ -137,8 +137,8 @@ def _coverage_note(number: NumberFigures, coverage: Estimate) -> str:
     aim = 100 * number.coverage
     stands = "less than" if high < aim else "more than" if low > aim else "in line with"
     return (
-        f"The interval of ±{number.half_width:.4g} around each prediction holds the observed value "
-        f"of {share:.1f} % [{low:.1f}, {high:.1f}] of the test rows, {stands} the {aim:g} % that "
+        f"The interval of ±{number.half_width:,.3f} around each prediction holds the observed "
+        f"value of {share:.1f} % [{low:.1f}, {high:.1f}] of the test rows, {stands} the {aim:g} % that "
         "it was fitted to on the validation split."
     )
 

@@ -5,6 +5,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from sashiko.contract.model import SplitDates
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.report import plots
 from sashiko.run_report import write_report
 from sashiko.run_report.lineage import place
 from tests.unit.contract.documents import custom, document
@@ -346,15 +349,15 @@ def number(tmp_path_factory):
 def test_a_report_of_a_number_shows_errors_by_slice_and_the_interval(number):
     """Odd rows, the branch west, are predicted 2 too high."""
     text, shown = number.text("quality"), " ".join(pictures(number, "quality"))
-    assert re.search(r"Observed against predicted values of 400 rows: correlation 0\.9\d;", shown)
+    assert re.search(r"Observed against predicted values of 400 rows, from -\d", shown)
     assert re.search(r"Mean error by slice: branch = west [12]\.\d+; ", shown)
     assert re.search(
         r"Coverage of the interval: 0\.9\d+ \[0\.\d+, 0\.\d+\] of all rows, aim 0\.9;", shown
     )
     assert "R² of linear 0." in shown
     assert "above 5 is favourable: the contract's bound; the same for everybody" in text
-    assert "±6.5 around each predicted value, fitted on validation to hold 90 % of rows" in text
-    assert "mean 10, standard deviation 8 in train" in text
+    assert "±6.500 around each predicted value, fitted on validation to hold 90 % of rows" in text
+    assert "mean 10.000, standard deviation 8.000 in train; mean 9.707 in test" in text
     assert "0.005 is in standard deviations of the label: 0.04" in text
     assert "Outcomes at the contract's bound" in text
     assert "slice rows favourable mean absolute error minus all" in text
@@ -362,8 +365,21 @@ def test_a_report_of_a_number_shows_errors_by_slice_and_the_interval(number):
     assert "alibration" not in text + shown
     first = number.text("decision")
     assert "Mean absolute error" in first
-    assert "Share of rows within ±6.5 of the prediction; aim: 90 %." in first
+    assert "Share of rows within ±6.500 of the prediction; aim: 90 %." in first
     assert re.search(r"linear: 0\.\d+; this one is better", first)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("values", "shown"), [
+    ([3.0, 3.0, 3.0, 3.0], "darkest cell: 4 rows; outside: 0"),
+    ([*range(1000), 1e9], " rows; outside: 1<"),
+])  # fmt: skip
+def test_a_picture_of_values_has_room_for_most_of_them_and_says_what_it_leaves_out(values, shown):
+    numbers = np.array(values, dtype=np.float64)
+    drawn = plots.observed_and_predicted(numbers, numbers, half_width=1.0, bound=0.0)
+    assert shown in drawn
+    exact = Estimate(value=0.0, low=0.0, high=0.0)
+    assert "branch = east" in plots.mean_errors([("branch = east", exact)])
 
 
 def test_a_picture_of_very_many_classes_has_no_counts_and_the_worst_classes_only(tmp_path):

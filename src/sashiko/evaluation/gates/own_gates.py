@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy.typing as npt
+
 from sashiko.base.plugins import load
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Evaluation
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, Truth
+from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores
 from sashiko.settings.recipe_quality import OwnGate
 
 __all__ = ["Gate", "JudgedScores", "ModelEvidence"]
@@ -54,7 +56,7 @@ class ModelEvidence:
 
     archive: Path
     evaluation: Evaluation
-    labels: Truth
+    labels: npt.NDArray[Any]
     candidate: JudgedScores
     champion: JudgedScores | None
 

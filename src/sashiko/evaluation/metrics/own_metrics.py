@@ -1,9 +1,10 @@
 """A project's own quality metrics, for which the engine computes intervals."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from sashiko.evaluation.metrics.arrays import Floats, ModelScores, Truth
 
@@ -15,7 +16,7 @@ class Metric(Protocol):
 
     higher_is_better: bool  # the direction of a lead over another model
 
-    def __call__(self, labels: Truth, scores: Floats, *, threshold: float) -> float:
+    def __call__(self, labels: npt.NDArray[Any], scores: Floats, *, threshold: float) -> float:
         """Computes the metric; called for the original rows and for each resample.
 
         Args:

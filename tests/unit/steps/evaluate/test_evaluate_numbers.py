@@ -157,7 +157,7 @@ def test_notes_say_how_the_errors_compare_and_how_many_rows_the_interval_holds(r
     notes = "\n".join(evaluation.notes)
     assert "On R² the fine-tuned model is better than always answering with the mean" in notes
     assert "the linear baseline (TF-IDF and ridge regression): " in notes
-    assert "The interval of ±4.5 around each prediction holds the observed value of 6" in notes
+    assert "The interval of ±4.500 around each prediction holds the observed value of 6" in notes
     assert "less than the 90 % that it was fitted to" in notes
     assert evaluation.least_lead("r2") == 0.005
     assert evaluation.least_lead("mae") == pytest.approx(0.0075)
