@@ -259,7 +259,7 @@ def _details(sources: CardSources) -> dict[str, str]:
         "data": contract.description,
         "data_sha256": sources.snapshot.sha256,
         "data_as_of": sources.snapshot.as_of,
-        **_base(model),
+        **_base(model, number=contract.is_number),
         "git_sha": sources.git_sha,
         "device_check": f"Device not checked: {device}",
         "explanations": " ".join((*sources.explanations.warnings, *sources.explanations.notes)),
@@ -275,9 +275,10 @@ def _details(sources: CardSources) -> dict[str, str]:
     return details
 
 
-def _base(model: ModelSection) -> dict[str, str]:
+def _base(model: ModelSection, *, number: bool) -> dict[str, str]:
     if not model.pretrained:
-        return {"base_model": f"none: {model.name}, trained on these data alone"}
+        name = "tfidf-ridge-regression" if number else model.name
+        return {"base_model": f"none: {name}, trained on these data alone"}
     return {
         "base_model": model.name,
         "base_model_licence": model.licence or "not stated",

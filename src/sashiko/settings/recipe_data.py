@@ -140,7 +140,8 @@ class ModelSection(Frozen):
     family: Literal["encoder", "causal", "linear"] = Field(
         "encoder",
         description="encoder: a new head reads the text; causal: an LM answers `prompt`; linear: "
-        "logistic regression on the columns of `text.template`, without a pre-trained model",
+        "logistic regression (ridge regression of a number) on the columns of `text.template`, "
+        "without a pre-trained model",
     )
     licence: str | None = Field(
         None,

@@ -138,8 +138,8 @@ def _coverage_note(number: NumberFigures, coverage: Estimate) -> str:
     stands = "less than" if high < aim else "more than" if low > aim else "in line with"
     return (
         f"The interval of ±{number.half_width:,.3f} around each prediction holds the observed "
-        f"value of {share:.1f} % [{low:.1f}, {high:.1f}] of the test rows, {stands} the {aim:g} % that "
-        "it was fitted to on the validation split."
+        f"value of {share:.1f} % [{low:.1f}, {high:.1f}] of the test rows, {stands} the {aim:g} % "
+        "that it was fitted to on the validation split."
     )
 
 

@@ -15,6 +15,7 @@ from sashiko.registry.model_card import card_markdown, card_text, model_card
 from sashiko.settings.recipe_data import ModelSection
 from sashiko.settings.recipe_quality import Waiver
 from sashiko.steps.register import read_sources
+from tests.unit.contract.documents import contract_of, number
 from tests.unit.run_report import runs
 from tests.unit.steps.register_job import RegisterJob
 
@@ -124,6 +125,15 @@ def test_the_card_of_a_linear_model_names_no_base_model_and_no_setting_that_it_i
     job = card["training_details"]["training_job_details"]
     names = {item["name"] for item in job["user_provided_hyper_parameters"]}
     assert names == {"calibration", "reweighing_facets", "reweighing_strength"}
+
+
+def test_the_card_of_a_number_says_what_is_predicted_and_by_which_linear_model(sources, tmp_path):
+    contract = contract_of(number(above=5), tmp_path)
+    linear = replace(sources, contract=contract, model=ModelSection(family="linear"))
+    card = model_card(linear)
+    assert card.intended_uses.purpose_of_model.startswith("Predicts price (favourable: above 5) in")
+    base = card.additional_information.custom_details["base_model"]
+    assert base == "none: tfidf-ridge-regression, trained on these data alone"
 
 
 def test_a_waived_check_begins_the_limits(sources):

@@ -17,6 +17,7 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import plots
 from sashiko.run_report import write_report
 from sashiko.run_report.lineage import place
+from tests.unit.contract import documents
 from tests.unit.contract.documents import custom, document
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RUN_ID, RunFolder
@@ -343,12 +344,14 @@ def test_a_report_of_several_classes_shows_each_class_and_what_is_confused(class
 @pytest.fixture(scope="module")
 def number(tmp_path_factory):
     folder = tmp_path_factory.mktemp("number")
-    return page_of(runs.registered(folder, bias={"metric": "r2"}, number=True))
+    started = {"metric": "r2", "contract": documents.number(above=5)}
+    return page_of(runs.registered(folder, bias=started, number=True))
 
 
 def test_a_report_of_a_number_shows_errors_by_slice_and_the_interval(number):
     """Odd rows, the branch west, are predicted 2 too high."""
     text, shown = number.text("quality"), " ".join(pictures(number, "quality"))
+    assert "price: a number; above 5 is favourable" in number.text("data")
     assert re.search(r"Observed against predicted values of 400 rows, from -\d", shown)
     assert re.search(r"Mean error by slice: branch = west [12]\.\d+; ", shown)
     assert re.search(
