@@ -61,7 +61,7 @@ def _answer(body: bytes, content_type: str, accept: str | None) -> str | list[st
         request = payload.parse_request(body, content_type)
         inputs, ids = request.inputs, request.ids
         texts = payload.as_texts(inputs, template=_TEMPLATE, missing=_MISSING)
-        predictions = [payload.Prediction("yes", {"no": 0.5, "yes": 0.5})] * len(texts)
+        predictions = [{"label": "yes", "score": 0.5}] * len(texts)
         answer = payload.format_response(predictions, accept, ids=ids)
     except payload.BadRequestError as error:
         assert error.position is None or 0 <= error.position < payload.MAX_ROWS

@@ -34,12 +34,9 @@ _METHODS = {
     "orders: each word gets a part of the difference between the score of the text and that of "
     "the prompt without one.",
     "coefficients": "The model's own coefficients, each times its value: with the intercepts they "
-    "sum to the log-odds. Of more than two classes each logit counts by its integrated gradient.",
+    "sum to the log-odds, or to the predicted number. Of more than two classes each logit counts "
+    "by its integrated gradient.",
 }
-_OF_A_NUMBER = (
-    "The model's own coefficients, each times its value: with the intercept they sum to the "
-    "predicted number."
-)
 _MEANING = (
     " A column's effect is the sum of its tokens' effects. Its share is its part of the effects "
     "of all columns, regardless of sign: the mean over the rows, with a 95 % interval. Effects "
@@ -53,7 +50,7 @@ _FEWEST_FOR_WORDS = 500  # rows: the words that speak for a label are chance in 
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
-def _swapped_words(explanations: record.Explanations) -> Table:
+def _swapped_words(explanations: record.Explanations, score: str) -> Table:
     title = "Words of a facet swapped"
     if not explanations.swaps:
         return Table(title, absent="Not judged: the contract's facets name no words (key words).")
@@ -69,12 +66,8 @@ def _swapped_words(explanations: record.Explanations) -> Table:
         )
         for item in explanations.swaps
     ]
-    note = _SWAPS.format(score=_score_name(explanations.is_number))
-    return Table(title, ("facet", "rows with words", "scored", *moves), tuple(rows), note=note)
-
-
-def _score_name(is_number: bool) -> str:
-    return "the predicted value" if is_number else "P(positive)"
+    heads = ("facet", "rows with words", "scored", *moves)
+    return Table(title, heads, tuple(rows), note=_SWAPS.format(score=score))
 
 
 def _most_moved(evidence: Evidence, score: str) -> Iterator[Passage]:
@@ -156,9 +149,7 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
     labels = tuple(explanations.predicted)
     if not isinstance(contract, Missing):
         labels = contract.outcomes
-    score, method = _score_name(is_number), _METHODS[explanations.method]
-    if is_number and explanations.method == "coefficients":
-        method = _OF_A_NUMBER
+    score = "the predicted value" if is_number else "P(positive)"
     deletion = Figure("Deletion test", absent="No row has two tokens: there is nothing to remove.")
     if explanations.deletion.rows:
         falls = "probability of the predicted label falls"
@@ -187,12 +178,12 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         facts=tuple(_facts(explanations)),
         tables=(
             *_cross_check(explanations.shapley),
-            _swapped_words(explanations),
+            _swapped_words(explanations, score),
             *(words if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
         figures=(
             Figure("What moves the score, by column", _column_bars(explanations.columns),
-                   method + _MEANING),
+                   _METHODS[explanations.method] + _MEANING),
             deletion,
         ),
         passages=passages,
@@ -211,8 +202,7 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     if explanations.method == "shapley_sampling":
         method = f"Shapley values, {steps} orders of the words, which are removed"
     if explanations.method == "coefficients":
-        whole = "predicted number" if explanations.is_number else "log-odds"
-        method = f"coefficient times value, summed to the {whole} of the row"
+        method = "coefficient times value, summed to the score of the row"
     yield Fact("method", method)
     off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
     yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained ({unit})")

@@ -33,7 +33,6 @@ from sashiko.base.yaml_models import validate
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import META_FILE, SplitMeta, read_split_meta
 from sashiko.evaluation.evaluation_record import MetricLine, TemperatureFit
-from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.container.answers import ANSWERS_FILE, Answered
 from sashiko.serving.container.number import NUMBER_FILE, Number
 from sashiko.settings.recipe_train import Hyperparameters
@@ -43,13 +42,7 @@ from sashiko.training.causal import keep_answers
 from sashiko.training.checkpoint import say
 from sashiko.training.compute import Compute
 from sashiko.training.encoder import publish
-from sashiko.training.examples import (
-    read_split,
-    read_values,
-    read_weights,
-    standardise,
-    tokenise,
-)
+from sashiko.training.examples import read_labels, read_split, read_weights, tokenise
 from sashiko.training.linear_model import fit_coefficients, fit_features, fit_ridge, matrix
 from sashiko.training.loop import Loop, Stopped
 from sashiko.training.machine import best_device, repeatable, uses_bf16
@@ -133,8 +126,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         load_trainee,
         job_folders.training_channel("model"),
         settings,
-        labels=meta.labels,
-        is_number=meta.number is not None,
+        meta=meta,
         device=device,
     )
     trainee = load()
@@ -191,13 +183,12 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             trained.model.load_state_dict(sharded, strict=False)
         if settings.prompt is not None:
             keep_answers(trained.model, trained.classes)
+        labels = read_labels(validation_rows, meta.number)
         if validation_logits is not None and not meta.number:
-            indices = np.asarray(validation_rows["label"], dtype=np.int64)
-            say_temperature(scale_to_validation(trained.model, indices, validation_logits))
+            say_temperature(scale_to_validation(trained.model, labels, validation_logits))
         trained.save(job_folders.model_dir())
         if validation_logits is not None and meta.number:
-            values = read_values(validation_rows)
-            save_number(fit_number(meta.number, values, validation_logits[:, 0]))
+            save_number(fit_number(meta.number, labels, validation_logits[:, 0]))
         if (missed := lines[-1].validation_missed) is not None:
             answered = Answered(rows=len(validation.labels), missed=missed)
             files.write_json(job_folders.model_dir() / ANSWERS_FILE, asdict(answered))
@@ -218,39 +209,30 @@ def train_linear(settings: Hyperparameters) -> None:
     of_train, of_validation = (
         matrix(features, rows["text"].to_pylist()) for rows in (train_rows, validation_rows)
     )
-    row_weights, validation_auc, interval = weights.astype(np.float64), None, None
-    labels: Ints | Floats
-    validation_labels: Ints | Floats
-    if number := meta.number:
-        values = read_values(validation_rows)
-        labels, validation_labels = (
-            standardise(read_values(train_rows), number),
-            standardise(values, number),
-        )
+    labels, validation_labels = (
+        read_labels(rows, meta.number) for rows in (train_rows, validation_rows)
+    )
+    row_weights, interval = weights.astype(np.float64), None
+    if meta.number:
         model = fit_ridge(features, of_train, labels, weights=row_weights)
-        logits = model.logits(of_validation)
-        interval = fit_number(number, values, logits[:, 0])
+        interval = fit_number(meta.number, validation_labels, model.logits(of_validation)[:, 0])
     else:
-        labels, indices = (
-            np.asarray(rows["label"], dtype=np.int64) for rows in (train_rows, validation_rows)
-        )
         model = fit_coefficients(
             features, of_train, labels, weights=row_weights, seed=settings.seed
         )
-        if settings.calibration == "temperature":
-            fit = fit_to_validation(indices, model.logits(of_validation))
-            model = model.divided(fit.temperature)
-            say_temperature(fit)
-        logits, validation_labels = model.logits(of_validation), indices
-        validation_auc = auc(indices, logits, first_favourable=meta.first_favourable)
+    if settings.calibration == "temperature":
+        fit = fit_to_validation(validation_labels, model.logits(of_validation))
+        model = model.divided(fit.temperature)
+        say_temperature(fit)
     train_losses = losses(labels, model.logits(of_train))
+    logits = model.logits(of_validation)
     line = MetricLine(
         step=1,
         epoch=1,
         train_loss=float(np.average(train_losses, weights=weights)),
         learning_rate=0.0,  # neither solver has one
         validation_loss=float(losses(validation_labels, logits).mean()),
-        validation_auc=validation_auc,
+        validation_auc=auc(validation_labels, logits, first_favourable=meta.first_favourable),
     )
     with publish(job_folders.model_dir()) as folder:
         model.save(folder, labels=meta.labels)

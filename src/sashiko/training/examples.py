@@ -12,7 +12,6 @@ import pyarrow as pa
 from sashiko.base.parquet import read_columns
 from sashiko.data.splits import NumberSummary
 from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.serving.container.prompt import RowTokenizer
 from sashiko.settings.recipe_train import LONGEST_ROW
 
@@ -25,7 +24,7 @@ class Examples:
 
     tokens: npt.NDArray[np.int32]  # int32, all rows' token ids one after the other
     offsets: npt.NDArray[np.int64]  # int64, n + 1; row i has `tokens[offsets[i]:offsets[i + 1]]`
-    # n; the index of the row's class, int64; or its number as of `standardise`, float32
+    # n; the index of the row's class, int64; or its number as of `read_labels`, float32
     labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]  # float32, n; the row's weight in the loss
 
@@ -45,13 +44,15 @@ def read_split(folder: Path, *, is_number: bool = False) -> pa.Table:
     return read_columns(folder / "data.parquet", columns)
 
 
-def read_values(table: pa.Table) -> Floats:
-    """Returns the numbers of a split's rows, in the label's unit, float64."""
-    return np.asarray(table["value"], dtype=np.float64)
+def read_labels(table: pa.Table, number: NumberSummary | None) -> npt.NDArray[Any]:
+    """Returns what a model learns of the rows of a split, shape (rows,).
 
-
-def standardise(values: Floats, number: NumberSummary) -> Floats:
-    """Returns numbers less the train split's mean, over its standard deviation."""
+    It is the index of a row's class, int64; or its number less the train split's mean, over the
+    standard deviation there, float64.
+    """
+    if number is None:
+        return np.asarray(table["label"], dtype=np.int64)
+    values = np.asarray(table["value"], dtype=np.float64)
     return (values - number.mean) / number.standard_deviation
 
 
@@ -112,13 +113,10 @@ def tokenise(
             f"compile.sequence_lengths ({LONGEST_ROW} at most), or set text.truncate: true to cut "
             "them"
         )
-    labels: npt.NDArray[np.int64] | npt.NDArray[np.float32]
-    labels = np.asarray(table["label"], dtype=np.int64)
-    if number:
-        labels = standardise(read_values(table), number).astype(np.float32)
+    labels = read_labels(table, number)
     return Examples(
         tokens=np.fromiter((token for row in rows for token in row), dtype=np.int32),
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
-        labels=labels,
+        labels=labels.astype(np.float32) if number else labels,
         weights=np.ones(len(rows), dtype=np.float32) if weights is None else weights,
     )

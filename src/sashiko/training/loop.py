@@ -208,11 +208,9 @@ class Loop:
         )
         loss = float(validation.losses.mean())
         self._check_finite(loss, "the validation loss", step=position.step - 1)
-        validation_auc, said = None, ""
-        if len(self.classes) > 1:
-            labels, first = self.validation.labels.astype(np.int64), self.first_favourable
-            validation_auc = auc(labels, validation.logits, first_favourable=first)
-            said = f", AUC {validation_auc:.3f}"
+        labels, first = self.validation.labels, self.first_favourable
+        validation_auc = auc(labels, validation.logits, first_favourable=first)
+        said = "" if validation_auc is None else f", AUC {validation_auc:.3f}"
         answers = (
             self.hyperparameters.prompt is not None
         )  # of a causal LM, whose classes are tokens

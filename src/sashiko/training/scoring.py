@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sashiko.data.splits import NumberSummary
 from sashiko.errors import InputError
@@ -43,19 +44,24 @@ class Outputs:
     missed: Floats
 
 
-def auc(labels: Ints, logits: Floats, *, first_favourable: int) -> float:
-    """Returns the area under the ROC curve of P(favourable), for the classes from one index on."""
+def auc(labels: npt.NDArray[Any], logits: Floats, *, first_favourable: int) -> float | None:
+    """Returns the area under the ROC curve of P(favourable), for the classes from one index on.
+
+    A number has none.
+    """
+    if logits.shape[1] == 1:
+        return None
     scores = favourable_scores(probabilities(logits), first=first_favourable)
     once, favourable = np.ones((1, len(labels))), (labels >= first_favourable).astype(np.int64)
     return float(Scored.of(favourable, scores, threshold=0.5).metrics(once)["auc"][0])
 
 
-def losses(labels: Ints | Floats, logits: Floats) -> Floats:
+def losses(labels: npt.NDArray[Any], logits: Floats) -> Floats:
     """Returns the cross-entropy of each row's label, or a number's squared error; shape (rows,)."""
     if logits.shape[1] == 1:
         errors: Floats = np.square(logits[:, 0] - labels)
         return errors
-    own = logits[np.arange(len(labels)), labels.astype(np.int64)]
+    own = logits[np.arange(len(labels)), labels]
     values: Floats = np.logaddexp.reduce(logits - own[:, None], axis=1)
     return values
 
@@ -91,9 +97,7 @@ def outputs(
                 answers = logits[:, places]
                 values[2:, part] = answers.T.numpy()
                 if len(classes) == 1:
-                    values[0, part] = losses(
-                        examples.labels[part].astype(np.float64), answers.numpy()
-                    )
+                    values[0, part] = losses(examples.labels[part], answers.numpy())
                     continue
                 own = answers.gather(1, torch.from_numpy(examples.labels[part])[:, None])[:, 0]
                 least = logits.topk(min(SHOWN, logits.shape[1])).values[:, -1]
@@ -126,34 +130,29 @@ def fit_to_validation(labels: Ints, logits: Floats) -> TemperatureFit:
     )
 
 
-def fit_number(summary: NumberSummary, values: Floats, outputs: Floats) -> Number:
+def fit_number(summary: NumberSummary, labels: Floats, outputs: Floats) -> Number:
     """Fits the interval around predicted numbers by split conformal prediction.
 
     The half width is the ceil((n + 1) * coverage)-th smallest absolute error of the validation
     split's n rows. Sources: V. Vovk, A. Gammerman, G. Shafer, Algorithmic Learning in a Random
     World (2005); J. Lei et al., Distribution-Free Predictive Inference for Regression (JASA 113,
-    2018).
-
-    Args:
-        summary: of the train split.
-        values: of the validation split's rows, in the label's unit, shape (rows,).
-        outputs: the model's of the same rows, in standard deviations, shape (rows,).
+    2018). Labels and the model's outputs are standardised by the train split, shape (rows,).
 
     Raises:
         InputError: if the validation split has too few rows for an interval of that coverage.
     """
-    place = math.ceil((len(values) + 1) * COVERAGE)
-    if place > len(values):
+    place = math.ceil((len(labels) + 1) * COVERAGE)
+    if place > len(labels):
         raise InputError(
-            f"the validation split has {len(values)} rows, and an interval that holds "
+            f"the validation split has {len(labels)} rows, and an interval that holds "
             f"{float(COVERAGE):.0%} of the labels needs 9: load more data, or move the bounds of "
             "the contract's split"
         )
-    errors = np.abs(values - (summary.mean + summary.standard_deviation * outputs))
+    errors = np.sort(np.abs(labels - outputs))
     return Number(
         mean=summary.mean,
         scale=summary.standard_deviation,
-        half_width=float(np.sort(errors)[place - 1]),
+        half_width=float(summary.standard_deviation * errors[place - 1]),
         coverage=float(COVERAGE),
         above=summary.above,
     )

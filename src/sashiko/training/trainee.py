@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sashiko.base.files import sha256_bytes
+from sashiko.data.splits import SplitMeta
 from sashiko.errors import InputError
 from sashiko.serving.container.prompt import Prompt, RowTokenizer
 from sashiko.settings.recipe_train import (
@@ -141,30 +142,25 @@ def load_trainee(
     folder: Path,
     settings: Hyperparameters,
     *,
-    labels: tuple[str, ...],
-    is_number: bool = False,
+    meta: SplitMeta,
     device: "torch.device",
 ) -> Trainee:
     """Loads a pre-trained model on the CPU: an encoder, or with a prompt a causal LM.
 
-    `labels` are those of the classes, or of a number's outcomes; `device` is what it will be
-    trained on.
+    `meta` is Prepare's summary, with the labels; `device` is what it will be trained on.
 
     Raises:
         InputError: if the folder's files are refused, do not fit the hyperparameters, or take more
             memory than the machine has.
     """
     check_memory(folder, settings.distributed, device)
-    longest, truncate = settings.max_length, settings.truncate
+    longest, truncate, labels = settings.max_length, settings.truncate, meta.labels
     tokenizer = load_tokenizer(folder)
     kernel = attention(device, max_length=longest)
     if settings.prompt is None:
+        number = meta.number is not None
         model = load_classifier(
-            folder,
-            labels=labels,
-            is_number=is_number,
-            hyperparameters=settings,
-            attention=kernel,
+            folder, labels=labels, is_number=number, hyperparameters=settings, attention=kernel
         )
         if settings.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})

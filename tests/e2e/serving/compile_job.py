@@ -2,12 +2,15 @@
 
 import json
 import tarfile
+from collections.abc import Callable
+from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from sashiko.pipeline.staging import serving_code
 from tests.e2e.serving.tiny_artifact import OUTCOMES
 
+Compiled = Callable[..., Path]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 VOCABULARY = {word: index for index, word in enumerate([*SPECIAL, *"abcdefghijklmnopqrstuvwxyz"])}
 COMPILE = {

@@ -1,12 +1,10 @@
 """Three classes from Train's rows to the handler's answers, of each family."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import compile_model
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -18,36 +16,29 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.serving.container.adapter import merge
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
-from sashiko.steps import train
 from sashiko.training.linear_model import fit_linear
-from tests.e2e.serving.compile_job import job
+from tests.e2e.serving.compile_job import Compiled
 from tests.unit.training.people import KINDS, labels_of, objects, people
 from tests.unit.training.tiny_job import save_encoder, save_job
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_base
 
 CLASSES = ('Rückgabe, "defekt"', "Lieferung; früh", "it's \\ other")
 JSON = "application/json"
-Compiled = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Path]]:
+def trained(
+    run_train: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Path]:
     """Runs Train on three classes; gives the job's folder."""
-    threads = torch.get_num_threads()
 
     def run(base: Path, **hyperparameters: str) -> Path:
         root = tmp_path_factory.mktemp("train")
         save_job(root, encoder=base, labels=CLASSES, rows=120, **hyperparameters)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["train"])
-            patch.setenv("OMP_NUM_THREADS", "1")
-            patch.setenv("OPT_ML", str(root))
-            train.main()
+        run_train(root)
         return root
 
-    yield run
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +47,6 @@ def encoder(trained: Callable[..., Path], tmp_path_factory: pytest.TempPathFacto
     save_encoder(base)
     plain = {"epochs": "14", "learning_rate": "0.003", "dropout": "0", "frozen_layers": "0"}
     return trained(base, calibration="temperature", **plain)
-
-
-@pytest.fixture
-def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiled:
-    """Compiles a model; gives the artifact."""
-
-    def run(model: Path, *, base: Path | None = None, **changes: Any) -> Path:
-        root = job(tmp_path / "compile", model, **changes)
-        if base:
-            (root / "processing/input/base").symlink_to(base)
-        monkeypatch.setenv("OPT_ML", str(root))
-        monkeypatch.setenv("SERVING_IMAGE", "serving:1")
-        compile_model.main()
-        return root / "processing/output/artifact/model.tar.gz"
-
-    return run
 
 
 def rows_of(root: Path) -> tuple[list[str], np.ndarray]:

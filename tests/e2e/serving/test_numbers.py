@@ -1,12 +1,10 @@
 """A number from Train's rows to the handler's answers, of each family."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import compile_model
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,9 +16,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from sashiko.base.files import sha256_file, write_json
 from sashiko.errors import InputError
 from sashiko.serving.artifact import Artifact, open_artifact
-from sashiko.steps import train
 from sashiko.training.linear_model import load_linear, matrix
-from tests.e2e.serving.compile_job import job
+from tests.e2e.serving.compile_job import Compiled
+from tests.e2e.serving.tiny_artifact import OUTCOMES
 from tests.unit.training.people import KINDS, objects, people
 from tests.unit.training.tiny_job import (
     metric_lines,
@@ -30,51 +28,25 @@ from tests.unit.training.tiny_job import (
     summary_of,
 )
 
-OUTCOMES = ("at most 0", "above 0")
 PLAIN = {"epochs": "14", "learning_rate": "0.003", "dropout": "0", "frozen_layers": "0"}
 JSON = "application/json"
-Compiled = Callable[..., Path]
+Run = Callable[[Path], None]
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Callable[[Path], None]]:
-    """Runs Train in a job's folder."""
-    threads = torch.get_num_threads()
-
-    def step(root: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["train"])
-            patch.setenv("OMP_NUM_THREADS", "1")
-            patch.setenv("OPT_ML", str(root))
-            train.main()
-
-    yield step
-    torch.use_deterministic_algorithms(False)
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    save_encoder(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def encoder(
-    run: Callable[[Path], None], base: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    root = tmp_path_factory.mktemp("encoder")
+def encoder(run_train: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base, root = tmp_path_factory.mktemp("base"), tmp_path_factory.mktemp("encoder")
+    save_encoder(base)
     save_job(root, encoder=base, labels=OUTCOMES, rows=120, is_number=True, **PLAIN)
-    run(root)
+    run_train(root)
     return root
 
 
 @pytest.fixture(scope="module")
-def linear(run: Callable[[Path], None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def linear(run_train: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("linear")
     save_linear_job(root)
-    run(root)
+    run_train(root)
     return root
 
 
@@ -100,20 +72,6 @@ def save_linear_job(root: Path, weights: Sequence[float] = (), *, validation: in
     write_json(channels / "meta/split.json", meta)
     if weights:
         save_weights(channels / "weights", list(weights))
-
-
-@pytest.fixture
-def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Compiled:
-    """Compiles a model; gives the artifact."""
-
-    def compile_(model: Path, **changes: Any) -> Path:
-        root = job(tmp_path / "compile", model, **changes)
-        monkeypatch.setenv("OPT_ML", str(root))
-        monkeypatch.setenv("SERVING_IMAGE", "serving:1")
-        compile_model.main()
-        return root / "processing/output/artifact/model.tar.gz"
-
-    return compile_
 
 
 def rows_of(root: Path, split: str = "validation") -> tuple[list[str], np.ndarray]:
@@ -225,17 +183,17 @@ def test_a_linear_model_is_ridge_regression_and_is_served_as_it_was_trained(
 
 
 def test_fewer_validation_rows_than_the_interval_needs_are_an_error_and_write_no_model(
-    run: Callable[[Path], None], tmp_path: Path
+    run_train: Run, tmp_path: Path
 ) -> None:
     few, enough = tmp_path / "few", tmp_path / "enough"
     save_linear_job(few, validation=8)
     with pytest.raises(
         InputError, match="8 rows, and an interval that holds 90% of the labels needs 9"
     ):
-        run(few)
+        run_train(few)
     assert not (few / "model").exists()
     save_linear_job(enough, validation=9)
-    run(enough)
+    run_train(enough)
     texts, values = rows_of(enough)
     model, learned = load_linear(enough / "model"), rows_of(enough, "train")[1]
     outputs = model.logits(matrix(model.features, texts))[:, 0]
@@ -245,13 +203,13 @@ def test_fewer_validation_rows_than_the_interval_needs_are_an_error_and_write_no
 
 
 def test_a_linear_model_takes_weights_and_the_same_rows_give_the_same_bytes(
-    run: Callable[[Path], None], linear: Path, tmp_path: Path
+    run_train: Run, linear: Path, tmp_path: Path
 ) -> None:
     again, weighted = tmp_path / "again", tmp_path / "weighted"
     save_linear_job(again)
     save_linear_job(weighted, [3.0] * 100 + [0.2] * 200)
     for root in (again, weighted):
-        run(root)
+        run_train(root)
     for name in ("linear.json", "model.safetensors", "number.json"):
         assert sha256_file(again / "model" / name) == sha256_file(linear / "model" / name)
     texts, learned = rows_of(linear, "train")

@@ -90,7 +90,7 @@ def test_a_number_is_explained_as_a_value_and_its_words_speak_for_the_right_outc
     assert "Rows whose number is predicted worst, too high or too low." in text
     assert "Row L9: the predicted value 0.300, swapped 0.710." in text
     assert "changes of the predicted value, with 95 % intervals" in text
-    assert not {word for word in ("P(positive)", "probability", "log-odds") if word in page.html}
+    assert not {word for word in ("P(positive)", "probability", "(log-odds)") if word in page.html}
 
 
 def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path):

@@ -21,14 +21,7 @@ from typing import Any
 from backend import CannotServeError, Machine, open_backend
 from bundle import Bundle, read_bundle
 from linear import is_linear
-from payload import (
-    BadRequestError,
-    NumberPrediction,
-    Prediction,
-    as_texts,
-    format_response,
-    parse_request,
-)
+from payload import BadRequestError, as_texts, format_response, parse_request
 from scorer import LinearScorer, Scorer
 
 __all__ = ["BadRequestError", "CannotServeError", "model_fn", "transform_fn"]
@@ -133,14 +126,20 @@ def _load(folder: Path, gpu: int) -> Model:
 def _respond(model: Model, body: str | bytes, content_type: str | None, accept: str | None) -> str:
     request = parse_request(body, content_type)
     texts = as_texts(request.inputs, template=model.bundle.template, missing=model.bundle.missing)
-    predictions = [_decide(model, scores) for scores in model.scorer.scores(texts).tolist()]
-    return format_response(predictions, accept, ids=request.ids)
+    answers = [_answer(model, scores) for scores in model.scorer.scores(texts).tolist()]
+    return format_response(answers, accept, ids=request.ids)
 
 
-def _decide(model: Model, scores: Sequence[float]) -> "Prediction | NumberPrediction":
-    """Decides between two classes by the threshold, and for the first likeliest one of more."""
+def _answer(model: Model, scores: Sequence[float]) -> "dict[str, object]":
+    """Decides between two classes by the threshold, and for the first likeliest one of more.
+
+    A number has an interval in place of a decision.
+    """
     labels, number = model.bundle.labels, model.bundle.number
     if number is not None:
-        return NumberPrediction(number.value(scores[0]), number.half_width)
-    place = int(scores[1] >= model.threshold) if len(labels) == 2 else scores.index(max(scores))
-    return Prediction(labels[place], dict(zip(labels, scores, strict=True)))
+        value = number.mean + number.scale * scores[0]
+        return {"value": value, "interval": [value - number.half_width, value + number.half_width]}
+    if len(labels) == 2:
+        return {"label": labels[int(scores[1] >= model.threshold)], "score": scores[1]}
+    likeliest = labels[scores.index(max(scores))]
+    return {"label": likeliest, "scores": dict(zip(labels, scores, strict=True))}

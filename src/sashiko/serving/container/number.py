@@ -12,12 +12,12 @@ NUMBER_FILE = "number.json"  # beside the weights of a model whose label is a nu
 
 @dataclass(frozen=True)
 class Number:
-    """How a model's output becomes a number in the label's unit.
+    """How a model's output becomes a number: `mean + scale * output`, all in the label's unit.
 
     Attributes:
         mean: of the train split's labels.
         scale: their standard deviation.
-        half_width: of the interval around a value, in the label's unit.
+        half_width: of the interval around a value.
         coverage: the share of rows whose label the interval holds, if new rows are exchangeable
             with those of the validation split.
         above: the contract's bound; a value above it is the favourable outcome.
@@ -28,10 +28,6 @@ class Number:
     half_width: float
     coverage: float
     above: float
-
-    def value(self, output: float) -> float:
-        """Returns the value that a model's output stands for."""
-        return self.mean + self.scale * output
 
 
 def read_number(folder: Path) -> "Number | None":

@@ -45,34 +45,6 @@ class Request:
     ids: Sequence[str] | None = None
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The label that is given, and label -> probability of each class, in their order."""
-
-    label: str
-    scores: Mapping[str, float]
-
-    def content(self) -> "dict[str, object]":
-        """Returns what the answer says of it."""
-        if len(self.scores) > 2:
-            return {"label": self.label, "scores": dict(self.scores)}
-        _, score = self.scores.values()
-        return {"label": self.label, "score": score}
-
-
-@dataclass(frozen=True)
-class NumberPrediction:
-    """A predicted number, and half of the width of its interval, both in the label's unit."""
-
-    value: float
-    half_width: float
-
-    def content(self) -> "dict[str, object]":
-        """Returns what the answer says of it."""
-        low, high = self.value - self.half_width, self.value + self.half_width
-        return {"value": self.value, "interval": [low, high]}
-
-
 def parse_request(body: str | bytes, content_type: str | None) -> Request:
     """Reads `{"inputs": [...]}`, optionally with `"ids": [...]` and `"client": "..."`.
 
@@ -133,21 +105,17 @@ def as_texts(inputs: Inputs, *, template: str, missing: str) -> list[str]:
 
 
 def format_response(
-    predictions: "Sequence[Prediction | NumberPrediction]",
+    answers: "Sequence[Mapping[str, object]]",
     accept: str | None,
     *,
     ids: Sequence[str] | None = None,
 ) -> str:
-    """Writes `[{"label": ..., "score": ...}, ...]`, in the order of the inputs.
-
-    The score is the probability of the second of two classes. Of more classes an answer has all of
-    them, `"scores": {label: probability, ...}`. Of a number it is `{"value": ..., "interval": [low,
-    high]}`.
+    """Writes the answers to the inputs, in their order.
 
     Args:
-        predictions: one for each input.
+        answers: one for each input, of JSON's types.
         accept: the request's `Accept` header.
-        ids: of the inputs; each prediction then starts with its `id`.
+        ids: of the inputs; each answer then starts with its `id`.
 
     Raises:
         BadRequestError: if the caller does not accept JSON.
@@ -155,7 +123,6 @@ def format_response(
     accepted = [part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")]
     if not {CONTENT_TYPE, "application/*", "*/*"}.intersection(accepted):
         raise BadRequestError(f"accept {_excerpt(accept)}: only {CONTENT_TYPE} is offered")
-    answers = [item.content() for item in predictions]
     if ids is None:
         return json.dumps(answers)
     return json.dumps([{"id": id_, **item} for id_, item in zip(ids, answers, strict=True)])
