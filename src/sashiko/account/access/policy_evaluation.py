@@ -45,27 +45,26 @@ class Statement:
 
     def applies(self, request: Request) -> bool:
         """Says whether the statement applies; if unknown, an Allow applies and a Deny does not."""
+        if not self._names(request):
+            return False
         results = [
             _condition_holds(operator, key.lower(), _many(values), request)
             for operator, pairs in self.conditions.items()
             for key, values in pairs.items()
         ]
         holds = False if False in results else (None if None in results else True)
-        doubt = self.effect == "Allow"
-        return self._names(request) and (doubt if holds is None else holds)
+        return self.effect == "Allow" if holds is None else holds
 
     def _names(self, request: Request) -> bool:
-        action, resource = request.action.lower(), request.resource
-        patterns = self.not_actions or self.actions
-        matches = any(covers(pattern.lower(), action) for pattern in patterns)
+        resource = request.resource
+        if _is_among(self.not_actions or self.actions, request.action) == bool(self.not_actions):
+            return False
         # A request for `bucket/*` stands for some object: an Allow on any object grants it, a Deny
         # denies it only if it covers all objects.
         inside, outside = (overlap, covers) if self.effect == "Allow" else (covers, overlap)
         if self.not_resources:
-            named = not any(outside(pattern, resource) for pattern in self.not_resources)
-        else:
-            named = any(inside(pattern, resource) for pattern in self.resources)
-        return named and matches != bool(self.not_actions)
+            return not any(outside(pattern, resource) for pattern in self.not_resources)
+        return any(inside(pattern, resource) for pattern in self.resources)
 
     def is_for(self, arn: str) -> bool:
         """Says whether a resource policy's principals include this one, by name or as everybody."""
@@ -122,6 +121,11 @@ def covers(pattern: str, text: str) -> bool:
     parts = {"*": ".*", "?": "."}
     regex = "".join(parts.get(letter) or re.escape(letter) for letter in pattern)
     return re.fullmatch(regex, text, re.S) is not None
+
+
+@functools.cache
+def _is_among(patterns: tuple[str, ...], action: str) -> bool:
+    return any(covers(pattern.lower(), action.lower()) for pattern in patterns)
 
 
 def _principals(value: Any, *, kind: str | None = None) -> tuple[str, ...]:
