@@ -43,7 +43,15 @@ def cloud_settings(environment: str) -> Settings:
             resources that an account has once.
     """
     settings = environments.load_deployed(environment)
-    _check_region(settings)
+    region, by_service = settings.region, _regions_of_services()
+    missing = [name for name, available in by_service.items() if region not in available]
+    if missing:
+        known = "AWS" not in missing
+        lacks = f"{region} has no {', '.join(missing)}"
+        raise InputError(
+            f"{file_of('region', settings.environment)}: key `region`: "
+            f"{lacks if known else f'AWS has no region {region}'}; allowed: {', '.join(regions())}"
+        )
     place = (settings.account, settings.region)
     own_stack = settings.lake_formation.account_stack
     for name in environments.deployed_environments() if own_stack else ():
@@ -74,19 +82,6 @@ def _regions_of_services() -> dict[str, set[str]]:
     services = commercial["services"]
     by_service = {name: set(services[endpoint]["endpoints"]) for endpoint, name in _NEEDED.items()}
     return {"AWS": set(commercial["regions"])} | by_service
-
-
-def _check_region(settings: Settings) -> None:
-    """Refuses a region that does not exist or lacks a service, and names those that have all."""
-    region, by_service = settings.region, _regions_of_services()
-    missing = [name for name, available in by_service.items() if region not in available]
-    if missing:
-        known = "AWS" not in missing
-        lacks = f"{region} has no {', '.join(missing)}"
-        raise InputError(
-            f"{file_of('region', settings.environment)}: key `region`: "
-            f"{lacks if known else f'AWS has no region {region}'}; allowed: {', '.join(regions())}"
-        )
 
 
 def read_contracts(settings: Settings) -> tuple[Contract, ...]:

@@ -12,8 +12,7 @@ from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.tools import Tools
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.events.event_flows import EventFlows
-from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.events.event_flows import EventFlows, StateMachine
 from sashiko_cdk.stack import EnvironmentStack
 
 __all__ = [

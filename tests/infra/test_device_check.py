@@ -13,7 +13,7 @@ from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.artifact_access import Places, artifact_places
 from sashiko_cdk.identity.role_permissions import device_actions, device_permissions
-from sashiko_cdk.network.vpc_endpoints import interfaces
+from sashiko_cdk.network.isolated_network import interfaces
 from tests.infra.variants import (
     complete_request,
     environment_of,

@@ -23,8 +23,7 @@ from sashiko.account.access.policy_evaluation import (
 from sashiko.account.names import exec_role_arn
 from sashiko.account.templates import read_templates
 from sashiko.errors import InputError
-from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, merged, pack
-from sashiko_cdk.bootstrap.resource_types import resource_types
+from sashiko_cdk.bootstrap.execution_policy import PARTS, Limit, merged, pack, resource_types
 from tests.infra.delivery import delivery_template, tools_of
 from tests.infra.deploy_facts import (
     DEPENDENT,
@@ -242,22 +241,18 @@ def test_a_role_is_passed_to_the_service_that_it_trusts_and_to_no_other() -> Non
         items = [item for variant in variants for item in needed(variant)]
         passing = [item for item in items if item.action == "iam:PassRole"]
         kinds |= {item.kind for item in passing}
-        _check_passing(passing, allowed)
+        for item in passing:
+            (request,) = item.requests
+            assert PASSED_TO[item.kind] in _trusted(request.resource)
+            other = complete_request(
+                request.action,
+                request.resource,
+                {**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
+            )
+            assert not allows(allowed, other)
     # CodePipeline is the tools' account's alone.
     of_tools = set() if OF_TOOLS else {"AWS::CodePipeline::Pipeline"}
     assert kinds == set(PASSED_TO) - of_tools
-
-
-def _check_passing(passing: Iterable[RequiredAction], allowed: Policy) -> None:
-    for item in passing:
-        (request,) = item.requests
-        assert PASSED_TO[item.kind] in _trusted(request.resource)
-        other = complete_request(
-            request.action,
-            request.resource,
-            {**request.context, "iam:passedtoservice": "ecs-tasks.amazonaws.com"},
-        )
-        assert not allows(allowed, other)
 
 
 @pytest.mark.parametrize("variant", EVERY)

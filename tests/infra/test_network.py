@@ -8,7 +8,7 @@ import pytest
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.role_table import roles_of
-from sashiko_cdk.network.vpc_endpoints import interfaces
+from sashiko_cdk.network.isolated_network import interfaces
 from tests.infra.variants import (
     ROOT,
     as_list,

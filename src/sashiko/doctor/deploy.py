@@ -118,9 +118,8 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
     details = account.pages("ec2", "describe_vpc_endpoint_services", "ServiceDetails")
     available = {item["ServiceName"]: set(item["AvailabilityZones"]) for item in details}
     if unknown := [name for name in services if name not in available]:
-        fix = (
-            "leave it out of src/sashiko_cdk/network/vpc_endpoints.py, with the steps that call it"
-        )
+        file_ = "src/sashiko_cdk/network/isolated_network.py"
+        fix = f"leave it out of {file_}, with the steps that call it"
         if unknown == [(network.mlflow_service or "").replace("{region}", region)]:
             fix = (
                 f"network: {{mlflow_service: null}} in {file}: runs are then not tracked, and go on"

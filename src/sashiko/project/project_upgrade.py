@@ -132,12 +132,6 @@ def extract_template(wheel: Wheel, folder: Path) -> Path:
     return folder / _PREFIX
 
 
-def installed_template() -> Path | None:
-    """Returns the running engine's template; None in a checkout, which has it only in its wheel."""
-    folder = Path(sashiko.__file__).parent / "project"
-    return folder if folder.is_dir() else None
-
-
 def run_copier(
     command: str, *arguments: str | Path, answers: Mapping[str, str], defaults: bool
 ) -> None:
@@ -365,7 +359,8 @@ def _pinned_release(project: Path, scratch: Path) -> _Release:
         raise InputError(f"{file}: expected one line that pins the engine; restore it from git")
     requirement, _, digest = pins[0].partition(" --hash=sha256:")
     if requirement.startswith("sashiko=="):
-        template = installed_template()
+        folder = Path(sashiko.__file__).parent / "project"
+        template = folder if folder.is_dir() else None
         if template is None or requirement != f"sashiko=={__version__}":
             raise InputError(f"{file} pins {requirement}, but {__version__} runs: run make setup")
         return _Release(__version__, template)

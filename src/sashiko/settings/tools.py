@@ -44,7 +44,13 @@ def load_tools(*, folder: Path = Path("config")) -> Tools:
             f"{file}: key `by`: `{delivery.by}` needs no stack in the tools' account; set "
             "`codepipeline` for the pipeline there"
         )
-    _check_connection(delivery, file)
+    # The connection has to be the tools' own: builds elsewhere could not clone by it.
+    account_place = (delivery.source.connection or "").split(":")[3:5]
+    if account_place != [delivery.region, delivery.account]:
+        raise InputError(
+            f"{file}: key `source.connection`: it is of {' in '.join(reversed(account_place))}, "
+            f"and the pipeline of {delivery.account} in {delivery.region}: create one there"
+        )
     stages = load_stages(delivery, folder=folder)
     for stage in stages:
         if (stage.account, stage.region) == (delivery.account, delivery.region):
@@ -60,16 +66,6 @@ def load_tools(*, folder: Path = Path("config")) -> Tools:
         "on_destroy": "delete",
     }
     return Tools(settings=stages[-1].model_copy(update=place), delivery=delivery, stages=stages)
-
-
-def _check_connection(delivery: Delivery, file: Path) -> None:
-    """Checks that the connection is the tools' own: builds elsewhere could not clone by it."""
-    place = (delivery.source.connection or "").split(":")[3:5]
-    if place != [delivery.region, delivery.account]:
-        raise InputError(
-            f"{file}: key `source.connection`: it is of {' in '.join(reversed(place))}, and the "
-            f"pipeline of {delivery.account} in {delivery.region}: create one there"
-        )
 
 
 def load_place(name: str, *, folder: Path = Path("config")) -> Settings:

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from sashiko.errors import InputError
-from sashiko_cdk.bootstrap.resource_types import (
+from sashiko_cdk.bootstrap.execution_policy import (
     FILE,
     OWN,
     ResourceType,

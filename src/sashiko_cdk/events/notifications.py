@@ -17,9 +17,8 @@ from sashiko.evaluation.gates.closed_gate import MARK
 from sashiko.pipeline.compiled import pipeline_modules
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_flows import EventFlows, StateMachine
 from sashiko_cdk.events.language import call, expression, flow, literal, text
-from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 
 __all__ = ["Notifications"]

@@ -10,9 +10,8 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_flows import EventFlows, StateMachine
 from sashiko_cdk.events.language import RETRY, call, either, expression, fail, flow, literal
-from sashiko_cdk.events.state_machine import StateMachine
 from sashiko_cdk.identity.allow import allow
 
 __all__ = ["Triggers"]
@@ -140,37 +139,34 @@ class Triggers(Construct):
         self.machines: list[StateMachine] = []
         table_of = {recipe.name: _table(settings, recipe, tables) for recipe in recipes}
         if settings.triggers.etl:
-            self._etl(settings, flows, tables)
+            jobs = [arn(settings, "glue", f"job/{etl_name(settings, table)}") for table in tables]
+            machine = flows.add_machine(
+                self,
+                "StartEtl",
+                name="start-etl",
+                role="etl-starter",
+                definition=load_flow(settings, tables),
+                allowed=[allow(["glue:GetJobRuns", "glue:StartJobRun"], jobs)],
+                description="Starts the ETL jobs",
+            )
+            self.machines.append(machine)
+            flows.add_rule(
+                self,
+                "ExtractComplete",
+                name="extract-complete",
+                description="A _SUCCESS marker in the raw bucket starts its table's ETL job",
+                source="aws.s3",
+                kind="Object Created",
+                detail={
+                    "bucket": {"name": [bucket_name(settings, "raw")]},
+                    # Wherever it lies: one in the wrong place is an error that somebody hears of.
+                    "object": {"key": [{"suffix": "_SUCCESS"}]},
+                },
+                target=machine,
+            )
         if settings.triggers.pipeline:
             for recipe, table in table_of.items():
                 self._pipeline(settings, flows, recipe, table)
-
-    def _etl(self, settings: Settings, flows: EventFlows, tables: Sequence[str]) -> None:
-        jobs = [arn(settings, "glue", f"job/{etl_name(settings, table)}") for table in tables]
-        machine = flows.add_machine(
-            self,
-            "StartEtl",
-            name="start-etl",
-            role="etl-starter",
-            definition=load_flow(settings, tables),
-            allowed=[allow(["glue:GetJobRuns", "glue:StartJobRun"], jobs)],
-            description="Starts the ETL jobs",
-        )
-        self.machines.append(machine)
-        flows.add_rule(
-            self,
-            "ExtractComplete",
-            name="extract-complete",
-            description="A _SUCCESS marker in the raw bucket starts its table's ETL job",
-            source="aws.s3",
-            kind="Object Created",
-            detail={
-                "bucket": {"name": [bucket_name(settings, "raw")]},
-                # Wherever it lies: one in the wrong place is an error that somebody hears of.
-                "object": {"key": [{"suffix": "_SUCCESS"}]},
-            },
-            target=machine,
-        )
 
     def _pipeline(self, settings: Settings, flows: EventFlows, recipe: str, table: str) -> None:
         name, job = pipeline_name(settings, recipe), etl_name(settings, table)

@@ -62,22 +62,6 @@ def the_database(settings: Settings) -> Resource:
     return Resource(database=database)
 
 
-def _one_table(settings: Settings, table: str) -> Resource:
-    """One table without columns: for permissions other than SELECT."""
-    named = _Permissions.TableResourceProperty(
-        catalog_id=settings.account, database_name=database_name(settings), name=table
-    )
-    return Resource(table=named)
-
-
-def _location_of(settings: Settings, table: str) -> Resource:
-    """The registered location of a table's data."""
-    location = _Permissions.DataLocationResourceProperty(
-        catalog_id=settings.account, resource_arn=table_location_arn(settings, table)
-    )
-    return Resource(data_location=location)
-
-
 class DataFilter(lf.CfnDataCellsFilter):
     """A filter with a content id: a change creates the new one before it deletes the old one."""
 
@@ -161,9 +145,15 @@ def add_governance(
         chain.grant(grant.persona, *chain.reading(grant))
     chain.grant("etl", "DESCRIBE", the_database(settings))
     for table in tables:
-        chain.grant("etl", "DATA_LOCATION_ACCESS", _location_of(settings, table))
+        location = _Permissions.DataLocationResourceProperty(
+            catalog_id=settings.account, resource_arn=table_location_arn(settings, table)
+        )
+        chain.grant("etl", "DATA_LOCATION_ACCESS", Resource(data_location=location))
         for permission in ("ALTER", "DESCRIBE", "INSERT"):
-            chain.grant("etl", permission, _one_table(settings, table))
+            named = _Permissions.TableResourceProperty(
+                catalog_id=settings.account, database_name=database_name(settings), name=table
+            )
+            chain.grant("etl", permission, Resource(table=named))
 
 
 class _Chain:

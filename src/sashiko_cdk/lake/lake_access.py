@@ -37,45 +37,56 @@ class LakeAccess(Construct):
         self._lake_key = lake_key
         self._snapshots_key = snapshots_key
         self._enforced = settings.lake_formation.mode == "enforced"
-        policies: dict[names.Role, tuple[str, Sequence[Allowed]]] = {
-            "etl": ("Turns raw files into tables", self._loading()),
-            "break-glass": ("Reads the lake in an emergency", self._emergency()),
-            "training": ("Reads what it may train on", self._training()),
-        }
-        if settings.on_destroy == "delete":
-            policies["deployer"] = "Loads example data, which it cannot read", self._seeding()
-        policies |= {
-            "registrar": ("Reads what is said of snapshots", [self._verdicts()]),
-            "broker": ("Takes the training snapshot", self._snapshot("training")),
-            "bias-evaluator": ("Takes the facets snapshot", self._facets()),
-        }
-        if self._enforced:
-            policies["lake-formation"] = "Reads tables for Lake Formation", self._tables()
-            policies["data-scientist"] = "Queries the lake", self._exploring(ml_key)
-        for role, (description, statements) in policies.items():
-            RolePolicy(self, role, settings, role, statements, description=description)
-
-    def _loading(self) -> list[Allowed]:
-        folders = [*self._folders, f"{QUARANTINE}/"]
-        return [
+        quarantined = [*self._folders, f"{QUARANTINE}/"]
+        artifacts = names.bucket_name(settings, "artifacts")
+        loading = [
             *self._objects("raw", self._folders, READ),
-            *self._objects("curated", folders, (*READ, *WRITE, "s3:DeleteObject")),
-            use_key(self._lake_key, writes=True),
+            *self._objects("curated", quarantined, (*READ, *WRITE, "s3:DeleteObject")),
+            use_key(lake_key, writes=True),
             self._catalog(),
         ]
-
-    def _emergency(self) -> list[Allowed]:
-        return [
+        emergency = [
             *self._objects("raw", self._folders, READ),
-            *self._objects("curated", [*self._folders, f"{QUARANTINE}/"], READ),
-            use_key(self._lake_key, writes=False),
+            *self._objects("curated", quarantined, READ),
+            use_key(lake_key, writes=False),
         ]
-
-    def _training(self) -> list[Allowed]:
-        return [
+        training = [
             *self._objects("snapshots", ["training/data/", "weights/"], READ),
-            use_key(self._snapshots_key, writes=False),
+            use_key(snapshots_key, writes=False),
         ]
+        weights = self._objects("snapshots", ["weights/"], (*READ, *WRITE))
+        policies: dict[names.Role, tuple[str, Sequence[Allowed]]] = {
+            "etl": ("Turns raw files into tables", loading),
+            "break-glass": ("Reads the lake in an emergency", emergency),
+            "training": ("Reads what it may train on", training),
+        }
+        if settings.on_destroy == "delete":  # for `sashiko env stage --seed-data`
+            seeding = allow(["kms:GenerateDataKey"], [lake_key.key_arn])
+            written = self._objects("raw", self._folders, ["s3:PutObject"])
+            policies["deployer"] = "Loads example data, which it cannot read", [*written, seeding]
+        # Verdicts and manifests in the artifacts bucket are under the snapshots' key: a job has one
+        # key for all its outputs, and a snapshot or a validation writes rows too.
+        verdicts = private_bucket.decrypt_objects(settings, snapshots_key.key_arn, [artifacts])
+        facets = [*self._snapshot("facets"), *weights]
+        policies |= {
+            "registrar": ("Reads what is said of snapshots", [verdicts]),
+            "broker": ("Takes the training snapshot", self._snapshot("training")),
+            "bias-evaluator": ("Takes the facets snapshot", facets),
+        }
+        if self._enforced:
+            workgroup = names.exploration_workgroup_name(settings)
+            exploring = [
+                *self._querying(workgroup),
+                allow(
+                    ["athena:GetQueryResults"], [arn(settings, "athena", f"workgroup/{workgroup}")]
+                ),
+                *self._objects("artifacts", [RESULTS], (*READ, *WRITE)),
+                use_key(ml_key, writes=True),
+            ]
+            policies["lake-formation"] = "Reads tables for Lake Formation", self._tables()
+            policies["data-scientist"] = "Queries the lake", exploring
+        for role, (description, statements) in policies.items():
+            RolePolicy(self, role, settings, role, statements, description=description)
 
     def _tables(self) -> list[Allowed]:
         return [
@@ -93,35 +104,6 @@ class LakeAccess(Construct):
         ]
         # Without Lake Formation a query reads with the role's own rights.
         return statements if self._enforced else [*statements, *self._tables()]
-
-    def _facets(self) -> list[Allowed]:
-        weights = self._objects("snapshots", ["weights/"], (*READ, *WRITE))
-        return [*self._snapshot("facets"), *weights]
-
-    def _seeding(self) -> list[Allowed]:
-        """Lets `sashiko env stage --seed-data` write example data, where data may be deleted."""
-        return [
-            *self._objects("raw", self._folders, ["s3:PutObject"]),
-            allow(["kms:GenerateDataKey"], [self._lake_key.key_arn]),
-        ]
-
-    def _verdicts(self) -> Allowed:
-        """Allows decrypting verdicts and manifests in the artifacts bucket, by the snapshots' key.
-
-        A job has one key for all its outputs, and a snapshot or a validation writes rows too.
-        """
-        artifacts, key = names.bucket_name(self._settings, "artifacts"), self._snapshots_key
-        return private_bucket.decrypt_objects(self._settings, key.key_arn, [artifacts])
-
-    def _exploring(self, ml_key: kms.IKey) -> list[Allowed]:
-        workgroup = names.exploration_workgroup_name(self._settings)
-        place = arn(self._settings, "athena", f"workgroup/{workgroup}")
-        return [
-            *self._querying(workgroup),
-            allow(["athena:GetQueryResults"], [place]),
-            *self._objects("artifacts", [RESULTS], (*READ, *WRITE)),
-            use_key(ml_key, writes=True),
-        ]
 
     def _querying(self, workgroup: str) -> list[Allowed]:
         statements = [

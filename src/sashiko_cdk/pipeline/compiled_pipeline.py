@@ -67,11 +67,6 @@ class Compiled:
         """Returns the id of its construct, unique in a stack."""
         return self.recipe if self.module == FINETUNE else f"{self.recipe}-{self.module}"
 
-    def name_in(self, settings: Settings) -> str:
-        """Names the pipeline in an environment."""
-        module = "" if self.module == FINETUNE else self.module
-        return pipeline_name(settings, self.recipe, module=module)
-
     def description_in(self, settings: Settings) -> str:
         """Says what it does."""
         packs = load_packs(settings.packs, source="settings")
@@ -120,10 +115,11 @@ class CompiledPipeline(Construct):
         for stand_in, name in names.items():
             body = body.replace(f'"{stand_in}"', f'"${{{name}}}"')
         whole = Fn.sub(body, {name: values[stand_in] for stand_in, name in names.items()})
+        module = "" if compiled.module == FINETUNE else compiled.module
         pipeline = sagemaker.CfnPipeline(
             self,
             "Pipeline",
-            pipeline_name=compiled.name_in(settings),
+            pipeline_name=pipeline_name(settings, compiled.recipe, module=module),
             pipeline_description=compiled.description_in(settings),
             pipeline_definition={"PipelineDefinitionBody": whole},
             role_arn=settings.role_arn("pipeline"),

@@ -15,7 +15,7 @@ from sashiko.pipeline.definition.definition_records import Definition, parse_def
 from sashiko.pipeline.definition.expressions import step_references
 from sashiko.pipeline.definition.graph import resolved_steps
 from sashiko.settings.environment import Settings
-from sashiko_cdk.events.state_machine import FunctionRule
+from sashiko_cdk.events.event_flows import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import RolePolicy, allow
 from sashiko_cdk.lake.private_bucket import decrypt_objects

@@ -21,7 +21,7 @@ from sashiko.base.files import dir_hash, sha256_file
 from sashiko.base.function_input import EXPORTED, WantedImage
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.state_machine import FunctionRule
+from sashiko_cdk.events.event_flows import FunctionRule
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.identity.allow import RolePolicy, allow
 from sashiko_cdk.identity.role_permissions import pulling

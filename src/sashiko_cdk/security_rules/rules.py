@@ -478,7 +478,7 @@ RULES = (
         "internet",
         _internet,
         "The network has a way to or from the internet.",
-        fix="Reach services through VPC endpoints (src/sashiko_cdk/network/vpc_endpoints.py).",
+        fix="Reach services through VPC endpoints (src/sashiko_cdk/network/isolated_network.py).",
     ),
     Rule(
         "open-group",

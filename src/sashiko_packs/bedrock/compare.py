@@ -165,12 +165,6 @@ class Completion(Excerpt):
         return self.choices[0].logprobs.top_logprobs[0]
 
 
-def completion_body(prompt: str) -> bytes:
-    """Returns the body of a request."""
-    body = {"prompt": prompt, "max_tokens": 1, "temperature": 0, "logprobs": SHOWN}
-    return json.dumps(body).encode()
-
-
 def read_completion(value: Any) -> Completion | None:
     """Reads the body of a response, a JSON value; None if the guardrail blocked one of the two.
 
@@ -366,9 +360,10 @@ def _ask(
     answers: tuple[str, str],
 ) -> _Row:
     def invoke() -> Any:
+        body = {"prompt": prompt.text, "max_tokens": 1, "temperature": 0, "logprobs": SHOWN}
         response = client.invoke_model(
             modelId=model.arn,
-            body=completion_body(prompt.text),
+            body=json.dumps(body).encode(),
             contentType="application/json",
             accept="application/json",
             guardrailIdentifier=guardrail.id,

@@ -19,7 +19,7 @@ from sashiko_cdk.identity.role_table import LAKE, RoleRecord
 from sashiko_cdk.identity.trust import by_alias
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.network.vpc_endpoints import Use
+from sashiko_cdk.network.isolated_network import Use
 from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements_of, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name

@@ -104,15 +104,10 @@ def _history(repository: Repository, file: Path) -> Iterator[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where a version is served.
+    """Where a version is served."""
 
-    Attributes:
-        settings: the environment, as it is committed.
-        recipe: of its models.
-    """
-
-    settings: Settings
-    recipe: Recipe
+    settings: Settings  # the environment, as it is committed
+    recipe: Recipe  # of its models
 
     @property
     def file(self) -> Path:

@@ -158,7 +158,14 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
             continue
         yield from _deployed(endpoint, live, environment)
         yield from _scaled(account, name, live, environment)
-    yield from _extra(account, environment, known=set(expected))
+    known = set(expected)
+    ours = f"{prefix(environment.settings)}-"
+    for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
+        name = item["EndpointName"]
+        if name.startswith(ours) and name not in known:
+            detail = "no template has it; it costs by the hour"
+            fix = f"aws sagemaker delete-endpoint --endpoint-name {name}"
+            yield Difference("extra", f"endpoint {name}", detail, fix=fix)
 
 
 def _deployed(
@@ -268,14 +275,3 @@ def _scaled(
                     f"{name} --desired-weights-and-capacities {weights}"
                 )
                 yield differs(f"instances of endpoint {name}", f"{least} to {most}", count, fix=fix)
-
-
-def _extra(account: Account, environment: Environment, *, known: set[str]) -> Iterator[Difference]:
-    """Yields endpoints of the environment that no template has; they cost by the hour."""
-    ours = f"{prefix(environment.settings)}-"
-    for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
-        name = item["EndpointName"]
-        if name.startswith(ours) and name not in known:
-            detail = "no template has it; it costs by the hour"
-            fix = f"aws sagemaker delete-endpoint --endpoint-name {name}"
-            yield Difference("extra", f"endpoint {name}", detail, fix=fix)

@@ -656,7 +656,13 @@ class Recorder:
                 return
             self._append("sent", request, most=(most.input, most.output))
             try:
-                response = read_response(self._converse(request), most=most)
+                self._body.content = None
+                try:
+                    self._client.converse(modelId=request.model, **request.body)
+                except Exception:  # botocore may be unable to read a body, which is kept
+                    if self._body.content is None:
+                        raise
+                response = read_response(bytes(self._body.content), most=most)
             except Exception as error:
                 billed = read_failure(error).may_be_billed
                 self._append("lost" if billed else "free", request)
@@ -665,16 +671,6 @@ class Recorder:
                 raise
             self._append("answer", request, response=response)
             reservation.spent = Tokens(response.input_tokens, response.output_tokens)
-
-    def _converse(self, request: Request) -> bytes:
-        """Returns the body of the service's answer, which botocore may be unable to read."""
-        self._body.content = None
-        try:
-            self._client.converse(modelId=request.model, **request.body)
-        except Exception:
-            if self._body.content is None:
-                raise
-        return bytes(self._body.content)
 
     def _keep_body(self, response_dict: Mapping[str, Any], **_: object) -> None:
         if response_dict["status_code"] < 300:

@@ -21,7 +21,7 @@ from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko_packs.operations import audit, lake
-from sashiko_packs.operations.emptying import closed_buckets, empty_bucket, reopen
+from sashiko_packs.operations.commands.account import closed_buckets, empty_bucket, reopen
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
 from tests.unit.commands.in_process import ROOT, sashiko

@@ -12,8 +12,8 @@ from sashiko.account.account import Account
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
-from sashiko_packs.operations import emptying
-from sashiko_packs.operations.emptying import contents, empty_bucket, packages, unregister
+from sashiko_packs.operations.commands import account as commands
+from sashiko_packs.operations.commands.account import contents, empty_bucket, packages, unregister
 from tests.infra.variants import settings_of
 
 OWN_STATEMENT = {
@@ -77,10 +77,8 @@ def test_another_bucket_of_the_account_keeps_all_it_has(account: Account, raw: s
     assert left_in(account, "of-somebody-else") == ["a"]
 
 
-def test_more_than_a_call_may_name_takes_several(
-    account: Account, raw: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(emptying, "_KEYS_A_CALL", 3)
+def test_more_than_a_call_may_name_takes_several(account, raw, monkeypatch):
+    monkeypatch.setattr(commands, "_KEYS_A_CALL", 3)
     assert list(empty_bucket(raw, account)) == [3, 1]
     assert left_in(account, raw) == []
 

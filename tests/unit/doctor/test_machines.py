@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 
 from sashiko.account.images.job_images import job_images
-from sashiko.doctor.machines import (
+from sashiko.doctor.plan import (
     Needed,
     Use,
+    check_capacity,
+    check_images,
     check_quotas,
+    check_types,
     check_zones,
     most_at_once,
     needed_machines,
 )
-from sashiko.doctor.plan import check_capacity, check_images, check_types
 from sashiko.doctor.services import Check
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.settings.environment import Settings

@@ -71,11 +71,6 @@ class PinnedImage(Frozen):
     sources: tuple[str, ...] = Field(min_length=1)  # the pages that state the above
     checked: dt.date  # the day on which it was read there
 
-    def runs_on(self, instance_type: str) -> bool:
-        """Returns whether it runs on an instance type, such as `ml.g5.xlarge`."""
-        family = instance_type.split(".")[1]
-        return family not in self.not_on and (self.only_on is None or family in self.only_on)
-
 
 class ImageMap(Frozen):
     """All of AWS's images that the project uses."""
@@ -363,8 +358,10 @@ def training_base(settings: Settings) -> ImageName:
     InputError if none runs on the instance type that the settings name.
     """
     instance, images = settings.jobs.training.instance_type, image_map().images
+    family = instance.split(".")[1]
     for name in _TRAINING_BASES:
-        if images[name].runs_on(instance):
+        image = images[name]
+        if family not in image.not_on and (image.only_on is None or family in image.only_on):
             return name
     tags = " and ".join(images[name].tag for name in _TRAINING_BASES)
     raise InputError(

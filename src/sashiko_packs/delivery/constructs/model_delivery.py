@@ -18,7 +18,7 @@ from sashiko.settings.delivery import Delivery
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools
-from sashiko_cdk.events.state_machine import StateMachine
+from sashiko_cdk.events.event_flows import StateMachine
 from sashiko_cdk.identity.allow import RolePolicy, add_role, allow
 from sashiko_cdk.identity.role_permissions import reading_targets
 from sashiko_cdk.identity.trust import reading_models, service

@@ -10,7 +10,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.event_flows import EventFlows
+from sashiko_cdk.events.event_flows import EventFlows, EventRule, StateMachine
 from sashiko_cdk.events.language import (
     call,
     either,
@@ -21,7 +21,6 @@ from sashiko_cdk.events.language import (
     literal,
     text,
 )
-from sashiko_cdk.events.state_machine import EventRule, StateMachine
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.lake.private_bucket import decrypt_objects
 from sashiko_cdk.pack_parts import PipelineParts

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from sashiko.doctor.services import Check, run_check
-from sashiko_cdk.network.vpc_endpoints import interfaces
+from sashiko_cdk.network.isolated_network import interfaces
 from sashiko_packs.bedrock.doctor import check_bedrock
 from sashiko_packs.bedrock.model_import import IMPORTED_BY
 from sashiko_packs.bedrock.settings import BedrockSection

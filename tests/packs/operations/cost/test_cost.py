@@ -11,7 +11,7 @@ from sashiko.account.templates import read_templates
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
-from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
+from sashiko_packs.operations.commands.cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
 
@@ -119,7 +119,7 @@ def test_an_instance_without_a_price_is_unknown_and_not_nothing(tmp_path: Path) 
 
 def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"AWS::EC2::NatGateway \(sashiko-dev-All\).*idle_cost\.py"
+        InputError, match=r"AWS::EC2::NatGateway \(sashiko-dev-All\).*idle_cost\.yaml"
     ):
         idle(tmp_path, ("Nat", "AWS::EC2::NatGateway", {}))
 

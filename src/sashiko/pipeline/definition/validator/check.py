@@ -298,23 +298,6 @@ class Arguments:
         return f"step `{self.step.name}`, Arguments.{path}"
 
 
-def check_job_rules(step: Step, *, resolve: Resolve) -> Iterator[str]:
-    """Yields the problems between a job's arguments; values of a wrong shape are ignored here."""
-    arguments = Arguments(step, resolve)
-    yield from _check_tags(arguments)
-    if step.type == "Training":
-        yield from _check_times(arguments)
-        yield from _check_warm_pool(arguments)
-        yield from _check_training_plan(arguments)
-        yield from _check_volume(arguments, "ResourceConfig")
-        yield from _check_efa(arguments)
-        yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
-    else:
-        yield from _check_volume(arguments, "ProcessingResources.ClusterConfig")
-        yield from _check_image(arguments, "AppSpecification.ImageUri")
-        yield from _check_paths(arguments)
-
-
 def _check_times(arguments: Arguments) -> Iterator[str]:
     """APIReference/API_StoppingCondition, and dg/model-managed-spot-training."""
     max_runtime = arguments.get("StoppingCondition", "MaxRuntimeInSeconds")
@@ -494,7 +477,19 @@ def check_step(
         optional=frozenset({_job_name(step)}),
     )
     yield from problem_of(check_names, step, step.arguments)
-    yield from check_job_rules(step, resolve=resolve)
+    arguments = Arguments(step, resolve)  # these rules ignore values of a wrong shape
+    yield from _check_tags(arguments)
+    if step.type == "Training":
+        yield from _check_times(arguments)
+        yield from _check_warm_pool(arguments)
+        yield from _check_training_plan(arguments)
+        yield from _check_volume(arguments, "ResourceConfig")
+        yield from _check_efa(arguments)
+        yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
+    else:
+        yield from _check_volume(arguments, "ProcessingResources.ClusterConfig")
+        yield from _check_image(arguments, "AppSpecification.ImageUri")
+        yield from _check_paths(arguments)
     if "ExperimentConfig" in step.arguments:
         where = f"{where}, Arguments.ExperimentConfig"
         yield f"{where}: not supported; MLflow tracks the runs: remove it"
