@@ -20,15 +20,10 @@ from sashiko.cli import app
 
 @dataclass(frozen=True)
 class Use:
-    """A command as it was given.
+    """A command as it was given."""
 
-    Attributes:
-        command: its names below `sashiko`, such as `model approve`.
-        options: that were given, by their longest names.
-    """
-
-    command: str
-    options: frozenset[str]
+    command: str  # its names below `sashiko`, such as `model approve`
+    options: frozenset[str]  # that were given, by their longest names
 
 
 def parse(words: Sequence[str]) -> Use | None:

@@ -11,36 +11,22 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Request:
-    """A request.
+    """A request."""
 
-    Attributes:
-        method: such as `POST`.
-        path: with its query, as it came.
-        headers: by name.
-        body: empty if there is none.
-    """
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+    method: str  # such as `POST`
+    path: str  # with its query, as it came
+    headers: Mapping[str, str]  # by name
+    body: bytes  # empty if there is none
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer in JSON.
+    """An answer in JSON."""
 
-    Attributes:
-        status: of HTTP.
-        content: the body, as far as it is sent.
-        code: an error's code; empty if it is none.
-        length: that the header promises, if it is not the content's.
-    """
-
-    status: int
-    content: bytes
-    code: str = ""
-    length: int | None = None
+    status: int  # of HTTP
+    content: bytes  # the body, as far as it is sent
+    code: str = ""  # an error's code; empty if it is none
+    length: int | None = None  # that the header promises, if it is not the content's
 
 
 def error_answer(status: int, code: str, message: str) -> Answer:

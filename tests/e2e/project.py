@@ -1,7 +1,6 @@
 """A throwaway copy of the repository, small enough to run whole in a test."""
 
 import csv
-import io
 import json
 import os
 import resource
@@ -10,16 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from sashiko.account.names import bucket_name
-from sashiko.cli import main
 from sashiko.settings.environment import load_settings
+from tests.unit.commands.in_process import sashiko
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 GROUP = "tiny-triage"
@@ -53,14 +50,7 @@ class Project:
         )  # fmt: skip
 
     def call(self, *arguments: str | Path) -> Attempt:
-        """Runs a command in this process, as each start of another costs seconds."""
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            patch.chdir(self.root)
-            patch.setattr("sys.argv", ["sashiko", *map(str, arguments)])
-            with pytest.raises(SystemExit) as end:
-                main()
-        return Attempt(arguments, end.value.code or 0, out.getvalue(), err.getvalue())
+        return sashiko(*arguments, cwd=self.root)
 
     @contextmanager
     def running(self, *arguments: str | Path) -> Iterator["subprocess.Popen[str]"]:

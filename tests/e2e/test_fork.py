@@ -94,8 +94,21 @@ def add_data_set(fork: Path) -> str:
     return commit(fork, "Our loans")
 
 
-def move_on(upstream: Path) -> str:
-    """Changes upstream's settings and examples, with their golden files; returns the commit."""
+@dataclass(frozen=True)
+class Merged:
+    """A fork that has merged upstream's newest commit."""
+
+    fork: Project  # its folder
+    ours: str  # the fork's commit
+    theirs: str  # upstream's
+
+
+@pytest.fixture(scope="module")
+def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    folder = tmp_path_factory.mktemp("fork")
+    upstream, fork = folder / "upstream", folder / "fork"
+    publish(upstream)
+    git(folder, "clone", "--origin", "upstream", upstream, fork)
     base = read_yaml(upstream / "config/base.yaml")
     before, after = base["jobs"]["processing"]["instance_type"], "ml.m5.4xlarge"
     base["jobs"]["processing"]["instance_type"] = after
@@ -107,31 +120,7 @@ def move_on(upstream: Path) -> str:
     # This one's bytes name the golden definition's prefixes.
     for example in examples - {upstream / "contracts/complaints.odcs.yaml"}:
         example.write_text(f"# Looked through again.\n{example.read_text()}")
-    return commit(upstream, "Larger machines; examples looked through")
-
-
-@dataclass(frozen=True)
-class Merged:
-    """A fork that has merged upstream's newest commit.
-
-    Attributes:
-        fork: its folder.
-        ours: the fork's commit.
-        theirs: upstream's.
-    """
-
-    fork: Project
-    ours: str
-    theirs: str
-
-
-@pytest.fixture(scope="module")
-def merged(tmp_path_factory: pytest.TempPathFactory) -> Merged:
-    folder = tmp_path_factory.mktemp("fork")
-    upstream, fork = folder / "upstream", folder / "fork"
-    publish(upstream)
-    git(folder, "clone", "--origin", "upstream", upstream, fork)
-    ours, theirs = add_data_set(fork), move_on(upstream)
+    ours, theirs = add_data_set(fork), commit(upstream, "Larger machines; examples looked through")
     git(fork, "fetch", "upstream")
     git(fork, "merge", "upstream/main")
     return Merged(fork=Project(fork), ours=ours, theirs=theirs)

@@ -90,16 +90,12 @@ def test_a_good_file_passes_the_check_and_bad_rows_fail_it(project: Project, row
 @pytest.fixture(scope="module")
 def stopped(project: Project, rows: Path) -> Attempt:
     """A run with a null key, a repeated key and an unknown label in the data."""
-    bad = write_csv(project.root / "bad.csv", bad_rows(rows))
-    return project.sashiko(*RUN, "--set", f"data.sources=[{{kind: file, path: {bad.name}}}]")
-
-
-def bad_rows(rows: Path) -> Rows:
     table = pq.read_table(rows).to_pylist()
     table[3]["complaint_id"] = None
     table[5]["complaint_id"] = table[4]["complaint_id"]
     table[6]["escalate"] = "perhaps"
-    return table
+    bad = write_csv(project.root / "bad.csv", table)
+    return project.sashiko(*RUN, "--set", f"data.sources=[{{kind: file, path: {bad.name}}}]")
 
 
 def test_bad_rows_stop_the_run_before_anything_else(project: Project, stopped: Attempt) -> None:

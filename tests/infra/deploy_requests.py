@@ -41,21 +41,14 @@ _STACK_OUTPUT = re.compile(r'"Fn::GetStackOutput": \{"StackName": "([^"]+)"')
 
 @dataclass(frozen=True, kw_only=True)
 class RequiredAction:
-    """An action that a handler needs for a resource.
+    """An action that a handler needs for a resource."""
 
-    Attributes:
-        kind: the resource's type.
-        resource: its stack and logical id.
-        action: the action.
-        properties: the names of the resource's properties.
-        requests: one for each ARN that AWS asks it on, all of which must be allowed; none if we
-            know no ARN that it could be about.
-    """
-
-    kind: str
-    resource: str
-    action: str
-    properties: frozenset[str] = frozenset()
+    kind: str  # the resource's type
+    resource: str  # its stack and logical id
+    action: str  # the action
+    properties: frozenset[str] = frozenset()  # the names of the resource's properties
+    # one for each ARN that AWS asks it on, all of which must be allowed; none if we know no ARN
+    # that it could be about
     requests: tuple[Request, ...]
 
 

@@ -37,14 +37,11 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An account whose state machines execute.
+    """An account whose state machines execute."""
 
-    Attributes:
-        answers: operation -> answer, in place of moto's.
-        calls: operation and arguments of each call that `answers` took.
-    """
-
+    # operation -> answer, in place of moto's
     answers: dict[str, Answer] = field(default_factory=dict)
+    # operation and arguments of each call that `answers` took
     calls: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def client(self, service: str) -> Any:

@@ -37,30 +37,6 @@ def _findings(*files):
     ]
 
 
-def _endpoint_policies(folder, files):
-    """Endpoints' documents as managed policies: where they are, cfn-lint does not read them."""
-    documents = {
-        logical_id: resource["Properties"]["PolicyDocument"]
-        for file in files
-        for logical_id, resource in json.loads(file.read_text())["Resources"].items()
-        if resource["Type"] == "AWS::EC2::VPCEndpoint"
-    }
-    policies = {
-        logical_id: {
-            "Type": "AWS::IAM::ManagedPolicy",
-            "Properties": {
-                "PolicyDocument": document
-                | {"Statement": [_unaddressed(item) for item in document["Statement"]]}
-            },
-        }
-        for logical_id, document in documents.items()
-    }
-    assert policies
-    path = folder / "endpoints.json"
-    path.write_text(json.dumps({"Resources": policies}))
-    return path
-
-
 def _unaddressed(statement):
     return {key: value for key, value in statement.items() if key != "Principal"}
 
@@ -78,7 +54,27 @@ EACH_TIME = ("serving", "serving_prod")
 )
 def test_templates_and_policies_are_clean(variant, tmp_path):
     files = sorted(synthesized(variant).glob("*.template.json"))
-    assert _findings(*files, _endpoint_policies(tmp_path, files)) == []
+    # Endpoints' documents as managed policies: where they are, cfn-lint does not read them.
+    documents = {
+        logical_id: resource["Properties"]["PolicyDocument"]
+        for file in files
+        for logical_id, resource in json.loads(file.read_text())["Resources"].items()
+        if resource["Type"] == "AWS::EC2::VPCEndpoint"
+    }
+    policies = {
+        logical_id: {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Properties": {
+                "PolicyDocument": document
+                | {"Statement": [_unaddressed(item) for item in document["Statement"]]}
+            },
+        }
+        for logical_id, document in documents.items()
+    }
+    assert policies
+    path = tmp_path / "endpoints.json"
+    path.write_text(json.dumps({"Resources": policies}))
+    assert _findings(*files, path) == []
 
 
 def test_the_bootstrap_policies_are_clean(tmp_path):

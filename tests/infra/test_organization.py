@@ -261,14 +261,10 @@ GITHUB = "token.actions.githubusercontent.com:sub"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-    """What a statement denies, and what is like it and is not denied.
+    """What a statement denies, and what is like it and is not denied."""
 
-    Attributes:
-        bad: the request that the statement denies.
-        good: a request that differs in the one thing that matters; None where there is none.
-    """
-
-    bad: Request
+    bad: Request  # the request that the statement denies
+    # a request that differs in the one thing that matters; None where there is none
     good: Request | None = None
 
 

@@ -196,7 +196,9 @@ def synthesized(variant: str) -> Path:
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            _remove_older(runs, kept=folder.parent)
+            for run in runs.iterdir():  # what runs have left that began two hours ago or earlier
+                if run != folder.parent and time.time() - run.stat().st_mtime > 2 * 3600:
+                    shutil.rmtree(run, ignore_errors=True)
             made = folder.with_suffix(".new")
             shutil.rmtree(made, ignore_errors=True)
             shutil.copytree(_synthesize(variant), made)
@@ -214,13 +216,6 @@ def _broken(folder: Path, control: str) -> Path:
     shutil.copytree(folder, copy, symlinks=True)
     break_control(copy, control)
     return copy
-
-
-def _remove_older(runs: Path, *, kept: Path) -> None:
-    """Removes what runs have left that began two hours ago or earlier."""
-    for run in runs.iterdir():
-        if run != kept and time.time() - run.stat().st_mtime > 2 * 3600:
-            shutil.rmtree(run, ignore_errors=True)
 
 
 def _synthesize(variant: str) -> Path:

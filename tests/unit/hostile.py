@@ -38,23 +38,20 @@ def bent(draw: st.DrawFn, document: Any) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         places = [place for place in _places(result) if place]
         if places:
-            _bend(draw, result, draw(st.sampled_from(places)))
+            place = draw(st.sampled_from(places))
+            holder = _at(result, place[:-1])
+            kind = draw(st.sampled_from(("replace", "replace", "remove", "repeat", "add")))
+            if kind == "remove":
+                del holder[place[-1]]
+            elif kind == "repeat":
+                holder[place[-1]] = copy.deepcopy(
+                    _at(result, draw(st.sampled_from([*_places(result)])))
+                )
+            elif kind == "add" and isinstance(holder, dict):
+                holder[draw(st.sampled_from(_KEYS))] = copy.deepcopy(draw(_values))
+            else:
+                holder[place[-1]] = copy.deepcopy(draw(_values))
     return result
-
-
-def _bend(draw: st.DrawFn, document: Any, place: Path) -> None:
-    holder = _at(document, place[:-1])
-    kind = draw(st.sampled_from(("replace", "replace", "remove", "repeat", "add")))
-    if kind == "remove":
-        del holder[place[-1]]
-    elif kind == "repeat":
-        holder[place[-1]] = copy.deepcopy(
-            _at(document, draw(st.sampled_from([*_places(document)])))
-        )
-    elif kind == "add" and isinstance(holder, dict):
-        holder[draw(st.sampled_from(_KEYS))] = copy.deepcopy(draw(_values))
-    else:
-        holder[place[-1]] = copy.deepcopy(draw(_values))
 
 
 _values = st.sampled_from(_ODD) | st.text(max_size=20) | st.integers() | st.floats()

@@ -27,7 +27,17 @@ def fault(command: str) -> str | None:
     if words[0] == "sashiko":
         return _fault_of_sashiko(words[1:])
     if words[0] == "make":
-        return _fault_of_make(words[1:])
+        makefiles = "".join(file.read_text() for file in MAKEFILES)
+        targets = set(_TARGET.findall(makefiles))
+        variables = {name for pair in _VARIABLE.findall(makefiles) for name in pair if name}
+        for word in words[1:]:
+            name, is_variable, _ = word.partition("=")
+            if is_variable and name not in variables:
+                return f"no variable `{name}`"
+            is_target = word in targets or f"`make {word}`" in _of_absent_packs()
+            if re.fullmatch(r"[a-z][a-z-]*", word) and not is_target:
+                return f"no target `{word}`"
+        return None
     return _fault_of_module(words[2])
 
 
@@ -62,21 +72,7 @@ def _fault_of_sashiko(words: list[str]) -> str | None:
     return None
 
 
-def _fault_of_make(words: list[str]) -> str | None:
-    makefiles = "".join(file.read_text() for file in MAKEFILES)
-    targets = set(_TARGET.findall(makefiles))
-    variables = {name for pair in _VARIABLE.findall(makefiles) for name in pair if name}
-    for word in words:
-        name, is_variable, _ = word.partition("=")
-        if is_variable and name not in variables:
-            return f"no variable `{name}`"
-        is_target = word in targets or f"`make {word}`" in _of_absent_packs()
-        if re.fullmatch(r"[a-z][a-z-]*", word) and not is_target:
-            return f"no target `{word}`"
-    return None
-
-
-def _fault_of_module(name: str) -> str | None:
+def _fault_of_module(name):
     if "<" in name:
         return None
     try:

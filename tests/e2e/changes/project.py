@@ -24,13 +24,9 @@ _PROJECT = (
 
 @dataclass(frozen=True)
 class Project:
-    """A copy of the repository, under git; the engine is the installed one.
+    """A copy of the repository, under git; the engine is the installed one."""
 
-    Attributes:
-        root: its folder, which commands run in.
-    """
-
-    root: Path
+    root: Path  # its folder, which commands run in
 
     @classmethod
     def copy(cls, folder: Path) -> "Project":

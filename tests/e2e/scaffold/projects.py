@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sashiko.packs import enabled_packs
 from tests.project_root import REPOSITORY
+from tests.unit.commands.in_process import sashiko
 
 _MAIN = "from sashiko.cli import main; main()"
 Attempt = subprocess.CompletedProcess[str]
@@ -56,4 +57,4 @@ class Project:
 def new(folder: Path, *arguments: str | Path, wheel: Path) -> Attempt:
     """Runs `sashiko new` in an empty folder, without a terminal."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    return Project(folder.parent).sashiko("new", folder, "--engine", wheel, *arguments)
+    return sashiko("new", folder, "--engine", wheel, *arguments, cwd=folder.parent)

@@ -210,6 +210,9 @@ def test_without_the_samples_its_own_tests_pass(german: Project) -> None:
 EACH_TIME = [
     (("--defaults", "--answer=region=Frankfurt"), "eu-central-1"),
     ((), "there is no terminal to ask in: add --defaults"),
+    (("--defaults", "--facet", "Group"), "--facet=Group applies to a data file: add --data and"),
+    (("--defaults", "--answer", "proyect=acme"), "proyect=...: there is no such question; known"),
+    (("--defaults", "--packs", f"{ALL_PACKS[0]},sweeps"), f"between them: {', '.join(ALL_PACKS)}"),
 ]
 WEEKLY = [
     (("--defaults", "--answer=project=Acme_1"), "lower-case letters"),
@@ -236,7 +239,7 @@ def test_what_is_wrong_is_named_and_nothing_is_left(tmp_path, wheel, options, me
 def test_a_label_that_the_file_lacks_leaves_nothing(tmp_path: Path, wheel: Path) -> None:
     (tmp_path / "rows.csv").write_text("text,refund\nlong enough,yes\nother text,no\n")
     options = ("--defaults", "--data", tmp_path / "rows.csv", "--label", "refunds")
-    done = new(tmp_path / "project", *options, wheel=wheel)
+    done = Project(tmp_path).sashiko("new", "project", "--engine", wheel, *options)
     assert done.returncode == 1
     assert "refunds" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["rows.csv"]
@@ -265,7 +268,7 @@ def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(tmp_pat
     file = tmp_path / "visits.csv"
     file.write_text("\n".join(["Visit ID;On;Weight;Came", *rows]))
     about = ("--defaults", "--data", file, "--label", "Came")
-    refused = new(tmp_path / "refused", *about, wheel=wheel)
+    refused = Project(tmp_path).sashiko("new", "refused", "--engine", wheel, *about)
     assert refused.returncode == 1
     assert "add --date-order dmy or --date-order mdy" in refused.stderr
     assert not (tmp_path / "refused").exists()
@@ -280,18 +283,6 @@ def test_the_options_of_a_draft_reach_it_and_the_next_step_is_the_review(tmp_pat
     *_, step = done.stderr.splitlines()
     assert f"review the {guesses} guesses in {files[0]} and {files[1]}; then" in step
     assert step.index("contract check") < step.index("make run")
-
-
-def test_an_option_about_a_file_is_refused_without_one(tmp_path: Path, wheel: Path) -> None:
-    done = new(tmp_path / "made", "--defaults", "--facet", "Group", wheel=wheel)
-    assert (done.returncode, (tmp_path / "made").exists()) == (1, False)
-    assert "--facet=Group applies to a data file: add --data and --label" in done.stderr
-
-
-def test_an_answer_to_no_question_is_refused(tmp_path: Path, wheel: Path) -> None:
-    done = new(tmp_path / "made", "--defaults", "--answer", "proyect=acme", wheel=wheel)
-    assert (done.returncode, (tmp_path / "made").exists()) == (1, False)
-    assert "--answer proyect=...: there is no such question; known: project, " in done.stderr
 
 
 @pytest.mark.parametrize(("name", "project"), [("Über", "uber"), ("123", "project-123")])
@@ -337,10 +328,3 @@ def test_a_project_has_what_its_packs_need(tmp_path, wheel, options, packs):
         assert "prod keeps its data" in done.stdout, done.stderr
     done = project.sashiko("definition", "--check", "--env", "dev")
     assert done.returncode == 0, done.stderr
-
-
-def test_a_pack_that_does_not_exist_is_named_and_nothing_is_left(tmp_path: Path, wheel: Path):
-    done = new(tmp_path / "acme", "--defaults", "--packs", f"{ALL_PACKS[0]},sweeps", wheel=wheel)
-    assert done.returncode == 1
-    assert f"packs, with commas between them: {', '.join(ALL_PACKS)}" in done.stderr
-    assert list(tmp_path.iterdir()) == []

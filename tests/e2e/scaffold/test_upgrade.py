@@ -49,18 +49,6 @@ def set_version(root: Path, version: str) -> None:
     edit(root / "pyproject.toml", f'\nversion = "{__version__}"', f'\nversion = "{version}"')
 
 
-def as_team(project: Project) -> None:
-    """Adds a line to each file that a team owns, changes a setting, and adds files of its own."""
-    for name in project.files():
-        if OWNED.match(name) and Path(name).name not in NO_COMMENTS:
-            file = project.root / name
-            file.write_text(file.read_text() + ("<!-- own -->\n" if name.endswith(".md") else MARK))
-    edit(project.root / "config/base.yaml", "threads: 2", "threads: 8")
-    (project.root / "src/loan_triage/own.py").write_text('"""Own code."""\n')
-    (project.root / "logo.png").write_bytes(b"\x89PNG\0\1\2")
-    (project.root / "recipes/complaints-unmitigated.yaml").unlink()
-
-
 @pytest.fixture(scope="module")
 def upgraded(
     tmp_path_factory: pytest.TempPathFactory, wheel: Path, later: Path
@@ -70,7 +58,14 @@ def upgraded(
     done = new(folder, "--defaults", wheel=wheel)
     assert done.returncode == 0, done.stderr
     project = Project(folder)
-    as_team(project)
+    for name in project.files():
+        if OWNED.match(name) and Path(name).name not in NO_COMMENTS:
+            file = project.root / name
+            file.write_text(file.read_text() + ("<!-- own -->\n" if name.endswith(".md") else MARK))
+    edit(project.root / "config/base.yaml", "threads: 2", "threads: 8")
+    (project.root / "src/loan_triage/own.py").write_text('"""Own code."""\n')
+    (project.root / "logo.png").write_bytes(b"\x89PNG\0\1\2")
+    (project.root / "recipes/complaints-unmitigated.yaml").unlink()
     project.commit()
     return project, project.files(), project.sashiko("upgrade", later)
 

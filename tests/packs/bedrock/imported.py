@@ -143,18 +143,6 @@ PLAN = ImportPlan(
 )
 
 
-def prompt_of(base: Path) -> Prompt:
-    made = make_prompt(
-        PromptSection.model_validate(prompt("bad", "good")),
-        load_tokenizer(base),
-        labels=("bad", "good"),
-        chat_template_sha256=CHAT_TEMPLATE_SHA256,
-        max_length=LENGTH,
-        source=base,
-    )
-    return replace(made, answers=ANSWERS)
-
-
 def save_artifact(folder: Path, base: Path) -> Path:
     """Writes what an accelerator's artifact keeps of a model whose adapter changed one layer."""
     eager = folder / "eager"
@@ -168,7 +156,15 @@ def save_artifact(folder: Path, base: Path) -> Path:
     write_json(
         eager / "config.json", {**config, "architectures": ["LlamaForSequenceClassification"]}
     )
-    write_serving(folder, base, prompt_of(base))
+    made = make_prompt(
+        PromptSection.model_validate(prompt("bad", "good")),
+        load_tokenizer(base),
+        labels=("bad", "good"),
+        chat_template_sha256=CHAT_TEMPLATE_SHA256,
+        max_length=LENGTH,
+        source=base,
+    )
+    write_serving(folder, base, replace(made, answers=ANSWERS))
     return folder
 
 

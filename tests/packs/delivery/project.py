@@ -31,15 +31,10 @@ ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-compla
 
 @dataclass
 class Project:
-    """What the tests look at.
+    """What the tests look at."""
 
-    Attributes:
-        folder: the clone.
-        account: the environment's, in moto.
-    """
-
-    folder: Path
-    account: Account
+    folder: Path  # the clone
+    account: Account  # the environment's, in moto
 
     def git(self, *arguments: str) -> str:
         return git(self.folder, *arguments)

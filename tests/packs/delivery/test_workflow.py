@@ -45,18 +45,14 @@ def _jobs(folder: Path, *stages: str) -> dict[str, Any]:
     return jobs
 
 
-def _linters(file: Path) -> tuple[list[str], list[str]]:
-    tools = Path(sys.executable).parent
-    return (
-        [str(tools / "actionlint"), "-shellcheck=", "-pyflakes=", str(file)],
-        [str(tools / "zizmor"), "--offline", "--no-progress", str(file)],
-    )
-
-
 def _findings(file: Path) -> str:
     """What the linters print where they find something."""
     texts = []
-    for command in _linters(file):
+    tools = Path(sys.executable).parent
+    for command in (
+        [str(tools / "actionlint"), "-shellcheck=", "-pyflakes=", str(file)],
+        [str(tools / "zizmor"), "--offline", "--no-progress", str(file)],
+    ):
         run = output_of(command)
         texts.append(run.stdout + run.stderr if run.returncode else "")
     return "".join(texts)

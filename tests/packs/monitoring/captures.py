@@ -78,9 +78,5 @@ def write(folder, records, *, version=7, hour=NOON, file="00-00-000-a.jsonl") ->
 
 def adds_up(summary: CaptureSummary) -> bool:
     unanswered = sum(summary.count(kind) for kind in get_args(LineProblem))
-    return summary.lines == unanswered + summary.requests + _wholly_repeated(summary)
-
-
-def _wholly_repeated(summary: CaptureSummary) -> int:
-    """Requests all of whose keys are repeated have no row; here a request has one row then."""
-    return summary.count("repeated-key")
+    # Requests all of whose keys are repeated have no row; here a request has one row then.
+    return summary.lines == unanswered + summary.requests + summary.count("repeated-key")

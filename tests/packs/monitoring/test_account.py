@@ -254,21 +254,16 @@ def full(bench: Bench) -> Bench:
     bench.answer(*KEYS)
     bench.draw(rows=3)
     bench.label(*KEYS)
-    _put_facets(bench)
-    return bench
-
-
-def _put_facets(full: Bench) -> None:
-    """As a job of the bias evaluator."""
-    names = [facet.column for facet in full.contract.facets]
+    names = [facet.column for facet in bench.contract.facets]
     row = ",".join(str(ROWS[name][0]) for name in names)
     lines = [",".join(["loan_id", "late", *names]), *(f"{key},yes,{row}" for key in KEYS), ""]
-    file = full.folder / "facets.csv"
+    file = bench.folder / "facets.csv"
     file.write_text("\n".join(lines))
-    stores = {name: full.local.folder(name) for name in ("labels", "facets")}
-    add_labels(file, full.contract, **stores, now=NOW)
+    stores = {name: bench.local.folder(name) for name in ("labels", "facets")}
+    add_labels(file, bench.contract, **stores, now=NOW)
     content = (stores["facets"] / "facets.parquet").read_bytes()
-    full.put(f"{full.places.facets}/facets.parquet", content)
+    bench.put(f"{bench.places.facets}/facets.parquet", content)
+    return bench
 
 
 def _delete(full: Bench, *keys: str, now: dt.datetime = NOW) -> DeletedRows:

@@ -39,7 +39,31 @@ class SmallLake:
         self.curated = bucket_name(self.settings, "curated")
         self.snapshots = bucket_name(self.settings, "snapshots")
         self.resources: Resources = {}
-        self._roles()
+        for role in ROLES:
+            service = {"etl": "glue", "lake-formation": "lakeformation"}.get(role, "sagemaker")
+            who = {"Principal": {"Service": f"{service}.amazonaws.com"}}
+            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", **who}
+            self.add(
+                f"Role{role}",
+                "AWS::IAM::Role",
+                RoleName=role_name(self.settings, role),  # type: ignore[arg-type]
+                AssumeRolePolicyDocument={"Statement": [trust]},
+            )
+        glue = {"Fn::Sub": "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"}
+        names = ("catalog", f"database/{self.database}", f"table/{self.database}/*")
+        tables = [{"Fn::Join": ["", [glue, name]]} for name in names]
+        for role in READERS:
+            self.allow(role, ["glue:GetTable"], tables)
+            self.allow(role, ["lakeformation:GetDataAccess", "athena:StartQueryExecution"], ["*"])
+        files = {"Fn::Join": ["", [{"Fn::GetAtt": ["Curated", "Arn"]}, "/*"]]}
+        self.allow("etl", ["s3:GetObject", "s3:PutObject"], [files])
+        self.allow("lake-formation", ["s3:GetObject"], [files])
+        snapshot = f"arn:aws:s3:::{self.snapshots}/training/*"
+        self.allow("training", ["s3:GetObject"], [snapshot])
+        self.allow("broker", ["s3:GetObject", "s3:PutObject"], [snapshot])
+        pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}}
+        self.allow("registrar", ["sagemaker:CreateModelPackage"], ["*"], Condition=pending)
+        self.allow("approver", ["sagemaker:UpdateModelPackage"], ["*"])
         self._data()
         self._govern()
 
@@ -96,33 +120,6 @@ class SmallLake:
         tags = [{"TagKey": self.key(k), "TagValues": v} for k, v in expression.items() if v != [""]]
         account = {"Ref": "AWS::AccountId"}
         return {"LFTagPolicy": {"CatalogId": account, "ResourceType": "TABLE", "Expression": tags}}
-
-    def _roles(self) -> None:
-        for role in ROLES:
-            service = {"etl": "glue", "lake-formation": "lakeformation"}.get(role, "sagemaker")
-            who = {"Principal": {"Service": f"{service}.amazonaws.com"}}
-            trust = {"Effect": "Allow", "Action": "sts:AssumeRole", **who}
-            self.add(
-                f"Role{role}",
-                "AWS::IAM::Role",
-                RoleName=role_name(self.settings, role),  # type: ignore[arg-type]
-                AssumeRolePolicyDocument={"Statement": [trust]},
-            )
-        glue = {"Fn::Sub": "arn:${AWS::Partition}:glue:${AWS::Region}:${AWS::AccountId}:"}
-        names = ("catalog", f"database/{self.database}", f"table/{self.database}/*")
-        tables = [{"Fn::Join": ["", [glue, name]]} for name in names]
-        for role in READERS:
-            self.allow(role, ["glue:GetTable"], tables)
-            self.allow(role, ["lakeformation:GetDataAccess", "athena:StartQueryExecution"], ["*"])
-        files = {"Fn::Join": ["", [{"Fn::GetAtt": ["Curated", "Arn"]}, "/*"]]}
-        self.allow("etl", ["s3:GetObject", "s3:PutObject"], [files])
-        self.allow("lake-formation", ["s3:GetObject"], [files])
-        snapshot = f"arn:aws:s3:::{self.snapshots}/training/*"
-        self.allow("training", ["s3:GetObject"], [snapshot])
-        self.allow("broker", ["s3:GetObject", "s3:PutObject"], [snapshot])
-        pending = {"StringEquals": {"sagemaker:ModelApprovalStatus": "PendingManualApproval"}}
-        self.allow("registrar", ["sagemaker:CreateModelPackage"], ["*"], Condition=pending)
-        self.allow("approver", ["sagemaker:UpdateModelPackage"], ["*"])
 
     def _data(self) -> None:
         self.add("Curated", "AWS::S3::Bucket", BucketName=self.curated)

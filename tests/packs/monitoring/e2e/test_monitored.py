@@ -57,23 +57,6 @@ class Weeks:
         )
 
 
-def replay_weeks(project: Project, *, rows: int, seed: int) -> Weeks:
-    """Generates weeks after a project's rows, and has the champion answer them."""
-    plan, file = project.root / "plan.yaml", project.root / "weeks.parquet"
-    plan.write_text(yaml.safe_dump(_PLAN))
-    generated = project.sashiko(
-        "data", "generate", file, "--rows", str(rows), "--seed", str(seed), "--plan", plan
-    )
-    assert generated.returncode == 0, generated.stderr
-    times = pq.read_table(file, columns=["received_at"])["received_at"]
-    start = pc.min(times.slice(rows)).as_py().replace(tzinfo=dt.UTC)
-    start = start.replace(hour=0, minute=0, second=0, microsecond=0)
-    replay = project.sashiko(
-        "model", "replay", file, "--recipe", "tiny", "--since", start.isoformat()
-    )
-    return Weeks(project, file, start, replay)
-
-
 # A whole run and a dozen steps for each window; the steps' own tests run each time.
 pytestmark = pytest.mark.slow
 
@@ -85,7 +68,19 @@ def weeks(new_project: Callable[[], Project]) -> Weeks:
     for command in (RUN, ("model", "approve", "1", "--recipe", "tiny", "--reason", "ok")):
         done = project.sashiko(*command)
         assert done.returncode == 0, done.stderr
-    replayed = replay_weeks(project, rows=1200, seed=3)
+    plan, file = project.root / "plan.yaml", project.root / "weeks.parquet"
+    plan.write_text(yaml.safe_dump(_PLAN))
+    generated = project.sashiko(
+        "data", "generate", file, "--rows", "1200", "--seed", "3", "--plan", plan
+    )
+    assert generated.returncode == 0, generated.stderr
+    times = pq.read_table(file, columns=["received_at"])["received_at"]
+    start = pc.min(times.slice(1200)).as_py().replace(tzinfo=dt.UTC)
+    start = start.replace(hour=0, minute=0, second=0, microsecond=0)
+    replay = project.sashiko(
+        "model", "replay", file, "--recipe", "tiny", "--since", start.isoformat()
+    )
+    replayed = Weeks(project, file, start, replay)
     assert f"{GROUP} version 1 answered 600 requests" in replayed.replay.stdout
     return replayed
 
@@ -112,21 +107,17 @@ def test_labels_of_drawn_rows_judge_the_model(weeks: Weeks, tmp_path: Path) -> N
     quality = weeks.results()[-1]["quality"]
     [period] = quality["periods"]
     labels = {row["complaint_id"]: row["escalate"] for row in pq.read_table(weeks.file).to_pylist()}
-    answers = registered_decisions(weeks)
+    days = list(
+        weeks.project.home.glob("monitor/s3/*snapshots*/monitor/*/ledger/????-??-??.parquet")
+    )
+    rows = pa.concat_tables(pq.read_table(day) for day in days).to_pylist()
+    answers = {row["key"]: row["decision"] for row in rows}
     right = sum(answers[key] == labels[key] for key in keys)
     counts = period["labelled"]
     assert (period["state"], sum(counts.values())) == ("complete", 120)
     assert counts["true_positives"] + counts["true_negatives"] == right
     assert quality["checks"][0]["rows"] == 120
     assert quality["ordinary_rows"] == 200  # of the second week, which judge nothing
-
-
-def registered_decisions(weeks: Weeks) -> dict[str, str]:
-    days = list(
-        weeks.project.home.glob("monitor/s3/*snapshots*/monitor/*/ledger/????-??-??.parquet")
-    )
-    rows = pa.concat_tables(pq.read_table(day) for day in days).to_pylist()
-    return {row["key"]: row["decision"] for row in rows}
 
 
 def test_a_shifted_week_raises_an_alarm_and_proposes_to_train_again(weeks: Weeks) -> None:

@@ -25,14 +25,7 @@ def is_alive(pid: int) -> bool:
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_until_dead(pid: int) -> None:
-    deadline = time.monotonic() + 300  # a bound on a hang, not on a busy machine
-    while is_alive(pid):
-        assert time.monotonic() < deadline, "the process lives on"
-        time.sleep(0.01)
-
-
-def test_a_failure_says_why_and_what_to_do(tiny: Any, status_of: Any) -> None:
+def test_a_failure_says_why_and_what_to_do(tiny, status_of):
     code = "print('step 1'); print('error: column `x` is missing', file=sys.stderr); sys.exit(1)"
     after = tiny.job("After", after=["Bad"])
 
@@ -113,7 +106,10 @@ child = subprocess.Popen(["sleep", "3600"])
 open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
 """
     assert tiny.run(tiny.job("A", code)).status == "succeeded"
-    wait_until_dead(int((tmp_path / "pid").read_text()))
+    deadline = time.monotonic() + 300  # a bound on a hang, not on a busy machine
+    while is_alive(int((tmp_path / "pid").read_text())):
+        assert time.monotonic() < deadline, "the process lives on"
+        time.sleep(0.01)
 
 
 def test_a_second_ctrl_c_kills_at_once(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
