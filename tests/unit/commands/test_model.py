@@ -46,6 +46,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
         (root / "files/model.tar.gz").write_bytes(f"weights {place}".encode())
         tags = {"data_sha256": "d", "contract_sha256": "c", "execution_id": f"run-{place}"}
+        tags |= {"metric.r2": "0.2687"} if group == CLAIMS else {"metric.auc": "0.9051"}
         registry.register(group, files=root / "files", run_id=run, threshold=0.4, tags=tags)
     client.delete_model_version(LOANS, "2")
     return root
@@ -120,6 +121,14 @@ def test_the_list_says_where_more_versions_are(registry: MlflowRegistry) -> None
     assert CLAIMS not in done.stdout
     assert f"{CLAIMS}: 2 more: sashiko model list --recipe claims\n" in done.stderr
     assert CLAIMS not in sashiko("model", "list", "--recipe", "loans").stderr
+
+
+def test_the_list_shows_the_main_metric_of_a_number_by_its_name(registry: MlflowRegistry) -> None:
+    of_claims, of_loans = (
+        sashiko("model", "list", "--recipe", name).stdout for name in ("claims", "loans")
+    )
+    assert "  R² 0.2687  " in of_claims
+    assert "  0.9051  " in of_loans
 
 
 def test_what_is_served_is_named_and_what_else_could_be(registry: MlflowRegistry, capsys):
