@@ -1,31 +1,29 @@
 """A number from Train's rows to the handler's answers, of each family."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.linear_model import Ridge
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from sashiko.base.files import sha256_file, write_json
+from sashiko.base.files import sha256_file
 from sashiko.errors import InputError
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.training.linear_model import load_linear, matrix
 from tests.e2e.serving.compile_job import Compiled
 from tests.e2e.serving.tiny_artifact import OUTCOMES
-from tests.unit.training.people import KINDS, objects, people
+from tests.unit.steps.train.test_linear_job import lay_out
 from tests.unit.training.tiny_job import (
     metric_lines,
     save_encoder,
     save_job,
     save_weights,
-    summary_of,
 )
 
 PLAIN = {"epochs": "14", "learning_rate": "0.003", "dropout": "0", "frozen_layers": "0"}
@@ -44,34 +42,9 @@ def encoder(run_train: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def linear(run_train: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("linear")
-    save_linear_job(root)
+    root = lay_out(tmp_path_factory.mktemp("linear"), is_number=True)
     run_train(root)
     return root
-
-
-def numbers_of(rows: Sequence[dict[str, Any]], *, seed: int) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(0, 4, len(rows))
-    return np.array([row["age"] - 50 + 20 * ("late" in row["note"]) for row in rows]) + noise
-
-
-def save_linear_job(root: Path, weights: Sequence[float] = (), *, validation: int = 61) -> None:
-    """Writes what Train reads for a linear model whose label is a number."""
-    channels = root / "input" / "data"
-    save_job(root, encoder=channels, labels=OUTCOMES, family="linear")
-    for name, count, seed in (("train", 300, 1), ("validation", validation, 2)):
-        rows = people(count, seed=seed)
-        values = numbers_of(rows, seed=seed)
-        keys = [f"{name}{place:04}" for place in range(count)]
-        columns = {"key": keys, "text": objects(rows), "label": (values > 0).astype(int)}
-        table = pa.table(columns | {"value": values})
-        pq.write_table(table, channels / name / "data.parquet")
-    meta = json.loads((channels / "meta/split.json").read_text())
-    meta |= {"columns": list(KINDS), "kinds": KINDS}
-    meta["number"] = summary_of(channels / "train", above=0.0)
-    write_json(channels / "meta/split.json", meta)
-    if weights:
-        save_weights(channels / "weights", list(weights))
 
 
 def rows_of(root: Path, split: str = "validation") -> tuple[list[str], np.ndarray]:
@@ -185,14 +158,12 @@ def test_a_linear_model_is_ridge_regression_and_is_served_as_it_was_trained(
 def test_fewer_validation_rows_than_the_interval_needs_are_an_error_and_write_no_model(
     run_train: Run, tmp_path: Path
 ) -> None:
-    few, enough = tmp_path / "few", tmp_path / "enough"
-    save_linear_job(few, validation=8)
+    few, enough = (lay_out(tmp_path / str(n), is_number=True, validation=n) for n in (8, 9))
     with pytest.raises(
         InputError, match="8 rows, and an interval that holds 90% of the labels needs 9"
     ):
         run_train(few)
     assert not (few / "model").exists()
-    save_linear_job(enough, validation=9)
     run_train(enough)
     texts, values = rows_of(enough)
     model, learned = load_linear(enough / "model"), rows_of(enough, "train")[1]
@@ -205,9 +176,9 @@ def test_fewer_validation_rows_than_the_interval_needs_are_an_error_and_write_no
 def test_a_linear_model_takes_weights_and_the_same_rows_give_the_same_bytes(
     run_train: Run, linear: Path, tmp_path: Path
 ) -> None:
-    again, weighted = tmp_path / "again", tmp_path / "weighted"
-    save_linear_job(again)
-    save_linear_job(weighted, [3.0] * 100 + [0.2] * 200)
+    again, weighted = (lay_out(tmp_path / name, is_number=True) for name in ("again", "weighted"))
+    weights = [3.0] * 60 + [0.2] * 140
+    save_weights(weighted / "input/data/weights", weights)
     for root in (again, weighted):
         run_train(root)
     for name in ("linear.json", "model.safetensors", "number.json"):
@@ -217,6 +188,6 @@ def test_a_linear_model_takes_weights_and_the_same_rows_give_the_same_bytes(
     features = matrix(model.features, texts).toarray()
     ridge = Ridge(alpha=1.0, solver="cholesky")
     targets = (learned - learned.mean()) / learned.std()
-    ridge.fit(features, targets, sample_weight=[3.0] * 100 + [0.2] * 200)
+    ridge.fit(features, targets, sample_weight=weights)
     assert model.coefficients[0] == pytest.approx(ridge.coef_, abs=1e-5)
     assert np.abs(ridge.coef_ - load_linear(linear / "model").coefficients[0]).max() > 0.01

@@ -37,6 +37,12 @@ def objects(rows: list[dict[str, Any]]) -> list[str]:
     return [texts_of.assemble(template, row, "") for row in rows]
 
 
+def numbers_of(rows: list[dict[str, Any]]) -> np.ndarray:
+    """Returns numbers, which age, a word and chance decide; about half of them are above 0."""
+    noise = np.random.default_rng(6).normal(0, 4, len(rows))
+    return np.array([row["age"] - 50 + 20 * ("late" in row["note"]) for row in rows]) + noise
+
+
 def labels_of(rows: list[dict[str, Any]], edges: Sequence[float] = (0.8,)) -> np.ndarray:
     """Returns classes, of which each begins at an edge; age, desk, a word and chance decide."""
     draw = np.random.default_rng(5)

@@ -13,31 +13,40 @@ from sashiko.base.files import sha256_file, write_json
 from sashiko.contract.manifest import Snapshots, read_snapshots, write_snapshots
 from sashiko.data.splits import read_split_meta
 from sashiko.training.linear_model import load_linear
-from tests.unit.training.people import KINDS, labels_of, objects, people
+from tests.e2e.serving.tiny_artifact import OUTCOMES
+from tests.unit.training.people import KINDS, labels_of, numbers_of, objects, people
 from tests.unit.training.tiny_job import (
     HYPERPARAMETERS,
     TRAINING,
     Train,
     metric_lines,
     save_weights,
+    summary_of,
 )
 
 CLASSES = ("paid", "late", "lost")
 FILES = ("linear.json", "model.safetensors")
 
 
-def lay_out(root: Path, *, edges: Sequence[float] = (0.8,), **hyperparameters: str) -> Path:
+def lay_out(
+    root: Path, *, edges: Sequence[float] = (0.8,), is_number: bool = False, validation: int = 90,
+    **hyperparameters: str,
+) -> Path:  # fmt: skip
+    """Lays out the job of a linear model of classes, or of a number above or at most 0."""
     channels = root / "input" / "data"
-    for name, rows, seed in (("train", 200, 1), ("validation", 90, 2)):
+    for name, rows, seed in (("train", 200, 1), ("validation", validation, 2)):
         made = people(rows, seed=seed)
         keys = [f"{name}{index:04}" for index in range(rows)]
         (channels / name).mkdir(parents=True)
-        table = pa.table({"key": keys, "text": objects(made), "label": labels_of(made, edges)})
-        pq.write_table(table, channels / name / "data.parquet")
+        columns = {"key": keys, "text": objects(made), "label": labels_of(made, edges)}
+        columns |= {"value": numbers_of(made)} if is_number else {}
+        pq.write_table(pa.table(columns), channels / name / "data.parquet")
     meta = {
         "kind": "time", "labels": CLASSES[: len(edges) + 1], "columns": list(KINDS), "kinds": KINDS,
         "splits": {}, "removed_repeats": {}, "removed_over_limit": 0,
     }  # fmt: skip
+    if is_number:
+        meta |= {"labels": OUTCOMES, "number": summary_of(channels / "train", above=0.0)}
     write_json(channels / "meta" / "split.json", meta)
     write_snapshots(Snapshots(training=TRAINING), channels / "meta")
     config = HYPERPARAMETERS | {"family": "linear"} | hyperparameters
