@@ -1,14 +1,19 @@
 """The definition: kept as a golden file, so that a changed pipeline is seen in review."""
 
 import json
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 
+from sashiko.base.files import write_json
 from sashiko.packs import enabled_packs
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import (
     REPOSITORY,
@@ -98,6 +103,21 @@ def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
     assert text.count("--bias-not-judged=none are known") == 2  # Track and Register
     for word in ('"weights"', '"intervals"', "bias-verdict", "facets-verdict", "bias-evaluator"):
         assert word not in text
+
+
+def test_clarifys_image_gets_no_whole_numbers_which_it_may_take_for_classes(tmp_path):
+    settings = load_settings("dev", folder=ROOT / "config").model_dump(mode="json")
+    write_json(tmp_path / "settings.json", settings | {"bias": {"backend": "clarify"}})
+    command = [sys.executable, "-m", "sashiko.pipeline.sdk", "--recipe", "recipes/days.yaml"]
+    command += ["--settings", str(tmp_path / "settings.json")]
+    run = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=False)
+    attempt = run(command)
+    assert "Clarify may take the whole numbers of label `days_left` for classes" in attempt.stderr
+    head, rest = (ROOT / "contracts/days.odcs.yaml").read_text().split("- name: days_left")
+    contract = tmp_path / "contract.odcs.yaml"
+    rest = rest.replace("logicalType: integer", "logicalType: number", 1)
+    contract.write_text(f"{head}- name: days_left{rest}")
+    assert '"PreBias"' in run([*command, "--set", f"contract={contract}"]).stdout
 
 
 def test_the_linear_baseline_reads_the_weights_that_training_reads():

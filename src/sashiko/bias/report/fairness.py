@@ -221,11 +221,13 @@ def mitigation(evidence: Evidence) -> str:
     reweighing = recipe.reweighing
     if not (reweighing.facets and reweighing.strength):
         return "Training used no facet, and no weights made from one."
-    facets = " and ".join(reweighing.facets)
+    facets, contract = " and ".join(reweighing.facets), evidence.contract
+    number = not isinstance(contract, Missing) and contract.is_number
+    label = "the fifth of the values that the label is in" if number else "the label"
     weights = evidence.read("Weights", "weights", "weights.parquet", _effective_rows)
     worth = "" if isinstance(weights, Missing) else f" {weights}"
     return (
-        f"Training read no facet, but one weight per row, made from {facets} and the label "
+        f"Training read no facet, but one weight per row, made from {facets} and {label} "
         f"(reweighing, strength {reweighing.strength:g}). Label and weight together reveal the "
         "group. Reweighing aims only at equal shares of positive predictions. docs/reweighing.md "
         f"says what it can and cannot claim.{worth}"

@@ -43,7 +43,22 @@ class BiasEvaluator:
     facets: ProcessingStep  # SnapshotFacets
 
     def pre_training(self) -> ProcessingStep:
-        """PreBias: the bias of the labels."""
+        """PreBias: the bias of the labels.
+
+        Raises:
+            InputError: if Clarify's own image would take a number for classes.
+        """
+        contract = load_contract(self.jobs.contract_file)
+        column = contract.column(contract.label.column)
+        # It takes whole numbers for classes where the different ones are few for the rows
+        # (aws/amazon-sagemaker-clarify, common.py), so the bound would be the one good value.
+        is_whole = contract.is_number and column.logical_type == "integer"
+        if is_whole and self.jobs.settings.bias.backend == "clarify":
+            raise InputError(
+                f"key `bias.backend`: Clarify may take the whole numbers of label `{column.name}` "
+                f"for classes; in {self.jobs.contract_file} give it `logicalType: number` and load "
+                "the data again, or set `own`"
+            )
         return self._analysis("PreBias", "pre", rows=self.facets)
 
     def weights(self, prepare: ProcessingStep) -> ProcessingStep:
