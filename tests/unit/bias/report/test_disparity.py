@@ -10,6 +10,7 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
+from sashiko.bias.metrics.number_bias import NUMBER_METRICS
 from sashiko.bias.report.fairness import fairness_section, gap_words, mitigation
 from sashiko.report.evidence import read_evidence
 from sashiko.run_report.lineage import data_section
@@ -231,3 +232,36 @@ def test_a_gated_intersection_stands_among_the_checks_with_its_bound(tmp_path):
 
 def test_one_facet_has_no_intersections(tmp_path):
     assert "Intersections" not in page_of(runs.registered(tmp_path)).text("fairness")
+
+
+NUMBERS = tuple(
+    measured(name, value, group=group, disadvantaged=group == "old", looks=2)
+    for group, values in (("young", (-3.5, 0.25, 0.5, 1.5, 0.93)), ("old", (3.5, 0.25, -2, 4, 0.8)))
+    for name, value in zip(NUMBER_METRICS, values, strict=True)
+)
+COVERED = {"metric": "interval_coverage", "facet": "age", "minimum": 0.85, "reason": "told 0.9"}
+
+
+def test_of_a_number_groups_are_compared_by_errors_and_by_the_whole_distribution(tmp_path):
+    gates = [COVERED, {"metric": "DI", "facet": "age", "minimum": 0.8, "reason": "four fifths"}]
+    bias = {"contract": documents.number(above=5), "metric": "r2", "gates": gates}
+    page = page_of(runs.registered(tmp_path, bias=bias, number=True, crossed=NUMBERS))
+    section = page.text("fairness")
+    assert "Positive is a value above 5, observed or predicted." in section
+    table = section[section.index("Predicted numbers by group group Difference of mean") :]
+    old = "age=old 3.500 [3.450, 3.550] 0.250 [0.200, 0.300] -2.000 [-2.050, -1.950] 4.000"
+    young = "age=young -3.500 [-3.550, -3.450] 0.250 [0.200, 0.300] 0.500 [0.450, 0.550] 1.500"
+    assert 0 < table.index(old) < table.index(young), "the largest errors come first"
+    assert "The largest errors come first: those of age=old." in table
+    assert "intervals hold over all of 2 looks at once" in table
+    drawn = pictures(page, "fairness")
+    assert any("by age, 90 of 100 rows of each group: old from" in alt for alt in drawn)
+    assert any(
+        alt.startswith("Interval coverage of the group: age=old 0.80, interval 0.75 to 0.85, outs")
+        for alt in drawn
+    )
+    assert not any("by threshold" in alt or "Calibration" in alt for alt in drawn)
+    assert re.search(
+        r"Interval coverage of the group: age=old .* 0.800 \[0.750, 0.850\] at least 0.85 ✕ failed",
+        page.text("gates"),
+    )
