@@ -126,6 +126,8 @@ def test_a_bound_on_what_no_gate_measures_names_file_key_and_what_it_may_be(gate
         ({"metric": "DI", "facet": "gender"}, "give `minimum`, `maximum`, or both"),
         ({"metric": "DI", "minimum": 0.8}, "`facet` goes with a bias metric"),
         ({"metric": "auc", "facet": "gender", "minimum": 0.8}, "`facet` goes with a bias metric"),
+        ({"metric": "mean_error", "minimum": -1}, "`facet` goes with a bias metric"),
+        ({"metric": "r2", "facet": "gender", "minimum": 0}, "`facet` goes with a bias metric"),
         ({"metric": "DI", "facet": "gender", "min": 0.8}, "`serving.bounds.0.min`"),
         ({"metric": "di", "facet": "gender", "minimum": 0.8}, "`serving.bounds.0.metric`"),
         ({"metric": "DI", "facet": ["gender"], "minimum": 0.8}, "two or more different facets"),
@@ -137,6 +139,12 @@ def test_a_mistake_names_file_and_key(bound, message):
     assert "config/prod.yaml" in str(error.value)
     assert "serving.bounds.0" in str(error.value)
     assert message in str(error.value)
+
+
+def test_coverage_is_a_metric_of_all_rows_and_of_a_group():
+    of_all, of_group = {"metric": "interval_coverage", "minimum": 0.85}, {"facet": "gender"}
+    bounds = prod(of_all, of_all | of_group).serving.bounds
+    assert [str(bound) for bound in bounds] == ["interval_coverage", "interval_coverage of gender"]
 
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples

@@ -440,6 +440,21 @@ def test_a_leak_fails_by_the_name_of_its_column(tmp_path):
     assert "acceptedLeaks: [{column: price, reason: ...}]" in leak.try_
 
 
+def test_a_column_that_tells_the_side_of_the_bound_leaks_a_number(tmp_path):
+    edited = documents.number(above=4)
+    documents.custom(edited, "textColumns")["value"] = ["title", "pages"]
+    prices = [n / 8 for n in range(ROWS)]
+    contract = documents.contract_of(edited, tmp_path)
+    leaking = _checks(contract, price=prices, pages=[int(price > 4) for price in prices])
+    assert [name for name, check in leaking.items() if not check.passed] == [
+        "pages: AUC alone against the label"
+    ]
+    assert all(
+        check.passed
+        for check in _checks(contract, price=prices, pages=[1, 2, 3, 4] * (ROWS // 4)).values()
+    )
+
+
 def test_a_leak_passes_with_the_written_reason_of_the_contract(tmp_path):
     contract = _contract(tmp_path, acceptedLeaks=[{"column": "price", "reason": _REASON}])
     prices = pa.array([0.0 if label else 3.5 for label in POSITIVE])

@@ -102,6 +102,7 @@ def test_unjudged_needs_a_reason_and_nothing_to_gate(changes: Any, expected: str
     ({"facet": ["age", 7]}, "expected a facet, or a list of two or more"),
     ({"facet": 7}, "expected a facet, or a list of two or more"),
     ({"metric": "GE"}, "GE is of all rows, whatever their group"),
+    ({"metric": "mae"}, "mae is measured for one facet at a time: name one"),
     ({"change_since": "champion"}, "goes with a metric of the labels: CI, DPL, JS, KL, KS, LP, T"),
     ({"metric": "CDDL", "change_since": "champion"}, "`change_since` goes with a metric of the l"),
 ])  # fmt: skip
@@ -267,6 +268,18 @@ def test_what_a_number_does_not_have_is_refused_by_name(tmp_path, changes, expec
     with pytest.raises(InputError) as caught:
         check_recipe(Recipe.model_validate(fitting | changes), contract, source=SOURCE)
     assert expected in str(caught.value)
+
+
+def test_classes_have_no_bias_metric_of_a_number(tmp_path: Path) -> None:
+    gate = {"metric": "interval_coverage", "facet": "age", "minimum": 0.8, "reason": "-"}
+    of_classes = recipe().model_dump(mode="json", exclude_unset=True)
+    of_classes["bias"]["gates"] = [gate]
+    text = problems(tmp_path, Recipe.model_validate(of_classes))
+    assert "key `bias.gates.0.metric`: interval_coverage is of a label that is a number" in text
+    of_number = recipe("mae").model_dump(mode="json", exclude_unset=True)
+    of_number["bias"]["gates"] = [gate]
+    contract = contract_of(number(), tmp_path)
+    check_recipe(Recipe.model_validate(of_number), contract, source=SOURCE)
 
 
 def test_classes_have_no_baseline_of_a_number(tmp_path: Path) -> None:

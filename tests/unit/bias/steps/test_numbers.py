@@ -34,6 +34,7 @@ def loans(rows: int = 900, seed: int = 3) -> pd.DataFrame:
     age = generator.choice(["old", "young"], rows, p=[0.4, 0.6])
     value = np.round(generator.normal(np.where(age == "old", 11, 14), 4), 2)
     predicted = value + generator.normal(np.where(age == "old", -2, 0.5), 2)
+    value[0], predicted[0] = 9.0, 9.0 + WIDTH  # at the very end of the interval
     return pd.DataFrame({"age": age, "value": value, "predicted": predicted})
 
 
