@@ -13,6 +13,7 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, read_estimates
 from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_bias import BiasGate
+from sashiko.settings.recipe_quality import CLASS_BASELINES, NUMBER_BASELINES
 from verification.benchmarks.bench import HOME, Run, machine, options, recipe_of, run, show, table
 
 
@@ -38,29 +39,31 @@ def main() -> None:
 
 def test_heads(gate: BiasGate) -> tuple[str, ...]:
     """Returns the heads of the columns of `of_test_split`."""
-    lead = "lead over majority [95 %]"
+    lead = "lead over the simplest model [95 %]"
     metric = f"{gate.metric} [95 %]"
-    # The macro F1 of more than two classes.
-    return "threshold", metric, "AUC or F1 [95 %]", "accuracy", lead, "linear AUC or F1", "status"
+    # By the label: of two classes, of more, or a number.
+    main, second = "AUC, F1 or R2", "accuracy or MAE"
+    return "threshold", metric, f"{main} [95 %]", second, lead, f"linear {main}", "status"
 
 
 def of_test_split(result: Run, gate: BiasGate) -> tuple[str, ...]:
-    """Returns what a run came to on the test split."""
+    """Returns what a run came to on the test split; the lead is in the accuracy or the MAE."""
     evaluation = read_evaluation(result.output("Evaluate", "metrics") / METRICS_FILE)
     [metric] = [
         item
         for item in read_estimates(result.output("JudgeBias", "intervals") / INTERVALS_FILE)
         if (item.metric, item.facet) == (gate.metric, gate.facet)
     ][:1]
-    candidate, linear = evaluation.candidate, evaluation.others["tfidf_logistic_regression"]
-    main = evaluation.compared[0]
+    simplest, linear = CLASS_BASELINES if evaluation.number is None else NUMBER_BASELINES
+    main, second = evaluation.compared
+    candidate, others = evaluation.candidate, evaluation.others
     return (
         f"{evaluation.threshold:.3f}",
         with_interval(Estimate(metric.value, metric.low, metric.high)),
         with_interval(candidate[main]),
-        f"{candidate['accuracy'].value:.3f}",
-        with_interval(evaluation.leads["majority"]["accuracy"]),
-        f"{linear[main].value:.3f}",
+        f"{candidate[second].value:.3f}",
+        with_interval(evaluation.leads[simplest][second]),
+        f"{others[linear][main].value:.3f}" if linear in others else "itself",
         result.record.status,
     )
 
