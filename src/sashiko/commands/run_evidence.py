@@ -224,16 +224,8 @@ class Line:
         return self.left != self.right
 
 
-@dataclass(frozen=True)
-class Part:
-    """The lines of one kind, in the first run's order, then those of the second run only."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
-    """Compares two runs."""
+def compare(left: Evidence, right: Evidence) -> dict[str, list[Line]]:
+    """Compares two runs by kind, in the first one's order, then what the second alone has."""
     readers = {
         "run": _run,
         "settings": _settings,
@@ -243,12 +235,11 @@ def compare(left: Evidence, right: Evidence) -> tuple[Part, ...]:
         "gates": _gates,
         "checks": _checks,
     }
-    parts = []
+    parts = {}
     for title, read in readers.items():
         one, other = dict(read(left)), dict(read(right))
-        lines = (Line(name, one.get(name), other.get(name)) for name in one | other)
-        parts.append(Part(title, tuple(lines)))
-    return tuple(parts)
+        parts[title] = [Line(name, one.get(name), other.get(name)) for name in one | other]
+    return parts
 
 
 def _run(evidence: Evidence) -> Iterator[tuple[str, Value]]:
@@ -348,20 +339,17 @@ def diff(left: Path, right: Path, *, home: Path, json_: bool) -> None:
     parts = compare(read_evidence(left, home), read_evidence(right, home))
     if json_:
         content = [
-            {
-                "part": part.title,
-                "lines": [asdict(line) | {"differs": line.differs} for line in part.lines],
-            }
-            for part in parts
+            {"part": title, "lines": [asdict(line) | {"differs": line.differs} for line in lines]}
+            for title, lines in parts.items()
         ]
         typer.echo(json.dumps(content, indent=2))
         return
     rows = [("", left.name, right.name, "")]
-    for part in parts:
-        differing = sum(line.differs for line in part.lines)
-        rows.append((f"{part.title}: {differing} of {len(part.lines)} differ", "", "", ""))
-        for line in part.lines:
-            if line.differs or part.title not in _ONLY_DIFFERING:
+    for title, lines in parts.items():
+        differing = sum(line.differs for line in lines)
+        rows.append((f"{title}: {differing} of {len(lines)} differ", "", "", ""))
+        for line in lines:
+            if line.differs or title not in _ONLY_DIFFERING:
                 name = f" {'*' if line.differs else ' '} {line.name}"
                 rows.append((name, _text(line.left), _text(line.right), _change(line)))
     widths = [max(len(row[column]) for row in rows if row[1]) for column in range(3)]

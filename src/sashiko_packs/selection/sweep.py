@@ -4,7 +4,6 @@ import math
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sashiko.base.files import read_json, write_json
@@ -239,14 +238,6 @@ THRESHOLDS = tuple(round(0.01 * step, 2) for step in range(1, 100))
 _BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
 
 
-@dataclass(frozen=True)
-class ThresholdFree:
-    """Estimates without a threshold: of the model, and of its lead over the majority."""
-
-    quality: Estimates
-    leads: Estimates
-
-
 def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
     """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
     free = threshold_free_quality(validation, recipe)
@@ -256,19 +247,19 @@ def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) 
         judge(validation, recipe, threshold, threshold_free=free, by_policy=threshold == own)
         for threshold in sorted({*THRESHOLDS, own})
     )
-    return Curve(strength=strength, run=run, quality=free.quality, points=points)
+    return Curve(strength=strength, run=run, quality=free[0], points=points)
 
 
-def threshold_free_quality(validation: Validation, recipe: Recipe) -> ThresholdFree:
+def threshold_free_quality(validation: Validation, recipe: Recipe) -> tuple[Estimates, Estimates]:
     """Computes AUC, Brier score and calibration error, and their leads over the majority."""
     labels, model = validation.labels, validation.model(MAJORITY_THRESHOLD)
     replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
     quality = evaluate_scores(labels, model, replicates=replicates, seed=seed)
     majority = majority_baseline(validation.train_labels, rows=len(labels), classes=2)
     leads = difference(labels, model, majority, replicates=replicates, seed=seed)
-    return ThresholdFree(
-        quality={name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
-        leads={name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
+    return (
+        {name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
+        {name: item for name, item in leads.items() if name not in _BY_THRESHOLD},
     )
 
 
@@ -277,7 +268,7 @@ def judge(
     recipe: Recipe,
     threshold: float,
     *,
-    threshold_free: ThresholdFree,
+    threshold_free: tuple[Estimates, Estimates],
     by_policy: bool = False,
 ) -> Point:
     """Judges a model at one threshold by the recipe's gates, on the validation split.
@@ -285,14 +276,21 @@ def judge(
     Leads over the linear baseline and the champion are not judged: a lead under drift is not
     visible before the drift, and a time split puts validation before it.
     """
-    predicted = validation.scores >= threshold
+    predicted, labels = validation.scores >= threshold, validation.labels
+    model, replicates = validation.model(threshold), recipe.evaluate.bootstrap_replicates
     quality = counted_quality(
-        confusion(validation.labels, validation.model(threshold)),
+        confusion(labels, model),
         always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
-        replicates=recipe.evaluate.bootstrap_replicates,
+        replicates=replicates,
         seed=recipe.evaluate.seed,
     )
-    own_quality, own_leads = _own_estimates(validation, recipe, threshold)
+    own_quality: Estimates = {}
+    own_leads: Estimates = {}
+    if metrics := own_metrics(recipe.quality):
+        majority = majority_baseline(validation.train_labels, rows=len(labels), classes=2)
+        own_quality, own_leads = own_estimates(
+            metrics, labels, model, majority, replicates=replicates, seed=recipe.evaluate.seed
+        )
     checks = judge_quality(
         recipe,
         [
@@ -300,8 +298,8 @@ def judge(
             for gate in recipe.quality.gates
             if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
         ],
-        {**threshold_free.quality, **quality.metrics, **own_quality},
-        {MAJORITY: {**threshold_free.leads, **quality.leads, **own_leads}},
+        {**threshold_free[0], **quality.metrics, **own_quality},
+        {MAJORITY: {**threshold_free[1], **quality.leads, **own_leads}},
     )
     failed = [check.name for check in checks if not check.passed]
     bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(predicted, recipe.bias))
@@ -316,22 +314,6 @@ def judge(
         threshold=threshold, by_policy=by_policy, quality=dict(quality.metrics), bias=bias,
         failed=tuple(failed), without_margin=tuple(near_bounds),
     )  # fmt: skip
-
-
-def _own_estimates(
-    validation: Validation, recipe: Recipe, threshold: float
-) -> tuple[Estimates, Estimates]:
-    metrics, labels = own_metrics(recipe.quality), validation.labels
-    if not metrics:
-        return {}, {}
-    return own_estimates(
-        metrics,
-        labels,
-        validation.model(threshold),
-        majority_baseline(validation.train_labels, rows=len(labels), classes=2),
-        replicates=recipe.evaluate.bootstrap_replicates,
-        seed=recipe.evaluate.seed,
-    )
 
 
 DEFAULT_STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)

@@ -208,7 +208,7 @@ def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkey
     config = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
     threshold_free = threshold_free_quality(rows, config)
     point = judge(rows, config, 0.5, threshold_free=threshold_free, by_policy=True)
-    curve = Curve(strength=1.0, run="run", quality=threshold_free.quality, points=(point,))
+    curve = Curve(strength=1.0, run="run", quality=threshold_free[0], points=(point,))
     result = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
     changes = {"curves": (curve,), "recipe": config}
     sweep_page.trade_off_figures(result.model_copy(update=changes))

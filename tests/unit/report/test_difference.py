@@ -25,8 +25,8 @@ def read(folder: Path) -> Evidence:
 def lines(left: Path, right: Path) -> dict[str, dict[str, Line]]:
     """Part -> name -> line."""
     return {
-        part.title: {line.name: line for line in part.lines}
-        for part in compare(read(left), read(right))
+        title: {line.name: line for line in lines}
+        for title, lines in compare(read(left), read(right)).items()
     }
 
 
