@@ -60,7 +60,6 @@ class _Bucket(Excerpt):
 
 class _Number(Excerpt):
     scale: float  # standard deviation of the train split's labels
-    half_width: float  # of the interval
     above: float  # the bound of the second outcome
 
 
@@ -149,7 +148,7 @@ class Answer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    label: str = ""  # of classes
+    label: str | None = None  # of classes
     score: float | None = None  # of two classes
     scores: dict[str, float] = {}  # of more: class -> probability
     value: float | None = None  # of a number
@@ -161,18 +160,17 @@ class Answer(BaseModel):
         Raises:
             DeviceFailedError: if one is missing.
         """
-        classes = sample.classes
+        classes, what = sample.classes, "a label and the score of each class"
         scores = [self.score] if len(classes) == 2 else [self.scores.get(name) for name in classes]
         if sample.number:
-            scores = [self.value]
+            scores, what = [self.value], "a number"
         known = [score for score in scores if score is not None]
-        if len(known) < len(scores):
-            what = "a number" if sample.number else "a label and the score of each class"
+        if len(known) < len(scores) or self.decision(sample) is None:
             raise DeviceFailedError(f"an answer is not {what}")
         return known
 
-    def decision(self, sample: Sample) -> str:
-        """Returns the label, or the outcome of a number."""
+    def decision(self, sample: Sample) -> str | None:
+        """Returns the label, or the outcome of a number; None without one."""
         if sample.number and self.value is not None:
             return sample.classes[int(self.value > sample.number.above)]
         return self.label
