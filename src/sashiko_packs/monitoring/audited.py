@@ -207,7 +207,7 @@ def measures_of(classes: Sequence[str]) -> Mapping[str, Measure]:
         return MEASURES
     accuracy = MEASURES["accuracy"]
     recalls = [
-        Measure(f"recall of {name}", f"audited rows labelled {name}", FEWEST_OF_A_CLASS,
+        Measure(f"recall of {name}", "audited rows labelled with the class", FEWEST_OF_A_CLASS,
                 (1 - accuracy.budget) / len(classes), place)
         for place, name in enumerate(classes)
     ]  # fmt: skip

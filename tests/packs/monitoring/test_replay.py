@@ -1,6 +1,7 @@
 import datetime as dt
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -9,7 +10,7 @@ from sashiko.serving.local_capture import CaptureSettings
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.requests import replay_file
 from sashiko_packs.monitoring.window import Window
-from tests.e2e.serving.tiny_artifact import build_artifact, expected_score
+from tests.e2e.serving.tiny_artifact import build_artifact, expected_score, expected_scores
 from tests.unit.contract import documents
 
 MARCH = Window(dt.datetime(2025, 3, 1, tzinfo=dt.UTC), dt.datetime(2025, 4, 1, tzinfo=dt.UTC))
@@ -32,9 +33,9 @@ def contract(tmp_path):
 
 @pytest.fixture
 def replay(tmp_path, contract):
-    archive = build_artifact(tmp_path / "built")
+    two = build_artifact(tmp_path / "built")
 
-    def run(rows=ROWS, *, since=None, until=None, contract=contract):
+    def run(rows=ROWS, *, archive=two, since=None, until=None, contract=contract, classes=()):
         path = tmp_path / "rows.csv"
         path.write_text(rows)
         capture = CaptureSettings(
@@ -48,7 +49,7 @@ def replay(tmp_path, contract):
         out = tmp_path / "captured.parquet"
         read_captures(
             capture.folder / "loans", out, window=MARCH, now=MARCH.end, columns=("tone", "note"),
-            has_texts=True,
+            has_texts=True, classes=classes,
         )  # fmt: skip
         return requests, pq.read_table(out).to_pylist()
 
@@ -66,6 +67,15 @@ def test_rows_are_answered_at_their_times_under_their_keys(replay) -> None:
     assert {row["version"] for row in rows} == {3}
     assert rows[1]["input"] == {"tone": "bad", "note": "late"}
     assert rows[1]["score"] == pytest.approx(expected_score("bad late"), abs=1e-6)
+
+
+def test_answers_of_three_classes_are_read_as_the_handler_gave_them(replay, tmp_path) -> None:
+    classes = ("lost", "late", "fine")
+    _, rows = replay(archive=build_artifact(tmp_path / "three", labels=classes), classes=classes)
+    expected = expected_scores("bad late", classes=3)
+    assert rows[1]["scores"] == pytest.approx(list(expected), abs=1e-6)
+    assert rows[1]["score"] == pytest.approx(expected[1] + expected[2], abs=1e-6)
+    assert rows[1]["decision"] == classes[int(np.argmax(expected))]
 
 
 def test_only_rows_of_the_period_are_answered(replay) -> None:

@@ -664,13 +664,7 @@ def _tile(name: str, value: str, ends: str, note: str, outcome: Outcome) -> Tile
 
 
 def _widest(result: MonitorResult) -> Iterator[str]:
-    """Says in words which class is missed most, and where decisions differ most, judged or not."""
-    if worst := result.quality.worst_class:
-        yield (
-            f"Of the classes, the {worst.name} is the lowest: {_share(worst.value)} of "
-            f"{worst.rows:,} audited rows with that label; {_share(worst.reference)} on the test "
-            "split."
-        )
+    """Says in words in which group decisions differ most, judged or not."""
     known = [item for item in result.disparities or () if item.window is not None]
     if not known:
         return

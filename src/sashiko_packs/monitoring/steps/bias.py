@@ -514,9 +514,7 @@ def _count(
     return count_facets(config, columns, outcomes, strata=strata, counts=counts)
 
 
-def measure_groups(
-    counted: HeldOut, reference: HeldOut, *, measures: Sequence[str] = (*MEASURES,)
-) -> tuple[AuditedGroup, ...]:
+def measure_groups(counted: HeldOut, reference: HeldOut) -> tuple[AuditedGroup, ...]:
     """Measures the audited rows of each facet group and of all others.
 
     MonitorBias alone reads facets, so it measures them here. Groups are shown beside those of the
@@ -530,14 +528,7 @@ def measure_groups(
     groups: list[AuditedGroup] = []
     for facet, by_group in counted.items():
         measured = [
-            _group(
-                facet,
-                name if side else f"not {name}",
-                counts,
-                held_out,
-                side=side,
-                measures=measures,
-            )
+            _group(facet, name if side else f"not {name}", counts, held_out, side=side)
             for name, counts in by_group.items()
             if (held_out := reference[facet].get(name)) is not None
             for side in (1, 0)
@@ -548,35 +539,31 @@ def measure_groups(
 
 
 def _group(
-    facet: str,
-    name: str,
-    audited: Counts,
-    reference: Counts,
-    *,
-    side: int,
-    measures: Sequence[str],
+    facet: str, name: str, audited: Counts, reference: Counts, *, side: int
 ) -> AuditedGroup | None:
     """Measures a group, or with `side` 0 all other rows; None if a count has to be hidden."""
     ours, theirs = (_confusion(counts, side=side) for counts in (audited, reference))
     kinds = (ours.true_positives, ours.false_positives, ours.false_negatives, ours.true_negatives)
     if min(kinds) < SMALLEST_COUNT:
         return None
-    by_name: dict[str, AuditedMeasure] = {}
-    for measure_name in measures:
+    measures = []
+    for measure_name in MEASURES:
         right, wrong = right_and_wrong(measure_name, ours)
         held_out = right_and_wrong(measure_name, theirs)
         rows = right + wrong
         low, high = wilson_interval(right / rows, rows)
-        by_name[measure_name] = AuditedMeasure(
-            name=measure_name,
-            rows=rows,
-            value=right / rows,
-            low=low,
-            high=high,
-            reference=held_out[0] / sum(held_out) if sum(held_out) else None,
+        measures.append(
+            AuditedMeasure(
+                name=measure_name,
+                rows=rows,
+                value=right / rows,
+                low=low,
+                high=high,
+                reference=held_out[0] / sum(held_out) if sum(held_out) else None,
+            )
         )
-    balanced = balance(by_name["recall"], by_name["specificity"])
-    return AuditedGroup(facet=facet, group=name, measures=(*by_name.values(), balanced))
+    _, recall, specificity, _ = measures
+    return AuditedGroup(facet=facet, group=name, measures=(*measures, balance(recall, specificity)))
 
 
 def _confusion(counts: Counts, *, side: int) -> Confusion:
@@ -613,15 +600,18 @@ def main() -> None:
         tolerance=read_section(MonitorSection, "monitor").bias_tolerance,
     )
     labels = np.asarray(rows.audited["label"], dtype=np.int64)
-    # Whether a favourable class was decided is not the accuracy of more than two classes.
-    shown = [name for name in MEASURES if name != "accuracy" or len(contract.classes) == 2]
-    counted = _count(config, rows.audited, "label", labels)
+    audited = measure_groups(_count(config, rows.audited, "label", labels), reference)
+    if len(contract.classes) > 2:
+        # Their accuracy is more than whether a favourable class was decided.
+        audited = tuple(
+            group.model_copy(update={"measures": group.measures[1:]}) for group in audited
+        )
     bias = MonitorBias(
         measurements=measurements,
         disparities=disparities,
         rows=rows.count(is_known=True),
         without_facets=rows.count(is_known=False),
-        audited=measure_groups(counted, reference, measures=shown),
+        audited=audited,
     )
     bias.write(processing_output("bias"))
     print(

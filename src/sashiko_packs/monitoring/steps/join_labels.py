@@ -134,7 +134,7 @@ def join_labels(
     now: dt.datetime,
     label_days: int,
     classes: Sequence[str],
-    first_favourable: int = 1,
+    first_favourable: int,
 ) -> LabelSummary:
     """Counts a version's labels, and writes what the bias evaluator joins with facets.
 
@@ -161,9 +161,9 @@ def join_labels(
         start, end = microseconds(window.start), microseconds(window.end)
         connection.execute(_ANSWERS, {"version": version, "start": start, "end": end})
         connection.execute(_DRAWN, {"version": version})
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in favourable)
+        texts = ", ".join("'" + name.replace("'", "''") + "'" for name in favourable)
         sql = _DECISIONS.format(
-            favourable=f"({names})",
+            favourable=f"({texts})",
             end=end,
             length=end - start,
             windows=_MOST_WINDOWS,
@@ -181,12 +181,10 @@ def join_labels(
         connection.execute(_JUDGED, {"end": end})
         by_class: dict[int, list[AuditedClass]] = defaultdict(list)
         if len(classes) > 2:
-            counts = connection.execute(_BY_CLASS, {"classes": list(classes)}).fetchall()
-            for period, *of_class in counts:
-                right, missed, unlabelled = of_class
-                by_class[period].append(
-                    AuditedClass(right=right, missed=missed, unlabelled=unlabelled)
-                )
+            counted = connection.execute(_BY_CLASS, {"classes": list(classes)}).fetchall()
+            for period, *counts in counted:
+                names = AuditedClass.model_fields
+                by_class[period].append(AuditedClass(**dict(zip(names, counts, strict=True))))
         wait = dt.timedelta(days=label_days)
         periods = tuple(_periods(connection, by_class, now=now, wait=wait, favourable=favourable))
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
