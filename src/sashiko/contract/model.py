@@ -31,6 +31,7 @@ Encoding = Literal[
     "utf-8", "utf-16", "windows-1250", "windows-1251", "windows-1252", "iso-8859-2", "iso-8859-15"
 ]
 MOST_CLASSES = 100  # of a label; a report has a row for each
+_ABOVE = "above "
 MOST_VALUE = 1e100  # of a number, either sign; squares of larger ones may not be finite
 _DATES = {"validation_from", "test_from"}
 _DAYS = {"validation_days", "test_days"}
@@ -110,8 +111,6 @@ class Label(Frozen):
     # An older form of `favourable` for two classes, which are named both.
     positive: str | None = None
     negative: str | None = None
-    # A number's bound, which is itself not favourable: Clarify's exclusive lower bound.
-    above: float | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -120,9 +119,8 @@ class Label(Frozen):
         if not isinstance(value, Mapping):
             return value
         if value.get("kind") == "number":
-            above = _bound(value)
-            return dict(value) | {"favourable": (above_bound(above),), "above": above}
-        if "above" in value or isinstance(value.get("favourable"), Mapping):
+            return dict(value) | {"favourable": (above_bound(_bound(value)),)}
+        if isinstance(value.get("favourable"), Mapping):
             raise ValueError("only a label of `kind: number` has a bound; name classes, or add it")
         if not isinstance(value.get("positive"), str):
             return value
@@ -137,10 +135,21 @@ class Label(Frozen):
             raise ValueError("`favourable` differs from `positive`: remove `positive`, `negative`")
         return self
 
+    @property
+    def above(self) -> float | None:
+        """A number's bound, which is itself not favourable: Clarify's exclusive lower bound."""
+        return float(self.favourable[0].removeprefix(_ABOVE)) if self.kind == "number" else None
+
+
+def bound_text(bound: float) -> str:
+    """Writes a bound as short as it can be read back."""
+    short = f"{bound:.15g}"
+    return short if float(short) == bound else repr(float(bound))
+
 
 def above_bound(bound: float) -> str:
     """Names the outcome of a number above a bound."""
-    return f"above {bound:.15g}"
+    return f"{_ABOVE}{bound_text(bound)}"
 
 
 def _bound(label: Mapping[str, Any]) -> float:
@@ -150,7 +159,7 @@ def _bound(label: Mapping[str, Any]) -> float:
         ValueError: if it is not `favourable: {above: number}`.
     """
     favourable = label.get("favourable")
-    if unknown := sorted({"positive", "negative", "above"} & set(label)):
+    if unknown := sorted({"positive", "negative"} & set(label)):
         raise ValueError(f"a number has no `{unknown[0]}`; write `favourable: {{above: 0}}`")
     if isinstance(favourable, Mapping) and "below" in favourable:
         raise ValueError(
@@ -345,7 +354,7 @@ class Contract(Frozen):
         outcomes, at most its bound and above it.
         """
         if self.label.above is not None:
-            return f"at most {self.label.above:.15g}", *self.label.favourable
+            return f"at most {bound_text(self.label.above)}", *self.label.favourable
         values = [str(value) for value in self.column(self.label.column).allowed_values]
         return tuple(sorted(values, key=lambda value: value in self.label.favourable))
 

@@ -138,6 +138,8 @@ def test_a_number_has_two_outcomes_at_its_bound(tmp_path):
     assert contract.classes == contract.outcomes == ("at most 1234567.5", "above 1234567.5")
     assert contract.classes[contract.first_favourable :] == contract.label.favourable
     assert documents.contract_of(documents.number(above=-0.0), tmp_path).classes[0] == "at most 0"
+    exact = documents.contract_of(documents.number(above=0.1 + 0.2), tmp_path)
+    assert (exact.label.above, exact.classes[0]) == (0.1 + 0.2, "at most 0.30000000000000004")
 
 
 def _number(favourable: Any, **more: Any) -> Callable[[dict[str, Any]], None]:
@@ -259,7 +261,7 @@ def _twice(edited: dict[str, Any]) -> None:
         (_number({"above": float("nan")}), r"`.nan` is not a finite number"),
         (_number({"above": 1e101}), r"`above: 1e\+101` is no number from -1e100 to 1e100"),
         (_number({"above": 4}, positive="yes"), r"a number has no `positive`; write `favourable"),
-        (_number({"above": 4}, above=4), r"a number has no `above`; write `favourable: {above: 0"),
+        (_number({"above": 4}, above=4), r"unknown key `label.above`; allowed: column, favourabl"),
         (_number({"above": 4}, kind="classes"), r"only a label of `kind: number` has a bound"),
         (_limits(maximum=4), r"`price`: its maximum leaves no value above 4; move `favourable.abo"),
         (_limits(exclusiveMinimum=4), r"`price`: its minimum leaves no value at most 4; move"),

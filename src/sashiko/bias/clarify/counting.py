@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 from sashiko.base.files import walk_files
 from sashiko.base.parquet import open_parquet, stream_columns
 from sashiko.bias.clarify.analysis import CSV, AnalysisConfig, LabelValue, joined
-from sashiko.contract.model import MOST_CLASSES, above_bound
+from sashiko.contract.model import MOST_CLASSES, above_bound, bound_text
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Bools, Ints
 from sashiko.evaluation.metrics.counts import Counts, tabulate
@@ -192,7 +192,7 @@ def read_columns(
 
 def outcome_names(threshold: float) -> tuple[str, str]:
     """Names the two outcomes of a number, the positive one last."""
-    return f"at most {threshold:.15g}", above_bound(threshold)
+    return f"at most {bound_text(threshold)}", above_bound(threshold)
 
 
 def _outcomes_at(values: pa.ChunkedArray, threshold: float, *, place: str) -> pa.ChunkedArray:

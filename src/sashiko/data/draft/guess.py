@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.contract.leaks import LEAK, SUSPICIOUS, class_auc
-from sashiko.contract.model import above_bound
+from sashiko.contract.model import above_bound, bound_text
 from sashiko.data.draft import column_drafts
 from sashiko.data.draft.csv_format import FormatOptions
 from sashiko.data.draft.naming import ANSWERS, IDENTIFIER, name_matches, sense
@@ -174,7 +174,7 @@ def _number_draft(column: Profile, *, path: Path) -> LabelDraft:
     # One of the values, and not the greatest, above which there is none.
     above = min(np.quantile(values, 0.5, method="lower"), values[values < values.max()].max())
     share = 100 * np.mean(values > above)
-    names = (f"at most {above:.15g}", above_bound(above))
+    names = (f"at most {bound_text(above)}", above_bound(above))
     sounds = {1: "sounds good", -1: "sounds bad, so less may be better", 0: "does not tell"}
     why = (
         f"a value near the middle, with {share:.1f} % of the rows above it. Is more the good "
