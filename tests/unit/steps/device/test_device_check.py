@@ -138,6 +138,20 @@ def test_of_a_number_the_outcome_and_the_value_in_standard_deviations_are_compar
     assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (False, True)
 
 
+@pytest.mark.parametrize(("answer", "number"), [
+    ({"score": 0.5}, None), ({"label": "yes"}, None), ({"label": "yes", "score": 0.5}, NUMBER),
+])  # fmt: skip
+def test_an_answer_without_its_label_its_score_or_its_value_is_a_failure(answer, number) -> None:
+    content = {"target": "cpu", "labels": ["no", "yes"], "buckets": [], "number": number}
+    config = measurement.ServingConfig.model_validate(content)
+    sample = measurement.Sample(
+        texts=("a",), classes=config.labels, scores=np.array([[0.5]]), labels=("yes",),
+        number=config.number,
+    )  # fmt: skip
+    with pytest.raises(measurement.DeviceFailedError, match="an answer is not a"):
+        measurement.compare(sample, [[measurement.Answer(**answer)]])
+
+
 def test_rows_that_evaluate_did_not_score_are_an_error(job, monkeypatch) -> None:
     job.judge(rows=60)
     with pytest.raises(InputError, match="no score of the test row with key test-00"):
