@@ -113,7 +113,9 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
                 cell = replace(cell, meaning=f"{apart.text} {apart.interval}: {stands}")
             cells.append(cell)
         rows.append(row(Cell(METRIC_NAMES[metric], meaning=words.MEANINGS[metric]), *cells))
-    before = None if champion is None else _run_of(evidence, champion.version)
+    before = None
+    if champion is not None and not champion.not_comparable:
+        before = _run_of(evidence, champion.version)
     estimates = () if isinstance(evidence.estimates, Missing) else evidence.estimates
     if before is not None and not isinstance(before.estimates, Missing):
         old = {(item.metric, item.subgroup): item for item in before.estimates}

@@ -331,6 +331,13 @@ def test_the_previous_version_stands_beside_this_one_with_its_groups(tmp_path):
     assert "0.950 [0.900, 1.000] 0.770 [0.900, 1.000]" in quality
     assert "version 2: 0.9" in tiles(page)["AUC: how well scores rank the rows"]
 
+    del metrics["others"]["champion"], metrics["leads"]["champion"]
+    metrics["champion"]["not_comparable"] = "its classes are others"
+    write_json(path, metrics)
+    quality = page_of(folder).text("quality")
+    assert "Version 2 is not comparable: its classes are others." in quality
+    assert "0.770 [0.900, 1.000]" not in quality  # it would stand in a baseline's column
+
 
 ORDER = Order(rows=600, seed=5)
 
