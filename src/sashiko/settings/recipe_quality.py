@@ -1,7 +1,7 @@
 """The recipe's `evaluate`, `quality` and `waivers`: measurement and gates of a model."""
 
 from datetime import date
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, WithJsonSchema, model_validator
 
@@ -35,7 +35,6 @@ ClassMetric = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "top_2_accuracy", "log_loss",
     "brier_score", "expected_calibration_error", "classwise_calibration_error",
 ]  # fmt: skip
-INTERVAL_COVERAGE: Final = "interval_coverage"
 NumberMetric = Literal["rmse", "mae", "median_absolute_error", "r2", "interval_coverage"]
 BINARY_METRICS: tuple[str, ...] = get_args(QualityMetric)  # of two classes
 CLASS_METRICS: tuple[str, ...] = get_args(ClassMetric)  # of more
@@ -133,8 +132,8 @@ class QualityGate(Frozen):
         bounded = self.minimum is not None or self.maximum is not None
         if bounded == (self.better_than is not None):
             raise ValueError("give either `minimum` and/or `maximum`, or `better_than`")
-        if self.better_than and self.metric in (INJECTION_FLIP_RATE, INTERVAL_COVERAGE):
-            side = "minimum" if self.metric == INTERVAL_COVERAGE else "maximum"
+        if self.better_than and self.metric in (INJECTION_FLIP_RATE, "interval_coverage"):
+            side = "maximum" if self.metric == INJECTION_FLIP_RATE else "minimum"
             raise ValueError(
                 f"`{self.metric}` is measured of the model alone: give `{side}`, not `better_than`"
             )

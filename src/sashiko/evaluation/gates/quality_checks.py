@@ -12,12 +12,12 @@ from sashiko.evaluation.metrics.classes import (
     ClassRates,
     worst_judged,
 )
+from sashiko.evaluation.metrics.numbers import COVERAGE
 from sashiko.evaluation.metrics.own_metrics import Metric
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import (
     CLASS_BASELINES,
     INJECTION_FLIP_RATE,
-    INTERVAL_COVERAGE,
     NUMBER_BASELINES,
     NUMBER_METRICS,
     QUALITY_METRICS,
@@ -180,7 +180,7 @@ def _advice(metric: str, recipe: Training) -> str:
             "look at the kinds of injection that turn decisions (`injection.by_kind` in "
             "metrics.json), train on rows with such texts, or set a bound that the use allows"
         )
-    if metric == INTERVAL_COVERAGE:
+    if metric == COVERAGE:
         return (
             "look for what changed between the validation rows, to which the interval's width is "
             "fitted, and the test rows (the means under Metrics), or load more validation rows"
