@@ -253,3 +253,12 @@ def test_a_group_of_few_rows_has_no_interval_and_fails_its_gate(judge: Judge, jo
     assert "too few to judge" in check.reason
     item = of_numbers(job)["interval_coverage", "old"]
     assert (item.value, item.low, item.high) == (pytest.approx(check.value), None, None)
+
+
+def test_a_model_that_always_says_the_same_has_no_difference_and_intervals_of_no_width() -> None:
+    group, same = np.arange(20) < 8, np.full(20, 7.25)
+    numbers = PredictedNumbers(same - 1, same, np.full(20, True)).of_group(group, looks=1)
+    for name, value in (("mean_prediction_difference", 0), ("mean_error", 1), ("mae", 1)):
+        assert (numbers[name].low, numbers[name].value, numbers[name].high) == (value,) * 3
+    assert numbers["prediction_distance"].value == 0
+    assert numbers["interval_coverage"].high == 1
