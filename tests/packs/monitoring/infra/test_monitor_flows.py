@@ -17,6 +17,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.events.notifications import notice_flow
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
 from sashiko_packs.monitoring.cost import monitoring_costs
@@ -622,3 +623,11 @@ def denied_but(policy: Any, action: str) -> Any:
         if item["Effect"] == "Deny" and action in (item["Action"], *item["Action"])
     ]
     return statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+
+
+def test_the_table_of_captured_rows_has_the_scores_of_more_than_two_classes() -> None:
+    contract = load_contract(Path("contracts/tickets.odcs.yaml"))
+    columns = {column.name: column for column in captured_table(contract).columns}
+    assert list(columns) == row_schema(contract.text_columns, has_classes=True).names
+    assert columns["scores"].type == "array<double>"
+    assert columns["score"].comment == "The probability of `Credit card` or `Mobile app`."
