@@ -26,7 +26,7 @@ app = typer.Typer(
     help="List, approve, reject, promote, trace and serve registered versions of a model.",
     no_args_is_help=True,
 )
-_COLUMNS = ("version", "status", "alias", "recipe", "AUC", "gates", "data", "commit")
+_COLUMNS = ("version", "status", "alias", "recipe", "quality", "gates", "data", "commit")
 _SHOWN_TAGS = ("recipe", "data_sha256", "git_sha")
 # Of a model package.
 _FILES = ("manifest", "manifest_sha256", "signature", SIGNED_BY_TAG, "mlflow_run_id")
@@ -297,13 +297,11 @@ def _row(version: ModelVersion) -> tuple[str, ...]:
     gates = {key: tags[key] for key in tags if key.startswith("gate.") and key.count(".") == 1}
     open_ = [f"{key[5:]} {outcome}" for key, outcome in gates.items() if outcome != "passed"]
     recipe, data, commit = (tags.get(key, "-") for key in _SHOWN_TAGS)
-    # Of more than two classes, or of a number, there is no AUC.
-    others = {"macro F1": "metric.macro_f1", "R²": "metric.r2"}
-    other = next((f"{name} {tags[tag]}" for name, tag in others.items() if tag in tags), "-")
-    auc = tags.get("metric.auc", other)
+    measures = {"AUC": "metric.auc", "macro F1": "metric.macro_f1", "R²": "metric.r2"}
+    quality = next((f"{name} {tags[tag]}" for name, tag in measures.items() if tag in tags), "-")
     verdicts = ", ".join(open_) or f"{len(gates)} passed"
     aliases, name = ", ".join(version.aliases), f"{version.group} {version.version}"
-    return name, version.status, aliases, recipe, auc, verdicts, data[:12], commit[:12]
+    return name, version.status, aliases, recipe, quality, verdicts, data[:12], commit[:12]
 
 
 def _decide(

@@ -128,7 +128,7 @@ def test_the_list_shows_the_main_metric_of_a_number_by_its_name(registry: Mlflow
         sashiko("model", "list", "--recipe", name).stdout for name in ("claims", "loans")
     )
     assert "  R² 0.2687  " in of_claims
-    assert "  0.9051  " in of_loans
+    assert "  AUC 0.9051  " in of_loans
 
 
 def test_what_is_served_is_named_and_what_else_could_be(registry: MlflowRegistry, capsys):
