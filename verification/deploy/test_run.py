@@ -141,6 +141,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         yield Checkout(emulator, folder)
 
 
+@pytest.mark.slow
 def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     refused = checkout.sashiko("run", status=1).stderr
     assert "pipeline sashiko-dev-complaints cannot start:" in refused
