@@ -1,10 +1,8 @@
 """Training and the metrics of the model, against its baselines and the previous version."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +12,18 @@ from sashiko.base.files import read_json
 from sashiko.base.plugins import load
 from sashiko.bias.report.fairness import mitigation
 from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
-from sashiko.data.splits import SPLITS
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
 from sashiko.evaluation.metrics.arrays import Ints, ModelScores, class_members
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
 from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
-from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER, difference, evaluate_scores
+from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
-from sashiko.report.evidence import Evidence, Missing, Predictions, read_evidence
+from sashiko.report.evidence import Evidence, Missing, Predictions, runs_beside
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
-from sashiko.settings.recipe import Recipe
+from sashiko.run_report.reweighing_price import price_table
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -146,18 +143,11 @@ def _run_of(evidence: Evidence, version: int) -> Evidence | None:
     if isinstance(evidence.recipe, Missing):
         return None
     registered = {"model_package_group": evidence.recipe.model_package_group, "version": version}
-    for other in _runs(evidence):
+    for other in runs_beside(evidence):
         record = other.read("Register", "registration", "registration.json", read_json)
         if isinstance(record, dict) and registered.items() <= record.items():
             return other
     return None
-
-
-def _runs(evidence: Evidence) -> Iterator[Evidence]:
-    """Yields the runs in the same local state that can be read, the newest first."""
-    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
-        with suppress(InputError):  # another version's, or of another pipeline
-            yield read_evidence(file.parent, evidence.folder.parents[1])
 
 
 def _worse_warnings(
@@ -572,77 +562,3 @@ def _model_name(name: str, *, evaluation: record.Evaluation) -> str:
     if f"{name}{UNMITIGATED}" in evaluation.others:
         return f"{_OTHERS[name]}, reweighed as this model is"
     return _OTHERS.get(name, name)
-
-
-# One run's model on the test split.
-_Judged = tuple[record.Evaluation, Predictions]
-
-
-def price_table(evidence: Evidence) -> Iterator[Table]:
-    """Yields a table of what reweighing costs in two metrics, on the same test rows.
-
-    It is held against the newest run of the same splits that trained the same model without
-    weights; where there is none, the row says how to get one. Nothing is shown of a run that did
-    not reweigh, or judged no model.
-    """
-    recipe, ours = evidence.recipe, _judged(evidence)
-    if isinstance(recipe, Missing) or not recipe.reweighing.strength or ours is None:
-        return
-    without = _unmitigated(evidence, recipe)
-    if without is None:
-        command = f"{evidence.run.command} --set reweighing.strength=0"
-        yield Table(
-            "Price of reweighing",
-            absent="Not known: there is no run of the same data and settings without it. Run "
-            f"{command}, then sashiko runs report {evidence.run.id}.",
-        )
-        return
-    run, (their_evaluation, their_predictions) = without
-    evaluation, predictions = ours
-    changes = difference(
-        predictions.truth,
-        ModelScores(predictions.by_class, evaluation.threshold),
-        ModelScores(their_predictions.by_class, their_evaluation.threshold),
-        replicates=evaluation.bootstrap_replicates,
-        seed=0,
-    )
-    rows = []
-    for metric in evaluation.compared:
-        both = (each.candidate[metric] for each in (their_evaluation, evaluation))
-        cells = (words.estimate_cell(estimate) for estimate in (*both, changes[metric]))
-        rows.append(row(METRIC_NAMES[metric], *cells))
-    heads = ("metric", f"without it (run {run})", "with it", "change, on the same rows")
-    yield Table("Price of reweighing", heads, tuple(rows))
-
-
-def _unmitigated(evidence: Evidence, recipe: Recipe) -> tuple[str, _Judged] | None:
-    """Finds the newest run that differs only in the weights, and its id."""
-    splits, settings = _splits(evidence), _model_settings(recipe)
-    for other in _runs(evidence):
-        if isinstance(other.recipe, Missing) or other.recipe.reweighing.strength:
-            continue
-        alike = _splits(other) == splits and _model_settings(other.recipe) == settings
-        if alike and (judged := _judged(other)):
-            return other.run.id, judged
-    return None
-
-
-def _splits(evidence: Evidence) -> dict[str, str]:
-    step = evidence.step("Evaluate")
-    inputs = step.inputs if step else {}
-    return {name: inputs[name].sha256 for name in SPLITS if name in inputs}
-
-
-def _judged(evidence: Evidence) -> _Judged | None:
-    evaluation, predictions = evidence.evaluation, evidence.predictions
-    if isinstance(evaluation, Missing) or isinstance(predictions, Missing):
-        return None
-    return evaluation, predictions
-
-
-def _model_settings(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(
-        mode="json",
-        include={"model": True, "text": True, "train": True, "compile": True,
-                 "evaluate": {"threshold"}},
-    )  # fmt: skip
