@@ -21,6 +21,16 @@ from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.lake.domain_key import log_group
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 
+__all__ = ["EventFlows"]
+
+# Step Functions may write below this path without a policy that grows with each group.
+FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
+_OWN_KEY: Final = (
+    "EventBridge writes to it as itself, and AWS documents no condition by which a customer's "
+    "key could tell for whom: the key would be open to any account's rules. SQS's own key "
+    "protects names and ARNs, no data."
+)
+
 
 class StateMachine(Construct):
     """A standard state machine under a fixed name, with a log, and what its role may do for it.
@@ -155,17 +165,6 @@ class FunctionRule(Construct):
             source_account=settings.account,
             source_arn=rule.attr_arn,
         )
-
-
-__all__ = ["EventFlows"]
-
-# Step Functions may write below this path without a policy that grows with each group.
-FLOW_LOG_GROUPS: Final = "/aws/vendedlogs/states/"
-_OWN_KEY: Final = (
-    "EventBridge writes to it as itself, and AWS documents no condition by which a customer's "
-    "key could tell for whom: the key would be open to any account's rules. SQS's own key "
-    "protects names and ARNs, no data."
-)
 
 
 def add_alarm(

@@ -23,6 +23,8 @@ from sashiko_cdk.lake.domain_key import encrypt_logs, log_group
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
+__all__ = ["add_network"]
+
 # The VPC endpoints and their policies, from a table of who calls which service in the VPC. S3 and
 # Athena call KMS and Lake Formation on the service side; from inside the VPC, KMS is called for
 # signatures only.
@@ -207,9 +209,6 @@ def _statement(
             "StringEquals": {"aws:PrincipalAccount": settings.account},
         },
     )
-
-
-__all__ = ["add_network"]
 
 
 class FlowLogs(Construct):
