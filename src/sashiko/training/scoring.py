@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import TemperatureFit
 from sashiko.evaluation.metrics.arrays import Floats, Ints, favourable_scores
 from sashiko.evaluation.metrics.calibration import fit_temperature
+from sashiko.evaluation.metrics.numbers import INTERVAL_LEVEL
 from sashiko.evaluation.metrics.quality import Scored
 from sashiko.serving.container.answers import SHOWN
 from sashiko.serving.container.number import Number
@@ -26,7 +26,6 @@ from sashiko.training.examples import Examples
 from sashiko.training.linear_model import probabilities
 from sashiko.training.processes import Processes
 
-COVERAGE = Fraction(9, 10)  # of a number's interval
 TEMPERATURE_FILE = "temperature.json"
 _ROWS = 64
 _ONE = Processes()
@@ -141,19 +140,20 @@ def fit_number(summary: NumberSummary, labels: Floats, outputs: Floats) -> Numbe
     Raises:
         InputError: if the validation split has too few rows for an interval of that coverage.
     """
-    place = math.ceil((len(labels) + 1) * COVERAGE)
+    place = math.ceil((len(labels) + 1) * INTERVAL_LEVEL)
     if place > len(labels):
         raise InputError(
             f"the validation split has {len(labels)} rows, and an interval that holds "
-            f"{float(COVERAGE):.0%} of the labels needs 9: load more data, or move the bounds of "
-            "the contract's split"
+            f"{float(INTERVAL_LEVEL):.0%} of the labels needs "
+            f"{math.ceil(INTERVAL_LEVEL / (1 - INTERVAL_LEVEL))}: load more data, or move the "
+            "bounds of the contract's split"
         )
     errors = np.sort(np.abs(labels - outputs))
     return Number(
         mean=summary.mean,
         scale=summary.standard_deviation,
         half_width=float(summary.standard_deviation * errors[place - 1]),
-        coverage=float(COVERAGE),
+        coverage=float(INTERVAL_LEVEL),
         above=summary.above,
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from sashiko.bias.metrics.bias_table import METRICS, Meaning, Stage
 from sashiko.evaluation.metrics.arrays import Bools, Floats
-from sashiko.evaluation.metrics.numbers import COVERAGE, exact_share
+from sashiko.evaluation.metrics.numbers import COVERAGE, INTERVAL_LEVEL, exact_share
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
 
 FEWEST_ROWS = 2  # of each side, for a variance
@@ -31,7 +31,7 @@ NUMBER_METRICS: Mapping[str, Meaning] = MappingProxyType({
         Meaning(name="mae", description="Mean Absolute Error of the Group", stage=_PREDICTIONS,
                 compares=False),
         Meaning(name=COVERAGE, description="Interval Coverage of the Group", stage=_PREDICTIONS,
-                neutral=0.9, worse="below", compares=False),
+                neutral=float(INTERVAL_LEVEL), worse="below", compares=False),
     )
 })  # fmt: skip
 ALL_METRICS: Mapping[str, Meaning] = MappingProxyType({**METRICS, **NUMBER_METRICS})

@@ -4,6 +4,7 @@ Observed and predicted values are in the label's unit, float64, shape (rows,).
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from sashiko.evaluation.metrics.arrays import Bools, Floats, ModelScores, ratio
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
 
 COVERAGE: Final = "interval_coverage"
+INTERVAL_LEVEL: Final = Fraction(9, 10)  # of the values, which a number's interval is to hold
 MEAN_ERROR: Final = "mean_error"  # of slices alone: neither side of 0 is better
 _ROUNDING = 1e-12  # of a variance, as a share of the mean square
 
