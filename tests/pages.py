@@ -7,10 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path
-    for path in (ROOT.glob("*.md"), (ROOT / "docs").rglob("*.md"), ROOT.glob("verification/*.md"))
-    for path in path
-    # Past releases; made from the help texts.
-    if path.name not in {"CHANGELOG.md", "cli.md"} and path.parent.name != "packs"
+    for pattern in ("*.md", "docs/**/*.md", "verification/*.md")
+    for path in ROOT.glob(pattern)
+    # Past releases; made from the help texts; those of installed packages.
+    if path.name not in {"CHANGELOG.md", "cli.md"}
+    and path.parent.name != "packs"
+    and "node_modules" not in path.parts
 )
 _FENCE = re.compile(r"^ *```[a-z]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)  # in lists too
 _INLINE = re.compile(r"`([^`\n]+)`")
