@@ -8,7 +8,7 @@ LOCK := $(UV) pip compile -q --python-version 3.11 --generate-hashes --no-emit-p
 IMAGE_LOCK := $(UV) pip compile -q --python-version 3.12 --python-platform x86_64-manylinux_2_34 --generate-hashes --no-emit-find-links --no-header \
   -c requirements/run.txt
 
-.PHONY: test test-glue test-slow test-faults test-guards fuzz test-infra test-deploy test-without check notebook golden lock docs pictures docs-site test-site sbom audit wheel
+.PHONY: test test-clarify test-glue test-slow test-faults test-guards fuzz test-infra test-deploy test-without check notebook golden lock docs pictures docs-site test-site sbom audit wheel
 
 # torch comes last, from a file of its own, with the dependencies that its build asks for.
 define install
@@ -31,6 +31,9 @@ test-glue: $(BIN)/.dev ## run the tests of the Glue job in Spark (Java 17)
 test-slow: $(BIN)/.dev node_modules/.done ## run the tests that `make test` and .ci/run leave out: the changes of docs/change.md, a fork's own tests, memory, sweeps, lost nodes, two whole runs of a drafted data set
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m slow tests/unit tests/packs tests/pipeline tests/infra tests/e2e $(ARGS)
 	$(IN_MEMORY) $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" tests/e2e/changes $(ARGS)
+
+test-clarify: $(BIN)/.dev $(VENV)-clarify/.done ## hold each bias metric against Clarify's open-source library
+	@$(BIN)/python -m verification.benchmarks.clarify_library
 
 # The results page counts the faults of one process.
 test-faults: $(BIN)/.dev ## kill runs, fill the disk, damage files, and see that nothing is lost; writes docs/faults.md (FAULTS=short: a minute, no page)
@@ -111,6 +114,7 @@ lock: $(BIN)/.uv ## resolve requirements/*.in again (where pip's find-links offe
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/security.in -o requirements/security.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/site.in -o requirements/site.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/fuzz.in -o requirements/fuzz.txt
+	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header --no-emit-find-links requirements/clarify.in -o requirements/clarify.txt
 	$(UV) pip compile -q --python-version 3.11 --generate-hashes --no-header requirements/uv.in -o requirements/uv.txt
 
 # A deploy has an environment's rights: a few packages, none without a hash.
@@ -144,6 +148,12 @@ $(VENV)-fuzz/.done: requirements/fuzz.txt $(BIN)/.uv
 	@$(BIN)/python -m venv --clear --without-pip $(VENV)-fuzz
 	@$(UV) pip install -q --python $(VENV)-fuzz/bin/python --require-hashes --no-deps --no-build -r requirements/fuzz.txt || { \
 	  echo "error: atheris could not be installed; it comes for Linux on x86-64 alone. 'make test' tries the fuzzer's seeds and findings anywhere" >&2; exit 1; }
+	@touch $@
+
+$(VENV)-clarify/.done: requirements/clarify.txt $(BIN)/.uv
+	@echo "installing requirements/clarify.txt" >&2
+	@$(BIN)/python -m venv --clear --without-pip $(VENV)-clarify
+	@$(UV) pip install -q --python $(VENV)-clarify/bin/python --require-hashes --no-deps -r requirements/clarify.txt
 	@touch $@
 
 $(VENV)-site/.done: requirements/site.txt $(BIN)/.uv
