@@ -5,12 +5,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import jmespath
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
@@ -19,14 +16,10 @@ from sashiko.errors import InputError
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
 from verification.deploy.process import ROOT, Emulator, running
-from verification.deploy.stacks import Stacks
 
 ACCOUNT = "111122223333"
 VERSION = "/cdk-bootstrap/sashiko/version"
 EVERYBODY = {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}
-CURATED = f"sashiko-dev-curated-{ACCOUNT}-us-east-1"
-Make = Callable[[Governed], Undo]
-ADOPT = "make deploy ENV=dev ARGS=--import-existing-resources"
 
 
 @pytest.fixture(scope="module")
@@ -182,133 +175,6 @@ def make_role(account: Governed, name: str) -> Undo:
     return lambda: iam.delete_role(RoleName=name)
 
 
-def make_key(account: Governed) -> Undo:
-    kms, alias = account.emulator.client("kms"), {"AliasName": "alias/sashiko-dev-lake"}
-    kms.create_alias(**alias, TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
-    return lambda: kms.delete_alias(**alias)
-
-
-def make_location(account: Governed) -> Undo:
-    arn = min(account.environment.governance.locations)
-    role = exec_role_arn(account.environment.settings)
-    account.formation.register_resource(ResourceArn=arn, RoleArn=role)
-    return lambda: account.formation.deregister_resource(ResourceArn=arn)
-
-
-def make(service: str, noun: str, argument: str, deleted_by: str = "", **more: Any) -> Make:
-    """Returns a function that makes what a template of the environment names, and undoes it."""
-
-    def make_it(account: Governed) -> Undo:
-        client, role = account.emulator.client(service), exec_role_arn(account.environment.settings)
-        arguments = {key: role if item == "ROLE" else item for key, item in more.items()}
-        getattr(client, f"create_{noun}")(**arguments)
-        name = arguments[argument]
-        return lambda: getattr(client, f"delete_{noun}")(**{deleted_by or argument: name})
-
-    return make_it
-
-
-def make_named(service: str, noun: str, kind: str, end: str, argument: str) -> Make:
-    """As `make`, under the name that the first resource of a type has whose name ends so."""
-
-    def make_it(account: Governed) -> Undo:
-        names = [
-            str(item.properties[f"{argument[0].upper()}{argument[1:]}"])
-            for item in account.environment.templates.of_type(kind)
-        ]
-        (name, *_) = [name for name in names if name.endswith(end)]
-        more = {"EncryptionConfiguration": {}} if service == "glue" else {}
-        return make(service, noun, argument, **{argument: name, **more})(account)
-
-    return make_it
-
-
-_MACHINE = {"type": "LINUX_CONTAINER", "image": "x", "computeType": "BUILD_GENERAL1_SMALL"}
-MAKE_BUCKET = make("s3", "bucket", "Bucket", Bucket=CURATED)
-
-
-def make_database(account: Governed) -> Undo:
-    account.glue.create_database(DatabaseInput={"Name": account.database})
-    return lambda: account.glue.delete_database(Name=account.database)
-
-
-LEFT_BEHIND: list[tuple[Make, str]] = [
-    (MAKE_BUCKET, CURATED),
-    (lambda account: make_role(account, "sashiko-dev-broker"), "sashiko-dev-broker"),
-    (make_key, "alias/sashiko-dev-lake"),
-    (make_named("logs", "log_group", "AWS::Logs::LogGroup", "vpc-flow-logs", "logGroupName"),
-     "sashiko-dev"),
-    (make_database, "sashiko_dev"),
-    (make("glue", "job", "Name", "JobName", Name="sashiko-dev-etl-complaints", Role="x",
-          Command={"Name": "glueetl"}), "sashiko-dev-etl-complaints"),
-    (make("glue", "data_quality_ruleset", "Name", Name="sashiko-dev-etl-complaints",
-          Ruleset="Rules = [RowCount > 0]"), "sashiko-dev-etl-complaints"),
-    (make_named("glue", "security_configuration", "AWS::Glue::SecurityConfiguration", "", "Name"),
-     "sashiko-dev-"),
-    (make("athena", "work_group", "Name", "WorkGroup", Name="sashiko-dev-snapshots-training"),
-     "sashiko-dev-snapshots-training"),
-    (make_location, "arn:aws:s3:::sashiko-dev-curated-"),
-    (make("ecr", "repository", "repositoryName", repositoryName="sashiko-dev/job"),
-     "sashiko-dev/job"),
-    (make("lambda", "function", "FunctionName", FunctionName="sashiko-dev-image-build-starter",
-          Role="ROLE", Code={"ZipFile": b"no zip"}, Runtime="python3.12", Handler="x.y"),
-     "sashiko-dev-image-build-starter"),
-    (make("codebuild", "project", "name", name="sashiko-dev-image-build", environment=_MACHINE,
-          source={"type": "NO_SOURCE"}, artifacts={"type": "NO_ARTIFACTS"}, serviceRole="ROLE"),
-     "sashiko-dev-image-build"),
-    (make("sagemaker", "model_package_group", "ModelPackageGroupName",
-          ModelPackageGroupName="sashiko-dev-complaint-triage"), "sashiko-dev-complaint-triage"),
-]  # fmt: skip
-EACH_TIME = (MAKE_BUCKET, make_key, make_database)
-
-
-@pytest.mark.parametrize(
-    ("leave", "name"),
-    [
-        pytest.param(leave, name, marks=() if leave in EACH_TIME else pytest.mark.slow)
-        for leave, name in LEFT_BEHIND
-    ],
-)
-def test_what_is_there_already_is_to_be_adopted(account: Governed, leave: Make, name: str) -> None:
-    undo = leave(account)
-    (check,) = account.failed()
-    undo()
-    assert check.name == "names"
-    assert name in check.detail
-    assert ADOPT in check.fix
-    # A key without its import is another key, and the objects need theirs.
-    assert ("cdk import DataLake -c env=dev" in check.fix) == (leave is make_key)
-
-
-def test_a_table_that_is_there_already_is_named_beside_its_database(account: Governed) -> None:
-    undo = make_database(account)
-    table = {"Name": "complaints", "StorageDescriptor": {"Columns": []}}
-    account.glue.create_table(DatabaseName=account.database, TableInput=table)
-    (check,) = account.failed()
-    account.glue.delete_table(DatabaseName=account.database, Name="complaints")
-    undo()
-    assert "sashiko_dev.complaints" in check.detail
-
-
-def test_a_bucket_of_somebody_else_is_one_failed_line(account: Governed) -> None:
-    def forbid(request: Any, **_: Any) -> Any:
-        # S3 answers a HEAD, which has no body, with the code only.
-        body = SimpleNamespace(stream=lambda: iter(()))
-        own_account = CURATED not in request.url
-        return None if own_account else AWSResponse(request.url, 403, {}, body)
-
-    events = account.client("s3").meta.events
-    events.register("before-send.s3.HeadBucket", forbid)
-
-    failed = account.failed()
-
-    events.unregister("before-send.s3.HeadBucket", forbid)
-    (check,) = failed
-    assert check.name == "bucket names"
-    assert CURATED in check.detail
-    assert "`project` in config/dev.yaml" in check.fix
-
-
 @pytest.mark.parametrize("trouble", [_no_administrator, _defaults_open])
 def test_what_the_account_stack_makes_fails_no_check_where_it_is_deployed(
     account: Governed, owner: Governed, trouble: Callable[[Governed], None]
@@ -328,28 +194,6 @@ def test_a_training_plan_that_nobody_bought_fails_its_check(guest: Governed) -> 
     (check,) = check_capacity(Account(settings), settings, (), now=dt.datetime.now(dt.UTC))
     assert check.status == "failed"
     assert f"there is no training plan {plan}" in check.detail
-
-
-def test_a_tag_that_an_earlier_account_stack_kept_is_to_be_adopted(
-    account: Governed, owner: Governed
-) -> None:
-    (check,) = owner.failed()
-    assert "sashiko-environment" in check.detail
-    assert ADOPT in check.fix
-
-
-def test_what_a_stack_owns_is_not_in_the_way(account: Governed) -> None:
-    (bucket,) = (
-        item
-        for item in account.environment.templates.of_type("AWS::S3::Bucket")
-        if item.ref == CURATED
-    )
-    body = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": CURATED}}
-    stacks = Stacks(account.emulator)
-    stacks.deploy(bucket.stack, {"Resources": {bucket.logical_id: body}})
-    failed = account.failed()
-    stacks.delete(bucket.stack)
-    assert failed == []
 
 
 def test_no_credentials_and_no_connection_are_one_message(

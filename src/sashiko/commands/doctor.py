@@ -140,7 +140,7 @@ def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
     try:
         environment = read_environment(settings, folder=templates)
     except InputError as error:
-        detail = f"{error}. Skipped: Lake Formation, endpoint services, names"
+        detail = f"{error}. Skipped: Lake Formation, endpoint services"
         yield Check("templates", "later", detail, fix=f"make synth ENV={settings.environment}")
     yield from examine(account, settings, environment)
     yield from examine_plan(account, settings, plan_of(settings, home=home))

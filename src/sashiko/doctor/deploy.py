@@ -1,101 +1,17 @@
 """Checks of an account before a deploy; each one only reads, and names a fix."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from pydantic import TypeAdapter
+from collections.abc import Iterator
 
 from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.live import cap_fault, read_settings
 from sashiko.account.account import Account
-from sashiko.account.names import exec_role_arn, prefix
-from sashiko.account.templates import Templates
-from sashiko.base.yaml_models import Frozen, read_yaml
+from sashiko.account.names import exec_role_arn
 from sashiko.doctor.services import Check, check_trail, run_check
-from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
 
 CAP = "who assumes the roles"
 _BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
-# Types that `cdk deploy --import-existing-resources` cannot import: it needs names, not ids.
-_BY_ID = {"AWS::KMS::Alias"}
-# Statuses of resources that a stack lists but does not own.
-_NOT_OWNED = {"CREATE_FAILED", "DELETE_COMPLETE", "DELETE_SKIPPED"}
-
-
-class Leftover(NamedTuple):
-    """A resource with a name from the templates that belongs to none of their stacks.
-
-    An earlier deploy retained it, or another team created it: the next deploy fails on it.
-    """
-
-    type: str  # its CloudFormation type
-    stack: str  # the name of the stack that would create it
-    name: str
-    foreign: bool  # whether it belongs to another account, or is hidden from the caller
-
-
-class Lookup(Frozen):
-    """How to look a resource up, as `leftovers.yaml` has it."""
-
-    call: tuple[str, str]  # service and operation
-    parameters: Mapping[str, str]  # parameter -> dotted path in a template's properties
-    absent: tuple[str, ...] = ("EntityNotFoundException",)  # error codes of a missing resource
-    answer: str = ""  # the member of the response that is empty if the resource does not exist
-
-
-def lookups() -> dict[str, Lookup]:
-    """Reads how to look up a resource of each type."""
-    values = read_yaml(Path(__file__).with_name("leftovers.yaml"))
-    return TypeAdapter(dict[str, Lookup]).validate_python(values)
-
-
-def leftovers(account: Account, templates: Templates) -> Iterator[Leftover]:
-    """Yields the resources that conflict with the templates, by type and in their order."""
-    owned = {
-        (stack, item.get(key))
-        for stack in templates.stacks
-        for item in account.pages(
-            "cloudformation",
-            "list_stack_resources",
-            "StackResourceSummaries",
-            absent=("ValidationError",),
-            StackName=stack,
-        )
-        if item.get("ResourceStatus") not in _NOT_OWNED
-        for key in ("LogicalResourceId", "PhysicalResourceId")
-    }
-    for kind, lookup in lookups().items():
-        for resource in templates.of_type(kind):
-            parameters: dict[str, Any] = {
-                name: _text_at(resource.properties, path)
-                for name, path in lookup.parameters.items()
-            }
-            # Without a fixed name AWS chooses a free one; `<...>` stands for it.
-            if not all(parameters.values()) or any("<" in value for value in parameters.values()):
-                continue
-            name = ".".join(parameters.values())
-            if {(resource.stack, resource.logical_id), (resource.stack, name)} & owned:
-                continue
-            try:
-                answer = account.read(*lookup.call, absent=lookup.absent, **parameters)
-            except InputError as error:
-                code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
-                # A bucket's name is taken in the whole world, and others' buckets are closed.
-                if kind != "AWS::S3::Bucket" or code != "403":
-                    raise
-                yield Leftover(kind, resource.stack, name, foreign=True)
-                continue
-            if answer is not None and (not lookup.answer or answer.get(lookup.answer)):
-                yield Leftover(kind, resource.stack, name, foreign=False)
-
-
-def _text_at(properties: Any, path: str) -> str:
-    for key in path.split("."):
-        properties = properties.get(key) if isinstance(properties, Mapping) else None
-    return properties if isinstance(properties, str) else ""
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:
@@ -163,7 +79,6 @@ def examine(
             "Lake Formation", lambda: _lake_formation(account, environment, caller)
         )
     yield from run_check("endpoint services", lambda: check_endpoints(account, environment))
-    yield from run_check("names", lambda: _names(account, environment))
 
 
 def _lake_formation(account: Account, environment: Environment, caller: str) -> Iterator[Check]:
@@ -262,39 +177,3 @@ def _tags(account: Account, environment: Environment) -> Iterator[Check]:
         )
         fix = f"aws lakeformation {call}-lf-tag --tag-key {key} --{option} {' '.join(missing)}"
         yield Check(f"LF-Tag {key}", "failed", f"lacks {', '.join(missing)}", fix=fix)
-
-
-def _names(account: Account, environment: Environment) -> Iterator[Check]:
-    every, name = list(leftovers(account, environment.templates)), environment.settings.environment
-    foreign = [item.name for item in every if item.foreign]
-    adoptable = [item for item in every if not item.foreign]
-    if foreign:
-        detail = f"{', '.join(foreign)}: owned by another account, or you have no access"
-        fix = f"choose another `project` in config/{name}.yaml"
-        yield Check("bucket names", "failed", detail, fix=fix)
-    if adoptable:
-        taken = ", ".join(item.name for item in adoptable)
-        detail = f"{taken} exist, but belong to none of these stacks"
-        yield Check("names", "failed", detail, fix=_adoption(environment.settings, adoptable))
-    elif not foreign:
-        yield Check("names", "ok", "none is taken by a resource outside these stacks")
-
-
-def _adoption(settings: Settings, adoptable: list[Leftover]) -> str:
-    deploy = f"make deploy ENV={settings.environment} ARGS=--import-existing-resources"
-    roles = [item for item in adoptable if item.type == "AWS::IAM::Role"]
-    if roles and settings.on_destroy == "delete":  # CloudFormation adopts what a template retains
-        deletions = "; ".join(f"aws iam delete-role --role-name {item.name}" for item in roles)
-        rest = [item for item in adoptable if item not in roles]
-        then = f"; then {_adoption(settings, rest)}" if rest else ""
-        return f"delete these roles, which a deploy without their pack left: {deletions}{then}"
-    stacks = sorted({item.stack for item in adoptable if item.type in _BY_ID})
-    if not stacks:
-        return f"adopt them: {deploy}"
-    ids = [stack.removeprefix(f"{prefix(settings)}-") for stack in stacks]
-    imports = [f"npx --no-install cdk import {id_} -c env={settings.environment}" for id_ in ids]
-    return (
-        "adopt them; first what has an id and no name, or the environment gets new keys while its "
-        f'objects need the old ones: {", ".join(imports)} (docs/troubleshooting.md, "Deploy again '
-        f'after a destroy that retained", says what to answer); then {deploy}'
-    )

@@ -195,7 +195,7 @@ def test_without_templates_the_doctor_checks_the_rest_and_says_what_it_skips(tmp
     monkeypatch.setattr("sashiko.doctor.deploy.examine", examine)
     done = sashiko("env", "doctor", "--templates", tmp_path)
     assert (done.returncode, environments) == (0, [None])
-    assert "Skipped: Lake Formation, endpoint services, names\n" in done.stdout
+    assert "Skipped: Lake Formation, endpoint services\n" in done.stdout
     assert "fix: make synth ENV=dev" in done.stdout
 
 
