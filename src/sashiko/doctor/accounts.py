@@ -8,9 +8,6 @@ from typing import Final
 from sashiko.account.access.policy_evaluation import Statement, statements
 from sashiko.account.account import Account
 from sashiko.account.names import (
-    GITHUB_AUDIENCE,
-    GITHUB_DEPLOYER,
-    GITHUB_ISSUER,
     BootstrapRole,
     bootstrap_role_arn,
     prefix,
@@ -18,7 +15,7 @@ from sashiko.account.names import (
 from sashiko.doctor.deploy import CAP, check_bootstrap, check_cap
 from sashiko.doctor.services import Check, Status, run_check
 from sashiko.errors import InputError
-from sashiko.settings.delivery import GitHubTrust, github_trust, load_delivery, load_stages
+from sashiko.settings.delivery import load_delivery, load_stages
 from sashiko.settings.environment import Settings, deployed_environments, load_settings
 from sashiko.settings.tools import load_tools, stages_tools
 
@@ -32,7 +29,6 @@ class Place:
 
     settings: Settings  # of the environment; of the tools' account those that names follow from
     tools: str | None = None  # the account that delivers to it by the bootstrap's roles
-    github: GitHubTrust | None = None  # the repository that delivers to it
     connection: str | None = None  # ARN of the connection that its pipeline reads by
 
     @property
@@ -57,7 +53,6 @@ def read_places(*, folder: Path = Path("config")) -> list[Place]:
             Place(
                 settings=settings,
                 tools=own.settings.account if own else None,
-                github=github_trust(settings.environment, folder=folder),
             )
         )
     return places
@@ -99,8 +94,6 @@ def _examine(place: Place, account: Account, profile: str | None) -> Iterator[Ch
     yield from run_check("trust", lambda: _trust(account, place))
     if connection := place.connection:
         yield from run_check("connection", lambda: check_connection(account, connection))
-    if trust := place.github:
-        yield from run_check("GitHub", lambda: _github(account, place.settings, trust))
 
 
 def _trust(account: Account, place: Place) -> Iterator[Check]:
@@ -134,54 +127,6 @@ def check_connection(account: Account, connection: str) -> Check:
     detail = f"{connection} is {status}: no merge starts the pipeline"
     fix = "Developer Tools, Settings, Connections in the console: Update pending connection"
     return Check("connection", "failed", detail, fix=fix)
-
-
-def _github(account: Account, settings: Settings, trust: GitHubTrust) -> Iterator[Check]:
-    env = settings.environment
-    provider = f"arn:aws:iam::{settings.account}:oidc-provider/{GITHUB_ISSUER}"
-    call, absent = ("iam", "get_open_id_connect_provider"), ("NoSuchEntity",)
-    existing = account.read(*call, absent=absent, OpenIDConnectProviderArn=provider)
-    role = _role_trust(account, settings.role_arn(GITHUB_DEPLOYER).rpartition("/")[2])
-    fault, fix = "", ""
-    if not existing and not (trust.makes_provider and role is None):
-        fault = f"no {provider}, which config/delivery.yaml expects, or the deployed role"
-        fix = (
-            f"take {env} out of existing_providers, deploy the account's first stage before this "
-            "one, or destroy the stack GitHubActions and deploy it again"
-        )
-    elif existing and trust.makes_provider and role is None:
-        fault = f"{provider} exists, and the stack GitHubActions would make it"
-        fix = f"config/delivery.yaml: existing_providers: [{env}]"
-    elif existing and GITHUB_AUDIENCE not in existing["ClientIDList"]:
-        fault = f"{provider} has no audience {GITHUB_AUDIENCE}"
-        fix = (
-            "aws iam add-client-id-to-open-id-connect-provider "
-            f"--open-id-connect-provider-arn {provider} --client-id {GITHUB_AUDIENCE}"
-        )
-    if fault:
-        yield Check("GitHub's provider", "failed", fault, fix=fix)
-    elif role is None:
-        deploy = f"npx --no-install cdk deploy GitHubActions -c env={env}"
-        yield Check("GitHub's role", "later", "not deployed yet", fix=deploy)
-    else:
-        yield _subject(settings, trust, role)
-
-
-def _subject(settings: Settings, trust: GitHubTrust, role: tuple[Statement, ...]) -> Check:
-    conditions = [pairs for item in role for pairs in item.conditions.values()]
-    claims = {key: value for pairs in conditions for key, value in pairs.items()}
-    subject = claims.get(f"{GITHUB_ISSUER}:sub")
-    own = trust.source.subject_in(settings.environment)
-    if subject == own and claims.get(f"{GITHUB_ISSUER}:ref") == trust.source.ref:
-        return Check("GitHub's role", "ok", f"trusts {subject}")
-    return Check(
-        "GitHub's role",
-        "failed",
-        detail=f"trusts {subject} on {claims.get(f'{GITHUB_ISSUER}:ref')}; config/delivery.yaml "
-        f"says {own} on {trust.source.ref}",
-        fix=f"make bootstrap ENV={settings.environment} TRUST=open, npx --no-install cdk deploy "
-        f"GitHubActions -c env={settings.environment}, make bootstrap ENV={settings.environment}",
-    )
 
 
 def _role_trust(account: Account, name: str) -> tuple[Statement, ...] | None:

@@ -22,10 +22,10 @@ from sashiko.account.content_store import (
     is_built,
 )
 from sashiko.account.images.job_images import job_images
-from sashiko.account.instances import has_local_disk, settings_for, size_of
+from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
-from sashiko.doctor.services import Check, Status, check_clarify, check_forgotten, run_check
+from sashiko.doctor.services import Check, Status, check_clarify, run_check
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
@@ -206,105 +206,12 @@ def _quota(settings: Settings, item: Needed, quota: Mapping[str, Any] | None) ->
     )
 
 
-_FACTS_FILE = "src/sashiko/account/instances.yaml"
 _KEY = "jobs.training.training_plan"
 _USABLE = ("Active", "Scheduled")  # "The training plan must be in the Scheduled or Active status"
 # "When there are 30 minutes remaining in your Reserved Capacity, SageMaker training plans begin the
 # process of terminating any running instances within that Reserved Capacity."
 _TERMINATION = dt.timedelta(minutes=30)
 _Judgement = tuple[Status, str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """An instance type as EC2 describes it in the region."""
-
-    vcpus: int
-    accelerators: Mapping[str, int]  # maker and name -> how many
-    local_disk: bool
-    efa: bool
-    spot: bool  # whether EC2 offers it as a spot instance
-
-    def __str__(self) -> str:
-        parts = [f"{self.vcpus} vCPUs"]
-        parts += [f"{count} x {name}" for name, count in self.accelerators.items()]
-        parts.append("local disk" if self.local_disk else "no local disk")
-        parts.append("EFA" if self.efa else "no EFA")
-        return ", ".join(parts)
-
-
-def check_types(account: Account, settings: Settings, needed: Sequence[Needed]) -> Iterator[Check]:
-    """Checks each type that jobs and the endpoint use by EC2's DescribeInstanceTypes.
-
-    SageMaker's types are EC2's with the prefix `ml.` ("Get compute capacity for SageMaker Training
-    Jobs", Amazon SageMaker AI Developer Guide), and managed spot training uses EC2's spot capacity.
-    """
-    uses: dict[str, list[Needed]] = {}
-    for item in needed:
-        uses.setdefault(item.instance_type, []).append(item)
-    names = sorted(kind.removeprefix("ml.") for kind in uses)
-    pages = account.pages(
-        "ec2",
-        "describe_instance_types",
-        "InstanceTypes",
-        Filters=[{"Name": "instance-type", "Values": names}],
-    )
-    described = {f"ml.{item['InstanceType']}": _described(item) for item in pages}
-    for kind, items in sorted(uses.items()):
-        yield _check(settings, kind, described.get(kind), items)
-
-
-def _described(item: Mapping[str, Any]) -> Described:
-    gpus = item.get("GpuInfo", {}).get("Gpus", ())
-    neuron = item.get("NeuronInfo", {}).get("NeuronDevices", ())
-    return Described(
-        vcpus=int(item["VCpuInfo"]["DefaultVCpus"]),
-        accelerators={
-            f"{device.get('Manufacturer', 'AWS')} {device['Name']}": int(device["Count"])
-            for device in (*gpus, *neuron)
-        },
-        local_disk=bool(item["InstanceStorageSupported"]),
-        efa=bool(item["NetworkInfo"]["EfaSupported"]),
-        spot="spot" in item["SupportedUsageClasses"],
-    )
-
-
-def _check(
-    settings: Settings, kind: str, described: Described | None, items: Sequence[Needed]
-) -> Check:
-    if described is None:
-        detail = f"unknown: EC2 describes no {kind.removeprefix('ml.')} in {settings.region}"
-        return Check(kind, "unknown", detail)
-    detail = str(described)
-    jobs = [item for item in items if item.use in ("processing job", "training job")]
-    spot = [item for item in items if item.use == "spot training job"]
-    if (jobs or spot) and described.local_disk != has_local_disk(kind):
-        return Check(
-            kind,
-            "failed",
-            detail=f"{detail}; {_FACTS_FILE} says the opposite about its local disk, so SageMaker "
-            "may refuse the job's volume key",
-            fix=f"correct `local_disk` of {kind.split('.')[1]} in {_FACTS_FILE}",
-        )
-    if spot and not described.spot:
-        detail = f"{detail}; EC2 offers no spot capacity of it in {settings.region}"
-        fix = f"jobs: {{training: {{spot: null}}}} in {file_of('jobs', settings.environment)}"
-        return Check(kind, "failed", detail, fix=fix)
-    if (jobs or spot) and settings.threads > described.vcpus:
-        detail = f"{detail}; `threads` is {settings.threads}, more than it has"
-        fix = f"threads: {described.vcpus} in {file_of('threads', settings.environment)}"
-        return Check(kind, "note", detail, fix=fix)
-    if recorded := size_of(kind):
-        pairs = {
-            "vcpus": (recorded.vcpus, described.vcpus),
-            "accelerators": (recorded.accelerators, sum(described.accelerators.values())),
-            "efa": (recorded.efa, described.efa),
-        }
-        changes = [f"{name}: {ours}" for name, (ours, theirs) in pairs.items() if ours != theirs]
-        if changes:
-            detail = f"{detail}; {_FACTS_FILE} differs: {', '.join(changes)}"
-            return Check(kind, "note", detail, fix=f"correct {_FACTS_FILE}")
-    return Check(kind, "ok", detail)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -589,7 +496,6 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
     settings = settings_for(settings, plan.recipe)
     now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
-    yield from run_check("instance types", lambda: check_types(account, settings, needed))
     yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
     yield from run_check(
         "training capacity", lambda: check_capacity(account, settings, needed, now=now)
@@ -602,5 +508,4 @@ def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[C
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))
     yield from run_check("staged inputs", lambda: check_staged(account, settings, plan.staged))
-    yield from run_check("device checks", lambda: check_forgotten(account, settings))
     yield from run_check("data", lambda: check_data(account, settings, table=plan.table))

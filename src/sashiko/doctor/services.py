@@ -1,4 +1,4 @@
-"""Checks of optional services and of what a killed device check left, and their results."""
+"""Checks of the command line and of optional services, and the result of a check."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Literal
 
 from sashiko.account.account import Account, NoAnswerError
-from sashiko.account.names import device_check_prefix
-from sashiko.account.prices import read_prices, total
 from sashiko.base.files import read_json
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
@@ -106,43 +104,3 @@ def check_trail(account: Account, settings: Settings) -> Check:
         fix="aws cloudtrail create-trail --is-multi-region-trail ..., or your organization's "
         "trail: docs/troubleshooting.md",
     )
-
-
-def check_forgotten(account: Account, settings: Settings) -> Iterator[Check]:
-    """Lists endpoints of device checks; a killed run may leave one, billed by the hour."""
-    name_prefix = device_check_prefix(settings)
-    endpoints = account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=name_prefix)
-    remaining = [item for item in endpoints if item["EndpointName"].startswith(name_prefix)]
-    if not remaining:
-        yield Check("device checks", "ok", "none left an endpoint")
-    for item in remaining:
-        name = item["EndpointName"]
-        created = item["CreationTime"].strftime("%Y-%m-%d %H:%M")
-        yield Check(
-            f"endpoint {name}",
-            "note",
-            detail=f"{item['EndpointStatus']} since {created}, {_cost(account, settings, name)}: "
-            "a device check left it, or is running",
-            fix="the janitor deletes old ones each hour; if no run is at DeviceCheck: aws "
-            f"sagemaker delete-endpoint --endpoint-name {name} --region {settings.region}",
-        )
-
-
-def _cost(account: Account, settings: Settings, endpoint: str) -> str:
-    description = account.read("sagemaker", "describe_endpoint", EndpointName=endpoint) or {}
-    config = account.read(
-        "sagemaker",
-        "describe_endpoint_config",
-        absent=("ValidationException",),  # deleted already, which stops no bill
-        EndpointConfigName=description["EndpointConfigName"],
-    )
-    kinds = [str(item["InstanceType"]) for item in (config or {}).get("ProductionVariants", ())]
-    if not kinds:
-        return "billed by the hour"
-    try:
-        prices = read_prices(settings).instances
-    except InputError:  # another region's: the check is not about prices
-        prices = {}
-    usd = total(prices[kind].usd if kind in prices else None for kind in kinds)
-    price = "billed by the hour" if usd is None else f"{usd:.2f} dollars an hour"
-    return f"{', '.join(kinds)}, {price}"

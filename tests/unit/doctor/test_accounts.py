@@ -18,7 +18,6 @@ from tests.unit.account.fake_account import FakeAccount
 
 ACCOUNTS = {"dev": "111122223333", "staging": "333344445555", "prod": "444455556666"}
 PARTS = ("deploy", "file-publishing", "lookup")
-ISSUER = "token.actions.githubusercontent.com"
 DELIVERY = """\
 by: actions
 account: "777788889999"
@@ -66,26 +65,6 @@ class Accounts:
                 "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principals},
             })  # fmt: skip
 
-    def deploy(self, name: str, *, branch: str = "main", provider: bool = True) -> None:
-        """Makes what the stack GitHubActions makes."""
-        if provider:
-            self.client(name, "iam").create_open_id_connect_provider(
-                Url=f"https://{ISSUER}", ClientIDList=["sts.amazonaws.com"]
-            )
-        claims = {
-            f"{ISSUER}:aud": "sts.amazonaws.com",
-            f"{ISSUER}:sub": f"repo:acme@12/churn@34:environment:{name}",
-            f"{ISSUER}:ref": f"refs/heads/{branch}",
-        }
-        self._role(name, f"sashiko-{name}-github-deployer", {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRoleWithWebIdentity",
-            "Principal": {
-                "Federated": f"arn:aws:iam::{ACCOUNTS[name]}:oidc-provider/{ISSUER}"
-            },
-            "Condition": {"StringEquals": claims},
-        })  # fmt: skip
-
     def _role(self, name: str, role: str, *trust: dict[str, Any]) -> None:
         document = {"Version": "2012-10-17", "Statement": list(trust)}
         self.client(name, "iam").create_role(
@@ -116,7 +95,6 @@ def accounts(tmp_path, monkeypatch):
         three = Accounts(tmp_path)
         for name in ACCOUNTS:
             three.bootstrap(name)
-            three.deploy(name)
         yield three
 
 
@@ -126,7 +104,6 @@ def test_each_account_has_a_line_read_by_its_own_profile(accounts):
     for name, account in ACCOUNTS.items():
         assert lines[name]["status"] == "ok", lines[name]
         assert f"arn:aws:sts::{account}:assumed-role/admin" in lines[name]["detail"]
-        assert f"environment:{name}" in lines[name]["detail"]
 
 
 def test_an_account_without_credentials_fails_and_the_others_are_read(accounts):
@@ -160,64 +137,12 @@ def test_a_trust_that_the_configuration_does_not_name_is_a_note(accounts):
     assert "role deploy trusts 999999999999" in lines["dev"]["detail"]
 
 
-def _no_role(accounts: Accounts) -> None:
-    accounts.client("dev", "iam").delete_role(RoleName="sashiko-dev-github-deployer")
-
-
-def _no_stack(accounts: Accounts) -> None:
-    _no_role(accounts)
-    accounts.client("dev", "iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=_ARN)
-
-
-def _other_branch(accounts: Accounts) -> None:
-    _no_role(accounts)
-    accounts.deploy("dev", branch="trunk", provider=False)
-
-
-def _no_audience(accounts: Accounts) -> None:
-    iam = accounts.client("dev", "iam")
-    iam.delete_open_id_connect_provider(OpenIDConnectProviderArn=_ARN)
-    iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ClientIDList=["another"])
-
-
-def _no_provider(accounts: Accounts) -> None:
-    accounts.client("dev", "iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=_ARN)
-
-
-def _promised_provider(accounts: Accounts) -> None:
-    _no_stack(accounts)
-    (accounts.config / "delivery.yaml").write_text(DELIVERY + "existing_providers: [dev]\n")
-
-
-_ARN = f"arn:aws:iam::{ACCOUNTS['dev']}:oidc-provider/{ISSUER}"
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "fix"),
-    [
-        (_no_stack, "later", "cdk deploy GitHubActions -c env=dev"),
-        (_no_role, "failed", "existing_providers: [dev]"),
-        (_other_branch, "failed", "TRUST=open"),
-        (_no_audience, "failed", "add-client-id-to-open-id-connect-provider"),
-        (_promised_provider, "failed", "take dev out of existing_providers"),
-        (_no_provider, "failed", "destroy the stack GitHubActions"),
-    ],
-    ids=["not deployed", "of others", "another branch", "audience", "promised", "gone"],
-)
-def test_what_github_needs_of_an_account(accounts, change, status, fix):
-    change(accounts)
-    lines, _ = accounts.lines()
-    assert lines["dev"]["status"] == status, lines["dev"]
-    assert fix in lines["dev"]["fix"]
-    assert lines["prod"]["status"] == "ok"
-
-
 def test_a_persons_terminal_gets_a_line_for_each_account(accounts):
-    _no_stack(accounts)
+    accounts.client("dev", "ssm").delete_parameter(Name="/cdk-bootstrap/sashiko/version")
     run = CliRunner().invoke(app, ["env", "doctor", "--all"], catch_exceptions=False)
     first, fix, *others = run.stdout.splitlines()
-    assert first.startswith("later   dev: 111122223333 in us-east-1: GitHub's role: not deployed")
-    assert fix.strip() == "fix: npx --no-install cdk deploy GitHubActions -c env=dev"
+    assert first.startswith("failed  dev: 111122223333 in us-east-1: CDK bootstrap: no /cdk-")
+    assert fix.strip() == "fix: make bootstrap ENV=dev"
     assert [line.split(":")[0] for line in others] == ["ok      staging", "ok      prod"]
 
 

@@ -13,13 +13,11 @@ from sashiko.doctor.plan import check_alerts, check_data, check_staged, check_tr
 from sashiko.doctor.services import (
     Check,
     check_clarify,
-    check_forgotten,
     check_tools,
     check_trail,
     run_check,
 )
 from sashiko.pipeline.staging import Staged
-from sashiko.settings.environment import Settings
 from sashiko.steps.sections import Channel
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount, Refusal, ScriptedAws
@@ -192,62 +190,6 @@ def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(answer, sta
     assert check.status == status
     if answer == {"MonitoringScheduleSummaries": []}:
         assert check.fix.startswith("bias: {backend: own} in config/dev.yaml")
-
-
-def forgotten(*names: str, settings: Settings = DEV, config: Any = None) -> list[Check]:
-    created = dt.datetime(2026, 11, 25, 9, 30, tzinfo=dt.UTC)
-    arn = "arn:aws:sagemaker:us-east-1:111122223333:endpoint/e"
-    common = {
-        "EndpointArn": arn, "CreationTime": created, "LastModifiedTime": created,
-        "EndpointStatus": "InService",
-    }  # fmt: skip
-    account = FakeAccount(
-        {
-            ("sagemaker", "list_endpoints"): {
-                "Endpoints": [{"EndpointName": name, **common} for name in names]
-            },
-            ("sagemaker", "describe_endpoint"): {
-                "EndpointName": "e",
-                "EndpointConfigName": "c",
-                **common,
-            },
-            ("sagemaker", "describe_endpoint_config"): config
-            or {
-                "EndpointConfigName": "c",
-                "EndpointConfigArn": arn.replace("endpoint/", "endpoint-config/"),
-                "CreationTime": created,
-                "ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.inf2.xlarge"}],
-            },
-        },
-        settings,
-    )
-    return list(run_check("device checks", lambda: check_forgotten(account, settings)))
-
-
-def test_an_endpoint_that_a_device_check_left_is_reported_with_what_it_costs():
-    (check,) = forgotten("sashiko-devicecheck-dev-x1", "my-sashiko-devicecheck-dev-x2")
-    assert check.status == "note"
-    assert "InService since 2026-11-25 09:30, ml.inf2.xlarge, 0.99 dollars an hour" in check.detail
-    assert (
-        "aws sagemaker delete-endpoint --endpoint-name sashiko-devicecheck-dev-x1 "
-        "--region us-east-1" in check.fix
-    )
-
-
-def test_where_no_price_is_known_the_endpoint_is_reported_all_the_same():
-    settings = DEV.model_copy(update={"region": "eu-west-1"})
-    (check,) = forgotten("sashiko-devicecheck-dev-x1", settings=settings)
-    assert "ml.inf2.xlarge, billed by the hour" in check.detail
-
-
-def test_an_endpoint_whose_configuration_is_gone_is_reported_too():
-    (check,) = forgotten("sashiko-devicecheck-dev-x1", config="ValidationException")
-    assert "2026-11-25 09:30, billed by the hour" in check.detail
-
-
-def test_no_endpoint_is_well():
-    (check,) = forgotten()
-    assert check.status == "ok"
 
 
 DEV, PROD = settings_of("dev"), settings_of("prod")
