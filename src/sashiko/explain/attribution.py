@@ -35,12 +35,11 @@ _LAYERS_TIMES_WIDTH = 6 * 384
 _ABSENT = -1  # in the place of a removed token
 
 
-# Shapley values of a text's words: a causal LM's attributions, and a cross-check of all others.
+# Shapley values of a text's words: a causal LM's attributions.
 #
-# A word is present or replaced with all its tokens, as in the baseline of the attributions, so both
-# distribute the same difference of log-odds. The values are sampled by permutations, each with its
-# reverse, which is exact for a model with no interactions beyond pairs of words. In each
-# permutation the words sum to the whole difference.
+# A word is present or absent with all its tokens. The values are sampled by permutations, each with
+# its reverse, which is exact for a model with no interactions beyond pairs of words. In each
+# permutation the words sum to the whole difference of log-odds.
 #
 # Sources: E. Strumbelj, I. Kononenko, Explaining prediction models and individual predictions with
 # feature contributions (KAIS 2014); R. Mitchell et al., Sampling permutations for Shapley value
@@ -174,7 +173,7 @@ class ExplainedModel:
         for row in rows:
             words = row.word_tokens
             tokens = np.zeros(len(row.ids))
-            values = self.shapley(row, generator, pairs=pairs) if words else ()
+            values = self._shapley(row, generator, pairs=pairs) if words else ()
             for positions, value in zip(words, values, strict=True):
                 tokens[positions] = value / len(positions)  # a word's tokens share its value
             texts, _ = self._pad([row.ids, self._baseline_ids(row)])
@@ -213,20 +212,12 @@ class ExplainedModel:
                 )
         return tuple(attributions[index] for index in range(len(rows)))
 
-    def shapley(self, row: Row, generator: np.random.Generator, *, pairs: int) -> Floats:
-        """Attributes a row's score to its words, one at least, by their Shapley values.
-
-        `pairs` are permutations, each with its reverse; `pairs * 2 * words` texts are scored.
-
-        Returns:
-            Contribution of each word to the log-odds, float64, shape (words,).
-        """
-        ids, mask = self._pad([row.ids])
+    def _shapley(self, row: Row, generator: np.random.Generator, *, pairs: int) -> Floats:
+        """Attributes a row's score to its words, one at least; shape (words,)."""
+        ids, _ = self._pad([row.ids])
         baseline_ids, _ = self._pad([self._baseline_ids(row)])
         return shapley_values(
-            self._log_odds_of_present
-            if self.prompt
-            else lambda texts: self._log_odds(texts, mask.expand_as(texts)),
+            self._log_odds_of_present,
             ids=ids,
             baseline=baseline_ids,
             words=row.word_tokens,

@@ -1,9 +1,8 @@
-"""Checks of explanations: the deletion test, Shapley values, and swapped words of facets."""
+"""Checks of explanations: the deletion test, and swapped words of facets."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -16,16 +15,12 @@ from sashiko.evaluation.metrics.arrays import (
     predict_classes,
 )
 from sashiko.evaluation.metrics.calibration import share_estimate
-from sashiko.evaluation.metrics.uncertainty import Estimate, estimate
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
-    SMALLEST,
-    TOP,
-    Agreement,
     DeletionPoint,
     DeletionTest,
     FacetSwap,
-    ShapleyCheck,
     SwappedText,
 )
 from sashiko.explain.importance import mean_estimate
@@ -35,10 +30,8 @@ _SHARES = (0.1, 0.2, 0.3, 0.5)
 _DRAWS = 3
 # In probability, that counts as an effect; of a number in standard deviations.
 _SMALLEST_LEAD = 0.005
-_SHUFFLES = 200
 _LETTER = r"[\w\u0300-\u036f]"  # an accent may be a character of its own
 
-Pair = tuple[Floats, Floats]  # effects of one text's words by two methods
 Part = tuple[str, str | None]  # a text, and its replacement
 
 
@@ -101,106 +94,6 @@ def deletion_test(
 
 def _above(statistic: Estimate, bound: float) -> bool:
     return statistic.low is not None and statistic.low > bound
-
-
-# Whether two attribution methods agree beyond chance.
-#
-# The measures are S. Krishna et al., The Disagreement Problem in Explainable Machine Learning (TMLR
-# 2024): rank correlation and feature agreement.
-
-
-def shapley_check(
-    rows: Sequence[Row],
-    attributions: Sequence[RowAttribution],
-    *,
-    values: Callable[[Row, np.random.Generator], Floats],
-    pairs: int,
-    most: int,
-    seed: int,
-    on_progress: Callable[[int, int], None] = lambda _, __: None,
-) -> ShapleyCheck:
-    """Compares integrated gradients with Shapley values of the same words.
-
-    Args:
-        rows: the explained rows; at most `most` with more than three words are compared.
-        attributions: their attributions.
-        values: samples a row's Shapley values with half of the permutations; shape (words,).
-        pairs: permutations that two such calls use.
-        most: number of rows.
-        seed: of the sample, the permutations and the shuffles.
-        on_progress: called with the number of finished rows and of all rows.
-    """
-    generator = np.random.default_rng(seed)
-    eligible = [index for index, row in enumerate(rows) if len(row.word_tokens) > TOP]
-    sample = sorted(generator.permutation(eligible)[:most].tolist())
-    compared, halves, deltas = [], [], []
-    for done, index in enumerate(sample, start=1):
-        row, attribution = rows[index], attributions[index]
-        one, other = values(row, generator), values(row, generator)
-        gradients = np.array([attribution.tokens[tokens].sum() for tokens in row.word_tokens])
-        halves.append((one, other))
-        compared.append((gradients, (one + other) / 2))
-        explained = attribution.score - attribution.baseline
-        deltas.append(abs(float(np.mean((one, other), axis=0).sum()) - explained))
-        on_progress(done, len(sample))
-    agreement, itself = _agreement(compared), _agreement(halves)
-    chance = _chance_agreement(compared, generator)
-    outcome: Literal["agree", "disagree", "undecided"] = "undecided"
-    if _above(itself.top, SMALLEST):
-        bounds = (SMALLEST, np.inf if chance.top.high is None else chance.top.high)
-        outcome = "agree" if _above(agreement.top, max(bounds)) else "disagree"
-    return ShapleyCheck(
-        rows=len(sample),
-        pairs=pairs,
-        largest_delta=max(deltas, default=0.0),
-        agreement=agreement,
-        itself=itself,
-        chance=chance,
-        outcome=outcome,
-    )
-
-
-def _agreement(texts: Sequence[Pair]) -> Agreement:
-    rank, strongest, top = map(mean_estimate, np.transpose(_measures(texts)))
-    return Agreement(rank=rank, strongest=strongest, top=top)
-
-
-def _chance_agreement(texts: Sequence[Pair], generator: np.random.Generator) -> Agreement:
-    texts = [pair for pair in texts if all(np.ptp(side) > 0 for side in pair)]
-    draws: Floats = np.array([
-        _measures([(generator.permutation(one), other) for one, other in texts]).mean(axis=0)
-        for _ in range(_SHUFFLES if texts else 0)
-    ]).reshape(-1, 3)  # fmt: skip
-    rank, strongest, top = (
-        estimate(float(np.mean(column)), column) if len(column) else mean_estimate(column)
-        for column in np.transpose(draws)
-    )
-    return Agreement(rank=rank, strongest=strongest, top=top)
-
-
-def _measures(texts: Sequence[Pair]) -> Floats:
-    """Measures each text; shape (texts, 3): rank correlation, same strongest word, same top."""
-    measures = []
-    for pair in texts:
-        orders = [np.argsort(-np.abs(each), kind="stable").tolist() for each in pair]
-        shared = [len(set(orders[0][:n]) & set(orders[1][:n])) / n for n in (1, TOP)]
-        measures.append((rank_correlation(*pair), *shared))
-    return np.array(measures, dtype=np.float64).reshape(-1, 3)
-
-
-def rank_correlation(one: Floats, other: Floats) -> float:
-    """Returns Spearman's correlation; equal values share their mean rank.
-
-    Returns:
-        -1 to 1; NaN where all values of one side are equal.
-    """
-    ranks = []
-    for values in (one, other):
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(counts) - (counts - 1) / 2)[inverse])
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return float("nan")
-    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 # Counterfactual check: how far the score moves when the words of a facet are swapped.

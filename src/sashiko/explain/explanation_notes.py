@@ -7,13 +7,11 @@ import numpy as np
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
-    SMALLEST,
     ColumnImportance,
     Convergence,
     DeletionTest,
     FacetSwap,
     Rounding,
-    ShapleyCheck,
 )
 
 # Share of the explained log-odds; a larger error makes single words unreliable.
@@ -33,7 +31,6 @@ def convergence(attributions: Sequence[RowAttribution]) -> Convergence:
 def warnings(
     deletion: DeletionTest,
     exact: Convergence,
-    shapley: ShapleyCheck | None,
     *,
     is_number: bool = False,
 ) -> Iterator[str]:
@@ -50,26 +47,17 @@ def warnings(
             f"than {exact.median:.2f}{'' if is_number else ' in log-odds'}, of "
             f"{exact.explained:.2f} to be explained. Set explain.depth: full."
         )
-    if shapley is not None and shapley.outcome == "disagree":
-        yield (
-            "Shapley values contradict the attributions: of the three words that move a text "
-            f"most, the two methods share {_interval(shapley.agreement.top)}, over "
-            f"{shapley.rows:,} texts. That is not clearly above {SMALLEST} and chance. Two halves "
-            f"of the Shapley values share {_interval(shapley.itself.top)}. Do not rely on the "
-            "effects of single words."
-        )
 
 
 def notes(
     columns: Sequence[ColumnImportance],
     deletion: DeletionTest,
-    shapley: ShapleyCheck | None,
     *,
     rows: int,
     rows_cut: int,
     is_number: bool = False,
 ) -> Iterator[str]:
-    """Describes the main column, the deletion test, the cross-check and truncated rows."""
+    """Describes the main column, the deletion test and truncated rows."""
     share = _interval(columns[0].share, ".0%")
     yield f"{columns[0].name} moves the score most: {share} of the effect of all columns."
     if deletion.faithful and deletion.lead.value is not None:
@@ -78,20 +66,6 @@ def notes(
             f"{'moves its value' if is_number else 'lowers its probability'} by "
             f"{_interval(deletion.lead)} more than removing as many random ones, over "
             f"{deletion.rows:,} rows."
-        )
-    if shapley and not shapley.rows:
-        yield "No text has the four words that a cross-check by Shapley values needs."
-    elif shapley and shapley.outcome == "undecided":
-        yield (
-            "Shapley values could not check the attributions: of the three words that move a "
-            f"text most, two halves of the Shapley values share {_interval(shapley.itself.top)}, "
-            "so they are mostly noise."
-        )
-    elif shapley and shapley.outcome == "agree":
-        yield (
-            "Shapley values confirm the attributions: of the three words that move a text most, "
-            f"the two methods share {_interval(shapley.agreement.top)}, over {shapley.rows:,} "
-            "texts."
         )
     if rows_cut:
         cut_columns = [f"{item.name} in {item.rows_cut:,}" for item in columns if item.rows_cut]

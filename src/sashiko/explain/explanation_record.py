@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -16,36 +16,6 @@ from sashiko.base.files import write_bytes, write_json
 from sashiko.base.yaml_models import Frozen, read_record, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.uncertainty import Estimate
-
-TOP = 3  # strongest words of a text
-# Share of them that two methods must have in common. Ranks of all words would not measure
-# agreement, because most words have no effect and their order is noise.
-SMALLEST = 0.5
-
-
-class Agreement(Frozen):
-    """Agreement of two attributions of a text's score to its words, mean over the texts."""
-
-    rank: Estimate  # Spearman's correlation of the words' effects, sign included, -1 to 1
-    strongest: Estimate  # how often the word with the largest absolute effect is the same, 0 to 1
-    top: Estimate  # share of the three strongest words that are the same, 0 to 1
-
-
-class ShapleyCheck(Frozen):
-    """Whether Shapley values agree with the gradients."""
-
-    rows: int  # compared texts; texts of fewer than four words are excluded
-    pairs: int  # permutations of each text's words, each with its reverse
-    # Largest error of the values' sum against the difference between the scores of text and
-    # baseline, in log-odds.
-    largest_delta: float
-    agreement: Agreement  # of gradients and Shapley values; the intervals are over the texts
-    itself: Agreement  # of the Shapley values from one half of the permutations and from the other
-    # Of the Shapley values and gradients shuffled within each text; the interval holds 95 % of the
-    # shuffles.
-    chance: Agreement
-    # `undecided` if the two halves do not agree, since the values are then noise.
-    outcome: Literal["agree", "disagree", "undecided"]
 
 
 class FacetSwap(Frozen):
@@ -168,7 +138,7 @@ class Explanations(Frozen):
     convergence: Convergence  # how exact the attributions are
     columns: tuple[ColumnImportance, ...]  # by falling share
     deletion: DeletionTest  # how faithful they are
-    shapley: ShapleyCheck | None = None  # the cross-check by Shapley values; None if it was not run
+    shapley: Any = None  # the cross-check of earlier engines at `depth: full`; no longer read
     swaps: tuple[FacetSwap, ...] = ()  # of each facet whose words the contract names
     warnings: tuple[str, ...]  # reasons not to rely on the explanations
     notes: tuple[str, ...]  # a summary in sentences

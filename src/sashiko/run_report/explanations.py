@@ -11,12 +11,6 @@ from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Figure, Part, Passage, Section, Table, numeric, row
 from sashiko.report.words import estimate, estimate_cell
 
-_SHAPLEY = (
-    "Shapley values of the words of the same texts, compared with the attributions above: means "
-    "over the texts, with 95 % intervals. No method can agree with the Shapley values better "
-    "than they agree with themselves. By chance: attributions shuffled within each text. Only "
-    "the strongest words decide, because most others barely move the score."
-)
 _SWAPS = (
     "The same texts with each word of the contract's pairs replaced by its partner: changes of "
     "{score}, with 95 % intervals over the rows. Above 0, the group's words lower the score. "
@@ -177,7 +171,6 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         statements=explanations.notes,
         facts=tuple(_facts(explanations)),
         tables=(
-            *_cross_check(explanations.shapley),
             _swapped_words(explanations, score),
             *(words if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
@@ -193,7 +186,7 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
 def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     predicted = explanations.predicted.items()
     split = ", ".join(f"{rows:,} predicted {label}" for label, rows in predicted)
-    rows, exact, shapley = explanations.rows, explanations.convergence, explanations.shapley
+    rows, exact = explanations.rows, explanations.convergence
     unit = "in the label's unit" if explanations.is_number else "log-odds"
     drawn = f"{rows:,} of {explanations.test_rows:,} test rows, drawn alike from each label"
     yield Fact("explained", f"{drawn} and decision: {split}")
@@ -207,29 +200,6 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
     yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained ({unit})")
     yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
-    check = "none by Shapley values; set explain.depth: full for one"
-    if explanations.method == "coefficients":
-        check = "none needed: the effects sum to the score"
-    if shapley is not None:
-        check = (
-            f"Shapley values of {shapley.rows:,} texts, {shapley.pairs} orders of the words and "
-            f"their reverses; they miss the score by {shapley.largest_delta:.3f} at most ({unit})"
-        )
-    yield Fact("cross-check", check)
-
-
-def _cross_check(check: record.ShapleyCheck | None) -> Iterator[Table]:
-    if check is None or not check.rows:
-        return
-    results = check.agreement, check.itself, check.chance
-    heads = ("", "attributions and Shapley values", "Shapley values, two halves", "by chance")
-    rows = (
-        ("rank correlation of the words", [item.rank for item in results]),
-        ("strongest word the same", [item.strongest for item in results]),
-        (f"in common of the {record.TOP} strongest", [item.top for item in results]),
-    )
-    cells = tuple(row(name, *map(estimate_cell, items)) for name, items in rows)
-    yield Table("Cross-check by Shapley values", heads, cells, note=_SHAPLEY)
 
 
 def _words(evidence: Evidence, labels: Sequence[str], *, is_number: bool) -> Iterator[Table]:

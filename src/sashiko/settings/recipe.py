@@ -62,7 +62,7 @@ class ExplainSection(Frozen):
 
     depth: Literal["default", "full"] = Field(
         "default",
-        description="default: 40 rows; full: 512, in finer steps, more errors, and Shapley values",
+        description="default: 40 rows; full: 512, in finer steps, and more errors",
     )
 
 

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -37,7 +36,7 @@ from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.explain import explanation_notes
 from sashiko.explain import explanation_record as records
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
-from sashiko.explain.explanation_checks import deletion_test, shapley_check, swap_check
+from sashiko.explain.explanation_checks import deletion_test, swap_check
 from sashiko.explain.explanation_notes import NEAR
 from sashiko.explain.importance import column_importance, features, top_words, write_analysis
 from sashiko.explain.linear_attribution import LinearExplanation
@@ -56,7 +55,6 @@ from sashiko.training.machine import repeatable
 __all__ = ["main"]
 
 SEED = 0
-SHAPLEY_PAIRS = 4  # pairs of permutations of a text's words, in each of two halves
 Depth = Literal["default", "full"]
 _PREDICTIONS = ("key", "split", "label", "score", "predicted")
 # Limit of the mean difference: int8 causes 0.010, another seed 0.034 or more
@@ -73,18 +71,16 @@ class Effort:
     steps: int  # of integrated gradients
     pairs: int  # of orders of a text's words, for a causal LM's Shapley values
     errors: int
-    shapley_rows: int
     swap_candidates: int  # rows of the test split to search for words of facets
     swap_rows: int  # rows among them to score with swapped words, per facet
     compared_rows: int  # rows to score in float32 where the served artifact is rounded
 
 
-# The default stays below 30 s on two cores, with the shipped encoder and all imports. It excludes
-# Shapley values: one complaint takes 550 evaluations, the whole deletion test 680.
+# The default stays below 30 s on two cores, with the shipped encoder and all imports.
 EFFORT: Mapping[Depth, Effort] = MappingProxyType({
-    "default": Effort(rows=40, removal_rows=16, steps=20, pairs=1, errors=3, shapley_rows=0,
+    "default": Effort(rows=40, removal_rows=16, steps=20, pairs=1, errors=3,
                       swap_candidates=1000, swap_rows=100, compared_rows=500),
-    "full": Effort(rows=512, removal_rows=512, steps=50, pairs=2, errors=10, shapley_rows=40,
+    "full": Effort(rows=512, removal_rows=512, steps=50, pairs=2, errors=10,
                    swap_candidates=20_000, swap_rows=2000, compared_rows=2000),
 })  # fmt: skip
 
@@ -435,25 +431,12 @@ def explain(
         scale=model.number.scale if model.number else 1.0,
         seed=SEED,
     )
-    shapley = None
-    if effort.shapley_rows and isinstance(model, ExplainedModel):  # the others are exact
-        shapley = shapley_check(
-            rows,
-            attributions,
-            values=partial(model.shapley, pairs=SHAPLEY_PAIRS),
-            pairs=2 * SHAPLEY_PAIRS,
-            most=effort.shapley_rows,
-            seed=SEED,
-            on_progress=lambda done, total: (
-                None if done % 10 else say(f"Shapley values: {done} of {total}")
-            ),
-        )
     convergence = explanation_notes.convergence(attributions)
     importance = column_importance(rows, attributions, predicted=predicted, labels=outcomes)
     cut = sum(bool(row.cut) for row in rows)
     is_number = model.number is not None
     notes = explanation_notes.notes(
-        importance, deletion, shapley, rows=len(rows), rows_cut=cut, is_number=is_number
+        importance, deletion, rows=len(rows), rows_cut=cut, is_number=is_number
     )
     score = "the predicted value" if is_number else f"P({outcomes[1]})"
     return records.Explanations(
@@ -476,11 +459,8 @@ def explain(
         convergence=convergence,
         columns=importance,
         deletion=deletion,
-        shapley=shapley,
         swaps=swaps,
-        warnings=tuple(
-            explanation_notes.warnings(deletion, convergence, shapley, is_number=is_number)
-        ),
+        warnings=tuple(explanation_notes.warnings(deletion, convergence, is_number=is_number)),
         notes=(
             *notes,
             *([explanation_notes.rounding_note(rounding, is_number=is_number)] if rounding else ()),

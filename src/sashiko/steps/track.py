@@ -186,9 +186,6 @@ def explanation_metrics(explanations: Explanations) -> dict[str, float]:
     shares = {_metric_name(column.name): column.share.value for column in explanations.columns}
     values = {f"explain.share.{name}": share for name, share in shares.items()}
     values["explain.deletion_lead"] = explanations.deletion.lead.value
-    if explanations.shapley is not None:
-        values["explain.shapley_rank_correlation"] = explanations.shapley.agreement.rank.value
-        values["explain.shapley_top_in_common"] = explanations.shapley.agreement.top.value
     for swap in explanations.swaps:
         values[f"explain.swap_lead.{swap.facet}"] = swap.lead.value
         values[f"explain.swap_flips.{swap.facet}"] = swap.flips.value

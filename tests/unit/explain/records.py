@@ -5,7 +5,6 @@ from typing import Any
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.explanation_record import (
     TEMPLATE,
-    Agreement,
     ColumnImportance,
     Convergence,
     DeletionPoint,
@@ -16,7 +15,6 @@ from sashiko.explain.explanation_record import (
     FeatureAttributions,
     PartAttribution,
     PartDescription,
-    ShapleyCheck,
     SwappedText,
     Word,
     Words,
@@ -53,19 +51,6 @@ def explanations(labels: tuple[str, str] = ("no", "yes"), **changes: Any) -> Exp
         warnings=(),
         notes=("title moves the score most.",),
     )
-    return record.model_copy(update=changes)
-
-
-def shapley(**changes: Any) -> ShapleyCheck:
-    """Shapley values of 40 texts that agree with the gradients; one figure has no interval."""
-
-    def alike(rank: float) -> Agreement:
-        return Agreement(rank=about(rank), strongest=UNDEFINED, top=about(rank / 2))
-
-    record = ShapleyCheck(
-        rows=40, pairs=8, largest_delta=0.0004, agreement=alike(0.7), itself=alike(0.9),
-        chance=alike(0.0), outcome="agree",
-    )  # fmt: skip
     return record.model_copy(update=changes)
 
 

@@ -104,7 +104,7 @@ def test_the_deletion_test_passes_for_what_the_model_looks_at(rows, attributions
     assert test.lead.low > 0
     assert test.rows == len(rows)
     assert all(point.top.value > point.random.value for point in test.points)
-    assert not list(warnings(test, convergence(attributions), None))
+    assert not list(warnings(test, convergence(attributions)))
 
 
 def test_the_deletion_test_fails_for_attributions_of_other_words(rows, attributions, deleted):
@@ -116,7 +116,7 @@ def test_the_deletion_test_fails_for_attributions_of_other_words(rows, attributi
         shuffled.append(RowAttribution(tokens=tokens, score=item.score, baseline=item.baseline))
     test = deleted(shuffled)
     assert not test.faithful
-    [message] = warnings(test, convergence(attributions), None)
+    [message] = warnings(test, convergence(attributions))
     assert "The deletion test failed" in message
 
 
@@ -162,7 +162,7 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
 def test_coarse_attributions_give_a_warning(attributions, deleted) -> None:
     coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
               for item in attributions]  # fmt: skip
-    [message] = warnings(deleted(attributions), convergence(coarse), None)
+    [message] = warnings(deleted(attributions), convergence(coarse))
     assert "The attributions are coarse" in message
     assert "explain.depth: full" in message
 

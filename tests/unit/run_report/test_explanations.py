@@ -12,7 +12,7 @@ from sashiko.explain.explanation_record import (
     write_lines,
 )
 from tests.unit.contract.documents import number
-from tests.unit.explain.records import UNDEFINED, explanations, shapley, swap, swapped_text
+from tests.unit.explain.records import UNDEFINED, explanations, swap, swapped_text
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RunFolder
 from tests.unit.run_report.page import Page, page_of, pictures
@@ -91,17 +91,6 @@ def test_a_number_is_explained_as_a_value_and_its_words_speak_for_the_right_outc
     assert "Row L9: the predicted value 0.300, swapped 0.710." in text
     assert "changes of the predicted value, with 95 % intervals" in text
     assert not {word for word in ("P(positive)", "probability", "(log-odds)") if word in page.html}
-
-
-def test_shapley_values_are_shown_beside_chance_and_themselves(tmp_path):
-    text = page_of(run_with(tmp_path, explanations(shapley=shapley()))).text("explanations")
-    assert "Shapley values of 40 texts, 8 orders of the words" in text
-    assert "they miss the score by 0.000 at most" in text
-    assert (
-        "rank correlation of the words 0.700 [0.650, 0.750] 0.900 [0.850, 0.950] "
-        "0.000 [-0.050, 0.050]"
-    ) in text
-    assert "strongest word the same undefined" in text
 
 
 def test_swapped_words_are_shown_with_the_rows_that_moved_most(tmp_path):
