@@ -1,6 +1,5 @@
 """The analysis of `sashiko data bias`, and its text output."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -53,43 +52,27 @@ def is_json_lines(file: Path) -> bool:
     return file.suffix.lower() in (".jsonl", ".ndjson")
 
 
-def json_batch(file: Path) -> pa.RecordBatch:
+def json_batches(file: Path) -> list[pa.RecordBatch]:
     """Reads a JSON Lines file of flat records, as strings; empty lines are skipped.
 
     Raises:
-        InputError: if a line is no record of texts and numbers, or there is none.
+        InputError: if a line is not JSON, or there is none.
     """
-    columns: dict[str, list[str | None]] = {}
-    rows = 0
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not JSON Lines in UTF-8: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        location = f"{file}: line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{location} is not JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise InputError(f"{location}: expected a record of columns and values")
-        for name in record:
-            columns.setdefault(name, [None] * rows)
-        for name, cells in columns.items():
-            value = record.get(name)
-            if isinstance(value, list | dict):
-                raise InputError(
-                    f"{location}: {json.dumps(value)} is a list or record; a cell is text or number"
-                )
-            cells.append(value if value is None or isinstance(value, str) else json.dumps(value))
-        rows += 1
-    if not rows:
-        raise InputError(f"{file} is empty, so there is nothing to judge")
-    return pa.record_batch(
-        [pa.array(cells, pa.string()) for cells in columns.values()], names=list(columns)
+    import duckdb
+
+    query = (
+        "SELECT COLUMNS(*) ->> '$' FROM "
+        "read_json(?, format = 'newline_delimited', maximum_depth = 1, sample_size = -1)"
     )
+    try:
+        with duckdb.connect() as engine:
+            table = engine.sql(query, params=[str(file)]).to_arrow_table()
+    except duckdb.Error as error:
+        raise InputError(f"{file} is not JSON Lines: {str(error).splitlines()[0]}") from error
+    if not table.num_rows:
+        raise InputError(f"{file} is empty, so there is nothing to judge")
+    batches: list[pa.RecordBatch] = table.to_batches()
+    return batches
 
 
 SEEN = "label seen by the run"
@@ -122,7 +105,7 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
             probability and no number, as the contract wants.
     """
     path, column = source.path, source.column
-    batches = [json_batch(path)] if is_json_lines(path) else raw_batches(path)
+    batches = json_batches(path) if is_json_lines(path) else raw_batches(path)
     table = pa.Table.from_batches(batches)
     from_a_run = set(table.column_names) >= _RUN_COLUMNS
     if from_a_run:
@@ -269,7 +252,7 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
         raise InputError(f"{data} has no file; give CSV, Parquet or JSON Lines")
     tables = []
     for file in files:
-        batches = [json_batch(file)] if is_json_lines(file) else None
+        batches = json_batches(file) if is_json_lines(file) else None
         tables.append(pa.Table.from_batches(typed_columns(file, contract, needed, batches=batches)))
     table = pa.concat_tables(tables)
     rows = pa.table({name: as_text(table[name]) for name in needed})
