@@ -12,6 +12,7 @@ from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.classes import ClassRates
 from sashiko.evaluation.metrics.quality import IN_LABEL_UNIT, Confusion, ThresholdMetric
+from sashiko.evaluation.metrics.selective import Selective
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE
 
@@ -176,8 +177,9 @@ class Evaluation(Frozen):
     labels: tuple[str, ...]
     # The index of the first favourable one.
     first_favourable: int = Field(1, exclude_if=lambda index: index == 1)
-    # Of two classes, rows with at least this score are predicted positive; of more 0. Of a number,
-    # values above it are favourable.
+    # Of two classes, rows with at least this score are predicted positive; of more, rows whose most
+    # probable class has at least this score are answered. Of a number, values above it are
+    # favourable.
     threshold: float
     # Of a number alone.
     number: NumberFigures | None = Field(None, exclude_if=lambda number: number is None)
@@ -207,6 +209,9 @@ class Evaluation(Frozen):
     # Its metrics on text with only words of the train split and on other text, together with the
     # linear baseline; empty in older runs.
     seen_text: tuple[SeenTextFigures, ...] = ()
+    # Which rows are answered, with the policy `abstain`; all other figures count every row by its
+    # most probable class.
+    selective: Selective | None = Field(None, exclude_if=lambda figures: figures is None)
     # How many decisions prompt injections turn. Serialised only if the recipe asks for it.
     injection: InjectionFigures | None = Field(None, exclude_if=lambda figures: figures is None)
     learning_curve: tuple[MetricLine, ...]  # Train's metrics, by step
@@ -238,22 +243,25 @@ class Evaluation(Frozen):
 
     @property
     def gateable(self) -> Estimates:
-        """What a gate can bound: the candidate's metrics, and its flip rate if it is measured."""
+        """What a gate can bound: the candidate's metrics, and what is measured of it alone."""
         rate = {INJECTION_FLIP_RATE: self.injection.overall.above_control} if self.injection else {}
-        return self.candidate | rate
+        return self.candidate | rate | (self.selective.metrics if self.selective else {})
 
 
 class Decision(Frozen):
     """The decision threshold and its origin."""
 
     # Rows with at least this score are predicted positive; independent of facets. 0 with `argmax`;
-    # with `bound`, rows above it have the favourable outcome.
+    # with `abstain`, rows are answered whose most probable class has at least this score; with
+    # `bound`, rows above it have the favourable outcome.
     threshold: float
     # `maximize` a metric on the validation split, or `fixed` by the recipe; `argmax`: the most
-    # probable one of more than two classes; `bound`: that of a number, by the contract.
-    policy: Literal["maximize", "fixed", "argmax", "bound"]
+    # probable one of more than two classes; `abstain`: that one, or no answer; `bound`: that of a
+    # number, by the contract.
+    policy: Literal["maximize", "fixed", "argmax", "abstain", "bound"]
     metric: ThresholdMetric | None = None  # the metric of the policy
-    # That metric on the validation split at the threshold; None if undefined.
+    # That metric on the validation split at the threshold, with `abstain` the share of the answers
+    # that are right; None if undefined.
     validation_value: float | None = None
 
 

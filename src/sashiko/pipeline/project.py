@@ -27,6 +27,8 @@ from sashiko.settings.recipe_quality import (
     NUMBER_BASELINES,
     NUMBER_METRICS,
     QUALITY_METRICS,
+    TOP_METRICS,
+    EvaluateSection,
     SliceMetric,
     SlicesSection,
     ThresholdSection,
@@ -179,12 +181,20 @@ def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
     classes, number = len(contract.classes), contract.is_number
     file = recipe.contract
     has = "is a number" if number else f"has {classes} classes"
-    known = NUMBER_METRICS if number else BINARY_METRICS if classes == 2 else CLASS_METRICS
+    top_k, several = recipe.evaluate.top_k, classes > 2 and not number
+    known = NUMBER_METRICS if number else BINARY_METRICS
+    if several:
+        known = (*CLASS_METRICS, TOP_METRICS[top_k])
     baselines = NUMBER_BASELINES if number else CLASS_BASELINES
     named = [
         (f"quality.gates.{index}.metric", gate.metric, known)
         for index, gate in enumerate(recipe.quality.gates)
-        if gate.metric in QUALITY_METRICS
+        if gate.metric in QUALITY_METRICS and (gate.of_class is None or number)
+    ]
+    named += [
+        (f"quality.gates.{index}.class", gate.of_class, contract.classes)
+        for index, gate in enumerate(recipe.quality.gates)
+        if gate.of_class is not None and not number
     ]
     named += [
         (f"quality.gates.{index}.better_than", gate.better_than, (*baselines, "champion"))
@@ -204,6 +214,14 @@ def _quality_problems(recipe: Recipe, contract: Contract) -> Iterator[str]:
     if (number or classes > 2) and recipe.evaluate.threshold != ThresholdSection():
         how = "whose bound decides" if number else "of which the most probable one is predicted"
         yield f"key `evaluate.threshold`: the label of {file} {has}, {how}; remove the key"
+    if recipe.evaluate.abstain and not several:
+        how = "has no probability" if number else "is decided at `evaluate.threshold`"
+        yield f"key `evaluate.abstain`: the label of {file} {has} and {how}; remove the key"
+    if top_k >= classes and top_k != EvaluateSection().top_k:
+        yield (
+            f"key `evaluate.top_k`: the label of {file} {has}, and {top_k} must be fewer than its "
+            "classes; choose a smaller number or remove the key"
+        )
     if (number or classes > 2) and recipe.evaluate.injections:
         yield (
             f"key `evaluate.injections`: the label of {file} {has}, and an injection asks for the "

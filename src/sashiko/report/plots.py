@@ -15,8 +15,10 @@ from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import CalibrationBin
 from sashiko.evaluation.metrics.classes import ClassRates
+from sashiko.evaluation.metrics.selective import CoveragePoint
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
+from sashiko.settings.recipe_quality import SELECTIVE_ACCURACY, SELECTIVE_COVERAGE
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 # A metric's value in one group, its estimate, and the check that judged it, if a gate did.
@@ -213,6 +215,31 @@ def recall_forest(
         return svg.to_svg(
             axes, name="recalls", alt=f"Recall by class: {'; '.join(reversed(texts))}."
         )
+
+
+def coverage_curve(curve: Sequence[CoveragePoint], *, chosen: Mapping[str, Estimate]) -> Markup:
+    """Draws the share of answers that are right by the share of rows answered, and the policy's.
+
+    `chosen` are the `SELECTIVE_METRICS`.
+    """
+    share, right = chosen[SELECTIVE_COVERAGE].value, chosen[SELECTIVE_ACCURACY]
+    with svg.chart() as axes:
+        shares = [point.coverage for point in curve]
+        low = [point.accuracy.low or 0.0 for point in curve]
+        high = [point.accuracy.high or 1.0 for point in curve]
+        axes.fill_between(shares, low, high, color=svg.ALLOWED, linewidth=0, label="95 % interval")
+        axes.plot(shares, [point.accuracy.value or 0.0 for point in curve], color=svg.DARK,
+                  marker="o", markersize=4, label="at other thresholds")  # fmt: skip
+        if share and right.value is not None:
+            axes.plot(share, right.value, "D", color=svg.LIGHT, markeredgecolor=svg.INK,
+                      markersize=9, label="at the model's", clip_on=False)  # fmt: skip
+        axes.set(xlim=(0, 1), xlabel="coverage: share of rows that are answered")
+        axes.set(ylim=(max(0.0, min(low) - 0.05), 1), ylabel="share of answers that are right")
+        axes.grid(True)
+        axes.legend(**_ABOVE)
+        ends = (f"{point.accuracy.text} of {point.coverage:.0%}" for point in (curve[0], curve[-1]))
+        alt = f"Right answers by coverage: {', '.join(ends)}; {right.text} at the threshold."
+        return svg.to_svg(axes, name="coverage-curve", alt=alt)
 
 
 def observed_and_predicted(

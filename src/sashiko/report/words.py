@@ -13,6 +13,7 @@ from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.views import Cell, CheckView, Mark, Table, numeric, row
+from sashiko.settings.recipe_quality import TOP_METRICS
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 MEANINGS = {
@@ -47,7 +48,13 @@ MEANINGS = {
     "f1": "F1 of the positive label",
     "macro_f1": "F1 of each class, averaged over the classes",
     "worst_class_recall": "share of rows predicted right, in the class with the lowest share",
-    "top_2_accuracy": "share of rows whose class is one of the two most probable",
+    **{
+        name: f"share of rows whose class is one of the {k} most probable"
+        for k, name in TOP_METRICS.items()
+    },
+    "coverage": "share of rows that are answered",
+    "selective_accuracy": "share of the answered rows that are predicted right",
+    "aurc": "mean share of wrong answers over all thresholds",
     "log_loss": "minus the logarithm of the score of the row's class",
     "brier_score": "mean squared distance of score and label",
     "expected_calibration_error": "how far scores lie from the shares that come true",

@@ -25,6 +25,7 @@ from sashiko.report.evidence import Evidence, Missing, Predictions, runs_beside
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
 from sashiko.run_report.reweighing_price import price_table
 from sashiko.settings.recipe_data import GeneratorSource
+from sashiko.settings.recipe_quality import AURC, SELECTIVE_METRICS
 from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
 
@@ -80,6 +81,10 @@ _MATRIX = "Each row of the matrix is a label; the darker a cell, the larger its 
 _RECALLS = (
     "With 95 % intervals (Wilson); in brackets the test rows of the class. Hollow marks: fewer "
     f"than {FEWEST_OF_A_CLASS} rows, which no gate judges. "
+)
+_SELECTIVE = (
+    "Rows are answered in the order of their most probable class's score. The curve is of the test "
+    "split: a policy chosen by it could not be tested on it. Area under the risk-coverage curve: "
 )
 _LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
 _TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
@@ -356,7 +361,16 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
         policy = f", the best {metric} on validation"
     threshold = f"{evaluation.threshold:.3f}{policy}; the same for everybody"
     if evaluation.classes:
-        yield Fact("decision", "the class with the highest score; the same for everybody")
+        kept = ""
+        if evaluation.selective is not None and not isinstance(decision, Missing):
+            reached = words.percent(decision.validation_value or 0.0)
+            kept = f" if it is at least {evaluation.threshold:.3f}, else no answer"
+            kept += f" ({reached} of the answers on validation are right)"
+            share, right = (
+                evaluation.selective.metrics[name].text for name in SELECTIVE_METRICS[:2]
+            )
+            yield Fact("answered", f"{share} of the rows, of which {right} are right")
+        yield Fact("decision", f"the class with the highest score{kept}; the same for everybody")
     elif number is not None:
         bound = f"{evaluation.labels[1]} is favourable: the contract's bound"
         yield Fact("outcome", f"{bound}; the same for everybody")
@@ -466,19 +480,23 @@ def _class_figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterato
         caption += f"The {omitted} classes with the highest recall are left out."
     drawn = plots.recall_forest(rates[:_MOST_CLASSES], minimum=max(bounds, default=None))
     yield Figure("Recall by class", drawn, caption)
+    if (selective := evaluation.selective) is not None:
+        drawn = plots.coverage_curve(selective.curve, chosen=selective.metrics)
+        yield Figure("Accuracy and coverage", drawn, f"{_SELECTIVE}{selective.metrics[AURC].text}.")
 
 
 def _class_tables(evaluation: record.Evaluation) -> Iterator[Table]:
     """Lists the classes, and the pairs that are confused most."""
     labels, matrix = evaluation.labels, evaluation.matrix
-    rows = []
+    rows, answered = [], evaluation.selective.classes if evaluation.selective else ()
     for index, (label, rates) in enumerate(zip(labels, evaluation.classes, strict=True)):
         favourable = "yes" if index >= evaluation.first_favourable else "no"
         f1 = numeric("undefined" if rates.f1 is None else words.estimate(rates.f1))
         shares = (words.estimate_cell(share) for share in (rates.recall, rates.precision))
-        rows.append(row(label, favourable, rates.rows, rates.predicted, *shares, f1))
+        answers = (words.estimate_cell(share) for share in answered[index : index + 1])
+        rows.append(row(label, favourable, rates.rows, rates.predicted, *shares, f1, *answers))
     heads = ("class", "favourable", "labelled", "predicted", "recall", "precision", "F1")
-    yield Table("Classes", heads, tuple(rows))
+    yield Table("Classes", (*heads, *(["answered"] if answered else [])), tuple(rows))
     pairs = sorted(
         (
             (count, truth, answer)

@@ -32,7 +32,7 @@ _ON_CPU = "SASHIKO_ON_CPU"
 class Answer:
     """The prediction for one input."""
 
-    label: str
+    label: str | None  # None if none of several classes is probable enough
     # The probability of each class, in the order of the artifact's labels; about 1 in total. Of a
     # number, its predicted value alone.
     scores: tuple[float, ...]
@@ -172,7 +172,8 @@ class Artifact:
 def open_artifact(archive: Path, *, threshold: float, on_cpu: bool = False) -> Iterator[Artifact]:
     """Unpacks a `model.tar.gz`, loads it by its own handler, and removes the copy afterwards.
 
-    The second of two labels is given at or above the threshold; more labels and numbers have none.
+    The second of two labels is given at or above the threshold, and so is the likeliest of more; a
+    number has none.
     `on_cpu` scores an artifact for an accelerator by the model that it was compiled from.
 
     Raises:

@@ -26,8 +26,8 @@ def predict_file(
 ) -> None:
     """Writes a line of label and score for each row of a file, in its order.
 
-    Of more than two classes, a line has the score of each, in a column `score <class>`. Of a
-    number, it has the value and the ends of its interval.
+    Of more than two classes, a line has the score of each, in a column `score <class>`, and no
+    label if the model does not answer. Of a number, it has the value and the ends of its interval.
 
     Values are cleaned and typed as the contract says, so that the model reads what it was trained
     on. Columns that the artifact's template does not name are ignored. A `.csv` has a header, and
@@ -78,4 +78,4 @@ def _answers(
                 yield [repr(number) for number in (answer.value, *answer.interval)]
                 continue
             scores = answer.scores if len(answer.scores) > 2 else (answer.score,)
-            yield [answer.label, *map(repr, scores)]
+            yield [answer.label or "", *map(repr, scores)]

@@ -17,6 +17,7 @@ from sashiko.settings.recipe_bias import BiasSection
 from sashiko.settings.recipe_data import DataSection, ModelSection, TextSection
 from sashiko.settings.recipe_quality import (
     INJECTION_FLIP_RATE,
+    SELECTIVE_METRICS,
     EvaluateSection,
     QualitySection,
     Waiver,
@@ -97,7 +98,13 @@ class Recipe(Sectioned):
     explain: ExplainSection = ExplainSection()
 
     @model_validator(mode="after")
-    def _check_injections(self) -> "Recipe":
+    def _check_measured(self) -> "Recipe":
+        for gate in self.quality.gates:
+            if gate.metric in SELECTIVE_METRICS and self.evaluate.abstain is None:
+                raise ValueError(
+                    f"`quality.gates` bounds `{gate.metric}`, which is not measured: set "
+                    "`evaluate.abstain`, for example to {accuracy: 0.9}, or remove the gate"
+                )
         gated = any(gate.metric == INJECTION_FLIP_RATE for gate in self.quality.gates)
         if gated and not self.evaluate.injections:
             raise ValueError(

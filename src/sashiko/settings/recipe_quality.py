@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 
 from sashiko.base.plugin_names import plugin_name
 from sashiko.base.yaml_models import Frozen
@@ -32,21 +32,30 @@ QualityMetric = Literal[
     "brier_score", "expected_calibration_error",
 ]  # fmt: skip
 ClassMetric = Literal[
-    "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "top_2_accuracy", "log_loss",
-    "brier_score", "expected_calibration_error", "classwise_calibration_error",
+    "accuracy", "balanced_accuracy", "macro_f1", "worst_class_recall", "log_loss", "brier_score",
+    "expected_calibration_error", "classwise_calibration_error",
 ]  # fmt: skip
 NumberMetric = Literal["rmse", "mae", "median_absolute_error", "r2", "interval_coverage"]
 BINARY_METRICS: tuple[str, ...] = get_args(QualityMetric)  # of two classes
-CLASS_METRICS: tuple[str, ...] = get_args(ClassMetric)  # of more
+CLASS_METRICS: tuple[str, ...] = get_args(ClassMetric)  # of more, beside one of `TOP_METRICS`
+# Of more than two classes, whether a row's class is among the k most probable ones, by k.
+TOP_METRICS = {k: f"top_{k}_accuracy" for k in range(2, 11)}
 NUMBER_METRICS: tuple[str, ...] = get_args(NumberMetric)
 SliceMetric = Literal[
     "accuracy", "balanced_accuracy", "f1", "auc", "macro_f1", "log_loss", "brier_score", "rmse",
     "mae",
 ]  # fmt: skip
-QUALITY_METRICS = tuple(dict.fromkeys((*BINARY_METRICS, *CLASS_METRICS, *NUMBER_METRICS)))
+QUALITY_METRICS = tuple(
+    dict.fromkeys((*BINARY_METRICS, *CLASS_METRICS, *TOP_METRICS.values(), *NUMBER_METRICS))
+)
 # Measured on texts that Evaluate scores for it: of the candidate alone, at its own threshold.
 INJECTION_FLIP_RATE = "injection_flip_rate"
-GATED_METRICS = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
+# Of the policy `evaluate.abstain`, and of the candidate alone.
+SELECTIVE_COVERAGE, SELECTIVE_ACCURACY, AURC = SELECTIVE_METRICS = (
+    "coverage", "selective_accuracy", "aurc",
+)  # fmt: skip
+GATED_METRICS = (*QUALITY_METRICS, INJECTION_FLIP_RATE, *SELECTIVE_METRICS)
+CLASS_GATED = ("recall", "precision", "f1")  # metrics of a gate on one class
 GatedMetric = Annotated[
     str,
     plugin_name("metrics", known=GATED_METRICS),
@@ -68,6 +77,25 @@ class ThresholdSection(Frozen):
         return self
 
 
+class AbstainSection(Frozen):
+    """Which rows of more than two classes are not answered: those with no class probable enough."""
+
+    below: float | None = Field(
+        None, ge=0, lt=1, description="the probability below which the likeliest class is not given"
+    )
+    accuracy: Probability | None = Field(
+        None,
+        description="chooses that probability on validation: the lowest at which this share of the "
+        "answers is right",
+    )
+
+    @model_validator(mode="after")
+    def _check_single_rule(self) -> "AbstainSection":
+        if (self.below is None) == (self.accuracy is None):
+            raise ValueError("give either `below` or `accuracy`")
+        return self
+
+
 class SlicesSection(Frozen):
     """Slices of the test split: the values or bands of each training column."""
 
@@ -82,6 +110,20 @@ class EvaluateSection(Frozen):
     """How the artifact is scored."""
 
     threshold: ThresholdSection = ThresholdSection()
+    abstain: AbstainSection | None = Field(
+        None,
+        exclude_if=lambda section: section is None,
+        description="of more than two classes: answer only rows whose likeliest class is probable "
+        "enough; without it all are answered",
+    )
+    top_k: int = Field(
+        2,
+        ge=min(TOP_METRICS),
+        le=max(TOP_METRICS),
+        exclude_if=lambda k: k == min(TOP_METRICS),
+        description="of more than two classes: measure whether a row's class is among the k most "
+        "probable ones, as top_<k>_accuracy",
+    )
     slices: SlicesSection = SlicesSection()
     minimum_effect: float = Field(
         0.005,
@@ -114,8 +156,16 @@ Baseline = Literal[
 class QualityGate(Frozen):
     """A bound on a metric of the test split, or on its lead over a baseline."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     metric: GatedMetric = Field(
         description="a built-in metric, or the project's own as package.module:attribute"
+    )
+    of_class: str | None = Field(
+        None,
+        alias="class",
+        exclude_if=lambda name: name is None,
+        description="a class of the contract, of which `metric` is the recall, precision or f1",
     )
     minimum: float | None = None
     maximum: float | None = None
@@ -132,8 +182,13 @@ class QualityGate(Frozen):
         bounded = self.minimum is not None or self.maximum is not None
         if bounded == (self.better_than is not None):
             raise ValueError("give either `minimum` and/or `maximum`, or `better_than`")
-        if self.better_than and self.metric in (INJECTION_FLIP_RATE, "interval_coverage"):
-            side = "maximum" if self.metric == INJECTION_FLIP_RATE else "minimum"
+        if self.of_class is not None and (self.better_than or self.metric not in CLASS_GATED):
+            raise ValueError(
+                f"`class` goes with a bound on one of {', '.join(CLASS_GATED)}, and only with it"
+            )
+        alone = (INJECTION_FLIP_RATE, "interval_coverage", *SELECTIVE_METRICS)
+        if self.better_than and self.metric in alone:
+            side = "maximum" if self.metric in (INJECTION_FLIP_RATE, AURC) else "minimum"
             raise ValueError(
                 f"`{self.metric}` is measured of the model alone: give `{side}`, not `better_than`"
             )

@@ -13,6 +13,7 @@ from sashiko.evaluation.metrics.arrays import (
     ModelScores,
     Truth,
 )
+from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import (
     Resampled,
@@ -20,10 +21,12 @@ from sashiko.evaluation.metrics.quality import (
     evaluate_scores,
     resample,
 )
+from sashiko.evaluation.metrics.selective import choose_abstention
 from sashiko.serving.container.number import Number
 from sashiko.settings.recipe_quality import (
     CLASS_BASELINES,
     NUMBER_BASELINES,
+    AbstainSection,
     EvaluateSection,
     ThresholdSection,
 )
@@ -44,15 +47,27 @@ MAJORITY_THRESHOLD = 0.5
 
 
 def decide_threshold(
-    section: ThresholdSection, labels: Ints, scores: Floats, *, number: Number | None = None
+    section: ThresholdSection,
+    labels: Ints,
+    scores: Floats,
+    *,
+    number: Number | None = None,
+    abstain: AbstainSection | None = None,
 ) -> Decision:
     """Chooses the decision threshold on the validation split by the recipe's policy.
 
-    Scores have the shape (rows, classes). More than two classes have no threshold, and a number
-    has its bound.
+    Scores have the shape (rows, classes). More than two classes have no threshold but that of the
+    policy `abstain`, and a number has its bound.
     """
     if number is not None:
         return Decision(threshold=number.above, policy="bound")
+    if abstain is not None:
+        threshold = abstain.below
+        if threshold is None:
+            threshold = choose_abstention(labels, scores, accuracy=abstain.accuracy or 0.0)
+        model = ModelScores(scores, threshold)
+        right = share_estimate((model.predicted == labels)[model.answered]).value
+        return Decision(threshold=threshold, policy="abstain", validation_value=right)
     if scores.shape[1] > 2:
         return Decision(threshold=NO_THRESHOLD, policy="argmax")
     metric, threshold = section.metric, section.value
@@ -129,7 +144,9 @@ def resample_models(
 ) -> dict[str, Resampled]:
     """Evaluates models on the same resamples of the rows, for their metrics and leads."""
     replicates, seed = section.bootstrap_replicates, section.seed
-    resampled = resample(truth, [*models.values()], replicates=replicates, seed=seed, own=own)
+    resampled = resample(
+        truth, [*models.values()], replicates=replicates, seed=seed, own=own, top_k=section.top_k
+    )
     return dict(zip(models, resampled, strict=True))
 
 

@@ -32,6 +32,7 @@ from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quali
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics import calibration
 from sashiko.evaluation.metrics.arrays import (
+    NO_THRESHOLD,
     Bools,
     Floats,
     Ints,
@@ -43,6 +44,7 @@ from sashiko.evaluation.metrics.classes import class_rates
 from sashiko.evaluation.metrics.numbers import covered_rows
 from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
+from sashiko.evaluation.metrics.selective import measure_selective
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.reference import ClassCounts, Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
@@ -117,7 +119,11 @@ def main() -> None:
     )
     labels = scores.record.labels
     decision = comparators.decide_threshold(
-        section.threshold, validation.labels, scores.validation, number=train_output.number
+        section.threshold,
+        validation.labels,
+        scores.validation,
+        number=train_output.number,
+        abstain=section.abstain,
     )
     candidate = ModelScores(scores.test, decision.threshold, scores.record.half_width)
     archive = processing_input("artifact") / ARTIFACT
@@ -171,7 +177,7 @@ def main() -> None:
         evaluation.gateable,
         evaluation.leads,
         recipe,
-        by_class=dict(zip(labels, evaluation.classes, strict=False)),
+        by_class=dict(zip(labels, class_rates(test.labels, candidate), strict=False)),
         not_comparable="" if champion is None else champion.not_comparable,
     )
     evidence = ModelEvidence(
@@ -411,6 +417,10 @@ def evaluate(
             values=test.values,
         ),
         seen_text=seen_text,
+        selective=section.abstain
+        and measure_selective(
+            test.labels, candidate, replicates=section.bootstrap_replicates, seed=section.seed
+        ),
         injection=injection,
         learning_curve=train_output.curve,
         notes=(),
@@ -506,7 +516,8 @@ def write_predictions(
     """Writes key, split, label, score and prediction of each row.
 
     Label and prediction are indices of classes, and the score is the probability of a favourable
-    one. With more than two classes, `scores` lists the probability of each. Of a number, label and
+    one. With more than two classes, `scores` lists the probability of each, and with a threshold
+    `answered` says whether the prediction is given. Of a number, label and
     prediction are those of the outcomes, the score is the predicted value, `value` the observed
     one, and `half_width` that of the interval around the prediction.
     """
@@ -522,6 +533,8 @@ def write_predictions(
         }
         if model.classes > 2:
             columns["scores"] = pa.array(list(model.scores), pa.list_(pa.float64()))
+            if model.threshold > NO_THRESHOLD:
+                columns["answered"] = pa.array(model.answered)
         if split.values is not None:
             columns["value"] = pa.array(split.values, pa.float64())
             columns["half_width"] = pa.array([model.half_width] * len(scores), pa.float64())

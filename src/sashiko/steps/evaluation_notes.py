@@ -5,6 +5,12 @@ from collections.abc import Iterator
 from sashiko.evaluation.evaluation_record import Decision, Evaluation, NumberFigures
 from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
 from sashiko.evaluation.metrics.uncertainty import Estimate, standing
+from sashiko.settings.recipe_quality import (
+    AURC,
+    SELECTIVE_ACCURACY,
+    SELECTIVE_COVERAGE,
+    TOP_METRICS,
+)
 from sashiko.steps.comparators import LINEAR, MAJORITY, MEAN, RIDGE, UNMITIGATED
 
 _LINEAR = {LINEAR: "TF-IDF and logistic regression", RIDGE: "TF-IDF and ridge regression"}
@@ -21,7 +27,7 @@ METRIC_NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "worst_class_recall": "worst class recall",
-    "top_2_accuracy": "top-2 accuracy",
+    **{name: f"top-{k} accuracy" for k, name in TOP_METRICS.items()},
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
@@ -33,6 +39,9 @@ METRIC_NAMES = {
     "rmse": "root mean squared error",
     "mae": "mean absolute error",
     "median_absolute_error": "median absolute error",
+    SELECTIVE_COVERAGE: "coverage",
+    SELECTIVE_ACCURACY: "accuracy of answered rows",
+    AURC: "area under the risk-coverage curve",
     COVERAGE: "interval coverage",
     MEAN_ERROR: "mean error",
 }
@@ -79,6 +88,17 @@ def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
             f"The threshold {decision.threshold:.3f} maximises "
             f"{METRIC_NAMES[str(decision.metric)]} on the validation split; the test split had no "
             "part in it."
+        )
+    if evaluation.selective is not None:
+        share, right = (
+            evaluation.selective.metrics[name].text
+            for name in (SELECTIVE_COVERAGE, SELECTIVE_ACCURACY)
+        )
+        yield (
+            f"Rows whose most probable class has less than {decision.threshold:.3f} are not "
+            f"answered. Of the test rows a share of {share} is, and of these answers {right} are "
+            "right. All other figures of quality count every row by its most probable class; bias "
+            "is that of the answered rows."
         )
     yield from _calibration_notes(evaluation)
     yield from _slice_notes(evaluation)

@@ -136,8 +136,8 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     Returns:
         `<model>.<metric>`, `lead_over.<model>.<metric>`, `before_temperature.<metric>`,
         `class.<label>.recall` and `.precision`, and `slice.<column>.<value>.<metric>`, the last for
-        the metric that slices are ordered by; and `calibration_error_by_chance`, `temperature`, of
-        two classes or a number `threshold`, and of a number `interval_half_width`.
+        the metric that slices are ordered by; and `calibration_error_by_chance`, `temperature`,
+        `threshold` unless all classes are answered, and of a number `interval_half_width`.
     """
     calibration = evaluation.calibration
     metric = evaluation.slices.metric
@@ -161,7 +161,7 @@ def quality_metrics(evaluation: Evaluation) -> dict[str, float]:
     parts["temperature"] = calibration.temperature.temperature if calibration.temperature else None
     if evaluation.number is not None:
         parts["interval_half_width"] = evaluation.number.half_width
-    if len(evaluation.labels) == 2:
+    if len(evaluation.labels) == 2 or evaluation.selective is not None:
         parts["threshold"] = evaluation.threshold
     return {key[:_LONGEST_NAME]: value for key, value in parts.items() if value is not None}
 

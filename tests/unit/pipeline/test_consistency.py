@@ -222,6 +222,9 @@ def of_three(tmp_path: Path) -> Contract:
     return contract_of(edited, tmp_path)
 
 
+_OF_CLASS = {"metric": "recall", "class": "a week", "minimum": 0.5, "reason": "-"}
+
+
 @pytest.mark.parametrize(("changes", "expected"), [
     ({"quality": {"gates": [{"metric": "auc", "minimum": 0.8, "reason": "-"}]}},
      "key `quality.gates.0.metric`: auc does not fit the label of "),
@@ -233,12 +236,22 @@ def of_three(tmp_path: Path) -> Contract:
      "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml has 3 classes"),
     ({"evaluate": {"injections": 20}},
      "key `evaluate.injections`: the label of contracts/loans.odcs.yaml has 3 classes"),
+    ({"evaluate": {"top_k": 3}},
+     "key `evaluate.top_k`: the label of contracts/loans.odcs.yaml has 3 classes, and 3 must be"),
+    ({"quality": {"gates": [{"metric": "top_3_accuracy", "minimum": 0.8, "reason": "-"}]}},
+     "top_3_accuracy does not fit the label of contracts/loans.odcs.yaml, which has 3 classes"),
+    ({"quality": {"gates": [_OF_CLASS | {"class": "a wek"}]}},
+     "key `quality.gates.0.class`: a wek does not fit the label of contracts/loans.odcs.yaml, "
+     "which has 3 classes; choose one of a week, for ever, no"),
 ])  # fmt: skip
 def test_what_more_than_two_classes_do_not_have_is_refused_by_name(of_three, changes, expected):
     fitting = recipe("worst_class_recall").model_dump(mode="json", exclude_unset=True)
+    fitting["evaluate"] = {"abstain": {"accuracy": 0.9}}
+    for gate in (_OF_CLASS, {"metric": "coverage", "minimum": 0.5, "reason": "-"}):
+        fitting["quality"]["gates"].append(gate)
     check_recipe(Recipe.model_validate(fitting), of_three, source=SOURCE)
     with pytest.raises(InputError) as caught:
-        check_recipe(Recipe.model_validate(fitting | changes), of_three, source=SOURCE)
+        check_recipe(Recipe.model_validate(deep_merge(fitting, changes)), of_three, source=SOURCE)
     assert expected in str(caught.value)
 
 
@@ -257,6 +270,12 @@ _OF_NUMBER = "the label of contracts/loans.odcs.yaml, which is a number; choose 
      "key `evaluate.threshold`: the label of contracts/loans.odcs.yaml is a number, whose bound"),
     ({"evaluate": {"injections": 20}},
      "key `evaluate.injections`: the label of contracts/loans.odcs.yaml is a number, and an inj"),
+    ({"evaluate": {"abstain": {"below": 0.5}}},
+     "key `evaluate.abstain`: the label of contracts/loans.odcs.yaml is a number and has no pro"),
+    ({"evaluate": {"top_k": 3}},
+     "key `evaluate.top_k`: the label of contracts/loans.odcs.yaml is a number, and 3 must be"),
+    ({"quality": {"gates": [_OF_CLASS]}},
+     f"key `quality.gates.0.metric`: recall does not fit {_OF_NUMBER}rmse, mae"),
 ])  # fmt: skip
 def test_what_a_number_does_not_have_is_refused_by_name(tmp_path, changes, expected):
     contract = contract_of(number(), tmp_path)
@@ -300,3 +319,21 @@ def test_two_classes_have_no_metric_of_several(tmp_path: Path) -> None:
     text = problems(tmp_path, recipe("top_2_accuracy"))
     assert "top_2_accuracy does not fit the label of" in text
     assert "average_precision" in text
+    config = recipe("auc").model_dump(mode="json", exclude_unset=True)
+    text = problems(
+        tmp_path, Recipe.model_validate(config | {"evaluate": {"abstain": {"below": 0.5}}})
+    )
+    assert "`evaluate.abstain`: the label of contracts/loans.odcs.yaml has 2 classes and is" in text
+
+
+@pytest.mark.parametrize(("changes", "expected"), [
+    ({"abstain": {}}, "give either `below` or `accuracy`"),
+    ({"abstain": {"below": 0.5, "accuracy": 0.9}}, "give either `below` or `accuracy`"),
+    ({"top_k": 1}, "greater than or equal to 2"),
+    ({}, "bounds `selective_accuracy`, which is not measured: set `evaluate.abstain`"),
+])  # fmt: skip
+def test_a_policy_is_whole_and_a_gate_on_it_needs_it(changes, expected) -> None:
+    config = recipe().model_dump(mode="json", exclude_unset=True)
+    config["quality"]["gates"][0]["metric"] = "selective_accuracy"
+    with pytest.raises(ValidationError, match=expected):
+        Recipe.model_validate(config | {"evaluate": changes})

@@ -31,6 +31,7 @@ from sashiko.evaluation.metrics.quality import (
     difference,
     evaluate_scores,
 )
+from sashiko.evaluation.metrics.selective import measure_selective
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.explanation_record import (
     ERRORS_FILE,
@@ -49,7 +50,7 @@ ROWS = 400
 DIGEST = "0123456789abcdef" * 4
 
 
-def recipe(metric: str = "auc", **bias: Any) -> Recipe:
+def recipe(metric: str = "auc", evaluate: Any = None, **bias: Any) -> Recipe:
     """A recipe with one quality gate and, by default, one bias gate."""
     gate = {
         "metric": "DI", "facet": "age", "minimum": 0.8, "maximum": 1.25, "reason": "four fifths",
@@ -65,6 +66,7 @@ def recipe(metric: str = "auc", **bias: Any) -> Recipe:
             "files": {"config.json": DIGEST},
         },
         "quality": {"gates": [{"metric": metric, "minimum": 0.7, "reason": "to be of use"}]},
+        "evaluate": evaluate or {},
         "bias": {"gates": [gate]} | bias,
     })  # fmt: skip
 
@@ -256,8 +258,12 @@ def _evaluated(
     labels: Sequence[str],
     number: bool,
 ) -> tuple[Any, Any]:
-    random, several = np.random.default_rng(0), len(labels) > 2
-    threshold, first = (0.0, len(labels) - 2) if several else (5.0 if number else 0.5, 1)
+    random, several, policy = np.random.default_rng(0), len(labels) > 2, used.evaluate.abstain
+    threshold, first = (
+        (policy.below if policy else 0.0, len(labels) - 2)
+        if several
+        else (5.0 if number else 0.5, 1)
+    )
     values, half_width = None, None
     if number:
         values = random.normal(10, 8, ROWS)
@@ -318,6 +324,7 @@ def _evaluated(
                 else confusion(truth, model)
             ),
             classes=class_rates(truth, model) if several else (),
+            selective=policy and measure_selective(truth, model, **resamples),
             calibration=record.Calibration(
                 curve=tuple(reliability_curve(*rated)),
                 error_by_chance=Estimate(value=None, low=None, high=None)
@@ -343,7 +350,7 @@ def _evaluated(
         threshold=0.5, policy="fixed", metric="accuracy", validation_value=0.8
     )
     if several:
-        decision = record.Decision(threshold=0.0, policy="argmax")
+        decision = record.Decision(threshold=threshold, policy="argmax", validation_value=0.8125)
     elif number:
         decision = record.Decision(threshold=threshold, policy="bound")
     record.write_decision(decision, run.output("Evaluate", "decision"))

@@ -319,8 +319,8 @@ CLASSES = ("Kredit, Darlehen", "Konto", 'Karte "Gold"', HOSTILE, "Überweisung")
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("classes")
-    bias = {"metric": "worst_class_recall"}
-    return page_of(runs.registered(folder, bias=bias, labels=CLASSES))
+    started = {"metric": "worst_class_recall", "evaluate": {"abstain": {"below": 0.6}}}
+    return page_of(runs.registered(folder, bias=started, labels=CLASSES))
 
 
 def test_a_report_of_several_classes_shows_each_class_and_what_is_confused(classes):
@@ -333,8 +333,11 @@ def test_a_report_of_several_classes_shows_each_class_and_what_is_confused(class
     assert "share that is right, by score" in shown
     assert 'labelled predicted rows of the label\'s rows Konto Karte "Gold"' in text
     assert "slice rows favourable" in text
-    assert "the class with the highest score; the same for everybody" in text
-    assert "threshold" not in text
+    decision = "the class with the highest score if it is at least 0.600, else no answer"
+    assert f"{decision} (81.2 % of the answers on validation are right)" in text
+    assert re.search(r"recall precision F1 answered .*Konto no \d+ \d+( [\d.]+ \[.*?\]){2}", text)
+    assert "Area under the risk-coverage curve: 0." in text
+    assert re.search(r"Right answers by coverage: [\d.]+ \[.*?\] of 5%, .* of 100%; 0\.\d+", shown)
     first = classes.text("decision")
     assert "Share of the" in first
     assert "1 of 5 classes have fewer than 30 test rows." in first
@@ -388,4 +391,7 @@ def test_a_picture_of_values_has_room_for_most_of_them_and_says_what_it_leaves_o
 def test_a_picture_of_very_many_classes_has_no_counts_and_the_worst_classes_only(tmp_path):
     labels = tuple(f"class {number:02}" for number in range(40))
     page = page_of(runs.registered(tmp_path, bias={"metric": "macro_f1"}, labels=labels))
-    assert "The 10 classes with the highest recall are left out." in page.text("quality")
+    text = page.text("quality")
+    assert "The 10 classes with the highest recall are left out." in text
+    assert "the class with the highest score; the same for everybody" in text
+    assert "threshold" not in text

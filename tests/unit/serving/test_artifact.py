@@ -346,6 +346,15 @@ def test_of_three_classes_each_has_a_column_and_every_name_survives(contract, tm
         scores = [float(row[f"score {label}"]) for label in labels]
         assert scores == pytest.approx(expected_scores(text, classes=3), abs=1e-6)
     assert rows[0].keys() == {"label", *(f"score {label}" for label in labels)}
+    sure = max(expected_scores("good fine", classes=3)) - 1e-3
+    predict_file(
+        archive, threshold=sure, contract=contract, path=tmp_path / "rows.csv",
+        out=tmp_path / "out.csv",
+    )  # fmt: skip
+    unsure = rows_of((tmp_path / "out.csv").read_text())
+    assert unsure == [
+        row | {"label": label} for row, label in zip(rows, ("", labels[0]), strict=True)
+    ]
 
 
 def test_a_number_has_its_value_and_its_interval_in_the_file_and_its_outcome_by_the_bound(

@@ -106,7 +106,7 @@ class DeviceJob:
             "predicted": decided,
         }
         if classes > 2:
-            columns["scores"] = scores
+            columns |= {"scores": scores, "answered": [max(row) >= THRESHOLD for row in scores]}
         path = self.input("predictions") / "predictions.parquet"
         pq.write_table(pa.table(columns), path)
 

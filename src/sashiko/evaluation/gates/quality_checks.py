@@ -21,6 +21,8 @@ from sashiko.settings.recipe_quality import (
     NUMBER_BASELINES,
     NUMBER_METRICS,
     QUALITY_METRICS,
+    SELECTIVE_ACCURACY,
+    SELECTIVE_COVERAGE,
     QualityGate,
     QualitySection,
 )
@@ -62,8 +64,8 @@ def quality_checks(
 
     `minimum` and `maximum` bound the point estimate; its interval is reported. `better_than`
     requires that the whole interval of the lead, paired by rows, lies above the margin; a margin
-    below 0 allows the candidate to be worse by at most that. `worst_class_recall` also gives a
-    check for each class with too few rows, which is not judged.
+    below 0 allows the candidate to be worse by at most that. A class with too few rows is not
+    judged: `worst_class_recall` also gives a check for each of them.
 
     Args:
         section: the recipe's gates.
@@ -72,7 +74,7 @@ def quality_checks(
             it; above 0 the candidate is better. Without the key `champion`, a gate that needs it is
             not judged: `no champion yet`.
         recipe: the current training, for the advice.
-        by_class: class -> the candidate's rates on the test split, of more than two classes.
+        by_class: class -> the candidate's rates on the test split; none of a number.
         not_comparable: why there are no leads over the champion that there is; else empty.
 
     Raises:
@@ -81,7 +83,9 @@ def quality_checks(
     """
     checks: list[Check] = []
     for gate in section.gates:
-        if gate.better_than:
+        if gate.of_class is not None:
+            checks.append(_of_class(gate, gate.of_class, by_class[gate.of_class], recipe))
+        elif gate.better_than:
             checks.append(_lead(gate, gate.better_than, leads, recipe, not_comparable))
         elif gate.metric == WORST_RECALL:
             checks += _worst_recall(gate, candidate[gate.metric], recipe, by_class)
@@ -101,8 +105,21 @@ def _worst_recall(
         yield check.model_copy(update={"reason": f"that of `{name}`; {check.reason}"})
     for name, rates in by_class.items():
         if not rates.judged:
-            reason = f"{rates.rows} test rows of this class, fewer than {FEWEST_OF_A_CLASS}"
-            yield Check(name=f"recall of {name}", passed=True, reason=reason, judged=False)
+            yield _too_few(f"recall of {name}", rates)
+
+
+def _too_few(name: str, rates: ClassRates) -> Check:
+    reason = f"{rates.rows} test rows of this class, fewer than {FEWEST_OF_A_CLASS}"
+    return Check(name=name, passed=True, reason=reason, judged=False)
+
+
+def _of_class(gate: QualityGate, label: str, rates: ClassRates, recipe: Training) -> Check:
+    """Judges a metric of one class, if it has enough rows."""
+    name = f"{gate.metric} of {label}"
+    if not rates.judged:
+        return _too_few(name, rates)
+    check = _bounds(gate, rates.estimate(gate.metric), recipe)
+    return check.model_copy(update={"name": name})
 
 
 def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
@@ -116,7 +133,11 @@ def _bounds(gate: QualityGate, estimate: Estimate, recipe: Training) -> Check:
     undefined = ""
     if value is None:
         why = ", as the test split has one label only" if gate.metric in QUALITY_METRICS else ""
-        if gate.metric in NUMBER_METRICS:
+        if gate.of_class is not None:
+            why = ", as no row is predicted as this class"
+        elif gate.metric == SELECTIVE_ACCURACY:
+            why = ", as no row is answered"
+        elif gate.metric in NUMBER_METRICS:
             why = ", as its values are all equal"
         undefined = f"undefined on the test split{why}; "
     return Check(
@@ -174,12 +195,16 @@ def _lead(
 
 def _advice(metric: str, recipe: Training) -> str:
     """Returns advice for a quality metric outside its bound."""
-    train, advice = recipe.train, []
+    train, advice = recipe.train, list[str]()
     if metric == INJECTION_FLIP_RATE:
         return (
             "look at the kinds of injection that turn decisions (`injection.by_kind` in "
             "metrics.json), train on rows with such texts, or set a bound that the use allows"
         )
+    if metric in (SELECTIVE_COVERAGE, SELECTIVE_ACCURACY):
+        fewer = metric == SELECTIVE_ACCURACY
+        change, cost = ("raise", SELECTIVE_COVERAGE) if fewer else ("lower", SELECTIVE_ACCURACY)
+        advice = [f"{change} what `evaluate.abstain` asks for, at the cost of {cost}"]
     if metric == COVERAGE:
         return (
             "look for what changed between the validation rows, to which the interval's width is "

@@ -11,7 +11,7 @@ Bools = npt.NDArray[np.bool_]
 Truth = Ints | Floats  # of each row the index of its class, or of a number its value; (rows,)
 
 
-NO_THRESHOLD = 0.0  # of more than two classes, of which the most probable one is predicted
+NO_THRESHOLD = 0.0  # of more than two classes, where every row is answered
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class ModelScores:
         scores: the probability of each class, shape (rows, classes); each row sums to 1. Of a
             number, its predicted values in the label's unit, shape (rows, 1).
         threshold: of two classes, the lowest score of the second that is predicted as it; of more,
-            `NO_THRESHOLD`; of a number, the value above which the outcome is favourable.
+            the lowest score of the most probable class with which a row is answered; of a number,
+            the value above which the outcome is favourable.
         half_width: of a number, of the interval around each predicted value; None of classes.
     """
 
@@ -37,8 +38,17 @@ class ModelScores:
 
     @property
     def predicted(self) -> Ints:
-        """The index of each row's predicted class, or of a number's outcome; shape (rows,)."""
+        """The index of each row's predicted class, or of a number's outcome; shape (rows,).
+
+        A row that is not answered has one too.
+        """
         return predict_classes(self.scores, threshold=self.threshold)
+
+    @property
+    def answered(self) -> Bools:
+        """Whether each row of more than two classes is answered, shape (rows,)."""
+        answered: Bools = self.scores.max(axis=1) >= self.threshold
+        return answered
 
 
 def predict_classes(scores: Floats, *, threshold: float) -> Ints:

@@ -20,8 +20,10 @@ from sashiko.evaluation.metrics.calibration import (
     CALIBRATION_BINS,
     equal_mass_bins,
     share_estimate,
+    wilson_interval,
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate
+from sashiko.settings.recipe_quality import TOP_METRICS
 
 WORST_RECALL = "worst_class_recall"
 FEWEST_OF_A_CLASS = 30  # rows, to judge the recall of a class by
@@ -42,6 +44,22 @@ class ClassRates:
     def judged(self) -> bool:
         """Whether it has enough rows to judge its recall."""
         return self.rows >= FEWEST_OF_A_CLASS
+
+    def estimate(self, metric: str) -> Estimate:
+        """Returns the class's `recall`, `precision` or `f1` with its 95 % interval.
+
+        F1 is 2 F / (1 + F), where F is the share of rows predicted right among those that are
+        labelled or predicted as the class; its interval is that of F by Wilson (Lam, Gopal and
+        Qian, Confidence Intervals for the F1 Score, arXiv 2309.14621, the indirect method).
+        """
+        if metric != "f1":
+            return self.recall if metric == "recall" else self.precision
+        if self.f1 is None:
+            return Estimate(value=None, low=None, high=None)
+        share = self.f1 / (2 - self.f1)
+        rows = round((self.rows + self.predicted) / (1 + share))
+        low, high = (2 * end / (1 + end) for end in wilson_interval(share, rows))
+        return Estimate(self.f1, low, high)
 
 
 def class_rates(labels: Ints, model: ModelScores) -> tuple[ClassRates, ...]:
@@ -76,9 +94,10 @@ class ScoredClasses:
     truth: Floats  # 1 in the column of the row's class, shape (rows, classes)
     answer: Floats  # 1 in the column of the predicted class, likewise
     judged: Ints  # indices of the classes whose recall is judged
-    # Per row: whether it is decided right, whether its class is among the two most probable ones,
-    # the log loss and the squared distance. Shape (rows, 4).
+    # Per row: whether it is decided right, whether its class is among the `top_k` most probable
+    # ones, the log loss and the squared distance. Shape (rows, 4).
     sums: Floats
+    top_k: int
     gaps: Floats  # shape (rows, classes), score - truth of each class
     bins: npt.NDArray[np.intp]  # calibration bin of each class's score, shape (rows, classes)
     top_gaps: Floats  # shape (rows,), score of the predicted class - whether it is right
@@ -86,15 +105,14 @@ class ScoredClasses:
     exact: dict[str, Estimate]  # estimates whose interval is not the bootstrap's
 
     @classmethod
-    def of(cls, labels: Ints, model: ModelScores) -> "ScoredClasses":
+    def of(cls, labels: Ints, model: ModelScores, *, top_k: int = 2) -> "ScoredClasses":
         """Prepares rows of more than two classes."""
         scores, predicted, every = model.scores, model.predicted, np.arange(len(labels))
         truth = class_members(labels, model.classes)
         right = predicted == labels
-        # The second most probable one, the first of equal ones, as the prediction is chosen.
-        others = scores.copy()
-        others[every, predicted] = -1
-        likely = right | (others.argmax(axis=1) == labels)
+        # The first of equal ones, as the prediction is chosen.
+        likeliest = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
+        likely = (likeliest == labels[:, None]).any(axis=1)
         losses = -np.log(np.clip(scores[every, labels], _SMALLEST, 1))
         rates = class_rates(labels, model)
         worst = worst_judged(rates)
@@ -104,6 +122,7 @@ class ScoredClasses:
             answer=class_members(predicted, model.classes),
             judged=np.flatnonzero([rate.judged for rate in rates]).astype(np.int64),
             sums=np.stack([right, likely, losses, ((scores - truth) ** 2).sum(axis=1)], axis=1),
+            top_k=top_k,
             gaps=scores - truth,
             bins=np.stack([equal_mass_bins(column) for column in scores.T], axis=1),
             top_gaps=top - right,
@@ -131,14 +150,14 @@ class ScoredClasses:
         labelled, predicted = weights @ self.truth, weights @ self.answer
         recalls = ratio(right, labelled)
         rows = weights.sum(axis=1)
-        accuracy, top_2, log_loss, brier = ((weights @ self.sums) / rows[:, None]).T
+        accuracy, likely, log_loss, brier = ((weights @ self.sums) / rows[:, None]).T
         worst = recalls[:, self.judged].min(axis=1) if len(self.judged) else np.nan * rows
         return {
             "accuracy": accuracy,
             "balanced_accuracy": np.nanmean(recalls, axis=1),
             "macro_f1": np.nanmean(ratio(2 * right, labelled + predicted), axis=1),
             WORST_RECALL: worst,
-            "top_2_accuracy": top_2,
+            TOP_METRICS[self.top_k]: likely,
             "log_loss": log_loss,
             "brier_score": brier,
         }

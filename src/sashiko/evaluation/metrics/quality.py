@@ -168,15 +168,17 @@ def resample(
     replicates: int,
     seed: int,
     own: OwnMetrics = _NO_METRICS,
+    top_k: int = 2,
 ) -> tuple[Resampled, ...]:
     """Evaluates each model once on the same resamples, which serve its metrics and all leads.
 
-    See `evaluate_scores` for the metrics and the other arguments.
+    See `evaluate_scores` for the metrics and the other arguments. `top_k` is that of the classes'
+    top-k accuracy.
 
     Returns:
         One per model, in order.
     """
-    prepared = [_prepare(truth, model) for model in models]
+    prepared = [_prepare(truth, model, top_k=top_k) for model in models]
 
     def statistics(scored: AnyScored, model: ModelScores) -> Statistics:
         own_values = own_statistics(own, truth, model)
@@ -190,12 +192,12 @@ def resample(
     )
 
 
-def _prepare(truth: Truth, model: ModelScores) -> AnyScored:
+def _prepare(truth: Truth, model: ModelScores, *, top_k: int = 2) -> AnyScored:
     if model.classes == 1:
         return ScoredNumbers.of(truth.astype(np.float64), model)
     labels = truth.astype(np.int64)
     if model.classes > 2:
-        return ScoredClasses.of(labels, model)
+        return ScoredClasses.of(labels, model, top_k=top_k)
     return Scored.of(labels, np.ascontiguousarray(model.scores[:, 1]), threshold=model.threshold)
 
 
@@ -249,7 +251,8 @@ def evaluate_scores(
     - worst_class_recall: the lowest recall of the classes with at least 30 rows, 0 to 1; undefined
       if there is none. Its interval is Wilson's of that class: it does not count that the class is
       the lowest of several. A lead is that of the lowest recalls, from the bootstrap.
-    - top_2_accuracy: share of rows whose class is one of the two most probable, 0 to 1.
+    - top_2_accuracy: share of rows whose class is one of the two most probable, 0 to 1; of k in
+      its place where `resample` is given another `top_k`.
     - log_loss: mean of -log P(class of the row), in nats, lower is better. Probabilities below
       2.2e-16 count as that.
     - brier_score: mean of the sum over classes of (score - 1 or 0)^2, 0 to 2, lower is better

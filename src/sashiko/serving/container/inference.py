@@ -31,7 +31,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded artifact, and the least probability at which the second of two labels is given."""
+    """A loaded artifact, and its threshold.
+
+    That is the least probability at which the second of two labels is given, or the most probable
+    one of more.
+    """
 
     bundle: Bundle
     scorer: "Scorer | LinearScorer"
@@ -133,7 +137,8 @@ def _respond(model: Model, body: str | bytes, content_type: str | None, accept: 
 def _answer(model: Model, scores: Sequence[float]) -> "dict[str, object]":
     """Decides between two classes by the threshold, and for the first likeliest one of more.
 
-    A number has an interval in place of a decision.
+    A likeliest one below the threshold is not given: the label is null. A number has an interval in
+    place of a decision.
     """
     labels, number = model.bundle.labels, model.bundle.number
     if number is not None:
@@ -141,5 +146,6 @@ def _answer(model: Model, scores: Sequence[float]) -> "dict[str, object]":
         return {"value": value, "interval": [value - number.half_width, value + number.half_width]}
     if len(labels) == 2:
         return {"label": labels[int(scores[1] >= model.threshold)], "score": scores[1]}
-    likeliest = labels[scores.index(max(scores))]
+    highest = max(scores)
+    likeliest = labels[scores.index(highest)] if highest >= model.threshold else None
     return {"label": likeliest, "scores": dict(zip(labels, scores, strict=True))}

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from sashiko.base.parquet import read_columns
+from sashiko.base.parquet import open_parquet, read_columns
 from sashiko.base.yaml_models import Excerpt, validate
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check
@@ -50,7 +50,7 @@ class Sample:
     # Of the evaluated model, float64: the probability of the second of two classes, (rows, 1), or
     # of all classes, (rows, classes); or the predicted number, (rows, 1).
     scores: Floats
-    labels: tuple[str, ...]  # that it gives
+    labels: tuple[str | None, ...]  # that it gives; None where it does not answer
     number: "_Number | None" = None  # None if the label has classes
 
 
@@ -103,9 +103,13 @@ def draw_sample(
     """
     split, labels = read_split(test), config.labels
     name = "score" if len(labels) == 2 else "scores"
-    table = read_columns(predictions, ("key", "split", name, "predicted"))
+    more = {"answered"} & {*open_parquet(predictions).schema_arrow.names}
+    table = read_columns(predictions, ("key", "split", name, "predicted", *more))
     table = table.filter(pc.equal(table["split"], "test"))
-    scored = {row["key"]: (row[name], row["predicted"]) for row in table.to_pylist()}
+    scored = {
+        row["key"]: (row[name], labels[row["predicted"]] if row.get("answered", True) else None)
+        for row in table.to_pylist()
+    }
     size = min(section.rows, split.num_rows)
     generator = np.random.default_rng(section.seed)
     sampled = split.take(np.sort(generator.choice(split.num_rows, size=size, replace=False)))
@@ -120,7 +124,7 @@ def draw_sample(
         texts=tuple(sampled["text"].to_pylist()),
         classes=labels,
         scores=np.array([scored[key][0] for key in keys], dtype=np.float64).reshape(size, -1),
-        labels=tuple(labels[scored[key][1]] for key in keys),
+        labels=tuple(scored[key][1] for key in keys),
         number=config.number,
     )
 
@@ -165,12 +169,12 @@ class Answer(BaseModel):
         if sample.number:
             scores, what = [self.value], "a number"
         known = [score for score in scores if score is not None]
-        if len(known) < len(scores) or self.decision(sample) is None:
+        if len(known) < len(scores) or not (sample.number or "label" in self.model_fields_set):
             raise DeviceFailedError(f"an answer is not {what}")
         return known
 
     def decision(self, sample: Sample) -> str | None:
-        """Returns the label, or the outcome of a number; None without one."""
+        """Returns the label, or the outcome of a number; None if the model does not answer."""
         if sample.number and self.value is not None:
             return sample.classes[int(self.value > sample.number.above)]
         return self.label

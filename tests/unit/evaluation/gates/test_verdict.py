@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import stats
+from sklearn import metrics as oracle
 
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError, closing_summary
@@ -23,8 +25,9 @@ from sashiko.evaluation.gates.verdict import (
     write_release,
     write_verdict,
 )
+from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.calibration import share_estimate
-from sashiko.evaluation.metrics.classes import ClassRates
+from sashiko.evaluation.metrics.classes import ClassRates, class_rates
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_quality import QualitySection, Waiver
 from sashiko.settings.recipe_train import ReweighingSection, TrainSection
@@ -270,6 +273,48 @@ def test_the_worst_class_is_named_and_one_of_few_rows_is_not_judged() -> None:
     section = QualitySection.model_validate({"gates": [gate]})
     (lead,) = quality_checks(section, {}, {"majority": undefined}, PLAIN, by_class=by_class)
     assert (lead.passed, lead.judged, lead.reason) == (True, False, "no class has 30 test rows")
+
+
+def test_a_gate_on_one_class_bounds_its_recall_precision_or_f1() -> None:
+    """60 rows of the class, 50 of them among 75 predictions of it; the other class has 40 rows."""
+    counts = [50, 10, 25, 15]
+    labels, predicted = np.repeat([1, 1, 0, 0], counts), np.repeat([1, 0, 1, 0], counts)
+    scores = ModelScores(two_classes(predicted.astype(float)), 0.5)
+    by_class = dict(zip(("no", "Karte, Gold"), class_rates(labels, scores), strict=True))
+    expected = {"recall": (50, 60), "precision": (50, 75), "f1": (50, 85)}
+    for metric, (right, rows) in expected.items():
+        gate = {"metric": metric, "class": "Karte, Gold", "minimum": 0.75, "reason": "rarely lost"}
+        section = QualitySection.model_validate({"gates": [gate]})
+        assert section.model_dump(mode="json", exclude_unset=True) == {"gates": [gate]}
+        (check,) = quality_checks(section, {}, {}, PLAIN, by_class=by_class)
+        ends = stats.binomtest(right, rows).proportion_ci(method="wilson")
+        numbers = np.array([right / rows, ends.low, ends.high])
+        if metric == "f1":  # of rows that are labelled or predicted so, right ones are the share
+            numbers = 2 * numbers / (1 + numbers)
+            assert numbers[0] == pytest.approx(oracle.f1_score(labels, predicted))
+        assert (check.value, check.low, check.high) == pytest.approx(tuple(numbers))
+        assert (check.name, check.passed) == (f"{metric} of Karte, Gold", numbers[0] >= 0.75)
+        assert check.spans_bound == (numbers[1] < 0.75 <= numbers[0])
+    by_class = {"few": rates(29, 0), "never": ClassRates(
+        rows=30, predicted=0, recall=share_estimate(np.zeros(30, bool)),
+        precision=share_estimate(np.zeros(0, bool)), f1=0.0,
+    )}  # fmt: skip
+    gates = [
+        {"metric": "precision", "class": name, "minimum": 0.1, "reason": "-"} for name in by_class
+    ]
+    section = QualitySection.model_validate({"gates": gates})
+    few, never = quality_checks(section, {}, {}, PLAIN, by_class=by_class)
+    assert (few.judged, few.reason) == (False, "29 test rows of this class, fewer than 30")
+    assert (never.passed, never.reason) == (
+        False, "undefined on the test split, as no row is predicted as this class; -"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", [{"metric": "auc"}, {"better_than": "majority", "minimum": None}])
+def test_a_gate_on_one_class_refuses_other_metrics_and_leads(wrong) -> None:
+    gate = {"metric": "recall", "class": "no", "minimum": 0.5, "reason": "-"}
+    with pytest.raises(ValidationError, match="a bound on one of recall, precision, f1"):
+        QualitySection.model_validate({"gates": [gate | wrong]})
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from sashiko.evaluation.metrics.quality import (
     confusion_matrix,
     difference,
     evaluate_scores,
+    resample,
     slice_estimates,
 )
 from sashiko.settings.recipe_quality import (
@@ -81,7 +82,12 @@ def test_values_equal_those_of_scikit_learn(classes: int, digits: int | None) ->
     }
     if digits is None:  # of ties, scikit-learn takes the last ones
         expected["top_2_accuracy"] = oracle.top_k_accuracy_score(labels, model.scores, k=2)
-    assert measured.keys() == set(CLASS_METRICS)
+        top_k = classes - 1
+        (other,) = resample(labels, [model], replicates=10, seed=0, top_k=top_k)
+        value = other.estimates()[f"top_{top_k}_accuracy"].value
+        assert value == pytest.approx(oracle.top_k_accuracy_score(labels, model.scores, k=top_k))
+        assert len(other.estimates()) == len(measured)
+    assert measured.keys() == {*CLASS_METRICS, "top_2_accuracy"}
     for name, value in expected.items():
         assert measured[name] == pytest.approx(value), name
     assert confusion_matrix(labels, model).tolist() == (
@@ -174,7 +180,8 @@ def test_a_temperature_is_taken_out_of_the_scores_of_many_classes() -> None:
 
 def test_a_recipe_can_name_what_is_computed_and_nothing_else() -> None:
     labels, model = scored_rows(rows=60)
-    assert set(CLASS_METRICS) == evaluate_scores(labels, model, **SAMPLING).keys()
+    several = {*CLASS_METRICS, "top_2_accuracy"}
+    assert several == evaluate_scores(labels, model, **SAMPLING).keys()
     binary = ModelScores(two_classes(model.scores[:, 1]), 0.5)
     assert set(BINARY_METRICS) == evaluate_scores((labels == 1) * 1, binary, **SAMPLING).keys()
     number = ModelScores(model.scores[:, :1], 0.5, half_width=1.0)

@@ -273,15 +273,21 @@ def test_a_score_at_the_threshold_is_positive(served_folder, monkeypatch):
     assert (answer["score"], answer["label"]) == (0.5, "yes")
 
 
-def test_of_three_classes_the_likeliest_is_given_the_first_of_equals_at_any_threshold(
+def test_of_three_classes_the_likeliest_is_given_the_first_of_equals_if_it_is_likely_enough(
     tmp_path, monkeypatch
 ):
     labels = ('Rückgabe, "alt"', "Zürich", "it's")
     build_artifact(tmp_path, labels=labels)
-    for threshold in ("0.0", "1.0"):
+    given = ["it's", labels[0], labels[0]]
+    for threshold, left_out in {"0.0": (), "0.6": (1,), "1.0": (0, 1, 2)}.items():
         monkeypatch.setenv("SASHIKO_THRESHOLD", threshold)
         answers = ask(inference.model_fn(str(tmp_path / "artifact")), ["bad", "neither", "good"])
-        assert [answer["label"] for answer in answers] == ["it's", labels[0], labels[0]]
+        assert [answer["label"] for answer in answers] == [
+            None if at in left_out else label for at, label in enumerate(given)
+        ]
+    monkeypatch.setenv("SASHIKO_THRESHOLD", repr(max(answers[0]["scores"].values())))
+    (at_it,) = ask(inference.model_fn(str(tmp_path / "artifact")), ["bad"])
+    assert at_it["label"] == "it's"
     for answer, tone in zip(answers, ("bad", "neither", "good"), strict=True):
         expected = dict(zip(labels, expected_scores(tone, classes=3), strict=True))
         assert answer["scores"] == pytest.approx(expected, abs=1e-6)

@@ -101,6 +101,7 @@ def test_of_three_classes_the_winning_one_and_every_score_is_compared(
 
     path = job.input("predictions") / "predictions.parquet"
     rows = pq.read_table(path).to_pylist()
+    expected_of = {row["key"]: row["scores"] for row in rows}
     for row in rows:  # the probability of the two together stays, and so does the winner's place
         first, second, third = row["scores"]
         row["scores"] = [first, second + third / 2, third / 2]
@@ -108,8 +109,14 @@ def test_of_three_classes_the_winning_one_and_every_score_is_compared(
     run(monkeypatch, "local")
     assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (True, False)
 
+    for row in rows:  # by another threshold than the device's
+        row |= {"scores": expected_of[row["key"]], "answered": not row["answered"]}
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    run(monkeypatch, "local")
+    assert (job.check(AGREEMENT).passed, job.check(DIFFERENCE).passed) == (False, True)
+
     job.judge()
-    job.archive.write_bytes(job.tampered(bad=-2.0, awful=3.0, fine=-1.0, good=-2.0).read_bytes())
+    job.archive.write_bytes(job.tampered(bad=-5.0, awful=3.0, fine=-1.0, good=-2.0).read_bytes())
     run(monkeypatch, "local")
     assert not job.check(AGREEMENT).passed
 

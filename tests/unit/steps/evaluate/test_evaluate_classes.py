@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn import metrics as oracle
 
-from sashiko.base.files import read_json, sha256_file
+from sashiko.base.files import read_json, sha256_file, write_json
 from sashiko.evaluation.reference import read_reference
 from sashiko.report.evidence import read_predictions
 from tests.e2e.serving.tiny_artifact import build_artifact, expected_scores
@@ -102,6 +102,41 @@ def test_the_record_has_the_figures_of_each_class(root) -> None:
     assert "24 test rows of this class, fewer than 30" in verdict.summary
     assert named["worst_class_recall"].reason.startswith("that of `")
     assert any("On macro F1 the fine-tuned model is" in note for note in evaluation.notes)
+
+
+def test_a_policy_that_abstains_is_measured_judged_and_named_in_the_predictions(root) -> None:
+    """Everything else is as without it: each row counts by its most probable class."""
+    plain, before = evaluated(root, labels=LABELS, gates=GATES)[0], predictions(root)
+    gates = [
+        {"metric": "coverage", "minimum": 0.3, "reason": "worth it"},
+        {"metric": "selective_accuracy", "minimum": 0.99, "reason": "trusted"},
+        {"metric": "recall", "class": LABELS[2], "minimum": 0.5, "reason": "not lost"},
+    ]
+    config = root / "processing" / "input" / "config"
+    section = read_json(config / "evaluate.json")
+    write_json(config / "evaluate.json", section | {"abstain": {"below": 0.8}})
+    write_json(config / "quality.json", {"gates": gates})
+    evaluation, decision, verdict = run(root)
+    rows, shares = predictions(root), {}
+    for name in ("validation", "test"):
+        split = [row for row in rows if row["split"] == name]
+        right = [row["label"] == row["predicted"] for row in split if row["answered"]]
+        shares[name] = len(right) / len(split), sum(right) / len(right)
+    assert all(row["answered"] == (max(row["scores"]) >= decision.threshold) for row in rows)
+    assert (decision.policy, decision.validation_value) == ("abstain", shares["validation"][1])
+    assert decision.threshold == 0.8
+    assert 0.3 < shares["validation"][0] < 1
+    figures = evaluation.selective.metrics
+    assert (figures["coverage"].value, figures["selective_accuracy"].value) == shares["test"]
+    named = {check.name: check for check in verdict.checks}
+    assert (named["coverage"].passed, named["selective_accuracy"].passed) == (True, False)
+    assert "raise what `evaluate.abstain` asks for" in verdict.summary
+    assert named[f"recall of {LABELS[2]}"].value == evaluation.classes[2].recall.value
+    assert any("are not answered" in note for note in evaluation.notes)
+    apart = {"selective", "threshold", "notes"}
+    assert evaluation.model_dump(exclude=apart) == plain.model_dump(exclude=apart)
+    assert "answered" not in before[0]
+    assert [{name: row[name] for name in before[0]} for row in rows] == before
 
 
 def test_the_linear_baseline_and_the_majority_score_every_class(root) -> None:
