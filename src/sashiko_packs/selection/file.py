@@ -200,6 +200,10 @@ class Musts(Frozen):
                     f"`quality.{number}.better_than`: only majority: the linear baseline and "
                     "registered versions are candidates here"
                 )
+            if gate.of_class is not None:
+                raise ValueError(
+                    f"`quality.{number}.class`: only the recipe's gates judge one class"
+                )
             if gate.metric not in _GATED:
                 raise ValueError(
                     f"`quality.{number}.metric`: expected one of {', '.join(_GATED)}; a metric of "

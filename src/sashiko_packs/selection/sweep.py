@@ -296,7 +296,9 @@ def judge(
         [
             gate
             for gate in recipe.quality.gates
-            if gate.better_than in (None, MAJORITY) and gate.metric != INJECTION_FLIP_RATE
+            if gate.better_than in (None, MAJORITY)
+            and gate.metric != INJECTION_FLIP_RATE
+            and gate.of_class is None
         ],
         {**threshold_free[0], **quality.metrics, **own_quality},
         {MAJORITY: {**threshold_free[1], **quality.leads, **own_leads}},

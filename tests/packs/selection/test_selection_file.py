@@ -36,6 +36,7 @@ SECRET = {"may_leave_account": False, "reason": "the rows are secret"}
         (of_bedrock(region="Virginia"), "region"),
         (must(metric="auc", better_than="champion"), "only majority"),
         (must(metric="acme.metrics:cost", maximum=1), "expected one of accuracy"),
+        (must(metric="recall", minimum=0.5, **{"class": "yes"}), r"quality\.0\.class"),
         (must(metric="injection_flip_rate", maximum=0.1), "set `injections`"),
     ],
 )
