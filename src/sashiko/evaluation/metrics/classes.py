@@ -23,7 +23,6 @@ from sashiko.evaluation.metrics.calibration import (
     wilson_interval,
 )
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.settings.recipe_quality import TOP_METRICS
 
 WORST_RECALL = "worst_class_recall"
 FEWEST_OF_A_CLASS = 30  # rows, to judge the recall of a class by
@@ -157,7 +156,7 @@ class ScoredClasses:
             "balanced_accuracy": np.nanmean(recalls, axis=1),
             "macro_f1": np.nanmean(ratio(2 * right, labelled + predicted), axis=1),
             WORST_RECALL: worst,
-            TOP_METRICS[self.top_k]: likely,
+            f"top_{self.top_k}_accuracy": likely,
             "log_loss": log_loss,
             "brier_score": brier,
         }

@@ -14,7 +14,6 @@ import numpy as np
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, ratio
 from sashiko.evaluation.metrics.calibration import share_estimate
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
-from sashiko.settings.recipe_quality import AURC, SELECTIVE_ACCURACY, SELECTIVE_COVERAGE
 
 FEWEST_ANSWERS = 30  # rows, to choose a threshold by
 _POINTS = 20  # of a curve
@@ -33,7 +32,7 @@ class CoveragePoint:
 class Selective:
     """Which rows a model answers, and how well, on some rows."""
 
-    metrics: dict[str, Estimate]  # name of `SELECTIVE_METRICS` -> estimate
+    metrics: dict[str, Estimate]  # `coverage`, `selective_accuracy` and `aurc`
     curve: tuple[CoveragePoint, ...]  # by ascending coverage, about evenly spaced
     classes: tuple[Estimate, ...]  # share of each class's rows that are answered, Wilson's interval
 
@@ -66,9 +65,9 @@ def measure_selective(labels: Ints, model: ModelScores, *, replicates: int, seed
     points = [(at, confidence >= at) for at in np.unique(descending[counts - 1])[::-1]]
     return Selective(
         metrics={
-            SELECTIVE_COVERAGE: share_estimate(answered),
-            SELECTIVE_ACCURACY: share_estimate(right[answered]),
-            AURC: estimate(float(area(np.ones((1, len(labels))))[0]), draws),
+            "coverage": share_estimate(answered),
+            "selective_accuracy": share_estimate(right[answered]),
+            "aurc": estimate(float(area(np.ones((1, len(labels))))[0]), draws),
         },
         curve=tuple(
             CoveragePoint(float(at), float(rows.mean()), share_estimate(right[rows]))

@@ -6,6 +6,7 @@ from scipy import special, stats
 
 from sashiko.evaluation.metrics.arrays import ModelScores
 from sashiko.evaluation.metrics.selective import choose_abstention, measure_selective
+from sashiko.settings.recipe_quality import SELECTIVE_METRICS
 
 
 def rows(*, digits: int | None = None, count: int = 700):
@@ -29,6 +30,7 @@ def test_coverage_accuracy_and_area_equal_a_count_of_the_rows(digits: int | None
         estimate = measured.metrics[name]
         expected = (part.mean(), ends.low, ends.high)
         assert (estimate.value, estimate.low, estimate.high) == pytest.approx(expected)
+    assert tuple(measured.metrics) == SELECTIVE_METRICS
     area = measured.metrics["aurc"]
     assert area.value == pytest.approx(np.mean([1 - right[sure >= each].mean() for each in sure]))
     drawn = np.random.default_rng(1).integers(0, len(sure), (300, len(sure)))
