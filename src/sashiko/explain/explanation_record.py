@@ -1,7 +1,7 @@
 """Files that Explain writes.
 
-`explanations.json` holds figures and column names only. `errors.jsonl`, `swaps.jsonl` and
-`words.json` hold texts of rows, and are written to a separate output.
+`explanations.json` holds figures and column names only. `errors.jsonl` and `swaps.jsonl` hold
+texts of rows, and are written to a separate output.
 """
 
 import json
@@ -62,11 +62,8 @@ Method = Literal["integrated_gradients", "shapley_sampling", "coefficients"]
 EXPLANATIONS_FILE = "explanations.json"
 ERRORS_FILE = "errors.jsonl"
 SWAPS_FILE = "swaps.jsonl"
-WORDS_FILE = "words.json"
 # Stands for the template's own words; not a valid column name.
 TEMPLATE = "(template)"
-# A word in fewer rows describes those rows rather than the model, and may be a person's name.
-FEWEST_ROWS = 5
 
 
 class ColumnImportance(Frozen):
@@ -144,23 +141,6 @@ class Explanations(Frozen):
     notes: tuple[str, ...]  # a summary in sentences
 
 
-class Word(Frozen):
-    """A word that several rows have."""
-
-    word: str  # in small letters
-    column: str  # where it stands
-    rows: int  # in how many explained rows
-    # The mean of what it adds to the positive label's log-odds in them, or to a number.
-    attribution: float
-
-
-class Words(Frozen):
-    """The words with the largest means, each way."""
-
-    towards_positive: tuple[Word, ...]
-    towards_negative: tuple[Word, ...]
-
-
 class PartDescription(Frozen):
     """Clarify's name of a unit of text: the unit, and where it starts in its feature."""
 
@@ -201,14 +181,6 @@ def write_explanations(explanations: Explanations, folder: Path) -> None:
 
 
 read_explanations = partial(read_record, Explanations)
-
-
-def write_words(words: Words, folder: Path) -> None:
-    """Writes `words.json`."""
-    write_json(folder / WORDS_FILE, words.model_dump(mode="json"))
-
-
-read_words = partial(read_record, Words)
 
 
 def write_lines(rows: Sequence[Frozen], path: Path) -> None:

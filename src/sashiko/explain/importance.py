@@ -1,6 +1,5 @@
-"""Aggregates token attributions by column and by word, also in Clarify's formats."""
+"""Aggregates token attributions by column, and a row's by word, also in Clarify's formats."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +11,18 @@ from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
-    FEWEST_ROWS,
     TEMPLATE,
     ColumnImportance,
     Explanations,
     FeatureAttributions,
     PartAttribution,
     PartDescription,
-    Word,
-    Words,
 )
 from sashiko.explain.tokens import Row
 
 ANALYSIS_FILE = "analysis.json"
 REPLICATES = 2000
 _SEED = 0
-_WORDS = 10
 
 
 @dataclass(frozen=True)
@@ -91,25 +86,6 @@ def mean_estimate(values: Floats) -> Estimate:
     weights = resampled_weights(len(defined), replicates=REPLICATES, seed=_SEED)
     means = np.concatenate([block @ defined / len(defined) for block in weights])
     return estimate(float(defined.mean()), means)
-
-
-def top_words(rows: Sequence[Row], attributions: Sequence[RowAttribution]) -> Words:
-    """Returns the words with the largest mean effect among those in at least five rows."""
-    sums: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-    for number, (row, attribution) in enumerate(zip(rows, attributions, strict=True)):
-        for span in word_spans(row, attribution):
-            name = (row.text[span.start : span.end].casefold(), row.column(span.piece))
-            sums[name][number] = sums[name].get(number, 0.0) + span.attribution
-    words = [
-        Word(word=word, column=column, rows=len(of), attribution=float(np.mean(list(of.values()))))
-        for (word, column), of in sorted(sums.items())
-        if len(of) >= FEWEST_ROWS and any(character.isalnum() for character in word)
-    ]
-    rising = sorted(words, key=lambda word: word.attribution)
-    return Words(
-        towards_positive=tuple(word for word in rising[::-1][:_WORDS] if word.attribution > 0),
-        towards_negative=tuple(word for word in rising[:_WORDS] if word.attribution < 0),
-    )
 
 
 def word_spans(row: Row, attribution: RowAttribution) -> Iterator[Span]:

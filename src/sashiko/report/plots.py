@@ -26,7 +26,6 @@ ForestRow = tuple[float, BiasEstimate, Check | None]
 _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
 MOST_COUNTED = 12  # classes of a confusion matrix with counts in its cells
-THRESHOLDS = np.linspace(0.02, 0.98, 49)
 _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
 _MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
@@ -319,34 +318,6 @@ def coverage(bins: Sequence[CalibrationBin], overall: Estimate, *, aim: float) -
         shares = "; ".join(f"{part.positive_rate:.0%} at {part.mean_score:,.3f}" for part in bins)
         alt = f"Coverage of the interval: {overall.text} of all rows, aim {aim:g}; {shares}."
         return svg.to_svg(axes, name="coverage", alt=alt)
-
-
-def by_threshold(
-    name: str,
-    values: Sequence[float],
-    *,
-    threshold: float,
-    allowed: tuple[float, float] | None = None,
-) -> Markup:
-    """Draws a metric over `THRESHOLDS`, with the chosen one and what its gate allows."""
-    identifier = f"threshold-{svg.identifier(name)}"
-    with svg.chart() as axes:
-        top = max((value for value in values if math.isfinite(value)), default=1.0)
-        top = max(1.0, min(top * 1.05, 2.0))
-        if allowed is not None:
-            low, high = max(allowed[0], 0.0), min(allowed[1], top)
-            axes.axhspan(low, high, color=svg.ALLOWED, linewidth=0)
-        axes.plot(THRESHOLDS, values, color=svg.DARK, linewidth=1.8)
-        svg.threshold_line(axes, threshold)
-        axes.set(xlim=(0, 1), ylim=(0, top), xlabel="decision threshold", ylabel=name)
-        axes.grid(True)
-        at = values[int(np.abs(THRESHOLDS - threshold).argmin())]
-        best = int(np.nanargmax(values)) if np.isfinite(values).any() else 0
-        alt = (
-            f"{name} by threshold: {at:.2f} at about {threshold:.2f}; "
-            f"highest, {values[best]:.2f}, at {THRESHOLDS[best]:.2f}."
-        )
-        return svg.to_svg(axes, name=identifier, alt=alt)
 
 
 def predicted_numbers(title: str, groups: Sequence["GroupScores"], *, bound: float) -> Markup:

@@ -1,4 +1,4 @@
-"""The importance of columns and words, its reliability, and the worst errors."""
+"""The importance of columns, its reliability, and the worst errors."""
 
 from collections.abc import Iterator, Sequence
 
@@ -40,7 +40,6 @@ _WITHOUT_ROWS = (
     "This page shows no text and no key of a row. To see the surest errors and the swapped "
     "words: sashiko runs report {run} --with-rows."
 )
-_FEWEST_FOR_WORDS = 500  # rows: the words that speak for a label are chance in fewer
 _LEVELS = (0.15, 0.4)  # of the strongest word in a row
 
 
@@ -155,7 +154,6 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         )
         move = "move of the value" if is_number else "fall of the probability"
         deletion = Figure(deletion.title, _deletion_curve(explanations.deletion, move), caption)
-    words = _words(evidence, labels, is_number=is_number)
     passages: tuple[Passage, ...] = (
         Passage("Texts of rows", note=_WITHOUT_ROWS.format(run=evidence.run.id)),
     )
@@ -172,7 +170,6 @@ def explanations_section(evidence: Evidence, *, with_rows: bool) -> Section:
         facts=tuple(_facts(explanations)),
         tables=(
             _swapped_words(explanations, score),
-            *(words if explanations.rows >= _FEWEST_FOR_WORDS else ()),
         ),
         figures=(
             Figure("What moves the score, by column", _column_bars(explanations.columns),
@@ -200,26 +197,6 @@ def _facts(explanations: record.Explanations) -> Iterator[Fact]:
     off = f"misses the score by {exact.median:.3f} in the median, {exact.largest:.3f} at most"
     yield Fact("convergence", f"{off}, of {exact.explained:.2f} to be explained ({unit})")
     yield Fact("cut by the model", f"{explanations.rows_cut:,} of these rows")
-
-
-def _words(evidence: Evidence, labels: Sequence[str], *, is_number: bool) -> Iterator[Table]:
-    influences = evidence.read("Explain", "texts", record.WORDS_FILE, record.read_words)
-    fewest = record.FEWEST_ROWS
-    whole = "predicted value" if is_number else "log-odds"
-    note = f"Mean effect on the {whole}; words of fewer than {fewest} rows are left out."
-    for index, label in reversed(list(enumerate(labels))):
-        title = f"Words that speak for {label}"
-        if isinstance(influences, Missing):
-            yield Table(title, absent=influences.why)
-            continue
-        words = influences.towards_positive if index else influences.towards_negative
-        rows = tuple(
-            row(item.word, item.column, item.rows, numeric(f"{item.attribution:+.3f}"))
-            for item in words
-        )
-        absent = "" if rows else f"No word of {fewest} rows or more does."
-        heads = ("word", "column", "rows", "effect")
-        yield Table(title, heads, rows, note=note, absent=absent, folded=bool(rows))
 
 
 def _errors(evidence: Evidence, labels: Sequence[str], *, is_number: bool) -> Iterator[Passage]:

@@ -87,7 +87,6 @@ _SELECTIVE = (
     "split: a policy chosen by it could not be tested on it. Area under the risk-coverage curve: "
 )
 _LEVELS = "The train loss is weighted and the validation loss is not: their levels may differ."
-_TEST_ROWS = "This is the test split: a threshold chosen here could not be tested on it."
 _OTHERS = {
     "majority": "majority: always the most frequent label",
     MEAN: "mean: always that of the train rows",
@@ -458,9 +457,6 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
             plots.precision_recall(scores, truth, threshold=threshold),
             "Over all thresholds: to find more positive rows, a model gets more predictions wrong.",
         )
-        right = [float(((scores >= at) == truth).mean()) for at in plots.THRESHOLDS]
-        accuracy = plots.by_threshold("accuracy", right, threshold=threshold)
-        yield Figure("Accuracy by threshold", accuracy, _TEST_ROWS)
 
 
 def _class_figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:

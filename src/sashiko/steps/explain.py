@@ -4,7 +4,7 @@
 
 Reads Train's model, Prepare's test split, the training snapshot (for the columns' values) and
 Evaluate's predictions. Writes the figures to `explanations`, and texts of rows (the most
-confident errors, words of several rows) to `texts`, which no other step reads.
+confident errors, those with swapped words) to `texts`, which no other step reads.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from sashiko.explain import explanation_record as records
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, swap_check
 from sashiko.explain.explanation_notes import NEAR
-from sashiko.explain.importance import column_importance, features, top_words, write_analysis
+from sashiko.explain.importance import column_importance, features, write_analysis
 from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
 from sashiko.serving.container.linear import is_linear
@@ -210,7 +210,6 @@ def main() -> None:
     records.write_explanations(figures, explanations)
     write_analysis(figures, explanations)
     write_snapshots(training_snapshot(processing_input("data")), explanations)
-    records.write_words(top_words(sample_rows, sample_attributions), texts)
     table: list[dict[str, Any]] = selection.table.to_pylist()
     errors = [
         records.ExplainedError(

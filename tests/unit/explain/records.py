@@ -16,8 +16,6 @@ from sashiko.explain.explanation_record import (
     PartAttribution,
     PartDescription,
     SwappedText,
-    Word,
-    Words,
 )
 
 UNDEFINED = Estimate(value=None, low=None, high=None)
@@ -69,11 +67,6 @@ def swapped_text() -> SwappedText:
         key="L9", facet="age", score=0.3, swapped_score=0.71,
         parts=(("The ", None), ("grandson", "grandfather"), (" is late.", None)),
     )  # fmt: skip
-
-
-def words() -> Words:
-    word = Word(word="overdue", column="title", rows=7, attribution=0.8)
-    return Words(towards_positive=(word,), towards_negative=())
 
 
 def error(

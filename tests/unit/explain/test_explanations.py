@@ -10,7 +10,7 @@ from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, swap, swap_check
 from sashiko.explain.explanation_notes import convergence, swap_note, warnings
 from sashiko.explain.explanation_record import TEMPLATE
-from sashiko.explain.importance import column_importance, mean_estimate, top_words, word_spans
+from sashiko.explain.importance import column_importance, mean_estimate, word_spans
 from sashiko.explain.tokens import Row, read_tokens
 from sashiko.serving.container.text import assemble, text_pieces
 from tests.unit.explain.planted import TELLING, TITLES, make_tokenizer, notes
@@ -87,15 +87,6 @@ def test_a_tokens_parts_add_up_to_the_difference_of_the_scores(rows, attribution
 def test_a_row_gets_the_same_however_it_is_batched(model, rows, attributions) -> None:
     [alone] = model.attribute(rows[3:4], steps=STEPS)
     assert alone.tokens == pytest.approx(attributions[3].tokens, abs=1e-4)
-
-
-def test_the_words_of_both_sides_are_those_of_several_rows(rows, attributions) -> None:
-    words = top_words(rows, attributions)
-    assert words.towards_positive[0].word == TELLING
-    assert words.towards_positive[0].column == "note"
-    assert all(word.rows >= 5 for word in (*words.towards_positive, *words.towards_negative))
-    assert all(word.attribution < 0 for word in words.towards_negative)
-    assert top_words(rows[:4], attributions[:4]).towards_positive == ()
 
 
 def test_the_deletion_test_passes_for_what_the_model_looks_at(rows, attributions, deleted) -> None:

@@ -37,13 +37,12 @@ from sashiko.explain.explanation_record import (
     ERRORS_FILE,
     write_explanations,
     write_lines,
-    write_words,
 )
 from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.recipe_quality import EvaluateSection, Waiver
 from sashiko.steps.slicing import slice_figures, slices_of
 from tests.unit.contract.documents import contract_of, document
-from tests.unit.explain.records import error, explanations, words
+from tests.unit.explain.records import error, explanations
 from tests.unit.run_report.folders import RunFolder
 
 ROWS = 400
@@ -148,7 +147,6 @@ def judged(
 
     two = labels[0], labels[-1]
     write_explanations(explanations(two), run.output("Explain", "explanations"))
-    write_words(words(), run.output("Explain", "texts"))
     write_lines((error(*two),), run.output("Explain", "texts") / ERRORS_FILE)
     run.step("Explain")
 

@@ -1,7 +1,6 @@
 """How the model treats the groups of each facet."""
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
@@ -32,7 +31,6 @@ from sashiko.bias.metrics.bias_table import METRICS, Stage
 from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
-from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.metrics.calibration import reliability_curve
 from sashiko.evaluation.metrics.uncertainty import effective_rows
 from sashiko.packs import pack_objects
@@ -99,7 +97,7 @@ def fairness_section(evidence: Evidence) -> Section:
             *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
             *(
-                [*_threshold_figures(evidence, by_facet), *_calibration_figures(by_facet, minimum)]
+                _calibration_figures(by_facet, minimum)
                 if bound is None
                 else _number_figures(by_facet, minimum, bound=bound)
             ),
@@ -418,39 +416,6 @@ def _rate_figures(
             shown = [(name, group_rates(counts[name])) for name in sorted(drawn)]
             caption = f"{_RATES_CAPTION}{_rest(drawn, [*counts])}"
             yield Figure(f"Rates by {facet}", plots.group_rates(facet, shown), caption)
-
-
-def _threshold_figures(evidence: Evidence, by_facet: Facets | Missing) -> Iterator[Figure]:
-    """Draws disparate impact over the thresholds, for each facet of the contract."""
-    evaluation, contract = evidence.evaluation, evidence.contract
-    if isinstance(by_facet, Missing) or isinstance(evaluation, Missing):
-        return
-    if len(evaluation.labels) > 2:  # the most probable class is predicted, without a threshold
-        return
-    gates = () if isinstance(evidence.recipe, Missing) else evidence.recipe.bias.gates
-    for facet in () if isinstance(contract, Missing) else contract.facets:
-        sides: tuple[list[Floats], list[Floats]] = [], []
-        for group in by_facet[facet.column]:
-            sides[group.name in facet.disadvantaged].append(group.scores)
-        if not all(sides):
-            continue
-        others, own = (np.concatenate(side)[:, None] >= plots.THRESHOLDS for side in sides)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            impact = own.mean(axis=0) / others.mean(axis=0)
-        bounds = [
-            (gate.minimum or 0.0, math.inf if gate.maximum is None else gate.maximum)
-            for gate in gates if gate.metric == "DI" and gate.facets == (facet.column,)
-        ]  # fmt: skip
-        title = f"{words.metric_title('DI')} of {facet.column}"
-        drawn = plots.by_threshold(
-            title, impact, threshold=evaluation.threshold, allowed=bounds[0] if bounds else None
-        )
-        caption = (
-            f"{', '.join(facet.disadvantaged)} against all others; 1 is no difference. "
-            f"{'Shaded: what the gate allows. ' if bounds else ''}On the test split: to choose a "
-            "threshold by it would use the test up."
-        )
-        yield Figure(f"{title}, by threshold", drawn, caption)
 
 
 def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
