@@ -19,7 +19,6 @@ from sashiko.evaluation.metrics.counts import Counts, FacetTable, tabulate
 from verification.benchmarks.interval_coverage import bias_coverage
 
 BINARY = np.array([False, True])
-DISTANCES = ("KL", "JS", "LP", "TVD", "KS")
 
 
 def counts(cells: Any, *, positive: Sequence[bool] = (False, True), **more: Any) -> Counts:
@@ -62,40 +61,26 @@ def drawn_counts(draw: st.DrawFn, *, least: int = 1, most: int = 50) -> Counts:
     )
 
 
-def names(*, without: Sequence[str] = ()) -> list[str]:
-    return [name for name in METRICS if name not in without]
-
-
 POST = stage_metrics("post_training")
 LABELS = tuple(name for name in stage_metrics("pre_training") if name != "CI")
 
 # [group a, d][label 0, 1][predicted 0, 1]: TN FP, FN TP
 CELLS = np.array([[[40, 10], [10, 40]], [[60, 10], [20, 10]]], dtype=np.int64)
 
+# What the guide's own examples leave out.
 # n_a = n_d = 100; n_a(1) = 50, n_d(1) = 30; n'_a(1) = 50, n'_d(1) = 20;
 # P_a = (.5, .5), P_d = (.7, .3)
 BY_HAND = {
     "CI": (100 - 100) / 200,
     "DPL": 50 / 100 - 30 / 100,
-    "KL": 0.5 * log(0.5 / 0.7) + 0.5 * log(0.5 / 0.3),
     # the mean distribution is (.6, .4)
     "JS": (
         0.5 * log(0.5 / 0.6) + 0.5 * log(0.5 / 0.4) + 0.7 * log(0.7 / 0.6) + 0.3 * log(0.3 / 0.4)
     )
     / 2,
-    "LP": sqrt(0.2**2 + 0.2**2),
-    "TVD": (0.2 + 0.2) / 2,
-    "KS": 0.2,
     "DPPL": 50 / 100 - 20 / 100,
     "DI": (20 / 100) / (50 / 100),
-    "DCA": 50 / 50 - 30 / 20,
-    "DCR": 70 / 80 - 50 / 50,
-    "RD": 40 / 50 - 10 / 30,
-    "SD": 60 / 70 - 40 / 50,
-    "DAR": 40 / 50 - 10 / 20,
     "DRR": 60 / 80 - 40 / 50,
-    "AD": 80 / 100 - 70 / 100,
-    "TE": 20 / 10 - 10 / 10,
     # 20 false positives with benefit 2, 30 false negatives with 0, 150 with 1: mean 190 / 200,
     # mean of squares (20 * 4 + 150) / 200
     "GE": ((230 / 200) / (190 / 200) ** 2 - 1) / 2,
@@ -259,7 +244,6 @@ def test_too_few_rows_for_an_interval_give_none() -> None:
     assert not intervals(["DI"], table, replicates=5000, seed=0)
 
 
-SYMMETRIC = ("JS", "LP", "TVD", "KS")
 RANGES = {
     **dict.fromkeys(
         ("CI", "DPL", "CDDL", "DPPL", "RD", "SD", "DAR", "DRR", "AD", "CDDPL"), (-1, 1)
@@ -272,34 +256,17 @@ RANGES = {
 }
 
 
-def swapped(table: Counts) -> Counts:
-    return Counts(cells=table.cells[:, ::-1], positive=table.positive, stratified=True)
-
-
 @given(table=drawn_counts())
-def test_swapping_the_groups_turns_the_sign_and_inverts_the_ratio(table: Counts) -> None:
-    for name in names(without=("KL", "GE", *SYMMETRIC)):
-        value, back = measure(name, table).value, measure(name, swapped(table)).value
+def test_swapping_the_groups_turns_the_sign_but_of_ratio_distances_and_entropy(table) -> None:
+    swapped = Counts(cells=table.cells[:, ::-1], positive=table.positive, stratified=True)
+    for name in METRICS.keys() - {"KL"}:
+        value, back = measure(name, table).value, measure(name, swapped).value
         if name == "DI":
             assert value * back == pytest.approx(1)
+        elif name in ("GE", "JS", "LP", "TVD", "KS"):
+            assert value == pytest.approx(back)
         else:
             assert value == pytest.approx(-back)
-
-
-@given(table=drawn_counts())
-def test_swapping_the_groups_changes_neither_a_distance_nor_the_entropy(table: Counts) -> None:
-    for name in ("GE", *SYMMETRIC):
-        assert measure(name, table).value == pytest.approx(measure(name, swapped(table)).value)
-
-
-@given(table=drawn_counts(), times=st.integers(20, 1000))
-def test_as_many_times_the_rows_change_no_value_and_narrow_the_interval(table, times) -> None:
-    more = Counts(cells=table.cells * times, positive=table.positive, stratified=True)
-    for name in METRICS:
-        assert measure(name, more).value == pytest.approx(measure(name, table).value, abs=1e-9)
-    few = intervals(["DPPL"], table, replicates=200, seed=0)
-    many = intervals(["DPPL"], more, replicates=200, seed=0)
-    assert not few or many["DPPL"].high - many["DPPL"].low < few["DPPL"].high - few["DPPL"].low
 
 
 @given(table=drawn_counts(least=0, most=6))
@@ -323,16 +290,6 @@ def test_an_interval_is_finite_ordered_and_of_a_defined_metric(table: Counts) ->
         assert measure(name, table).value is not None
         assert np.isfinite([ends.low, ends.high]).all()
         assert ends.low <= ends.high
-
-
-@given(table=drawn_counts())
-def test_several_labels_are_one_positive_and_one_other_to_the_rates(table: Counts) -> None:
-    other, positive = (
-        table.cells[:, :, mask].sum(axis=2) for mask in (~table.positive, table.positive)
-    )
-    binary = Counts(cells=np.stack([other, positive], axis=2), positive=BINARY, stratified=True)
-    for name in names(without=DISTANCES):
-        assert measure(name, binary).value == pytest.approx(measure(name, table).value)
 
 
 ROWS = st.integers(1, 60)

@@ -322,18 +322,14 @@ def test_poisoned_labels_pass_a_reweighed_model_unless_a_gate_compares_labels(ju
 
 def test_labels_poisoned_the_other_way_and_a_level_are_judged_too(judge, champion) -> None:
     champion(POISONED)
+    (same,) = judge(FAIR, labels=POISONED, gates=[CHANGE]).checks
+    assert (same.passed, same.judged, same.value) == (True, True, 0.0)
     level = {"metric": "DPL", "facet": "age", "maximum": 0.2, "reason": "-"}
     down, high = judge(FAIR, gates=[CHANGE, level]).checks
     assert (down.passed, down.value) == (False, pytest.approx(-0.12))
     assert (high.passed, high.value, high.name) == (True, pytest.approx(0.1), "DPL age=old")
     _, high = judge(FAIR, labels=POISONED, gates=[CHANGE, level]).checks
     assert (high.passed, high.value) == (False, pytest.approx(0.22))
-
-
-def test_the_same_labels_have_not_changed(judge, champion) -> None:
-    champion()
-    (check,) = judge(FAIR, gates=[CHANGE]).checks
-    assert (check.passed, check.judged, check.value) == (True, True, 0.0)
 
 
 def test_a_change_judged_by_its_bound_holds_at_once_with_the_other_bounds(judge, champion):
@@ -397,7 +393,7 @@ def _with(group: str, count: int) -> pa.Table:
     return pa.concat_tables([FACETS, more])
 
 
-@pytest.mark.parametrize(("tested", "message"), [(0, "0 rows"), (1, "1 row"), (99, "99 rows")])
+@pytest.mark.parametrize(("tested", "message"), [(1, "1 row"), (99, "99 rows")])
 def test_a_group_of_few_rows_in_the_test_split_is_named_as_not_judged(judge, tested, message):
     verdict = judge(_more(FAIR, "unborn", tested), labels=_with("unborn", 120))
     gated, group = verdict.checks
@@ -407,11 +403,8 @@ def test_a_group_of_few_rows_in_the_test_split_is_named_as_not_judged(judge, tes
         f"{message} in the test split, 120 in all the data; at least 100 are needed to judge it"
     )
     assert "not judged: age=unborn" in verdict.summary
-
-
-def test_a_group_with_enough_rows_in_the_test_split_is_not_named(judge) -> None:
-    verdict = judge(_more(FAIR, "unborn", 100), labels=_with("unborn", 120))
-    assert [check.name for check in verdict.checks] == ["DI age=old"]
+    enough = judge(_more(FAIR, "unborn", 100), labels=_with("unborn", 120))
+    assert [check.name for check in enough.checks] == ["DI age=old"]
 
 
 def test_a_group_that_the_contract_allows_and_no_row_has_is_named(judge) -> None:
@@ -513,15 +506,13 @@ def test_every_metric_agrees_with_the_table_worked_by_hand(job, crossed) -> None
         assert row["looks"] == 4
     assert "no group variable" in estimates["CDDPL", "old & f"]["error"]
     assert ("GE", "old & f") not in estimates
-
-
-def test_clarifys_files_know_nothing_of_them(job, crossed) -> None:
-    crossed(gates=[gate(BOTH)])
+    # Clarify's own files know nothing of combinations.
     for name in ("pre-training", "post-training"):
         stages = read_json(job.output("intervals") / f"{name}-analysis.json")
         (stage,) = (value for key, value in stages.items() if key != "version")
-        assert set(stage["facets"]) == {"age", "sex"}
-        assert all(len(groups) == 1 for groups in stage["facets"].values())
+        assert {facet: len(groups) for facet, groups in stage["facets"].items()} == {
+            "age": 1, "sex": 1
+        }  # fmt: skip
 
 
 def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(job, crossed) -> None:
