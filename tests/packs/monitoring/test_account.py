@@ -302,15 +302,6 @@ def test_no_store_of_the_account_has_the_key_afterwards(full: Bench) -> None:
     assert not any(_delete(full, KEYS[0]).model_dump().values())
 
 
-def test_a_key_stays_out_while_a_capture_may_hold_it(full: Bench) -> None:
-    _delete(full, KEYS[0])
-    for name in full.model.etags(full.places.ledger):
-        content = full.model.read(f"{full.places.ledger}/{name}")[0]
-        (full.local.folder("ledger") / name).write_bytes(content)
-    full.answer(*KEYS)  # the window is read again
-    assert full.keys(full.places.ledger) == {*KEYS[1:]}
-
-
 def test_whoever_is_killed_has_named_the_keys_before_an_answer_is_gone(full, monkeypatch):
     """Else a window that is read again would bring back what nobody knows to be deleted."""
     put = MonitorFiles.put

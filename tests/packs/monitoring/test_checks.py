@@ -34,11 +34,6 @@ def test_no_count_from_1_to_9_is_shown_or_follows_from_the_total(counts: list[in
     if hidden and sum(counts) >= SMALLEST_COUNT:
         assert len(hidden) >= 2
         assert sum(hidden) >= SMALLEST_COUNT
-
-
-@given(COUNTS)
-def test_other_counts_stay_as_they_are_and_none_is_hidden_without_need(counts: list[int]) -> None:
-    shown = hide_small_counts(counts)
     assert all(cell in (None, count) for count, cell in zip(counts, shown, strict=True))
     if not any(0 < count < SMALLEST_COUNT for count in counts):
         assert list(shown) == counts

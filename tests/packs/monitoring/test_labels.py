@@ -233,16 +233,10 @@ def test_a_store_that_exists_is_left_as_it_is(stores) -> None:
     assert stored(stores) == [("a", "yes", RECEIVED)]
 
 
-def test_labels_are_kept_with_the_time_at_which_they_came(stores) -> None:
-    added = stores.add(stores.file("loan_id,late\nb,yes\na,no\n"), now=NOW)
-    assert (added.rows, added.added, added.facets) == (2, 2, None)
-    assert stored(stores) == [("a", "no", RECEIVED), ("b", "yes", RECEIVED)]
-
-
 def test_rows_without_a_label_are_not_labelled_yet(stores) -> None:
     sheet = "loan_id,probability,late\na,0.5,yes\nb,0.5,\nc,0.5,  \n,,\n"
     added = stores.add(stores.file(sheet), now=NOW)
-    assert (added.rows, added.added, added.unlabelled) == (4, 1, 3)
+    assert (added.rows, added.added, added.unlabelled, added.facets) == (4, 1, 3, None)
     assert [key for key, *_ in stored(stores)] == ["a"]
 
 
@@ -435,16 +429,6 @@ def counts(period):
     return period.right, period.wrong, period.state
 
 
-def test_drawn_rows_are_right_where_label_and_decision_agree(stores) -> None:
-    drawn = week_of(stores, 0)
-    stores.label(drawn[:7], "yes", now=week(0).end)
-    stores.label(drawn[7:], "no", now=week(0).end)
-    (period,) = stores.join(0, now=week(0).end + DAY).periods
-    assert (period.start, period.end) == (week(0).start, week(0).end)
-    assert (period.answers, period.drawn) == (20, 10)
-    assert counts(period) == (7, 3, "complete")
-
-
 def test_labels_are_counted_by_decision(stores) -> None:
     """Four decided `yes` and six `no`; of each one is labelled the other way and one not at all."""
     stores.answer(["y1", "y2", "y3", "y4"])
@@ -457,6 +441,8 @@ def test_labels_are_counted_by_decision(stores) -> None:
         true_positives=2, false_positives=1, false_negatives=1, true_negatives=4
     )
     assert (period.unlabelled_positive, period.unlabelled_negative) == (1, 1)
+    assert (period.start, period.end) == (week(0).start, week(0).end)
+    assert (period.answers, period.drawn) == (10, 10)
 
 
 @pytest.mark.parametrize("labels", [0, 9, 10])

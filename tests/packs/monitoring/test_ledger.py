@@ -249,14 +249,6 @@ def test_a_deletion_that_is_killed_half_way_stays_out_of_a_window_that_is_read_a
     assert {key for key, _ in content(folder)} == {"b"}
 
 
-def test_a_deletion_is_forgotten_once_no_capture_can_hold_the_key(tmp_path, capture) -> None:
-    ledger = tmp_path / "ledger"
-    add_rows(ledger, capture(one("a")))
-    for key, days in (("a", 0), ("b", 14), ("c", 15)):
-        delete_keys(ledger, [key], now=NOON + days * DAY, retention=14 * DAY)
-    assert pq.read_metadata(ledger / "deletions.parquet").num_rows == 2
-
-
 def test_a_damaged_day_is_named_and_left_as_it_is(tmp_path, capture) -> None:
     ledger = tmp_path / "ledger"
     add_rows(ledger, capture(one("a")))

@@ -7,7 +7,7 @@ import pytest
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko_packs.monitoring.checks import Measurement
-from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
+from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import Disparity, MonitorBias
 from sashiko_packs.monitoring.steps.bias import (
     effect_of_ratio,
@@ -107,37 +107,6 @@ def test_rows_of_clusters_make_a_change_less_certain() -> None:
     assert (few.is_judged, few.value, few.rows) == (False, None, 83)
 
 
-def _requests(generator, *, size: int, alike: float) -> Clusters:
-    """Counts 2,000 rows in requests of one group each, whose decisions are alike."""
-    number = 2000 // size
-    group = generator.random(number) < 0.5
-    chance = generator.beta(0.4 * (1 / alike - 1), 0.6 * (1 / alike - 1), number)
-    numbers = np.repeat(np.arange(number), size)
-    positive = generator.random(len(numbers)) < chance[numbers]
-    clusters = Clusters(4, effect=effect_of_ratio)
-    cells = 2 * group[numbers] + positive
-    clusters.add(cells, numbers, np.zeros(len(numbers), dtype=bool))
-    return clusters
-
-
-@pytest.mark.parametrize(("size", "alike"), [(20, 0.2), (50, 0.3)])
-def test_requests_of_a_group_raise_few_alarms_where_nothing_changed(size, alike) -> None:
-    """As independent rows many such windows have a p-value below 0.0005."""
-    generator = np.random.default_rng(0)
-    p_values: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(400):
-        clusters = _requests(generator, size=size, alike=alike)
-        for by_cluster in (False, True):
-            counted = clusters.summarise() if by_cluster else ClusteredCounts(clusters.counts)
-            measured = measure_disparity_change(
-                "DI", REFERENCE, counted, tolerance=0.1, minimum_group_size=10
-            )
-            p_values[by_cluster].append(measured.p_unchanged or 1.0)
-    assert np.mean(np.array(p_values[False]) < 0.0005) > 0.03
-    assert np.mean(np.array(p_values[True]) < 0.05) < 0.09
-    assert np.mean(np.array(p_values[True]) < 0.0005) < 0.01
-
-
 def test_the_design_effect_of_independent_rows_is_1() -> None:
     generator = np.random.default_rng(1)
     totals = np.zeros((1024, 4), dtype=np.int64)
@@ -234,16 +203,6 @@ def test_the_first_decision_of_a_key_counts_and_the_last_facets(job: WindowJob) 
     measured = _measured(job)
     assert measured.rows == 2000
     assert measured.disparities[0].window == pytest.approx(400 / 200)
-
-
-def test_facets_come_from_the_lake(job: WindowJob) -> None:
-    job.groups(old=(750, 2500), young=(1000, 2500))
-    expected = _measured(job)
-    ages = ["old"] * 2500 + ["young"] * 2500
-    lake = job.lake([f"L{number}" for number in range(5000)], age=ages)
-    job.facets([], age=[])
-    assert _measured(job, *lake) == expected
-    assert _measured(job).without_facets == 5000
 
 
 def test_rows_that_are_not_in_the_lake_yet_are_counted_and_those_of_files_are_added(job) -> None:

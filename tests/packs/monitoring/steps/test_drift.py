@@ -14,7 +14,7 @@ from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.reference import ColumnCounts
 from sashiko_packs.monitoring.checks import judge_measurements
-from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
+from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import Drift
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import drift
@@ -102,9 +102,12 @@ def test_p_values_of_quiet_windows_are_even(rows: int) -> None:
     assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.05, abs=0.03)
 
 
-@pytest.mark.parametrize("rows", [500, 20_000])
-def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(rows) -> None:
-    p_values = [item.p_tolerated for item in _draws(_shifted(0.1), rows=rows)]
+@pytest.mark.parametrize(("rows", "reference"), [(500, 3500), (20_000, 3500), (20_000, 200)])
+def test_a_change_at_the_tolerance_is_taken_for_a_larger_one_in_a_twentieth_at_most(
+    rows: int, reference: int
+) -> None:
+    drawn = _draws(_shifted(0.1), rows=rows, reference_rows=reference)
+    p_values = [item.p_tolerated for item in drawn]
     assert np.mean(np.array(p_values) < 0.05) < 0.08
 
 
@@ -177,48 +180,11 @@ def test_few_clusters_make_a_change_less_certain() -> None:
     assert 10 * many.p_tolerated < few.p_tolerated
 
 
-def _weeks_of_clients(spread: float, *, weeks: int, seed: int = 3):
-    """Yields windows of 20 clients of own mixes, whose volumes differ from week to week."""
-    generator = np.random.default_rng(seed)
-    mixes = generator.dirichlet(EQUAL * 10, 20)
-    reference = generator.multinomial(3500, mixes.mean(axis=0))
-    for _ in range(weeks):
-        volumes = np.exp(generator.normal(0, spread, 20))
-        clients = np.repeat(np.arange(20), generator.multinomial(2000, volumes / volumes.sum()))
-        cells = (mixes[clients].cumsum(axis=1) > generator.random(len(clients))[:, None]).argmax(1)
-        yield reference, cells, clients
-
-
-def _share_of_alarms(weeks, *, by_client: bool) -> float:
-    alarms = []
-    for reference, cells, clients in weeks:
-        counts = Clusters(6)
-        numbers = clients if by_client else np.arange(len(clients))
-        counts.add(cells, numbers, np.zeros(len(cells), dtype=bool))
-        measured = measure_drift(
-            "drift of product", reference, counts.summarise(), ordered=False, tolerance=0.1
-        )
-        (check,) = judge_measurements([measured], false_alarms=0.01)
-        alarms.append(check.outcome == "alarm")
-    return float(np.mean(alarms))
-
-
-def test_clients_whose_volumes_differ_raise_no_alarms_where_rows_name_them() -> None:
-    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=False) > 0.2
-    assert _share_of_alarms(_weeks_of_clients(1.0, weeks=300), by_client=True) < 0.01
-
-
 def test_a_large_change_against_a_small_reference_is_shown_whatever_the_rows_of_the_window():
     """The smaller side decides what is certain."""
     for rows in (2000, 100_000):
         measured = _measure(EQUAL * 400, np.rint(_shifted(0.4) * rows))
         assert measured.p_tolerated < 0.001
-
-
-@pytest.mark.parametrize("reference_rows", [200, 500])
-def test_a_change_at_the_tolerance_is_tolerated_against_a_small_reference(reference_rows) -> None:
-    drawn = _draws(_shifted(0.1), rows=20_000, reference_rows=reference_rows)
-    assert np.mean(np.array([item.p_tolerated for item in drawn]) < 0.05) < 0.08
 
 
 COLUMNS = ("product", "complaint_text")

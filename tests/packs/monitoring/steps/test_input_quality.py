@@ -1,7 +1,6 @@
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 
 from sashiko.contract.rule_expectations import (
@@ -14,11 +13,9 @@ from sashiko.contract.rule_expectations import (
     UNIQUE,
     UNIQUE_SHARE,
 )
-from sashiko_packs.monitoring.checks import BROKEN_RULE, MonitorCheck, judge_measurements
-from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters
+from sashiko_packs.monitoring.checks import MonitorCheck, judge_measurements
 from sashiko_packs.monitoring.result import Inputs
 from sashiko_packs.monitoring.steps import input_quality
-from sashiko_packs.monitoring.steps.input_quality import measure_share
 from tests.unit.contract.documents import column_of, document, every_rule, save, table_of
 
 GOOD = {
@@ -215,28 +212,3 @@ def test_one_client_or_one_text_sent_again_raises_no_alarm_alone(job) -> None:
     assert _alarms(_run(job, [*good, *[row | {"cluster": 7} for row in bad]])) == []
     spread = [row | {"cluster": n % 20} for n, row in enumerate(bad)]
     assert _alarms(_run(job, [*good, *spread])) == ["inputs: title: allowed values"]
-
-
-@pytest.mark.slow
-def test_windows_at_the_tolerance_raise_few_alarms() -> None:
-    """Of rows of their own, and of 40 clusters of 25 that are alike."""
-    generator = np.random.default_rng(0)
-    alone, alike = [], []
-    for _ in range(2000):
-        broken = int(generator.binomial(1000, 0.01))
-        alone.append(_p_value(ClusteredCounts(np.array([1000 - broken, broken]))))
-        shares = generator.beta(0.05, 4.95, 40)  # a mean of 0.01
-        clusters = Clusters(2)
-        cells = (generator.random((40, 25)) < shares[:, None]).astype(int)
-        numbers = np.repeat(np.arange(40), 25)
-        clusters.add(cells.ravel(), numbers, np.zeros(1000, dtype=bool))
-        alike.append(_p_value(clusters.summarise()))
-    assert np.mean(np.array(alone) <= 0.01) <= 0.012
-    assert np.mean(np.array(alike) <= 0.01) <= 0.012
-
-
-def _p_value(counts: ClusteredCounts) -> float:
-    measured = measure_share(
-        "rule", counts, kind="inputs", effect=BROKEN_RULE, allowed=0.0, tolerance=0.01
-    )
-    return 1.0 if measured.p_unchanged is None else measured.p_unchanged

@@ -1,13 +1,9 @@
-import datetime as dt
-import json
 import shutil
 import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
@@ -188,33 +184,3 @@ def test_a_contract_of_other_labels_is_refused_before_it_judges(pipeline) -> Non
     ):
         pipeline.run(reference=other.model_dump(mode="json"))
     assert not (pipeline.output("JoinLabels", "labels") / "labels.json").exists()
-
-
-KEYS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), min_size=1, max_size=9)
-
-
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(keys=st.lists(KEYS, min_size=1, max_size=12, unique=True))
-def test_no_key_and_no_facet_is_in_a_result(keys, tmp_path_factory) -> None:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        pipeline = Pipeline(tmp_path_factory.mktemp("keys"), monkeypatch)
-        stores = pipeline.stores
-        names = [f"key:{key}:key" for key in keys]
-        stores.answer(names)
-        stores.draw(0, rows=6)
-        rows = "".join(f'"{name.replace(chr(34), chr(34) * 2)}",yes,old\n' for name in names)
-        path = stores.file(f"loan_id,late,age\n{rows}key:nobody,no,young\n")
-        assert stores.add(path, now=week(0).end).added == len(names) + 1
-        text = pipeline.run()
-    assert json.dumps("key:")[1:-1] not in text
-    assert "old" not in text.replace("threshold", "")
-    assert pipeline.labels().unknown == 1
-    assert pipeline.labels().waiting == 0
-
-
-def test_times_are_read_in_utc(pipeline) -> None:
-    pipeline.stores.answer(["a"], time=week(0).end - dt.timedelta(seconds=1))
-    pipeline.stores.answer(["b"], time=week(0).end)
-    pipeline.run()
-    decisions = pipeline.output("JoinLabels", "decisions") / "decisions.parquet"
-    assert pq.read_table(decisions)["key"].to_pylist() == ["a"]
