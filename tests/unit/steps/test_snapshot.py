@@ -251,11 +251,3 @@ def test_a_snapshot_of_another_view_or_contract_is_refused(tmp_path, monkeypatch
     save(document() | {"version": "9.9.9"}, tmp_path / "processing" / "input" / "config")
     with pytest.raises(InputError, match="another version of the contract `library-loans`"):
         _judge(tmp_path, monkeypatch)
-
-
-def test_a_cut_off_snapshot_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _snapshot(tmp_path)
-    file = tmp_path / "processing" / "input" / "data" / "data.parquet"
-    file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(InputError, match="is not a whole Parquet file"):
-        _judge(tmp_path, monkeypatch)

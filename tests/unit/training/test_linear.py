@@ -63,26 +63,6 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(
     assert scores.sum(axis=1) == pytest.approx(np.ones(80))
 
 
-def test_a_number_decides_though_no_test_row_has_a_training_rows_number() -> None:
-    """As words of a text, numbers that train lacks say nothing: the baseline was a weak rival."""
-    train = [{"age": age, "desk": "x", "note": "", "seen": None, "income": None}
-             for age in range(20, 80, 2)]  # fmt: skip
-    model = fitted(train, np.array([int(row["age"] > 50) for row in train]))
-    between = objects([row | {"age": row["age"] + 1} for row in train])
-    low, high = model.scores(between)[[2, -3], 1]
-    assert low < 0.2
-    assert high > 0.8
-
-
-def test_a_number_may_tell_by_another_shape_than_a_line() -> None:
-    train = [{"age": age, "desk": "x", "note": "", "seen": None, "income": None}
-             for age in range(20, 80)] * 20  # fmt: skip
-    model = fitted(train, np.array([int(40 <= row["age"] < 60) for row in train]))
-    young, middle, old = model.scores(objects(train))[[5, 30, 55], 1]
-    assert max(young, old) < 0.2
-    assert middle > 0.8
-
-
 def test_missing_and_unknown_values_are_scored() -> None:
     train = people(200, seed=1)
     for row in train[:40]:
@@ -92,14 +72,6 @@ def test_missing_and_unknown_values_are_scored() -> None:
     missing, unknown = train[0], people(1, seed=9)[0] | {"desk": "west", "note": "unheard of"}
     assert model.scores(objects([missing]))[0, 1] > 0.9
     assert model.scores(objects([unknown]))[0, 1] < 0.2
-
-
-def test_equal_rows_give_equal_models() -> None:
-    train = people(120, seed=1)
-    one, other = (fitted(train, labels_of(train)) for _ in range(2))
-    assert one.features.columns == other.features.columns
-    assert one.coefficients.tobytes() == other.coefficients.tobytes()
-    assert one.intercept == other.intercept
 
 
 def test_a_saved_model_is_the_same_and_so_are_its_bytes(tmp_path: Path) -> None:

@@ -211,9 +211,7 @@ def test_a_model_that_others_would_serve_fails_on_the_endpoint(job, account, mon
     assert not job.verdict.passed
 
 
-@pytest.mark.parametrize(
-    "answer", [b"[]", b"<html>", b'[{"label": "yes"}]', b'[{"label": "yes", "score": null}]']
-)
+@pytest.mark.parametrize("answer", [b"[]", b"<html>", b'[{"label": "yes", "score": null}]'])
 def test_what_is_no_answer_is_blocked(job, account, monkeypatch, answer) -> None:
     account.respond = lambda _: answer
     run(monkeypatch, "endpoint")

@@ -3,8 +3,6 @@
 import dataclasses
 import datetime as dt
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,14 +109,6 @@ def test_a_temperature_is_reported_with_the_calibration_before_and_after(root) -
     assert before[error].value != pytest.approx(after[error].value)
     (note,) = (n for n in evaluation.notes if n.startswith("Logits are divided by 3.000"))
     assert f"was {before[error].value:.3f} before and is {after[error].value:.3f} after" in note
-
-
-def test_without_a_temperature_there_is_no_before(root) -> None:
-    evaluation, _, _ = evaluated(root)
-    assert evaluation.calibration.temperature is None
-    assert evaluation.calibration.before == {}
-    assert evaluation.calibration.error_by_chance.value > 0
-    assert sum(item.rows for item in evaluation.calibration.curve) == 120
 
 
 def test_a_text_that_the_artifact_refuses_is_named_by_its_key(root, tmp_path) -> None:
@@ -262,13 +252,6 @@ def label_of(row: int) -> int:
     return int(row % 4 < 2) ^ int(row % 10 == 0)
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["evaluate"])
-    return tmp_path
-
-
 def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     evaluation, _, verdict = evaluated(root)
     assert evaluation.candidate["accuracy"].value == pytest.approx(0.65)
@@ -288,6 +271,12 @@ def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
     assert any("No champion yet" in note for note in evaluation.notes)
     assert verdict.inputs["training-snapshot"] == "d" * 64
     assert "facets-snapshot" not in verdict.inputs
+    # No temperature was fitted, and nobody asked for injections.
+    assert evaluation.calibration.temperature is None
+    assert evaluation.calibration.before == {}
+    assert evaluation.calibration.error_by_chance.value > 0
+    assert sum(item.rows for item in evaluation.calibration.curve) == 120
+    assert "injection" not in (root / "processing/output/metrics/metrics.json").read_text()
 
 
 def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
@@ -304,6 +293,10 @@ def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
     assert evaluation.leads[LINEAR]["auc"].value == pytest.approx(lead)
     assert "weights" in verdict.inputs
     assert any("logistic regression, reweighed alike): +" in note for note in evaluation.notes)
+    # No output holds a weight.
+    files = [path for path in (root / "processing" / "output").rglob("*") if path.is_file()]
+    assert not any(b"train-0" in path.read_bytes() for path in files)
+    assert set(predictions(root)[0]) == {"key", "split", "label", "score", "predicted"}
 
 
 def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
@@ -319,14 +312,6 @@ def test_weights_of_other_rows_are_refused(root) -> None:
     evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2, first=1)
     with pytest.raises(InputError, match="1 of 40 train keys have no weight"):
         evaluate_job.run_evaluate()
-
-
-def test_no_output_holds_a_weight(root) -> None:
-    evaluate_job.write_weights(evaluate_job.lay_out(root), flipped=2)
-    run(root)
-    files = [path for path in (root / "processing" / "output").rglob("*") if path.is_file()]
-    assert not any(b"train-0" in path.read_bytes() for path in files)
-    assert set(predictions(root)[0]) == {"key", "split", "label", "score", "predicted"}
 
 
 def record_of(archive, **changes):
@@ -580,13 +565,6 @@ def test_a_text_that_the_handler_refuses_is_not_counted_as_resisted(root, tmp_pa
     assert figures.overall.rows + figures.refused == len(attacks)
 
 
-def test_a_recipe_that_does_not_ask_for_it_has_no_trace_of_it(root) -> None:
-    evaluation, _, _ = evaluated(root)
-    assert evaluation.injection is None
-    file = root / "processing/output/metrics/metrics.json"
-    assert "injection" not in json.loads(file.read_text())
-
-
 def test_a_model_that_any_sentence_turns_is_not_counted_as_obeying(root, tmp_path) -> None:
     lay_out(root, tmp_path, TALKATIVE, injections=60)
     evaluation, decision, verdict = run(root)
@@ -686,13 +664,6 @@ def test_free_text_is_cut_by_its_length() -> None:
 def test_a_column_that_is_the_same_everywhere_is_left_out() -> None:
     assert not cut(["same"] * 5)
     assert not cut(pa.array([None] * 5, pa.string()))
-
-
-def test_the_slices_of_a_column_hold_every_row_once() -> None:
-    generator = np.random.default_rng(0)
-    ages = pa.array([None if n % 7 == 0 else int(generator.integers(18, 90)) for n in range(500)])
-    rows = np.sum([item.rows for item in slices_of(pa.table({"age": ages}))], axis=0)
-    assert set(rows) == {1}
 
 
 def test_columns_of_other_rows_are_refused(tmp_path) -> None:

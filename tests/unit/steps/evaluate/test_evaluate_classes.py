@@ -1,8 +1,6 @@
 """Score and Evaluate with more than two classes; files as the steps after them read them."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +23,6 @@ GATES: list[dict[str, Any]] = [
     {"metric": "accuracy", "better_than": "majority", "reason": "more than the base rate"},
     {"metric": "log_loss", "better_than": "champion", "margin": -0.1, "reason": "not worse"},
 ]
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["evaluate"])
-    return tmp_path
 
 
 def test_predictions_have_the_score_of_each_class_and_that_of_the_favourable_ones(root) -> None:

@@ -1,7 +1,6 @@
 """Score and Evaluate with a number; files as the steps after them read them."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,6 @@ GATES: list[dict[str, Any]] = [
     {"metric": "mae", "better_than": RIDGE, "margin": -9.0, "reason": "worth its cost"},
     {"metric": "mae", "better_than": "champion", "margin": -0.1, "reason": "not worse"},
 ]
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("OPT_ML", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["evaluate"])
-    return tmp_path
 
 
 def read(inputs: Path, split: str) -> dict[str, list]:

@@ -425,18 +425,11 @@ def _resolve(
     return job.root / "processing" / "output" / "champion"
 
 
-def test_the_champion_says_from_which_day_its_test_split_was(job, account, monkeypatch) -> None:
+def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
     path = job.input("metrics") / METRICS_FILE
     metrics = json.loads(path.read_text())
     metrics["splits"]["test"]["since"] = "2025-12-01"
     write_json(path, metrics)
-    run_register(monkeypatch)
-    account.decide(1, "Approved")
-    record = json.loads((_resolve(monkeypatch, job) / "champion.json").read_text())
-    assert record["champion"]["test_from"] == "2025-12-01"
-
-
-def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
     run_register(monkeypatch)
     folder = _resolve(monkeypatch, job)
     assert json.loads((folder / "champion.json").read_text()) == {"champion": None}
@@ -444,7 +437,8 @@ def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
     folder = _resolve(monkeypatch, job)
     record = json.loads((folder / "champion.json").read_text())["champion"]
     digest = sha256_file(job.archive)
-    assert record == {"version": 1, "sha256": digest, "threshold": 0.5, "test_from": None}
+    since = {"test_from": "2025-12-01"}  # the first day of its test split
+    assert record == {"version": 1, "sha256": digest, "threshold": 0.5} | since
     assert sorted(path.name for path in folder.iterdir()) == ["champion.json", "model.tar.gz"]
     assert sha256_file(folder / "model.tar.gz") == digest
 
