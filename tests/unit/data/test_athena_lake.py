@@ -15,7 +15,7 @@ import pytest
 from botocore.stub import Stubber
 
 from sashiko.base.aws_calls import Clients
-from sashiko.base.stopping import Stop, stop_on_signals
+from sashiko.base.stopping import Stop
 from sashiko.contract.model import Contract
 from sashiko.data import athena_lake
 from sashiko.data.athena_lake import AthenaLake, check_table, scratch_prefix
@@ -298,18 +298,6 @@ def test_a_query_that_never_ends_is_stopped(athena, clock, monkeypatch):
     add_states(stub, "CANCELLED")
     with pytest.raises(InputError, match="still queued after 0 minutes and was stopped"):
         _unload(client)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_query_and_waits_until_it_writes_no_more(number, athena, clock):
-    client, stub = athena
-    add_query(stub, "RUNNING")
-    add_stop(stub)
-    add_states(stub, "RUNNING", "CANCELLED")
-    clock.meanwhile = lambda: os.kill(os.getpid(), number)
-    with pytest.raises(SystemExit) as exit_, stop_on_signals() as stop:
-        _unload(client, stop)
-    assert exit_.value.code == 128 + number
 
 
 def test_a_query_that_cannot_be_followed_is_stopped(athena):

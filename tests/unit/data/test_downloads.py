@@ -269,13 +269,6 @@ def test_data_with_another_hash_are_refused_with_one_error_and_not_kept(tmp_path
     assert list(walk_files(tmp_path / "cache")) == []
 
 
-@pytest.mark.parametrize("kind", ["pypi", "huggingface", "file"])
-def test_the_same_data_with_their_hash_are_taken(tmp_path, served, kind):
-    served(EXPECTED)
-    data = settings.DataSection(sources=(_sources(tmp_path)[kind],), sha256=DIGEST)
-    assert fetch_data(data, cache=tmp_path / "cache").read_bytes() == EXPECTED
-
-
 @pytest.mark.parametrize("source", [_pypi("tiny_pack"), _hub("")], ids=["pypi", "huggingface"])
 def test_weights_of_which_one_file_has_another_hash_are_refused_whole(tmp_path, served, source):
     model = settings.ModelSection(

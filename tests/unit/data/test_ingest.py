@@ -131,13 +131,6 @@ def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path):
     assert batch.column("price").to_pylist() == [9.5]
 
 
-def test_texts_stay_as_they_are_without_such_a_rule(tmp_path):
-    (row,) = read_table(
-        _csv(tmp_path, LINE.replace("Emma", " ? ")), _contract(tmp_path)
-    ).to_pylist()
-    assert row["title"] == " ? "
-
-
 def test_a_row_number_stands_in_for_a_missing_key(tmp_path):
     contract = _contract(tmp_path, row_number="loan_id")
     lines = [f"{n + 40},{LINE.removeprefix('a,')}" for n in range(3)]

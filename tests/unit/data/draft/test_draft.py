@@ -14,7 +14,6 @@ from sashiko.data.draft.column_drafts import describe_personal
 from sashiko.data.draft.review import review_lines
 from sashiko.data.ingest import check_file
 from sashiko.errors import InputError
-from tests.e2e.loans import make_loans
 from tests.unit.data.draft.conftest import ROWS, columns, write_csv
 
 DAYS = [(dt.date(2025, 1, 1) + dt.timedelta(days=n // 2)).isoformat() for n in range(ROWS)]
@@ -439,18 +438,6 @@ def test_rows_are_not_split_by_a_date_that_tells_the_label_apart(draft):
     }
     contract, _ = draft(table)
     assert contract.split.kind == "text_hash"
-
-
-def test_loans_with_three_columns_of_what_came_after_the_default(draft, tmp_path):
-    path = tmp_path / "loans.csv"
-    make_loans(path, rows=2000, leaks=True)
-    contract, _ = draft(path, label="Ausfall", facets=["Geschlecht"])
-    assert contract.text_columns == (
-        "nettoeinkommen", "kreditbetrag", "mahnungen", "verwendung", "angaben_zur_person",
-    )  # fmt: skip
-    [note] = [note for note in draft.notes if "each predicts the label alone" in note]
-    for leak in ("inkassostatus", "abgeschriebener_betrag", "ausfalldatum"):
-        assert f"{leak} (AUC 1.000)" in note
 
 
 @pytest.mark.parametrize(("text", "what"), [

@@ -5,7 +5,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -14,7 +13,7 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.load import load_contract
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import Order
-from sashiko.data.generators.complaints import NEW_PHRASES_FROM, PERIOD_END, Complaints, uniform
+from sashiko.data.generators.complaints import NEW_PHRASES_FROM, PERIOD_END, Complaints
 from sashiko.errors import InputError
 from sashiko.settings.shifts import Shift, ShiftPlan
 
@@ -275,22 +274,3 @@ def test_a_plan_that_moves_more_rows_than_there_are_is_refused():
     plan = _plan(Shift(kind="label", size=0.5), Shift(kind="label", size=0.5))
     with pytest.raises(InputError, match="`label` add up to 1, and at most 0"):
         _table(plan)
-
-
-def _rows(start: int, stop: int):
-    return np.arange(start, stop, dtype=np.uint64)
-
-
-def test_a_row_has_the_same_number_in_any_batch():
-    whole = uniform(7, "label", _rows(0, 1000))
-    parts = [uniform(7, "label", _rows(0, 300)), uniform(7, "label", _rows(300, 1000))]
-    assert np.array_equal(whole, np.concatenate(parts))
-
-
-def test_numbers_do_not_change_between_releases():
-    # Rows made today must be made again by the next numpy and the next machine.
-    assert uniform(7, "label", _rows(0, 3)).tolist() == [
-        0.35653343603024923,
-        0.6039825979316211,
-        0.34459457491327805,
-    ]

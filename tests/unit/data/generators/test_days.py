@@ -2,15 +2,9 @@ import datetime as dt
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from sklearn.compose import make_column_transformer
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import Ridge
-from sklearn.metrics import root_mean_squared_error
-from sklearn.preprocessing import OneHotEncoder
 
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.load import load_contract
@@ -93,31 +87,3 @@ def test_rows_do_not_depend_on_the_batch_size():
     whole = pa.Table.from_batches(Days().batches(order))
     assert whole.equals(pa.Table.from_batches(Days().batches(order, batch_rows=7)))
     assert _truth().equals(_truth(batch_rows=20_000))
-
-
-def test_a_linear_model_learns_the_difference_and_weights_remove_most_of_it():
-    # Independent of the engine: scikit-learn, and the weights of Kamiran and Calders (2012) over
-    # gender and fifth of the days.
-    frame = _frame(rows=9000, seed=11)
-    train = frame[frame.received_at < NEW_PHRASES_FROM]
-    test = frame[frame.received_at >= TEST_FROM]
-    features = make_column_transformer(
-        (TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), "complaint_text"),
-        (OneHotEncoder(), ["product"]),
-    )
-    rows, unseen = features.fit_transform(train), features.transform(test)
-    cells = pd.DataFrame({"gender": train.customer_gender, "fifth": pd.qcut(train.days_left, 5)})
-    sizes = cells.assign(rows=1).groupby(["gender", "fifth"], observed=True).rows.transform("sum")
-    groups = [cells.groupby(name, observed=True)[name].transform("size") for name in cells]
-    women = (test.customer_gender == "female").to_numpy()
-    impacts, errors = [], []
-    for strength in (0, 1.5):
-        weights = (groups[0] * groups[1] / len(train) / sizes) ** strength
-        model = Ridge().fit(rows, train.days_left, sample_weight=weights)
-        predicted = model.predict(unseen)
-        impacts.append((predicted > 0)[women].mean() / (predicted > 0)[~women].mean())
-        errors.append(root_mean_squared_error(test.days_left, predicted))
-    mean = root_mean_squared_error(test.days_left, np.full(len(test), train.days_left.mean()))
-    assert 0.6 < impacts[0] < 0.72
-    assert 0.87 < impacts[1] < 1.0
-    assert max(errors) < 0.9 * mean
