@@ -30,14 +30,6 @@ def test_the_bytes_do_not_depend_on_how_the_rows_were_cut(tmp_path, monkeypatch)
     assert len(contents) == 1
 
 
-def test_memory_holds_one_row_group_however_many_rows_there_are(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 10)
-    groups = parquet.regroup(
-        TABLE.to_batches(max_chunksize=4), TABLE.schema, rows=parquet.ROW_GROUP_ROWS
-    )
-    assert [group.num_rows for group in groups] == [10, 10, 5]
-
-
 def test_a_stream_lets_go_of_the_row_groups_that_it_has_read(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 16_384)
     numbers = np.random.default_rng(0).integers(0, 2**63, 32 * parquet.ROW_GROUP_ROWS)

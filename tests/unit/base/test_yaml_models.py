@@ -120,12 +120,6 @@ def test_an_image_that_a_digest_is_given_for_must_be_known(tmp_path):
     assert "job-cpu" in text
 
 
-def test_an_unknown_environment_lists_the_known_ones():
-    text = error_of(lambda: load_settings("moon", folder=ROOT / "config"))
-    assert "config/moon.yaml" in text
-    assert "dev.yaml, local.yaml, prod.yaml" in text
-
-
 def test_an_override_changes_one_key_and_keeps_its_neighbours():
     recipe = load_recipe(SHIPPED[0], overrides=("train.epochs=7",))
     assert recipe.train.epochs == 7
@@ -157,16 +151,6 @@ def test_a_file_that_is_no_yaml_mapping_is_named(tmp_path, content, expected):
     assert expected in text
 
 
-def test_a_downloaded_data_set_must_be_pinned(tmp_path):
-    text = Path("recipes/census.yaml").read_text()
-    lines = [line for line in text.splitlines() if "sha256:" not in line]
-    (tmp_path / "models").mkdir()
-    for model in (ROOT / "recipes/models").glob("*.yaml"):
-        (tmp_path / "models" / model.name).write_text(model.read_text())
-    (tmp_path / "r.yaml").write_text("\n".join(lines))
-    assert "sha256 is required" in error_of(lambda: load_recipe(tmp_path / "r.yaml"))
-
-
 # Two billion values in half a kilobyte.
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -185,30 +169,24 @@ MERGED = "a: &a {k: 1}\n" + "".join(
     ("[" * 900, "column 41: nested deeper than 40 levels"),
     ("[" * 100_000, "exceeded maximum nesting depth"),
     ("{a: " * 5000, "nested deeper"),
-    ("- " * 5000, "nested deeper"),
     (BOMB, "more than 50,000 values"),
     (MERGED, "more than 50,000 values"),
     ("a: &a [*a]", r"`\*a` contains itself"),
-    ("&a {train: *a}", r"`\*a` contains itself"),
     ("a: *b", "undefined alias"),
     ("a: 2021-13-45", "line 1, column 4: `2021-13-45` is not a valid timestamp"),
     ("a: 2021-01-01T00:00:00+99:00", "is not a valid timestamp"),
-    ("a: !!timestamp x", "`x` is not a valid timestamp"),
     ("a: " + "1" * 5000, r"`1+ \.\.\. 1+` is not a valid int"),
     ("a: 0x" + "f" * 100, "a number beyond 64 bits"),
     ("a: 0b_", "`0b_` is not a valid int"),
     ("a: !!int ''", "`` is not a valid int"),
     ("a: !!bool x", "`x` is not a valid bool"),
-    ("a: !!float x", "`x` is not a valid float"),
     ("a: " + "1:" * 200 + "0.5", "is not a valid float"),
     ("a: .nan", "`.nan` is not a finite number"),
-    ("a: -.inf", "not a finite number"),
     ("a: 1.0e+999", "not a finite number"),
     ('a: "\\ud800"', "invalid Unicode character escape"),
     ("a: \ud800", "half of a surrogate pair"),
     ('extends: "x\\0.yaml"', "a text with a NUL"),
     ("a: \0", "#x0000"),
-    ('a: "\\U99999999"', "invalid Unicode character escape"),
     ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
     ("a: 1\n---\nb: 2", "expected a single document"),
     ("? [a]\n: 1", "unhashable key"),
