@@ -139,9 +139,7 @@ def test_what_a_training_plan_can_reserve_is_recorded():
     ("kind", "disk", "vcpus", "accelerators", "efa"),
     [
         ("ml.g5.xlarge", True, 4, 1, False),
-        ("ml.g6.8xlarge", True, 32, 1, True),
         ("ml.p5.48xlarge", True, 192, 8, True),
-        ("ml.trn1.2xlarge", True, 8, 1, False),
         ("ml.inf2.48xlarge", False, 192, 12, False),
         ("ml.m5.large", False, 2, 0, False),
     ],

@@ -183,10 +183,9 @@ def test_what_is_not_approved_or_would_not_be_served_stays_there(
     _refused(accounts, f"not promoted: .*{why}")
 
 
-@pytest.mark.parametrize("name", ["model.tar.gz", "metrics.json", "intervals.json"])
-def test_a_file_that_was_changed_is_refused(approved, name):
-    approved.put(name, b"{}")
-    _refused(approved, f"{name} is not the file that was signed")
+def test_a_file_that_was_changed_is_refused(approved):
+    approved.put("metrics.json", b"{}")
+    _refused(approved, "metrics.json is not the file that was signed")
 
 
 def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it_is_trusted(
