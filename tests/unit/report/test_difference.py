@@ -52,6 +52,8 @@ def test_two_runs_alike_differ_in_nothing(tmp_path, registered):
     ]  # fmt: skip
     assert lines_of["data"]["Snapshot rows"].left == "1,234"
     assert lines_of["metrics"]["threshold"].left == "0.500"
+    undefined = lines_of["metrics"]["RD age=old"].left
+    assert undefined == "undefined: no row of the group has the positive label"
 
 
 def test_a_model_that_is_blocked_differs_in_status_metric_gate_and_check(tmp_path, registered):
@@ -119,11 +121,6 @@ def test_other_rows_and_other_code_are_differences(tmp_path, registered):
         "data": ["Snapshot rows", "Snapshot sha256"],
     }
     assert str(lines(registered, other)["run"]["commit"].right).endswith("-dirty")
-
-
-def test_an_undefined_metric_says_why(registered):
-    ratio = lines(registered, registered)["metrics"]["RD age=old"]
-    assert ratio.left == "undefined: no row of the group has the positive label"
 
 
 def test_a_gate_that_was_switched_off_is_not_judged(tmp_path, registered):

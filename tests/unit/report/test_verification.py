@@ -79,26 +79,22 @@ def problems(judged: JudgedRun) -> dict[str, str]:
     return {item.subject: item.problem for item in findings if item.problem}
 
 
-def test_a_run_that_is_as_on_record_says_what_was_checked(judged):
-    findings = list(verify(judged.evidence, registry=None))
-    assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
-
-
-def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path):
-    judged = JudgedRun(tmp_path / "home", value="0.6")
-    assert problems(judged) == {}
-    assert Finding(f"{VERDICT}: failed, 1 checks") in verify(judged.evidence, registry=None)
-
-
-def test_verifying_writes_nothing(judged):
+def test_a_run_that_is_as_on_record_says_what_was_checked_and_is_left_alone(judged):
     home = judged.tiny.home
 
     def content() -> dict[str, bytes]:
         return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
     before = content()
-    list(verify(judged.evidence, registry=None))
+    findings = list(verify(judged.evidence, registry=None))
+    assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
     assert content() == before
+
+
+def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path):
+    judged = JudgedRun(tmp_path / "home", value="0.6")
+    assert problems(judged) == {}
+    assert Finding(f"{VERDICT}: failed, 1 checks") in verify(judged.evidence, registry=None)
 
 
 def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now(judged):

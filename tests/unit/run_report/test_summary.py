@@ -25,11 +25,6 @@ from tests.unit.run_report.folders import RUN_ID
 from tests.unit.run_report.page import page_of
 
 
-@pytest.fixture(scope="module")
-def registered(tmp_path_factory):
-    return page_of(runs.registered(tmp_path_factory.mktemp("registered")))
-
-
 def tiles(page):
     """The five tiles of a page: name -> all of its text."""
     part = page.html.split('<div class="tiles">')[1].split('<div class="notices">')[0]
@@ -55,10 +50,15 @@ def test_five_tiles_say_how_good_the_model_is_and_what_no_gate_judges(registered
     assert "up to 0.100 by chance – no gate judges it" in calibration
 
 
-def test_what_was_not_judged_stands_on_the_first_screen_with_its_reason(registered):
+def test_what_was_not_judged_and_the_card_are_shown_with_their_reasons(registered):
     section = registered.text("decision")
     assert "not shown to be good: Too few rows to judge: age=oldest" in section
     assert "Not judged: Too few rows to judge: age=oldest" in registered.text("limitations")
+
+    assert "meant for Not stated: key card.intended_uses of the recipe." in registered.text("use")
+    assert "Not stated: key card.not_intended_uses" in registered.text("scope")
+    assert "fine-tuned from tiny-encoder" in registered.text("training")
+    assert "commit 4f1c2a9d4f1c" in registered.text("settings")
 
 
 def test_the_decisions_commands_come_before_the_figures_and_a_place_to_sign(registered):
@@ -70,29 +70,11 @@ def test_the_decisions_commands_come_before_the_figures_and_a_place_to_sign(regi
     assert section.index(form) > section.index("Calibration error")
 
 
-def test_the_card_names_uses_data_and_who_answers_for_the_model(registered):
-    assert "meant for Not stated: key card.intended_uses of the recipe." in registered.text("use")
-    assert "Not stated: key card.not_intended_uses" in registered.text("scope")
-    assert "fine-tuned from tiny-encoder" in registered.text("training")
-    assert "commit 4f1c2a9d4f1c" in registered.text("settings")
-
-
 @pytest.mark.parametrize("ended", ["blocked", "failed"])
 def test_nothing_is_there_to_sign_where_nothing_was_registered(tmp_path, ended):
     section = page_of(getattr(runs, ended)(tmp_path)).text("decision")
     assert "signature" not in section
     assert "sashiko model" not in section
-
-
-def test_an_approved_version_can_only_be_rejected(tmp_path):
-    folder = runs.registered(tmp_path)
-    path = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Register/registration/registration.json"
-    write_json(path, read_json(path) | {"status": "Approved", "new": False})
-    section = page_of(folder).text("decision")
-    assert section.startswith("Approved All 4 gates passed")
-    assert "sashiko model reject 3" in section
-    assert "model approve" not in section
-    assert "signature" not in section
 
 
 def test_a_persons_decision_is_the_headline_with_name_and_day(tmp_path, monkeypatch):
@@ -126,7 +108,7 @@ def test_a_waived_check_names_who_answers_for_it_and_until_when(tmp_path):
     assert "signature" in section
 
 
-def test_verdicts_that_are_lost_are_never_reported_as_passed(tmp_path):
+def test_what_is_lost_is_never_reported_as_passed(tmp_path):
     folder = runs.registered(tmp_path)
     verdict = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "JudgeBias/verdict/verdict.json"
     verdict.unlink()
