@@ -138,10 +138,6 @@ FAULTS: dict[str, tuple[Change, str]] = {
 }
 
 
-def test_a_model_without_fault_has_none(folder):
-    assert faults(folder) == {}
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_of_the_folder_is_reported_by_its_name(folder, name):
     change, words = FAULTS[name]
@@ -219,7 +215,7 @@ def exported(root: Path, **config: Any) -> tuple[Path, Path, Path]:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_its_two_answers_score_as_the_judged_classifier_does(tmp_path, tied):
+def test_it_has_no_fault_and_its_two_answers_score_as_the_judged_classifier_does(tmp_path, tied):
     folder, _, artifact = exported(tmp_path, tie_word_embeddings=tied)
     from transformers import AutoModelForSequenceClassification
 
@@ -232,15 +228,11 @@ def test_its_two_answers_score_as_the_judged_classifier_does(tmp_path, tied):
     with torch.inference_mode():
         expected = judged(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
     torch.testing.assert_close(logits(folder, IDS)[list(ANSWERS)], expected)
+    assert faults(folder) == {}
 
 
-def test_nothing_that_the_preflight_looks_for_is_in_it(tmp_path):
-    folder, _, _ = exported(tmp_path)
-    assert import_faults(folder, PLAN, read_import_facts()) == []
-
-
-def test_transformers_4_reads_the_same_rotary_base_template_and_tokenizer(tmp_path):
-    folder, base, _ = exported(tmp_path)
+def test_transformers_4_reads_it_and_it_is_the_same_bytes_again(tmp_path):
+    folder, base, artifact = exported(tmp_path)
     config = read_json(folder / "config.json")
     assert config["rope_theta"] == 54321.0
     assert "rope_theta" not in read_json(base / "config.json")
@@ -248,6 +240,10 @@ def test_transformers_4_reads_the_same_rotary_base_template_and_tokenizer(tmp_pa
     tokenizer = read_json(folder / "tokenizer_config.json")
     assert tokenizer["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert tokenizer["chat_template"] == CHAT_TEMPLATE
+    again = tmp_path / "again"
+    again.mkdir()
+    write_checkpoint(artifact, base, lock_of(base), again)
+    assert sha256_tree(again) == sha256_tree(folder)
 
 
 def test_a_scaled_rotary_base_keeps_its_scaling(tmp_path):
@@ -256,14 +252,6 @@ def test_a_scaled_rotary_base_keeps_its_scaling(tmp_path):
     config = read_json(folder / "config.json")
     assert config["rope_scaling"] == {"rope_type": "linear", "factor": 2.0}
     assert config["rope_theta"] == 500.0
-
-
-def test_a_second_time_it_is_the_same_bytes(tmp_path):
-    folder, base, artifact = exported(tmp_path)
-    again = tmp_path / "again"
-    again.mkdir()
-    write_checkpoint(artifact, base, lock_of(base), again)
-    assert sha256_tree(again) == sha256_tree(folder)
 
 
 def _train(_: Path, artifact: Path) -> None:

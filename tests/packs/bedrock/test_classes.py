@@ -3,20 +3,12 @@
 from tests.e2e.tiny import add_class, copy_repository
 
 
-def test_a_label_of_three_classes_is_refused_before_a_call_to_aws(tmp_path) -> None:
+def test_a_label_of_three_classes_or_a_number_is_refused_before_a_call_to_aws(tmp_path) -> None:
     project = copy_repository(tmp_path / "project")
     add_class(project)
-
-    attempt = project.call("model", "bedrock", "import", "1", "--recipe", "complaints-llm")
-
-    assert attempt.returncode == 1
-    assert "label `escalate` has 3 classes, and Amazon Bedrock's import" in attempt.stderr
-
-
-def test_a_label_that_is_a_number_is_refused_before_a_call_to_aws(tmp_path) -> None:
-    project = copy_repository(tmp_path / "project")
-
-    attempt = project.call("model", "bedrock", "import", "1", "--recipe", "days")
-
-    assert attempt.returncode == 1
-    assert "label `days_left` is a number, and Amazon Bedrock's import takes" in attempt.stderr
+    for recipe, reason in (
+        ("complaints-llm", "label `escalate` has 3 classes, and Amazon Bedrock's import"),
+        ("days", "label `days_left` is a number, and Amazon Bedrock's import takes"),
+    ):
+        attempt = project.call("model", "bedrock", "import", "1", "--recipe", recipe)
+        assert (attempt.returncode, reason in attempt.stderr) == (1, True)

@@ -74,20 +74,18 @@ def test_an_approvers_reason_adds_no_command_to_the_message(project: Project) ->
     assert "Approved: it holds (skip ci) (no ci)\n" in message
 
 
-def test_a_second_call_makes_nothing_new(delivered: Project) -> None:
+def test_a_second_call_makes_nothing_new_nor_does_one_after_other_files_changed(
+    delivered: Project,
+) -> None:
     before = delivered.references()
     assert delivered.delivered("deliver") == "model/dev/1"
     assert delivered.delivered("deliver", "1") == "model/dev/1"
     assert delivered.references() == before
 
-
-def test_what_is_served_already_is_no_change(project: Project) -> None:
-    project.register(1)
-    project.merge(project.delivered("deliver"))
-    project.git("branch", "--delete", "model/dev/1")
-    before = project.references()
-    assert project.delivered("deliver") == ""
-    assert project.references() == before
+    tip = delivered.git("rev-parse", "model/dev/1")
+    delivered.git("commit", "--quiet", "--allow-empty", "--message=another change")
+    delivered.delivered("deliver")
+    assert delivered.git("rev-parse", "model/dev/1") == tip
 
 
 def test_of_two_open_branches_one_alone_can_be_merged(delivered: Project) -> None:
@@ -111,13 +109,6 @@ def test_a_branch_of_settings_that_have_changed_since_is_made_anew(delivered: Pr
     assert delivered.delivered("deliver") == "model/dev/1"
     delivered.merge("model/dev/1")
     assert "{min_instances: 2, enabled: true, model_package_arn: " in delivered.settings("HEAD")
-
-
-def test_a_branch_stays_while_other_files_of_the_project_change(delivered: Project) -> None:
-    before = delivered.git("rev-parse", "model/dev/1")
-    delivered.git("commit", "--quiet", "--allow-empty", "--message=another change")
-    delivered.delivered("deliver")
-    assert delivered.git("rev-parse", "model/dev/1") == before
 
 
 def test_a_commit_of_somebody_else_on_the_branch_is_kept(delivered: Project) -> None:
@@ -207,13 +198,17 @@ def test_a_version_that_was_changed_since_it_was_signed_is_refused(project: Proj
     assert "is not the file that was signed" in project.refusal("deliver")
 
 
-def test_what_the_environment_requires_is_checked_before_the_commit(project: Project) -> None:
+def test_what_the_environment_requires_and_its_account_are_checked_before_the_commit(
+    project: Project,
+) -> None:
     project.register(1)
     bound = "{min_instances: 1, bounds: [{metric: auc, minimum: 0.9}]}"
     _edit(project, DEV.replace("{min_instances: 1}", bound))
     assert "requires auc at least 0.9" in project.refusal("deliver")
     _edit(project, DEV.replace("tier: dev", "tier: prod"))
     assert "config/dev.yaml: key `serving.min_instances`: 1" in project.refusal("deliver")
+    _edit(project, DEV.replace("111122223333", "999999999999"))
+    assert "not of dev (account 999999999999" in project.refusal("deliver")
 
 
 def test_settings_that_no_command_can_change_are_named_with_the_fix(project: Project) -> None:
@@ -286,12 +281,6 @@ def test_the_clone_of_a_repository_that_signs_gets_a_signed_commit(project: Proj
     project.git("config", "commit.gpgsign", "true")
     project.git("config", "gpg.program", "/bin/false")
     assert "git commit-tree" in project.refusal("deliver")
-
-
-def test_credentials_of_another_account_are_refused(project: Project) -> None:
-    project.register(1)
-    _edit(project, DEV.replace("111122223333", "999999999999"))
-    assert "not of dev (account 999999999999" in project.refusal("deliver")
 
 
 FILE = Path("config/dev.yaml")

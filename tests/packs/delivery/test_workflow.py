@@ -58,7 +58,7 @@ def _findings(file: Path) -> str:
     return "".join(texts)
 
 
-@pytest.mark.parametrize("stages", [("dev",), ("dev", "prod"), ("dev", "staging", "prod")])
+@pytest.mark.parametrize("stages", [("dev",), ("dev", "staging", "prod")])
 @pytest.mark.parametrize("name", get_args(WorkflowName))
 def test_the_linters_have_nothing_to_say_of_what_the_command_prints(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: WorkflowName, stages: tuple[str, ...]
@@ -136,7 +136,9 @@ def test_a_delivery_ends_at_once_if_nobody_would_review_it(tmp_path: Path) -> No
     assert environments == ["staging", "prod"]
 
 
-def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -> None:
+def test_every_stage_gets_the_assembly_that_was_synthesized_once_and_alone_has_a_token(
+    tmp_path: Path,
+) -> None:
     """What runs a project's own tests could otherwise act in an account."""
     jobs = _jobs(tmp_path, "dev", "prod")
     with_token = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
@@ -154,6 +156,19 @@ def test_a_token_is_had_by_the_jobs_that_read_an_account_alone(tmp_path: Path) -
         "deploy-prod": "arn:aws:iam::444455556666:role/sashiko-prod-github-deployer",
     }
     assert "secrets." not in render_workflow(folder=tmp_path)
+
+    synths = [name for name, job in jobs.items() if "make synth" in str(job["steps"])]
+    assert synths == ["build"]
+    for name in set(jobs) - {"reviewers", "build"}:
+        (unpacking,) = (step for step in jobs[name]["steps"] if "tar -xf" in step.get("run", ""))
+        check, unpack = unpacking["run"].splitlines()
+        assert unpacking["env"] == {"SHA256": "${{ needs.build.outputs.sha256 }}"}
+        assert (check, unpack) == (
+            'echo "$SHA256  assembly.tar" | sha256sum --check',
+            "tar -xf assembly.tar",
+        )
+        stage = name.partition("-")[2]
+        assert f"--app cdk.out/{stage} " in str(jobs[name]["steps"])
 
 
 _COMMAND = """\
@@ -215,22 +230,6 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
     assert deliver() == [*before, "gh pr list"]
     Path(f"{log}.nothing").touch()
     assert deliver() == before
-
-
-def test_every_stage_gets_the_assembly_that_was_synthesized_once(tmp_path: Path) -> None:
-    jobs = _jobs(tmp_path, "dev", "prod")
-    synths = [name for name, job in jobs.items() if "make synth" in str(job["steps"])]
-    assert synths == ["build"]
-    for name in set(jobs) - {"reviewers", "build"}:
-        (unpacking,) = (step for step in jobs[name]["steps"] if "tar -xf" in step.get("run", ""))
-        check, unpack = unpacking["run"].splitlines()
-        assert unpacking["env"] == {"SHA256": "${{ needs.build.outputs.sha256 }}"}
-        assert (check, unpack) == (
-            'echo "$SHA256  assembly.tar" | sha256sum --check',
-            "tar -xf assembly.tar",
-        )
-        stage = name.partition("-")[2]
-        assert f"--app cdk.out/{stage} " in str(jobs[name]["steps"])
 
 
 def test_every_action_is_the_commit_of_a_release(tmp_path: Path) -> None:

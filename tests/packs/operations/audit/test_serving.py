@@ -87,10 +87,6 @@ def audit(tmp_path: Path) -> Any:
     return run
 
 
-def test_the_declared_state_is_no_difference(audit: Any) -> None:
-    assert audit() == []
-
-
 def test_an_endpoint_that_is_gone_is_missing(audit: Any) -> None:
     (difference,) = audit(
         DescribeEndpoint=Refusal("ValidationException", "Could not find endpoint")

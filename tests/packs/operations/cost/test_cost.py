@@ -164,6 +164,9 @@ def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits(
     assert (prepare.machines, prepare.limit_seconds) == ("1 x ml.m5.large", 3600)
     assert prepare.most == pytest.approx(0.115 + volume)
     assert prepare.typical == pytest.approx((0.115 + volume) * 300 / 3600)
+    train = jobs["Train"]  # an instance with disks of its own has no volume to pay for
+    assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
+    assert train.most == pytest.approx(1.4084 * 4)
 
 
 def test_each_instance_of_a_job_costs_its_time_and_its_volume() -> None:
@@ -171,12 +174,6 @@ def test_each_instance_of_a_job_costs_its_time_and_its_volume() -> None:
     assert (one.machines, four.machines) == ("1 x ml.m5.2xlarge", "4 x ml.m5.2xlarge")
     assert one.most == pytest.approx(2 * (0.461 + 0.14 * 50 / 730))
     assert four.most == pytest.approx(4 * one.most)
-
-
-def test_an_instance_with_disks_of_its_own_has_no_volume_to_pay_for() -> None:
-    train = run(device=None)["Train"]
-    assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
-    assert train.most == pytest.approx(1.4084 * 4)
 
 
 @pytest.mark.parametrize(
@@ -213,21 +210,14 @@ def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:
     machine = {"ComputeType": "BUILD_GENERAL1_MEDIUM"}
     project = {"Name": "b", "Environment": machine, "Source": {"Type": "S3"}, "TimeoutInMinutes": 2}
     lake.add("Build", "AWS::CodeBuild::Project", **project)
+    lake.add("Long", "AWS::Glue::Job", Name="long", NumberOfWorkers=1, WorkerType="G.1X")
     templates = read_templates(lake.settings, folder=lake.write(tmp_path))
-    load, build = other_jobs(templates, read_prices(lake.settings))
+    load, without_limit, build = other_jobs(templates, read_prices(lake.settings))
     assert (load.name, load.machines) == ("load l", "2 x G.1X")
     assert load.most == pytest.approx(0.88)
     assert load.typical == pytest.approx(0.88 * 300 / 3600)
     assert build.most == build.typical == pytest.approx(0.02)
-
-
-def test_a_load_without_a_limit_has_glues_own(tmp_path: Path) -> None:
-    lake = SmallLake()
-    lake.resources.clear()
-    lake.add("Load", "AWS::Glue::Job", Name="l", NumberOfWorkers=1, WorkerType="G.1X")
-    templates = read_templates(lake.settings, folder=lake.write(tmp_path))
-    (load,) = other_jobs(templates, read_prices(lake.settings))
-    assert load.most == pytest.approx(0.44 * 8)
+    assert without_limit.most == pytest.approx(0.44 * 8)  # Glue's own limit
 
 
 @pytest.mark.parametrize(
