@@ -38,12 +38,12 @@ def check(folder: Path, *, paths: str = "src/*.py", **more: int | str) -> Attemp
     )
 
 
-def test_lines_are_counted_as_wc_does_and_a_link_not_at_all(repository: Path) -> None:
+def test_lines_are_counted_as_wc_does_a_link_not_at_all_and_one_more_fails(
+    repository: Path,
+) -> None:
     done = check(repository, lines=4)
     assert (done.returncode, done.stdout) == (0, "core: 4 lines of 4\n")
 
-
-def test_one_line_more_fails_with_name_count_and_file(repository: Path) -> None:
     done = check(repository, lines=3)
     assert done.returncode == 1
     assert done.stderr.startswith(
@@ -59,11 +59,15 @@ def test_a_path_without_files_is_an_error(repository: Path) -> None:
     )
 
 
-def test_a_key_that_is_no_budgets_is_refused(repository: Path) -> None:
+def test_a_key_that_is_no_budgets_and_another_number_of_counts_than_one_are_refused(
+    repository: Path,
+) -> None:
     done = check(repository, lines=9, because="so")
     assert done.returncode == 1
     assert "budgets.yaml" in done.stderr
     assert "because" in done.stderr
+    for counted in ({}, {"lines": 1, "words": 1}):
+        assert "give `lines` or `words`" in check(repository, **counted).stderr
 
 
 PAGE = """# A page
@@ -81,10 +85,3 @@ def test_words_that_a_command_wrote_are_not_counted(repository: Path) -> None:
     assert done.stderr.startswith("error: core has 7 words, 1 more than")
     (repository / "src/c.md").write_text(f"<!-- Written by `make docs`. -->\n{PAGE}")
     assert check(repository, paths="src/*.md", words=1).returncode == 0
-
-
-@pytest.mark.parametrize("counted", [{}, {"lines": 1, "words": 1}], ids=["neither", "both"])
-def test_a_budget_counts_lines_or_words(repository: Path, counted: dict[str, int]) -> None:
-    done = check(repository, **counted)
-    assert done.returncode == 1
-    assert "give `lines` or `words`" in done.stderr

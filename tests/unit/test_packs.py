@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,16 @@ def test_a_pack_that_is_on_has_its_sections_and_commands(project: Project) -> No
     assert project.run("acme").stdout == project.run("model", "acme").stdout == "acted\n"
 
 
-def test_a_section_of_a_pack_that_is_off_is_refused_with_file_key_and_fix(project: Project) -> None:
+def test_what_is_of_a_pack_that_is_off_is_refused_with_the_pack_and_the_fix(
+    project: Project,
+) -> None:
     project.install("acme")
+    assert "acme" not in project.run("--help").stdout
+    for command in (("acme",), ("model", "acme")):
+        done = project.run(*command)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "belongs to the pack `acme`, which is off: add it to `packs`" in done.stderr
+
     message = (
         r"{}: key `acme` belongs to the pack `acme`, which is off: add it to `packs` in "
         r"config/base\.yaml, or remove the key"
@@ -131,15 +139,6 @@ def test_a_section_of_a_pack_that_is_off_is_refused_with_file_key_and_fix(projec
         file.write_text(f"{file.read_text()}\nacme: {{size: 2}}\n")
         with pytest.raises(InputError, match=message.format(file)):
             load()
-
-
-def test_commands_of_a_pack_that_is_off_name_the_pack(project: Project) -> None:
-    project.install("acme")
-    assert "acme" not in project.run("--help").stdout
-    for command in (("acme",), ("model", "acme")):
-        done = project.run(*command)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "belongs to the pack `acme`, which is off: add it to `packs`" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -169,24 +168,17 @@ def test_an_environment_turns_no_pack_on(project: Project) -> None:
         load_settings("dev")
 
 
-@pytest.mark.parametrize(
-    ("names", "load"),
-    [
-        ({"section": "size"}, lambda: load_settings("dev")),
-        ({"section": "size"}, lambda: load_recipe(Path("recipes/complaints.yaml"))),
-    ],
-    ids=["settings", "recipe"],
-)
-def test_two_packs_cannot_have_one_section(
-    project: Project, names: dict[str, str], load: Callable[[], object]
-) -> None:
-    project.install("acme", **names)
-    project.install("other", **names)
+def test_two_packs_cannot_have_one_section(project: Project) -> None:
+    for name in ("acme", "other"):
+        project.install(name, section="size")
     project.turn_on("acme", size={})
-    load()
+    load_settings("dev")
+    recipe = Path("recipes/complaints.yaml")
+    load_recipe(recipe)
     project.turn_on("acme", "other", size={})
-    with pytest.raises(InputError, match=r"packs `acme` and `other` both have .* section `size`"):
-        load()
+    for load in (lambda: load_settings("dev"), lambda: load_recipe(recipe)):
+        with pytest.raises(InputError, match=r"`acme` and `other` both have .* section `size`"):
+            load()
 
 
 def test_no_pack_has_a_section_of_the_core(project: Project) -> None:

@@ -115,15 +115,15 @@ def test_a_number_of_another_group_alone_is_refused_and_one_of_the_own_taken(reg
     assert statuses(registry)[LOANS, 3] == "Approved"
 
 
-def test_the_list_says_where_more_versions_are(registry: MlflowRegistry) -> None:
+def test_the_list_says_where_more_versions_are_and_shows_the_main_metric_by_its_name(
+    registry: MlflowRegistry,
+) -> None:
     done = sashiko("model", "list")
     assert done.exit_code == 0
     assert CLAIMS not in done.stdout
     assert f"{CLAIMS}: 2 more: sashiko model list --recipe claims\n" in done.stderr
     assert CLAIMS not in sashiko("model", "list", "--recipe", "loans").stderr
 
-
-def test_the_list_shows_the_main_metric_of_a_number_by_its_name(registry: MlflowRegistry) -> None:
     of_claims, of_loans = (
         sashiko("model", "list", "--recipe", name).stdout for name in ("claims", "loans")
     )

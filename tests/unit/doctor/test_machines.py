@@ -136,10 +136,6 @@ def quotas(applied: Answer, default: Answer | None = None) -> Check:
     return check
 
 
-def test_a_quota_that_is_large_enough_is_well():
-    assert quotas(quota(2)).status == "ok"
-
-
 def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more():
     check = quotas(quota(0))
     assert (check.status, check.name) == ("failed", "quota: ml.g5.xlarge for training job usage")
@@ -340,18 +336,13 @@ def capacity(answer: Any, *, count: int = 2, quota: float = 2, **changes: Any) -
 
 
 def test_a_plan_that_fits_is_described_with_its_blocks_and_its_fee():
-    (check,) = capacity(plan())
+    tokyo = dt.timezone(dt.timedelta(hours=9))
+    (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
     assert (check.status, check.fix) == ("ok", "")
     assert check.detail == (
         f"plan spring, Active: 2 x {P5} in us-east-1a, 2026-11-30 11:30 to 2026-12-02 11:30 UTC; "
         "paid upfront: 1234.50 USD"
     )
-
-
-def test_times_are_shown_in_utc_wherever_the_machine_is():
-    tokyo = dt.timezone(dt.timedelta(hours=9))
-    (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
-    assert "to 2026-12-02 11:30 UTC" in check.detail
 
 
 @pytest.mark.parametrize(
