@@ -133,6 +133,8 @@ def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
      ("failed", 1, "step Gate: AccessDenied")),
     ("Failed", [step("Make", "Failed", minutes=1, FailureReason="ClientError: no such image")],
      ("failed", 1, "step Make: ClientError: no such image")),
+    ("Failed", [step("Make", "Failed", minutes=1, FailureReason="AlgorithmError"), CLOSED],
+     ("failed", 1, "step Make: AlgorithmError")),
     ("Failed", [], ("failed", 1, "Step failure")),
     ("Stopped", [step("Make", "Stopped", minutes=1)], ("interrupted", 130, "")),
     ("CompletedWithFailures", [MADE], ("failed", 1, "")),
@@ -142,12 +144,6 @@ def test_how_it_ended_is_the_exit_status(status: str, steps: Any, expected: Any)
     assert (record.status, record.exit_code, record.reason) == expected
     assert record.seconds == 720
     assert "waiting" not in states(record).values()
-
-
-def test_a_failed_job_beside_a_closed_gate_is_a_failure() -> None:
-    broken = step("Make", "Failed", minutes=1, FailureReason="AlgorithmError")
-    record = ScriptedExecution(("Failed", [broken, CLOSED])).execution.record()
-    assert (record.status, record.reason) == ("failed", "step Make: AlgorithmError")
 
 
 def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:

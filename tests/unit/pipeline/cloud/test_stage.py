@@ -130,15 +130,14 @@ def test_every_input_of_the_pipeline_is_there_with_its_checksum(bench: Bench) ->
     assert {f"{place.uri}/{name}" for place in places for name in place.uploaded} == set(expected)
 
 
-def test_only_the_accounts_own_buckets_will_do(bench: Bench, requests: list[dict[str, Any]]):
+def test_a_second_time_writes_nothing_and_only_the_accounts_own_buckets_will_do(
+    bench: Bench, requests: list[dict[str, Any]]
+):
     bench.stage()
     bench.seed()
     assert {request.get("ExpectedBucketOwner") for request in requests} == {SETTINGS.account}
     assert {"Body", "ChecksumMode", "Prefix"} <= {name for request in requests for name in request}
 
-
-def test_a_second_time_writes_nothing(bench: Bench) -> None:
-    bench.stage()
     before = bench.keys()
     assert [place.uploaded for place in bench.stage() if place.uploaded] == []
     assert bench.keys() == before
@@ -206,20 +205,6 @@ def _write_as_s3_does(monkeypatch: pytest.MonkeyPatch) -> None:
             return respond(self, *arguments, **named)
 
     monkeypatch.setattr(S3Response, "put_object", put_object)
-
-
-def test_who_loses_a_race_finds_what_the_other_wrote(bench: Bench, monkeypatch: pytest.MonkeyPatch):
-    """The object appears between the look and the write."""
-    store, uri, content = ContentStore(bench.account), f"s3://{BUCKET}/code/x/a.py", b"code"
-    digest = sha256_bytes(content)
-    look, first = ContentStore._exists, iter([False])
-    monkeypatch.setattr(
-        ContentStore, "_exists", lambda self, *place: next(first, look(self, *place))
-    )
-    bench.s3.put_object(Bucket=BUCKET, Key="code/x/a.py", Body=content, ChecksumAlgorithm="SHA256")
-    before = bench.keys()
-    assert store.put(uri, content, sha256=digest) is False
-    assert bench.keys() == before
 
 
 def test_another_content_under_a_content_name_is_an_error(bench: Bench) -> None:

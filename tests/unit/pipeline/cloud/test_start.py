@@ -107,7 +107,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     return Cloud()
 
 
-def test_it_starts_with_the_data_that_were_loaded_last(cloud: Cloud) -> None:
+def test_it_starts_with_the_data_that_were_loaded_last_and_checks_its_own_images(
+    cloud: Cloud,
+) -> None:
     cloud.loads += [cloud.load("20270101T000000Z", hour=3, state="FAILED")]
     assert cloud.start().arn == ARN
     (request,) = cloud.aws.requests("StartPipelineExecution")
@@ -116,18 +118,14 @@ def test_it_starts_with_the_data_that_were_loaded_last(cloud: Cloud) -> None:
     assert request["PipelineExecutionDisplayName"] == f"as-of-{AS_OF}"
     (job_runs_request,) = cloud.aws.requests("GetJobRuns")
     assert job_runs_request["JobName"] == "sashiko-dev-etl-complaints"
+    names = {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")}
+    assert names == {"sashiko-dev/job", "sashiko-dev/train"}
 
 
 def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
     cloud.start("20250101T000000Z")
     (request,) = cloud.aws.requests("StartPipelineExecution")
     assert request["PipelineParameters"][0]["Value"] == "20250101T000000Z"
-
-
-def test_the_images_of_aws_are_not_checked(cloud: Cloud) -> None:
-    cloud.start()
-    names = {item["repositoryName"] for item in cloud.aws.requests("DescribeImages")}
-    assert names == {"sashiko-dev/job", "sashiko-dev/train"}
 
 
 FIRST = sorted(RECIPE.model.files)[0]
@@ -200,10 +198,13 @@ def test_a_denied_listing_names_the_role_that_may(cloud: Cloud) -> None:
         cloud.start()
 
 
-def test_another_commit_of_the_same_pipeline_is_the_same() -> None:
+def test_another_commit_of_the_same_pipeline_is_the_same_and_a_step_less_is_not() -> None:
     other = deployed()
     other["Parameters"][1]["DefaultValue"] = "s3://b/source/" + "0" * 16
     assert difference(compiled(), other) == ""
+
+    other["Steps"].pop()
+    assert difference(compiled(), other) == ".Steps: 3 items here, 2 there"
 
 
 @pytest.mark.parametrize(("path", "value", "message"), [
@@ -219,9 +220,3 @@ def test_the_place_where_two_definitions_differ_is_named(path: Any, value: Any, 
         place = place[key]
     place[path[-1]] = value
     assert difference(compiled(), other) == message
-
-
-def test_a_step_more_or_less_is_a_difference() -> None:
-    other = deployed()
-    other["Steps"].pop()
-    assert difference(compiled(), other) == ".Steps: 3 items here, 2 there"

@@ -96,17 +96,18 @@ def test_from_runs_a_step_and_all_after_it(tiny: Any, status_of: Any, step: str,
     assert status_of(record) == {"A": a, "B": "succeeded", "C": "cached"}
 
 
-@pytest.mark.parametrize("damage", ["change", "remove"])
+@pytest.mark.parametrize("damage", ["a bit", "remove"])
 def test_a_damaged_result_is_made_again(tiny: Any, status_of: Any, damage: str) -> None:
     tiny.put("s3://b/raw/x", "1")
     first = tiny.run(*pair(tiny))
     file = tiny.output(first, "A") / "x"
-    file.write_text("damaged") if damage == "change" else file.unlink()
+    flip(file) if damage == "a bit" else file.unlink()
 
     record = tiny.run(*pair(tiny))
 
     assert status_of(record) == {"A": "succeeded", "B": "cached"}
     assert tiny.view.notes == ["A: output out of run run-1 was changed: running again"]
+    assert (tiny.output(record, "A") / "x").read_text() == "1"
 
 
 def test_a_failed_step_is_not_cached_and_those_before_it_are(tiny: Any, status_of: Any) -> None:
@@ -184,16 +185,3 @@ def flip(file: Path) -> None:
     with file.open("r+b") as handle:
         handle.write(content)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def test_a_bit_that_flips_unnoticed_is_detected_before_a_step_reads_it(tiny: Any, status_of: Any):
-    tiny.put("s3://b/raw/x", "1")
-    first = tiny.run(*pair(tiny))
-    file = tiny.output(first, "A") / "x"
-    flip(file)
-
-    second = tiny.run(*pair(tiny))
-
-    assert status_of(second) == {"A": "succeeded", "B": "cached"}
-    assert tiny.view.notes == ["A: output out of run run-1 was changed: running again"]
-    assert (tiny.output(second, "A") / "x").read_text() == "1"

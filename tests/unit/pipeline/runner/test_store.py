@@ -150,23 +150,15 @@ def worker(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-def test_the_run_at_work_is_interrupted(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
-    assert interrupt_holder(tmp_path, "20261125") == "20261125-101500-ab12"
-    assert worker.wait(timeout=300) == -signal.SIGINT
-
-
-def test_another_run_is_left_alone(tmp_path: Path, worker: subprocess.Popen[str]) -> None:
+def test_the_run_at_work_is_interrupted_and_another_is_left_alone(
+    tmp_path: Path, worker: subprocess.Popen[str]
+) -> None:
     with pytest.raises(InputError, match=r"run 2025 is not .*; run 20261125-101500-ab12"):
         interrupt_holder(tmp_path, "2025")
     assert worker.poll() is None
 
-
-def test_a_run_that_has_ended_is_not_interrupted_by_its_old_number(tmp_path, worker):
-    worker.kill()
-    worker.wait()
-    assert (tmp_path / "run.lock").read_text()
-    with pytest.raises(InputError, match="no run is at work"):
-        interrupt_holder(tmp_path, None)
+    assert interrupt_holder(tmp_path, "20261125") == "20261125-101500-ab12"
+    assert worker.wait(timeout=300) == -signal.SIGINT
 
 
 def test_where_nothing_ever_ran_nothing_is_made(tmp_path: Path) -> None:
@@ -175,12 +167,17 @@ def test_where_nothing_ever_ran_nothing_is_made(tmp_path: Path) -> None:
     assert not (tmp_path / "home").exists()
 
 
-def test_what_a_killed_holder_was_writing_is_swept_away_by_the_next(tmp_path, worker):
+def test_a_run_that_was_killed_is_not_interrupted_and_what_it_was_writing_is_swept_away(
+    tmp_path, worker
+):
     for name in ("s3/b/config/.tmp-x", "lake/.tmp-y/data.parquet"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("half")
     worker.kill()
     worker.wait()
+    assert (tmp_path / "run.lock").read_text()
+    with pytest.raises(InputError, match="no run is at work"):
+        interrupt_holder(tmp_path, None)
     with run_lock(tmp_path, "next"):
         assert not list(tmp_path.rglob(".tmp-*"))
 

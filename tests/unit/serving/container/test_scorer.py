@@ -95,10 +95,11 @@ def test_a_text_that_fits_no_bucket_is_refused(folder):
 
 def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path):
     build_artifact(tmp_path, truncate=True)
-    folder = tmp_path / "artifact"
-    model = opened(folder)
+    model = opened(tmp_path / "artifact")
     expected = expected_score("bad " * 6)
     assert model.scores(["bad " * 9])[:, 1] == pytest.approx([expected], abs=1e-6)
+    long, short = (model.scores(["bad " * count]).tolist() for count in (300_000, 6))
+    assert long == short
 
 
 @given(st.lists(st.integers(0, 250_000), max_size=30))
@@ -117,13 +118,6 @@ def test_a_text_of_a_megabyte_is_refused_before_it_is_read(folder):
     # One word, however long, is one token.
     assert opened(folder).scores([long[:-1]]).tolist() == [[0.5, 0.5]]
     assert opened(folder).scores([]).tolist() == []
-
-
-def test_where_texts_are_cut_a_megabyte_is_cut_too(tmp_path):
-    build_artifact(tmp_path, truncate=True)
-    model = opened(tmp_path / "artifact")
-    long, short = (model.scores(["bad " * count]).tolist() for count in (300_000, 6))
-    assert long == short
 
 
 def parse(value, content_type="application/json"):
@@ -245,9 +239,8 @@ def test_a_caller_that_takes_no_json_is_refused():
 
 
 @pytest.fixture
-def served_folder(tmp_path):
-    build_artifact(tmp_path)
-    return str(tmp_path / "artifact")
+def served_folder(folder):
+    return str(folder)
 
 
 def ask(model, inputs):
@@ -266,9 +259,8 @@ def test_without_a_threshold_nothing_is_served(served_folder, monkeypatch):
         inference.model_fn(served_folder)
 
 
-def test_a_score_at_the_threshold_is_positive(served_folder, monkeypatch):
+def test_a_score_at_the_threshold_is_positive(served_folder):
     """Two words without weight score 0.5, which is a float32 as it is."""
-    monkeypatch.setenv("SASHIKO_THRESHOLD", "0.5")
     (answer,) = ask(inference.model_fn(served_folder), ["neither nor"])
     assert (answer["score"], answer["label"]) == (0.5, "yes")
 
