@@ -64,7 +64,6 @@ FILE = r"contracts/complaints\.odcs\.yaml: .*"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_column("channel", "logicalType", "time"), r"column `channel`: .*`logicalType`.*'string'"),
         (_column("channel", "classification", "secret"), r"column `channel`: .*'none'.*'pii'"),
         (
             _column("age_band", "classification", "pii"),

@@ -16,6 +16,12 @@ READS = {
 }
 
 
+@pytest.fixture(scope="module")
+def filtered(tmp_path_factory):
+    """Stack -> template, where a reader has a row filter."""
+    return synthesized_with(tmp_path_factory.mktemp("filtered"), mortgages())
+
+
 def _columns():
     contracts = contracts_of(settings_of("dev"))
     return [(contract.table, column) for contract in contracts for column in contract.columns]
@@ -30,11 +36,16 @@ def test_each_column_is_read_by_whom_its_classification_lets_and_by_nobody_else(
         assert set(roles.values()) <= {"tags"}
 
 
-def test_the_load_that_a_row_came_with_is_read_by_every_reader(templates):
+def test_every_column_carries_one_sensitivity_and_the_load_is_read_by_every_reader(templates):
     governance = templates("dev")["Governance"]
     for table in ("complaints", "census"):
         roles = readers(governance, governance, Column("sashiko_dev", table, AS_OF))
         assert set(roles) == READS["none"]
+
+    for table, column in _columns():
+        tags = tags_of(governance, Column("sashiko_dev", table, column.name))
+        assert tags["sashiko-sensitivity"] == column.classification
+        assert tags["sashiko-environment"] == "dev"
 
 
 @pytest.mark.control("tag-environment")
@@ -44,14 +55,6 @@ def test_no_principal_of_dev_matches_a_column_of_prod_in_the_same_account(templa
         place = Column("sashiko_prod", table, column.name if column else "anything")
         assert readers(dev, prod, place) == {}, place
     assert tags_of(prod, Column("sashiko_prod", "complaints", "product")) != {}
-
-
-def test_every_column_carries_one_sensitivity_its_own_and_its_environment(templates):
-    governance = templates("dev")["Governance"]
-    for table, column in _columns():
-        tags = tags_of(governance, Column("sashiko_dev", table, column.name))
-        assert tags["sashiko-sensitivity"] == column.classification
-        assert tags["sashiko-environment"] == "dev"
 
 
 @pytest.mark.parametrize("table", ["complaints", "census", "a_table_that_nobody_declared"])
@@ -85,12 +88,6 @@ def test_a_reader_with_a_row_filter_reads_that_table_through_it_alone(tmp_path):
     assert [grant["Permissions"] for grant in policies] == [["DESCRIBE"]]
     others = readers(governance, governance, Column("sashiko_dev", "complaints", "product"))
     assert others["sashiko-dev-broker"] == "tags"
-
-
-def test_a_row_filter_keeps_the_contracts_condition(tmp_path):
-    governance = synthesized_with(tmp_path, mortgages())["Governance"]
-    (data_filter,) = resources(governance, "AWS::LakeFormation::DataCellsFilter").values()
-    assert data_filter["Properties"]["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
 
 
 def test_each_grant_is_one_permission_of_one_principal_on_one_kind_of_resource(templates):
@@ -163,10 +160,12 @@ def test_another_row_filter_is_another_resource_under_another_name(tmp_path):
     assert len(changed) == 6  # filter, grant and the look before them; twice
 
 
-def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_path):
-    governance = synthesized_with(tmp_path, mortgages())["Governance"]
+def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(filtered):
+    governance = filtered["Governance"]
     tags = set(resources(governance, "AWS::LakeFormation::TagAssociation"))
     filters = resources(governance, "AWS::LakeFormation::DataCellsFilter")
+    (data_filter,) = filters.values()
+    assert data_filter["Properties"]["RowFilter"] == {"FilterExpression": "product = 'Mortgage'"}
     assert tags
     for logical, grant in some(governance, "AWS::LakeFormation::PrincipalPermissions").items():
         assert tags <= all_before(governance, logical)
@@ -177,11 +176,10 @@ def test_all_tags_are_there_before_any_grant_and_a_filter_before_its_grant(tmp_p
 CHANGES = ("PrincipalPermissions", "DataCellsFilter", "Resource", "Tag", "TagAssociation")
 
 
-def test_changes_of_the_lake_come_one_after_the_other(tmp_path):
+def test_changes_of_the_lake_come_one_after_the_other(filtered):
     """Lake Formation refuses two at once, and CloudFormation takes for failed what it granted."""
-    stacks = synthesized_with(tmp_path, mortgages())
     for stack in ("LakeFormationAccount", "DataLake", "Governance"):
-        template = stacks[stack]
+        template = filtered[stack]
         ids = {
             logical
             for kind in CHANGES
@@ -221,10 +219,9 @@ def test_nothing_is_tagged_or_granted_before_the_check_that_the_lake_is_closed(t
         assert logging is None or logging["DestinationBucketName"] == {"Ref": logs}
 
 
-def test_another_grant_is_checked_anew(templates, tmp_path):
-    before = templates("dev")["Governance"]
-    after = synthesized_with(tmp_path, mortgages())["Governance"]
-    checks = [set(resources(template, "Custom::ClosedLake")) for template in (before, after)]
+def test_another_grant_is_checked_anew(templates, filtered):
+    both = (templates("dev")["Governance"], filtered["Governance"])
+    checks = [set(resources(template, "Custom::ClosedLake")) for template in both]
     assert checks[0].isdisjoint(checks[1])
 
 

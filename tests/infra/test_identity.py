@@ -174,9 +174,7 @@ def test_nobody_reads_the_lakes_objects_past_lake_formation(templates):
     assert _closed(templates, "dev", "broker") == {"raw", "curated"}
     assert _closed(templates, "dev", "training") == {"raw", "curated"}
     assert _closed(templates, "dev", "etl") == set()
-
-
-def test_without_lake_formation_the_broker_reads_what_athena_reads(templates):
+    # Without Lake Formation the broker reads what Athena reads.
     assert _closed(templates, "iam_only", "broker") == {"raw"}
     assert _closed(templates, "iam_only", "training") == {"raw", "curated"}
 

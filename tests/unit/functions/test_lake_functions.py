@@ -44,8 +44,9 @@ def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> N
     lake_probe._work(Request(kind=kind, resource="Closed", properties=properties, **empty))
 
 
-def test_a_lake_that_shows_nothing_is_closed(monkeypatch):
+def test_a_lake_that_shows_nothing_is_closed_and_a_deletion_asks_nothing(monkeypatch):
     look(monkeypatch, Glue())
+    look(monkeypatch, Glue("sashiko_dev"), kind="Delete")
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,6 @@ def test_all_that_is_open_fits_into_an_answer(monkeypatch):
 def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch):
     with pytest.raises(ClientError, match="not authorized"):
         look(monkeypatch, Glue(message=BY_IAM))
-
-
-def test_a_deletion_asks_nothing(monkeypatch):
-    look(monkeypatch, Glue("sashiko_dev"), kind="Delete")
 
 
 OURS = "arn:aws:iam::111122223333:role/cdk-sashiko-cfn-exec-role-111122223333-us-east-1"

@@ -17,7 +17,6 @@ from sashiko.evaluation.metrics.calibration import (
     without_temperature,
 )
 from sashiko.evaluation.metrics.quality import (
-    METRICS,
     SLICE_METRICS,
     Confusion,
     Scored,
@@ -85,21 +84,6 @@ def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
     assert [measured.low, measured.high] == pytest.approx(
         np.quantile(slow, [0.025, 0.975]), abs=0.006
     )
-
-
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), rows=st.integers(2, 60))
-def test_values_stay_in_range_and_do_not_depend_on_the_order_of_rows(seed: int, rows: int) -> None:
-    labels, scores = scored_rows(seed, rows=rows, digits=2)
-    order = np.random.default_rng(seed).permutation(rows)
-    one = evaluate_scores(labels, binary(scores), replicates=100, seed=0)
-    other = evaluate_scores(labels[order], binary(scores[order]), replicates=100, seed=0)
-    for name in METRICS:
-        if one[name].value is None:
-            assert other[name].value is None
-        else:
-            assert 0 <= one[name].value <= 1
-            assert one[name].value == pytest.approx(other[name].value)
 
 
 def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> None:
@@ -342,18 +326,6 @@ def drawn_classes(seed: int, *, rows: int, classes: int, temperature: float):
     return labels, logits * temperature
 
 
-@pytest.mark.parametrize("classes", [2, 6])
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_the_temperature_that_logits_were_scaled_by_is_recovered(
-    temperature: float, classes: int
-) -> None:
-    labels, logits = drawn_classes(6, rows=20_000, classes=classes, temperature=temperature)
-    fit = fit_temperature(labels, logits)
-    assert fit.value == pytest.approx(temperature, rel=0.05)
-    assert fit.loss_after <= fit.loss_before
-    assert not fit.kept
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000), temperature=st.floats(0.3, 5), classes=st.sampled_from([2, 3, 9])
@@ -371,6 +343,8 @@ def test_the_fit_is_the_one_that_a_general_optimiser_finds(
     fit = fit_temperature(labels, logits)
     assert 1 / fit.value == pytest.approx(best.x, rel=1e-4)
     assert fit.loss_after == pytest.approx(best.fun)
+    assert fit.loss_after <= fit.loss_before
+    assert not fit.kept
 
 
 def test_scores_without_a_best_temperature_are_left_alone_with_the_reason() -> None:
