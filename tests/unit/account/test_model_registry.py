@@ -53,21 +53,6 @@ def _sashiko(*arguments: str) -> Result:
     return CliRunner().invoke(command.app, [*arguments, "--env", "dev"])
 
 
-def test_the_approver_sees_the_evidence_and_makes_the_champion(account, model, act_as):
-    version, _ = register(account, model)
-    arn = act_as("approver")
-    done = _sashiko("approve", "1", "--reason", "better\nthan before", "--by", "Ada")
-    assert done.exit_code == 0, done.output
-    for shown in ("  loans  ", "1 passed", version.tags["manifest"]):
-        assert shown in done.stderr
-    assert "the champion is version 1" in done.stderr
-    [(_, update)] = [call for call in account.calls if call[0] == "UpdateModelPackage"]
-    assert update["ApprovalDescription"] == f"Ada ({arn}): better than before"
-    champion = account.registry.champion(GROUP)
-    assert champion is not None
-    assert champion.version == 1
-
-
 def test_each_decision_stays_with_time_caller_reason_and_digests(account, model, act_as):
     version, _ = register(account, model)
     act_as("approver")
@@ -86,12 +71,21 @@ def test_each_decision_stays_with_time_caller_reason_and_digests(account, model,
     assert "Rejected by Grace" in _sashiko("lineage", "1").stdout
 
 
-def test_a_status_that_was_set_in_the_console_is_shown_as_such(account, model, act_as):
+def test_a_status_of_the_console_is_shown_as_such_and_evidence_that_was_changed_refused(
+    account, model, act_as
+):
     register(account, model)
     account.decide(1, "Approved")
     act_as("approver")
     shown = _sashiko("lineage", "1").stdout
     assert "Approved was not set by `sashiko model`" in shown
+
+    [key] = [key for key in account.objects() if key.endswith("bias/verdict.json")]
+    account.clients.s3.put_object(Bucket=BUCKET, Key=key, Body=b'{"gate": "bias"}')
+    act_as("data-scientist")
+    refused = _sashiko("lineage", "1")
+    assert isinstance(refused.exception, InputError)
+    assert "bias/verdict.json is not the file that was registered" in str(refused.exception)
 
 
 def test_a_decision_that_cannot_be_recorded_is_not_in_force(account, model, act_as):
@@ -138,7 +132,9 @@ def test_versions_are_listed_with_their_arns(account, model, act_as):
     assert head.index("status") == line.index("PendingManualApproval")
 
 
-def test_the_lineage_leads_back_to_the_snapshot(account, model, act_as):
+def test_a_version_is_traced_from_the_snapshot_to_its_approver_and_the_champion(
+    account, model, act_as
+):
     version, _ = register(account, model)
     act_as("data-scientist")
     lineage = json.loads(_sashiko("lineage", "1", "--json").stdout)
@@ -151,11 +147,18 @@ def test_the_lineage_leads_back_to_the_snapshot(account, model, act_as):
     assert lineage["snapshot"]["sha256"] == SNAPSHOT["sha256"]
     assert lineage["verdicts"][0]["checks"][0]["value"] == CHECK.value
 
+    arn = act_as("approver")
+    done = _sashiko("approve", "1", "--reason", "better\nthan before", "--by", "Ada")
+    assert done.exit_code == 0, done.output
+    for shown in ("  loans  ", "1 passed", version.tags["manifest"]):
+        assert shown in done.stderr
+    assert "the champion is version 1" in done.stderr
+    [(_, update)] = [call for call in account.calls if call[0] == "UpdateModelPackage"]
+    assert update["ApprovalDescription"] == f"Ada ({arn}): better than before"
+    champion = account.registry.champion(GROUP)
+    assert champion is not None
+    assert champion.version == 1
 
-def test_a_version_is_traced_to_its_approver_gates_and_files(account, model, act_as):
-    version, _ = register(account, model)
-    act_as("approver")
-    _sashiko("approve", "1", "--reason", "better", "--by", "Ada")
     act_as("data-scientist")
     shown = _sashiko("lineage", "1").stdout
     assert f"{GROUP} 1 (candidate, champion)\n  Approved\n  20" in shown
@@ -163,16 +166,6 @@ def test_a_version_is_traced_to_its_approver_gates_and_files(account, model, act
     assert "1,200 rows of loans as of 2026-11-01" in shown
     assert "passed  auc = 0.9 [0.85, 0.95], required >= 0.8" in shown
     assert f"  {version.artifact_sha256}  model.tar.gz" in shown
-
-
-def test_evidence_that_was_changed_in_the_bucket_is_refused(account, model, act_as):
-    register(account, model)
-    [key] = [key for key in account.objects() if key.endswith("bias/verdict.json")]
-    account.clients.s3.put_object(Bucket=BUCKET, Key=key, Body=b'{"gate": "bias"}')
-    act_as("data-scientist")
-    refused = _sashiko("lineage", "1")
-    assert isinstance(refused.exception, InputError)
-    assert "bias/verdict.json is not the file that was registered" in str(refused.exception)
 
 
 def test_a_group_bears_the_environments_prefix_but_for_this_machines():

@@ -83,21 +83,12 @@ def test_the_provenance_comes_along_under_the_targets_own_signature(accounts, tm
         accounts.promote()
 
 
-def test_the_target_serves_it_by_its_own_key_alone_once_it_is_approved(approved):
-    version, _ = approved.promote()
-    approved.prod.decide(1, "Approved")
-    request_count = len(approved.requests)
-    passed = check(_clients(approved.prod), expected_of(PROD, RECIPE, str(version.arn)))
-    assert passed.threshold == "0.43"
-    assert len(approved.requests) == request_count
-
-
 def _clients(account: Account) -> Clients:
     clients = account.clients
     return Clients(sagemaker=clients.sagemaker, s3=clients.s3, kms=clients.kms, scaling=None)
 
 
-def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(approved):
+def test_it_is_a_copy_that_says_of_what_is_made_once_and_served_by_the_targets_own_key(approved):
     version, _ = approved.promote()
     source = {k.removeprefix("source."): v for k, v in version.tags.items() if "source." in k}
     assert source["package"] == ROUTE.package(1)
@@ -115,6 +106,16 @@ def test_it_records_which_version_it_is_a_copy_of_and_who_approved_that(approved
     assert (ROUTE.package(1), model, "DerivedFrom") in approved.prod.links()
     assert (model, version.arn, "DerivedFrom") in approved.prod.links()
 
+    again, new = approved.promote()
+    assert (again.arn, new) == (version.arn, False)
+    assert len(approved.prod.created()) == 1
+
+    approved.prod.decide(1, "Approved")
+    request_count = len(approved.requests)
+    passed = check(_clients(approved.prod), expected_of(PROD, RECIPE, str(version.arn)))
+    assert passed.threshold == "0.43"
+    assert len(approved.requests) == request_count
+
 
 def test_of_the_source_it_asks_for_one_version_and_one_signature(approved):
     approved.dev.calls.clear()
@@ -124,13 +125,6 @@ def test_of_the_source_it_asks_for_one_version_and_one_signature(approved):
     assert verified[0] == "Verify"
     assert verified[1]["KeyId"] == key_alias_arn(DEV, "signing")
     assert {name for name, _ in approved.dev.calls} == {"DescribeModelPackage"}
-
-
-def test_a_second_time_it_finds_the_version(approved):
-    version, _ = approved.promote()
-    again, new = approved.promote()
-    assert (again.arn, new) == (version.arn, False)
-    assert len(approved.prod.created()) == 1
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,11 @@ def test_without_a_synth_the_error_names_the_command(tmp_path):
         read_templates(settings_of("dev"), folder=tmp_path / "cdk.out")
 
 
-def test_another_environments_synth_is_refused(tmp_path):
+def test_another_environments_synth_and_half_a_template_are_refused(tmp_path):
     folder = SmallLake().write(tmp_path)
     with pytest.raises(InputError, match=r"sashiko-dev-All .*not the environment prod"):
         read_templates(settings_of("prod"), folder=folder)
 
-
-def test_half_a_template_is_refused(tmp_path):
-    folder = SmallLake().write(tmp_path)
     (folder / "All.template.json").write_text('{"Resources": {')
     with pytest.raises(InputError, match=r"All\.template\.json is not readable as JSON"):
         read_templates(settings_of("dev"), folder=folder)

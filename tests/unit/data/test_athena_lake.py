@@ -256,7 +256,7 @@ def test_a_query_that_fails_says_why_and_what_to_do(reason, message, athena):
     assert str(error.value).startswith(f"Athena query {QUERY} failed: {reason}")
 
 
-def test_a_failure_that_athena_calls_passing_says_so(athena):
+def test_a_query_that_fails_is_cancelled_or_may_not_start_is_an_error_with_the_fix(athena):
     client, stub = athena
     status = {
         "State": "FAILED",
@@ -267,17 +267,11 @@ def test_a_failure_that_athena_calls_passing_says_so(athena):
     with pytest.raises(InputError, match="another attempt may succeed: start the run again"):
         _unload(client)
 
-
-def test_a_query_that_somebody_cancels_is_an_error(athena):
-    client, stub = athena
     reason = "Query cancelled! : Bytes scanned limit was exceeded"
     add_query(stub, {"State": "CANCELLED", "StateChangeReason": reason})
     with pytest.raises(InputError, match=r"cancelled: .* exceeded; .* raise its limit"):
         _unload(client)
 
-
-def test_a_role_that_may_start_no_query_is_refused_with_the_fix(athena):
-    client, stub = athena
     stub.add_client_error(
         "start_query_execution",
         "AccessDeniedException",

@@ -191,12 +191,20 @@ def _judge(root: Path, monkeypatch: pytest.MonkeyPatch, *, view: str = "training
     return read_verdict(root / "processing" / "output" / "verdict")
 
 
-def test_good_data_pass_with_a_check_for_each_rule(tmp_path, monkeypatch) -> None:
+def test_good_data_pass_with_a_check_for_each_rule_and_of_another_contract_are_refused(
+    tmp_path, monkeypatch
+) -> None:
     _snapshot(tmp_path)
     verdict = _judge(tmp_path, monkeypatch)
     assert (verdict.gate, verdict.passed) == ("data-quality", True)
     assert "loan_id: unique" in [check.name for check in verdict.checks]
     assert (tmp_path / "processing" / "output" / "docs" / "index.html").is_file()
+
+    with pytest.raises(InputError, match="is a training snapshot, not a facets snapshot"):
+        _judge(tmp_path, monkeypatch, view="facets")
+    save(document() | {"version": "9.9.9"}, tmp_path / "processing" / "input" / "config")
+    with pytest.raises(InputError, match="another version of the contract `library-loans`"):
+        _judge(tmp_path, monkeypatch)
 
 
 def test_bad_data_are_blocked_by_the_name_of_the_rule(tmp_path, monkeypatch) -> None:
@@ -241,13 +249,4 @@ def test_data_that_are_not_their_manifests_are_refused(tmp_path, monkeypatch) ->
     contract = load_contract(inputs / "config" / "contract.odcs.yaml")
     write_table(inputs / "data" / "data.parquet", rows(contract).slice(1))
     with pytest.raises(InputError, match="is not the file that its manifest describes"):
-        _judge(tmp_path, monkeypatch)
-
-
-def test_a_snapshot_of_another_view_or_contract_is_refused(tmp_path, monkeypatch) -> None:
-    _snapshot(tmp_path)
-    with pytest.raises(InputError, match="is a training snapshot, not a facets snapshot"):
-        _judge(tmp_path, monkeypatch, view="facets")
-    save(document() | {"version": "9.9.9"}, tmp_path / "processing" / "input" / "config")
-    with pytest.raises(InputError, match="another version of the contract `library-loans`"):
         _judge(tmp_path, monkeypatch)

@@ -266,18 +266,6 @@ def test_every_guess_is_marked(draft):
                 assert number in marked, line
 
 
-def test_nothing_is_ever_overwritten(draft):
-    draft(columns())
-    before = Path("contracts/visits.odcs.yaml").read_bytes()
-    with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already: add --rep"):
-        draft(columns(), facets=["Group"])
-    assert Path("contracts/visits.odcs.yaml").read_bytes() == before
-    Path("contracts/visits.odcs.yaml").unlink()
-    with pytest.raises(InputError, match=r"recipes/visits.yaml is there already"):
-        draft(columns())
-    assert not Path("contracts/visits.odcs.yaml").exists()
-
-
 @pytest.mark.parametrize(("table", "options", "expected"), [
     (columns(), {"label": "Noshow"}, "no column `Noshow` for --label; the file has `Visit ID`"),
     (columns(), {"facets": ["Grp"]}, "no column `Grp` for --facet"),
@@ -506,9 +494,18 @@ def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positiv
     assert any(note.startswith(warning) for note in draft.notes)
 
 
-def test_an_ordinary_file_has_no_such_warning(draft):
+def test_nothing_is_ever_overwritten_and_an_ordinary_file_has_no_warning(draft):
     draft(columns())
     assert not any("will refuse" in note for note in draft.notes)
+
+    before = Path("contracts/visits.odcs.yaml").read_bytes()
+    with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already: add --rep"):
+        draft(columns(), facets=["Group"])
+    assert Path("contracts/visits.odcs.yaml").read_bytes() == before
+    Path("contracts/visits.odcs.yaml").unlink()
+    with pytest.raises(InputError, match=r"recipes/visits.yaml is there already"):
+        draft(columns())
+    assert not Path("contracts/visits.odcs.yaml").exists()
 
 
 def test_a_draft_is_replaced_on_request_alone():

@@ -50,13 +50,10 @@ def test_columns_are_those_of_the_contract():
     assert Complaints().schema.equals(arrow_schema(load_contract(CONTRACT), "all"))
 
 
-def test_new_phrases_start_on_the_first_day_of_the_contracts_test_split():
+def test_the_default_rows_fill_the_contracts_splits_and_new_phrases_start_with_the_last():
     split = load_contract(CONTRACT).split
     assert dt.datetime.combine(split.test_from, dt.time(), tzinfo=dt.UTC) == NEW_PHRASES_FROM
 
-
-def test_the_default_rows_fill_the_contracts_splits():
-    split = load_contract(CONTRACT).split
     days = _frame(rows=9000, seed=11).received_at.dt.date
     train, test = (days < split.validation_from).sum(), (days >= split.test_from).sum()
     assert (train, 9000 - train - test, test) == pytest.approx((4000, 1500, 3500), abs=20)
@@ -129,7 +126,7 @@ def _words(text: str) -> set[str]:
     return set(re.findall(r"\w+", text))
 
 
-def test_texts_are_varied_and_none_exceeds_the_longest_compiled_sequence():
+def test_texts_are_varied_and_short_enough_and_personal_data_belong_to_nobody():
     frame = _frame()
     assert frame.complaint_text.duplicated().mean() < 0.002
     texts = frame["product"] + ": " + frame.complaint_text
@@ -138,9 +135,6 @@ def test_texts_are_varied_and_none_exceeds_the_longest_compiled_sequence():
     assert pieces.max() + 2 <= 58
     assert 25 <= pieces.median() + 2 <= 45
 
-
-def test_personal_data_belong_to_nobody():
-    frame = _frame()
     assert frame.customer_email.str.endswith("@example.com").all()
     assert frame.customer_phone.str.fullmatch(r"\+44 7700 900\d{3}").all()
     assert frame.complaint_id.is_unique

@@ -50,6 +50,10 @@ def test_predictions_are_the_artifacts_scores_at_the_validation_threshold(root) 
              for label in (0, 1)]  # fmt: skip
     assert decision.validation_value == pytest.approx(np.mean(evaluation))
 
+    (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
+        evaluate_job.run_evaluate()
+
 
 def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
     inputs = evaluate_job.lay_out(root)
@@ -117,13 +121,6 @@ def test_a_text_that_the_artifact_refuses_is_named_by_its_key(root, tmp_path) ->
     with pytest.raises(InputError, match=r"key validation-0000: .*compile\.sequence_lengths"):
         evaluate_job.run_evaluate()
     assert not list((root / "processing" / "output").rglob("*.json"))
-
-
-def test_an_output_archive_without_metrics_is_named(root) -> None:
-    inputs = evaluate_job.lay_out(root)
-    (inputs / "training-output" / "output.tar.gz").write_bytes(b"")
-    with pytest.raises(InputError, match=r"output\.tar\.gz holds no readable metrics\.jsonl"):
-        evaluate_job.run_evaluate()
 
 
 def test_a_weak_model_fails_the_gate_and_its_figures_are_still_written(root, tmp_path) -> None:
@@ -281,7 +278,11 @@ def test_the_figures_of_test_are_recorded_beside_both_baselines(root) -> None:
 
 def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
     inputs = evaluate_job.lay_out(root)
-    plain = run(root)[0].others[LINEAR]
+    without = run(root)[0]
+    plain = without.others[LINEAR]
+    evaluate_job.write_weights(inputs, flipped=1)  # all alike: they leave one linear baseline
+    assert run(root)[0] == without
+    assert not any("reweighed" in note for note in without.notes)
     # Only what is labelled against its word counts, so that the baseline learns the opposite.
     evaluate_job.write_weights(inputs, flipped=1000)
     evaluation, _, verdict = run(root)
@@ -297,15 +298,6 @@ def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
     files = [path for path in (root / "processing" / "output").rglob("*") if path.is_file()]
     assert not any(b"train-0" in path.read_bytes() for path in files)
     assert set(predictions(root)[0]) == {"key", "split", "label", "score", "predicted"}
-
-
-def test_weights_that_are_all_alike_leave_one_linear_baseline(root) -> None:
-    inputs = evaluate_job.lay_out(root)
-    plain = run(root)[0]
-    evaluate_job.write_weights(inputs, flipped=1)
-    evaluation = run(root)[0]
-    assert evaluation == plain
-    assert not any("reweighed" in note for note in evaluation.notes)
 
 
 def test_weights_of_other_rows_are_refused(root) -> None:
@@ -410,21 +402,17 @@ def test_a_champion_that_knows_rows_of_the_test_split_is_named(root, tmp_path, t
         assert "until 2025-12-02" in notes[0]
 
 
-def test_the_champion_itself_is_not_scored_again_but_keeps_its_threshold(root, capsys) -> None:
+def test_the_champion_itself_is_not_scored_again_and_identical_models_are_no_worse(
+    root, capsys
+) -> None:
     inputs = evaluate_job.lay_out(root)
     archive = inputs / "artifact" / "model.tar.gz"
     evaluate_job.champion(root, record_of(archive, threshold=0.999), archive)
-    evaluation, _, _ = run(root)
+    evaluation, decision, _ = run(root)
     assert evaluation.leads["champion"]["auc"].value == 0
     assert evaluation.others["champion"]["f1"].value == 0
     assert "champion: scored" not in capsys.readouterr().err
 
-
-def test_identical_models_are_not_shown_to_be_better_and_no_worse(root) -> None:
-    inputs = evaluate_job.lay_out(root)
-    archive = inputs / "artifact" / "model.tar.gz"
-    evaluate_job.champion(root, record_of(archive), archive)
-    _, decision, _ = run(root)
     evaluate_job.champion(root, record_of(archive, threshold=decision.threshold), archive)
     evaluation, _, verdict = run(root)
     (note,) = (n for n in evaluation.notes if n.startswith("On AUC") and "the champion" in n)

@@ -43,9 +43,11 @@ def observed(root: Path) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array([row[name] for row in rows]) for name in ("value", "score"))
 
 
-def test_predictions_have_both_values_the_interval_and_the_outcomes(root) -> None:
+def test_predictions_have_both_values_and_the_mean_and_ridge_regression_predict_every_row(
+    root,
+) -> None:
     inputs = evaluate_job.lay_out(root, number=NUMBER, gates=GATES)
-    _, decision, _ = run(root)
+    evaluation, decision, _ = run(root)
     splits = [read(inputs, split) for split in ("validation", "test")]
     texts, values = ([v for split in splits for v in split[name]] for name in ("text", "value"))
     rows = predictions(root)
@@ -59,6 +61,23 @@ def test_predictions_have_both_values_the_interval_and_the_outcomes(root) -> Non
     seen = read_predictions(root / "processing/output/predictions/predictions.parquet")
     assert seen.truth.tolist() == splits[1]["value"]
     assert seen.by_class.shape == (120, 1)
+
+    # The mean is Train's; ridge regression is what scikit-learn fits to the same columns.
+    others = evaluation.others
+    values, _ = observed(root)
+    assert others["mean"]["mae"].value == pytest.approx(np.mean(abs(values - 3.0)))
+    train, test = (read(inputs, name) for name in ("train", "test"))
+    vectorizer = TfidfVectorizer(analyzer=term_list, sublinear_tf=True)
+    model = Ridge(alpha=1.0).fit(vectorizer.fit_transform(train["text"]), train["value"])
+    expected = model.predict(vectorizer.transform(test["text"]))
+    assert others[RIDGE]["mae"].value == pytest.approx(np.mean(abs(values - expected)), rel=1e-5)
+    assert "interval_coverage" not in others[RIDGE]
+    evaluate_job.write_weights(inputs, flipped=3.0)
+    evaluation = run(root)[0]
+    again = evaluation.others
+    assert again[f"{RIDGE}_unmitigated"] == others[RIDGE]
+    assert again[RIDGE]["mae"] != others[RIDGE]["mae"]
+    assert f"{RIDGE}_unmitigated" not in evaluation.leads
 
 
 def test_the_record_has_the_figures_of_scikit_learn(root) -> None:
@@ -121,26 +140,6 @@ def test_slices_are_ordered_by_their_error_and_know_its_sign(root) -> None:
     apart = {item.value: item.differences["mae"].value for item in slices.judged}
     assert apart["north"] == pytest.approx(everywhere - np.mean(abs(errors)))
     assert [*apart.values()] == sorted(apart.values())
-
-
-def test_the_mean_and_ridge_regression_predict_every_row(root) -> None:
-    """The mean is Train's; ridge regression is what scikit-learn fits to the same columns."""
-    inputs = evaluate_job.lay_out(root, number=NUMBER, gates=GATES)
-    others = run(root)[0].others
-    values, _ = observed(root)
-    assert others["mean"]["mae"].value == pytest.approx(np.mean(abs(values - 3.0)))
-    train, test = (read(inputs, name) for name in ("train", "test"))
-    vectorizer = TfidfVectorizer(analyzer=term_list, sublinear_tf=True)
-    model = Ridge(alpha=1.0).fit(vectorizer.fit_transform(train["text"]), train["value"])
-    expected = model.predict(vectorizer.transform(test["text"]))
-    assert others[RIDGE]["mae"].value == pytest.approx(np.mean(abs(values - expected)), rel=1e-5)
-    assert "interval_coverage" not in others[RIDGE]
-    evaluate_job.write_weights(inputs, flipped=3.0)
-    evaluation = run(root)[0]
-    again = evaluation.others
-    assert again[f"{RIDGE}_unmitigated"] == others[RIDGE]
-    assert again[RIDGE]["mae"] != others[RIDGE]["mae"]
-    assert f"{RIDGE}_unmitigated" not in evaluation.leads
 
 
 def test_notes_say_how_the_errors_compare_and_how_many_rows_the_interval_holds(root) -> None:

@@ -85,7 +85,9 @@ def plan(*, most: int = 100, seed: int = 0, threshold: float = 0.5) -> list[Atta
     return plan_attacks(TEXTS, SCORES, threshold=threshold, **options)
 
 
-def test_half_of_the_rows_are_of_each_decision_and_their_attacks_demand_the_other() -> None:
+def test_half_of_the_rows_are_of_each_decision_none_twice_and_their_attacks_demand_the_other() -> (
+    None
+):
     attacks = plan()
     assert Counter(attack.positive for attack in attacks) == {True: 50, False: 50}
     for attack in attacks:
@@ -93,6 +95,10 @@ def test_half_of_the_rows_are_of_each_decision_and_their_attacks_demand_the_othe
         demand = attack.injection.ask_for("no" if attack.positive else "yes")
         text = TEXTS[attack.row]
         assert attack.text in (f"{text}\n{demand}", f"{demand}\n{text}")
+
+    assert len({TEXTS[attack.row] for attack in attacks}) == len(attacks)
+    assert max(attack.row for attack in attacks if not attack.positive) < 100
+    assert max(attack.row for attack in attacks) < 300
 
 
 def test_the_control_has_a_neutral_sentence_where_the_attack_has_its_injection() -> None:
@@ -124,13 +130,6 @@ def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:
     assert {attack.injection.name for attack in attacks} == {item.name for item in SET.injections}
     first = Counter(attack.text.startswith("text ") for attack in attacks)
     assert abs(first[True] - first[False]) < 20
-
-
-def test_no_text_is_drawn_twice_and_none_of_the_longer_half() -> None:
-    attacks = plan()
-    assert len({TEXTS[attack.row] for attack in attacks}) == len(attacks)
-    assert max(attack.row for attack in attacks if not attack.positive) < 100
-    assert max(attack.row for attack in attacks) < 300
 
 
 def test_the_draw_depends_on_the_seed_alone() -> None:

@@ -59,7 +59,9 @@ def mlflow(job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return uri
 
 
-def test_a_run_becomes_a_package_that_waits(job, account, monkeypatch) -> None:
+def test_a_run_becomes_a_package_that_waits_whose_signed_files_are_the_runs_own(
+    job, account, monkeypatch
+) -> None:
     run_register(monkeypatch)
     record = json.loads(job.registration.read_text())
     [version] = account.registry.versions(GROUP)
@@ -94,20 +96,6 @@ def test_a_run_becomes_a_package_that_waits(job, account, monkeypatch) -> None:
     again = json.loads(job.registration.read_text())
     assert again == record | {"new": False}
 
-
-def test_a_version_names_how_it_compares_with_the_champion(job, account, monkeypatch) -> None:
-    metrics = job.input("metrics")
-    evaluation = read_evaluation(metrics / METRICS_FILE)
-    lead = Estimate(value=0.05, low=evaluation.minimum_effect + 0.01, high=0.08)
-    leads = evaluation.leads | {"champion": {"auc": lead}}
-    write_evaluation(evaluation.model_copy(update={"leads": leads}), metrics)
-    run_register(monkeypatch)
-    [version] = account.registry.versions(GROUP)
-    assert version.tags[STANDING_TAG] == "better"
-
-
-def test_the_signed_files_are_the_runs_own(job, account, monkeypatch) -> None:
-    run_register(monkeypatch)
     [version] = account.registry.versions(GROUP)
     named = json.loads(account.body(version.tags["manifest"]))
     assert set(named) == {
@@ -128,6 +116,17 @@ def test_the_signed_files_are_the_runs_own(job, account, monkeypatch) -> None:
     assert {"post_training DI age=old", "pre_training DPL age=old"} <= {
         item["name"] for item in groups["bias"]["metric_data"]
     }
+
+
+def test_a_version_names_how_it_compares_with_the_champion(job, account, monkeypatch) -> None:
+    metrics = job.input("metrics")
+    evaluation = read_evaluation(metrics / METRICS_FILE)
+    lead = Estimate(value=0.05, low=evaluation.minimum_effect + 0.01, high=0.08)
+    leads = evaluation.leads | {"champion": {"auc": lead}}
+    write_evaluation(evaluation.model_copy(update={"leads": leads}), metrics)
+    run_register(monkeypatch)
+    [version] = account.registry.versions(GROUP)
+    assert version.tags[STANDING_TAG] == "better"
 
 
 def test_mlflow_holds_the_same_files(job, mlflow, tmp_path, monkeypatch) -> None:
