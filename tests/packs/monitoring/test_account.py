@@ -197,7 +197,9 @@ def test_labels_that_another_person_adds_meanwhile_are_not_lost(bench, monkeypat
     assert [row["key"] for row in bench.labels()] == ["a", "b"]
 
 
-def test_a_file_with_facets_is_refused_and_nothing_of_it_kept(bench: Bench, tmp_path: Path) -> None:
+def test_a_file_with_facets_is_refused_and_a_correction_kept_with_who_made_it(
+    bench: Bench, tmp_path: Path
+) -> None:
     bench.stage()
     file = tmp_path / "labels.csv"
     columns = ["loan_id", "late", *(facet.column for facet in bench.contract.facets)]
@@ -206,6 +208,15 @@ def test_a_file_with_facets_is_refused_and_nothing_of_it_kept(bench: Bench, tmp_
     with pytest.raises(InputError, match="the bias evaluator's jobs write facets"):
         bench.model.add_labels(file, bench.contract, now=NOW)
     assert bench.labels() == []
+
+    person = "arn:aws:sts::123456789012:assumed-role/data-scientist/ada"
+    for label, by in (("yes", None), ("no", person)):
+        added = bench.label("a", label=label, by=by)
+    assert (added.corrected, added.added) == (1, 0)
+    assert [(row["label"], row["replaces"], row["person"]) for row in bench.labels()] == [
+        ("yes", None, None),
+        ("no", "yes", person),
+    ]
 
 
 def test_outcomes_come_by_the_ends_of_their_windows(bench: Bench) -> None:
@@ -228,18 +239,6 @@ def test_an_outcome_of_another_form_is_left_out_and_named(bench, capsys) -> None
     assert bench.model.results() == ()
     assert "left out 1 windows" in (printed := capsys.readouterr().err)
     assert "windows/3/a/b/monitor.json" in printed
-
-
-def test_a_correction_is_kept_with_who_made_it(bench: Bench) -> None:
-    bench.stage()
-    person = "arn:aws:sts::123456789012:assumed-role/data-scientist/ada"
-    for label, by in (("yes", None), ("no", person)):
-        added = bench.label("a", label=label, by=by)
-    assert (added.corrected, added.added) == (1, 0)
-    assert [(row["label"], row["replaces"], row["person"]) for row in bench.labels()] == [
-        ("yes", None, None),
-        ("no", "yes", person),
-    ]
 
 
 KEYS = ("secret-a", "secret-b", "secret-c")

@@ -51,7 +51,7 @@ def test_drawn_rows_are_answers_of_the_period_and_carry_their_probability(stores
     assert set(rows) == {(0.25, 7, week(0).start, week(0).end, 60, None, None)}
 
 
-def test_drawing_again_changes_nothing_even_if_answers_came_late(stores) -> None:
+def test_a_period_is_drawn_once_whatever_comes_late_or_is_damaged(stores) -> None:
     stores.answer(KEYS)
     draw = stores.draw(0)
     before = draw.path.read_bytes()
@@ -59,14 +59,20 @@ def test_drawing_again_changes_nothing_even_if_answers_came_late(stores) -> None
     assert stores.draw(0) == draw
     assert draw.path.read_bytes() == before
 
-
-def test_another_number_of_rows_of_the_same_period_is_refused(stores) -> None:
-    stores.answer(KEYS)
-    path = stores.draw(0).path
-    before = path.read_bytes()
     with pytest.raises(InputError, match=r"10 of the 60 answers of version 7 .* drawn already"):
         stores.draw(0, rows=20)
-    assert path.read_bytes() == before
+    assert draw.path.read_bytes() == before
+
+    zone = dt.timezone(5 * dt.timedelta(hours=1))
+    window = Window(week(0).start.astimezone(zone), week(0).end.astimezone(zone))
+    again = draw_period(
+        stores.folder("draws"), stores.folder("ledger"), version=7, window=window, rows=10
+    )
+    assert again == draw
+
+    draw.path.write_bytes(draw.path.read_bytes()[:-9])
+    with pytest.raises(InputError, match=draw.path.name):
+        stores.draw(1)
 
 
 def test_periods_follow_each_other_and_no_row_is_drawn_twice(stores) -> None:
@@ -121,15 +127,9 @@ def test_a_draw_at_a_wrong_time_is_refused_and_takes_nothing(stores) -> None:
     assert stores.draw(1).answers == 20
 
 
-def test_a_damaged_draw_is_named(stores) -> None:
-    stores.answer(KEYS)
-    draw = stores.draw(0)
-    draw.path.write_bytes(draw.path.read_bytes()[:-9])
-    with pytest.raises(InputError, match=draw.path.name):
-        stores.draw(1)
-
-
-def test_the_sheet_has_keys_to_look_up_and_an_empty_label(stores) -> None:
+def test_the_sheet_has_keys_to_look_up_and_is_never_replaced_once_it_may_have_labels(
+    stores,
+) -> None:
     stores.answer(KEYS)
     draw = stores.draw(0, rows=30)
     sheet = sheet_of(stores, draw)
@@ -138,11 +138,6 @@ def test_the_sheet_has_keys_to_look_up_and_an_empty_label(stores) -> None:
         rows = list(csv.DictReader(handle))
     assert rows == [{"loan_id": key, "probability": "0.5", "late": ""} for key in keys_of(draw)]
 
-
-def test_a_sheet_that_may_have_labels_is_never_replaced(stores) -> None:
-    stores.answer(KEYS)
-    draw = stores.draw(0)
-    sheet_of(stores, draw)
     sheet = sheet_of(stores, draw)
     sheet.write_text("loan_id,late\nC001,yes\n")
     with pytest.raises(InputError, match="may have labels"):
@@ -182,17 +177,6 @@ def test_a_key_that_the_contracts_encoding_lacks_is_an_error(stores) -> None:
     with pytest.raises(InputError, match="encoding: windows-1252"):
         sheet_of(stores, draw)
     assert not (stores.root / "sheet.csv").exists()
-
-
-def test_times_of_other_zones_are_the_same_period(stores) -> None:
-    stores.answer(KEYS)
-    zone = dt.timezone(5 * dt.timedelta(hours=1))
-    window = Window(week(0).start.astimezone(zone), week(0).end.astimezone(zone))
-    draw = stores.draw(0)
-    again = draw_period(
-        stores.folder("draws"), stores.folder("ledger"), version=7, window=window, rows=10
-    )
-    assert again == draw
 
 
 def test_equal_answers_are_drawn_from_equally_in_any_order(stores, tmp_path) -> None:

@@ -72,16 +72,11 @@ def test_one_text_sent_again_and_again_is_one_cluster_and_no_change() -> None:
     assert measured.rows < 100
 
 
-def test_a_change_of_all_clients_is_a_change() -> None:
+def test_a_change_of_all_clients_is_a_change_and_of_fewer_than_five_is_not_judged() -> None:
     quiet, shifted = _texts(0.25)
     measured = _measure(quiet, shifted, clusters=np.arange(400) % 40)
     assert measured.p_unchanged < 0.01
-
-
-def test_texts_of_fewer_than_five_clients_are_not_judged() -> None:
-    quiet, shifted = _texts(0.25)
-    measured = _measure(quiet, shifted, clusters=np.arange(400) % 4)
-    assert not measured.is_judged
+    assert not _measure(quiet, shifted, clusters=np.arange(400) % 4).is_judged
 
 
 def test_case_digits_and_white_space_make_no_other_text() -> None:

@@ -99,9 +99,6 @@ def test_the_row_is_what_the_chat_template_makes_of_the_whole_conversation(llama
     (row,) = _rows(llama, _prompt(llama)).rows([TEXTS[0]])
     assert tokenizer.decode(row) == whole
 
-
-def test_without_a_system_message_the_chat_template_adds_its_own(llama):
-    tokenizer = AutoTokenizer.from_pretrained(llama)
     assert "be brief" in tokenizer.decode(_prompt(llama, system="").prefix)
     assert "be brief" not in tokenizer.decode(_prompt(llama).prefix)
 

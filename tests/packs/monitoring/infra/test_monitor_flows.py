@@ -156,13 +156,19 @@ def test_a_person_starts_the_same_week_for_the_version_before_a_deploy(aws):
     assert [item["ModelPackageName"] for item in read] == [f"{ARN.rpartition('/')[0]}/2", ARN]
 
 
-def test_it_names_each_parameter_of_the_pipeline_that_has_no_default(aws):
+def test_it_names_each_parameter_without_default_and_what_reads_the_lake_alone_has_a_network(aws):
     _, monitor = variants.pipelines_of(SETTINGS, variants.recipes_of(SETTINGS))
     declared = monitor.definition["Parameters"]
     required = [item["Name"] for item in declared if "DefaultValue" not in item]
     assert list(_started(aws)) == required
     (lake,) = [item for item in declared if "DefaultValue" in item]
     assert lake["DefaultValue"] == lake_uri(SETTINGS)
+
+    networks = {
+        step["Name"]: step["Arguments"]["NetworkConfig"]["EnableNetworkIsolation"]
+        for step in monitor.definition["Steps"]
+    }
+    assert [name for name, isolated in networks.items() if not isolated] == ["MonitorBias"]
 
 
 LOADS = [_load("SUCCEEDED", LOAD), _load("SUCCEEDED", OLD)]  # Glue returns the newest first
@@ -267,10 +273,10 @@ def _counts(result, kind):
     return outcomes.count("alarm"), len(outcomes) - outcomes.count("not judged")
 
 
-def test_each_kind_of_check_has_metrics_of_its_own(publish):
+def test_each_kind_of_check_has_metrics_and_the_message_names_each_check_in_alarm(publish):
     """So that drift that lasts does not hide that the accuracy falls later."""
     *_, alarm = windows(14, shifted=10, deploy=5)
-    metrics, _ = publish(alarm)
+    metrics, [mail] = publish(alarm)
     for kind in KINDS:
         in_alarm, judged = _counts(alarm, kind)
         assert metrics["ChecksInAlarm", kind] == in_alarm
@@ -284,6 +290,17 @@ def test_each_kind_of_check_has_metrics_of_its_own(publish):
         for check in alarm.checks
         if check.value is not None and check.name != "captured requests"
     }
+
+    assert mail["TopicArn"].endswith(":sashiko-dev-alerts")
+    kinds = dict.fromkeys(check.kind for check in alarm.checks if check.outcome == "alarm")
+    assert mail["Subject"] == f"sashiko-dev: complaints, alarm of {', '.join(kinds)}"
+    lines = mail["Message"].splitlines()
+    assert lines[0] == "late-loans version 4, 2026-04-06 to 2026-04-13"
+    assert alarm.summary in lines
+    assert len(alarm.alarms) > 2
+    assert set(alarm.alarms) <= set(lines)
+    assert "sashiko monitor --env dev --recipe complaints" in lines
+    assert lines[-1].endswith("#dashboards/dashboard/some-dashboard")
 
 
 def test_a_dead_capture_is_an_alarm_and_ends_none_of_another_kind(publish):
@@ -306,21 +323,6 @@ def test_a_dead_capture_is_an_alarm_and_ends_none_of_another_kind(publish):
     assert not [key for key in metrics if key[0] == "ChecksInAlarm" and key[1] != "capture"]
     assert all(metrics["ChecksJudged", kind] == 0 for kind in KINDS if kind != "capture")
     assert len(mails) == 1
-
-
-def test_the_message_names_each_check_in_alarm_with_its_size_and_the_command(publish):
-    *_, alarm = windows(14, shifted=10, deploy=5)
-    _, [mail] = publish(alarm)
-    assert mail["TopicArn"].endswith(":sashiko-dev-alerts")
-    kinds = dict.fromkeys(check.kind for check in alarm.checks if check.outcome == "alarm")
-    assert mail["Subject"] == f"sashiko-dev: complaints, alarm of {', '.join(kinds)}"
-    lines = mail["Message"].splitlines()
-    assert lines[0] == "late-loans version 4, 2026-04-06 to 2026-04-13"
-    assert alarm.summary in lines
-    assert len(alarm.alarms) > 2
-    assert set(alarm.alarms) <= set(lines)
-    assert "sashiko monitor --env dev --recipe complaints" in lines
-    assert lines[-1].endswith("#dashboards/dashboard/some-dashboard")
 
 
 def test_a_window_without_an_alarm_sends_no_message(publish):
@@ -430,15 +432,6 @@ def test_the_dashboard_searches_the_metric_of_each_check(templates):
         'SEARCH(\'{"sashiko-dev/monitor",ModelPackageGroup,Kind,Check} MetricName="CheckValue" '
         f'ModelPackageGroup="{GROUP}" Kind="drift"\', \'Maximum\', 86400)'
     )
-
-
-def test_only_the_step_that_reads_the_lake_has_a_network():
-    _, monitor = variants.pipelines_of(SETTINGS, variants.recipes_of(SETTINGS))
-    networks = {
-        step["Name"]: step["Arguments"]["NetworkConfig"]["EnableNetworkIsolation"]
-        for step in monitor.definition["Steps"]
-    }
-    assert [name for name, isolated in networks.items() if not isolated] == ["MonitorBias"]
 
 
 def test_a_failed_monitoring_pipeline_says_how_to_see_its_steps(aws):

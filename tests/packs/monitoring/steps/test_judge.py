@@ -62,7 +62,9 @@ def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
     job.text("bias", written, file="measurements.json")
 
 
-def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(job, capsys) -> None:
+def test_a_quiet_window_raises_no_alarm_until_an_audit_does_and_needs_every_input(
+    job, capsys
+) -> None:
     job.window()
     result = _judged(job)
     assert result.outcome == "partly judged"  # of too few texts
@@ -76,8 +78,21 @@ def test_a_quiet_window_raises_no_alarm_and_names_what_was_not_judged(job, capsy
     assert result.without_facets is None
     assert result.reference_sha256 == sha256_file(job.folder("reference") / "reference.json")
 
+    quality("alarm", closed=START - 10 * WEEK).write(job.folder("quality"))
+    assert _judged(job).outcome == "alarm"
 
-def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(job, capsys):
+    drift = job.folder("drift") / "drift.json"
+    drift.write_text(drift.read_text().replace("drift of the scores", "drift of score"))
+    with pytest.raises(InputError, match=r"drift\.json needs one measurement `drift of the sc"):
+        job.run(judge, *ARGUMENTS)
+    drift.unlink()
+    with pytest.raises(InputError, match=r"drift\.json does not exist"):
+        job.run(judge, *ARGUMENTS)
+
+
+def test_a_shifted_column_raises_an_alarm_each_time_and_withdraws_the_label_free_estimate(
+    job, capsys
+):
     job.window(product=SHIFTED)
     result = _judged(job)
     assert result.outcome == "alarm"
@@ -92,6 +107,10 @@ def test_a_shifted_column_raises_an_alarm_and_withdraws_the_label_free_estimate(
     )
     assert result.label_free.value is None
     assert result.label_free.withdrawn == "alarm: drift of product"
+
+    before = (job.output("result") / "monitor.json").read_bytes()
+    _judged(job)
+    assert (job.output("result") / "monitor.json").read_bytes() == before
 
 
 def test_an_alarm_says_since_when_and_passes_over_windows_that_could_not_judge_it(job) -> None:
@@ -235,32 +254,6 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
     assert name in [check.name for check in _judged(job).checks if check.outcome == "not judged"]
     result.model_copy(update={"version": 6}).write(history / "6/now")
     assert name in [check.name for check in _judged(job).checks if check.outcome == "ok"]
-
-
-def test_an_alarm_of_the_audit_stays_without_new_labels(job: WindowJob) -> None:
-    job.window()
-    quality("alarm", closed=START - 10 * WEEK).write(job.folder("quality"))
-    assert _judged(job).outcome == "alarm"
-
-
-def test_equal_input_gives_equal_bytes(job: WindowJob) -> None:
-    job.window(product=SHIFTED)
-    _judged(job)
-    before = (job.output("result") / "monitor.json").read_bytes()
-    _judged(job)
-    assert (job.output("result") / "monitor.json").read_bytes() == before
-
-
-def test_an_input_that_is_missing_or_without_the_scores_is_refused(job: WindowJob) -> None:
-    job.window()
-    drift = job.folder("drift") / "drift.json"
-    drift.write_text(drift.read_text().replace("drift of the scores", "drift of score"))
-    with pytest.raises(InputError, match=r"drift\.json needs one measurement `drift of the sc"):
-        job.run(judge, *ARGUMENTS)
-    drift.unlink()
-    with pytest.raises(InputError, match=r"drift\.json does not exist"):
-        job.run(judge, *ARGUMENTS)
-    assert not list(job.output("result").glob("*"))
 
 
 @pytest.fixture

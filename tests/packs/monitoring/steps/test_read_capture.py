@@ -86,9 +86,15 @@ def test_a_file_that_comes_after_its_windows_read_enters_the_ledger_at_the_next_
     assert sha256_tree(project.stores.folder("ledger")) == first
 
 
-def test_a_late_answer_is_drawn_if_its_period_was_not_drawn_before(project) -> None:
+def test_a_late_answer_is_drawn_if_its_period_was_not_and_nothing_of_its_request_is_kept(
+    project,
+) -> None:
     project.read(1)
     assert keys_of(project.stores.draw(0, rows=9)) == ["a", "b", "c"]
+
+    late = project.root / "ReadCapture/processing/output/rows/late.parquet"
+    assert b"text of" not in late.read_bytes()
+    assert pq.read_schema(late).names == ["key", "version", "score", "decision", "time", "cluster"]
 
 
 def test_a_late_answer_is_no_row_of_the_next_window(project, capsys) -> None:
@@ -103,13 +109,6 @@ def test_a_deleted_key_stays_out_when_its_capture_comes_late(project) -> None:
     delete_keys(project.stores.folder("ledger"), ["c"], now=week(1).start, retention=16 * DAY)
     project.read(1)
     assert project.ledger() == ["a", "b", "d"]
-
-
-def test_nothing_of_a_late_request_is_kept_beside_its_answer(project) -> None:
-    project.read(1)
-    late = project.root / "ReadCapture/processing/output/rows/late.parquet"
-    assert b"text of" not in late.read_bytes()
-    assert pq.read_schema(late).names == ["key", "version", "score", "decision", "time", "cluster"]
 
 
 def test_only_the_last_days_before_a_window_are_read_again(project) -> None:

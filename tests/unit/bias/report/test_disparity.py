@@ -47,7 +47,9 @@ def page(tmp_path_factory):
     return page_of(runs.registered(tmp_path_factory.mktemp("others"), crossed=OTHERS))
 
 
-def test_the_first_screen_says_the_largest_harm_in_words_judged_or_not(page):
+def test_the_first_screen_says_the_largest_harm_judged_or_not_and_the_largest_gap_without_gate(
+    page,
+):
     section = page.text("decision")
     largest = "Rows of age=young are predicted yes 90.0 points more often than rows of age=old."
     assert f"The largest difference between groups: {largest}" in section
@@ -56,9 +58,6 @@ def test_the_first_screen_says_the_largest_harm_in_words_judged_or_not(page):
     assert "for rows of age=young than for rows of age=old. Difference in acceptance" in section
     assert "oldest are" not in section, "too few rows"
 
-
-def test_the_largest_gap_without_a_gate_has_a_tile(page):
-    section = page.text("decision")
     tile = "Largest gap that no gate judges 0.430 95 % interval [0.380, 0.480] Difference in"
     assert tile in section, "DPPL is larger, and the same two shares as the gated DI"
 
@@ -193,7 +192,9 @@ def crossed_page(tmp_path_factory):
     return page_of(runs.registered(tmp_path_factory.mktemp("crossed"), crossed=CROSSED))
 
 
-def test_the_worst_off_stands_first_and_who_cannot_be_judged_last(crossed_page):
+def test_the_worst_off_stands_first_who_cannot_be_judged_last_and_all_looks_hold_at_once(
+    crossed_page,
+):
     section = crossed_page.text("fairness")
     table = section[section.index("Intersections of facets") :]
     order = ["age=old & sex=f", "age=old & sex=m", "age=young & sex=m", "age=young & sex=f"]
@@ -204,9 +205,6 @@ def test_the_worst_off_stands_first_and_who_cannot_be_judged_last(crossed_page):
     )
     assert "age=young & sex=f 0.120 17 / 280 too few to judge" in section
 
-
-def test_it_says_over_how_many_looks_the_intervals_hold(crossed_page):
-    section = crossed_page.text("fairness")
     assert "so that all of 3 looks hold at once" in section
     assert "1 of 4 have fewer than 100 rows: too few to judge" in section
     assert "covers a single look: of twenty, about one misses by chance" in section

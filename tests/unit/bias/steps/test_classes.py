@@ -92,7 +92,9 @@ def test_the_csv_names_the_classes_with_commas_quotes_and_line_breaks(verdict, j
     assert list(table["predicted_label"]) == [CLASSES[index] for index in rows["predicted"]]
 
 
-def test_the_metrics_are_of_the_favourable_classes_against_the_others(verdict, job: Job) -> None:
+def test_metrics_are_of_the_favourable_classes_and_distances_of_the_whole_distribution(
+    verdict, job: Job
+) -> None:
     estimates = read_estimates(job.output("intervals") / "intervals.json")
     values = {item.metric: item.value for item in estimates if item.stage == "post_training"}
     expected = by_rows(loans(), {2, 3})
@@ -103,9 +105,6 @@ def test_the_metrics_are_of_the_favourable_classes_against_the_others(verdict, j
     assert "raise `reweighing.strength`" in check.try_
     assert "threshold" not in check.try_, "the most probable class is predicted"
 
-
-def test_distances_of_the_labels_are_of_the_whole_distribution(verdict, job: Job) -> None:
-    estimates = read_estimates(job.output("intervals") / "intervals.json")
     values = {item.metric: item.value for item in estimates if item.stage == "pre_training"}
     shares = pd.crosstab(loans()["age"], loans()["label"], normalize="index")
     young, old = shares.loc["young"], shares.loc["old"]

@@ -370,18 +370,17 @@ def test_a_champion_that_does_not_compare_is_said_and_not_judged(
     assert f"not judged: {check.name}" in verdict.summary
 
 
-def test_a_champion_with_other_groups_does_not_compare(job: Job, judge, champion) -> None:
+def test_labels_of_too_few_rows_fail_and_other_groups_do_not_compare(
+    judge, champion, job: Job
+) -> None:
     champion()
+    (check,) = judge(FAIR, labels=FACETS[220:], gates=[CHANGE]).checks[:1]
+    assert (check.passed, "80 rows of age=old" in check.reason) == (False, True)
+
     path = job.folder("labels-of-champion") / "labels-of-champion.json"
     path.write_text(path.read_text().replace('"old"', '"ancient"'))
     (check,) = judge(FAIR, labels=POISONED, gates=[CHANGE]).checks
     assert (check.judged, "has no DPL of the group age=old" in check.reason) == (False, True)
-
-
-def test_labels_of_too_few_rows_fail_where_a_champion_compares(judge, champion) -> None:
-    champion()
-    (check,) = judge(FAIR, labels=FACETS[220:], gates=[CHANGE]).checks[:1]
-    assert (check.passed, "80 rows of age=old" in check.reason) == (False, True)
 
 
 def _more(csv: str, group: str, count: int) -> str:
@@ -489,7 +488,9 @@ def test_what_no_facet_shows_alone_fails_where_they_meet(crossed) -> None:
     assert "put `age` and `sex` in `reweighing.facets`" in verdict.summary
 
 
-def test_every_metric_agrees_with_the_table_worked_by_hand(job, crossed) -> None:
+def test_every_metric_agrees_with_the_table_and_more_looks_make_a_bound_stricter(
+    job, crossed
+) -> None:
     crossed(gates=[gate("age")])
     estimates = estimates_of(job)
     expected = {
@@ -513,6 +514,17 @@ def test_every_metric_agrees_with_the_table_worked_by_hand(job, crossed) -> None
         assert {facet: len(groups) for facet, groups in stage["facets"].items()} == {
             "age": 1, "sex": 1
         }  # fmt: skip
+
+    plain = estimates_of(job)["DI", "old"]
+    just = {"minimum": plain["low"] - 0.001, "maximum": 3.0}
+    others = [gate(BOTH, minimum=0.01, maximum=9.0, judged_by="bound")]
+    alone = crossed(gates=[gate("age", judged_by="bound", **just)])
+    assert alone.checks[0].passed
+    among = crossed(gates=[gate("age", judged_by="bound", **just), *others])
+    assert not among.checks[0].passed
+    value = crossed(gates=[gate("age", **just), *others])
+    assert value.checks[0].passed
+    assert (value.checks[0].low, value.checks[0].high) == (plain["low"], plain["high"])
 
 
 def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(job, crossed) -> None:
@@ -582,20 +594,6 @@ def test_what_is_judged_by_the_bound_holds_at_once_over_all_that_is_judged_so(jo
     assert "looks" not in estimates["RD", "old"]
     said = "judged by the whole interval; the interval holds over 5 looks at once"
     assert said in verdict.checks[0].reason
-
-
-def test_more_looks_make_a_bound_stricter_and_leave_a_value_alone(job, crossed) -> None:
-    crossed(gates=[gate("age")])
-    plain = estimates_of(job)["DI", "old"]
-    just = {"minimum": plain["low"] - 0.001, "maximum": 3.0}
-    others = [gate(BOTH, minimum=0.01, maximum=9.0, judged_by="bound")]
-    alone = crossed(gates=[gate("age", judged_by="bound", **just)])
-    assert alone.checks[0].passed
-    among = crossed(gates=[gate("age", judged_by="bound", **just), *others])
-    assert not among.checks[0].passed
-    value = crossed(gates=[gate("age", **just), *others])
-    assert value.checks[0].passed
-    assert (value.checks[0].low, value.checks[0].high) == (plain["low"], plain["high"])
 
 
 def judged(root: Path, *, old: tuple[int, int], young: tuple[int, int], needed: int = 100) -> Check:

@@ -83,7 +83,7 @@ def judge(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Judge:
     return run
 
 
-def test_the_csv_has_outcomes_values_and_coverage(job: Job) -> None:
+def test_the_csv_has_outcomes_values_and_coverage_of_its_own_snapshot(job: Job) -> None:
     write_csv(job)
     table, rows = pd.read_csv(job.output("data") / "data.csv"), loans()
     assert list(table.columns) == [
@@ -96,9 +96,6 @@ def test_the_csv_has_outcomes_values_and_coverage(job: Job) -> None:
     covered = (rows["value"] - rows["predicted"]).abs() <= WIDTH
     assert list(table["covered"]) == [float(one) for one in covered]
 
-
-def test_values_of_another_snapshot_are_refused(job: Job) -> None:
-    write_csv(job)
     other = loans()
     other.loc[5, "value"] = 12.5 if other["value"][5] > ABOVE else 12.6
     job.parquet("facets", facets(other))
