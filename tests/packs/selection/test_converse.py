@@ -55,18 +55,14 @@ def test_a_new_stop_reason_is_invalid() -> None:
     "text",
     [
         "yes",
-        " Yes.",
         '"YES"',
         '{"answer": "yes"}',
         "**yes**\n",
         "\u201cYes\u201d",
-        "\u00a0yes\u00a0",
         "yes\u3002",
         "\uff39\uff45\uff53\uff0e",
         '```json\n{"answer": "yes"}\n```',
-        "```\nyes\n```",
         "Yes, because the customer has waited for a year.",
-        "**Yes** \u2014 there is no doubt about it",
         "Yes\n\nThe customer has no money left.",
     ],
 )
@@ -79,14 +75,11 @@ def test_form_quotes_and_an_explanation_do_not_count(text: str) -> None:
     [
         "",
         "yes and no",
-        "Yes, and no.",
         "No. Or rather: yes",
         "Yes because",
         "I cannot help with that.",
-        '{"answer": 1}',
         '{"answer": "maybe"}',
         "{",
-        "y",
     ],
 )
 def test_anything_else_is_invalid(text: str) -> None:
@@ -242,16 +235,12 @@ _LONG = b'{"output": {"message": {"content": ' + b"9" * 5_000 + b"}}}"
     [
         pytest.param(b"{}", False, id="lacking"),
         pytest.param(b"[]", False, id="a list"),
-        pytest.param(b"7", False, id="a number"),
         pytest.param(_NESTED, False, id="deep"),
         pytest.param(_LONG, False, id="a long number"),
         pytest.param(with_content("yes"), True, id="content is a text"),
-        pytest.param(with_content(["yes"]), True, id="a block is a text"),
         pytest.param(with_content([{"text": "yes \ud800"}]), True, id="lone surrogate"),
         pytest.param(paid(stopReason=7), True, id="stop reason is a number"),
-        pytest.param(paid(stopReason="\udfff"), True, id="stop reason is a surrogate"),
         pytest.param(paid(usage={"inputTokens": "many"}), False, id="tokens are a text"),
-        pytest.param(paid(usage=[]), False, id="usage is a list"),
         pytest.param(paid(output="yes"), True, id="output is a text"),
     ],
 )
@@ -278,20 +267,14 @@ def read_back(path: Path, body: bytes) -> tuple[converse.Response, converse.Read
     return line.response, converse.read_answer(line.response, ANSWERS)
 
 
-def test_a_latency_that_is_no_number_loses_no_answer(tmp_path: Path) -> None:
-    response, reading = read_back(tmp_path / "r.jsonl", paid(metrics={"latencyMs": "fast"}))
+def test_no_answer_is_lost_for_what_stands_beside_it(tmp_path: Path) -> None:
+    response, reading = read_back(tmp_path / "1.jsonl", paid(metrics={"latencyMs": "fast"}))
     assert (response.latency_ms, reading.answer) == (None, "yes")
-
-
-def test_reasoning_that_is_redacted_is_recorded_with_the_answer(tmp_path: Path) -> None:
-    body = with_content([_REDACTED, {"text": "yes"}])
-    response, reading = read_back(tmp_path / "r.jsonl", body)
+    redacted = with_content([_REDACTED, {"text": "yes"}])
+    response, reading = read_back(tmp_path / "2.jsonl", redacted)
     assert (response.content[0], reading.answer) == (_REDACTED, "yes")
-
-
-def test_an_answer_that_is_not_utf_8_is_recorded_as_an_invalid_one(tmp_path: Path) -> None:
-    body = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
-    assert read_back(tmp_path / "r.jsonl", body)[1].meaning == "invalid"
+    not_utf_8 = with_content([{"text": "yes X"}]).replace(b"X", b"\xff\xfe")
+    assert read_back(tmp_path / "3.jsonl", not_utf_8)[1].meaning == "invalid"
 
 
 def test_a_models_own_fields_are_sent(tmp_path: Path) -> None:
@@ -352,15 +335,6 @@ def test_a_refusal_is_final_and_says_what_to_do(tmp_path: Path, code: str, advic
     assert len(service.bodies) <= 2
 
 
-def test_every_stop_reason_is_recorded(tmp_path: Path) -> None:
-    reasons = stop_reasons()
-    batch = requests(len(reasons))
-    with serving(lambda text, _: answered(stop_reason=reasons[int(text.split()[1])])) as service:
-        record(service, tmp_path / "r.jsonl", batch)
-    lines = converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
-    assert [line.response.stop_reason for line in lines] == list(reasons)
-
-
 def test_the_budget_of_tokens_stops_before_it_is_exceeded_and_is_taken_up(tmp_path: Path) -> None:
     batch, path = requests(20), tmp_path / "r.jsonl"
     most = batch[0].most_input_tokens + batch[0].most_output_tokens
@@ -419,40 +393,6 @@ def test_input_and_output_have_their_own_prices() -> None:
         pass
 
 
-def test_two_requests_never_reserve_the_same_tokens() -> None:
-    """Others ask for a reservation while the first one's is being counted."""
-    ledger, done = converse.Ledger(Budget(tokens=100)), threading.Event()
-    others: list[threading.Thread] = []
-    under_way: list[int] = []
-    most_under_way: list[int] = []
-
-    class Slow(converse.Tokens):
-        @property
-        def total(self) -> int:
-            if not done.is_set():
-                others.append(threading.Thread(target=reserve, args=(converse.Tokens(60, 0),)))
-                others[-1].start()
-                others[-1].join(0.3)  # it has to wait for the lock
-            return 60
-
-    def reserve(most: converse.Tokens) -> None:
-        with ledger.reservation(most, None) as reservation:
-            under_way.append(1)
-            most_under_way.append(len(under_way))
-            if isinstance(most, Slow):
-                done.set()
-            done.wait(20)
-            under_way.pop()
-            reservation.spent = converse.NOTHING
-
-    reserve(Slow(60, 0))
-    for thread in others:
-        thread.join()
-    assert others
-    assert max(most_under_way) == 1
-    assert ledger.tokens == 0
-
-
 def test_the_budget_of_dollars_stops_too(tmp_path: Path) -> None:
     batch = requests(20)
     usd = (INPUT_TOKENS * 1.0 + OUTPUT_TOKENS * 4.0) / 1e6
@@ -497,15 +437,12 @@ def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
         pass
 
 
-def test_a_hand_made_recording_takes_no_answers_of_a_model(tmp_path: Path) -> None:
+def test_a_hand_made_recording_takes_no_answers_and_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"kind": "converse-recording", "hand_made": true}\n')
     with pytest.raises(InputError, match="by hand"), converse.Recording(path).writing():
         pass
 
-
-def test_a_damaged_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "r.jsonl"
     path.write_text('{"kind": "converse-recording"}\n{"event": "answer"}\n')
     with pytest.raises(InputError, match=r"r\.jsonl: line 2"):
         converse.Recording(path)
