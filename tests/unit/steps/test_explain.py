@@ -256,7 +256,7 @@ def test_a_second_run_writes_the_same_bytes(job, tmp_path_factory, monkeypatch, 
     monkeypatch.setenv("OPT_ML", str(elsewhere))
     explain.main()
     files = sorted(path for path in outputs(job).rglob("*") if path.is_file())
-    assert len(files) == 6
+    assert len(files) == 5
     for path in files:
         again = outputs(other) / path.relative_to(outputs(job))
         assert again.read_bytes() == path.read_bytes(), path.name
