@@ -30,7 +30,6 @@ from pathlib import Path
 from statistics import fmean
 
 from sashiko.contract.load import load_contract
-from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.pipeline.local_run import run_pipeline
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.settings.environment import load_settings
@@ -151,15 +150,13 @@ def _judge(validation: Validation, recipe: Recipe) -> dict[str, Evaluated]:
     fixed_metrics = threshold_free_quality(validation, recipe)
     by_policy = {}
     for policy, section in (_MAXIMIZED | _FIXED).items():
-        threshold = decide_threshold(
-            section, validation.labels, two_classes(validation.scores)
-        ).threshold
+        threshold = decide_threshold(section, validation.labels, validation.scored.scores).threshold
         point = judge(validation, recipe, threshold, threshold_free=fixed_metrics)
         [bias, *_] = point.bias.values()
         by_policy[policy] = Evaluated(
             threshold=threshold,
             bias=math.nan if bias.value is None else bias.value,
-            auc=fixed_metrics.quality["auc"].value or 0.0,
+            auc=fixed_metrics[0]["auc"].value or 0.0,
             accuracy=point.quality["accuracy"].value or 0.0,
             balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
             failed=point.failed,

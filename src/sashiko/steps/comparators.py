@@ -159,11 +159,11 @@ def model_metrics(
 
 def model_lead(
     section: EvaluateSection,
-    labels: Ints,
+    truth: Truth,
     candidate: ModelScores,
     other: ModelScores,
     own: OwnMetrics,
 ) -> Estimates:
     """Computes a model's lead over another one, by the same resamples of the rows."""
-    models = resample_models(section, labels, {"candidate": candidate, "other": other}, own)
+    models = resample_models(section, truth, {"candidate": candidate, "other": other}, own)
     return models["candidate"].lead(models["other"], own)

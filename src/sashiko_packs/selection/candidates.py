@@ -9,17 +9,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sashiko.account.prices import Price, Prices, Speed, TokenPrice
 from sashiko.base.files import sha256_file
-from sashiko.data.splits import read_split_meta
+from sashiko.data.splits import SplitMeta, read_split_meta
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import InjectionFigures
-from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores, class_members
 from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.use_cost import prediction_costs
@@ -28,27 +28,24 @@ from sashiko.serving.container.text import columns, row_template
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.comparators import decide_threshold
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
 from sashiko.training.examples import read_split, read_weights
-from sashiko.training.linear_model import fit_linear
+from sashiko.training.linear_model import fit_features, fit_linear, fit_ridge, matrix
+from sashiko.training.scoring import fit_number
 from sashiko_packs.selection.converse import (
-    Endpoint,
     Example,
     Ledger,
-    Line,
     Reading,
-    Recorder,
-    Recording,
     Request,
     make_request,
+    plain,
     read_answer,
-    replay,
     require_price,
 )
 from sashiko_packs.selection.file import BedrockCandidate, Selection, VersionCandidate, travel_of
 from sashiko_packs.selection.record import Answers, CandidateRecord, Cost, Latency
+from sashiko_packs.selection.recording import Endpoint, Line, Recorder, Recording, replay
 from sashiko_packs.selection.rows import (
     COMPILE,
     PREPARE,
@@ -57,6 +54,7 @@ from sashiko_packs.selection.rows import (
     Runs,
     cached_scores,
     refuse_classified,
+    threshold_of,
 )
 
 _WARM_UP = 10  # requests
@@ -72,8 +70,8 @@ class Scored:
     """A candidate, still without its quality, and its decisions on the test rows."""
 
     record: CandidateRecord
-    # Scores of the test rows and the threshold; of Bedrock's models decisions as 0 and 1, at 0.5.
-    # None of a model that was not asked.
+    # Scores of the test rows and the threshold; of Bedrock's models 1 for the class that is decided
+    # and else 0, at 0.5. None of a model that was not asked.
     model: ModelScores | None
 
 
@@ -137,12 +135,13 @@ def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
         name=f"{name}, validation",
         home=bench.home,
     )
-    decision = decide_threshold(
-        recipe.evaluate.threshold, validation.labels, two_classes(on_validation)
-    )
+    threshold = threshold_of(recipe, bench.rows.contract, validation.labels, on_validation)
     how = "fine-tuned" if recipe.model.pretrained else "trained"
-    what = f"{recipe.model.name}, {how} by recipe {recipe.name}"
-    return _artifact(name, recipe, bench, archive, decision.threshold, run=run, what=what)
+    model = recipe.model.name
+    if recipe.model.family == "linear" and bench.rows.contract.is_number:
+        model = model.replace("logistic", "ridge")
+    what = f"{model}, {how} by recipe {recipe.name}"
+    return _artifact(name, recipe, bench, archive, threshold, run=run, what=what)
 
 
 def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
@@ -156,25 +155,48 @@ def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
     if recipe.bias.judged:
         channel = bench.runs.output(run, WEIGHTS, "weights")
         weights = read_weights(channel, read_split(folder)["key"]).astype(np.float64)
-    kinds = read_split_meta(bench.runs.output(run, PREPARE, "meta")).kinds
-    linear = fit_linear(
-        train.rows, train.labels, kinds=kinds, weights=weights, seed=recipe.evaluate.seed
-    )
-    on_validation = linear.scores(validation.rows)
-    decision = decide_threshold(recipe.evaluate.threshold, validation.labels, on_validation)
+    meta = read_split_meta(bench.runs.output(run, PREPARE, "meta"))
     test, labels = bench.rows.test, bench.rows.labels
-    model = ModelScores(linear.scores(test.rows), decision.threshold)
-    latency = time_requests(lambda row: linear.scores([row]), test.rows)
-    scorer = Scorer(scores=lambda rows: linear.scores(rows)[:, 1].tolist())
+    linear = _fit(recipe, meta, train, weights)
+    on_validation = ModelScores(linear(validation.rows), 0.0)
+    threshold = threshold_of(recipe, bench.rows.contract, validation.labels, on_validation)
+    model, how = ModelScores(linear(test.rows), threshold), "logistic"
+    if meta.number is not None and validation.values is not None:
+        mean, scale = meta.number.mean, meta.number.standard_deviation
+        observed: Floats = (validation.values - mean) / scale
+        outputs: Floats = (on_validation.scores[:, 0] - mean) / scale
+        interval = fit_number(meta.number, observed, outputs)
+        model, how = replace(model, half_width=interval.half_width), "ridge"
+    latency = time_requests(lambda row: linear([row]), test.rows)
+    scorer = Scorer(scores=lambda rows: linear(rows)[:, 1].tolist())
     record = CandidateRecord(
         name=name,
         kind="linear",
-        what=f"TF-IDF and logistic regression on {len(train.keys):,} rows of {recipe.name}",
+        what=f"TF-IDF and {how} regression on {len(train.keys):,} rows of {recipe.name}",
         injection=bench.injection(scorer, model, answers=labels, as_rows=True),
         latency=latency,
         cost=bench.instance_cost("cpu", latency),
     )
     return Scored(record, model)
+
+
+def _fit(
+    recipe: Recipe, meta: SplitMeta, train: Split, weights: Floats | None
+) -> Callable[[Sequence[str]], Floats]:
+    """Fits the linear model, and returns what scores rows; of a number it predicts values."""
+    number = meta.number
+    if number is None or train.values is None:
+        return fit_linear(
+            train.rows, train.labels, kinds=meta.kinds, weights=weights, seed=recipe.evaluate.seed
+        ).scores
+    features = fit_features(train.rows, meta.kinds)
+    targets = (train.values - number.mean) / number.standard_deviation
+    ridge = fit_ridge(features, matrix(features, train.rows), targets, weights=weights)
+
+    def predict(rows: Sequence[str]) -> Floats:
+        return number.mean + number.standard_deviation * ridge.logits(matrix(features, rows))
+
+    return predict
 
 
 def _version(name: str, candidate: VersionCandidate, recipe: Recipe, bench: Bench) -> Scored:
@@ -211,13 +233,13 @@ def _artifact(
     model reads the template's columns, and not its texts.
     """
     rows, text = bench.rows, bench.rows.recipe.text
-    scores = cached_scores(
+    scored = cached_scores(
         archive, rows.test, split_sha256=rows.test_sha256, name=name, home=bench.home
     )
-    model = ModelScores(two_classes(scores), threshold)
+    model = replace(scored, threshold=threshold)
     # A causal LM answers by its prompt, other models by the labels.
     words = recipe.prompt.answers if recipe.prompt else {}
-    negative, positive = (words.get(label, label) for label in rows.labels)
+    answers = tuple(words.get(label, label) for label in rows.labels)
     print(f"{name}: timing single requests", file=sys.stderr)
     with open_artifact(archive, threshold=threshold) as artifact:
         as_rows = artifact.template == row_template(columns(text.template))
@@ -234,7 +256,7 @@ def _artifact(
         test = rows.test.read_by(artifact)
         latency = time_requests(lambda text: artifact.predict([text]), test.texts)
         injection = bench.injection(
-            artifact_scorer(artifact), model, answers=(negative, positive), as_rows=as_rows
+            artifact_scorer(artifact), model, answers=answers, as_rows=as_rows
         )
     record = CandidateRecord(
         name=name,
@@ -417,6 +439,11 @@ def bedrock_candidate(
             f"candidate {name}: key `prompt.answers` is for {', '.join(words)}; "
             f"the contract's labels are {' and '.join(rows.labels)}"
         )
+    if len(set(map(plain, words.values()))) < len(words):
+        raise InputError(
+            f"candidate {name}: key `prompt.answers`: two answers differ only in letter case or in "
+            "marks around them, which models change: choose other words"
+        )
     shots = f"{candidate.examples} examples" if candidate.examples else "zero-shot"
     record = CandidateRecord(
         name=name,
@@ -433,12 +460,10 @@ def bedrock_candidate(
     if responder.ledger is not None:
         _require_answers(name, candidate, responder.read(requests[:_FIRST], candidate))
     read = responder.read(requests, candidate)
-    negative, positive = (words[label] for label in rows.labels)
-    fallback = float(candidate.unanswered == rows.labels[1])
-    decisions = [
-        float(item.answer == positive) if item.meaning == "answer" else fallback for _, item in read
-    ]
-    model = ModelScores(two_classes(np.array(decisions)), _MIDDLE)
+    spoken = tuple(words[label] for label in rows.labels)
+    fallback = rows.labels.index(candidate.unanswered)
+    decided = [fallback if item.answer is None else spoken.index(item.answer) for _, item in read]
+    model = ModelScores(class_members(np.array(decided), len(spoken)), _MIDDLE)
     if responder.recording.hand_made:  # no model gave the answers, so they count for nothing
         answers = _answers((), hand_made=True)
         cost = Cost(usd=None, basis="unknown: no model answered")
@@ -447,13 +472,13 @@ def bedrock_candidate(
     def score(texts: Sequence[str]) -> Sequence[float | None]:
         attacked = [make_request(candidate, text, examples) for text in texts]
         return [
-            float(item.answer == positive) if item.meaning == "answer" else None
+            None if item.answer is None else float(spoken.index(item.answer))
             for _, item in responder.read(attacked, candidate)
         ]
 
     answers = _answers(read, hand_made=False)
     figures = {
-        "injection": bench.injection(Scorer(scores=score), model, answers=(negative, positive)),
+        "injection": bench.injection(Scorer(scores=score), model, answers=spoken),
         "latency": _latency([line for line, _ in read]),
         "cost": _token_cost(candidate, answers, rows=len(read), prices=responder.prices),
         "answers": answers,
@@ -464,20 +489,25 @@ def bedrock_candidate(
 def draw_examples(
     candidate: BedrockCandidate, train: Split, labels: tuple[str, ...], *, seed: int
 ) -> tuple[Example, ...]:
-    """Draws the examples of a few-shot prompt from the training rows, half of each label, in turn.
+    """Draws the examples of a few-shot prompt from the training rows, as many of each label.
+
+    Labels take turns.
 
     Raises:
         InputError: if the training split has too few rows of a label.
     """
-    half = candidate.examples // 2
+    each = candidate.examples // len(labels)
     order = np.random.default_rng(seed).permutation(len(train.keys))
-    drawn = [[int(row) for row in order if train.labels[row] == label][:half] for label in (0, 1)]
-    if min(map(len, drawn)) < half:
-        raise InputError(f"key `examples`: the training split has no {half} rows of each label")
+    drawn = [
+        [int(row) for row in order if train.labels[row] == label][:each]
+        for label in range(len(labels))
+    ]
+    if min(map(len, drawn)) < each:
+        raise InputError(f"key `examples`: the training split has no {each} rows of each label")
     return tuple(
         Example(text=train.texts[row], answer=candidate.prompt.answers[labels[train.labels[row]]])
-        for pair in zip(*drawn, strict=True)
-        for row in pair
+        for turn in zip(*drawn, strict=True)
+        for row in turn
     )
 
 

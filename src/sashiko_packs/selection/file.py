@@ -1,15 +1,17 @@
 """A selection's file, `selections/<name>.yaml`, and the geographies of its models."""
 
 import datetime as dt
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
-from sashiko.settings.recipe_quality import BINARY_METRICS, INJECTION_FLIP_RATE, QualityGate
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QUALITY_METRICS, QualityGate
 from sashiko.settings.recipe_train import PromptSection
 
 _FILE = Path(__file__).with_name("geographies.yaml")
@@ -77,11 +79,18 @@ def check_geographies(names: tuple[str, ...]) -> None:
             )
 
 
-# Metrics of decisions alone, which a model without scores has too.
-DecisionMetric = Literal["accuracy", "balanced_accuracy", "f1"]
+# By label: number of classes, 3 for more. Those of decisions, as some models have no scores.
+ORDERING: Mapping[int | str, tuple[str, ...]] = MappingProxyType(
+    {
+        2: ("balanced_accuracy", "accuracy", "f1"),
+        3: ("macro_f1", "balanced_accuracy", "accuracy"),
+        "number": ("rmse", "mae", "r2"),
+    }
+)
+_GATED = (*QUALITY_METRICS, INJECTION_FLIP_RATE)
+OrderMetric = Literal["accuracy", "balanced_accuracy", "f1", "macro_f1", "rmse", "mae", "r2"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,40}$")]
 RecipeFile = Annotated[str, Field(description="a recipe's name or file, as `--recipe` takes it")]
-_GATED = (*BINARY_METRICS, INJECTION_FLIP_RATE)
 
 
 class Rows(Frozen):
@@ -135,7 +144,7 @@ class BedrockCandidate(Frozen):
     )
     prompt: PromptSection
     examples: int = Field(
-        0, ge=0, le=64, description="few-shot: training rows in the prompt, half of each label"
+        0, ge=0, le=64, description="few-shot: training rows in the prompt, as many of each label"
     )
     output: Literal["text", "json_schema", "tool"] = Field(
         "text",
@@ -161,8 +170,8 @@ class BedrockCandidate(Frozen):
         if self.unanswered not in self.prompt.answers:
             labels = " or ".join(self.prompt.answers)
             raise ValueError(f"`unanswered`: expected a label of `prompt.answers`: {labels}")
-        if self.examples % 2:
-            raise ValueError("`examples`: expected an even number, half of each label")
+        if self.examples % (count := len(self.prompt.answers)):
+            raise ValueError(f"`examples`: expected a multiple of {count}: as many of each label")
         return self
 
 
@@ -195,19 +204,15 @@ class Musts(Frozen):
     @model_validator(mode="after")
     def _check_gates(self) -> "Musts":
         for number, gate in enumerate(self.quality):
-            if gate.better_than not in (None, "majority"):
+            if gate.better_than not in (None, "majority", "mean"):
                 raise ValueError(
-                    f"`quality.{number}.better_than`: only majority: the linear baseline and "
-                    "registered versions are candidates here"
-                )
-            if gate.of_class is not None:
-                raise ValueError(
-                    f"`quality.{number}.class`: only the recipe's gates judge one class"
+                    f"`quality.{number}.better_than`: only majority, or mean of a number: the "
+                    "linear baseline and registered versions are candidates here"
                 )
             if gate.metric not in _GATED:
                 raise ValueError(
                     f"`quality.{number}.metric`: expected one of {', '.join(_GATED)}; a metric of "
-                    "the project's own is judged by the recipe's gates"
+                    "the project's own, or of `evaluate.abstain`, is judged by the recipe's gates"
                 )
         return self
 
@@ -245,14 +250,16 @@ class Selection(Frozen):
 
     description: str
     rows: Rows
-    metric: DecisionMetric = Field(
-        "balanced_accuracy", description="orders the candidates; models without scores have it too"
+    metric: OrderMetric = Field(
+        "balanced_accuracy",
+        description="orders the candidates; f1 is of two classes, macro_f1 of more; rmse, mae and "
+        "r2 are of a number",
     )
     minimum_effect: float = Field(
         gt=0,
         lt=1,
         description="the smallest relevant lead: a candidate is as good as the best one only if "
-        "it is shown to lose less than this",
+        "it is shown to lose less than this; for rmse and mae in standard deviations of the label",
     )
     injections: int = Field(
         0, ge=0, le=200, description="test rows to score with a prompt injection; 0: none"

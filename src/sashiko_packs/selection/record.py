@@ -21,8 +21,8 @@ from sashiko.base.yaml_models import Frozen
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.evaluation.evaluation_record import Estimates, InjectionFigures
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Ints, ModelScores, two_classes
-from sashiko.evaluation.metrics.quality import evaluate_scores
+from sashiko.evaluation.metrics.arrays import ModelScores, Truth, class_members
+from sashiko.evaluation.metrics.quality import IN_LABEL_UNIT, LOWER_IS_BETTER, evaluate_scores
 from sashiko.evaluation.metrics.uncertainty import CONFIDENCE, Estimate
 from sashiko.pipeline.project import SELECTION_FILE, SELECTIONS, chosen_record
 from sashiko.settings.recipe import Recipe
@@ -63,6 +63,14 @@ class Cost(Frozen):
     basis: str  # how it comes about, with the prices' source and day, or why it is unknown
 
 
+class Part(Frozen):
+    """A part of the test rows, and how the candidate does there."""
+
+    name: str  # a class, or the range of a fifth of a number's values
+    rows: int
+    figure: Estimate  # of a class its recall; of a number the mean absolute error
+
+
 class CandidateRecord(Frozen):
     """One candidate with all its figures."""
 
@@ -77,9 +85,12 @@ class CandidateRecord(Frozen):
     cost: Cost
     musts: tuple[Check, ...] = ()  # every must, passed or not
     # The figures; none of answers that were written by hand.
-    threshold: float | None = None  # the lowest score that is decided positive; None without scores
+    # The lowest score that is decided positive; None without scores, and but for two classes.
+    threshold: float | None = None
     metrics: Estimates = Field(default_factory=dict)  # without scores those of decisions alone
     error_by_chance: Estimate | None = None  # the calibration error that chance alone gives
+    # By class of more than two, or by fifth of a number's values.
+    parts: tuple[Part, ...] = Field((), exclude_if=lambda parts: not parts)
     bias: tuple[BiasEstimate, ...] = ()  # DI of each group, and the gated metrics
     injection: InjectionFigures | None = None
     latency: Latency | None = None
@@ -116,10 +127,19 @@ class SelectionRecord(Choice):
     day: dt.date
     rows: int
     positives: int
+    # But for two classes: the favourable ones, or a number's favourable outcome.
+    favourable: str = Field("", exclude_if=lambda name: not name)
+    # Of a number: the standard deviation of the train rows.
+    scale: float | None = Field(None, exclude_if=lambda scale: scale is None)
     bootstrap_replicates: int
     inputs: dict[str, str]  # `test`, `facets` -> digest of the rows
     command: str  # that repeats it
     schema_version: Literal[1] = Field(1)
+
+    @property
+    def label(self) -> Literal["pair", "classes", "number"]:
+        """The kind of the label: two classes, more, or a number."""
+        return "number" if self.scale is not None else "classes" if self.favourable else "pair"
 
 
 def write_selection(record: SelectionRecord, home: Path, *, chosen: Recipe | None) -> Path:
@@ -148,49 +168,73 @@ RULE = (
     "A candidate that fails a must is dropped. The musts are where texts may be processed, the "
     "licence, the share of rows without a valid answer, the selection's quality gates and the "
     "recipe's bias gates.",
-    "The best of the others has the highest {metric}. Another one is as good if the 95 % interval "
-    "of the best one's lead over it ends below {minimum_effect:g}. It is worse if the whole "
-    "interval lies above {minimum_effect:g}. Otherwise it is undecided and not chosen, and the "
+    "The best of the others has the {best} {metric}. Another one is as good if the 95 % interval "
+    "of the best one's lead over it ends below {minimum_effect}. It is worse if the whole "
+    "interval lies above {minimum_effect}. Otherwise it is undecided and not chosen, and the "
     "number of rows that would decide it is estimated. Leads are paired by rows.",
     "The best and those as good compete on the cost of a million predictions: the cheapest is "
-    "chosen. If costs are equal, the higher {metric} decides. An unknown cost is never counted as "
-    "zero: such a candidate is chosen only if no other one is left.",
+    "chosen. If costs are equal, the {better} {metric} decides. An unknown cost is never counted "
+    "as zero: such a candidate is chosen only if no other one is left.",
 )
 _POWER = 0.8  # with which as many rows as are estimated decide
+_NAMES = {"macro_f1": "macro F1", "rmse": "RMSE", "mae": "MAE", "r2": "R²"}
+
+
+def metric_name(metric: str) -> str:
+    """Returns the short name of a metric."""
+    return _NAMES.get(metric, metric.replace("_", " "))
+
+
+def direction(metric: str) -> tuple[str, str]:
+    """Returns in words which value of a metric is the best, and which of two is the better one."""
+    return ("lowest", "lower") if metric in LOWER_IS_BETTER else ("highest", "higher")
+
+
+def margin(selection: Selection, scale: float | None) -> tuple[float, str]:
+    """Returns the smallest relevant lead in the metric's unit, also in words.
+
+    `scale` is the standard deviation of a label that is a number.
+    """
+    effect = selection.minimum_effect
+    if scale is None or selection.metric not in IN_LABEL_UNIT:
+        return effect, f"{effect:g}"
+    return effect * scale, f"{effect * scale:.3g} ({effect:g} standard deviations of the label)"
 
 
 def choose(
     candidates: Sequence[CandidateRecord],
     models: Mapping[str, ModelScores],
-    labels: Ints,
+    truth: Truth,
     *,
     selection: Selection,
     section: EvaluateSection,
+    scale: float | None = None,
 ) -> Choice:
     """Applies the rule to judged candidates.
 
-    `models` are by candidate, `labels` 0 or 1 of shape (rows,); the section gives resamples and
-    seed.
+    `models` are by candidate, `truth` has indices of classes or values, shape (rows,); the section
+    gives resamples and seed. `scale` is the standard deviation of a label that is a number.
     """
-    metric, effect = selection.metric, selection.minimum_effect
+    metric = selection.metric
+    effect, said = margin(selection, scale)
     passing = [item for item in candidates if not item.failed and _value(item, metric) is not None]
-    best = max(passing, key=lambda item: _value(item, metric) or 0.0, default=None)
+    best = max(passing, key=lambda item: _merit(item, metric), default=None)
     judged = []
     for item in candidates:
         changes: dict[str, object] = {"outcome": "dropped" if item.failed else "not measured"}
         if item is best:
             changes = {"outcome": "as good"}
         elif best is not None and item in passing:
-            lead = lead_over(models[best.name], models[item.name], labels, metric, section=section)
+            lead = lead_over(models[best.name], models[item.name], truth, metric, section=section)
             changes = {
                 "outcome": standing_of(lead, minimum_effect=effect),
                 "lead_of_best": lead,
-                "rows_needed": rows_needed(lead, minimum_effect=effect, rows=len(labels)),
+                "rows_needed": rows_needed(lead, minimum_effect=effect, rows=len(truth)),
             }
         judged.append(item.model_copy(update=changes))
     kept = [item for item in judged if item.outcome == "as good"]
     chosen = kept[0] if len(kept) == 1 else _cheapest(kept, metric)
-    highest = f"the highest {metric.replace('_', ' ')} of those that fail no must"
+    highest = f"the {direction(metric)[0]} {metric_name(metric)} of those that fail no must"
     if best is None:
         reason = "every candidate fails a must, or was not measured"
     elif chosen is None:
@@ -202,7 +246,7 @@ def choose(
         reason = f"it has {highest}, and none that is as good costs less"
     else:
         reason = (
-            f"{best.name} has {highest}, but leads by less than {effect:g}, and {chosen.name} "
+            f"{best.name} has {highest}, but leads by less than {said}, and {chosen.name} "
             "costs no more than any other that is as good"
         )
     return Choice(
@@ -218,21 +262,25 @@ def choose(
 
 
 def lead_over(
-    best: ModelScores, other: ModelScores, labels: Ints, metric: str, *, section: EvaluateSection
+    best: ModelScores, other: ModelScores, truth: Truth, metric: str, *, section: EvaluateSection
 ) -> Estimate:
-    """Computes the best one's lead in a metric of decisions, paired by rows.
+    """Computes the best one's lead in a metric of decisions or of a number, paired by rows.
 
     The bootstrap takes few disagreements for none: two models that agree on all of 24 rows would
     get the interval [0, 0]. So for the interval, each label gets two more rows, of which either
-    model decides one wrongly. That is the adjustment of Bonett and Price (2012) for the paired
-    difference of proportions (`evaluation.metrics.flips`), which each label's share is.
+    model decides one wrongly, for the next label. That is the adjustment of Bonett and Price (2012)
+    for the paired difference of proportions (`evaluation.metrics.flips`), which each label's share
+    is. Errors of a number seldom agree, and have the plain interval.
 
-    Labels are 0 or 1, shape (rows,); the section gives resamples and seed.
+    `truth` has indices of classes or values, shape (rows,); the section gives resamples and seed.
     """
-    added = np.array([0, 0, 1, 1])
-    wrong = np.array([1, 0, 1, 0])
+    if best.classes == 1:
+        return model_lead(section, truth, best, other, {})[metric]
+    labels = truth.astype(np.int64)
+    added = np.repeat(np.arange(best.classes), 2)
+    wrong = np.tile([1, 0], best.classes)
     ours, theirs = (
-        two_classes(np.append(model.predicted, np.abs(added - errors)).astype(np.float64))
+        class_members(np.append(model.predicted, (added + errors) % best.classes), best.classes)
         for model, errors in ((best, wrong), (other, 1 - wrong))
     )
     wide = model_lead(
@@ -306,9 +354,15 @@ def undecided(item: CandidateRecord) -> str:
 
 
 def _cheapest(kept: Sequence[CandidateRecord], metric: str) -> CandidateRecord | None:
-    priced = [(item.cost.usd, -(_value(item, metric) or 0.0), item) for item in kept]
+    priced = [(item.cost.usd, -_merit(item, metric), item) for item in kept]
     known = [entry for entry in priced if entry[0] is not None]
     return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def _merit(item: CandidateRecord, metric: str) -> float:
+    """Returns a metric with its sign turned where less is better."""
+    value = _value(item, metric) or 0.0
+    return -value if metric in LOWER_IS_BETTER else value
 
 
 def _value(item: CandidateRecord, metric: str) -> float | None:

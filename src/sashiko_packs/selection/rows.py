@@ -8,14 +8,20 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
-from sashiko.base.parquet import read_columns, write_table
+from sashiko.base.parquet import open_parquet, read_columns, write_table
 from sashiko.bias.clarify import contract_config
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.counting import Column, Dataset, count_groups
 from sashiko.bias.gates.bias_gate import Mitigation, bias_checks
 from sashiko.bias.gates.estimates import BiasEstimate, gate_applies
 from sashiko.bias.metrics.bias_table import METRICS, measure
-from sashiko.bias.steps.bias_estimates import analyse_stage, looks_of, subgroup_estimates
+from sashiko.bias.metrics.number_bias import PredictedNumbers
+from sashiko.bias.steps.bias_estimates import (
+    analyse_stage,
+    looks_of,
+    number_estimates,
+    subgroup_estimates,
+)
 from sashiko.bias.steps.facet_join import facets_of
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -23,9 +29,17 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import Check
-from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores, two_classes
+from sashiko.evaluation.metrics.arrays import (
+    Floats,
+    Ints,
+    ModelScores,
+    Truth,
+    two_classes,
+)
+from sashiko.evaluation.metrics.classes import ClassRates
+from sashiko.evaluation.metrics.numbers import covered_rows
 from sashiko.pipeline.local_run import run_pipeline
-from sashiko.pipeline.project import contract_file, recipe_sha256
+from sashiko.pipeline.project import check_recipe, contract_file, recipe_sha256
 from sashiko.pipeline.runner.run_record import RunRecord
 from sashiko.pipeline.runner.store import Store
 from sashiko.serving.artifact import open_artifact
@@ -34,15 +48,21 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.settings.recipe_quality import QualityGate, QualitySection
+from sashiko.steps.comparators import decide_threshold, majority_baseline
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, score_split
-from sashiko_packs.selection.file import Selection
+from sashiko_packs.selection.file import ORDERING, Selection
 
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 
 
+def has_threshold(contract: Contract) -> bool:
+    """Returns whether a label is decided at a threshold: two classes are."""
+    return len(contract.classes) == 2 and not contract.is_number
+
+
 def cached_scores(
     archive: Path, split: Split, *, split_sha256: str, name: str, home: Path
-) -> Floats:
+) -> ModelScores:
     """Returns the scores of a split, from the cache if artifact and split have not changed.
 
     The artifact reads the split's columns by its own template.
@@ -55,7 +75,7 @@ def cached_scores(
         home: the folder of all local state, which has the cache.
 
     Returns:
-        P(positive) of each row, float64, shape (rows,).
+        The scores, and the half width of a number's interval, at a threshold that says nothing.
 
     Raises:
         InputError: if the artifact is damaged, or its handler refuses a text.
@@ -64,17 +84,29 @@ def cached_scores(
     path = home / "cache" / "scores" / f"{sha256_bytes(canonical_json(inputs))}.parquet"
     if path.is_file():
         try:
-            cached = read_columns(path, ["key", "score"])
+            cached = read_columns(path, open_parquet(path).schema_arrow.names)
         except InputError:
             path.unlink()  # damaged: score again
         else:
             if tuple(cached["key"].to_pylist()) == split.keys:
-                scores: Floats = cached["score"].to_numpy().astype(np.float64)
-                return scores
+                return _read_scores(cached)
     with open_artifact(archive, threshold=_ANY_THRESHOLD) as model:
-        scores = score_split(model, split.read_by(model), name=name)[:, 1]
-    write_table(path, pa.table({"key": pa.array(split.keys), "score": pa.array(scores)}))
-    return scores
+        scores = score_split(model, split.read_by(model), name=name)
+        half_width = model.half_width
+    columns = {"score": pa.array(scores[:, -1])}
+    if scores.shape[1] != 2:
+        widths = pa.array([half_width] * len(scores), pa.float64())
+        columns = {"scores": pa.array(list(scores)), "half_width": widths}
+    write_table(path, pa.table({"key": pa.array(split.keys)} | columns))
+    return ModelScores(scores, _ANY_THRESHOLD, half_width)
+
+
+def _read_scores(cached: pa.Table) -> ModelScores:
+    if "score" in cached.column_names:
+        scores: Floats = cached["score"].to_numpy().astype(np.float64)
+        return ModelScores(two_classes(scores), _ANY_THRESHOLD)
+    scores, half_width = np.array(cached["scores"].to_pylist()), cached["half_width"][0].as_py()
+    return ModelScores(scores, _ANY_THRESHOLD, half_width)
 
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
@@ -112,6 +144,13 @@ def run_recipe(
     if record.status != "partial":
         raise IncompleteRunError(record)
     return record
+
+
+def threshold_of(recipe: Recipe, contract: Contract, labels: Ints, model: ModelScores) -> float:
+    """Returns a model's threshold by its scores of the validation split, or a number's bound."""
+    if contract.label.above is not None:
+        return contract.label.above
+    return decide_threshold(recipe.evaluate.threshold, labels, model.scores).threshold
 
 
 class Runs:
@@ -191,38 +230,37 @@ def needed_runs(
     return needs
 
 
-@dataclass(frozen=True)
-class Validation:
-    """The validation rows of one trained model, with its scores and their facets."""
+@dataclass(frozen=True, kw_only=True)
+class FacetRows:
+    """Rows with their facets."""
 
-    labels: Ints  # 0 or 1, shape (rows,)
-    scores: Floats  # P(positive), shape (rows,)
-    train_labels: Ints
+    labels: Ints  # index of each row's class, or of a number's outcome, shape (rows,)
+    values: Floats | None = None  # of a number
     contract: Contract
     config: AnalysisConfig
     data: Dataset  # labels and facets of the rows, without predictions
     inputs: dict[str, str]  # `validation` and `facets` -> digest
 
-    def model(self, threshold: float) -> ModelScores:
-        """Returns the model's scores with a threshold."""
-        return ModelScores(two_classes(self.scores), threshold)
+    @property
+    def truth(self) -> Truth:
+        """What the metrics compare with: labels, or the values of a number."""
+        return self.labels if self.values is None else self.values
 
     def bias_estimates(
-        self, predicted: Bools, section: BiasSection, *, every_ratio: bool = False
+        self, model: ModelScores, section: BiasSection, *, every_ratio: bool = False
     ) -> Iterator[BiasEstimate]:
         """Yields the gated metrics of the gated groups, as JudgeBias computes them.
 
-        `predicted` has the shape (rows,). With `every_ratio` DI of each group of a facet is
-        estimated too, gated or not.
+        With `every_ratio` DI of each group of a facet is estimated too, gated or not.
         """
-        values = pa.chunked_array([pa.array(np.where(predicted, "1", "0"))])
+        values = outcome_texts(self.contract, model.predicted)
         column = Column(contract_config.PREDICTED_LABEL, values, self.data.label.file)
         data = replace(self.data, predicted=column)
         counts = count_groups(self.config, data)
         groups = analyse_stage(self.contract, section, None, data=data, group_counts=counts)
         looks = looks_of(section, {"post_training": groups})
         gates = section.prediction_gates
-        gated = (gate.metric for gate in gates)
+        gated = (gate.metric for gate in gates if not gate.of_numbers)
         metrics = dict.fromkeys([*([_RATIO] if every_ratio else []), *gated])
         for subgroup, stratified in groups.subgroups():
             for metric in metrics:
@@ -235,6 +273,35 @@ class Validation:
                     yield from subgroup_estimates(
                         "post_training", subgroup, measures, counts=cells, looks=looks
                     )
+        if self.values is not None:
+            covered = covered_rows(self.values, model)
+            numbers = PredictedNumbers(self.values, model.scores[:, 0], covered)
+            facets = {column.name: column.values for column in self.data.facets}
+            for item in number_estimates(self.contract, section, numbers, facets, looks=looks):
+                if any(gate_applies(gate, item.metric, item) for gate in gates):
+                    yield item
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation(FacetRows):
+    """The validation rows of one trained model, with its scores and their facets."""
+
+    scored: ModelScores  # at any threshold
+    train: Truth  # labels of the train split, or a number's values
+
+    def model(self, threshold: float) -> ModelScores:
+        """Returns the model's scores with a threshold."""
+        return replace(self.scored, threshold=threshold)
+
+    def constant(self) -> ModelScores:
+        """Scores the rows by the baseline that reads no text."""
+        return constant_baseline(self.contract, self.train, rows=len(self.labels))
+
+
+def outcome_texts(contract: Contract, classes: Ints) -> pa.ChunkedArray:
+    """Returns whether classes, indices of shape (rows,), are favourable: 1, or 0."""
+    favourable = classes >= contract.first_favourable
+    return pa.chunked_array([pa.array(np.where(favourable, "1", "0"))])
 
 
 def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Validation:
@@ -248,20 +315,22 @@ def read_validation(run: RunRecord, contract: Contract, *, home: Path) -> Valida
     folder = Store(home / "s3").path(run.step("Prepare").outputs["validation"].uri)
     split = load_split(folder)
     artifact = run.step(COMPILE).outputs["artifact"]
-    scores = cached_scores(
+    scored = cached_scores(
         Store(home / "s3").path(artifact.uri) / ARTIFACT,
         split,
         split_sha256=run.step("Prepare").outputs["validation"].sha256,
         name="validation",
         home=home,
     )
-    return with_facets(run, contract, split, scores, folder=folder, home=home)
+    rows = with_facets(run, contract, split, folder=folder, home=home)
+    train = load_split(Store(home / "s3").path(run.step("Prepare").outputs["train"].uri))
+    return Validation(**vars(rows), scored=scored, train=train.truth)
 
 
 def with_facets(
-    run: RunRecord, contract: Contract, split: Split, scores: Floats, *, folder: Path, home: Path
-) -> Validation:
-    """Joins a split and its scores with the run's facets.
+    run: RunRecord, contract: Contract, split: Split, *, folder: Path, home: Path
+) -> FacetRows:
+    """Joins a split with the run's facets.
 
     Raises:
         InputError: if an output is missing, or a row has no facet.
@@ -275,15 +344,16 @@ def with_facets(
     )
     columns = {name: Column(name, values, facets_file) for name, values in facets.items()}
     config = contract_config.analysis_config(contract, kind="post")
-    train = store.path(run.step("Prepare").outputs["train"].uri) / "data.parquet"
-    return Validation(
+    # The metrics of predictions count favourable outcomes. A class that is predicted need not have
+    # a row here.
+    config["label_values_or_threshold"] = [1]
+    return FacetRows(
         labels=split.labels,
-        scores=scores,
-        train_labels=read_columns(train, ["label"])["label"].to_numpy().astype(np.int64),
+        values=split.values,
         contract=contract,
         config=AnalysisConfig.model_validate(config),
         data=Dataset(
-            label=Column(contract_config.LABEL, labels.cast(pa.string()), folder),
+            label=Column(contract_config.LABEL, outcome_texts(contract, split.labels), folder),
             predicted=None,
             facets=tuple(columns[facet.column] for facet in contract.facets),
             group=columns.get(contract_config.GROUP_VARIABLE),
@@ -300,6 +370,8 @@ def judge_quality(
     gates: Sequence[QualityGate],
     estimates: Estimates,
     leads: Mapping[str, Estimates],
+    *,
+    by_class: Mapping[str, ClassRates],
 ) -> Iterable[Check]:
     """Judges estimates, and leads by name of the other model, by gates as JudgeQuality does."""
     training = Training(
@@ -309,14 +381,19 @@ def judge_quality(
         linear=not recipe.model.pretrained,
     )
     section = QualitySection.model_construct(gates=tuple(gates))
-    return quality_checks(section, estimates, leads, training)
+    return quality_checks(section, estimates, leads, training, by_class=by_class)
 
 
 def judge_bias(
-    recipe: Recipe, gates: Sequence[BiasGate], estimates: Sequence[BiasEstimate]
+    recipe: Recipe,
+    gates: Sequence[BiasGate],
+    estimates: Sequence[BiasEstimate],
+    *,
+    contract: Contract,
 ) -> Iterable[Check]:
     """Judges estimates of bias by gates as JudgeBias does."""
-    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=recipe.evaluate.threshold)
+    threshold = recipe.evaluate.threshold if has_threshold(contract) else None
+    mitigation = Mitigation(reweighing=recipe.reweighing, threshold=threshold)
     section = recipe.bias.model_copy(update={"gates": tuple(gates)})
     return bias_checks(section, estimates, mitigation)
 
@@ -327,13 +404,20 @@ class JudgedRows:
 
     recipe: Recipe  # gives text template, bias gates, bootstrap and seeds
     contract: Contract
-    labels: tuple[str, str]  # the negative and the positive one
+    labels: tuple[str, ...]  # the contract's classes
     train: Split  # of the recipe; the examples of a few-shot prompt are drawn from it
     test: Split
     test_sha256: str  # of the split's folder
     inputs: dict[str, str]  # `test`, and `facets` if bias is judged -> digest
-    # The test rows with their facets, and no scores; None if the recipe does not judge bias.
-    facets: Validation | None
+    facets: FacetRows | None  # of the test rows; None if the recipe does not judge bias
+
+
+def constant_baseline(contract: Contract, train: Truth, *, rows: int) -> ModelScores:
+    """Scores rows by the train split's classes (`majority`), or the mean of its numbers."""
+    if contract.label.above is not None:
+        return ModelScores(np.full((rows, 1), train.mean()), contract.label.above)
+    labels = train.astype(np.int64)
+    return majority_baseline(labels, rows=rows, classes=len(contract.classes))
 
 
 def read_rows(recipe: Recipe, runs: Runs, *, home: Path) -> JudgedRows:
@@ -341,24 +425,21 @@ def read_rows(recipe: Recipe, runs: Runs, *, home: Path) -> JudgedRows:
 
     Raises:
         IncompleteRunError: if the run was blocked, failed or interrupted.
-        InputError: if an output is missing, a row has no facets, or the label has more than two
-            classes.
+        InputError: if an output is missing, or a row has no facets.
     """
     contract = load_contract(contract_file(recipe))
-    labels = contract.pair("`sashiko select`")
     run = runs.of(recipe)
     folder = runs.output(run, PREPARE, "test")
     test = load_split(folder)
     sha256 = run.step(PREPARE).outputs["test"].sha256
     inputs, facets = {"test": sha256}, None
     if recipe.bias.judged:
-        no_scores: Floats = test.labels.astype("float64")
-        facets = with_facets(run, contract, test, no_scores, folder=folder, home=home)
+        facets = with_facets(run, contract, test, folder=folder, home=home)
         inputs["facets"] = run.step("SnapshotFacets").outputs["data"].sha256
     return JudgedRows(
         recipe=recipe,
         contract=contract,
-        labels=labels,
+        labels=contract.classes,
         train=load_split(runs.output(run, PREPARE, "train")),
         test=test,
         test_sha256=sha256,
@@ -381,6 +462,40 @@ def refuse_classified(recipe: Recipe, contract: Contract) -> None:
                 f"{classification} by {recipe.contract}: no request to Bedrock may contain it; "
                 "take it out of the template"
             )
+
+
+def refuse_other_label(selection: Selection, contract: Contract, *, recipe: Recipe) -> None:
+    """Refuses what does not fit the label, before anything is trained.
+
+    Raises:
+        InputError: naming a key of the selection, and what it may be.
+    """
+    label = f"the label of {recipe.contract}"
+    kinds = {candidate.kind: name for name, candidate in selection.candidates.items()}
+    if contract.is_number and "bedrock" in kinds:
+        raise InputError(
+            f"key `candidates.{kinds['bedrock']}`: {label} is a number, and a model of Bedrock "
+            "gives no interval around one, whose coverage is judged: leave the candidate out"
+        )
+    known = ORDERING["number" if contract.is_number else min(len(contract.classes), 3)]
+    if selection.metric not in known:
+        raise InputError(
+            f"key `metric`: {selection.metric} does not fit {label}: choose one of "
+            f"{', '.join(known)}"
+        )
+    # Gates and injections are checked as a recipe's.
+    changes = {"injections": selection.injections}
+    like = recipe.model_copy(
+        update={
+            "evaluate": recipe.evaluate.model_copy(update=changes),
+            "quality": recipe.quality.model_copy(update={"gates": selection.musts.quality}),
+        }
+    )
+    try:
+        check_recipe(like, contract, source=Path("the selection"))
+    except InputError as error:
+        text = str(error).replace("`quality.gates.", "`musts.quality.")
+        raise InputError(text.replace("`evaluate.injections`", "`injections`")) from error
 
 
 def refuse_other_text(recipe: Recipe, rows: JudgedRows, *, name: str) -> None:

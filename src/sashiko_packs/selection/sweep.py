@@ -5,16 +5,19 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
-from sashiko.bias.metrics.bias_table import METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import Estimates
 from sashiko.evaluation.gates.quality_checks import own_metrics
-from sashiko.evaluation.metrics.arrays import two_classes
+from sashiko.evaluation.metrics.arrays import ModelScores
+from sashiko.evaluation.metrics.classes import class_rates
 from sashiko.evaluation.metrics.quality import (
+    LOWER_IS_BETTER,
     confusion,
     counted_quality,
     difference,
@@ -27,32 +30,35 @@ from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualityMetric
-from sashiko.steps.comparators import (
-    MAJORITY,
-    MAJORITY_THRESHOLD,
-    decide_threshold,
-    majority_baseline,
-)
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, SELECTIVE_METRICS, QualityMetric
+from sashiko.steps.comparators import MAJORITY, MAJORITY_THRESHOLD, MEAN, resample_models
 from sashiko_packs.selection.rows import (
     COMPILE,
     Validation,
+    has_threshold,
     judge_bias,
     judge_quality,
     read_validation,
     run_recipe,
+    threshold_of,
 )
 
 SWEEPS = "sweeps"
 SWEEP_FILE = "sweep.json"
 
 
+SweptMetric = QualityMetric | Literal["macro_f1", "rmse"]
+_OF_CLASSES: SweptMetric = "macro_f1"  # more than two
+_OF_NUMBERS: SweptMetric = "rmse"
+_OF_EVALUATE = (INJECTION_FLIP_RATE, *SELECTIVE_METRICS)  # which alone measures them
+
+
 class Point(Frozen):
     """One model at one threshold, on the validation split."""
 
-    threshold: float  # the lowest score that is predicted positive
+    threshold: float  # of two classes the lowest score that is predicted positive
     by_policy: bool  # whether it is the threshold of the recipe's own policy
-    quality: Estimates  # accuracy, balanced accuracy, F1 -> estimate
+    quality: Estimates  # of two classes accuracy, balanced accuracy, F1; of others every metric
     bias: Estimates  # name of each bias gate's check, such as `DI age=old` -> estimate
     failed: tuple[str, ...]
     # The bias gates' checks that passed without a margin to their bounds.
@@ -95,7 +101,7 @@ class Sweep(Frozen):
 
     id: str
     recipe: Recipe
-    metric: QualityMetric  # orders the acceptable points
+    metric: SweptMetric  # orders the acceptable points
     rows: int
     # `validation` and `facets` -> digest of the split and of the facet snapshot.
     inputs: dict[str, str]
@@ -107,6 +113,11 @@ class Sweep(Frozen):
         """The point of the current recipe."""
         strength = self.recipe.reweighing.strength
         return next(curve for curve in self.curves if curve.strength == strength).by_policy
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether a strength has points at several thresholds, as a label of two classes has."""
+        return self.metric not in (_OF_CLASSES, _OF_NUMBERS)
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -152,7 +163,9 @@ def inner_bounds(gate: BiasGate) -> tuple[float, float]:
     neutral value is unchanged.
     """
     low, high = bounds(gate)
-    neutral = METRICS[gate.metric].neutral
+    if gate.metric == "mae":  # no group can have an error of 0, whatever the others'
+        return low, high
+    neutral = ALL_METRICS[gate.metric].neutral
     return max(low, _half_way(low, neutral)), min(high, _half_way(high, neutral))
 
 
@@ -164,7 +177,7 @@ def keeps_margin(value: float | None, gate: BiasGate) -> bool:
 
 def distance(value: float, metric: str) -> float:
     """Returns a metric's distance from its neutral value; for a ratio, of its logarithm."""
-    neutral = METRICS[metric].neutral
+    neutral = ALL_METRICS[metric].neutral
     if not neutral:
         return abs(value)
     return abs(math.log(value / neutral)) if value > 0 else math.inf
@@ -179,13 +192,13 @@ def _half_way(bound: float, neutral: float) -> float:
 _SortKey = tuple[int, float, float, bool, float, float]
 
 
-def best(curve: Curve, metric: QualityMetric) -> Point:
+def best(curve: Curve, metric: SweptMetric) -> Point:
     """Returns the best of the points of a curve with the fewest failed checks."""
     return min(curve.points, key=lambda point: _sort_key(curve, point, metric))
 
 
 def choose(
-    curves: Sequence[Curve], recipe: Recipe, *, metric: QualityMetric, command: str
+    curves: Sequence[Curve], recipe: Recipe, *, metric: SweptMetric, command: str
 ) -> Recommendation | None:
     """Returns the recommended point, or None if no point is acceptable."""
     curve = min(curves, key=lambda curve: _sort_key(curve, best(curve, metric), metric))
@@ -204,10 +217,10 @@ def choose(
     )
 
 
-def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) -> tuple[Curve, ...]:
+def mark_front(curves: Sequence[Curve], *, check: str, metric: SweptMetric) -> tuple[Curve, ...]:
     """Marks the Pareto front of all curves: a quality metric against one bias gate's check."""
     measured = [
-        (distance(bias, check.partition(" ")[0]), -value, id(point))
+        (distance(bias, check.partition(" ")[0]), _loss(value, metric), id(point))
         for curve in curves
         for point in curve.points
         if (bias := point.bias[check].value) is not None
@@ -226,10 +239,15 @@ def mark_front(curves: Sequence[Curve], *, check: str, metric: QualityMetric) ->
     return tuple(curve.model_copy(update={"points": points}) for curve, points in marked)
 
 
-def _sort_key(curve: Curve, point: Point, metric: QualityMetric) -> _SortKey:
+def _loss(value: float, metric: SweptMetric) -> float:
+    """Returns a metric, of which less is better, or its negative."""
+    return value if metric in LOWER_IS_BETTER else -value
+
+
+def _sort_key(curve: Curve, point: Point, metric: SweptMetric) -> _SortKey:
     value = point.quality[metric].value
     return (
-        len(point.lacking), float("inf") if value is None else -value, curve.strength,
+        len(point.lacking), float("inf") if value is None else _loss(value, metric), curve.strength,
         not point.by_policy, abs(point.threshold - 0.5), point.threshold,
     )  # fmt: skip
 
@@ -239,10 +257,16 @@ _BY_THRESHOLD = ("accuracy", "balanced_accuracy", "f1")
 
 
 def curve(validation: Validation, recipe: Recipe, *, strength: float, run: str) -> Curve:
-    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy."""
+    """Judges a model at every threshold of `THRESHOLDS`, and at that of the recipe's own policy.
+
+    More than two classes, and a number, have one point.
+    """
+    labels, scored = validation.labels, validation.scored
+    own = threshold_of(recipe, validation.contract, labels, scored)
+    if not has_threshold(validation.contract):
+        point = _whole(validation, recipe, own)
+        return Curve(strength=strength, run=run, quality={}, points=(point,))
     free = threshold_free_quality(validation, recipe)
-    labels, scores = validation.labels, validation.scores
-    own = decide_threshold(recipe.evaluate.threshold, labels, two_classes(scores)).threshold
     points = tuple(
         judge(validation, recipe, threshold, threshold_free=free, by_policy=threshold == own)
         for threshold in sorted({*THRESHOLDS, own})
@@ -255,7 +279,7 @@ def threshold_free_quality(validation: Validation, recipe: Recipe) -> tuple[Esti
     labels, model = validation.labels, validation.model(MAJORITY_THRESHOLD)
     replicates, seed = recipe.evaluate.bootstrap_replicates, recipe.evaluate.seed
     quality = evaluate_scores(labels, model, replicates=replicates, seed=seed)
-    majority = majority_baseline(validation.train_labels, rows=len(labels), classes=2)
+    majority = validation.constant()
     leads = difference(labels, model, majority, replicates=replicates, seed=seed)
     return (
         {name: item for name, item in quality.items() if name not in _BY_THRESHOLD},
@@ -271,49 +295,81 @@ def judge(
     threshold_free: tuple[Estimates, Estimates],
     by_policy: bool = False,
 ) -> Point:
-    """Judges a model at one threshold by the recipe's gates, on the validation split.
-
-    Leads over the linear baseline and the champion are not judged: a lead under drift is not
-    visible before the drift, and a time split puts validation before it.
-    """
-    predicted, labels = validation.scores >= threshold, validation.labels
+    """Judges a model of two classes at one threshold by the recipe's gates, on validation."""
+    labels = validation.labels
     model, replicates = validation.model(threshold), recipe.evaluate.bootstrap_replicates
     quality = counted_quality(
         confusion(labels, model),
-        always_positive=bool(validation.train_labels.mean() >= MAJORITY_THRESHOLD),
+        always_positive=bool(validation.train.mean() >= MAJORITY_THRESHOLD),
         replicates=replicates,
         seed=recipe.evaluate.seed,
     )
     own_quality: Estimates = {}
     own_leads: Estimates = {}
     if metrics := own_metrics(recipe.quality):
-        majority = majority_baseline(validation.train_labels, rows=len(labels), classes=2)
         own_quality, own_leads = own_estimates(
-            metrics, labels, model, majority, replicates=replicates, seed=recipe.evaluate.seed
-        )
+            metrics, labels, model, validation.constant(), replicates=replicates,
+            seed=recipe.evaluate.seed,
+        )  # fmt: skip
+    every = {**threshold_free[0], **quality.metrics, **own_quality}
+    leads = {**threshold_free[1], **quality.leads, **own_leads}
+    return _point(
+        validation, recipe, model, quality.metrics, every=every, leads=leads, by_policy=by_policy
+    )
+
+
+def _whole(validation: Validation, recipe: Recipe, threshold: float) -> Point:
+    """Judges a model of more than two classes, or of a number, which has no other threshold."""
+    model, section = validation.model(threshold), recipe.evaluate
+    own = own_metrics(recipe.quality)
+    both = {"model": model, "constant": validation.constant()}
+    models = resample_models(section, validation.truth, both, own)
+    every, leads = models["model"].estimates(), models["model"].lead(models["constant"], own)
+    quality = {name: figure for name, figure in every.items() if name not in own}
+    return _point(validation, recipe, model, quality, every=every, leads=leads, by_policy=True)
+
+
+def _point(
+    validation: Validation,
+    recipe: Recipe,
+    model: ModelScores,
+    quality: Estimates,
+    *,
+    every: Estimates,
+    leads: Estimates,
+    by_policy: bool,
+) -> Point:
+    """Judges every estimate, and leads over the constant baseline, by the recipe's gates.
+
+    The point keeps `quality` of them.
+
+    Leads over the linear baseline and the champion are not judged: a lead under drift is not
+    visible before the drift, and a time split puts validation before it.
+    """
+    constant = MEAN if validation.contract.is_number else MAJORITY
+    rates = () if validation.contract.is_number else class_rates(validation.labels, model)
     checks = judge_quality(
         recipe,
         [
             gate
             for gate in recipe.quality.gates
-            if gate.better_than in (None, MAJORITY)
-            and gate.metric != INJECTION_FLIP_RATE
-            and gate.of_class is None
+            if gate.better_than in (None, constant) and gate.metric not in _OF_EVALUATE
         ],
-        {**threshold_free[0], **quality.metrics, **own_quality},
-        {MAJORITY: {**threshold_free[1], **quality.leads, **own_leads}},
+        every,
+        {constant: leads},
+        by_class=dict(zip(validation.contract.classes, rates, strict=False)),
     )
     failed = [check.name for check in checks if not check.passed]
-    bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(predicted, recipe.bias))
+    bias, near_bounds, estimates = {}, [], list(validation.bias_estimates(model, recipe.bias))
     for gate in recipe.bias.prediction_gates:
-        for check in judge_bias(recipe, [gate], estimates):
+        for check in judge_bias(recipe, [gate], estimates, contract=validation.contract):
             bias[check.name] = Estimate(check.value, check.low, check.high)
             if not check.passed:
                 failed.append(check.name)
             elif not keeps_margin(check.value, gate):
                 near_bounds.append(check.name)
     return Point(
-        threshold=threshold, by_policy=by_policy, quality=dict(quality.metrics), bias=bias,
+        threshold=model.threshold, by_policy=by_policy, quality=quality, bias=bias,
         failed=tuple(failed), without_margin=tuple(near_bounds),
     )  # fmt: skip
 
@@ -337,13 +393,13 @@ def sweep(
 
     Raises:
         IncompleteRunError: if a run was blocked, failed or interrupted.
-        InputError: if the recipe has no bias gate or no facets to reweigh by, the label has more
-            than two classes, or a run is refused.
+        InputError: if the recipe has no bias gate or no facets to reweigh by, or a run is refused.
     """
     _check(recipe, strengths)
     contract = load_contract(contract_file(recipe))
-    contract.pair("the sweep")
-    metric = recipe.evaluate.threshold.metric
+    metric: SweptMetric = _OF_NUMBERS if contract.is_number else _OF_CLASSES
+    if has_threshold(contract):
+        metric = recipe.evaluate.threshold.metric
     all_strengths = sorted({*strengths, recipe.reweighing.strength})
     values = ",".join(f"{item:g}" for item in all_strengths)
     curves: list[Curve] = []
@@ -354,7 +410,7 @@ def sweep(
             command=f"{command} --sweep --strengths {values}", from_step=from_step,
         )  # fmt: skip
         validation = read_validation(run, contract, home=home)
-        print("judging every threshold", file=sys.stderr)
+        print("judging it by the gates", file=sys.stderr)
         curves.append(curve(validation, recipe, strength=strength, run=run.id))
     [check, *_] = curves[0].by_policy.bias
     marked = mark_front(curves, check=check, metric=metric)

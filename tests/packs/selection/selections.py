@@ -14,13 +14,13 @@ from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import LABEL, analysis_config
 from sashiko.bias.clarify.counting import Column, Dataset
 from sashiko.contract.model import Contract
-from sashiko.evaluation.metrics.arrays import Floats, ModelScores, two_classes
+from sashiko.evaluation.metrics.arrays import Bools, Floats, Ints, ModelScores, two_classes
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import Scored
 from sashiko_packs.selection.file import BedrockCandidate, Selection
 from sashiko_packs.selection.record import Answers, CandidateRecord, Cost
-from sashiko_packs.selection.rows import JudgedRows, Validation
+from sashiko_packs.selection.rows import JudgedRows, Validation, outcome_texts
 from sashiko_packs.selection.sweep import Curve, Sweep, choose, curve, mark_front
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.run_report import runs
@@ -49,15 +49,28 @@ def validation(*, handicap: float, rows: int = ROWS) -> Validation:
     """Rows on which the scores of `old` are lower by `handicap`, whatever the label."""
     generator = np.random.default_rng(5)
     labels = (np.arange(rows) % 5 < 2).astype(np.int64)
-    old = np.arange(rows) // 5 % 2 == 0
     noise = generator.normal(0, 0.16, rows)
-    scores = np.clip(0.35 + 0.3 * labels + noise - handicap * old, 0, 1)
-    ages = pa.chunked_array([pa.array(np.where(old, "old", "young"))])
+    scores = np.clip(0.35 + 0.3 * labels + noise - handicap * is_old(rows), 0, 1)
+    model = ModelScores(two_classes(scores), 0.5)
+    return validation_of(_contract(), model, labels)
+
+
+def is_old(rows: int) -> Bools:
+    """Which rows are of the group `old`: five in a row, then five `young` ones."""
+    return np.arange(rows) // 5 % 2 == 0
+
+
+def validation_of(
+    contract: Contract, scored: ModelScores, labels: Ints, *, values: Floats | None = None
+) -> Validation:
+    """Rows of any label with their ages; the train split has the same ones."""
+    ages = pa.chunked_array([pa.array(np.where(is_old(len(labels)), "old", "young"))])
+    config = analysis_config(contract, kind="post") | {"label_values_or_threshold": [1]}
     return Validation(
-        labels=labels, scores=scores, train_labels=labels, contract=_contract(),
-        config=AnalysisConfig.model_validate(analysis_config(_contract(), kind="post")),
+        labels=labels, values=values, scored=scored, train=labels if values is None else values,
+        contract=contract, config=AnalysisConfig.model_validate(config),
         data=Dataset(
-            label=Column(LABEL, pa.chunked_array([pa.array(labels.astype(str))]), FACETS_FILE),
+            label=Column(LABEL, outcome_texts(contract, labels), FACETS_FILE),
             predicted=None,
             facets=(Column("age", ages, FACETS_FILE),),
             group=None,
@@ -137,27 +150,33 @@ def bedrock(**changes: Any) -> BedrockCandidate:
 
 
 def judged_rows(*, handicap: float = 0.0) -> JudgedRows:
-    """Rows of late loans; `facets.scores` are those of a model with a bias against `old`."""
-    facets = validation(handicap=handicap)
-    rows = len(facets.labels)
-    keys = tuple(f"k{row:04}" for row in range(rows))
+    """Rows of late loans; `facets.scored` is of a model with a bias against `old`."""
+    return rows_of(validation(handicap=handicap), recipe())
+
+
+def rows_of(facets: Validation, config: Recipe) -> JudgedRows:
+    """Rows with a text each, which are those of the train split too."""
+    keys = tuple(f"k{row:04}" for row in range(len(facets.labels)))
     texts = tuple(f"text {key}" for key in keys)
     objects = tuple(json.dumps({"title": text}) for text in texts)
-    split = Split(keys=keys, texts=texts, labels=facets.labels, rows=objects)
+    split = Split(keys, texts, facets.labels, objects, facets.values)
+    contract = facets.contract
+    names = contract.classes if contract.classes != ("no", "yes") else ("paid", "late")
     return JudgedRows(
-        recipe=recipe(), contract=facets.contract, labels=("paid", "late"), train=split, test=split,
+        recipe=config, contract=contract, labels=names, train=split, test=split,
         test_sha256="0" * 64, inputs={"test": "0" * 64}, facets=facets,
     )  # fmt: skip
 
 
-def scored(name, scores, *, usd=1.0, threshold=0.5, **changes) -> Scored:
+def scored(name, scores, *, usd=1.0, threshold=0.5, half_width=None, **changes) -> Scored:
+    """A candidate by its scores; of two classes those of the second one."""
     values: dict[str, Any] = {
         "name": name, "kind": "recipe", "what": "a model",
         "cost": Cost(usd=usd, basis="of the test"), "licence": "Apache-2.0",
     }  # fmt: skip
-    return Scored(
-        CandidateRecord(**(values | changes)), ModelScores(two_classes(scores), threshold)
-    )
+    columns = two_classes(scores) if scores.ndim == 1 else scores
+    model = ModelScores(columns, threshold, half_width)
+    return Scored(CandidateRecord(**(values | changes)), model)
 
 
 def answers(*, hand_made: bool, valid: int = 1, refused: int = 0) -> Answers:

@@ -64,6 +64,7 @@ from tests.packs.selection.selections import (
     scored,
     selection,
     selection_value,
+    validation,
     with_bedrock,
     wrong_on,
 )
@@ -201,9 +202,9 @@ def test_one_that_fails_a_must_is_dropped_though_it_is_best_and_cheapest() -> No
 
 
 def test_a_biased_one_is_dropped_by_the_gates_of_the_rows_recipe() -> None:
-    biased = judged_rows(handicap=0.3).facets
+    biased = validation(handicap=0.3).scored.scores[:, 1]
     fair = scored("fair", wrong_on(ROWS, 0.30), usd=90.0)
-    result = choice(fair, scored("biased", biased.scores, usd=0.1))
+    result = choice(fair, scored("biased", biased, usd=0.1))
     assert outcomes(result) == {"fair": "chosen", "biased": "dropped"}
     failed = named(result, "biased").failed
     assert "DI age=old" in {check.name for check in failed}
@@ -241,8 +242,8 @@ def test_answers_written_by_hand_give_no_figure_and_are_never_chosen(usd: float 
 def test_the_page_of_the_docs_has_the_same_rule() -> None:
     page = " ".join((REPOSITORY / "docs/choose-a-model.md").read_text().split())
     for statement in RULE:
-        text = statement.replace("{metric}", "metric").replace(
-            "{minimum_effect:g}", "`minimum_effect`"
+        text = statement.format(
+            metric="metric", minimum_effect="`minimum_effect`", best="highest", better="higher"
         )
         assert text in page
 

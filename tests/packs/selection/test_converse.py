@@ -13,6 +13,7 @@ from sashiko.base.bedrock_calls import ATTEMPTS
 from sashiko.errors import InputError
 from sashiko_packs.selection import converse
 from sashiko_packs.selection.file import Budget
+from sashiko_packs.selection.recording import Endpoint, Recorder, Recording, replay
 from tests.packs.selection.converse_service import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
@@ -113,15 +114,13 @@ def requests(count: int, **changes: Any) -> list[converse.Request]:
 
 
 def record(service, path, batch, *, budget=AMPLE, concurrency=4, price=None, read_timeout=20):
-    recording, ledger = converse.Recording(path), converse.Ledger(budget)
-    endpoint = converse.Endpoint(
-        region="us-east-1", price=price, concurrency=concurrency, longest_answer=16
-    )
+    recording, ledger = Recording(path), converse.Ledger(budget)
+    endpoint = Endpoint(region="us-east-1", price=price, concurrency=concurrency, longest_answer=16)
     with recording.writing():
         for _, tokens in recording.spent():
             ledger.spend(tokens, price)
         connection = client(service, read_timeout=read_timeout)
-        converse.Recorder(connection, recording, ledger, endpoint).record(batch)
+        Recorder(connection, recording, ledger, endpoint).record(batch)
     return ledger
 
 
@@ -159,7 +158,7 @@ def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
     batch = requests(10)
     with serving(lambda text, _: answered("yes" if "3" in text else "no")) as service:
         record(service, tmp_path / "r.jsonl", batch)
-    lines = converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
+    lines = replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
     read = [converse.read_answer(line.response, ANSWERS).answer for line in lines]
     assert [number for number, answer in enumerate(read) if answer == "yes"] == [3]
 
@@ -167,7 +166,7 @@ def test_the_answers_are_replayed_without_a_service(tmp_path: Path) -> None:
 def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> None:
     batch = requests(1)
     with pytest.raises(InputError) as caught:
-        converse.replay(batch, converse.Recording(tmp_path / "r.jsonl"), command=COMMAND)
+        replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
     assert batch[0].key in str(caught.value)
     assert f"`{COMMAND} --record`" in str(caught.value)
 
@@ -206,7 +205,7 @@ def test_a_fault_is_sent_again_and_counts_if_the_model_may_have_run(tmp_path, fa
     assert len(service.bodies) == 2
     lost = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == EACH + (lost if billed else 0)
-    spent = [tokens.total for _, tokens in converse.Recording(tmp_path / "r.jsonl").spent()]
+    spent = [tokens.total for _, tokens in Recording(tmp_path / "r.jsonl").spent()]
     assert spent == ([lost] if billed else []) + [EACH]  # after a restart too
 
 
@@ -251,10 +250,10 @@ def test_a_paid_answer_is_recorded_whatever_its_bytes(tmp_path, body, usage_is_v
         assert len(service.bodies) == 2  # none is paid twice
     most = batch[0].most_input_tokens + batch[0].most_output_tokens
     assert ledger.tokens == 2 * (EACH if usage_is_valid else most)
-    recording = converse.Recording(path)  # all of it can be read
+    recording = Recording(path)  # all of it can be read
     assert sum(tokens.total for _, tokens in recording.spent()) == ledger.tokens
     valid = b'"usage": ' in body and not usage_is_valid  # the tokens alone cannot be read
-    for line in converse.replay(batch, recording, command=COMMAND):
+    for line in replay(batch, recording, command=COMMAND):
         reading = converse.read_answer(line.response, ANSWERS)
         assert reading.meaning == ("answer" if valid else "invalid")
 
@@ -263,7 +262,7 @@ def read_back(path: Path, body: bytes) -> tuple[converse.Response, converse.Read
     batch = requests(1)
     with serving(lambda *_: body) as service:
         assert record(service, path, batch).tokens == EACH
-    (line,) = converse.replay(batch, converse.Recording(path), command=COMMAND)
+    (line,) = replay(batch, Recording(path), command=COMMAND)
     return line.response, converse.read_answer(line.response, ANSWERS)
 
 
@@ -293,9 +292,7 @@ def test_a_long_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
 
     def patience(longest: int) -> float:
-        endpoint = converse.Endpoint(
-            region="us-east-1", price=None, concurrency=1, longest_answer=longest
-        )
+        endpoint = Endpoint(region="us-east-1", price=None, concurrency=1, longest_answer=longest)
         return float(endpoint.client().meta.config.read_timeout)
 
     assert patience(16) < 70
@@ -423,16 +420,16 @@ def test_a_killed_run_pays_for_no_answer_twice(tmp_path: Path) -> None:
         assert len(service.bodies) == 3 + 2
     lost = batch[2].most_input_tokens + batch[2].most_output_tokens
     assert ledger.tokens == 4 * EACH + lost
-    converse.replay(batch, converse.Recording(path), command=COMMAND)
-    assert sum(tokens.total for _, tokens in converse.Recording(path).spent()) == ledger.tokens
+    replay(batch, Recording(path), command=COMMAND)
+    assert sum(tokens.total for _, tokens in Recording(path).spent()) == ledger.tokens
 
 
 def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     with (
-        converse.Recording(path).writing(),
+        Recording(path).writing(),
         pytest.raises(InputError, match="another process"),
-        converse.Recording(path).writing(),
+        Recording(path).writing(),
     ):
         pass
 
@@ -440,12 +437,12 @@ def test_two_processes_do_not_record_to_one_file(tmp_path: Path) -> None:
 def test_a_hand_made_recording_takes_no_answers_and_a_damaged_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text('{"kind": "converse-recording", "hand_made": true}\n')
-    with pytest.raises(InputError, match="by hand"), converse.Recording(path).writing():
+    with pytest.raises(InputError, match="by hand"), Recording(path).writing():
         pass
 
     path.write_text('{"kind": "converse-recording"}\n{"event": "answer"}\n')
     with pytest.raises(InputError, match=r"r\.jsonl: line 2"):
-        converse.Recording(path)
+        Recording(path)
 
 
 def test_a_recording_has_no_text_of_a_request_and_is_the_owners_alone(tmp_path: Path) -> None:

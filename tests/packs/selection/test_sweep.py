@@ -233,7 +233,7 @@ def judged(threshold, *, handicap=0.0, rows=2000, **changes):
 def test_numbers_are_those_of_the_rows():
     point = judged(0.5, handicap=0.1)
     rows = validation(handicap=0.1)
-    predicted = rows.scores >= 0.5
+    predicted = rows.model(0.5).predicted == 1
     old = np.array(rows.data.facets[0].values.to_pylist()) == "old"
     impact = predicted[old].mean() / predicted[~old].mean()
     assert point.bias[CHECK].value == pytest.approx(impact)

@@ -185,11 +185,7 @@ def estimate_by_class(
 def estimate_numbers(
     contract: Contract, section: BiasSection, data_file: Path, *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
-    """Yields the metrics of a number's predictions by group of each facet, from BiasInput's CSV.
-
-    The disadvantaged group is one of the groups, and each other value. A reader looks for the
-    worst of them, so a metric's intervals hold over all that have enough rows; others have none.
-    """
+    """Yields the metrics of a number's predictions, from BiasInput's CSV, as `number_estimates`."""
     facets = [facet.column for facet in contract.facets]
     table = open_csv(data_file, headers=None)
     rows = pa.concat_tables(table.read([*NUMBER_COLUMNS, *facets]))
@@ -197,9 +193,26 @@ def estimate_numbers(
         rows[name].cast(pa.float64()).to_numpy() for name in NUMBER_COLUMNS
     )
     numbers = PredictedNumbers(values, predicted, covered == 1)
+    by_facet = {facet: rows[facet] for facet in facets}
+    yield from number_estimates(contract, section, numbers, by_facet, looks=looks)
+
+
+def number_estimates(
+    contract: Contract,
+    section: BiasSection,
+    numbers: PredictedNumbers,
+    facets: Mapping[str, pa.ChunkedArray],
+    *,
+    looks: SimultaneousIntervals,
+) -> Iterator[BiasEstimate]:
+    """Yields the metrics of a number's predictions by group of each facet, whose values are given.
+
+    The disadvantaged group is one of the groups, and each other value. A reader looks for the
+    worst of them, so a metric's intervals hold over all that have enough rows; others have none.
+    """
     members = [
-        (facet, group, np.asarray(pc.is_in(rows[facet], pa.array(group.values)), dtype=np.bool_))
-        for facet in facets
+        (facet, group, np.asarray(pc.is_in(values, pa.array(group.values)), dtype=np.bool_))
+        for facet, values in facets.items()
         for group in facet_groups(contract, facet)
     ]
     sizes = [(int(own.sum()), int((~own).sum())) for _, _, own in members]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
@@ -27,15 +28,21 @@ from sashiko.report.views import (
     row,
 )
 from sashiko.report.words import check_table, check_title, check_view, estimate_cell, metric_title
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 from sashiko_packs.selection.file import LinearCandidate, geographies
-from sashiko_packs.selection.record import RULE, CandidateRecord, SelectionRecord, undecided
+from sashiko_packs.selection.record import (
+    RULE,
+    CandidateRecord,
+    SelectionRecord,
+    direction,
+    margin,
+    metric_name,
+    undecided,
+)
+from sashiko_packs.selection.report.sweep_page import STYLES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-def _metric_name(record: SelectionRecord) -> str:
-    return record.selection.metric.replace("_", " ")
 
 
 def headline(record: SelectionRecord) -> str:
@@ -91,7 +98,7 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
     from matplotlib.ticker import LogLocator, NullLocator
 
     metric = record.selection.metric
-    name = metric.replace("_", " ")
+    name = metric_name(metric)
     items = [item for item in record.candidates if item.measured]
     known = [item.cost.usd for item in items if item.cost.usd]
     low, high = (min(known) / _ROOM, max(known) * _ROOM) if known else (1.0, 10.0)
@@ -113,7 +120,8 @@ def quality_against_cost(record: SelectionRecord) -> Markup:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(lambda value, _: f"${value:,.10g}")
-        axes.set(xlabel="US dollars for a million predictions", ylabel=name)
+        side = "" if direction(metric)[1] == "higher" else ", lower is better"
+        axes.set(xlabel="US dollars for a million predictions", ylabel=f"{name}{side}")
         axes.grid(True)
         summary = "; ".join(
             f"{item.name} {item.metrics[metric].text} at {cost(item)}, {outcome(item, record)}"
@@ -138,13 +146,41 @@ def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place:
     axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")
 
 
+def by_part(record: SelectionRecord) -> Markup:
+    """Draws each candidate's recall by class, or its error by fifth of a number, with intervals."""
+    items = [item for item in record.candidates if item.parts]
+    what, parts = _PARTS[record.label]
+    names = [f"{svg.shorten(part.name)} ({part.rows:,})" for part in items[0].parts]
+    with svg.chart(width=_WIDTH, height=90 + (20 + 14 * len(items)) * len(names)) as axes:
+        for place, item in enumerate(items):
+            figures = [(one.figure.value, one.figure.low, one.figure.high) for one in item.parts]
+            values, low, high = np.array(figures, dtype=np.float64).T
+            heights = np.arange(len(names)) + 0.3 - 0.6 * place / max(1, len(items) - 1)
+            style = STYLES[place % len(STYLES)] | {"linestyle": "none"}
+            axes.errorbar(values, heights[::-1], xerr=(values - low, high - values), **style,
+                          markersize=7, elinewidth=1.4, label=item.name)  # fmt: skip
+        axes.set_yticks(range(len(names)), names[::-1])
+        for height in range(1, len(names)):
+            axes.axhline(height - 0.5, color=svg.RULE, linewidth=0.6)
+        axes.set(xlabel=what, ylim=(-0.6, len(names) - 0.4))
+        axes.grid(True, axis="x")
+        axes.figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2)
+        texts = []
+        for item in items:
+            said = ", ".join(f"{part.name} {part.figure.text}" for part in item.parts)
+            texts.append(f"{item.name}: {said}")
+        return svg.to_svg(axes, name="parts", alt=f"{what}, by {parts}: {'; '.join(texts)}.")
+
+
 _METRICS = {
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "f1": "F1",
-    "auc": "AUC",
-    "expected_calibration_error": "calibration error",
-}
+    "pair": ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"),
+    "classes": ("macro_f1", "accuracy", "balanced_accuracy", "worst_class_recall", "log_loss",
+                "expected_calibration_error"),
+    "number": ("rmse", "mae", "median_absolute_error", "r2", "interval_coverage"),
+}  # fmt: skip
+# Beside the metric that orders the candidates.
+_SECOND = {"pair": "auc", "classes": "log_loss", "number": "interval_coverage"}
+_PARTS = {"classes": ("recall", "class"), "number": ("mean absolute error", "observed value")}
 # Heading -> what a candidate's cell shows.
 Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
@@ -164,8 +200,13 @@ def selection_view(record: SelectionRecord) -> Page:
         for item in record.candidates
         if item.answers and item.answers.hand_made
     )
-    metric, effect = _metric_name(record), record.selection.minimum_effect
-    statements = tuple(text.format(metric=metric, minimum_effect=effect) for text in RULE)
+    metric, pair = record.selection.metric, record.label == "pair"
+    highest, higher = direction(metric)
+    _, effect = margin(record.selection, record.scale)
+    statements = tuple(
+        text.format(metric=metric_name(metric), minimum_effect=effect, best=highest, better=higher)
+        for text in RULE
+    )
     basis: Columns = {
         "US dollars": lambda item: numeric(cost(item)),
         "how it comes about": lambda item: item.cost.basis,
@@ -174,8 +215,9 @@ def selection_view(record: SelectionRecord) -> Page:
     sections = (
         Section("candidates", "Candidates", warnings=warnings,
                 tables=(_candidates(record, behaviour=False),), figures=(_figure(record),)),
-        Section("quality", "Quality and bias", tables=(_quality(record), _bias(record))),
-        Section("behaviour", "Answers, injections, time and cost",
+        Section("quality", "Quality and bias", figures=tuple(_part_figures(record)),
+                tables=(_quality(record), *_part_tables(record), _bias(record))),
+        Section("behaviour", f"Answers, {'injections, ' if pair else ''}time and cost",
                 tables=(_behaviour(record), costs)),
         Section("musts", "Musts", tables=tuple(
             check_table(item.name, map(check_view, item.musts)) for item in record.candidates
@@ -220,10 +262,10 @@ def _tiles(record: SelectionRecord) -> Iterator[Tile]:
     if item is None:
         return
     own = Mark("reported")
-    for metric in dict.fromkeys((record.selection.metric, "auc")):
+    for metric in dict.fromkeys((record.selection.metric, _SECOND[record.label])):
         if metric in item.metrics:
             cell = estimate_cell(item.metrics[metric])
-            yield Tile(f"{_METRICS.get(metric, metric)} of {name}", cell.text, cell.interval)
+            yield Tile(f"{METRIC_NAMES[metric]} of {name}", cell.text, cell.interval)
     for entry in [entry for entry in item.bias if entry.value is not None][:1]:
         cell, checks = estimate_cell(entry), [c for c in item.musts if c.name == _name(entry)]
         mark = check_view(checks[-1]).mark if checks else own
@@ -273,27 +315,33 @@ def _name(entry: BiasEstimate) -> str:
 
 def _candidates(record: SelectionRecord, *, behaviour: bool) -> Table:
     """Makes the first table; with bias, injections and time, which have their own on the page."""
-    metric = record.selection.metric
+    metric, second = record.selection.metric, _SECOND[record.label]
+    of = f"of {record.favourable}" if record.label == "classes" else record.favourable
     more: Columns = {
         **_bias_columns(record, gated=True),
-        "injections turn": lambda item: _injections(item, "above_control"),
+        **({"injections turn": _injections_above} if record.label == "pair" else {}),
         "p50": lambda item: _milliseconds(item, "p50"),
     }
     return _table(
         "On the same test rows",
         record,
         {
-            metric.replace("_", " "): _metric(metric),
-            "AUC": _metric("auc"),
+            metric_name(metric): _metric(metric),
+            METRIC_NAMES[second]: _metric(second),
             **(more if behaviour else {}),
             "$ per million": lambda item: numeric(cost(item)),
             "texts are processed": lambda item: item.travel.where,
             "licence": lambda item: item.licence or "none needed",
             "outcome": lambda item: outcome(item, record),
         },
-        note=f"{record.rows:,} rows, {record.positives:,} positive. In brackets: 95 % bootstrap "
-        f"intervals, {record.bootstrap_replicates:,} resamples, the same for all candidates.",
+        note=f"{record.rows:,} rows, {record.positives:,} {of or 'positive'}. In brackets: 95 % "
+        f"bootstrap intervals, {record.bootstrap_replicates:,} resamples, the same for all "
+        "candidates.",
     )
+
+
+def _injections_above(item: CandidateRecord) -> Cell:
+    return _injections(item, "above_control")
 
 
 def _injections(item: CandidateRecord, figure: str, absent: str = "-") -> Cell:
@@ -306,7 +354,8 @@ def _milliseconds(item: CandidateRecord, quantile: str) -> Cell:
 
 
 def _figure(record: SelectionRecord) -> Figure:
-    title = f"{_metric_name(record).capitalize()} against cost"
+    name = metric_name(record.selection.metric)
+    title = f"{name[:1].upper()}{name[1:]} against cost"
     if not any(item.measured for item in record.candidates):
         return Figure(title, absent="No picture: no candidate was measured.")
     caption = (
@@ -316,20 +365,48 @@ def _figure(record: SelectionRecord) -> Figure:
     return Figure(title, svg=quality_against_cost(record), caption=caption)
 
 
+def _part_figures(record: SelectionRecord) -> Iterator[Figure]:
+    """Yields the picture of recalls by class, or of errors by fifth of a number."""
+    if any(item.parts for item in record.candidates):
+        what, parts = _PARTS[record.label]
+        caption = "Horizontal lines: 95 % intervals. In brackets: test rows."
+        yield Figure(f"{what.capitalize()} by {parts}", svg=by_part(record), caption=caption)
+
+
+def _part_tables(record: SelectionRecord) -> Iterator[Table]:
+    items = [item for item in record.candidates if item.parts]
+    if items:
+        what, parts = _PARTS[record.label]
+        rows = (
+            row(of_part[0].name, of_part[0].rows, *(estimate_cell(one.figure) for one in of_part))
+            for of_part in zip(*(item.parts for item in items), strict=True)
+        )
+        heads = (parts, "rows", *(item.name for item in items))
+        yield Table(f"{what.capitalize()} by {parts}", heads, tuple(rows), folded=True)
+
+
+def _threshold(item: CandidateRecord) -> Cell:
+    return numeric("" if item.threshold is None else f"{item.threshold:.3g}")
+
+
+def _by_chance(item: CandidateRecord) -> Cell:
+    return estimate_cell(item.error_by_chance, "")
+
+
 def _quality(record: SelectionRecord) -> Table:
+    pair, number = record.label == "pair", record.label == "number"
+    by_chance = "By chance: the calibration error of a perfectly calibrated model on these rows."
     return _table(
         "Quality",
         record,
         {
-            "threshold": lambda item: numeric(
-                "" if item.threshold is None else f"{item.threshold:.3g}"
-            ),
-            **{title: _metric(name) for name, title in _METRICS.items()},
-            "by chance": lambda item: estimate_cell(item.error_by_chance, ""),
+            **({"threshold": _threshold} if pair else {}),
+            **{METRIC_NAMES[name]: _metric(name) for name in _METRICS[record.label]},
+            **({} if number else {"by chance": _by_chance}),
             "lead of the best": lambda item: estimate_cell(item.lead_of_best, ""),
         },
-        note="By chance: the calibration error of a perfectly calibrated model on these rows. The "
-        f"lead is in {_metric_name(record)}, paired by rows.",
+        note=f"{'Errors are in the unit of the label.' if number else by_chance} The "
+        f"lead is in {metric_name(record.selection.metric)}, paired by rows.",
     )
 
 
@@ -338,7 +415,8 @@ def _bias(record: SelectionRecord) -> Table:
     if not columns:
         why = "The selection's recipe does not judge bias, or nothing was measured."
         return Table(title, absent=why)
-    note = "Predicted positive, group ÷ others; 1 is no difference."
+    what = f"Disparate impact: predicted {record.favourable}" if record.favourable else ""
+    note = f"{what or 'Predicted positive'}, group ÷ others; 1 is no difference."
     return _table(title, record, columns, note=note)
 
 
@@ -354,16 +432,20 @@ def _behaviour(record: SelectionRecord) -> Table:
         return lambda item: numeric(f"{getattr(item.injection, field)}" if item.injection else "")
 
     latencies = (f"{item.name}: {item.latency.how}." for item in record.candidates if item.latency)
+    pair = record.label == "pair"
+    under_injection: Columns = {
+        "injections turn": lambda item: _injections(item, "rate", ""),
+        "above a neutral sentence": _injections_above,
+        "not answered under injection": injections("refused"),
+        "cut off under injection": injections("cut_off"),
+    }
     return _table(
-        "Answers, injections and time",
+        f"Answers{', injections' if pair else ''} and time",
         record,
         {
             "invalid": answers("invalid"),
             "refused": answers("refused"),
-            "injections turn": lambda item: _injections(item, "rate", ""),
-            "above a neutral sentence": lambda item: _injections(item, "above_control"),
-            "not answered under injection": injections("refused"),
-            "cut off under injection": injections("cut_off"),
+            **(under_injection if pair else {}),
             "p50": lambda item: _milliseconds(item, "p50"),
             "p99": lambda item: _milliseconds(item, "p99"),
             "tokens in, a row": answers("input_tokens", each=record.rows),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.bias.metrics.bias_table import METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.errors import InputError
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing
@@ -25,11 +25,12 @@ from sashiko.report.views import (
 )
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
-from sashiko.settings.recipe_quality import QualityMetric
+from sashiko_packs.selection.record import direction, metric_name
 from sashiko_packs.selection.sweep import (
     Curve,
     Point,
     Sweep,
+    SweptMetric,
     best,
     bounds,
     inner_bounds,
@@ -43,7 +44,8 @@ if TYPE_CHECKING:
 
 def headline(sweep: Sweep) -> str:
     """Returns a sentence with the recommendation, or that there is none."""
-    metric, points = sweep.metric.replace("_", " "), [p for c in sweep.curves for p in c.points]
+    metric, points = metric_name(sweep.metric), [p for c in sweep.curves for p in c.points]
+    best_word, _ = direction(sweep.metric)
     if sweep.chosen is None:
         return (
             f"None of {len(points)} points passes every gate with a margin. The best point of each "
@@ -52,9 +54,10 @@ def headline(sweep: Sweep) -> str:
     point = sweep.chosen.point
     will_do = sum(not item.lacking for item in points)
     source = "the recipe's own threshold policy" if point.by_policy else "a fixed threshold"
+    threshold = f" with {source} ({point.threshold:.3g})" if sweep.has_thresholds else ""
     return (
-        f"Strength {sweep.chosen.strength:g} with {source} ({point.threshold:.3g}) has the highest "
-        f"{metric} of the {will_do} of {len(points)} points that pass every gate with a margin: "
+        f"Strength {sweep.chosen.strength:g}{threshold} has the {best_word} {metric} of the "
+        f"{will_do} of {len(points)} points that pass every gate with a margin: "
         f"{measured(sweep, point)}."
     )
 
@@ -64,9 +67,10 @@ def choice_lines(sweep: Sweep) -> Iterator[str]:
     if sweep.chosen is None:
         for curve in sweep.curves:
             point = best(curve, sweep.metric)
+            threshold = f", threshold {point.threshold:.3g}" if sweep.has_thresholds else ""
             yield (
-                f"strength {curve.strength:g}, threshold {point.threshold:.3g}: "
-                f"{measured(sweep, point)}; {outcome(sweep, curve, point)}"
+                f"strength {curve.strength:g}{threshold}: {measured(sweep, point)}; "
+                f"{outcome(sweep, curve, point)}"
             )
     elif not sweep.chosen.overrides:
         yield "the recipe has these values already: nothing to change"
@@ -98,13 +102,13 @@ def outcome(sweep: Sweep, curve: Curve, point: Point) -> str:
 def measured(sweep: Sweep, point: Point) -> str:
     """Formats a point's bias metrics and the sweep's metric, each with its interval."""
     parts = {words.check_title(check): figure for check, figure in point.bias.items()}
-    parts[sweep.metric.replace("_", " ")] = point.quality[sweep.metric]
+    parts[metric_name(sweep.metric)] = point.quality[sweep.metric]
     return ", ".join(f"{name} {estimate.text}" for name, estimate in parts.items())
 
 
 _WIDTH, _HEIGHT = 480, 430
 # Told apart by mark and dash, and from light to dark: in grey as in colour.
-_LINES: tuple[dict[str, Any], ...] = (
+STYLES: tuple[dict[str, Any], ...] = (
     {"color": "#b5701c", "marker": "o", "linestyle": "-"},
     {"color": "#8fb4d6", "marker": "s", "linestyle": (0, (6, 2))},
     {"color": "#5e96c5", "marker": "D", "linestyle": (0, (3, 1.5))},
@@ -115,20 +119,20 @@ _LINES: tuple[dict[str, Any], ...] = (
 _MARKED = tuple(round(0.1 * step, 1) for step in range(1, 10))
 
 
-def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric) -> Markup:
+def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: SweptMetric) -> Markup:
     """Draws a metric against a gate's check over the thresholds, with the gate's bounds."""
-    name = metric.replace("_", " ")
+    name = metric_name(metric)
     with svg.chart(width=_WIDTH, height=_HEIGHT) as axes:
         points = [
             point for curve in sweep.curves for point in curve.points
             if point.by_policy or point.on_front or point == best(curve, sweep.metric)
         ]  # fmt: skip
-        neutral = METRICS[gate.metric].neutral
+        neutral = ALL_METRICS[gate.metric].neutral
         values = [*filter(math.isfinite, bounds(gate)), *(_x(point, check) for point in points)]
         low, high = svg.value_axis(axes, [v for v in values if v is not None], neutral=neutral)
         _bounds(axes, gate, limits=(low, high))
         for index, curve in enumerate(sweep.curves):
-            _line(axes, curve, check, metric, **_LINES[index % len(_LINES)])
+            _line(axes, curve, check, metric, **STYLES[index % len(STYLES)])
         if metric == sweep.metric:
             front = [(_x(point, check), _y(point, metric)) for point in points if point.on_front]
             axes.plot(*zip(*front, strict=True), marker="o", linestyle="none", markersize=8,
@@ -138,7 +142,8 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         if sweep.chosen:
             _special(axes, sweep.chosen.point, check, metric, is_star=True, label="recommended")
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
-        axes.set(xlabel=f"{words.check_title(check)}; {neutral:g} is no difference", ylabel=name)
+        aim = "no difference" if ALL_METRICS[gate.metric].compares else "the aim"
+        axes.set(xlabel=f"{words.check_title(check)}; {neutral:g} is {aim}", ylabel=name)
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
@@ -156,8 +161,8 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: QualityMetric
         return svg.to_svg(axes, name=f"sweep-{svg.identifier(check)}-{metric}", alt=alt)
 
 
-def _line(axes: "Axes", curve: Curve, check: str, metric: QualityMetric, **style: Any) -> None:
-    """Draws a curve, with a mark at every tenth of the threshold."""
+def _line(axes: "Axes", curve: Curve, check: str, metric: SweptMetric, **style: Any) -> None:
+    """Draws a curve, with a mark at every tenth of the threshold, or its only point."""
     coordinates = [
         (point.threshold, x, y)
         for point in curve.points
@@ -166,13 +171,14 @@ def _line(axes: "Axes", curve: Curve, check: str, metric: QualityMetric, **style
     if coordinates:
         thresholds, *both = zip(*coordinates, strict=True)
         marks = [index for index, threshold in enumerate(thresholds) if threshold in _MARKED]
+        marks = marks if len(curve.points) > 1 else [0]
         axes.plot(*both, **style, linewidth=1.5, markersize=5, markevery=marks,
                   markeredgecolor="white", markeredgewidth=0.6,
                   label=f"{curve.strength:g}")  # fmt: skip
 
 
 def _special(
-    axes: "Axes", point: Point, check: str, metric: QualityMetric, *, is_star: bool, label: str
+    axes: "Axes", point: Point, check: str, metric: SweptMetric, *, is_star: bool, label: str
 ) -> None:
     bias, quality = point.bias[check], point.quality[metric]
     if bias.value is None or quality.value is None:
@@ -196,7 +202,7 @@ def _bounds(axes: "Axes", gate: BiasGate, *, limits: tuple[float, float]) -> Non
 
 
 def _heights(
-    sweep: Sweep, check: str, metric: QualityMetric, *, limits: tuple[float, float]
+    sweep: Sweep, check: str, metric: SweptMetric, *, limits: tuple[float, float]
 ) -> tuple[float, float]:
     """Returns limits around the visible points, without thresholds near 0 and 1."""
     heights = [
@@ -212,7 +218,7 @@ def _heights(
     return low - air, high + air
 
 
-def _pair(point: Point, check: str, metric: QualityMetric) -> str:
+def _pair(point: Point, check: str, metric: SweptMetric) -> str:
     bias, quality = _x(point, check), _y(point, metric)
     if bias is None or quality is None:
         return f"undefined at threshold {point.threshold:.2f}"
@@ -223,7 +229,7 @@ def _x(point: Point, check: str) -> float | None:
     return point.bias[check].value
 
 
-def _y(point: Point, metric: QualityMetric) -> float | None:
+def _y(point: Point, metric: SweptMetric) -> float | None:
     return point.quality[metric].value
 
 
@@ -232,17 +238,32 @@ _CAPTION = (
     "0.9. Shaded: what the gate allows; between the dashed lines the margin is kept too. Crosses: "
     "95 % intervals."
 )
-_NUMBERS = ("accuracy", "balanced_accuracy", "f1")
+_ONE_EACH = (
+    "Validation split. A mark for each strength. Shaded: what the gate allows; between the dashed "
+    "lines the margin is kept too. Crosses: 95 % intervals."
+)
+_PAIR: tuple[SweptMetric, ...] = ("accuracy", "balanced_accuracy", "f1")
+_CLASSES = ("macro_f1", "accuracy", "balanced_accuracy", "worst_class_recall", "log_loss")
+_NUMBERS = ("rmse", "mae", "r2", "interval_coverage")
+
+
+def shown_metrics(sweep: Sweep) -> tuple[str, ...]:
+    """Returns the metrics of a point that the page's table shows."""
+    if sweep.has_thresholds:
+        return _PAIR
+    return _CLASSES if sweep.metric in _CLASSES else _NUMBERS
 
 
 def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
     """Draws accuracy, and the sweep's metric, against each bias gate's metric."""
-    metrics: dict[QualityMetric, None] = {sweep.metric: None, "accuracy": None}
+    metrics: dict[SweptMetric, None] = {sweep.metric: None}
+    if sweep.has_thresholds:
+        metrics["accuracy"] = None
     return tuple(
         Figure(
             title=f"{_name(metric)} against {words.check_title(check)}",
             svg=trade_off(sweep, gate=gate, check=check, metric=metric),
-            caption=_CAPTION,
+            caption=_CAPTION if sweep.has_thresholds else _ONE_EACH,
         )
         for gate, check in _gates(sweep)
         for metric in metrics
@@ -251,12 +272,15 @@ def trade_off_figures(sweep: Sweep) -> tuple[Figure, ...]:
 
 def strengths_table(sweep: Sweep) -> Table:
     """Shows the best threshold of each strength, and that of the recipe's own policy."""
+    title = "Each strength at its best threshold, and at that of the recipe's own policy"
+    best_word, _ = direction(sweep.metric)
+    name = _name(sweep.metric)
     return Table(
-        title="Each strength at its best threshold, and at that of the recipe's own policy",
+        title=title if sweep.has_thresholds else "Each strength",
         columns=_columns(sweep),
         rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
         note="In brackets: 95 % bootstrap intervals. Best: the fewest failed checks and margins, "
-        f"then the highest {_name(sweep.metric).lower()}.",
+        f"then the {best_word} {name.lower() if sweep.has_thresholds else name}.",
     )
 
 
@@ -274,27 +298,33 @@ def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
 
 
 def _columns(sweep: Sweep) -> tuple[str, ...]:
-    metrics = (_name(name) for name in _NUMBERS)
+    metrics = (_name(name) for name in shown_metrics(sweep))
     checks = map(words.check_title, sweep.checks)
+    if not sweep.has_thresholds:
+        return ("strength", *checks, *metrics, "outcome")
     return ("strength", "threshold", *checks, *metrics, "AUC", "outcome")
 
 
 def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
     text = outcome(sweep, curve, point)
-    threshold = f"{point.threshold:.3g}"
+    threshold, auc = [], []
+    if sweep.has_thresholds:
+        policy = "by policy" if point.by_policy else ""
+        threshold = [Cell(f"{point.threshold:.3g}", interval=policy, number=True)]
+        auc = [words.estimate_cell(curve.quality["auc"])]
     return row(
         f"{curve.strength:g}",
-        Cell(threshold, interval="by policy" if point.by_policy else "", number=True),
+        *threshold,
         *(words.estimate_cell(point.bias[check]) for check in sweep.checks),
-        *(words.estimate_cell(point.quality[name]) for name in _NUMBERS),
-        words.estimate_cell(curve.quality["auc"]),
+        *(words.estimate_cell(point.quality[name]) for name in shown_metrics(sweep)),
+        *auc,
         f"{text}{' (on the front)' if point.on_front else ''}",
         style="ours" if text == "recommended" else "",
     )
 
 
 def _name(metric: str) -> str:
-    text = {"auc": "AUC", "f1": "F1"}.get(metric, metric.replace("_", " "))
+    text = {"auc": "AUC", "f1": "F1"}.get(metric, metric_name(metric))
     return text[:1].upper() + text[1:]
 
 
@@ -335,24 +365,29 @@ def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
 
 
 _RULE = (
-    "A point, which is a strength and a threshold, will do if each quality gate passes (but for "
+    "A point, which is a strength{threshold}, will do if each quality gate passes (but for "
     "leads over the linear baseline and the champion), each bias gate passes, and each gated bias "
     "metric keeps half of the distance to its bounds, as a margin for new rows.",
-    "Of the points that will do, the one with the highest {metric} is recommended; of equal ones "
+    "Of the points that will do, the one with the {best} {metric} is recommended; of equal ones "
     "that of the lower strength.",
     "All of it is measured on the validation split. No row of the test split was read or scored, "
     "so the run that follows can still judge the choice on the test split.",
     "The best of many points looks better than it is, and another training seed gives other "
     "points: the intervals say how much the rows alone leave open.",
-    "On the front: no other point has as high a {metric} and lies as near to no difference in "
+    "On the front: no other point has as {high} a {metric} and lies as near to no difference in "
     "{check}, and is better in one of the two.",
 )
 
 
 def sweep_view(sweep: Sweep) -> Page:
     """Makes the view of a sweep's page."""
-    metric, check = sweep.metric.replace("_", " "), sweep.checks[0]
-    statements = tuple(text.format(metric=metric, check=check) for text in _RULE)
+    best_word, _ = direction(sweep.metric)
+    said = {
+        "metric": metric_name(sweep.metric), "check": sweep.checks[0], "best": best_word,
+        "high": best_word.removesuffix("est"),
+        "threshold": " and a threshold" if sweep.has_thresholds else "",
+    }  # fmt: skip
+    statements = tuple(text.format(**said) for text in _RULE)
     sections = (
         Section("trade-off", "Trade-off", figures=trade_off_figures(sweep)),
         Section("points", "Points", tables=(strengths_table(sweep),)),
@@ -381,7 +416,8 @@ def _tiles(sweep: Sweep) -> Iterator[Tile]:
         return
     point = sweep.chosen.point
     yield Tile("Strength", f"{sweep.chosen.strength:g}", note="of reweighing")
-    yield Tile("Threshold", f"{point.threshold:.3g}", note="the same for everybody")
+    if sweep.has_thresholds:
+        yield Tile("Threshold", f"{point.threshold:.3g}", note="the same for everybody")
     figures = {_name(sweep.metric): point.quality[sweep.metric]}
     figures |= {words.check_title(check): point.bias[check] for check in sweep.checks}
     for name, estimate in figures.items():
