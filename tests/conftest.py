@@ -9,6 +9,7 @@ import botocore.session
 import pytest
 from hypothesis import settings
 
+from tests.drawn_once import drawn  # noqa: F401  # a fixture
 from tests.project_root import project_root
 
 # A change is judged by the same values each time; .ci/weekly draws new ones with

@@ -149,6 +149,7 @@ def test_an_unchanged_run_does_nothing_twice(registered: Project, unchanged: Att
     assert json.loads(registration.read_text())["new"] is False
 
 
+@pytest.mark.slow
 def test_a_gate_that_fails_blocks_names_its_check_and_trains_nothing(registered, unchanged):
     """Uses the newest run's results; test_refused.py blocks the first run of a project."""
     blocked = registered.sashiko(*RUN, "--set", STRICT)

@@ -51,6 +51,8 @@ from tests.unit.contract.documents import contract_of, two_facets
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import PAPER, WIDTHS, opens_whole
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def gate(metric: str, **bounds: Any) -> BiasGate:
     return BiasGate(metric=metric, facet="age", reason="it is the law", **bounds)

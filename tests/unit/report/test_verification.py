@@ -1,6 +1,8 @@
 """`sashiko runs verify`: what it says of a run as on record, and of each way to bend one."""
 
+import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,14 @@ class JudgedRun:
         self.tiny.put(f"{RAW}/x", value)
         self.record = self.run()
 
+    def copied(self, home: Path) -> "JudgedRun":
+        """The same run in another home."""
+        shutil.copytree(self.tiny.home, home)
+        other = copy.copy(self)
+        other.tiny = Tiny(home)
+        other.tiny.runs = self.tiny.runs
+        return other
+
     def run(self) -> RunRecord:
         outputs = ("verdict", "intervals")
         return self.tiny.run(self.tiny.job("Judge", JUDGE, inputs={"data": RAW}, outputs=outputs))
@@ -68,9 +78,14 @@ VERDICT = "Judge: verdict computed again"
 FIGURES = "Judge: 1 bias metrics computed again"
 
 
+@pytest.fixture(scope="module")
+def judged_once(tmp_path_factory):
+    return JudgedRun(tmp_path_factory.mktemp("judged") / "home")
+
+
 @pytest.fixture
-def judged(tmp_path):
-    return JudgedRun(tmp_path / "home")
+def judged(judged_once, tmp_path):
+    return judged_once.copied(tmp_path / "home")
 
 
 def problems(judged: JudgedRun) -> dict[str, str]:
@@ -209,9 +224,10 @@ def test_without_its_definition_nothing_can_be_worked_out_again(judged):
 class TestVersion:
     """The registered version, by its own files."""
 
-    @pytest.fixture
-    def home(self, tmp_path, monkeypatch):
+    @pytest.fixture(scope="class")
+    def home_once(self, tmp_path_factory):
         """A home with a run that registered version 1 of `late-loans`, and its registry."""
+        tmp_path = tmp_path_factory.mktemp("version")
         folder = runs.registered(tmp_path)
         files = tmp_path / "files"
         files.mkdir()
@@ -233,6 +249,10 @@ class TestVersion:
         registry.register("late-loans", files=files, run_id=run, threshold=0.5, tags=tags)
         self.record(tmp_path / "home", artifact=sha256_bytes(b"weights"))
         return tmp_path / "home"
+
+    @pytest.fixture
+    def home(self, home_once, tmp_path):
+        return shutil.copytree(home_once, tmp_path / "home")
 
     @staticmethod
     def registry(home: Path) -> MlflowRegistry:

@@ -9,6 +9,11 @@ from tests.unit.run_report.page import (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def pictures(drawn):
+    """No test here is about the bytes of a picture."""
+
+
 @pytest.fixture(scope="session")
-def registered(tmp_path_factory):
+def registered(tmp_path_factory, pictures):
     return page_of(runs.registered(tmp_path_factory.mktemp("registered")))

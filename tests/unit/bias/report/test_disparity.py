@@ -18,6 +18,8 @@ from tests.unit.contract import documents
 from tests.unit.run_report import runs
 from tests.unit.run_report.page import page_of, pictures
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def measured(metric: str, value: float, **more: Any) -> BiasEstimate:
     base: dict[str, Any] = {
