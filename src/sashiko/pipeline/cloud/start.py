@@ -12,7 +12,6 @@ from typing import Any
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, is_built
-from sashiko.account.deploy_time import stand_ins
 from sashiko.account.names import bucket_name, etl_name, pipeline_name
 from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.contract.load import load_contract
@@ -20,7 +19,7 @@ from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud.executions import NOT_FOUND, STARTED_BY, Execution, newest_load
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.definition.definition_records import OF_THE_COMMIT
+from sashiko.pipeline.definition.definition_records import PARAMETER
 from sashiko.pipeline.project import contract_file
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
@@ -63,21 +62,11 @@ def deployed_definition(account: Account, pipeline: str) -> Any:
         raise InputError(f"the definition of pipeline {pipeline} is no JSON: {error}") from error
 
 
-def difference(compiled: Any, deployed: Any) -> str:
-    """Returns the path of the first difference of two definitions; "" if they are equal.
-
-    A placeholder of a value that only CloudFormation knows equals any text. The commit does not
-    count: an execution runs the deployed one.
-    """
-    ours, theirs = (
-        definition | {"Parameters": [
-            {key: value for key, value in item.items() if key != "DefaultValue"}
-            if item["Name"] in OF_THE_COMMIT else item
-            for item in definition.get("Parameters", ())
-        ]}
-        for definition in (compiled, deployed)
-    )  # fmt: skip
-    return next(_differences(ours, theirs, ""), "")
+def _digest(definition: Any) -> str | None:
+    """Returns the digest that a definition carries; the same before and after the deploy."""
+    parameters = {item["Name"]: item for item in definition.get("Parameters", ())}
+    digest: str | None = parameters.get(PARAMETER, {}).get("DefaultValue")
+    return digest
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -90,29 +79,6 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from texts(item)
-
-
-def _differences(compiled: Any, deployed: Any, path: str) -> Iterator[str]:
-    if isinstance(compiled, Mapping) and isinstance(deployed, Mapping):
-        for key in sorted({*compiled, *deployed}):
-            if key not in compiled or key not in deployed:
-                yield f"{path}.{key}"
-            else:
-                yield from _differences(compiled[key], deployed[key], f"{path}.{key}")
-    elif isinstance(compiled, list) and isinstance(deployed, list):
-        if len(compiled) != len(deployed):
-            yield f"{path}: {len(compiled)} items here, {len(deployed)} there"
-        for index, pair in enumerate(zip(compiled, deployed, strict=False)):
-            name = pair[0].get("Name", index) if isinstance(pair[0], Mapping) else index
-            yield from _differences(*pair, f"{path}[{name}]")
-    elif isinstance(compiled, str) and isinstance(deployed, str):
-        pattern = re.escape(compiled)
-        for name in sorted(stand_ins(compiled), key=len, reverse=True):
-            pattern = pattern.replace(re.escape(name), ".+")
-        if not re.fullmatch(pattern, deployed):
-            yield path
-    elif compiled != deployed:
-        yield path
 
 
 def start(
@@ -186,10 +152,10 @@ def missing(
     Raises:
         InputError: if the caller may not look.
     """
-    if path := difference(compiled, deployed):
+    if _digest(compiled) != _digest(deployed):
         yield (
-            f"the deployed pipeline is not that of this checkout; they differ first in {path}: "
-            f"make deploy ENV={settings.environment}, or check out what was deployed"
+            "the deployed pipeline is not that of this checkout: make deploy "
+            f"ENV={settings.environment}, or check out what was deployed"
         )
     bucket = re.escape(bucket_name(settings, "artifacts"))
     place = re.compile(rf"s3://{bucket}/(?:code|config|source|weights)/[0-9a-f]{{16}}")
