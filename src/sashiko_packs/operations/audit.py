@@ -157,7 +157,7 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
             yield Difference("missing", f"endpoint {name}", fix=_REDEPLOY)
             continue
         yield from _deployed(endpoint, live, environment)
-        yield from _scaled(account, name, live, environment)
+        yield from _scaled(name, live, environment)
     known = set(expected)
     ours = f"{prefix(environment.settings)}-"
     for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
@@ -231,40 +231,13 @@ def _update(name: str, config: str) -> str:
     )
 
 
-def _scaled(
-    account: Account, name: str, live: Mapping[str, Any], environment: Environment
-) -> Iterator[Difference]:
+def _scaled(name: str, live: Mapping[str, Any], environment: Environment) -> Iterator[Difference]:
     for target in environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
         properties = target.properties
-        scalable_target = {
-            key: str(properties[key])
-            for key in ("ServiceNamespace", "ResourceId", "ScalableDimension")
-        }
-        _, endpoint, _, variant = scalable_target["ResourceId"].split("/")
+        _, endpoint, _, variant = str(properties["ResourceId"]).split("/")
         if endpoint != name:
             continue
         least, most = int(properties["MinCapacity"]), int(properties["MaxCapacity"])
-        command = (
-            f"aws application-autoscaling register-scalable-target --service-namespace sagemaker "
-            f"--resource-id {scalable_target['ResourceId']} --scalable-dimension "
-            f"{scalable_target['ScalableDimension']} --min-capacity {least} --max-capacity {most}"
-        )
-        answer = account.read(
-            "application-autoscaling",
-            "describe_scalable_targets",
-            ServiceNamespace=scalable_target["ServiceNamespace"],
-            ResourceIds=[scalable_target["ResourceId"]],
-            ScalableDimension=scalable_target["ScalableDimension"],
-        )
-        targets = (answer or {}).get("ScalableTargets", ())
-        resource = f"scaling of {scalable_target['ResourceId']}"
-        if not targets:
-            yield Difference("missing", resource, fix=command)
-        for live_target in targets:
-            limits = (live_target["MinCapacity"], live_target["MaxCapacity"])
-            if limits != (least, most):
-                have = f"{limits[0]} to {limits[1]}"
-                yield differs(resource, f"{least} to {most}", have, fix=command)
         for item in live["ProductionVariants"]:
             count = item.get("DesiredInstanceCount", 0)
             one, wanted_count = {"VariantName": variant}, min(max(count, least), most)

@@ -266,7 +266,7 @@ def destroy_data(
     )
 
 
-def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
+def images(env: DeployedEnvironment = "dev") -> None:
     """Print AWS's images for the environment's region, and how to pin those without a digest.
 
     It reads only the pinned map. An image that AWS does not have in the region is listed with the
@@ -279,9 +279,6 @@ def images(env: DeployedEnvironment = "dev", json_: AsJson = False) -> None:
             available.append(aws_image(settings, name))
         except InputError as error:
             unavailable.append(str(error))
-    if json_:
-        typer.echo(json.dumps(_as_json(settings, available, unavailable), indent=2))
-        return
     for image in available:
         builds = ", ".join(build.uri.rpartition("/")[2] for build in builds_from(settings, image))
         typer.echo(f"{image.name}: {image.uri}")
@@ -302,32 +299,3 @@ def digest_command(settings: Settings, image: AwsImage) -> str:
         f"--repository-name {image.pin.repository} --image-ids imageTag={image.pin.tag} "
         "--query 'imageDetails[0].imageDigest' --output text"
     )
-
-
-def _as_json(
-    settings: Settings, available: list[AwsImage], unavailable: list[str]
-) -> Mapping[str, object]:
-    return {
-        "images": [
-            {
-                "name": image.name,
-                "uri": image.uri,
-                "digest": image.digest,
-                "look_up": None if image.digest else digest_command(settings, image),
-                **image.pin.model_dump(mode="json", include={"sources", "checked"}),
-            }
-            for image in available
-        ],
-        "builds": [
-            {
-                "image": build.image,
-                "uri": build.uri,
-                "dockerfile": build.dockerfile,
-                "target": build.target,
-                "base": build.base.uri,
-            }
-            for image in available
-            for build in builds_from(settings, image)
-        ],
-        "lacking": unavailable,
-    }

@@ -56,11 +56,6 @@ def capture(**changes: Any) -> dict[str, Any]:
     return live | {"CurrentSamplingPercentage": 20, "CaptureStatus": "Started"} | changes
 
 
-def scaling(**changes: int) -> dict[str, Any]:
-    target = PLACE | LIMITS | {"RoleARN": "arn:aws:iam::111122223333:role/s", "CreationTime": 0}
-    return {"ScalableTargets": [target | changes]}
-
-
 @pytest.fixture
 def audit(tmp_path: Path) -> Any:
     """Audits templates with one endpoint; keywords replace the expected answers."""
@@ -79,7 +74,6 @@ def audit(tmp_path: Path) -> Any:
     def run(**changes: Any) -> list[Difference]:
         answers: dict[str, Any] = {
             "DescribeEndpoint": endpoint(),
-            "DescribeScalableTargets": scaling(),
             "ListEndpoints": {"Endpoints": []},
         }
         return list(serving(ScriptedAws(answers | changes).account(), environment))
@@ -159,21 +153,6 @@ def test_capture_that_was_switched_off_by_hand_is_reported(audit: Any) -> None:
     del live["DataCaptureConfig"]
     (difference,) = audit(DescribeEndpoint=live)
     assert "EnableCapture: expected True, found None" in difference.detail
-
-
-def test_other_limits_of_scaling_are_reported_with_the_command_that_sets_them(audit: Any) -> None:
-    (difference,) = audit(DescribeScalableTargets=scaling(MaxCapacity=40))
-    assert (difference.kind, difference.detail) == ("differs", "expected 2 to 4, found 2 to 40")
-    assert difference.fix.startswith("aws application-autoscaling register-scalable-target")
-    assert difference.fix.endswith("--min-capacity 2 --max-capacity 4")
-
-
-def test_an_endpoint_that_scales_no_more_is_reported(audit: Any) -> None:
-    (difference,) = audit(DescribeScalableTargets={"ScalableTargets": []})
-    assert (difference.kind, difference.resource) == (
-        "missing",
-        f"scaling of {PLACE['ResourceId']}",
-    )
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 2), (9, 4)])
