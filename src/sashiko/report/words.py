@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.bias.metrics.bias_table import METRICS
-from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.evaluation.gates.verdict import Check
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report.views import Cell, CheckView, Mark, Table, numeric, row
@@ -38,6 +38,7 @@ MEANINGS = {
     "KS": "largest difference of a label's share",
     "CDDL": "group's share of rejected minus of accepted labels, within strata",
     "mean_prediction_difference": "mean predicted number, others minus group",
+    "abstention_rate": "share of the group's rows that are not answered",
     "prediction_distance": "largest difference of the shares of rows up to a predicted number",
     "auc": "how often a positive row scores above a negative one",
     "average_precision": "mean precision over the positive rows, each at its own score",
@@ -114,7 +115,7 @@ def metric_title(metric: str) -> str:
 def check_title(name: str) -> str:
     """Returns a check's name, in which a metric stands in words."""
     metric, _, rest = name.partition(" ")
-    if metric in METRICS or (metric in NUMBER_METRICS and "=" in rest):
+    if metric in METRICS or (metric in ALL_METRICS and "=" in rest):
         return f"{metric_title(metric)}: {rest}"
     return f"{metric_title(metric)} {_LINEAR.sub('linear', rest)}".strip()
 

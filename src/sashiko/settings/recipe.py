@@ -99,10 +99,13 @@ class Recipe(Sectioned):
 
     @model_validator(mode="after")
     def _check_measured(self) -> "Recipe":
-        for gate in self.quality.gates:
-            if gate.metric in SELECTIVE_METRICS and self.evaluate.abstain is None:
+        named: list[str] = [gate.metric for gate in self.quality.gates]
+        named += [gate.metric for gate in self.bias.gates]
+        for metric in named:
+            of_policy = metric in (*SELECTIVE_METRICS, "abstention_rate")
+            if of_policy and self.evaluate.abstain is None:
                 raise ValueError(
-                    f"`quality.gates` bounds `{gate.metric}`, which is not measured: set "
+                    f"a gate bounds `{metric}`, which is not measured: set "
                     "`evaluate.abstain`, for example to {accuracy: 0.9}, or remove the gate"
                 )
         gated = any(gate.metric == INJECTION_FLIP_RATE for gate in self.quality.gates)

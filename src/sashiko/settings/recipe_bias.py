@@ -13,7 +13,7 @@ NumberBiasMetric = Literal[
 ]
 BiasMetric = Literal[
     "AD", "CDDPL", "DAR", "DCA", "DCR", "DI", "DPPL", "DRR", "GE", "RD", "SD", "TE", LabelMetric,
-    NumberBiasMetric,
+    NumberBiasMetric, "abstention_rate",
 ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ class BiasGate(Frozen):
             raise ValueError("give `minimum`, `maximum`, or both")
         if self.metric == "GE" and len(self.facets) > 1:
             raise ValueError("GE is of all rows, whatever their group: name one facet")
-        if self.of_numbers and len(self.facets) > 1:
+        if (self.of_numbers or self.metric == "abstention_rate") and len(self.facets) > 1:
             raise ValueError(f"{self.metric} is measured for one facet at a time: name one")
         if self.change_since and (not self.of_labels or self.metric == "CDDL"):
             # A version does not say which group variable its CDDL was conditioned on.

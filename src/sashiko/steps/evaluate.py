@@ -32,7 +32,6 @@ from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quali
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics import calibration
 from sashiko.evaluation.metrics.arrays import (
-    NO_THRESHOLD,
     Bools,
     Floats,
     Ints,
@@ -197,7 +196,7 @@ def main() -> None:
             "validation": (validation, replace(candidate, scores=scores.validation)),
             "test": (test, candidate),
         },
-        first_favourable=evaluation.first_favourable,
+        evaluation=evaluation,
     )
     write_metrics(evaluation, processing_output("metrics"), test.truth, candidate, section=section)
     reference = held_out_reference(
@@ -511,19 +510,22 @@ def _class_counts(candidate: ModelScores, labels: Ints) -> tuple[ClassCounts, ..
 
 
 def write_predictions(
-    path: Path, scored_splits: Mapping[str, tuple[Split, ModelScores]], *, first_favourable: int
+    path: Path,
+    scored_splits: Mapping[str, tuple[Split, ModelScores]],
+    *,
+    evaluation: records.Evaluation,
 ) -> None:
     """Writes key, split, label, score and prediction of each row.
 
     Label and prediction are indices of classes, and the score is the probability of a favourable
-    one. With more than two classes, `scores` lists the probability of each, and with a threshold
-    `answered` says whether the prediction is given. Of a number, label and
+    one. With more than two classes, `scores` lists the probability of each, and with the policy
+    `abstain` `answered` says whether the prediction is given. Of a number, label and
     prediction are those of the outcomes, the score is the predicted value, `value` the observed
     one, and `half_width` that of the interval around the prediction.
     """
     tables = []
     for name, (split, model) in scored_splits.items():
-        scores = favourable_scores(model.scores, first=first_favourable)
+        scores = favourable_scores(model.scores, first=evaluation.first_favourable)
         columns = {
             "key": pa.array(split.keys, pa.string()),
             "split": pa.array([name] * len(split.keys), pa.string()),
@@ -533,8 +535,8 @@ def write_predictions(
         }
         if model.classes > 2:
             columns["scores"] = pa.array(list(model.scores), pa.list_(pa.float64()))
-            if model.threshold > NO_THRESHOLD:
-                columns["answered"] = pa.array(model.answered)
+        if evaluation.selective is not None:
+            columns["answered"] = pa.array(model.answered)
         if split.values is not None:
             columns["value"] = pa.array(split.values, pa.float64())
             columns["half_width"] = pa.array([model.half_width] * len(scores), pa.float64())

@@ -11,7 +11,7 @@ from sashiko.bias.gates.estimates import (
     gate_applies,
 )
 from sashiko.bias.gates.label_change import ChampionLabels, label_change
-from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
+from sashiko.bias.metrics.number_bias import ABSTENTION_RATE, ALL_METRICS, NUMBER_METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, bound
 from sashiko.evaluation.metrics.uncertainty import Estimate
@@ -45,6 +45,8 @@ def bias_advice(metric: str, subgroup: Subgroup, recipe: Mitigation, *, below: b
             threshold = f"`evaluate.threshold.value`, now {current.value:g}"
         another = [f"choose another decision threshold ({threshold})"]
         lower = [f"lower the decision threshold, the same for everybody ({threshold})"]
+    if metric == ABSTENTION_RATE:
+        return f"lower what `evaluate.abstain` asks for; {more_rows}"
     if metric in NUMBER_METRICS and not NUMBER_METRICS[metric].compares:
         return f"{more_rows}, and see which of them are predicted badly in the report's slices"
     if worse == "either":

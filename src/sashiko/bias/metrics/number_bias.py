@@ -1,4 +1,6 @@
-"""Bias of predicted numbers, under names of our own: Clarify judges a number only at its bound.
+"""Bias under names of our own, of predicted numbers and of rows that are not answered.
+
+Clarify judges a number only at its bound, and knows no row without an answer.
 
 Differences are of all other rows less the group, as in Clarify's metrics. Errors are predicted less
 observed values. All are in the label's unit but the Kolmogorov distance and the coverage.
@@ -34,7 +36,12 @@ NUMBER_METRICS: Mapping[str, Meaning] = MappingProxyType({
                 neutral=float(INTERVAL_LEVEL), worse="below", compares=False),
     )
 })  # fmt: skip
-ALL_METRICS: Mapping[str, Meaning] = MappingProxyType({**METRICS, **NUMBER_METRICS})
+ABSTENTION_RATE = "abstention_rate"
+ALL_METRICS: Mapping[str, Meaning] = MappingProxyType({
+    **METRICS, **NUMBER_METRICS,
+    ABSTENTION_RATE: Meaning(name=ABSTENTION_RATE, description="Abstention Rate of the Group",
+                             stage=_PREDICTIONS, compares=False),
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from sashiko.bias.gates.estimates import (
     sort_worst_first,
 )
 from sashiko.bias.metrics.bias_table import METRICS, Stage
-from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
+from sashiko.bias.metrics.number_bias import ABSTENTION_RATE, ALL_METRICS, NUMBER_METRICS
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.calibration import reliability_curve
@@ -128,6 +128,12 @@ def _positive_words(evidence: Evidence) -> Iterator[str]:
         yield (
             f"Positive is a favourable class: {favourable}. A row of one is predicted right by "
             "these metrics if any favourable class is predicted."
+        )
+    evaluation = evidence.evaluation
+    if not isinstance(evaluation, Missing) and evaluation.selective is not None:
+        yield (
+            "Bias of the predictions is that of the answered rows. How many rows of each group are "
+            "not answered is its abstention rate, with an exact interval (Clopper and Pearson)."
         )
 
 
@@ -484,7 +490,7 @@ def _forests(estimates: Sequence[BiasEstimate], checks: Checks) -> Iterator[Figu
     judged = [(estimate, _check_of(estimate, checks)) for estimate in estimates]
     judged.sort(key=lambda pair: pair[1] is None)
     gated = dict.fromkeys(estimate.metric for estimate in estimates if _check_of(estimate, checks))
-    for metric in gated or ("DI",):
+    for metric in dict.fromkeys([*(gated or ("DI",)), ABSTENTION_RATE]):
         rows = [
             (estimate.value, estimate, check)
             for estimate, check in judged

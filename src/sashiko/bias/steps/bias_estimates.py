@@ -1,7 +1,7 @@
 """Turns an `analysis.json` and the counts of its data into estimates with intervals."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.parquet import open_parquet
 from sashiko.bias.clarify.analysis import AnalysisConfig, MetricResult, StageResult, Value
 from sashiko.bias.clarify.contract_config import (
     NUMBER_COLUMNS,
@@ -33,10 +34,18 @@ from sashiko.bias.metrics.bias_table import (
     measure,
     stage_metrics,
 )
-from sashiko.bias.metrics.number_bias import FEWEST_ROWS, NUMBER_METRICS, PredictedNumbers
+from sashiko.bias.metrics.number_bias import (
+    ABSTENTION_RATE,
+    FEWEST_ROWS,
+    NUMBER_METRICS,
+    PredictedNumbers,
+)
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.arrays import Bools
 from sashiko.evaluation.metrics.counts import Counts, tabulate
+from sashiko.evaluation.metrics.numbers import exact_share
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.settings.recipe_bias import BiasSection
 
 STEPS: Mapping[Stage, str] = {"pre_training": "PreBias", "post_training": "PostBias"}
@@ -205,10 +214,39 @@ def number_estimates(
     *,
     looks: SimultaneousIntervals,
 ) -> Iterator[BiasEstimate]:
-    """Yields the metrics of a number's predictions by group of each facet, whose values are given.
+    """Yields the metrics of a number's predictions by group of each facet, of these values."""
+    names = tuple(NUMBER_METRICS)
+    yield from _own_estimates(contract, section, names, numbers.of_group, facets, looks=looks)
+
+
+def estimate_abstention(
+    contract: Contract, section: BiasSection, answered_file: Path, *, looks: SimultaneousIntervals
+) -> Iterator[BiasEstimate]:
+    """Yields the share of rows without an answer by group of each facet, with exact intervals."""
+    rows = open_parquet(answered_file).read()
+    missing = rows["answered"].to_numpy() == 0
+
+    def measure(group: Bools, *, looks: int) -> dict[str, Estimate]:
+        return {ABSTENTION_RATE: exact_share(missing[group], looks=looks)}
+
+    facets = {facet.column: rows[facet.column] for facet in contract.facets}
+    yield from _own_estimates(contract, section, (ABSTENTION_RATE,), measure, facets, looks=looks)
+
+
+def _own_estimates(
+    contract: Contract,
+    section: BiasSection,
+    names: Sequence[str],
+    measure: Callable[..., dict[str, Estimate]],
+    facets: Mapping[str, pa.ChunkedArray],
+    *,
+    looks: SimultaneousIntervals,
+) -> Iterator[BiasEstimate]:
+    """Yields metrics that are not Clarify's, by group of each facet.
 
     The disadvantaged group is one of the groups, and each other value. A reader looks for the
     worst of them, so a metric's intervals hold over all that have enough rows; others have none.
+    `measure` takes whether each row is of the group, and the number of `looks`.
     """
     members = [
         (facet, group, np.asarray(pc.is_in(values, pa.array(group.values)), dtype=np.bool_))
@@ -221,8 +259,8 @@ def number_estimates(
     for (facet, group, own), (inside, outside), enough in zip(members, sizes, judged, strict=True):
         subgroup = Subgroup(facet=facet, group=group.name, disadvantaged=group.disadvantaged)
         measurable = min(inside, outside) >= FEWEST_ROWS
-        measures = numbers.of_group(own, looks=family) if measurable else {}
-        for name in NUMBER_METRICS:
+        measures = measure(own, looks=family) if measurable else {}
+        for name in names:
             point = measures.get(name)
             yield BiasEstimate(
                 **dict(subgroup),

@@ -6,8 +6,9 @@ Inputs `config` (contract), `predictions` (Evaluate's) and `facets` (the facet s
 `data`: `data.csv` with header label, predicted_label, of a number label_value, predicted_value and
 covered, the contract's facets and, where the contract has one, group_variable, ordered by key. A
 class is written as `contract_config.outcome_values` says, a number as `contract_config` says. It
-holds neither key nor text, which the bias steps do not need. Output `meta`:
-`snapshots.json`, the digest of the facets.
+holds neither key nor text, which the bias steps do not need, and no row that the model does not
+answer. Output `meta`: `snapshots.json`, the digest of the facets; and of a model that may not
+answer `answered.parquet`, the facets of every row and whether it is answered.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 
 from sashiko.base.files import atomic_writer, sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.base.parquet import stream_columns
+from sashiko.base.parquet import open_parquet, stream_columns, write_table
 from sashiko.base.scratch import scratch_database
 from sashiko.bias.clarify.contract_config import (
     LABEL,
@@ -36,6 +37,7 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract
 
 DATA_FILE = "data.csv"
+ANSWERED, ANSWERED_FILE = "answered", "answered.parquet"
 
 
 def main() -> None:
@@ -53,13 +55,22 @@ def main() -> None:
         numbers = NUMBER_COLUMNS if contract.is_number else ()
         columns = ["key", "split", "label", "predicted"]
         columns += ["value", "score", "half_width"] if numbers else []
+        abstains = ANSWERED in open_parquet(source).schema_arrow.names
+        columns += [ANSWERED] if abstains else []
         for batch in stream_columns(source, columns):
             rows = batch.filter(pc.equal(batch["split"], "test")).drop_columns("split")
+            if abstains:
+                rows = rows.set_column(3, ANSWERED, rows[ANSWERED].cast(pa.int64()))
             join.add(with_coverage(rows) if numbers else rows)
         count = join.run()
         if not count:
             raise InputError(f"{source} has no rows of split `test`; Evaluate must write them")
-        table = join.facets("label", "predicted", numbers=numbers, order="key")
+        if abstains:
+            every = pa.Table.from_batches(join.facets(ANSWERED, order="key"))
+            every = every.rename_columns([ANSWERED, *join.names])
+            write_table(processing_output("meta") / ANSWERED_FILE, every)
+        only = f"{ANSWERED} = 1" if abstains else "true"
+        table = join.facets("label", "predicted", numbers=numbers, order="key", where=only)
         names = [LABEL, PREDICTED_LABEL, *numbers, *join.names]
         with atomic_writer(processing_output("data") / DATA_FILE) as handle:
             handle.writelines(csv_pieces(names, table, outcomes=outcome_values(contract)))

@@ -108,15 +108,18 @@ class FacetJoin:
         return int(rows)
 
     def facets(
-        self, *integers: str, numbers: Sequence[str] = (), order: str
+        self, *integers: str, numbers: Sequence[str] = (), order: str, where: str = "true"
     ) -> Iterator[pa.RecordBatch]:
-        """Yields columns of the rows, as int64 and float64, then the facets, as strings."""
+        """Yields columns of the rows, as int64 and float64, then the facets, as strings.
+
+        `where` is the SQL condition of the rows.
+        """
         columns = [*integers, *numbers, *(f"f{place}" for place in range(len(self.names)))]
         kinds = [*(pa.int64() for _ in integers), *(pa.float64() for _ in numbers)]
         kinds += [pa.string() for _ in self.names]
         return stream_query(
             self.connection,
-            f"SELECT {', '.join(columns)} FROM joined ORDER BY {order}",  # noqa: S608 - the code's own names
+            f"SELECT {', '.join(columns)} FROM joined WHERE {where} ORDER BY {order}",  # noqa: S608 - the code's own names
             schema=pa.schema(zip(columns, kinds, strict=True)),
             rows=ROW_GROUP_ROWS,
         )

@@ -9,9 +9,9 @@ Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-
 differences between groups are checks of the same verdict. With a gate on the change of a label
 metric also `labels-of-champion`, ResolveChampion's record of the champion's.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
-facet and group of both analyses, the intersections of facets, and of a number the metrics of
-`number_bias`; the analyses are copied beside it; for more than two classes also `classes.json`,
-metrics of each class against all others).
+facet and group of both analyses, the intersections of facets, and the metrics of `number_bias`; the
+analyses are copied beside it; for more than two classes also `classes.json`, metrics of each class
+against all others).
 
 Values come from `analysis.json`, and intervals from the counts of the rows. If our own formula on
 the rows gives another value, the two are of different data and the step fails. Clarify does not
@@ -51,12 +51,13 @@ from sashiko.bias.metrics.bias_table import Stage
 from sashiko.bias.steps.bias_estimates import (
     StageAnalysis,
     analyse_stage,
+    estimate_abstention,
     estimate_bias,
     estimate_by_class,
     estimate_numbers,
     looks_of,
 )
-from sashiko.bias.steps.bias_input import DATA_FILE
+from sashiko.bias.steps.bias_input import ANSWERED_FILE, DATA_FILE
 from sashiko.bias.steps.blocked_texts import blocking_checks
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
@@ -97,10 +98,13 @@ def main() -> None:
     pre, snapshot_rows, _ = _count(labels, contract, section, "facets", kind="pre")
     post, test_rows, data = _count(predictions, contract, section, "data", kind="post")
     stages: dict[Stage, StageAnalysis] = {"pre_training": pre, "post_training": post}
-    estimates = list(estimate_bias(section, stages))
+    estimates, looks = list(estimate_bias(section, stages)), looks_of(section, stages)
     if contract.is_number:
-        csv, looks = processing_input("data") / DATA_FILE, looks_of(section, stages)
+        csv = processing_input("data") / DATA_FILE
         estimates += estimate_numbers(contract, section, csv, looks=looks)
+    answered = processing_input("data-meta") / ANSWERED_FILE
+    if answered.exists():  # of a model that may not answer
+        estimates += estimate_abstention(contract, section, answered, looks=looks)
     write_estimates(estimates, processing_output("intervals"))
     if len(contract.classes) > 2:
         config = AnalysisConfig.model_validate(analysis_config(contract, kind="post"))

@@ -1,6 +1,7 @@
 """The bias steps on a label of four classes, against computations row by row."""
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import stats
 
 from sashiko.bias.gates.estimates import CLASSES_FILE, BiasEstimate, read_estimates
 from sashiko.bias.steps import bias_input, judge_bias, weights
@@ -42,23 +44,34 @@ def loans(rows: int = 900, seed: int = 3) -> pd.DataFrame:
     return pd.DataFrame({"age": age, "label": label, "predicted": predicted})
 
 
-@pytest.fixture
-def verdict(job: Job, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Verdict:
-    """Runs BiasInput, the two analyses and JudgeBias on the loans."""
+def answered(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether each loan is answered: the wrongly predicted ones of old readers are not."""
+    return (rows["label"] == rows["predicted"]) | (rows["age"] == "young") & (rows.index % 9 > 0)
+
+
+@pytest.fixture(params=[None])
+def verdict(
+    job: Job, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Verdict:
+    """Runs BiasInput, the two analyses and JudgeBias on the loans; the parameter are gates."""
     rows = loans()
     keys = [f"k{number:03}" for number in range(len(rows))]
     job.contract(of_classes())
     facets = facet_rows(keys, list(rows["age"]), [CLASSES[index] for index in rows["label"]])
     job.parquet("facets", facets)
     predictions = prediction_rows(keys, list(rows["label"]), list(rows["predicted"]))
+    if request.param:
+        predictions = predictions.append_column("answered", pa.array(answered(rows)))
     job.parquet("predictions", predictions, file="predictions.parquet")
     job.run(bias_input)
+    if request.param:
+        shutil.copytree(job.output("meta"), job.folder("data-meta"), dirs_exist_ok=True)
     csv = (job.output("data") / "data.csv").read_text(encoding="utf-8")
     for name, data in (("pre-analysis", facets), ("post-analysis", csv)):
         analysis = analysis_of(tmp_path / name, monkeypatch, data, of_classes())
         job.text(name, json.dumps(analysis), file="analysis.json")
     job.text("data", csv)
-    job.section("bias", {"gates": [RENEWED]})
+    job.section("bias", {"gates": request.param or [RENEWED]})
     job.section("reweighing", {"facets": ["age"], "strength": 1})
     job.section("evaluate", {})
     job.run(judge_bias)
@@ -83,6 +96,36 @@ def by_rows(rows: pd.DataFrame, positive: set[int]) -> dict[str, float]:
         "RD": difference(said, label),
         "SD": -difference(~said, ~label),
     }
+
+
+SILENT = {"metric": "abstention_rate", "facet": "age", "maximum": 0.3, "reason": "nobody waits"}
+
+
+@pytest.mark.parametrize("verdict", [[RENEWED, SILENT]], indirect=True)
+def test_rows_without_an_answer_are_in_no_metric_but_the_abstention_rate(verdict, job: Job) -> None:
+    """The old readers are answered less often, and fairly where they are."""
+    rows = loans()
+    given = answered(rows)
+    estimates = read_estimates(job.output("intervals") / "intervals.json")
+    values = {item.metric: item for item in estimates if item.stage == "post_training"}
+    expected = by_rows(rows[given], {2, 3})
+    assert {name: values[name].value for name in expected} == pytest.approx(expected)
+    assert values["DI"].n_disadvantaged == int((given & (rows["age"] == "old")).sum())
+    of_labels = {item.metric: item for item in estimates if item.stage == "pre_training"}
+    assert of_labels["DPL"].n_disadvantaged == int((rows["age"] == "old").sum())
+    rates = {item.group: item for item in estimates if item.metric == "abstention_rate"}
+    assert rates.keys() == {"old", "young"}
+    for group, item in rates.items():
+        silent = ~given[rows["age"] == group]
+        ends = stats.binomtest(int(silent.sum()), len(silent)).proportion_ci(1 - 0.05 / 2)
+        assert (item.value, item.low, item.high) == pytest.approx(
+            (silent.mean(), ends.low, ends.high)
+        )
+    check = next(check for check in verdict.checks if check.name == "abstention_rate age=old")
+    assert (check.value, check.passed) == (rates["old"].value, False)
+    assert check.try_.startswith(
+        "lower what `evaluate.abstain` asks for; load more rows of age=old"
+    )
 
 
 def test_the_csv_names_the_classes_with_commas_quotes_and_line_breaks(verdict, job: Job) -> None:
