@@ -94,7 +94,7 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     """Reads predictions.
 
     A run's own file holds the labels that it saw and a column `split`; of it the rows of the test
-    split are taken.
+    split are taken that are answered.
 
     Returns:
         The contract's key; `predicted_label`, a label of the contract, or a number's outcome at its
@@ -110,6 +110,8 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
     from_a_run = set(table.column_names) >= _RUN_COLUMNS
     if from_a_run:
         table = table.filter(pc.equal(table["split"], "test"))
+        if "answered" in table.column_names:
+            table = table.filter(pc.is_in(table["answered"], pa.array([True])))
         if not table.num_rows:
             raise InputError(f"{path} is of a run and has no rows of split `test`")
         print(f"{path} comes from a run: its rows of split `test` are used", file=sys.stderr)

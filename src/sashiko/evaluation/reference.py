@@ -59,7 +59,7 @@ class ColumnCounts(Frozen):
 
 
 class ClassCounts(Frozen):
-    """The held-out rows of one of more than two classes."""
+    """The held-out rows of one of more than two classes, without those that are not answered."""
 
     rows: int  # labelled as it
     predicted: int  # decided as it

@@ -497,10 +497,11 @@ def held_out_reference(
 
 
 def _class_counts(candidate: ModelScores, labels: Ints) -> tuple[ClassCounts, ...]:
-    classes, decided = range(candidate.classes), candidate.predicted
+    classes, decided = range(candidate.classes), candidate.predicted.copy()
+    decided[~candidate.answered] = -1
     return tuple(
         ClassCounts(
-            rows=int(np.sum(labels == index)),
+            rows=int(np.sum((labels == index) & candidate.answered)),
             predicted=int(np.sum(decided == index)),
             right=int(np.sum((labels == index) & (decided == index))),
             scores=count_reference("score", pa.chunked_array([candidate.scores[:, index]])),

@@ -397,8 +397,9 @@ def count_held_out(reference: Reference) -> HeldOut:
     """
     if reference.classes:
         recalls = [(one.right, one.rows - one.right) for one in reference.classes]
-        right = sum(reference.right)
-        counts = [(right, reference.rows - right), *recalls]
+        right = sum(one.right for one in reference.classes)
+        answered = sum(one.rows for one in reference.classes)
+        counts = [(right, answered - right), *recalls]
         return dict(zip(measures_of(reference.labels), counts, strict=True))
     if reference.confusion is None:
         right = sum(reference.right)

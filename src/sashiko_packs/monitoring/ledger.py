@@ -195,7 +195,8 @@ FROM draw_files
 """
 _ANSWERS: Final = """
 CREATE TABLE answers AS SELECT key, row_number() OVER (ORDER BY key) - 1 AS position FROM ledger
-WHERE version = $version AND epoch_us(time) >= $start AND epoch_us(time) < $end
+WHERE version = $version AND decision IS NOT NULL
+AND epoch_us(time) >= $start AND epoch_us(time) < $end
 """
 
 

@@ -56,9 +56,10 @@ def draw(rows: int, *, mix=(2.0, 1.0, 0.5), seed: int = 0) -> Floats:
     return scores
 
 
-def reference_of(scores: Floats, labels: Ints) -> Reference:
-    """Describes held-out rows as Evaluate does."""
+def reference_of(scores: Floats, labels: Ints, *, below: float = 0.0) -> Reference:
+    """Describes held-out rows as Evaluate does; rows that are less sure are not answered."""
     decided, top = scores.argmax(axis=1), pa.chunked_array([scores.max(axis=1)])
+    given = scores.max(axis=1) >= below
     right, confidence = decided == labels, count_reference("confidence", top)
     cells = np.bincount(cells_of(confidence, top)[right], minlength=len(confidence.counts))
     return make_reference(
@@ -66,8 +67,9 @@ def reference_of(scores: Floats, labels: Ints) -> Reference:
         scores=count_reference("score", pa.chunked_array([scores[:, 1:].sum(axis=1)])),
         classes=tuple(
             ClassCounts(
-                rows=int((labels == place).sum()), predicted=int((decided == place).sum()),
-                right=int((right & (labels == place)).sum()),
+                rows=int((given & (labels == place)).sum()),
+                predicted=int((given & (decided == place)).sum()),
+                right=int((given & right & (labels == place)).sum()),
                 scores=count_reference("score", pa.chunked_array([scores[:, place].copy()])),
             )
             for place in range(3)
@@ -110,11 +112,13 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MonitorJob:
 def test_answers_are_read_by_class_and_those_of_other_classes_without_scores(tmp_path) -> None:
     """A contract that got a class leaves such answers in the window of the deploy."""
     two = json.dumps([{"label": "yes", "score": 0.75}])
-    bodies = (WHOLE, two, answer(lost=0.5, late=0.5))
+    unsure = json.dumps([json.loads(WHOLE)[0] | {"label": None}])
+    bodies = (WHOLE, two, answer(lost=0.5, late=0.5), unsure)
     write(tmp_path, [one_row(str(place), body) for place, body in enumerate(bodies)])
     rows, summary = read(tmp_path)
     assert rows == [
         ("late", 0.875, [0.125, 0.625, 0.25]), ("yes", 0.75, None), ("lost", None, None),
+        (None, 0.875, [0.125, 0.625, 0.25]),
     ]  # fmt: skip
     assert summary.count("unreadable") == 0
 
@@ -123,7 +127,7 @@ def test_answers_whose_scores_cannot_be_read_are_a_problem(tmp_path) -> None:
     items = (
         {"label": "lost", "scores": {"lost": 1.5}}, {"label": "lost", "scores": {"lost": "much"}},
         {"label": "lost", "scores": {}}, {"label": "lost", "scores": [0.5, 0.5]},
-        {"scores": {"lost": 1.0}}, {"value": 3.0, "interval": [1.0, 5.0]},
+        {"label": None, "score": 0.5}, {"value": 3.0, "interval": [1.0, 5.0]},
     )  # fmt: skip
     bodies = [*(json.dumps([item]) for item in items), WHOLE]
     write(tmp_path, [one_row(str(place), body) for place, body in enumerate(bodies)])
@@ -148,11 +152,13 @@ def test_rows_of_other_versions_keep_their_scores_and_an_old_reference_is_refuse
 INPUTS = [{"product": name, "complaint_text": "late"} for name in (*["Card"] * 3, "Loan", "Loan")]
 
 
-def _drift(job: MonitorJob, scores: Floats, reference: Reference = QUIET) -> Drift:
+def _drift(
+    job: MonitorJob, scores: Floats, reference: Reference = QUIET, *, below: float = 0.0
+) -> Drift:
     """Measures rows with the products of the reference's, and these scores."""
     rows = [
         {"input": INPUTS[place % 5], "score": sum(one[1:]), "scores": one,
-         "decision": CLASSES[int(np.argmax(one))]}
+         "decision": CLASSES[int(np.argmax(one))] if max(one) >= below else None}
         for place, one in enumerate(scores.tolist())
     ]  # fmt: skip
     table = pa.table({"key": ["t"] * 500, "text": ["late"] * 500, "label": [0] * 500})
@@ -186,6 +192,18 @@ def test_a_window_like_the_reference_shows_no_drift_by_pearsons_test(job) -> Non
         "predicted class", *(f"score of {name}" for name in CLASSES),
         "score of the favourable classes",
     ]  # fmt: skip
+
+
+def test_rows_without_an_answer_are_counted_and_a_change_of_their_share_is_a_drift(job) -> None:
+    scores, before = draw(1000), draw(3000, seed=9)
+    abstaining = reference_of(before, before.argmax(axis=1), below=0.6)
+    assert count_held_out(abstaining)["accuracy"] == (int((before.max(axis=1) >= 0.6).sum()), 0)
+    name, seen = "drift of the predicted classes", int((scores.max(axis=1) < 0.6).sum())
+    measured = _drift(job, scores, abstaining, below=0.6)
+    assert measured.distributions[2].window[-1] == seen
+    assert measured.distributions[2].reference[-1] == int((before.max(axis=1) < 0.6).sum())
+    assert _outcomes(measured)[name].outcome == "ok"
+    assert _outcomes(_drift(job, scores, abstaining, below=0.8))[name].outcome == "alarm"
 
 
 def test_favourable_classes_that_change_places_are_a_drift_of_classes_and_scores(job) -> None:
@@ -246,8 +264,9 @@ def test_labelled_rows_are_counted_by_class(stores) -> None:
     """A `late` that is decided as `wasn't late` is wrong, though both are favourable."""
     for decision, keys in zip(CLASSES, ("af", "bcd", "eg"), strict=True):
         stores.answer(keys, decision=decision)
-    assert len(keys_of(stores.draw(0))) == 7
-    for label, keys in zip(CLASSES, ("ad", "b", "c"), strict=True):
+    stores.answer("xyz", decision=None)
+    assert keys_of(stores.draw(0)) == [*"abcdefg"], "a row without an answer is not audited"
+    for label, keys in zip(CLASSES, ("adx", "b", "c"), strict=True):
         stores.label(keys, label, now=week(0).end)
     (period,) = stores.join(0, now=week(0).end + ONE_DAY).periods
     assert [(one.right, one.missed, one.unlabelled) for one in period.classes] == [

@@ -123,6 +123,7 @@ CREATE MACRO side_text(side) AS CASE side.encoding
     WHEN 'JSON' THEN side.data
     WHEN 'BASE64' THEN try(decode(from_base64(side.data))) END
 """
+# A model of several classes may give scores without a label: it does not answer the row.
 # `TRY` makes an error of one line a null, and parses it once. A struct's missing key is null too.
 _DECODE: Final = f"""
 CREATE OR REPLACE TEMP TABLE block AS
@@ -158,7 +159,7 @@ SELECT number, version, event_id, time, base64, request, answers,
             list_bool_and([
                 coalesce(a.score BETWEEN 0 AND 1, len(map_values(a.scores)) > 0 AND list_bool_and(
                     [coalesce(p BETWEEN 0 AND 1, false) FOR p IN map_values(a.scores)]
-                ), false) AND a.label IS NOT NULL FOR a IN answers
+                ), false) AND (a.label IS NOT NULL OR a.scores IS NOT NULL) FOR a IN answers
             ]), false
         ) OR NOT coalesce(
             list_bool_and([json_type(i) IN ('VARCHAR', 'OBJECT') FOR i IN request.inputs]), true

@@ -334,7 +334,11 @@ def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
         column="predicted class",
         kind="category",
         values=reference.labels,
-        counts=(*(one.predicted for one in reference.classes), 0, 0),
+        counts=(
+            *(one.predicted for one in reference.classes),
+            0,
+            reference.rows - sum(one.rows for one in reference.classes),
+        ),
     )
     named = zip(reference.labels, reference.classes, strict=True)
     scores = (one.scores.model_copy(update={"column": f"score of {label}"}) for label, one in named)

@@ -64,7 +64,7 @@ _ANSWERS: Final = """
 CREATE TABLE answers AS
 SELECT key, decision, epoch_us(time) AS time, cluster,
 epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
-FROM ledger WHERE version = $version
+FROM ledger WHERE version = $version AND decision IS NOT NULL
 """
 _DRAWN: Final = """
 CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM draws

@@ -130,6 +130,13 @@ def test_a_policy_that_abstains_is_measured_judged_and_named_in_the_predictions(
     assert (decision.policy, decision.validation_value) == ("abstain", shares["validation"][1])
     assert decision.threshold == 0.8
     assert 0.3 < shares["validation"][0] < 1
+    reference = read_reference(root / "processing/output/metrics/reference.json")
+    given = [row for row in rows if row["split"] == "test" and row["answered"]]
+    labels, answers = ([row[name] for row in given] for name in ("label", "predicted"))
+    matrix = oracle.confusion_matrix(labels, answers, labels=range(3))
+    assert [(one.rows, one.predicted, one.right) for one in reference.classes] == list(
+        zip(matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal(), strict=True)
+    )
     figures = evaluation.selective.metrics
     assert (figures["coverage"].value, figures["selective_accuracy"].value) == shares["test"]
     named = {check.name: check for check in verdict.checks}
