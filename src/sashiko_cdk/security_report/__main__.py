@@ -10,18 +10,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
 
 from sashiko.base.files import read_json, write_bytes, write_json
 from sashiko.errors import InputError
 
 FRAMEWORK = "checkov"
-_K = TypeVar("_K")
-_HEAD = ("framework", "rule", "open", "explained", "resources")
+_NO_REASON = "Fix it, or say at the resource why it stands (`acknowledge`):"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,74 +119,27 @@ def checkov_findings(templates: list[Path], *, command: Path) -> list[ReportedFi
 
 def page(environment: str, frameworks: Sequence[str], findings: Sequence[ReportedFinding]) -> str:
     """Writes the report in Markdown that is readable as plain text too."""
-
-    def position(item: ReportedFinding) -> tuple[int, str, str, str, str]:
-        place = frameworks.index(item.framework)
-        return place, item.rule, item.reason or "", item.resource, item.detail
-
-    ordered = sorted(findings, key=position)
-    open_items = [item for item in ordered if item.is_open]
-    explained = [item for item in ordered if not item.is_open]
-    by_rule = dict(_grouped(ordered, _rule))
-    rows: list[tuple[str, ...]] = [_HEAD]
-    for framework in frameworks:
-        rules = [rule for rule in by_rule if rule[0] == framework]
-        if not rules:
-            rows.append((framework, "no finding", "0", "0", "0"))
-        for rule in rules:
-            items = by_rule[rule]
-            open_count = sum(item.is_open for item in items)
-            resources = {item.resource for item in items}
-            counts = (open_count, len(items) - open_count, len(resources))
-            rows.append((*rule, *map(str, counts)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *others = (
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
-        for row in rows
-    )
-    return "\n".join(
-        [
-            f"# Security report: {environment}",
-            "",
-            f"Findings: {len(open_items)} open, {len(explained)} explained.",
-            "",
-            head,
-            f"|{'|'.join('-' * (width + 2) for width in widths)}|",
-            *others,
-            "",
-            "## Open",
-            "",
-            *(_rules(open_items) if open_items else ["Nothing.", ""]),
-            "## Explained",
-            "",
-            *_rules(explained),
-        ]
-    )
+    ordered = sorted(findings, key=lambda item: (_rule(item), item.reason or "", item.resource))
+    parts = {
+        "Open": [item for item in ordered if item.is_open],
+        "Explained": [item for item in ordered if not item.is_open],
+    }
+    counts = ", ".join(f"{len(items)} {part.lower()}" for part, items in parts.items())
+    lines = [f"# Security report: {environment}", "", f"Findings: {counts}."]
+    lines.append(f"Checked by {', '.join(frameworks)}.")
+    for part, items in parts.items():
+        lines += ["", f"## {part}"]
+        for (framework, rule), group in groupby(items, key=_rule):
+            of_rule = list(group)
+            lines += ["", f"### {framework}: {rule}", "", of_rule[0].description, ""]
+            for reason, alike in groupby(of_rule, key=lambda item: item.reason):
+                lines.append(f"- {reason or _NO_REASON}")
+                lines += [f"  - {item.resource} {item.detail}".rstrip() for item in alike]
+    return "\n".join(lines)
 
 
 def _rule(item: ReportedFinding) -> tuple[str, str]:
     return item.framework, item.rule
-
-
-def _rules(findings: Sequence[ReportedFinding]) -> Iterator[str]:
-    for (framework, rule), items in _grouped(findings, _rule):
-        yield f"### {framework}: {rule}"
-        yield ""
-        yield items[0].description
-        yield ""
-        for reason, group in _grouped(items, lambda item: item.reason):
-            yield f"- {reason or 'Fix it, or say at the resource why it stands (`acknowledge`):'}"
-            for resource, details in _grouped(group, lambda item: item.resource):
-                names = ", ".join(f"`{item.detail}`" for item in details if item.detail)
-                yield f"  - {resource}{names and ': '}{names}"
-        yield ""
-
-
-def _grouped(
-    findings: Sequence[ReportedFinding], key: Callable[[ReportedFinding], _K]
-) -> Iterator[tuple[_K, list[ReportedFinding]]]:
-    """Groups sorted findings."""
-    return ((value, [*items]) for value, items in groupby(findings, key=key))
 
 
 _OPEN = 4  # as `sashiko env drift`: apart from 1, an error
