@@ -73,12 +73,6 @@ def tokenizer_faults(
     except InputError as error:
         yield Fault("tokenizer-config", f"{error}: take the base model's")
         return
-    if values.get("tokenizer_class") == NEW_CLASS:
-        yield Fault(
-            "tokenizer-class",
-            f"{path} names the class {NEW_CLASS}, which transformers before 5 does not have: "
-            "name PreTrainedTokenizerFast, which reads the same tokenizer.json",
-        )
     template = values.get("chat_template")
     if not isinstance(template, str) or not template:
         yield Fault(
@@ -117,7 +111,6 @@ def _vocabulary_faults(path: Path, config: Mapping[str, Any]) -> Iterator[Fault]
 EMBEDDINGS = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
 CLASSIFIER = "score.weight"
-INDEX_FILE = "model.safetensors.index.json"
 _WEIGHTS = ".safetensors"
 # Weights in other formats, of which Bedrock takes none; most of them can run code when loaded.
 _OTHER_WEIGHTS = frozenset(
@@ -125,16 +118,8 @@ _OTHER_WEIGHTS = frozenset(
 ) | {".pth"}
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor's entry in a header."""
-
-    dtype: str  # as safetensors names it, such as `F32`
-    shape: tuple[int, ...]
-
-
-def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -> Iterator[Fault]:
-    """Yields the faults of the weights in a Hugging Face folder with a `config.json`."""
+def weight_faults(folder: Path, facts: ImportFacts) -> Iterator[Fault]:
+    """Yields the faults of the weights in a Hugging Face folder."""
     others = sorted(file.name for file in folder.iterdir() if file.suffix in _OTHER_WEIGHTS)
     if others:
         yield Fault(
@@ -153,85 +138,32 @@ def weight_faults(folder: Path, config: Mapping[str, Any], facts: ImportFacts) -
     if not files:
         yield Fault("no-safetensors", f"{folder} has no {_WEIGHTS} file: export the model again")
         return
-    tensors: dict[str, Tensor] = {}
+    dtypes: set[str] = set()
     for file in files:
         try:
-            tensors |= read_header(file)
+            dtypes |= read_dtypes(file)
         except InputError as error:
             yield Fault("damaged-weights", str(error))
             return
-    yield from _index_faults(folder, files)
-    other = sorted({item.dtype for item in tensors.values()} - set(facts.dtypes))
+    other = sorted(dtypes - set(facts.dtypes))
     if other:
         yield Fault(
             "dtype",
             f"tensors of the type {', '.join(other)}: Bedrock takes {', '.join(facts.dtypes)}; "
             "export the model in float32",
         )
-    if CLASSIFIER in tensors:
-        yield Fault(
-            "classifier",
-            f"the weights hold {CLASSIFIER}: it is a sequence classifier, and Bedrock serves "
-            "language models; export it with its language model's head",
-        )
-    tied = config.get("tie_word_embeddings", False)
-    if not tied and HEAD not in tensors:
-        yield Fault(
-            "head",
-            f"the weights lack {HEAD}, and config.json does not tie it to the embeddings: it "
-            "would be random",
-        )
-    layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
-    if len(layers) != config.get("num_hidden_layers"):
-        yield Fault(
-            "layers",
-            f"the weights have {len(layers)} layers, config.json names "
-            f"{config.get('num_hidden_layers')}: a shard is missing, or it is another model's file",
-        )
-    embeddings = tensors.get(EMBEDDINGS)
-    if embeddings is None or embeddings.shape[0] != config.get("vocab_size"):
-        rows = "none" if embeddings is None else embeddings.shape[0]
-        yield Fault(
-            "vocabulary",
-            f"{EMBEDDINGS} has {rows} rows, config.json's vocab_size is "
-            f"{config.get('vocab_size')}: it is another model's file",
-        )
 
 
-def read_header(file: Path) -> dict[str, Tensor]:
-    """Reads name -> entry of each tensor in a safetensors file; InputError if it is damaged."""
+def read_dtypes(file: Path) -> set[str]:
+    """Reads the types of a safetensors file's tensors, such as `F32`; InputError if damaged."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(file), framework="pt") as opened:
             names = opened.keys()
-            slices = [opened.get_slice(name) for name in names]
-            return {
-                name: Tensor(part.get_dtype(), tuple(part.get_shape()))
-                for name, part in zip(names, slices, strict=True)
-            }
+            return {opened.get_slice(name).get_dtype() for name in names}
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file} cannot be read ({error}): export the model again") from error
-
-
-def _index_faults(folder: Path, files: list[Path]) -> Iterator[Fault]:
-    index = folder / INDEX_FILE
-    if not index.exists():
-        if len(files) > 1:
-            yield Fault(
-                "index", f"{folder} has {len(files)} shards and no {INDEX_FILE}: export it again"
-            )
-        return
-    names = {file.name for file in files}
-    try:
-        listed = set(read_json(index)["weight_map"].values())
-    except (InputError, AttributeError, KeyError, TypeError):
-        yield Fault("index", f"{index} is not an index of shards: export the model again")
-        return
-    problems = [f"names {name}, which is not there" for name in sorted(listed - names)]
-    problems += [f"does not name {name}" for name in sorted(names - listed)]
-    if problems:
-        yield Fault("index", f"{index} {', and '.join(problems)}: export the model again")
 
 
 CONFIG_FILE = "config.json"
@@ -328,14 +260,7 @@ def _folder_faults(folder: Path, plan: ImportPlan, facts: ImportFacts) -> Iterat
                 f"{path} has a quantization_config: Bedrock takes only {', '.join(facts.dtypes)} "
                 "weights; export the model in float32",
             )
-        rope = config.get("rope_parameters")
-        if rope is not None and config.get("rope_theta") != rope.get("rope_theta"):
-            yield Fault(
-                "rope",
-                f"{path} has the rotary base only in rope_parameters, as transformers 5 writes "
-                "it; older versions read rope_theta, and would take their default: write both",
-            )
-    yield from weight_faults(folder, config, facts)
+    yield from weight_faults(folder, facts)
     yield from tokenizer_faults(folder, config, chat_template_sha256=plan.chat_template_sha256)
 
 

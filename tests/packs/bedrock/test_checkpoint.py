@@ -82,20 +82,6 @@ def cut(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def drop_layer(tensors: dict[str, torch.Tensor]) -> None:
-    for name in [name for name in tensors if name.startswith("model.layers.1.")]:
-        del tensors[name]
-
-
-def drop_half_the_embeddings(tensors: dict[str, torch.Tensor]) -> None:
-    name = "model.embed_tokens.weight"
-    tensors[name] = tensors[name][:100].clone()
-
-
-def add_classifier(tensors: dict[str, torch.Tensor]) -> None:
-    tensors["score.weight"] = torch.zeros(2, 32)
-
-
 def quantise(tensors: dict[str, torch.Tensor]) -> None:
     tensors["model.norm.weight"] = tensors["model.norm.weight"].to(torch.int8)
 
@@ -109,27 +95,14 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "custom-code": (configured(auto_map={"AutoModel": "x.Y"}), "auto_map in config.json"),
     "quantization": (configured(quantization_config={"bits": 4}), "has a quantization_config"),
-    "rope": (configured(rope_theta=None), "older versions read rope_theta"),
     "no-safetensors": (without("model.safetensors"), "has no .safetensors file"),
     "other-weights": (file("pytorch_model.bin"), "holds pytorch_model.bin: Bedrock imports"),
     "adapter": (file("adapter_config.json", b"{}"), "holds adapter_config.json"),
     "damaged-weights": (cut, "model.safetensors cannot be read"),
-    "index": (
-        file("model.safetensors.index.json", b'{"weight_map": {"a": "model-2.safetensors"}}'),
-        "names model-2.safetensors, which is not there",
-    ),
     "dtype": (weights(quantise), "tensors of the type I8"),
-    "classifier": (weights(add_classifier), "it is a sequence classifier"),
-    "head": (weights(lambda tensors: tensors.pop("lm_head.weight")), "lack lm_head.weight"),
-    "layers": (weights(drop_layer), "have 1 layers, config.json names 2"),
-    "vocabulary": (weights(drop_half_the_embeddings), "has 100 rows, config.json's vocab_size"),
     "tokenizer": (file("tokenizer.json", b"{}"), "tokenizer.json cannot be read"),
     "token-ids": (configured(vocab_size=100), "it is another model's tokenizer"),
     "tokenizer-config": (without(TOKENIZER), "tokenizer_config.json does not exist"),
-    "tokenizer-class": (
-        configured(TOKENIZER, tokenizer_class="TokenizersBackend"),
-        "which transformers before 5 does not have",
-    ),
     "chat-template": (configured(TOKENIZER, chat_template=None), "has no chat_template"),
     "chat-template-digest": (
         configured(TOKENIZER, chat_template="{{ messages }}"),
@@ -148,17 +121,6 @@ def test_a_fault_of_the_folder_is_reported_by_its_name(folder, name):
 def test_code_beside_the_weights_is_a_fault(folder):
     (folder / "modeling_x.py").write_text("")
     assert "modeling_x.py" in faults(folder)["custom-code"]
-
-
-def test_shards_need_an_index_that_names_each(folder):
-    second = folder / "model-2.safetensors"
-    second.write_bytes((folder / "model.safetensors").read_bytes())
-    assert "has 2 shards and no model.safetensors.index.json" in faults(folder)["index"]
-    index = folder / "model.safetensors.index.json"
-    index.write_text('{"weight_map": {"a": "model.safetensors"}}')
-    assert "does not name model-2.safetensors" in faults(folder)["index"]
-    index.write_text("[]")
-    assert "is not an index of shards" in faults(folder)["index"]
 
 
 @pytest.mark.parametrize(
