@@ -5,8 +5,10 @@ import os
 from functools import cache
 from pathlib import Path
 
+import botocore.hooks
 import botocore.session
 import pytest
+from botocore.hooks import EventAliaser, HierarchicalEmitter
 from hypothesis import settings
 
 from tests.drawn_once import drawn  # noqa: F401  # a fixture
@@ -31,6 +33,13 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out a file of slow tests alone where these are: its imports take a second."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return "\npytestmark = pytest.mark.slow\n" in collection_path.read_text("utf-8") or None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than cores: each is idle a sixth of the time, for processes and deadlines."""
@@ -45,3 +54,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.chdir(project_root())
     # moto replaces the session in every test; a loader that they share parses the models once.
     botocore.session.create_loader = cache(botocore.session.create_loader)
+    # Half the time of a new session goes into the signatures of the same handlers, and into the
+    # names of the same events.
+    takes = cache(botocore.hooks.accepts_kwargs)
+    botocore.hooks.accepts_kwargs = lambda handler: takes(getattr(handler, "__func__", handler))
+    names = EventAliaser(HierarchicalEmitter())._alias_event_name
+    EventAliaser._alias_event_name = staticmethod(cache(names))

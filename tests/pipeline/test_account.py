@@ -13,7 +13,6 @@ from sashiko.account.images.job_images import aws_image, job_images
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.sdk.network_and_keys import output_key
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import PLAN, ROOT
@@ -137,6 +136,8 @@ def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(compiled: 
 
 def test_rows_of_two_buckets_are_for_two_jobs() -> None:
     """Captured texts and the ledger have readers of their own, and a job has one key."""
+    from sashiko.pipeline.sdk.network_and_keys import output_key
+
     dev = settings_of("dev")
     capture, snapshots = (f"s3://{bucket_name(dev, name)}/x" for name in ("capture", "snapshots"))
     artifacts = f"s3://{bucket_name(dev, 'artifacts')}/x"

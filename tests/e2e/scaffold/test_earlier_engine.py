@@ -22,6 +22,8 @@ from verification.deploy.process import Emulator, running
 from verification.deploy.stacks import ACCOUNT, Stacks
 from verification.guards.copies import copy_tree
 
+pytestmark = pytest.mark.slow
+
 BEFORE = "db8b27c1"
 # Retraining by an alarm went with its role: decision 39.
 GONE = {"role loan-triage-dev-retrain-guard"}
@@ -68,7 +70,6 @@ def account(tmp_path: Path) -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.mark.slow
 def test_a_project_from_before_the_packs_keeps_its_resources_versions_and_runs(
     tmp_path: Path, before: tuple[Path, Path], later: tuple[Path, Path], account: Emulator
 ) -> None:

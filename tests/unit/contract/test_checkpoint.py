@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sashiko.base.parquet import TableStream
-from sashiko.contract import merged_metrics, suite_checks
+from sashiko.contract import suite_checks
 from sashiko.contract.model import Contract, View
 from sashiko.contract.rule_expectations import RULE_TABLE, expectations
 from sashiko.contract.suite_checks import expectation_suite, run_checks
@@ -186,6 +185,8 @@ def _results(checks: Sequence[Any]) -> list[str]:
 
 def _plain_results(frame: pd.DataFrame, contract: Contract) -> list[Any]:
     """Runs a contract's suite on a whole pandas frame, as the manual of Great Expectations does."""
+    import great_expectations as gx
+
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = {"globally": False}
     asset = context.data_sources.add_pandas("pandas").add_dataframe_asset(contract.table)
@@ -257,7 +258,15 @@ def _column(kind: pa.DataType, *values: Any) -> TableStream:
     return stream_of(pa.table({"x": pa.array(values, kind)}), batch_rows=2)
 
 
-def test_values_with_one_hash_are_distinguished(monkeypatch):
+@pytest.fixture
+def merged_metrics() -> Any:
+    """Its Great Expectations takes seconds to import, in each process that collects tests."""
+    from sashiko.contract import merged_metrics
+
+    return merged_metrics
+
+
+def test_values_with_one_hash_are_distinguished(merged_metrics, monkeypatch):
     monkeypatch.setattr(merged_metrics, "_HASH", "length")
     stream = _column(pa.string(), "ab", "cd", None, "ef", "cd", "g", "hi")
     counts = merged_metrics.find_duplicates(stream, ["x"], examples=20)
@@ -265,14 +274,16 @@ def test_values_with_one_hash_are_distinguished(monkeypatch):
     assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
-def test_what_repeats_far_apart_is_counted_and_the_first_are_shown():
+def test_what_repeats_far_apart_is_counted_and_the_first_are_shown(merged_metrics):
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
     counts = merged_metrics.find_duplicates(stream, ["x"], examples=3)
     assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)
     assert (counts.first["x"].to_pylist(), counts.positions) == ([3, 7, 7], (3, 7, 500))
 
 
-def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(contract, monkeypatch):
+def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
+    merged_metrics, contract, monkeypatch
+):
     """A validator turns any exception into a failed expectation, which would block the run."""
     monkeypatch.setattr(merged_metrics, "_MEMORY_MB", 1)
     keys = [f"a key that is long enough to need room {number}" for number in range(50_000)]
@@ -284,7 +295,7 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(contract, mo
         suite_checks.run_checks(stream_of(table), contract, "all")
 
 
-def test_a_nan_is_missing_and_a_negative_zero_is_zero():
+def test_a_nan_is_missing_and_a_negative_zero_is_zero(merged_metrics):
     nan = float("nan")
     counts = merged_metrics.find_duplicates(
         _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9

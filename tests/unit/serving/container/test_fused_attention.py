@@ -3,7 +3,6 @@
 import pytest
 import torch
 from classifier import load_classifier
-from export_onnx import _attend, fused_attention
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.models.bert.modeling_bert import eager_attention_forward
 
@@ -19,6 +18,8 @@ def classifier(folder, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(family, tmp_path):
+    from export_onnx import fused_attention
+
     model = classifier(tmp_path, family)
     with fused_attention(model):
         fused = model.config._attn_implementation != "eager"
@@ -27,6 +28,8 @@ def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(
 
 
 def test_what_the_operator_cannot_compute_is_left_to_the_family(tmp_path):
+    from export_onnx import _attend
+
     module = classifier(tmp_path, "bert").bert.encoder.layer[0].attention.self
     query, key, value = torch.randn(3, 1, 2, 5, 16).unbind()
     expected, weights = eager_attention_forward(module, query, key, value, None, scaling=0.25)
