@@ -45,7 +45,7 @@ class ModelVersion:
     version: int
     status: ApprovalStatus
     artifact_sha256: str
-    threshold: float  # the lowest probability of the positive label
+    threshold: float  # the lowest probability of the positive label, or of the likeliest of several
     tags: dict[str, str]  # all other records: data hash, contract, git SHA, gates
     aliases: tuple[str, ...]  # `candidate`, `champion`, both or none
     arn: str | None = None  # ARN of its model package; None in MLflow

@@ -24,8 +24,9 @@ class JudgedScores:
     Attributes:
         scores: of two classes P(label = 1), shape (rows,); of more the probability of each, shape
             (rows, classes); of a number the predicted values, shape (rows,).
-        threshold: of two classes, rows with at least this score are predicted positive; of more 0.
-            Of a number, values above it have the second outcome.
+        threshold: of two classes, rows with at least this score are predicted positive; of more,
+            rows whose most probable class has it are answered (0: all). Of a number, values above
+            it have the second outcome.
         predicted: the index of each row's predicted class or outcome, shape (rows,).
     """
 

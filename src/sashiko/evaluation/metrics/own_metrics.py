@@ -24,7 +24,8 @@ class Metric(Protocol):
             scores: of two classes P(label = 1), shape (rows,); of more the probability of each,
                 shape (rows, classes); of a number the predicted values, shape (rows,).
             threshold: of two classes, rows with at least this score are predicted positive; of
-                more 0, and the most probable class is predicted; of a number the contract's bound.
+                more, the most probable class is predicted, and given if its score is at least this
+                (0: always); of a number the contract's bound.
 
         Returns:
             The value; NaN if undefined, for example without rows of a label.
