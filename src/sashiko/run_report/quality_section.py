@@ -365,11 +365,12 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
             reached = words.percent(decision.validation_value or 0.0)
             kept = f" if it is at least {evaluation.threshold:.3f}, else no answer"
             kept += f" ({reached} of the answers on validation are right)"
+        yield Fact("decision", f"the class with the highest score{kept}; the same for everybody")
+        if evaluation.selective is not None:
             share, right = (
                 evaluation.selective.metrics[name].text for name in SELECTIVE_METRICS[:2]
             )
             yield Fact("answered", f"{share} of the rows, of which {right} are right")
-        yield Fact("decision", f"the class with the highest score{kept}; the same for everybody")
     elif number is not None:
         bound = f"{evaluation.labels[1]} is favourable: the contract's bound"
         yield Fact("outcome", f"{bound}; the same for everybody")
