@@ -67,6 +67,17 @@ class ClassCounts(Frozen):
     scores: ColumnCounts  # of its probability, of all rows
 
 
+class NumberCounts(Frozen):
+    """How far off a label that is a number was predicted, of the held-out rows."""
+
+    half_width: float  # of the interval around each predicted value, in the label's unit
+    covered: int  # rows whose observed value is in it
+    # Twice the half width, and never 0: an absolute error above it counts as this much.
+    error_cap: float = Field(gt=0)
+    capped_error: float  # the sum of the absolute errors, each of at most 1, as shares of the cap
+    metrics: dict[str, float | None]  # by the names of `evaluation.metrics.numbers`
+
+
 class Reference(Frozen):
     """The held-out rows of a version: its test split."""
 
@@ -77,12 +88,15 @@ class Reference(Frozen):
     true_positives: int | None = None
     labels: tuple[str, ...]  # of the classes, the favourable ones last
     first_favourable: int = Field(1, exclude_if=lambda index: index == 1)  # of `labels`
-    # Of two classes, rows with at least this score are predicted positive; of more 0.
+    # Of two classes, rows with at least this score are predicted positive; of more 0. Of a number
+    # its bound, above which a value is the favourable outcome.
     threshold: float
     template: str  # which makes the model's text of the columns
     missing: str  # what stands for a null in that text
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
-    scores: ColumnCounts  # of the probability of a favourable class
+    scores: ColumnCounts  # of the probability of a favourable class, or of the predicted value
+    # Of a number; None of classes, or if an earlier engine registered the version.
+    number: NumberCounts | None = Field(None, exclude_if=lambda counts: counts is None)
     # Of more than two classes each, in the order of `labels`, and the probability of the predicted
     # one. Empty and None if an earlier engine registered the version.
     classes: tuple[ClassCounts, ...] = Field((), exclude_if=lambda classes: not classes)

@@ -45,7 +45,7 @@ from sashiko.evaluation.metrics.own_metrics import OwnMetrics
 from sashiko.evaluation.metrics.quality import confusion, confusion_matrix
 from sashiko.evaluation.metrics.selective import measure_selective
 from sashiko.evaluation.metrics.uncertainty import Estimate
-from sashiko.evaluation.reference import ClassCounts, Reference, write_reference
+from sashiko.evaluation.reference import ClassCounts, NumberCounts, Reference, write_reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko.evaluation.sagemaker_statistics import (
     STATISTICS_FILE,
@@ -78,6 +78,7 @@ _METRICS = "metrics.jsonl"
 _LARGEST_FILE = 1 << 26  # bytes
 _CANDIDATE = "candidate"
 _CALIBRATION = ("expected_calibration_error", "brier_score")
+_ERRORS = ("rmse", "mae", "median_absolute_error", "r2")
 _ANY_THRESHOLD = 0.5  # the scores do not depend on it
 _GATE = "model-quality"
 
@@ -202,7 +203,7 @@ def main() -> None:
     reference = held_out_reference(
         evaluation,
         candidate,
-        test.labels,
+        test,
         template=scores.record.template,
         missing=scores.record.missing,
     )
@@ -451,7 +452,7 @@ def write_metrics(
 def held_out_reference(
     evaluation: records.Evaluation,
     candidate: ModelScores,
-    labels: Ints,
+    split: Split,
     *,
     template: str,
     missing: str,
@@ -465,7 +466,7 @@ def held_out_reference(
     """
     slices = processing_input("slices")
     table = read_columns(slices / "data.parquet", columns(template))
-    test = evaluation.splits["test"]
+    test, labels = evaluation.splits["test"], split.labels
     first = evaluation.first_favourable
     scored = pa.chunked_array([favourable_scores(candidate.scores, first=first)])
     score_counts = count_reference("score", scored)
@@ -486,6 +487,7 @@ def held_out_reference(
         missing=missing,
         columns=tuple(count_reference(name, table[name]) for name in table.column_names),
         scores=score_counts,
+        number=_number_counts(evaluation, candidate, split.values),
         classes=_class_counts(candidate, labels) if candidate.classes > 2 else (),
         confidence=confidence,
         right=tuple(int(rows) for rows in right_by_cell),
@@ -493,6 +495,23 @@ def held_out_reference(
         artifact_sha256=sha256_file(processing_input("artifact") / ARTIFACT),
         test_sha256=sha256_tree(processing_input("test")),
         columns_sha256=sha256_tree(slices),
+    )
+
+
+def _number_counts(
+    evaluation: records.Evaluation, candidate: ModelScores, values: Floats | None
+) -> NumberCounts | None:
+    figures = evaluation.number
+    if figures is None or values is None:
+        return None
+    cap = 2 * figures.half_width or figures.standard_deviation
+    errors = np.abs(values - candidate.scores[:, 0])
+    return NumberCounts(
+        half_width=figures.half_width,
+        covered=int(covered_rows(values, candidate).sum()),
+        error_cap=cap,
+        capped_error=float(np.minimum(errors / cap, 1).sum()),
+        metrics={name: one.value for name, one in evaluation.candidate.items() if name in _ERRORS},
     )
 
 

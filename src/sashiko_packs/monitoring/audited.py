@@ -19,8 +19,15 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.reference import SMALLEST_COUNT, Reference
-from sashiko_packs.monitoring.checks import CLASS_RECALL, MonitorCheck, Outcome
+from sashiko.evaluation.reference import SMALLEST_COUNT, NumberCounts, Reference
+from sashiko_packs.monitoring.checks import (
+    CAPPED_ERROR,
+    CLASS_RECALL,
+    INTERVAL_COVERAGE,
+    MonitorCheck,
+    Outcome,
+    amount,
+)
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import WindowRecord
 
@@ -31,6 +38,13 @@ class AuditedClass(Frozen):
     right: int  # labelled and decided as it
     missed: int  # labelled as it and decided otherwise
     unlabelled: int  # decided as it, without a label
+
+
+class AuditedNumbers(Frozen):
+    """How far off the labelled rows of a period were predicted, of a label that is a number."""
+
+    covered: int  # rows whose label the interval holds
+    capped: float  # the sum of the absolute errors, each of at most 1, as shares of the cap
 
 
 class AuditedPeriod(Frozen):
@@ -44,6 +58,8 @@ class AuditedPeriod(Frozen):
     unlabelled_negative: int  # and negative
     # Of more than two classes each, in the reference's order.
     classes: tuple[AuditedClass, ...] = Field((), exclude_if=lambda classes: not classes)
+    # Of a number, whose outcomes at the bound are the two classes.
+    number: AuditedNumbers | None = Field(None, exclude_if=lambda counts: counts is None)
     late: int  # of the labels, those that came after the deadline
     # `complete` has all of its labels; `open` waits for some; `overdue` is closed without some.
     state: Literal["complete", "open", "overdue"]
@@ -74,12 +90,19 @@ class AuditedPeriod(Frozen):
         """Rows that were drawn."""
         return self.right + self.wrong + self.unlabelled
 
-    def count(self, measure: "Measure", *, right: bool | None = None) -> tuple[int, int]:
+    def count(self, measure: "Measure", *, right: bool | None = None) -> tuple[float, float]:
         """Counts the labelled rows of a measure: those decided right, and wrong.
 
         `right` counts unlabelled rows too, as if all were decided right, or all wrong. Of a class's
-        recall all that are decided otherwise could be missed rows of it.
+        recall all that are decided otherwise could be missed rows of it. An error counts as wrong
+        by its share of the cap, and as right by the rest.
         """
+        if self.number and measure.name in (INTERVAL_COVERAGE, CAPPED_ERROR):
+            rows = self.right + self.wrong
+            off = rows - self.number.covered if measure.cap is None else self.number.capped
+            return rows - off + self.unlabelled * (right is True), off + self.unlabelled * (
+                right is False
+            )
         if measure.place is None and not self.classes:
             counts = self.labelled if right is None else self.filled(right=right)
             return right_and_wrong(measure.name, counts)
@@ -103,6 +126,32 @@ class AuditedPeriod(Frozen):
         return replace(self.labelled, **counts)
 
 
+class AuditedMeasure(Frozen):
+    """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
+
+    # Accuracy, recall, specificity, precision or balanced accuracy; or a class's recall. Of a
+    # number also a measure of its errors, in the label's unit.
+    name: str
+    rows: int  # labelled rows that it is a share of
+    value: float | None = None  # None of too few rows
+    low: float | None = None  # lower end of its 95 % interval
+    high: float | None = None  # upper end
+    # The value if all unlabelled rows were decided wrong, and right; None as for `value`.
+    worst: float | None = None
+    best: float | None = None
+    # Of the version's test split; None if undefined there, or unknown.
+    reference: float | None = None
+
+
+class NumberErrors(Frozen):
+    """Measures of a number's errors that are shown and not judged."""
+
+    half_width: float  # of the interval around each predicted value
+    cap: float  # of an error, where capped errors are tested
+    audited: tuple[AuditedMeasure, ...]  # of closed periods, each answer with the same weight
+    ordinary: tuple[AuditedMeasure, ...]  # of the window's rows that were labelled and not drawn
+
+
 class LabelSummary(WindowRecord):
     """The labels of one version's answers."""
 
@@ -117,22 +166,7 @@ class LabelSummary(WindowRecord):
     duplicated: int  # labels of answered rows that differ from an earlier one, which counts
     corrected: int  # labels of answered rows that a person replaced, with a trace
     unknown: int  # keys with a label that no version ever answered
-
-
-class AuditedMeasure(Frozen):
-    """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
-
-    # Accuracy, recall, specificity, precision or balanced accuracy; or a class's recall.
-    name: str
-    rows: int  # labelled rows that it is a share of
-    value: float | None = None  # None of too few rows
-    low: float | None = None  # lower end of its 95 % interval
-    high: float | None = None  # upper end
-    # The value if all unlabelled rows were decided wrong, and right; None as for `value`.
-    worst: float | None = None
-    best: float | None = None
-    # Of the version's test split; None if undefined there, or unknown.
-    reference: float | None = None
+    number: NumberErrors | None = Field(None, exclude_if=lambda errors: errors is None)
 
 
 class Quality(WindowRecord):
@@ -140,8 +174,9 @@ class Quality(WindowRecord):
 
     FILE: ClassVar[str] = "quality.json"
 
-    # The audit's, valid at every look: accuracy, recall, specificity and precision; of more than
-    # two classes accuracy and the recall of each.
+    # The audit's, valid at every look: accuracy, recall, specificity and precision, and of a number
+    # also its interval's coverage and the capped error; of more than two classes accuracy and the
+    # recall of each.
     checks: tuple[MonitorCheck, ...]
     periods: tuple[AuditedPeriod, ...]
     since_deploy: AuditedMeasure  # accuracy
@@ -186,6 +221,7 @@ class Measure:
     rows_needed: int  # labelled ones; with fewer it is not judged
     budget: float  # its part of the audit's false alarms
     place: int | None = None  # of the class whose recall it is
+    cap: float | None = None  # of an error, in the label's unit: it is a share of this
 
 
 # Balanced accuracy is the mean of recall and specificity, so it cannot fall below the mean of what
@@ -198,11 +234,22 @@ MEASURES: Final[Mapping[str, Measure]] = {
 }
 
 
-def measures_of(classes: Sequence[str]) -> Mapping[str, Measure]:
+def measures_of(
+    classes: Sequence[str], number: NumberCounts | None = None
+) -> Mapping[str, Measure]:
     """Returns the measures of two classes, or of more: the accuracy, and the recall of each.
 
-    These share what recall, specificity and precision of two classes have of the false alarms.
+    These share what recall, specificity and precision of two classes have of the false alarms. A
+    number has those of its outcomes, its interval's coverage and the capped error, which take most
+    of what the accuracy of two classes has.
     """
+    if number:
+        own = (
+            Measure(INTERVAL_COVERAGE, "audited labels", 100, 0.2),
+            Measure(CAPPED_ERROR, "audited labels", 100, 0.3, cap=number.error_cap),
+        )
+        outcome = replace(MEASURES["accuracy"], budget=0.2)
+        return {**MEASURES, "accuracy": outcome, **{measure.name: measure for measure in own}}
     if len(classes) <= 2:
         return MEASURES
     accuracy = MEASURES["accuracy"]
@@ -236,23 +283,25 @@ def right_and_wrong(measure: str, counts: Confusion) -> tuple[int, int]:
 
 
 def estimate_measure(
-    measure: Measure, periods: Sequence[AuditedPeriod], *, held_out: tuple[int, int] | None
+    measure: Measure, periods: Sequence[AuditedPeriod], *, held_out: tuple[float, float] | None
 ) -> AuditedMeasure:
     """Estimates a measure of all answers from the drawn rows that are labelled.
 
     Rows count by the inverse of their probability (J. Hajek, in Foundations of statistical
     inference, 1971, 236), so periods of different sizes can be pooled. The interval is Wilson's on
-    the effective number of rows (L. Kish, Survey sampling, 1965, 11.7). Of rows without a label it
-    knows nothing: `worst` and `best` are the value if all of them were decided wrong, and right.
+    the effective number of rows (L. Kish, Survey sampling, 1965, 11.7); of capped errors it is
+    rather too wide, as no share from 0 to 1 varies more than a yes or no of the same mean. Of rows
+    without a label it knows nothing: `worst` and `best` are the value if all of them were decided
+    wrong, and right.
 
     Of fewer labelled rows than the measure needs there is no value. Periods are closed ones;
     `held_out` are the rows of the version's test split decided right, and wrong; None if unknown.
     """
     counts = [period.count(measure) for period in periods]
-    rows = sum(right + wrong for right, wrong in counts)
+    rows = round(sum(right + wrong for right, wrong in counts))
     known = held_out[0] / sum(held_out) if held_out and sum(held_out) else None
     if rows < measure.rows_needed:
-        return AuditedMeasure(name=measure.name, rows=rows, reference=known)
+        return _in_unit(AuditedMeasure(name=measure.name, rows=rows, reference=known), measure)
     weights = np.array([period.answers / period.drawn for period in periods])
     value, effective = _weighted_share(counts, weights)
     low, high = wilson_interval(value, round(effective))
@@ -260,10 +309,26 @@ def estimate_measure(
         _weighted_share([period.count(measure, right=right) for period in periods], weights)[0]
         for right in (False, True)
     )
-    return AuditedMeasure(
+    estimated = AuditedMeasure(
         name=measure.name, rows=rows, value=value, low=low, high=high, worst=worst, best=best,
         reference=known,
     )  # fmt: skip
+    return _in_unit(estimated, measure)
+
+
+def _in_unit(share: AuditedMeasure, measure: Measure) -> AuditedMeasure:
+    """Turns the share that is right into a mean error, whose ends change places."""
+    if measure.cap is None:
+        return share
+    names = {"low": "high", "high": "low"}
+    shares = {name: getattr(share, names.get(name, name)) for name in _VALUES}
+    cap = measure.cap
+    return share.model_copy(
+        update={n: None if one is None else cap * (1 - one) for n, one in shares.items()}
+    )
+
+
+_VALUES: Final = ("value", "low", "high", "worst", "best", "reference")
 
 
 def balance(recall: AuditedMeasure, specificity: AuditedMeasure) -> AuditedMeasure:
@@ -290,7 +355,7 @@ def balance(recall: AuditedMeasure, specificity: AuditedMeasure) -> AuditedMeasu
     return AuditedMeasure(name="balanced accuracy", rows=recall.rows + specificity.rows, **means)
 
 
-def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple[float, float]:
+def _weighted_share(counts: Sequence[tuple[float, float]], weights: Floats) -> tuple[float, float]:
     """Returns the share that is right of rows with the weights of their periods; Kish's rows."""
     right, wrong = np.array(counts, dtype=np.float64).T
     total = (weights * (right + wrong)).sum()
@@ -313,6 +378,15 @@ def _weighted_share(counts: Sequence[tuple[int, int]], weights: Floats) -> tuple
 # agrees with the decision only ever lowers the stake, and the stake with unlabelled rows counted as
 # agreeing is never above the one that all labels would give. An alarm by it holds whichever rows
 # were labelled, and when.
+#
+# A yes or no may be a share instead, such as an error by its cap: of a row that is right by a share
+# r the stake changes by a factor of a^r b^(1 - r), where a is that of a right row and b of a wrong
+# one. It is at most r a + (1 - r) b, as an exponential function is convex, and a mean r that is
+# tolerated makes that 1 or less (W. Hoeffding, Probability inequalities for sums of bounded random
+# variables, Journal of the American Statistical Association 58, 1963, 13-30; of such bets I.
+# Waudby-Smith and A. Ramdas, Estimating means of bounded random variables by betting, Journal of
+# the Royal Statistical Society B 86, 2024, 1-27). Without a cap one row could be off by any amount,
+# and no test of the mean would hold without an assumption on the largest errors.
 
 
 # Below the tolerated share: the falls that are bet on, and each one's part of the stake.
@@ -349,7 +423,7 @@ class AuditTest:
         return self.p_value <= false_alarms
 
 
-def lowest_tolerated(*, right: int, rows: int, tolerance: float) -> float:
+def lowest_tolerated(*, right: float, rows: float, tolerance: float) -> float:
     """Returns the lowest share that is no alarm: an alarm needs a fall that is neither.
 
     It is below the reference by the tolerance, and no higher than the lower end of the reference's
@@ -357,7 +431,7 @@ def lowest_tolerated(*, right: int, rows: int, tolerance: float) -> float:
     row is held out.
     """
     share = right / rows
-    lowest = min(share - tolerance, wilson_interval(share, rows)[0])
+    lowest = min(share - tolerance, wilson_interval(share, round(rows))[0])
     return min(max(lowest, 0.01), 0.99)
 
 
@@ -367,7 +441,7 @@ def start_test(*, tolerated: float) -> AuditTest:
     return AuditTest(tolerated=tolerated, log_stakes=tuple(float(stake) for stake in stakes))
 
 
-def add_window(test: AuditTest, *, right: int, wrong: int, days: float) -> AuditTest:
+def add_window(test: AuditTest, *, right: float, wrong: float, days: float) -> AuditTest:
     """Adds a period's audited labels; each period once, in the order of time."""
     falls = np.maximum(test.tolerated - _FALLS, test.tolerated / 2)
     gains = right * np.log(falls / test.tolerated) + wrong * np.log(
@@ -387,7 +461,7 @@ def _p_value(log_stake: float) -> float:
     return _LIMIT * math.exp(-max(log_stake, math.log(_LIMIT)))
 
 
-HeldOut = Mapping[str, tuple[int, int]]  # measure -> rows decided right, and wrong
+HeldOut = Mapping[str, tuple[float, float]]  # measure -> rows decided right, and wrong
 
 
 def count_held_out(reference: Reference) -> HeldOut:
@@ -404,7 +478,13 @@ def count_held_out(reference: Reference) -> HeldOut:
     if reference.confusion is None:
         right = sum(reference.right)
         return {"accuracy": (right, reference.rows - right)}
-    return {measure: right_and_wrong(measure, reference.confusion) for measure in MEASURES}
+    held_out: dict[str, tuple[float, float]] = {
+        measure: right_and_wrong(measure, reference.confusion) for measure in MEASURES
+    }
+    if number := reference.number:
+        held_out[INTERVAL_COVERAGE] = number.covered, reference.rows - number.covered
+        held_out[CAPPED_ERROR] = reference.rows - number.capped_error, number.capped_error
+    return held_out
 
 
 def measure_quality(
@@ -413,13 +493,14 @@ def measure_quality(
     held_out: HeldOut,
     settings: MonitorSection,
     classes: Sequence[str] = (),
+    number: NumberCounts | None = None,
 ) -> Quality:
     """Judges the audited labels since the deploy; a measure without held-out rows is not judged.
 
-    `classes` are the reference's labels; two need not be named.
+    `classes` are the reference's labels; two need not be named. `number` is the reference's.
     """
     closed = [period for period in summary.periods if period.state != "open"]
-    judged = measures_of(classes).values()
+    judged = measures_of(classes, number).values()
     accuracy, *others = (
         estimate_measure(measure, closed, held_out=held_out.get(measure.name)) for measure in judged
     )
@@ -449,12 +530,12 @@ def _check(
     rule: Measure,
     summary: LabelSummary,
     *,
-    held_out: tuple[int, int] | None,
+    held_out: tuple[float, float] | None,
     settings: MonitorSection,
 ) -> MonitorCheck:
     periods = summary.periods
     closed = [period for period in periods if period.state != "open"]
-    measure, rows = rule.name, sum(sum(period.count(rule)) for period in periods)
+    measure, rows = rule.name, round(sum(sum(period.count(rule)) for period in periods))
     recent = estimate_measure(rule, _newest(rule, closed), held_out=held_out)
     effect = measure if rule.place is None else CLASS_RECALL
     known = {
@@ -481,28 +562,37 @@ def _check(
     # Once, not with each measure.
     advice = _overdue(periods) if measure == "accuracy" else ""
     outcome: Outcome = "ok"
-    reason = f"{measure} is not shown to be below {tolerated:.3f}"
+    limit, beyond, show = tolerated, f"below {tolerated:.3f}", _three_places
+    if rule.cap is not None:
+        limit, show = rule.cap * (1 - tolerated), amount
+        beyond = f"above {amount(limit)}"
+    reason = f"{measure} is not shown to be {beyond}"
     if if_right.passed(false_alarms) and (rule.place is None or rows >= rule.rows_needed):
-        outcome, reason = "alarm", f"{measure} is below {tolerated:.3f}"
+        outcome, reason = "alarm", f"{measure} is {beyond}"
     elif rows < rule.rows_needed:
         outcome = "not judged"
         reason = f"{rows:,} {rule.rows}, {rule.rows_needed:,} are needed{advice}"
     elif if_wrong.p_now <= false_alarms:
         outcome, bounds = "not judged", "unknown"
         if recent.worst is not None and recent.best is not None:
-            bounds = f"{recent.worst:.3f} if all of them were decided wrong, and {recent.best:.3f} "
-            bounds += "if all right"
+            bounds = f"{show(recent.worst)} if all of them were decided wrong, and "
+            bounds += f"{show(recent.best)} if all right"
+        way = "fall" if rule.cap is None else "rise"
         reason = (
-            f"rows without a label could hide a fall below {tolerated:.3f}: {measure} of the "
+            f"rows without a label could hide a {way} {beyond}: {measure} of the "
             f"newest labelled rows is {bounds}{advice}"
         )
     return MonitorCheck(
         **known,
         outcome=outcome,
-        tolerance=tolerated,
+        tolerance=limit,
         p_value=min(if_right.p_value / rule.budget, 1.0),
         reason=reason,
     )
+
+
+def _three_places(value: float) -> str:
+    return f"{value:.3f}"
 
 
 def _test(
@@ -519,7 +609,7 @@ def _test(
 
 def _newest(measure: Measure, closed: Sequence[AuditedPeriod]) -> Sequence[AuditedPeriod]:
     """Returns the newest closed periods that have enough labelled rows together, or all."""
-    total = 0
+    total = 0.0
     for place in reversed(range(len(closed))):
         total += sum(closed[place].count(measure))
         if total >= measure.rows_needed:

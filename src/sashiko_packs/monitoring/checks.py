@@ -30,7 +30,11 @@ DISPARATE_IMPACT: Final = "disparate impact"
 AUDITED_ACCURACY: Final = "accuracy"
 # Of audited rows, all of them shares.
 CLASS_RECALL: Final = "recall of a class"
-AUDITED: Final = (AUDITED_ACCURACY, "recall", "specificity", "precision", CLASS_RECALL)
+INTERVAL_COVERAGE: Final = "interval coverage"
+AUDITED: Final = (
+    AUDITED_ACCURACY, "recall", "specificity", "precision", CLASS_RECALL, INTERVAL_COVERAGE,
+)  # fmt: skip
+CAPPED_ERROR: Final = "capped mean absolute error"  # of audited rows, in the label's unit
 BROKEN_RULE: Final = "share of rows that break the rule"
 ROWS: Final = "rows"  # the number of captured rows
 OTHER_VERSION: Final = "share of rows of another version"
@@ -214,4 +218,11 @@ def _number(check: MonitorCheck, value: float) -> str:
         return f"{value:,.0f}"
     if check.effect.startswith("share of "):
         return f"{100 * value:.1f} %"
+    if check.effect == CAPPED_ERROR:
+        return amount(value)
     return f"{round(value, 3) + 0.0:.3f}"  # never a negative zero
+
+
+def amount(value: float) -> str:
+    """Formats a value in the label's unit, whatever its size: `0.00123`, `4.567`, `12,345.7`."""
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -40,7 +40,7 @@ from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.report import words
 from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
 from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
-from sashiko_packs.monitoring.settings import MonitorSection, check_label
+from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window, basic_time
 
 if TYPE_CHECKING:
@@ -124,10 +124,7 @@ def open_monitored(
 
 
 def _load_contract(recipe: Recipe) -> Contract:
-    """Loads a recipe's contract; InputError if its label is a number."""
-    contract = load_contract(project.contract_file(recipe))
-    check_label(contract)
-    return contract
+    return load_contract(project.contract_file(recipe))
 
 
 def open_account(settings: Settings, recipe: str | None) -> "MonitoredModel":
@@ -396,7 +393,8 @@ def forget(
 
         model = open_account(settings, recipe)
         files = MonitorFiles(model.account, settings, model.recipe, DELETED_BY)
-        deleted = delete_account_rows(files, keys, now=_now())
+        above = _load_contract(model.recipe).label.above
+        deleted = delete_account_rows(files, keys, now=_now(), above=above)
     typer.echo(
         f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
         f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"
@@ -421,7 +419,9 @@ def _forget_here(
     captured = monitored.folder.home / CAPTURES / monitored.version.group
     with run_lock(monitored.folder.home / FOLDER, "forget"):
         requests = delete_requests(captured, set(keys))
-        return delete_rows(keys, **folders, now=now, retention=retention), requests
+        above = monitored.contract.label.above
+        deleted = delete_rows(keys, **folders, now=now, retention=retention, above=above)
+        return deleted, requests
 
 
 def replay(

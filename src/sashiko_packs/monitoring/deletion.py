@@ -1,7 +1,8 @@
 """Deletes what monitoring keeps of some keys: answers, labels, facets, and their names in draws.
 
 A drawn row that was labelled stays as a count: whether its decision agrees with its label, without
-key, score or time. Else a verdict could be undone by deleting one of its rows.
+key, score or time; of a number also how far off it was, without the number. Else a verdict could be
+undone by deleting one of its rows.
 """
 
 import datetime as dt
@@ -19,7 +20,12 @@ from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.account import MonitorFiles
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
-from sashiko_packs.monitoring.ledger import DRAW_SCHEMA, create_ledger_view, delete_keys
+from sashiko_packs.monitoring.ledger import (
+    DRAW_SCHEMA,
+    NUMBER_DRAW_SCHEMA,
+    create_ledger_view,
+    delete_keys,
+)
 from sashiko_packs.monitoring.places import PRIVACY_OFFICER, monitor_pipeline_name
 
 _WITHOUT: Final = """
@@ -32,10 +38,14 @@ answers,
 CASE WHEN requested.key IS NULL OR counted_labels.label IS NULL THEN kept.decision
 ELSE ledger.decision END,
 CASE WHEN requested.key IS NULL OR ledger.decision IS NULL THEN kept.label
-ELSE counted_labels.label END
+ELSE counted_labels.label END{error}
 FROM kept LEFT JOIN requested USING (key) LEFT JOIN counted_labels USING (key)
 LEFT JOIN ledger ON ledger.key = kept.key AND ledger.version = kept.version
 ORDER BY kept.rowid
+"""
+_ERROR: Final = """,
+CASE WHEN requested.key IS NULL OR ledger.decision IS NULL THEN kept.error
+ELSE abs(counted_labels.value - ledger.score) END
 """
 
 
@@ -57,10 +67,12 @@ def delete_rows(
     draws: Path,
     now: dt.datetime,
     retention: dt.timedelta,
+    above: float | None = None,
 ) -> DeletedRows:
     """Deletes the rows of keys in all stores; repeat it if it was interrupted.
 
     The ledger keeps the keys out while a capture may hold them, for the time of the retention.
+    `above` is the bound of a label that is a number.
 
     Raises:
         InputError: if a file is damaged or cannot be written.
@@ -70,14 +82,19 @@ def delete_rows(
         connection.from_arrow(pa.table({"key": names})).create("requested")
         create_ledger_view(connection, ledger)
         create_labels_view(connection, labels)
-        create_counted_labels_view(connection)
+        create_counted_labels_view(connection, above=above)
+        nameless = _NAMELESS.format(error="" if above is None else _ERROR)
+        drawn = DRAW_SCHEMA if above is None else NUMBER_DRAW_SCHEMA
         # Draws first: they take over what was judged from the labels and the answers.
         counts = {
-            name: sum(_rewrite(connection, file, sql) for file in sorted(folder.glob("*.parquet")))
-            for name, folder, sql in (
-                ("draws", draws, _NAMELESS),
-                ("labels", labels, _WITHOUT),
-                ("facets", facets, _WITHOUT),
+            name: sum(
+                _rewrite(connection, file, sql, schema) for file in sorted(folder.glob("*.parquet"))
+            )
+            for name, folder, sql, schema in (
+                # A draw that was written before has no columns for what was judged.
+                ("draws", draws, nameless, drawn),
+                ("labels", labels, _WITHOUT, None),
+                ("facets", facets, _WITHOUT, None),
             )
         }
     # Last, and it keeps the keys out: a window that is read meanwhile brings none back.
@@ -85,11 +102,13 @@ def delete_rows(
     return DeletedRows(answers=answers, **counts)
 
 
-def _rewrite(connection: Connection, path: Path, sql: str) -> int:
-    """Rewrites a file that has some of the keys, in its order; returns how many rows had one."""
+def _rewrite(connection: Connection, path: Path, sql: str, schema: pa.Schema | None) -> int:
+    """Rewrites a file that has some of the keys, in its order; returns how many rows had one.
+
+    `schema` is that of the new file; None for the old one's.
+    """
     with open_parquet(path) as file:
-        # A draw that was written before has no columns for what was judged.
-        schema = DRAW_SCHEMA if sql == _NAMELESS else file.schema_arrow
+        schema = schema or file.schema_arrow
     connection.from_arrow(schema.empty_table()).create_view("columns", replace=True)
     connection.read_parquet(str(path)).create_view("store", replace=True)
     ((count,),) = connection.execute(
@@ -112,13 +131,13 @@ _EXPIRY: Final = dt.timedelta(days=2)
 
 
 def delete_account_rows(
-    files: MonitorFiles, keys: Sequence[str], *, now: dt.datetime
+    files: MonitorFiles, keys: Sequence[str], *, now: dt.datetime, above: float | None = None
 ) -> DeletedRows:
     """Deletes the rows of keys in all stores of an account; repeat it if it was interrupted.
 
     A window's job writes the ledger back as it has read it, whatever was written since. So keys are
     deleted while no window is judged, and whether one was started meanwhile is asked afterwards.
-    Files are those of the recipe, as `DELETED_BY`.
+    Files are those of the recipe, as `DELETED_BY`. `above` is as for `delete_rows`.
 
     Raises:
         InputError: if the caller may not do so, a window is judged, or somebody else changes the
@@ -137,7 +156,7 @@ def delete_account_rows(
         before = {path: sha256_file(path) for copy in copies for path in copy.folder.iterdir()}
         deleted = delete_rows(
             keys, ledger=ledger.folder, labels=labels.folder, facets=facets.folder,
-            draws=draws.folder, now=now,
+            draws=draws.folder, now=now, above=above,
             retention=dt.timedelta(seconds=files.settings.serving.capture.retention) + _EXPIRY,
         )  # fmt: skip
         etags = {copy.uri: dict(copy.etags) for copy in copies}

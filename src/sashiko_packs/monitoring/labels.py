@@ -10,14 +10,16 @@ the last ones count, apart from the labels, in a folder that only the bias evalu
 import csv
 import datetime as dt
 import io
+import operator
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,8 +34,8 @@ from sashiko.base.scratch import (
     stream_query,
 )
 from sashiko.base.yaml_models import Frozen
-from sashiko.contract.model import Contract
-from sashiko.data.ingest import raw_batches, typed_columns
+from sashiko.contract.model import Contract, above_bound, bound_text
+from sashiko.data.ingest import clean_texts, raw_batches, typed_columns
 from sashiko.errors import InputError, disk_reason
 from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE, DRAW_SCHEMA, NONE_FILE
 from sashiko_packs.monitoring.window import microseconds
@@ -133,8 +135,8 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
 
     Raises:
         InputError: if the file is empty or cannot be read, a column is missing, a label is not one
-            of the contract's or has no key, a facet has a value that the contract does not
-            allow, or one key has two labels or two groups.
+            of the contract's, or no number within its limits, or has no key, a facet has a value
+            that the contract does not allow, or one key has two labels or two groups.
     """
     rules = contract.ingest
     first = next(raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding))
@@ -163,10 +165,12 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
             f"{path}: {count:,} labels have no `{key}`, the first in row {place:,}; a label needs "
             f"the key of its row ({_ROWS_COUNT})"
         )
+    if contract.is_number:
+        _check_numbers(path, contract)
     ((count, place, value),) = connection.execute(
         "SELECT count(*), min(place), arg_min(label, place) FROM file_rows "
-        "WHERE NOT list_contains(?, label)",
-        [list(contract.classes)],
+        "WHERE len($1) > 0 AND NOT list_contains($1::VARCHAR[], label)",
+        [[] if contract.is_number else list(contract.classes)],
     ).fetchall()
     if count:
         raise InputError(
@@ -178,6 +182,39 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
     if facets is not None:
         _check_facets(connection, path, contract, facets)
     return LabelFile(rows=rows, facets=facets)
+
+
+def _check_numbers(path: Path, contract: Contract) -> None:
+    """Refuses a label that is no finite number, or beyond the limits of its column.
+
+    `typed_columns` makes NaN null, and a null would be a label that has not come yet.
+    """
+    column, rules, first = contract.column(contract.label.column), contract.ingest, 1
+    limits: dict[str, tuple[Any, Callable[..., Any]]] = {
+        "at least": (column.options.minimum, operator.ge),
+        "above": (column.options.exclusiveMinimum, operator.gt),
+        "at most": (column.options.maximum, operator.le),
+        "below": (column.options.exclusiveMaximum, operator.lt),
+    }
+    given = {words: limit for words, limit in limits.items() if limit[0] is not None}
+    pieces = raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
+    for raw, typed in zip(pieces, typed_columns(path, contract, [column.name]), strict=True):
+        header = raw.schema.names
+        place = column.physical_name if column.physical_name in header else column.name
+        texts = clean_texts(raw.column(place), column, rules)
+        values = typed[column.name].cast(pa.float64()).to_numpy(zero_copy_only=False)
+        allowed = np.isfinite(values)
+        for limit, compare in given.values():
+            allowed &= compare(values, limit)
+        wrong = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False) & ~allowed)
+        if len(wrong):
+            ends = "".join(f", {words} {limit}" for words, (limit, _) in given.items())
+            raise InputError(
+                f"{path}: column `{column.name}`, row {first + int(wrong[0]):,}: "
+                f"{shorten(repr(texts[int(wrong[0])].as_py()))} is no finite number{ends}; correct "
+                f"it, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
+            )
+        first += raw.num_rows
 
 
 def _has(header: Sequence[str], contract: Contract, name: str) -> bool:
@@ -268,10 +305,11 @@ _NO_WINDOW_FILE: Final = "none.json"
 _FACETS_FILE: Final = "facets.parquet"
 # A key's last correction, else its first label; `time` is that of the first one.
 _COUNTED_LABELS: Final = """
-CREATE VIEW counted_labels AS
-SELECT key, coalesce(arg_max(label, time) FILTER (person IS NOT NULL),
-arg_min(label, (time, label))) AS label, min(time) AS time
-FROM labels WHERE time <= {now} GROUP BY key
+CREATE VIEW counted_labels AS SELECT key, {label} AS label, {value} AS value, time FROM (
+    SELECT key, coalesce(arg_max(label, time) FILTER (person IS NOT NULL),
+    arg_min(label, (time, label))) AS label, min(time) AS time
+    FROM labels WHERE time <= {now} GROUP BY key
+)
 """
 # `latest` is the time of the key's last label so far: a later label has a later time, even if both
 # arrive in one second or the clock was put back.
@@ -394,10 +432,19 @@ def create_labels_view(connection: Connection, folder: Path) -> None:
     )
 
 
-def create_counted_labels_view(connection: Connection, *, now: dt.datetime | None = None) -> None:
-    """Creates the view `counted_labels`, a row a key, of those received by `now`; None for all."""
+def create_counted_labels_view(
+    connection: Connection, *, now: dt.datetime | None = None, above: float | None = None
+) -> None:
+    """Creates the view `counted_labels`, a row a key, of those received by `now`; None for all.
+
+    With a number's bound `above`, `value` is the number, and `label` its outcome.
+    """
     limit = "time" if now is None else str(microseconds(now))
-    connection.execute(_COUNTED_LABELS.format(now=limit))
+    label, value = "label", "NULL::DOUBLE"
+    if above is not None:
+        value, names = "label::DOUBLE", (above_bound(above), f"at most {bound_text(above)}")
+        label = f"CASE WHEN {value} > {above!r}::DOUBLE THEN '{names[0]}' ELSE '{names[1]}' END"
+    connection.execute(_COUNTED_LABELS.format(now=limit, label=label, value=value))
 
 
 def _add_facets(connection: Connection, folder: Path, contract: Contract) -> int:

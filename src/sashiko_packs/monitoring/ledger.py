@@ -7,8 +7,8 @@ and no column of a request. A deleted key stays out while a capture may still ho
 The rows that were drawn to be labelled have a Parquet file for each period of a version. Periods of
 a version follow each other without a gap: each starts where the one before ended. So a row, which
 is a version's first answer to a key, is in one period at most. A file is never overwritten: labels
-are given to the rows that it names. Of a row whose key is deleted it keeps decision and label, so
-that what was judged stays as it was.
+are given to the rows that it names. Of a row whose key is deleted it keeps decision and label (of a
+number both outcomes and the error), so that what was judged stays as it was.
 """
 
 import datetime as dt
@@ -187,11 +187,13 @@ DRAW_SCHEMA: Final = pa.schema(
         ("label", pa.string()),
     ]
 )
+# Of a number, once a key of the file was deleted: how far off the row was predicted.
+NUMBER_DRAW_SCHEMA: Final = DRAW_SCHEMA.append(pa.field("error", pa.float64()))
 NONE_FILE: Final = "none.parquet"
 _DRAWS: Final = """
 CREATE VIEW draws AS
-SELECT key, version, epoch_us(start) AS start, epoch_us("end") AS "end", answers, decision, label
-FROM draw_files
+SELECT key, version, epoch_us(start) AS start, epoch_us("end") AS "end", answers, decision, label,
+error FROM draw_files
 """
 _ANSWERS: Final = """
 CREATE TABLE answers AS SELECT key, row_number() OVER (ORDER BY key) - 1 AS position FROM ledger
@@ -270,7 +272,7 @@ def create_draws_view(connection: Connection, folder: Path) -> None:
     files = sorted({folder / NONE_FILE, *folder.glob("*.parquet")})
     for file in files:
         open_parquet(file).close()
-    create_file_view(connection, "draw_files", files, schema=DRAW_SCHEMA)
+    create_file_view(connection, "draw_files", files, schema=NUMBER_DRAW_SCHEMA)
     connection.execute(_DRAWS)
 
 

@@ -26,6 +26,8 @@ from sashiko_packs.monitoring.window import WindowRecord
 # Names of measurements; a column's is `drift of <column>`, which has no blank.
 CLASSES_DRIFT: Final = "drift of the predicted classes"  # of more than two
 SCORES_DRIFT: Final = "drift of the scores"
+OUTCOMES_DRIFT: Final = "drift of the predicted outcomes"  # of a number, at its bound
+VALUES_DRIFT: Final = "drift of the predicted values"  # of a number
 TEXTS_DRIFT: Final = "drift of the texts"
 UNREAD_TEXTS: Final = "texts of damaged letters or unknown words"
 
@@ -62,7 +64,9 @@ Cells = Annotated[tuple[int | None, ...], AfterValidator(hide_small_counts)]
 class Distribution(Frozen):
     """A column's, or the scores', rows by cell: of the reference and of the window."""
 
-    name: str  # the column's, or `score`; of more than two classes also of outputs by class
+    # The column's, or `score`; of more than two classes also of outputs by class, and of a number
+    # `predicted outcome` and `predicted value`.
+    name: str
     cells: tuple[str, ...]  # a name for each, such as a value, `0.2 to 0.4` or `other`
     reference: Cells  # rows by cell; None for a hidden one
     window: Cells  # the same
@@ -73,7 +77,8 @@ class Drift(WindowRecord):
 
     FILE: ClassVar[str] = "drift.json"
 
-    # Of columns, then of more than two predicted classes, of scores and of texts.
+    # Of columns, then of more than two predicted classes or of outcomes, of scores or predicted
+    # values, and of texts.
     measurements: tuple[Measurement, ...]
     distributions: tuple[Distribution, ...]  # of columns, then of scores
     # Rows of the window by the reference's cells of `right`, small ones too: JudgeMonitor alone

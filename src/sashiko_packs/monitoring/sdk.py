@@ -12,11 +12,9 @@ from sagemaker.core.workflow.parameters import ParameterString
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import lake_uri, model_package_group_name
-from sashiko.contract.load import load_contract
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
 from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
-from sashiko_packs.monitoring.settings import check_label
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
@@ -85,14 +83,6 @@ class Monitoring:
 
     jobs: Jobs
     parameters: MonitorParameters
-
-    def __post_init__(self) -> None:
-        """Refuses labels that the steps do not judge.
-
-        Raises:
-            InputError: if the label is a number.
-        """
-        check_label(load_contract(self.jobs.contract_file))
 
     def read_capture(self) -> ProcessingStep:
         """ReadCapture: the window's requests as rows."""

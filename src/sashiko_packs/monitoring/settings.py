@@ -5,21 +5,6 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from sashiko.base.yaml_models import Frozen
-from sashiko.contract.model import Contract
-from sashiko.errors import InputError
-
-
-def check_label(contract: Contract) -> None:
-    """Refuses a label that the steps do not judge.
-
-    Raises:
-        InputError: if the label is a number.
-    """
-    if contract.is_number:
-        raise InputError(
-            f"contract `{contract.id}`: label `{contract.label.column}` is a number, and the pack "
-            "`monitoring` (take it out of `packs:` in config/base.yaml) takes labels of classes"
-        )
 
 
 class MonitorSection(Frozen):

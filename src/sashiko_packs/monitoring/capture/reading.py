@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from sashiko.base.parquet import open_parquet, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
+from sashiko.contract.model import above_bound, bound_text
 from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.arrays import Ints, favourable_scores
 from sashiko_packs.monitoring.capture.record import (
@@ -114,9 +115,11 @@ _RECORD: Final = json.dumps(
     }
 )
 _REQUEST: Final = json.dumps({"inputs": ["JSON"], "ids": ["VARCHAR"], "client": "VARCHAR"})
-_ANSWERS: Final = json.dumps(
-    [{"id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE", "scores": "MAP(VARCHAR, DOUBLE)"}]
-)
+_ANSWER: Final = {
+    "id": "VARCHAR", "label": "VARCHAR", "score": "DOUBLE", "scores": "MAP(VARCHAR, DOUBLE)",
+    "value": "DOUBLE", "interval": ["DOUBLE"],
+}  # fmt: skip
+_ANSWERS: Final = json.dumps([_ANSWER])
 # A side's text; a side in another encoding, or in broken BASE64, has none.
 _SIDE_TEXT: Final = """
 CREATE MACRO side_text(side) AS CASE side.encoding
@@ -159,7 +162,9 @@ SELECT number, version, event_id, time, base64, request, answers,
             list_bool_and([
                 coalesce(a.score BETWEEN 0 AND 1, len(map_values(a.scores)) > 0 AND list_bool_and(
                     [coalesce(p BETWEEN 0 AND 1, false) FOR p IN map_values(a.scores)]
-                ), false) AND (a.label IS NOT NULL OR a.scores IS NOT NULL) FOR a IN answers
+                ), false) AND (a.label IS NOT NULL OR a.scores IS NOT NULL)
+                OR coalesce($above::DOUBLE IS NOT NULL AND isfinite(a.value) AND len(a.interval) = 2
+                    AND a.value BETWEEN a.interval[1] AND a.interval[2], false) FOR a IN answers
             ]), false
         ) OR NOT coalesce(
             list_bool_and([json_type(i) IN ('VARCHAR', 'OBJECT') FOR i IN request.inputs]), true
@@ -185,7 +190,10 @@ WITH each AS (
         unnest(range(len(answers)))::INTEGER AS position
     FROM block WHERE state = 'answered'
 ), typed AS (
-    SELECT * EXCLUDE (item, answer), answer.score AS score, answer.label AS decision,
+    SELECT * EXCLUDE (item, answer),
+        if($above::DOUBLE IS NULL, answer.score, answer.value) AS score,
+        CASE WHEN $above::DOUBLE IS NULL OR answer.value IS NULL THEN answer.label
+            WHEN answer.value > $above::DOUBLE THEN $favourable ELSE $unfavourable END AS decision,
         if(list_sort(map_keys(answer.scores)) = list_sort($classes::VARCHAR[]),
             [answer.scores[name] FOR name IN $classes::VARCHAR[]], NULL) AS scores,
         hash(item::VARCHAR) AS content,
@@ -222,12 +230,18 @@ class Decoder:
         columns: Sequence[str],
         classes: Sequence[str],
         first_favourable: int,
+        above: float | None,
     ) -> None:
         """Prepares the database; records after `now` are in the future."""
         self._connection = connection
         self._schema = decoded_schema(row_schema(columns, has_classes=bool(classes)))
-        self._classes, self._first = list(classes), first_favourable
+        self._classes, self._first, self._above = list(classes), first_favourable, above
         times = {"start": window.start, "end": window.end, "now": now}
+        bound = above or 0.0
+        self._answers = {
+            "above": above, "classes": list(classes), "favourable": above_bound(bound),
+            "unfavourable": f"at most {bound_text(bound)}",
+        }  # fmt: skip
         self._times = {
             name: time.astimezone(dt.UTC).replace(tzinfo=None) for name, time in times.items()
         }
@@ -251,9 +265,9 @@ class Decoder:
         """
         connection = self._connection
         connection.register("incoming", lines)
-        connection.execute(_DECODE, self._times)
+        connection.execute(_DECODE, {**self._times, "above": self._above})
         connection.unregister("incoming")
-        connection.execute(self._rows, {**self._names, "classes": self._classes})
+        connection.execute(self._rows, {**self._names, **self._answers})
         counts = connection.execute(_COUNTS, {"width": len(self._names)}).fetchall()
         rows = connection.sql("FROM block_rows ORDER BY number, position").to_arrow_table()
         rows = rows.combine_chunks()
@@ -329,6 +343,7 @@ def read_captures(
     has_texts: bool,
     classes: Sequence[str] = (),
     first_favourable: int = 1,
+    above: float | None = None,
 ) -> CaptureSummary:
     """Writes the captured rows of a window; equal files give equal bytes.
 
@@ -337,7 +352,8 @@ def read_captures(
     `out` becomes a Parquet file of `row_schema(columns)`, the columns of the model's template. The
     window is of inference times; records later than `now`, the time of the read, are a problem. If
     a column is a free text, `has_texts`, equal rows are one that was sent again. `classes` are
-    those of a version with more than two, the favourable ones from `first_favourable` on.
+    those of a version with more than two, the favourable ones from `first_favourable` on; `above`
+    is the bound of one whose label is a number.
 
     Raises:
         InputError: if a file cannot be read, `out` cannot be written, or the disk is full.
@@ -353,7 +369,7 @@ def read_captures(
             with scratch_database(purpose, memory_mb=_MEMORY_MB) as database:
                 decoder = Decoder(
                     database, window=window, now=now, columns=columns, classes=classes,
-                    first_favourable=first_favourable,
+                    first_favourable=first_favourable, above=above,
                 )  # fmt: skip
                 blocks = stream_blocks(files, places)
                 staged = decoded_schema(schema).append(pa.field("number", pa.int64()))

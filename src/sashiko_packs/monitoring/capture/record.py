@@ -96,7 +96,8 @@ def row_schema(columns: Sequence[str], *, has_classes: bool = False) -> pa.Schem
     `input` has the columns of a row as their captured text, and is null where the request gave a
     text instead, which is `text`. `key` is null where the request had no ids. `cluster` rises by
     one where it first occurs, so that it rises from row to row where no two rows share one. `score`
-    and `scores` are null where a version of other classes answered.
+    and `scores` are null where a version of other classes answered. Of a number, `score` is its
+    predicted value and `decision` the outcome at the bound.
     """
     # Of the classes in the reference's order.
     scores = [("scores", pa.list_(pa.float64()))] if has_classes else []

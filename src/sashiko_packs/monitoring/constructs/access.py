@@ -238,6 +238,9 @@ def captured_table(contract: Contract) -> GlueTable:
     """
     fields = ",".join(f"{name}:string" for name in contract.text_columns)
     favourable = "` or `".join(contract.classes[contract.first_favourable :])
+    score = f"The probability of `{favourable}`."
+    if contract.is_number:
+        score = f"The predicted value of `{contract.label.column}`."
     by_class = ("scores", "array<double>", f"Of `{'`, `'.join(contract.classes)}`.")
     columns = (
         ("event_id", "string", "SageMaker's id of the request."),
@@ -245,7 +248,7 @@ def captured_table(contract: Contract) -> GlueTable:
         ("time", "timestamp", "When it was answered, in UTC."),
         ("version", "bigint", "Of the model that answered."),
         ("key", "string", f"`{contract.key}`, where the request named it."),
-        ("score", "double", f"The probability of `{favourable}`."),
+        ("score", "double", score),
         *([by_class] if len(contract.classes) > 2 else []),
         ("decision", "string", f"`{'` or `'.join(contract.classes)}`."),
         ("text", "string", "The text, where the request gave one instead of columns."),

@@ -28,16 +28,19 @@ from sashiko.report.views import (
     numeric,
     row,
 )
-from sashiko.report.words import percent
-from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod
+from sashiko.report.words import metric_title, percent
+from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, NumberErrors
 from sashiko_packs.monitoring.checks import (
+    CAPPED_ERROR,
     CLASS_RECALL,
     COHENS_W,
     DISPARATE_IMPACT,
+    INTERVAL_COVERAGE,
     TEXT_AUC,
     MonitorCheck,
     Outcome,
     WindowOutcome,
+    amount,
     interval,
     size,
     tolerance,
@@ -227,6 +230,7 @@ def data_section(result: MonitorResult) -> Section:
             _versions_table(result),
             _problems_table(result),
             _measures_table(result),
+            *([_errors_table(errors)] if (errors := result.quality.labels.number) else []),
             *([_groups_table(result)] if result.audited_groups else []),
             _periods_table(result),
         ),
@@ -297,16 +301,41 @@ def _measures_table(result: MonitorResult) -> Table:
         rows=tuple(
             row(
                 item.name,
-                numeric(_share(item.reference)),
-                Cell(_share(item.value) or "too few labels", interval=_ends(item), number=True),
+                numeric(_figure_of(item, item.reference)),
+                _audited_cell(item),
                 item.rows,
-                numeric(_share(item.worst)),
-                numeric(_share(item.best)),
+                numeric(_figure_of(item, item.worst)),
+                numeric(_figure_of(item, item.best)),
             )
             for item in (quality.since_deploy, *quality.measures)
         ),
         note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
         "last two: the value if all drawn rows without a label were decided wrong, or right.",
+    )  # fmt: skip
+
+
+def _errors_table(errors: NumberErrors) -> Table:
+    return Table(
+        title="Errors, shown and not tested",
+        columns=(
+            "measure", "test split", "audited since the deploy", "labelled rows",
+            "ordinary labels of the window", "labelled rows",
+        ),
+        rows=tuple(
+            row(
+                metric_title(item.name),
+                numeric(_figure_of(item, item.reference)),
+                _audited_cell(item),
+                item.rows,
+                _audited_cell(other),
+                other.rows,
+            )
+            for item, other in zip(errors.audited, errors.ordinary, strict=True)
+        ),
+        note="In the label's unit, but for R². In brackets: 95 % interval of the bootstrap. One "
+        "row can be off by any amount, so no test of these holds at every look. Tested are the "
+        f"coverage of the interval of ± {amount(errors.half_width)}, and the mean absolute error "
+        f"with each error capped at {amount(errors.cap)}.",
     )  # fmt: skip
 
 
@@ -318,9 +347,9 @@ def _groups_table(result: MonitorResult) -> Table:
             row(
                 item.facet,
                 item.group,
-                measure.name,
-                numeric(_share(measure.reference)),
-                Cell(_share(measure.value), interval=_ends(measure), number=True),
+                metric_title(measure.name),
+                numeric(_figure_of(measure, measure.reference)),
+                _audited_cell(measure),
                 measure.rows,
             )
             for item in result.audited_groups
@@ -328,7 +357,8 @@ def _groups_table(result: MonitorResult) -> Table:
         ),
         note="Not judged. A facet is shown when each of its groups, and all other rows, have ten "
         "labelled rows of each label and decision. In brackets: 95 % interval."
-        + (" Positive is a favourable class." if result.quality.by_class else ""),
+        + (" Positive is a favourable class." if result.quality.by_class else "")
+        + (" Positive is the favourable outcome." if result.quality.labels.number else ""),
         folded=True,
     )
 
@@ -337,8 +367,23 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
+_IN_UNIT: Final = (CAPPED_ERROR, "rmse", "mae", "median_absolute_error", "mean_error")
+
+
+def _figure_of(item: AuditedMeasure, value: float | None) -> str:
+    """Formats a measure's value: an error in the label's unit, others as a share."""
+    return amount(value) if item.name in _IN_UNIT and value is not None else _share(value)
+
+
 def _ends(item: AuditedMeasure) -> str:
-    return "" if item.low is None else f"[{_share(item.low)}, {_share(item.high)}]"
+    if item.low is None:
+        return ""
+    return f"[{_figure_of(item, item.low)}, {_figure_of(item, item.high)}]"
+
+
+def _audited_cell(item: AuditedMeasure) -> Cell:
+    text = _figure_of(item, item.value) or "too few labels"
+    return Cell(text, interval=_ends(item), number=True)
 
 
 def _periods_table(result: MonitorResult) -> Table:
@@ -434,6 +479,7 @@ def history_section(history: History) -> Section:
             history, shown, [name for name in names if name not in shown]
         ), "DI: disparate impact."),
         Figure("Accuracy", accuracy(history), _ACCURACY),
+        *_number_figures(history),
         *_drift_figures(history),
         *_disparity_figures(history),
         Figure("Rows per window", plots.rows(history)),
@@ -507,6 +553,20 @@ def _explained(checks: Sequence[MonitorCheck]) -> str:
         "p: probability of such a result without any change, adjusted for all checks of the "
         "window; the audit's holds at every look.",
     ])  # fmt: skip
+
+
+def _number_figures(history: History) -> Iterator[Figure]:
+    if errors := history.latest.quality.labels.number:
+        captions = {
+            CAPPED_ERROR: "Mean distance from the predicted value, in the label's unit; a distance "
+            f"above {amount(errors.cap)} counts as that.",
+            INTERVAL_COVERAGE: "Share of audited rows whose number lies in the interval of the "
+            f"answer, ± {amount(errors.half_width)}.",
+        }
+        for effect, caption in captions.items():
+            cap = errors.cap if effect == CAPPED_ERROR else None
+            title = f"{effect.capitalize()} by period, since the deploy"
+            yield Figure(title, plots.of_number(history, effect, cap=cap), caption)
 
 
 def _drift_figures(history: History) -> Iterator[Figure]:
@@ -637,6 +697,8 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     yield _tile("Accuracy of audited rows", _share(audit.value), _ends(audit), note, check.outcome)
     if result.quality.by_class:
         yield _worst_class_tile(result)
+    if errors := result.quality.labels.number:
+        yield from _number_tiles(result, errors)
     for effect, name in ((COHENS_W, "Largest drift"), (DISPARATE_IMPACT, "Disparate impact (DI)")):
         if checks := [item for item in result.checks if item.effect == effect]:
             judged = [item for item in checks if item.value is not None]
@@ -647,6 +709,20 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
             yield _tile(name, shown, interval(worst), note, plots.worst(checks))
     rows = f"{version_rows(result):,}"
     yield Tile("Rows answered", rows, note=f"by version {result.version} in this window")
+
+
+def _number_tiles(result: MonitorResult, errors: NumberErrors) -> Iterator[Tile]:
+    (mae,) = (item for item in errors.audited if item.name == "mae")
+    (coverage,) = (item for item in result.quality.measures if item.name == INTERVAL_COVERAGE)
+    tested = f"tested with each error capped at {amount(errors.cap)}"
+    for item, effect, title, more in (
+        (mae, CAPPED_ERROR, "Mean absolute error", f"; {tested}"),
+        (coverage, INTERVAL_COVERAGE, "Interval coverage", ""),
+    ):
+        (check,) = (check for check in result.checks if check.effect == effect)
+        before = _figure_of(item, item.reference)
+        note = f"{before} on the test split; {item.rows:,} labelled rows{more}"
+        yield _tile(title, _figure_of(item, item.value), _ends(item), note, check.outcome)
 
 
 def _worst_class_tile(result: MonitorResult) -> Tile:

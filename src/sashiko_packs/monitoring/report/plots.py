@@ -5,7 +5,7 @@ An alarm, an ok and a window that was not judged have different shapes, not diff
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -15,13 +15,14 @@ from markupsafe import Markup
 
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.report import svg
-from sashiko_packs.monitoring.audited import AuditedPeriod
+from sashiko_packs.monitoring.audited import AuditedPeriod, Measure, estimate_measure
 from sashiko_packs.monitoring.checks import (
     DISPARATE_IMPACT,
     GATE_SUFFIX,
     TEXT_AUC,
     MonitorCheck,
     Outcome,
+    tolerance,
 )
 from sashiko_packs.monitoring.result import Disparity, MonitorResult
 
@@ -408,7 +409,7 @@ _BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
 def accuracy(history: History) -> Markup:
     """Draws the accuracy of audited rows by period; ordinary labels' and the estimate apart."""
     with over_time(history, height=400) as axes:
-        described = _audited(axes, history)
+        described = _audited(axes, history, _share_right)
         for term in history.terms:
             ends = days(term[0].start), days(term[-1].end)
             first = term[-1] is history.latest
@@ -457,14 +458,56 @@ def accuracy(history: History) -> Markup:
         return svg.to_svg(axes, name="accuracy", alt=alt)
 
 
-def _audited(axes: "Axes", history: History) -> str:
-    """Draws closed periods with their intervals, and marks the others below; describes both."""
+def _share_right(period: AuditedPeriod) -> tuple[float, float, float]:
+    labelled = period.right + period.wrong
+    share = period.right / labelled
+    return share, *wilson_interval(share, labelled)
+
+
+def of_number(history: History, effect: str, *, cap: float | None) -> Markup:
+    """Draws a tested measure of a number by period: its interval's coverage, or its capped error.
+
+    The cap is that of the latest version; windows of others are left out.
+    """
+    latest = History(history.terms[-1])
+    (check,) = (check for check in latest.latest.checks if check.effect == effect)
+    (item,) = (item for item in latest.latest.quality.measures if item.name == effect)
+    values = [value for value in (item.reference, check.tolerance) if value is not None]
+
+    def estimate(period: AuditedPeriod) -> tuple[float, float, float]:
+        rule = Measure(effect, "", rows_needed=1, budget=0.0, cap=cap)
+        one = estimate_measure(rule, [period], held_out=None)
+        values.extend([one.low or 0.0, one.high or 0.0])
+        return one.value or 0.0, one.low or 0.0, one.high or 0.0
+
+    with over_time(latest, height=300) as axes:
+        described = _audited(axes, latest, estimate)
+        if item.reference is not None:
+            axes.axhline(item.reference, color=svg.INK, linewidth=1.2, label="held-out rows")
+        axes.axhline(check.tolerance, color=BAD, linewidth=1.2, linestyle=DASHED,
+                     label=f"tolerated: {tolerance(check)}")  # fmt: skip
+        air = 0.1 * (max(values) - min(values)) + 1e-9
+        axes.set(ylabel=effect, ylim=(min(values) - 2 * air, max(values) + air))
+        axes.grid(True, axis="y")
+        legend(axes, axes.get_legend_handles_labels()[0])
+        alt = f"{effect} over time. {described} Tolerated: {tolerance(check)}."
+        return svg.to_svg(axes, name=svg.identifier(effect), alt=alt)
+
+
+def _audited(
+    axes: "Axes",
+    history: History,
+    estimate: Callable[[AuditedPeriod], tuple[float, float, float]],
+) -> str:
+    """Draws closed periods with their intervals, and marks the others below; describes both.
+
+    `estimate` returns a value and the ends of its interval, of a period that has labels.
+    """
     last, labels = "", set()
     for period in history.periods:
         x, labelled = middle(period), period.right + period.wrong
         if period.state != "open" and labelled:
-            share = period.right / labelled
-            low, high = wilson_interval(share, labelled)
+            share, low, high = estimate(period)
             axes.vlines(x, low, high, color=svg.DARK, linewidth=1.4)
             style: dict[str, Any] = {"marker": "o", "color": svg.DARK}
             y, transform, text = share, axes.transData, _AUDITED

@@ -8,9 +8,11 @@ from sashiko_packs.monitoring.capture.record import ProblemKind
 from sashiko_packs.monitoring.checks import (
     AUDITED,
     AUDITED_ACCURACY,
+    CAPPED_ERROR,
     CLASS_RECALL,
     COHENS_W,
     DISPARATE_IMPACT,
+    INTERVAL_COVERAGE,
     TEXT_AUC,
     MonitorCheck,
     Outcome,
@@ -35,6 +37,9 @@ EFFECTS: Final[Mapping[str, str]] = {
     CLASS_RECALL: "share of the audited rows labelled with the class that were decided as it",
     "specificity": "share of the audited rows labelled negative that were decided negative",
     "precision": "share of the audited rows decided positive that are labelled positive",
+    INTERVAL_COVERAGE: "share of audited rows whose number lies in the interval of the answer",
+    CAPPED_ERROR: "mean distance of audited numbers from the predicted values, in the label's "
+    "unit; a distance above the cap, twice the half of an interval, counts as the cap",
 }
 PROBLEMS: Final[Mapping[ProblemKind, str]] = {
     "cut-line": "lines that are not whole: cut off, or not JSON in UTF-8. They are left out.",
@@ -74,7 +79,7 @@ _ALARMS: Final[Mapping[str, str]] = {
     "bring it to whoever answers for fairness: this alarm alone proposes no "
     "run.",
     **dict.fromkeys(
-        AUDITED,
+        (*AUDITED, CAPPED_ERROR),
         "Audited labels show that the version is wrong more often than tolerated. Look at wrongly "
         "decided rows for the cause, and see under Retraining whether a run is proposed. The alarm "
         "stays until the next deploy.",

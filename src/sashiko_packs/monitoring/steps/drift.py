@@ -39,9 +39,11 @@ from sashiko_packs.monitoring.checks import COHENS_W, ODD_TEXTS, Measurement
 from sashiko_packs.monitoring.clusters import TOO_FEW_CLUSTERS, ClusteredCounts, Clusters
 from sashiko_packs.monitoring.result import (
     CLASSES_DRIFT,
+    OUTCOMES_DRIFT,
     SCORES_DRIFT,
     TEXTS_DRIFT,
     UNREAD_TEXTS,
+    VALUES_DRIFT,
     Distribution,
     Drift,
 )
@@ -280,8 +282,14 @@ def measure_window(
     counted, before = scores.summarise(), sample_test(test)
     sample = sample_window(path, reference, counted)
     described = [*zip(reference.columns, columns, strict=True), (reference.scores, scores)]
-    drifted = _measure(SCORES_DRIFT, reference.scores, scores, section.column_tolerance)
-    if outputs:
+    name = VALUES_DRIFT if reference.number else SCORES_DRIFT
+    drifted = _measure(name, reference.scores, scores, section.column_tolerance)
+    if reference.number:
+        predicted, *_ = zip(class_outputs(reference), outputs, strict=True)
+        measurements.append(_measure(OUTCOMES_DRIFT, *predicted, section.column_tolerance))
+        values = reference.scores.model_copy(update={"column": "predicted value"})
+        described[-1:] = [predicted, (values, scores)]
+    elif outputs:
         predicted, *of_classes, _ = zip(class_outputs(reference), outputs, strict=True)
         measurements.append(_measure(CLASSES_DRIFT, *predicted, section.column_tolerance))
         drifted = measure_scores(
@@ -319,15 +327,25 @@ def measure_window(
             )
             for counts, window in described
         ),
-        scores=tuple((outputs[-1] if outputs else scores).counts.tolist()),
+        scores=tuple((outputs[-1] if reference.confidence else scores).counts.tolist()),
     )  # fmt: skip
 
 
 def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
     """Returns the counts of decisions, of each class's score, and of the decisions' own scores.
 
-    Of two classes, which have one score, there are none.
+    Of a number they are those of its outcomes. Of two classes, which have one score, there are
+    none.
     """
+    if reference.number and (counts := reference.confusion):
+        positive = counts.true_positives + counts.false_positives
+        outcomes = (reference.rows - positive, positive, 0, 0)
+        return (
+            ColumnCounts(
+                column="predicted outcome", kind="category", values=reference.labels,
+                counts=outcomes,
+            ),
+        )  # fmt: skip
     if reference.confidence is None:
         return ()
     decisions = ColumnCounts(
@@ -357,17 +375,18 @@ def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters], 
     columns = [Clusters(len(counts.counts)) for counts in reference.columns]
     of_outputs = class_outputs(reference)
     outputs = [Clusters(len(counts.counts)) for counts in of_outputs]
-    more = ["scores", "decision"] if outputs else []
+    more = ["decision", *(["scores"] if reference.confidence else [])] if outputs else []
     for table in stream_rows(path, ["score", *more, "input", "cluster", "dominates"]):
         clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
         scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
-        if outputs:
+        values = [table["decision"]] if outputs else []
+        if reference.confidence:
             each = [
                 pc.list_element(table["scores"], place) for place in range(len(reference.labels))
             ]
-            values = [table["decision"], *each, pc.max_element_wise(*each)]
-            for counts, window, column in zip(of_outputs, outputs, values, strict=True):
-                window.add(cells_of(counts, column), clusters, dominates)
+            values += [*each, pc.max_element_wise(*each)]
+        for counts, window, column in zip(of_outputs, outputs, values, strict=True):
+            window.add(cells_of(counts, column), clusters, dominates)
         inputs = table["input"].combine_chunks()
         present = inputs.is_valid()
         chosen = present.to_numpy(zero_copy_only=False)

@@ -4,8 +4,8 @@
 
 Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
 `reference`. Outputs `ledger` (the input with the window's answers of all versions), `labels`
-(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's decisions by key, and
-`audited.parquet`: the labelled drawn rows, both for the bias evaluator).
+(`labels.json`: counts, and errors of a number) and `decisions` (`decisions.parquet`: the window's
+decisions by key, and `audited.parquet`: the labelled drawn rows, both for the bias evaluator).
 """
 
 import datetime as dt
@@ -13,10 +13,13 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.base.files import walk_files
 from sashiko.base.job_folders import processing_input, processing_output
@@ -24,11 +27,21 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError, disk_reason
+from sashiko.evaluation.metrics.arrays import Floats, ModelScores
+from sashiko.evaluation.metrics.numbers import ScoredNumbers
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
+from sashiko.evaluation.metrics.uncertainty import estimate, resampled_weights
+from sashiko.evaluation.reference import REFERENCE_FILE, NumberCounts, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
-from sashiko_packs.monitoring.audited import AuditedClass, AuditedPeriod, LabelSummary
+from sashiko_packs.monitoring.audited import (
+    AuditedClass,
+    AuditedMeasure,
+    AuditedNumbers,
+    AuditedPeriod,
+    LabelSummary,
+    NumberErrors,
+)
 from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
 from sashiko_packs.monitoring.ledger import add_rows, create_draws_view, create_ledger_view
@@ -47,12 +60,14 @@ DECISION_SCHEMA: Final = pa.schema(
     ]
 )
 AUDITED_FILE: Final = "audited.parquet"
+NUMBERS: Final = ("value", "predicted")  # its further columns of a label that is a number
 _AUDITED_SCHEMA: Final = pa.schema(
     [("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())]
 )
 _AUDITED_ROWS: Final = """
 CREATE TABLE audited AS
-SELECT key, counted_labels.label IN $favourable AS label, ledger.decision IN $favourable AS decision
+SELECT key, counted_labels.label IN $favourable AS label,
+ledger.decision IN $favourable AS decision{numbers}
 FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
 WHERE version = $version AND "end" <= $end ORDER BY key
 """
@@ -62,20 +77,21 @@ _MOST_EARLIER: Final = 100_000
 _MOST_WINDOWS: Final = 26
 _ANSWERS: Final = """
 CREATE TABLE answers AS
-SELECT key, decision, epoch_us(time) AS time, cluster,
+SELECT key, decision, score, epoch_us(time) AS time, cluster,
 epoch_us(time) >= $start AND epoch_us(time) < $end AS in_window
 FROM ledger WHERE version = $version AND decision IS NOT NULL
 """
 _DRAWN: Final = """
-CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label FROM draws
+CREATE TABLE drawn AS SELECT key, start, "end", answers, decision, label, error FROM draws
 WHERE version = $version
 """
 # Of drawn rows whose key was deleted those count that were labelled; no others can be any more.
 _JUDGED: Final = """
 CREATE TABLE judged AS FROM (
-    SELECT start, "end", drawn.answers, counted_labels.time, counted_labels.label, answers.decision
+    SELECT start, "end", drawn.answers, counted_labels.time, counted_labels.label, answers.decision,
+    value, score, abs(value - score) AS error
     FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
-    UNION ALL SELECT start, "end", answers, NULL, label, decision
+    UNION ALL SELECT start, "end", answers, NULL, label, decision, NULL, NULL, error
     FROM drawn WHERE key IS NULL AND label IS NOT NULL
 ) WHERE "end" <= $end
 """
@@ -96,6 +112,16 @@ count(*) FILTER (label IS NULL AND decision = class)
 FROM judged, (SELECT unnest($classes) AS class, generate_subscripts($classes, 1) AS place)
 GROUP BY start, place ORDER BY start, place
 """
+_OFF: Final = """
+SELECT start, answers, value, score AS predicted, error FROM judged WHERE error IS NOT NULL
+ORDER BY start, error, value
+"""
+_ORDINARY_NUMBERS: Final = """
+SELECT value, score AS predicted FROM answers JOIN counted_labels USING (key)
+ANTI JOIN drawn USING (key) WHERE in_window ORDER BY value, predicted
+"""
+_FEWEST: Final = 30  # labelled rows, of a measure of errors
+_REPLICATES: Final = 1000  # of the bootstrap
 _ORDINARY: Final = """
 SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
 count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
@@ -135,6 +161,8 @@ def join_labels(
     label_days: int,
     classes: Sequence[str],
     first_favourable: int,
+    number: NumberCounts | None = None,
+    above: float | None = None,
 ) -> LabelSummary:
     """Counts a version's labels, and writes what the bias evaluator joins with facets.
 
@@ -146,7 +174,8 @@ def join_labels(
     a fixed time after its end. Labels that arrive after that count as well, and are named as late:
     the audit's test holds whichever rows are labelled by then (`sashiko_packs.monitoring.audited`).
     A label counts for every version that answered its key. Audited periods up to the window's end
-    count; labels later than `now` are not known yet.
+    count; labels later than `now` are not known yet. Of a label that is a number, `number` is the
+    reference's, and `above` the bound.
 
     Raises:
         InputError: if a file is missing or damaged, or one cannot be written.
@@ -155,7 +184,7 @@ def join_labels(
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
         create_ledger_view(connection, ledger)
         create_labels_view(connection, labels)
-        create_counted_labels_view(connection, now=now)
+        create_counted_labels_view(connection, now=now, above=above)
         create_draws_view(connection, draws)
         favourable = list(classes[first_favourable:])
         start, end = microseconds(window.start), microseconds(window.end)
@@ -171,13 +200,19 @@ def join_labels(
         )
         batches = stream_query(connection, sql, schema=DECISION_SCHEMA, rows=ROW_GROUP_ROWS)
         write_batches(folder / DECISIONS_FILE, batches, schema=DECISION_SCHEMA)
+        schema, numbers = _AUDITED_SCHEMA, ""
+        if number:
+            for name in NUMBERS:
+                schema = schema.append(pa.field(name, pa.float64()))
+            numbers = ", value, score AS predicted"
         connection.execute(
-            _AUDITED_ROWS, {"version": version, "end": end, "favourable": favourable}
+            _AUDITED_ROWS.format(numbers=numbers),
+            {"version": version, "end": end, "favourable": favourable},
         )
         audited = stream_query(
-            connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
+            connection, "FROM audited ORDER BY rowid", schema=schema, rows=ROW_GROUP_ROWS
         )
-        write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
+        write_batches(folder / AUDITED_FILE, audited, schema=schema)
         connection.execute(_JUDGED, {"end": end})
         by_class: dict[int, list[AuditedClass]] = defaultdict(list)
         if len(classes) > 2:
@@ -187,6 +222,22 @@ def join_labels(
                 by_class[period].append(AuditedClass(**dict(zip(names, counts, strict=True))))
         wait = dt.timedelta(days=label_days)
         periods = tuple(_periods(connection, by_class, now=now, wait=wait, favourable=favourable))
+        errors = None
+        if number:
+            off = connection.execute(_OFF).fetch_arrow_table()
+            ordinary = connection.execute(_ORDINARY_NUMBERS).fetch_arrow_table()
+            periods = tuple(_with_errors(period, off, number) for period in periods)
+            closed = [microseconds(period.start) for period in periods if period.state != "open"]
+            # The number of a row whose key was deleted is gone.
+            of_closed = pc.and_(
+                pc.is_in(off["start"], pa.array(closed, pa.int64())), off["value"].is_valid()
+            )
+            errors = NumberErrors(
+                half_width=number.half_width,
+                cap=number.error_cap,
+                audited=_measure_errors(off.filter(of_closed), number, periods),
+                ordinary=_measure_errors(ordinary, number),
+            )
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
         ((known,),) = connection.execute(_KNOWN).fetchall()
@@ -194,7 +245,49 @@ def join_labels(
     return LabelSummary(
         version=version, periods=periods, ordinary_right=right, ordinary_wrong=wrong,
         waiting=waiting, known=known, duplicated=duplicated, corrected=corrected, unknown=unknown,
+        number=errors,
     )  # fmt: skip
+
+
+def _with_errors(period: AuditedPeriod, off: pa.Table, number: NumberCounts) -> AuditedPeriod:
+    rows = off.filter(pc.equal(off["start"], microseconds(period.start)))
+    errors = rows["error"].to_numpy()
+    counts = AuditedNumbers(
+        covered=int((errors <= number.half_width).sum()),
+        capped=float(np.minimum(errors / number.error_cap, 1).sum()),
+    )
+    return period.model_copy(update={"number": counts})
+
+
+def _measure_errors(
+    rows: pa.Table, number: NumberCounts, periods: Sequence[AuditedPeriod] = ()
+) -> tuple[AuditedMeasure, ...]:
+    """Measures errors with intervals of the bootstrap; of too few rows, without values.
+
+    Rows of audited periods count by the inverse of the probability that they were drawn with.
+    """
+    count = rows.num_rows
+    blank = tuple(
+        AuditedMeasure(name=name, rows=count, reference=known)
+        for name, known in number.metrics.items()
+    )
+    if count < _FEWEST:
+        return blank
+    weights: Floats = np.ones(count)
+    if periods:
+        chances = {microseconds(one.start): one.answers / one.drawn for one in periods}
+        weights = np.array([chances[start] for start in rows["start"].to_pylist()])
+    predicted = ModelScores(rows["predicted"].to_numpy()[:, None], 0.0)
+    scored = ScoredNumbers.of(rows["value"].to_numpy(), predicted)
+    blocks = [
+        scored.metrics(drawn * weights)
+        for drawn in resampled_weights(count, replicates=_REPLICATES, seed=0)
+    ]
+    figures = {
+        name: estimate(float(value[0]), np.concatenate([block[name] for block in blocks]))
+        for name, value in scored.metrics(weights[None]).items()
+    }
+    return tuple(one.model_copy(update=asdict(figures[one.name])) for one in blank)
 
 
 def _periods(
@@ -246,6 +339,7 @@ def main() -> None:
         draws=processing_input("draws"), version=arguments.version, window=arguments.window,
         now=arguments.now, label_days=read_section(MonitorSection, "monitor").label_days,
         classes=reference.labels, first_favourable=reference.first_favourable,
+        number=reference.number, above=reference.threshold if reference.number else None,
     )  # fmt: skip
     summary.write(processing_output("labels"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
@@ -279,8 +373,14 @@ def check_labels(contract: Contract, reference: Reference) -> None:
     """Checks that the labels that arrive are those that the version decides on.
 
     Raises:
-        InputError: if the contract's labels, or its favourable ones, are not the version's.
+        InputError: if the contract's labels, or its favourable ones, are not the version's, or the
+            reference of a number has no errors.
     """
+    if contract.is_number and contract.classes == reference.labels and not reference.number:
+        raise InputError(
+            "the version was registered by an earlier engine, whose reference has no errors of a "
+            "number: run the pipeline again and approve the new version"
+        )
     with_it = "monitor it with the contract that it was trained with, or deploy a new version"
     if contract.classes != reference.labels:
         raise InputError(

@@ -39,7 +39,9 @@ from sashiko_packs.monitoring.checks import (
 )
 from sashiko_packs.monitoring.result import (
     CLASSES_DRIFT,
+    OUTCOMES_DRIFT,
     SCORES_DRIFT,
+    VALUES_DRIFT,
     Drift,
     Inputs,
     LabelFreeAccuracy,
@@ -196,13 +198,15 @@ def _estimate_accuracy(
     drift_checks: Sequence[MonitorCheck],
 ) -> LabelFreeAccuracy:
     """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
-    inputs = [check for check in drift_checks if check.name not in (SCORES_DRIFT, CLASSES_DRIFT)]
-    if (count := [check.name for check in drift_checks].count(SCORES_DRIFT)) != 1:
+    reference = evidence.reference
+    scores = VALUES_DRIFT if reference.number else SCORES_DRIFT
+    outputs = (scores, CLASSES_DRIFT, OUTCOMES_DRIFT)
+    inputs = [check for check in drift_checks if check.name not in outputs]
+    if (count := [check.name for check in drift_checks].count(scores)) != 1:
         raise InputError(
-            f"{Drift.FILE} needs one measurement `{SCORES_DRIFT}`, but has {count}; run Drift again"
+            f"{Drift.FILE} needs one measurement `{scores}`, but has {count}; run Drift again"
         )
     broken = [check for check in input_checks if check.outcome == "alarm"]
-    reference = evidence.reference
     return label_free_accuracy(
         rows=np.array((reference.confidence or reference.scores).counts),
         right=np.array(reference.right),

@@ -26,6 +26,7 @@ def main() -> None:
         held_out=count_held_out(reference),
         settings=read_section(MonitorSection, "monitor"),
         classes=reference.labels,
+        number=reference.number,
     )
     quality.write(processing_output("quality"))
     for check in quality.checks:

@@ -65,6 +65,7 @@ def main() -> None:
         has_texts=any(counts.kind == "text" for counts in reference.columns),
         classes=reference.labels if reference.classes else (),
         first_favourable=reference.first_favourable,
+        above=reference.threshold if reference.number else None,
     )
     summary = read(rows, window=arguments.window)
     summary.write(processing_output("summary"))
