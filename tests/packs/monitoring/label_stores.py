@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.model import Contract
+from sashiko.evaluation.reference import NumberCounts
 from sashiko_packs.monitoring.audited import LabelSummary
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA, Draw, add_rows, delete_keys, draw_period
@@ -30,6 +31,7 @@ class Stores:
 
     root: Path
     contract: Contract = field(init=False)
+    number: NumberCounts | None = None  # of a label that is a number
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -46,11 +48,11 @@ class Stores:
     def folder(self, name: str) -> Path:
         return self.root / name
 
-    def answer(self, keys, *, number=0, time=None, decision="yes", version=7) -> None:
+    def answer(self, keys, *, number=0, time=None, decision="yes", version=7, scores=()) -> None:
         at = time or week(number).start + DAY
         rows = [
-            {"key": key, "version": version, "score": 0.5, "decision": decision, "time": at}
-            for key in keys
+            {"key": key, "version": version, "score": score, "decision": decision, "time": at}
+            for key, score in zip(keys, scores or [0.5] * len(keys), strict=True)
         ]
         write_table(self.root / "rows.parquet", pa.Table.from_pylist(rows, LEDGER_SCHEMA))
         add_rows(self.folder("ledger"), self.root / "rows.parquet")
@@ -85,7 +87,8 @@ class Stores:
         return join_labels(
             self.root, **folders, version=version, window=week(number), now=now,
             label_days=LABEL_DAYS, classes=self.contract.classes,
-            first_favourable=self.contract.first_favourable,
+            first_favourable=self.contract.first_favourable, number=self.number,
+            above=self.contract.label.above if self.number else None,
         )  # fmt: skip
 
 

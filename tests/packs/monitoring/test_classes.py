@@ -23,17 +23,16 @@ from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import MonitorCheck, judge_measurements
 from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import Drift, MonitorBias
-from sashiko_packs.monitoring.settings import MonitorSection, check_label
+from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import drift, join_labels, read_capture
 from sashiko_packs.monitoring.steps.judge import label_free_accuracy
-from tests.e2e.tiny import copy_repository
 from tests.packs.monitoring.captures import COLUMNS, DAY, event, record, request, write
 from tests.packs.monitoring.label_stores import DAY as ONE_DAY
 from tests.packs.monitoring.label_stores import Stores, keys_of, week
 from tests.packs.monitoring.report.test_monitor import page_of, section
 from tests.packs.monitoring.report.windows import windows
 from tests.packs.monitoring.steps.window_job import MonitorJob, make_job, make_reference
-from tests.unit.contract.documents import column_of, contract_of, custom, document, number
+from tests.unit.contract.documents import column_of, contract_of, custom, document
 
 # The last two are favourable.
 CLASSES = ("lost", "late", "wasn't late")
@@ -377,13 +376,3 @@ def test_the_page_names_the_worst_class_and_the_class_that_moved(stores, job) ->
     assert "predicted class" in section(page, "window")
     assert "recall of lost" in section(page, "data")
     assert "labelled with the class that were decided as it" in section(page, "checks")
-
-
-def test_a_label_that_is_a_number_is_refused_before_a_row_is_captured(tmp_path) -> None:
-    project = copy_repository(tmp_path / "project")
-    replay = project.call("model", "replay", "rows.csv", "--recipe", "days-linear")
-    assert replay.returncode == 1
-    assert "label `days_left` is a number, and the pack `monitoring`" in replay.stderr
-    assert not (project.home / "capture").exists()
-    with pytest.raises(InputError, match="label `price` is a number, and the pack `monitoring`"):
-        check_label(contract_of(number(), tmp_path))

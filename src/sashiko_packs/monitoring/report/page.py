@@ -28,7 +28,8 @@ from sashiko.report.views import (
     numeric,
     row,
 )
-from sashiko.report.words import metric_title, percent
+from sashiko.report.words import percent
+from sashiko.steps.evaluation_notes import METRIC_NAMES
 from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, NumberErrors
 from sashiko_packs.monitoring.checks import (
     CAPPED_ERROR,
@@ -310,7 +311,8 @@ def _measures_table(result: MonitorResult) -> Table:
             for item in (quality.since_deploy, *quality.measures)
         ),
         note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
-        "last two: the value if all drawn rows without a label were decided wrong, or right.",
+        "last two: the value if all drawn rows without a label were decided wrong, or right."
+        + (_OF_OUTCOME if quality.labels.number else ""),
     )  # fmt: skip
 
 
@@ -323,7 +325,7 @@ def _errors_table(errors: NumberErrors) -> Table:
         ),
         rows=tuple(
             row(
-                metric_title(item.name),
+                METRIC_NAMES[item.name],
                 numeric(_figure_of(item, item.reference)),
                 _audited_cell(item),
                 item.rows,
@@ -347,9 +349,9 @@ def _groups_table(result: MonitorResult) -> Table:
             row(
                 item.facet,
                 item.group,
-                metric_title(measure.name),
-                numeric(_figure_of(measure, measure.reference)),
-                _audited_cell(measure),
+                measure.name,
+                numeric(_share(measure.reference)),
+                Cell(_share(measure.value), interval=_ends(measure), number=True),
                 measure.rows,
             )
             for item in result.audited_groups
@@ -367,7 +369,7 @@ def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-_IN_UNIT: Final = (CAPPED_ERROR, "rmse", "mae", "median_absolute_error", "mean_error")
+_IN_UNIT: Final = (CAPPED_ERROR, "rmse", "mae", "median_absolute_error")
 
 
 def _figure_of(item: AuditedMeasure, value: float | None) -> str:
@@ -438,6 +440,10 @@ _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
 _MOST_STRIPS = 12
 _LONGEST = 160  # letters of a list of names
 _MOST_GROUPS = 8
+_OF_OUTCOME = (
+    " Accuracy, recall, specificity and precision of a number are of its outcome: whether it is "
+    "above the bound."
+)
 _ACCURACY = (
     "Only rows drawn at random and labelled judge the model. Labels that arrive on their own are "
     "of the cases that somebody looked at, so their accuracy is shown and not judged. The "
@@ -478,7 +484,10 @@ def history_section(history: History) -> Section:
         Figure("Outcome of every check", plots.outcomes(
             history, shown, [name for name in names if name not in shown]
         ), "DI: disparate impact."),
-        Figure("Accuracy", accuracy(history), _ACCURACY),
+        Figure(
+            "Accuracy", accuracy(history),
+            _ACCURACY + (_OF_OUTCOME if history.latest.quality.labels.number else ""),
+        ),
         *_number_figures(history),
         *_drift_figures(history),
         *_disparity_figures(history),

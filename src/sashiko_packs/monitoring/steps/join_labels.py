@@ -60,14 +60,12 @@ DECISION_SCHEMA: Final = pa.schema(
     ]
 )
 AUDITED_FILE: Final = "audited.parquet"
-NUMBERS: Final = ("value", "predicted")  # its further columns of a label that is a number
 _AUDITED_SCHEMA: Final = pa.schema(
     [("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())]
 )
 _AUDITED_ROWS: Final = """
 CREATE TABLE audited AS
-SELECT key, counted_labels.label IN $favourable AS label,
-ledger.decision IN $favourable AS decision{numbers}
+SELECT key, counted_labels.label IN $favourable AS label, ledger.decision IN $favourable AS decision
 FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
 WHERE version = $version AND "end" <= $end ORDER BY key
 """
@@ -200,19 +198,13 @@ def join_labels(
         )
         batches = stream_query(connection, sql, schema=DECISION_SCHEMA, rows=ROW_GROUP_ROWS)
         write_batches(folder / DECISIONS_FILE, batches, schema=DECISION_SCHEMA)
-        schema, numbers = _AUDITED_SCHEMA, ""
-        if number:
-            for name in NUMBERS:
-                schema = schema.append(pa.field(name, pa.float64()))
-            numbers = ", value, score AS predicted"
         connection.execute(
-            _AUDITED_ROWS.format(numbers=numbers),
-            {"version": version, "end": end, "favourable": favourable},
+            _AUDITED_ROWS, {"version": version, "end": end, "favourable": favourable}
         )
         audited = stream_query(
-            connection, "FROM audited ORDER BY rowid", schema=schema, rows=ROW_GROUP_ROWS
+            connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
         )
-        write_batches(folder / AUDITED_FILE, audited, schema=schema)
+        write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
         connection.execute(_JUDGED, {"end": end})
         by_class: dict[int, list[AuditedClass]] = defaultdict(list)
         if len(classes) > 2:
@@ -224,8 +216,8 @@ def join_labels(
         periods = tuple(_periods(connection, by_class, now=now, wait=wait, favourable=favourable))
         errors = None
         if number:
-            off = connection.execute(_OFF).fetch_arrow_table()
-            ordinary = connection.execute(_ORDINARY_NUMBERS).fetch_arrow_table()
+            off = connection.sql(_OFF).to_arrow_table()
+            ordinary = connection.sql(_ORDINARY_NUMBERS).to_arrow_table()
             periods = tuple(_with_errors(period, off, number) for period in periods)
             closed = [microseconds(period.start) for period in periods if period.state != "open"]
             # The number of a row whose key was deleted is gone.
