@@ -100,9 +100,8 @@ class AuditedPeriod(Frozen):
         if self.number and measure.name in (INTERVAL_COVERAGE, CAPPED_ERROR):
             rows = self.right + self.wrong
             off = rows - self.number.covered if measure.cap is None else self.number.capped
-            return rows - off + self.unlabelled * (right is True), off + self.unlabelled * (
-                right is False
-            )
+            more = self.unlabelled
+            return rows - off + more * (right is True), off + more * (right is False)
         if measure.place is None and not self.classes:
             counts = self.labelled if right is None else self.filled(right=right)
             return right_and_wrong(measure.name, counts)
@@ -318,17 +317,12 @@ def estimate_measure(
 
 def _in_unit(share: AuditedMeasure, measure: Measure) -> AuditedMeasure:
     """Turns the share that is right into a mean error, whose ends change places."""
-    if measure.cap is None:
+    if (cap := measure.cap) is None:
         return share
-    names = {"low": "high", "high": "low"}
-    shares = {name: getattr(share, names.get(name, name)) for name in _VALUES}
-    cap = measure.cap
+    values = share.model_dump(exclude={"name", "rows"}) | {"low": share.high, "high": share.low}
     return share.model_copy(
-        update={n: None if one is None else cap * (1 - one) for n, one in shares.items()}
+        update={n: None if one is None else cap * (1 - one) for n, one in values.items()}
     )
-
-
-_VALUES: Final = ("value", "low", "high", "worst", "best", "reference")
 
 
 def balance(recall: AuditedMeasure, specificity: AuditedMeasure) -> AuditedMeasure:

@@ -10,14 +10,13 @@ the last ones count, apart from the labels, in a folder that only the bias evalu
 import csv
 import datetime as dt
 import io
-import operator
 import os
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -190,13 +189,16 @@ def _check_numbers(path: Path, contract: Contract) -> None:
     `typed_columns` makes NaN null, and a null would be a label that has not come yet.
     """
     column, rules, first = contract.column(contract.label.column), contract.ingest, 1
-    limits: dict[str, tuple[Any, Callable[..., Any]]] = {
-        "at least": (column.options.minimum, operator.ge),
-        "above": (column.options.exclusiveMinimum, operator.gt),
-        "at most": (column.options.maximum, operator.le),
-        "below": (column.options.exclusiveMaximum, operator.lt),
-    }
-    given = {words: limit for words, limit in limits.items() if limit[0] is not None}
+    limits = [
+        (words, limit, compare)
+        for words, limit, compare in (
+            ("at least", column.options.minimum, np.greater_equal),
+            ("above", column.options.exclusiveMinimum, np.greater),
+            ("at most", column.options.maximum, np.less_equal),
+            ("below", column.options.exclusiveMaximum, np.less),
+        )
+        if limit is not None
+    ]
     pieces = raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
     for raw, typed in zip(pieces, typed_columns(path, contract, [column.name]), strict=True):
         header = raw.schema.names
@@ -204,11 +206,11 @@ def _check_numbers(path: Path, contract: Contract) -> None:
         texts = clean_texts(raw.column(place), column, rules)
         values = typed[column.name].cast(pa.float64()).to_numpy(zero_copy_only=False)
         allowed = np.isfinite(values)
-        for limit, compare in given.values():
-            allowed &= compare(values, limit)
+        for _, limit, compare in limits:
+            allowed &= compare(values, float(limit))
         wrong = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False) & ~allowed)
         if len(wrong):
-            ends = "".join(f", {words} {limit}" for words, (limit, _) in given.items())
+            ends = "".join(f", {words} {limit}" for words, limit, _ in limits)
             raise InputError(
                 f"{path}: column `{column.name}`, row {first + int(wrong[0]):,}: "
                 f"{shorten(repr(texts[int(wrong[0])].as_py()))} is no finite number{ends}; correct "

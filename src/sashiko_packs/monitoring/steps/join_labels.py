@@ -217,18 +217,14 @@ def join_labels(
         errors = None
         if number:
             off = connection.sql(_OFF).to_arrow_table()
-            ordinary = connection.sql(_ORDINARY_NUMBERS).to_arrow_table()
             periods = tuple(_with_errors(period, off, number) for period in periods)
-            closed = [microseconds(period.start) for period in periods if period.state != "open"]
-            # The number of a row whose key was deleted is gone.
-            of_closed = pc.and_(
-                pc.is_in(off["start"], pa.array(closed, pa.int64())), off["value"].is_valid()
-            )
             errors = NumberErrors(
                 half_width=number.half_width,
                 cap=number.error_cap,
-                audited=_measure_errors(off.filter(of_closed), number, periods),
-                ordinary=_measure_errors(ordinary, number),
+                audited=_measure_errors(off, number, periods),
+                ordinary=_measure_errors(
+                    connection.sql(_ORDINARY_NUMBERS).to_arrow_table(), number
+                ),
             )
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
@@ -256,8 +252,17 @@ def _measure_errors(
 ) -> tuple[AuditedMeasure, ...]:
     """Measures errors with intervals of the bootstrap; of too few rows, without values.
 
-    Rows of audited periods count by the inverse of the probability that they were drawn with.
+    Rows of audited periods count by the inverse of the probability that they were drawn with. Those
+    of open ones are left out, and those whose key was deleted, as their number is gone.
     """
+    if periods:
+        chances = {
+            microseconds(one.start): one.answers / one.drawn
+            for one in periods
+            if one.state != "open"
+        }
+        closed = pc.is_in(rows["start"], pa.array([*chances], pa.int64()))
+        rows = rows.filter(pc.and_(closed, rows["value"].is_valid()))
     count = rows.num_rows
     blank = tuple(
         AuditedMeasure(name=name, rows=count, reference=known)
@@ -267,7 +272,6 @@ def _measure_errors(
         return blank
     weights: Floats = np.ones(count)
     if periods:
-        chances = {microseconds(one.start): one.answers / one.drawn for one in periods}
         weights = np.array([chances[start] for start in rows["start"].to_pylist()])
     predicted = ModelScores(rows["predicted"].to_numpy()[:, None], 0.0)
     scored = ScoredNumbers.of(rows["value"].to_numpy(), predicted)
