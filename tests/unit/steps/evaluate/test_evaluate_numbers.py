@@ -201,6 +201,12 @@ def test_the_reference_counts_predicted_values_and_outcomes(root) -> None:
     assert reference.accuracy == np.mean((values > 0) == (predicted > 0))
     assert sum(reference.scores.counts) == 120
     assert reference.confusion.true_positives == sum((values > 0) & (predicted > 0))
+    errors, number = abs(values - predicted), reference.number
+    assert (number.half_width, number.error_cap) == (4.5, 9.0)
+    assert number.covered == sum(errors <= 4.5)
+    assert number.capped_error == pytest.approx(np.minimum(errors / 9, 1).sum())
+    assert number.metrics["mae"] == pytest.approx(errors.mean())
+    assert set(number.metrics) == {"rmse", "mae", "median_absolute_error", "r2"}
 
 
 def test_a_projects_own_metric_and_gate_get_the_values(root, monkeypatch) -> None:
