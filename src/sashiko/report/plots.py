@@ -341,31 +341,6 @@ def predicted_numbers(title: str, groups: Sequence["GroupScores"], *, bound: flo
         return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
 
 
-def precision_recall(scores: Floats, labels: Ints, *, threshold: float) -> Markup:
-    """Draws precision against recall over all thresholds, with the chosen one."""
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(labels[order])
-    last = np.append(np.diff(scores[order]) != 0, True)  # rows of one score come together
-    precision = (hits / np.arange(1, len(hits) + 1))[last]
-    recall = (hits / max(int(labels.sum()), 1))[last]
-    positive = scores >= threshold
-    right = float(labels[positive].sum())
-    point = right / max(int(labels.sum()), 1), right / max(int(positive.sum()), 1)
-    share = float(labels.mean())
-    with svg.chart() as axes:
-        axes.axhline(share, color=svg.MUTED, linewidth=1, linestyle=(0, (4, 3)),
-                     label="scores that say nothing")  # fmt: skip
-        axes.plot(recall, precision, color=svg.DARK, linewidth=1.8, label="this model")
-        axes.plot(*point, "o", color=svg.LIGHT, markeredgecolor=svg.INK, markersize=9,
-                  label=f"at the threshold {threshold:.2f}")  # fmt: skip
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall: positive rows that are found",
-                 ylabel="precision: positive predictions that are right")  # fmt: skip
-        axes.grid(True)
-        axes.legend(**_ABOVE)
-        alt = f"Precision and recall: {point[1]:.2f} and {point[0]:.2f} at the threshold."
-        return svg.to_svg(axes, name="precision-recall", alt=alt)
-
-
 def group_rates(facet: str, groups: Sequence[tuple[str, Mapping[str, float]]]) -> Markup:
     """Draws each rate of each group, at most `MOST_CURVES`, and at the right how far they differ.
 

@@ -135,7 +135,6 @@ def _class_tables(meta: SplitMeta | Missing) -> Iterator[Table]:
 
 
 _SWEEPS = 8
-_MOVES = 60
 _STAND_IN = 0.16  # width of a passing arrow, in node widths
 State = Literal["ran", "cached", "failed", "blocked", "passed", "interrupted", "not reached"]
 _SYMBOLS: dict[State, str] = {
@@ -150,10 +149,10 @@ _STATES: dict[str, State] = {
 }  # fmt: skip
 
 
-# Lays out a directed graph in rows from top to bottom, with mostly vertical arrows.
+# Lays out a directed graph in rows from top to bottom.
 #
 # The classic way (Sugiyama, Tagawa and Toda 1981): a row for each node by its longest path,
-# stand-ins where an arrow passes a row, an order by the neighbours' mean position, then positions.
+# stand-ins where an arrow passes a row, and an order by the neighbours' mean position.
 
 
 _Neighbours = Mapping[str, list[str]]
@@ -199,7 +198,7 @@ def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
                 above[lower].append(upper)
                 below[upper].append(lower)
     _order(rows, above, below)
-    x, width = _positions(rows, above, below)
+    x, width = _positions(rows)
     points = {item: Point(x[item], at) for at, items in enumerate(rows) for item in items}
     return Placed(
         nodes={name: points[name] for name in names},
@@ -233,10 +232,8 @@ def _order(rows: list[list[str]], above: _Neighbours, below: _Neighbours) -> Non
             items.sort(key={item: _mean(x, item, neighbours[item]) for item in items}.__getitem__)
 
 
-def _positions(
-    rows: Sequence[list[str]], above: _Neighbours, below: _Neighbours
-) -> tuple[dict[str, float], float]:
-    """Moves each item towards its neighbours, as far as its row's order and widths allow."""
+def _positions(rows: Sequence[list[str]]) -> tuple[dict[str, float], float]:
+    """Sets the items of each row side by side, in the middle of the picture."""
     size = {item: _STAND_IN if "@" in item else 1.0 for tier in rows for item in tier}
     width = max((sum(size[item] for item in tier) for tier in rows), default=1.0)
     x = {}
@@ -245,33 +242,11 @@ def _positions(
         for item in tier:
             x[item] = offset + size[item] / 2
             offset += size[item]
-    for sweep in range(_MOVES):
-        for tier in reversed(rows) if sweep % 2 else rows:
-            sizes = [size[item] for item in tier]
-            wish = [_mean(x, item, above[item] + below[item]) for item in tier]
-            # The mean of a push from the left and one from the right.
-            left = _push(wish, sizes, width)
-            right = _push([width - want for want in wish[::-1]], sizes[::-1], width)[::-1]
-            for item, one, other in zip(tier, left, right, strict=True):
-                x[item] = (one + (width - other)) / 2
     return x, width
 
 
 def _mean(x: Mapping[str, float], item: str, neighbours: Sequence[str]) -> float:
     return sum(x[other] for other in neighbours) / len(neighbours) if neighbours else x[item]
-
-
-def _push(wish: Sequence[float], sizes: Sequence[float], width: float) -> list[float]:
-    """Moves items right until none overlap, then back from the right edge if they ran over it."""
-    x, edge = [], 0.0
-    for want, size in zip(wish, sizes, strict=True):
-        x.append(max(want, edge + size / 2))
-        edge = x[-1] + size / 2
-    edge = width
-    for index in range(len(x) - 1, -1, -1):
-        x[index] = min(x[index], edge - sizes[index] / 2)
-        edge = x[index] - sizes[index] / 2
-    return x
 
 
 def _arrow(points: Sequence[Point]) -> str:

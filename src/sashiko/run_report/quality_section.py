@@ -453,11 +453,6 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         yield Figure(
             title, drawn, "The less the two overlap, the better the model tells them apart."
         )
-        yield Figure(
-            "Precision and recall",
-            plots.precision_recall(scores, truth, threshold=threshold),
-            "Over all thresholds: to find more positive rows, a model gets more predictions wrong.",
-        )
 
 
 def _class_figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:

@@ -74,7 +74,7 @@ def test_the_page_shows_each_figure_of_the_run(registered):
     assert "strength" in page.text("settings")
     assert [alt.split(" ")[0] for alt in pictures(page, "training")] == ["Learning"]
     assert [alt.split(" ")[0] for alt in pictures(page, "quality")] == [
-        "Comparison:", "Comparison:", "Calibration:", "Scores", "Precision",
+        "Comparison:", "Comparison:", "Calibration:", "Scores",
     ]  # fmt: skip
     assert [alt.split(":")[0] for alt in pictures(page, "fairness")] == [
         "Rates by age", "Disparate impact (DI)", "Calibration by age",
@@ -215,7 +215,7 @@ def test_damaged_data_costs_its_own_picture_only(tmp_path):
     folder = runs.registered(tmp_path)
     damage(tmp_path, "SnapshotFacets/data/data.parquet", "BiasInput/data/data.csv")
     page = page_of(folder)
-    assert len(pictures(page, "quality")) == 5
+    assert len(pictures(page, "quality")) == 4
     assert "data.csv is not what BiasInput writes" in page.text("fairness")
     assert "data.parquet is not a whole Parquet file" in page.text("fairness")
     assert [alt[:9] for alt in pictures(page, "fairness")] == ["Disparate"]
