@@ -203,7 +203,11 @@ def scan_rule(settings: Settings, recipe: Recipe) -> ScanRule:
 def _bound(settings: Settings, recipe: Recipe, number: int, bound: ServingBound) -> Bound:
     """Returns a bound for the preflight: only the values of gated metrics are signed."""
     gated: set[tuple[str, tuple[str, ...]]] = {
-        *((gate.metric, ()) for gate in recipe.quality.gates if not gate.better_than),
+        *(
+            (gate.metric, ())
+            for gate in recipe.quality.gates
+            if not gate.better_than and gate.of_class is None
+        ),
         *((gate.metric, gate.facets) for gate in recipe.bias.gates if not gate.change_since),
     }
     if (bound.metric, bound.facets) not in gated:

@@ -286,7 +286,7 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
 def _metrics(evidence: Evidence) -> Iterator[tuple[str, Value]]:
     evaluation = evidence.evaluation
     if not isinstance(evaluation, Missing):
-        if len(evaluation.labels) == 2:
+        if len(evaluation.labels) == 2 or evaluation.selective is not None:
             yield "threshold", f"{evaluation.threshold:.3f}"
         yield from evaluation.gateable.items()
         for label, rates in zip(evaluation.labels, evaluation.classes, strict=False):
