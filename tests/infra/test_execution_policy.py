@@ -346,12 +346,10 @@ def test_each_policy_has_a_part_of_all_statements(count):
         assert len(json.dumps(document, separators=(",", ":"))) <= 6144
 
 
-def test_what_does_not_fit_is_an_error_that_says_so():
+def test_what_does_not_fit_or_has_no_facts_is_an_error_that_says_so():
     with pytest.raises(InputError, match=r"does not fit into 5 policies of 6144"):
         pack(many(600))
 
-
-def test_a_type_without_facts_is_an_error_with_the_command():
     with pytest.raises(
         InputError, match=r"python -m sashiko_cdk\.bootstrap\.describe_types AWS::EKS::Cluster"
     ):

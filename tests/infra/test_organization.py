@@ -493,9 +493,18 @@ def test_a_member_of_another_organization_is_a_stranger() -> None:
     assert denying("serving", request, kind="rcp") == {"OrganizationAlone"}
 
 
-def test_a_token_of_another_provider_gets_no_role() -> None:
+def test_another_way_to_the_same_is_denied_and_the_marketplace_is_open() -> None:
     request = make_request("sts:AssumeRoleWithWebIdentity", ROLE.format("github-deployer"))
     assert denying("serving", stranger(request), kind="rcp") == {"OurRepositoryAlone"}
+    point = HERE.format("s3", "accesspoint/mine/object/x")
+    assert denying("serving", make_request("s3:GetObject", point)) == {"ObjectsByReaders"}
+
+    # A zonal NAT gateway names a subnet, a regional one the VPC.
+    subnet = HERE.format("ec2", "subnet/subnet-1")
+    request = make_request("ec2:CreateNatGateway", subnet, OURS)
+    assert denying("serving", request) == {"NoWayOut"}
+    request = make_request("aws-marketplace:Subscribe", region="us-west-2")
+    assert denying("serving", request) == set()
 
 
 @pytest.mark.parametrize("variant", ["serving", "serving_prod"])
@@ -513,23 +522,6 @@ def test_an_administrator_reads_no_object_and_those_read_whom_the_templates_let(
         assert readers or action == "s3:GetObjectVersion" or bucket == "capture"
         for role in readers:
             assert denying(variant, make_request(action, objects, caller=role.arn)) == set()
-
-
-def test_an_access_point_is_no_other_way_to_the_objects() -> None:
-    point = HERE.format("s3", "accesspoint/mine/object/x")
-    assert denying("serving", make_request("s3:GetObject", point)) == {"ObjectsByReaders"}
-
-
-def test_a_way_out_is_denied_in_a_subnet_as_in_the_vpc() -> None:
-    """A zonal NAT gateway names a subnet, a regional one the VPC."""
-    subnet = HERE.format("ec2", "subnet/subnet-1")
-    request = make_request("ec2:CreateNatGateway", subnet, OURS)
-    assert denying("serving", request) == {"NoWayOut"}
-
-
-def test_bedrock_subscribes_to_a_model_wherever_the_marketplace_is() -> None:
-    request = make_request("aws-marketplace:Subscribe", region="us-west-2")
-    assert denying("serving", request) == set()
 
 
 def test_whoever_administers_the_account_changes_nothing_that_grants_refer_to() -> None:

@@ -28,10 +28,13 @@ def test_the_page_is_current(templates):
     assert PAGE.read_text() == page or not WHOLE, "run `make docs`, review the diff"
 
 
-def test_a_control_without_a_resource_is_refused(templates, proofs):
+def test_a_control_without_a_resource_and_a_resource_without_a_proof_are_refused(templates, proofs):
     without = {name: item for name, item in templates("prod").items() if name != "DataLake"}
     with pytest.raises(SystemExit, match=r"S3\.5: no resource of AWS::S3::Bucket"):
         security_page(without)
+    serving = {"Resources": {"Model": {"Type": "AWS::SageMaker::Model"}}}
+    with pytest.raises(SystemExit, match=r"SageMaker\.5: .*`AWS::SageMaker::Model`: Serving 1"):
+        security_page({**templates("prod"), "Serving": serving})
 
 
 def test_a_control_without_a_test_is_refused(templates, proofs):
@@ -44,12 +47,6 @@ def test_a_mark_that_names_no_control_is_refused(templates, proofs):
     proofs["S3.55"] = ["test_x.py::test_it"]
     with pytest.raises(SystemExit, match=r"S3\.55: test_x\.py::test_it proves it"):
         security_page(templates("prod"))
-
-
-def test_what_comes_to_be_there_needs_a_proof(templates, proofs):
-    serving = {"Resources": {"Model": {"Type": "AWS::SageMaker::Model"}}}
-    with pytest.raises(SystemExit, match=r"SageMaker\.5: .*`AWS::SageMaker::Model`: Serving 1"):
-        security_page({**templates("prod"), "Serving": serving})
 
 
 # A rule's own test shows it an example; cdk-nag's pack runs at synth, on the constructs.

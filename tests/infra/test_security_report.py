@@ -102,13 +102,11 @@ def test_what_is_explained_is_no_failure(report):
     assert f"{why}\n  - Lake/Logs" in process.stdout.split("## Explained")[1]
 
 
-def test_a_template_that_checkov_cannot_read_is_an_error(report):
+def test_a_template_that_checkov_cannot_read_and_its_failure_are_errors(report):
     process, _ = report(unread=["Lake.template.json"])
     assert process.returncode == 1
     assert "error: checkov could not read Lake.template.json" in process.stderr
 
-
-def test_checkov_gets_nobodys_key_and_its_failure_is_an_error(report):
     process, _ = report(status=2)
     assert process.returncode == 1
     assert "ended with status 2" in process.stderr

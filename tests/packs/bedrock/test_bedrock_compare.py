@@ -246,11 +246,13 @@ def test_a_model_that_loads_throttles_and_times_out_is_called_until_it_answers(c
     assert (status, checks["agreement of labels"]["value"]) == (0, 1.0)
 
 
-def test_a_denied_call_ends_the_comparison_at_the_first_row(compared):
+def test_what_is_denied_or_not_imported_is_not_compared(compared):
     compared.runtime.faults = ["AccessDeniedException"]
     with pytest.raises(InputError, match=r"AccessDeniedException: of the test; use the role that"):
         compared.compare()
     assert len(compared.runtime.requests) == 1
+    done = compared.world.sashiko("compare", "2")
+    assert "Bedrock has no imported model sashiko-dev-triage-llm-v2" in str(done.exception)
 
 
 def test_an_answer_that_is_not_shown_is_a_bound_and_never_a_guess(compared):
@@ -316,11 +318,6 @@ def test_other_rows_than_the_judged_ones_are_not_compared(compared):
         compared.compare()
     s3.put_object(**place, Body=judged)
     assert compared.runtime.requests == []
-
-
-def test_what_was_not_imported_is_not_compared(compared):
-    done = compared.world.sashiko("compare", "2")
-    assert "Bedrock has no imported model sashiko-dev-triage-llm-v2" in str(done.exception)
 
 
 def test_a_text_that_spells_a_control_token_is_known_to_be_read_otherwise(compared, tmp_path):

@@ -275,13 +275,10 @@ def test_a_service_that_does_not_answer_for_minutes_ends_the_wait(bedrock):
     assert bedrock.refusals == []
 
 
-def test_a_denied_import_names_the_role_that_may(bedrock):
+def test_a_denied_or_refused_import_says_so_and_leaves_no_job(bedrock):
     bedrock.refusals = [RefusedError(403, "AccessDeniedException", "not you")]
     with pytest.raises(DeniedError, match="use the role sashiko-dev-endpoint-deployer"):
         run()
-
-
-def test_a_refusal_of_the_service_is_reported_and_leaves_no_job(bedrock):
     with pytest.raises(InputError, match=r"ValidationException: .*s3Uri"):
         run(replace(ORDER, uri="s3://bucket/as_of=1"))
     assert bedrock.jobs == {}

@@ -79,17 +79,17 @@ def test_throttling_outages_and_read_timeouts_are_waited_out(runtime, tmp_path, 
     assert pq.read_table(outcomes / "outcomes.parquet").num_rows == len(TEXTS)
 
 
-def test_what_the_service_refuses_ends_the_step_and_leaves_nothing(runtime, tmp_path, monkeypatch):
+def test_a_guardrail_that_is_missing_or_refuses_ends_the_step_and_leaves_nothing(
+    runtime, tmp_path, monkeypatch
+):
+    with pytest.raises(InputError, match="no guardrail of-nobody with a numbered version: deploy"):
+        run(tmp_path, monkeypatch, name="of-nobody")
+    assert runtime.requests == []
+
     runtime.faults = ["ValidationException"]
     with pytest.raises(InputError, match=r"guardrail g1, version 10: ValidationException.*shorten"):
         run(tmp_path, monkeypatch)
     assert not (tmp_path / "processing/output/outcomes" / "outcomes.parquet").exists()
-
-
-def test_an_account_without_the_guardrail_says_what_to_deploy(runtime, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="no guardrail of-nobody with a numbered version: deploy"):
-        run(tmp_path, monkeypatch, name="of-nobody")
-    assert runtime.requests == []
 
 
 def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(

@@ -191,13 +191,6 @@ def test_a_version_that_may_not_be_served_is_refused(project: Project) -> None:
     assert "has no version 7; registered: 1" in project.refusal("deliver", "7")
 
 
-def test_a_version_that_was_changed_since_it_was_signed_is_refused(project: Project) -> None:
-    project.register(1)
-    (key,) = [name for name in project.account.objects() if name.endswith("model.tar.gz")]
-    project.account.clients.s3.put_object(Bucket=project.account.bucket, Key=key, Body=b"others")
-    assert "is not the file that was signed" in project.refusal("deliver")
-
-
 def test_what_the_environment_requires_and_its_account_are_checked_before_the_commit(
     project: Project,
 ) -> None:
@@ -275,12 +268,15 @@ def test_a_project_in_a_folder_of_a_larger_repository(
     assert git(whole, "diff", "--name-only", "main", "model/dev/1") == "triage/config/dev.yaml\n"
 
 
-def test_the_clone_of_a_repository_that_signs_gets_a_signed_commit(project: Project) -> None:
+def test_an_unsigned_commit_and_a_changed_version_are_refused(project: Project) -> None:
     """A key that is not there: git refuses, instead of a commit without a signature."""
     project.register(1)
     project.git("config", "commit.gpgsign", "true")
     project.git("config", "gpg.program", "/bin/false")
     assert "git commit-tree" in project.refusal("deliver")
+    (key,) = [name for name in project.account.objects() if name.endswith("model.tar.gz")]
+    project.account.clients.s3.put_object(Bucket=project.account.bucket, Key=key, Body=b"others")
+    assert "is not the file that was signed" in project.refusal("deliver")
 
 
 FILE = Path("config/dev.yaml")

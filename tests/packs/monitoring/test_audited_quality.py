@@ -69,11 +69,16 @@ def _estimate(*periods, measure="accuracy") -> AuditedMeasure:
     )
 
 
-def test_accuracy_is_the_share_of_right_decisions_with_wilsons_interval() -> None:
+def test_accuracy_has_wilsons_interval_and_rows_without_a_label_bound_it() -> None:
     estimate = _estimate(period(0, 150, 50))
     assert (estimate.value, estimate.rows) == (0.75, 200)
     expected = stats.binomtest(150, 200).proportion_ci(method="wilson")
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+    rows = period(0, 72, 8, unlabelled=20)
+    estimate = _estimate(rows, period(1, 100, 0, answers=1_000))
+    assert estimate.value == pytest.approx(172 / 180)
+    assert (estimate.worst, estimate.best) == pytest.approx((172 / 200, 192 / 200))
 
 
 def test_each_measure_is_its_share_of_the_labelled_rows_beside_that_of_the_test_split() -> None:
@@ -121,13 +126,6 @@ def test_rows_of_a_larger_period_count_for_more_and_make_fewer_effective_rows() 
     # Wilson's interval of 23 of 138.
     expected = stats.binomtest(23, 138).proportion_ci(method="wilson")
     assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), abs=1e-4)
-
-
-def test_rows_without_a_label_bound_the_value() -> None:
-    rows = period(0, 72, 8, unlabelled=20)
-    estimate = _estimate(rows, period(1, 100, 0, answers=1_000))
-    assert estimate.value == pytest.approx(172 / 180)
-    assert (estimate.worst, estimate.best) == pytest.approx((172 / 200, 192 / 200))
 
 
 @pytest.mark.parametrize(("measure", "needed"), [("accuracy", 100), ("recall", 30)])
@@ -180,12 +178,10 @@ def test_ordinary_labels_are_shown_and_judge_nothing() -> None:
     assert quality(wrong=9_000).check.outcome == "not judged"
 
 
-def test_of_fewer_than_ten_ordinary_labels_no_accuracy_is_shown() -> None:
+def test_of_few_labels_no_accuracy_is_shown_and_how_many_are_needed_is() -> None:
     assert quality(right=9).ordinary_accuracy is None
     assert quality(right=9, wrong=1).ordinary_accuracy == 0.9
 
-
-def test_without_enough_labels_it_says_how_many_are_needed() -> None:
     result = quality(period(0, 50, 3, unlabelled=47, is_open=True))
     assert result.check.outcome == "not judged"
     assert result.check.reason == "53 audited labels, 100 are needed"
@@ -283,15 +279,13 @@ def test_a_fall_of_recall_is_found_where_positives_are_few(share: float) -> None
     assert checks["recall"].name == "recall of audited rows"
 
 
-def test_few_positive_labels_are_not_judged_and_say_what_they_are() -> None:
+def test_few_positive_labels_or_decisions_are_not_judged() -> None:
     generator = np.random.default_rng(1)
     result = quality(period(0, labelled=_rows(generator, 0.03, 0.7)), held_out=_rare(0.03))
     recall = {check.effect: check for check in result.checks}["recall"]
     assert recall.outcome == "not judged"
     assert recall.reason == f"{recall.rows} audited rows labelled positive, 30 are needed"
 
-
-def test_without_any_positive_decision_in_the_test_split_precision_is_not_judged() -> None:
     none = make_reference(positives=300, true_positives=0, right=(700, 0, 0, 0, 0, 0))
     result = quality(period(0, 80, 20), held_out=none)
     precision = {check.effect: check for check in result.checks}["precision"]

@@ -462,10 +462,21 @@ def test_clusters_of_equal_rows_count_as_one_row_each() -> None:
     assert other.design_effect == pytest.approx(1, abs=0.1)
 
 
-def test_more_clusters_than_groups_have_the_same_variance() -> None:
+def test_the_design_effect_of_many_of_few_of_dominating_and_of_no_clusters() -> None:
     values = np.random.default_rng(2).integers(0, 4, 20_000)
     alike = _clusters(np.repeat(values, 5), np.repeat(np.arange(20_000), 5)).summarise()
     assert alike.design_effect == pytest.approx(5, rel=0.1)
+    numbers = np.repeat(np.arange(4), 500)
+    assert not _clusters(UNEVEN, numbers).summarise().has_enough_clusters
+    assert _clusters(UNEVEN, np.repeat(np.arange(5), 400)).summarise().has_enough_clusters
+
+    # Ten nightly requests of 150 rows that are as different as rows of different requests.
+    numbers = np.concatenate([np.arange(300), np.repeat(np.arange(300, 310), 150)])
+    counted = _clusters(UNEVEN[:1800], numbers, dominates=numbers >= 300).summarise()
+    assert (counted.counts.sum(), counted.set_aside, counted.note) == (1800, 0, "")
+    empty = Clusters(4)
+    empty.add(UNEVEN[:0], UNEVEN[:0], UNEVEN[:0] > 0)
+    assert empty.summarise().effective_rows == 0
 
 
 def test_the_variance_is_that_of_a_ratio_of_totals() -> None:
@@ -486,12 +497,6 @@ def test_the_variance_is_that_of_a_ratio_of_totals() -> None:
     assert clusters.summarise().design_effect == pytest.approx(expected)
 
 
-def test_a_few_large_clusters_cannot_tell_how_much_they_differ() -> None:
-    numbers = np.repeat(np.arange(4), 500)
-    assert not _clusters(UNEVEN, numbers).summarise().has_enough_clusters
-    assert _clusters(UNEVEN, np.repeat(np.arange(5), 400)).summarise().has_enough_clusters
-
-
 def test_clusters_that_dominate_are_left_out_where_the_others_tell_more() -> None:
     """300 rows of one request, all alike, beside 300 requests of a row."""
     cells = np.concatenate([UNEVEN[:300], np.zeros(300, dtype=int)])
@@ -502,19 +507,6 @@ def test_clusters_that_dominate_are_left_out_where_the_others_tell_more() -> Non
     assert (counted.effective_rows, counted.set_aside) == (pytest.approx(300, rel=0.01), 300)
     assert counted.note == "without 300 rows of clusters that dominate"
     assert clusters.counts.sum() == 600
-
-
-def test_clusters_that_dominate_count_where_they_tell_more() -> None:
-    """Ten nightly requests of 150 rows that are as different as rows of different requests."""
-    numbers = np.concatenate([np.arange(300), np.repeat(np.arange(300, 310), 150)])
-    counted = _clusters(UNEVEN[:1800], numbers, dominates=numbers >= 300).summarise()
-    assert (counted.counts.sum(), counted.set_aside, counted.note) == (1800, 0, "")
-
-
-def test_no_rows_have_no_design_effect() -> None:
-    empty = Clusters(4)
-    empty.add(UNEVEN[:0], UNEVEN[:0], UNEVEN[:0] > 0)
-    assert empty.summarise().effective_rows == 0
 
 
 @pytest.mark.parametrize(

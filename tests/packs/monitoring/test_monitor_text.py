@@ -65,8 +65,14 @@ def test_an_alarm_is_proposed_unless_the_recipe_says_otherwise(decide: Decide) -
     assert decide(retrain="off").action == "none"
 
 
-def test_a_window_without_an_alarm_leads_to_nothing(decide: Decide) -> None:
+def test_an_alarm_with_enough_new_labels_is_proposed_and_nothing_else(decide: Decide) -> None:
     assert decide(of=result(check(outcome="ok"), check(outcome="not judged"))).action == "none"
+    [reason] = decide(of=result(labels=499)).reasons
+    assert reason == "499 new labels, 500 are needed"
+    assert decide(of=result(labels=500)).action == "propose"
+    accuracy = check("accuracy of audited rows", kind="accuracy")
+    bias = check("disparate impact of age", kind="bias")
+    assert decide(of=result(bias, accuracy)).action == "propose"
 
 
 def test_a_recipe_that_says_start_is_told_what_to_write() -> None:
@@ -91,16 +97,16 @@ def test_a_guard_says_what_speaks_against_a_run(decide, candidates, reason) -> N
     assert any(reason in text for text in decision.reasons)
 
 
-def test_a_failed_run_between_two_blocked_ones_does_not_reset_the_breaker(decide: Decide) -> None:
+def test_the_breaker_counts_the_fruitless_candidates_alone(decide: Decide) -> None:
     candidates = (weeks_ago(50, "blocked"), weeks_ago(40, "failed"), weeks_ago(30, "blocked"))
     decision = decide(*candidates, retrain_most_per_year=10)
     assert "the last 2 candidates" in decision.reasons[0]
+    assert decide(weeks_ago(20, "approved"), weeks_ago(10, "approved")).action == "propose"
 
-
-def test_too_few_new_labels_are_no_reason_to_train(decide: Decide) -> None:
-    [reason] = decide(of=result(labels=499)).reasons
-    assert reason == "499 new labels, 500 are needed"
-    assert decide(of=result(labels=500)).action == "propose"
+    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting"))
+    assert any("the last 2 candidates" in reason for reason in decision.reasons)
+    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting", is_better=True))
+    assert not any("the last 2 candidates" in reason for reason in decision.reasons)
 
 
 @pytest.mark.parametrize(
@@ -116,23 +122,6 @@ def test_an_alarm_with_another_cause_proposes_no_run(decide, checks, reason) -> 
     decision = decide(of=result(*checks))
     assert decision.action == "none"
     assert reason in decision.reasons[0]
-
-
-def test_bias_beside_a_fall_of_accuracy_proposes_a_run(decide: Decide) -> None:
-    accuracy = check("accuracy of audited rows", kind="accuracy")
-    bias = check("disparate impact of age", kind="bias")
-    assert decide(of=result(bias, accuracy)).action == "propose"
-
-
-def test_an_approved_version_that_is_not_served_yet_is_not_fruitless(decide: Decide) -> None:
-    assert decide(weeks_ago(20, "approved"), weeks_ago(10, "approved")).action == "propose"
-
-
-def test_a_waiting_version_that_is_no_better_counts_as_fruitless(decide: Decide) -> None:
-    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting"))
-    assert any("the last 2 candidates" in reason for reason in decision.reasons)
-    decision = decide(weeks_ago(20, "blocked"), weeks_ago(10, "waiting", is_better=True))
-    assert not any("the last 2 candidates" in reason for reason in decision.reasons)
 
 
 @pytest.mark.parametrize(("state", "most"), [("rejected", 2), ("approved", 3)])

@@ -79,18 +79,12 @@ def test_a_change_of_all_clients_is_a_change_and_of_fewer_than_five_is_not_judge
     assert not _measure(quiet, shifted, clusters=np.arange(400) % 4).is_judged
 
 
-def test_case_digits_and_white_space_make_no_other_text() -> None:
+def test_equal_texts_are_no_change_and_too_few_are_not_judged() -> None:
     texts = [f"Order {number} of  the day" for number in range(150)]
     measured = _measure(texts, [text.upper() for text in texts])
     assert measured.value == 0.5
     assert measured.p_unchanged > 0.05
-
-
-def test_equal_texts_and_seeds_give_equal_numbers() -> None:
     assert _measure(*_texts()) == _measure(*_texts())
-
-
-def test_too_few_texts_are_not_judged() -> None:
     quiet, other = _texts()
     assert not _measure(quiet, other[:99]).is_judged
     assert _measure(quiet[:50], other).reason == "the reference has 50 texts, 100 are needed"
@@ -185,9 +179,15 @@ def _sample(path, rows, cells) -> list[str]:
     return list(sample_window(path / "rows.parquet", REFERENCE, _scores(rows, cells)).texts)
 
 
-def test_all_texts_of_few_single_rows_are_taken(folder) -> None:
+def test_few_rows_are_all_taken_and_those_of_left_out_clusters_are_not(folder) -> None:
     rows = _request_texts([1] * 90)
     assert _sample(folder, rows, [0, 1] * 45) == [row["text"] for row in rows]
+    rows = _request_texts([40, 3, 1])
+    sample = _sample(folder, rows, [0, 1] * 22)
+    assert [text.split()[0] for text in sample] == ["0", "1", "2"]
+    rows = [*_request_texts([1] * 150), *[{"event_id": f"b{n}", "text": "bot", "cluster": 150,
+                                   "dominates": True} for n in range(100)]]  # fmt: skip
+    assert "bot" not in _sample(folder, rows, [0, 1] * 75 + [0] * 100)
 
 
 def test_many_single_rows_are_sampled_evenly(folder) -> None:
@@ -206,18 +206,6 @@ def test_one_text_of_a_request_is_taken_where_its_rows_are_alike(folder) -> None
     requests, places = np.array([text.split() for text in sample], dtype=int).T
     assert requests.tolist() == list(range(80))
     assert np.mean(places / np.array(sizes)) == pytest.approx(0.5, abs=0.1)
-
-
-def test_one_text_of_a_request_is_taken_where_too_few_requests_can_tell(folder) -> None:
-    rows = _request_texts([40, 3, 1])
-    sample = _sample(folder, rows, [0, 1] * 22)
-    assert [text.split()[0] for text in sample] == ["0", "1", "2"]
-
-
-def test_texts_of_clusters_that_are_left_out_are_left_out(folder) -> None:
-    rows = [*_request_texts([1] * 150), *[{"event_id": f"b{n}", "text": "bot", "cluster": 150,
-                                   "dominates": True} for n in range(100)]]  # fmt: skip
-    assert "bot" not in _sample(folder, rows, [0, 1] * 75 + [0] * 100)
 
 
 def test_each_text_has_its_cluster(folder) -> None:
@@ -274,18 +262,12 @@ def test_a_tenth_of_texts_that_cannot_be_read_is_shown(odd: str) -> None:
     assert measured.p_unchanged < 1e-6
 
 
-def test_quiet_texts_and_single_new_words_are_none() -> None:
+def test_quiet_texts_as_many_odd_ones_and_one_sent_again_are_no_change() -> None:
     window = [*QUIET[:400], *[f"{text} app crashed" for text in QUIET[:100]]]
     measured = _odd(window)
     assert (measured.value, measured.p_unchanged) == (0, 1)
-
-
-def test_as_many_as_the_reference_has_are_allowed() -> None:
     reference = [*QUIET[:450], *[DAMAGED] * 50]
     assert _odd([*QUIET[:450], *[DAMAGED] * 50], reference).p_unchanged > 0.5
-
-
-def test_one_text_sent_again_and_again_is_one_text() -> None:
     clusters = np.concatenate([np.arange(480), np.full(20, 480)])
     measured = _odd([*QUIET[:480], *[GERMAN] * 20], clusters=clusters)
     assert measured.p_unchanged is None or measured.p_unchanged > 0.01

@@ -102,6 +102,8 @@ def test_the_cheapest_of_those_shown_to_be_as_good_is_chosen() -> None:
     assert (result.best, result.chosen, result.unjudged) == ("best", "near", ())
     leads = {item.name: item.lead_of_best for item in result.candidates}
     assert leads["worse"].low > 0.02 > leads["near"].high
+    assert choice(BEST, WORSE).chosen == "best"
+    assert choice(BEST, WORSE, minimum_effect=0.3).chosen == "worse"
 
 
 def test_a_cheap_one_that_may_be_worse_is_undecided_and_not_chosen() -> None:
@@ -150,11 +152,6 @@ def test_as_many_rows_as_it_says_decide_with_a_power_of_four_in_five() -> None:
     assert np.mean(drawn + half < 0.02) == pytest.approx(0.8, abs=0.02)
     assert rows_needed(Estimate(0.0, -0.01, 0.01), minimum_effect=0.02, rows=1000) is None
     assert rows_needed(Estimate(0.02, -0.01, 0.05), minimum_effect=0.02, rows=1000) is None
-
-
-def test_a_larger_minimum_effect_keeps_a_cheaper_candidate() -> None:
-    assert choice(BEST, WORSE).chosen == "best"
-    assert choice(BEST, WORSE, minimum_effect=0.3).chosen == "worse"
 
 
 def test_at_equal_costs_the_better_one_is_chosen() -> None:
@@ -591,13 +588,11 @@ def test_examples_are_training_rows_half_of_each_label() -> None:
         draw_examples(bedrock(examples=6), one_label, rows.labels, seed=0)
 
 
-def test_a_prompt_of_other_labels_is_refused(tmp_path: Path) -> None:
+def test_a_prompt_of_other_labels_and_a_record_of_nothing_are_refused(tmp_path: Path) -> None:
     prompt = {"template": "{text}", "answers": {"good": "yes", "bad": "no"}}
     with pytest.raises(InputError, match="the contract's labels are paid and late"):
         score(bedrock(prompt=prompt, unanswered="good"), tmp_path, record=False)
 
-
-def test_record_without_a_candidate_of_bedrock_is_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="no candidate of kind bedrock"),
         open_responder(selection(), tmp_path / "r.jsonl", prices(), record=True, command=""),

@@ -37,8 +37,14 @@ def meaning(value: dict[str, Any]) -> tuple[str, str | None]:
     return reading.meaning, reading.answer
 
 
-def test_every_stop_reason_of_the_service_has_a_meaning() -> None:
+def test_every_stop_reason_and_answer_has_a_meaning() -> None:
     assert set(converse.STOP_REASONS) == set(stop_reasons())
+    assert meaning(answered("yes", stop_reason="tired")) == ("invalid", None)
+
+    tool = {"name": "give_answer", "input": {"answer": "no"}}
+    assert meaning(answered(tool=tool, stop_reason="tool_use")) == ("answer", "no")
+    other = {"name": "delete_everything", "input": {"answer": "no"}}
+    assert meaning(answered(tool=other, stop_reason="tool_use")) == ("invalid", None)
 
 
 @pytest.mark.parametrize("reason", stop_reasons())
@@ -46,10 +52,6 @@ def test_only_a_finished_answer_counts(reason: str) -> None:
     expected = converse.STOP_REASONS[reason]
     answer = "yes" if expected == "answer" else None
     assert meaning(answered("yes", stop_reason=reason)) == (expected, answer)
-
-
-def test_a_new_stop_reason_is_invalid() -> None:
-    assert meaning(answered("yes", stop_reason="tired")) == ("invalid", None)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +87,6 @@ def test_form_quotes_and_an_explanation_do_not_count(text: str) -> None:
 )
 def test_anything_else_is_invalid(text: str) -> None:
     assert meaning(answered(text)) == ("invalid", None)
-
-
-def test_a_tools_input_is_the_answer() -> None:
-    tool = {"name": "give_answer", "input": {"answer": "no"}}
-    assert meaning(answered(tool=tool, stop_reason="tool_use")) == ("answer", "no")
-    other = {"name": "delete_everything", "input": {"answer": "no"}}
-    assert meaning(answered(tool=other, stop_reason="tool_use")) == ("invalid", None)
 
 
 def test_cached_input_counts() -> None:

@@ -80,11 +80,8 @@ def test_an_id_that_tells_no_geography_is_refused(model: str) -> None:
         travel_of(model, region="eu-west-1")
 
 
-def test_no_geography_is_taken_for_a_provider() -> None:
+def test_geographies_are_no_providers_and_an_unknown_one_is_refused() -> None:
     assert not set(geographies().geographies) & set(geographies().providers)
-
-
-def test_an_unknown_geography_is_refused() -> None:
     with pytest.raises(InputError, match="`moon` is not known; expected us"):
         check_geographies(("us", "moon"))
 

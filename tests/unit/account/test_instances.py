@@ -127,12 +127,15 @@ def test_a_family_whose_sizes_are_recorded_has_all_that_sagemaker_knows():
         assert not family.sizes or family.sizes.keys() == known
 
 
-def test_what_a_training_plan_can_reserve_is_recorded():
+def test_training_plans_reserve_what_is_recorded_and_the_rest_is_unknown():
     ultra_server = {"ml.p6e-gb200.36xlarge"}  # one instance alone cannot be bought
     for kind in instance_types("ReservedCapacityInstanceType") - ultra_server:
         size = size_of(kind)
         assert size is not None
         assert size.efa
+    assert size_of("ml.t3.medium") is None
+    assert size_of("ml.x99.large") is None
+    assert not has_local_disk("ml.p3.2xlarge")
 
 
 @pytest.mark.parametrize(
@@ -149,9 +152,3 @@ def test_a_type_is_known_by_family_and_size(kind, disk, vcpus, accelerators, efa
     assert size is not None
     assert (size.vcpus, size.accelerators, size.efa) == (vcpus, accelerators, efa)
     assert has_local_disk(kind) == disk
-
-
-def test_what_is_not_recorded_is_unknown():
-    assert size_of("ml.t3.medium") is None
-    assert size_of("ml.x99.large") is None
-    assert not has_local_disk("ml.p3.2xlarge")

@@ -177,9 +177,11 @@ def test_what_is_not_approved_or_would_not_be_served_stays_there(
     _refused(accounts, f"not promoted: .*{why}")
 
 
-def test_a_file_that_was_changed_is_refused(approved):
+def test_a_changed_file_or_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved):
     approved.put("metrics.json", b"{}")
     _refused(approved, "metrics.json is not the file that was signed")
+    approved.put("manifest-sha256.json", b"{}")
+    _refused(approved, f"no valid signature of {key_alias_arn(DEV, 'signing')}")
 
 
 def test_a_version_that_an_earlier_key_of_the_source_signed_is_promoted_while_it_is_trusted(
@@ -201,11 +203,6 @@ def test_a_copy_whose_key_was_replaced_is_promoted_again(approved):
     second, new = approved.promote()
     assert (second.version, second.status, new) == (2, "PendingManualApproval", True)
     assert second.tags["signed_by"] != first.tags["signed_by"]
-
-
-def test_a_manifest_that_the_sources_key_did_not_sign_is_refused(approved):
-    approved.put("manifest-sha256.json", b"{}")
-    _refused(approved, f"no valid signature of {key_alias_arn(DEV, 'signing')}")
 
 
 def test_a_manifest_that_names_a_file_elsewhere_writes_none(tmp_path):

@@ -271,11 +271,22 @@ def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
     }
 
 
-def test_all_that_is_there_is_ok():
+def test_what_is_there_or_not_asked_for_is_ok():
     by_name = checks()
     assert {check.status for check in by_name.values()} == {"ok"}
     assert by_name["quota: Imported models per account"].detail == "3, 1 are there"
     assert by_name["Custom Model Import"].detail.startswith("us-east-1 has it: ")
+
+    by_name = checks(
+        list_guardrails={"guardrails": [guardrail("one"), guardrail("sashiko-dev-models")]}
+    )
+    assert by_name["quota: Guardrails per account"].status == "ok"
+    logging = {"loggingConfig": LOG_GROUP | {"textDataDeliveryEnabled": False}}
+    check = checks(get_model_invocation_logging_configuration=logging)["Bedrock's invocation log"]
+    assert check.status == "ok"
+    account = FakeAccount({})
+    (check,) = check_bedrock(account, settings_of("dev"))
+    assert (check.status, check.detail) == ("ok", "not used: `bedrock.enabled` is false")
 
 
 LOG_GROUP = {
@@ -301,22 +312,17 @@ def test_an_account_that_copies_texts_to_a_log_fails_with_the_place(place):
     ) in check.detail
 
 
-def test_a_log_without_texts_is_no_copy():
-    logging = {"loggingConfig": LOG_GROUP | {"textDataDeliveryEnabled": False}}
-    check = checks(get_model_invocation_logging_configuration=logging)["Bedrock's invocation log"]
-    assert check.status == "ok"
-
-
-def test_an_environment_without_bedrock_asks_nothing():
-    account = FakeAccount({})
-    (check,) = check_bedrock(account, settings_of("dev"))
-    assert (check.status, check.detail) == ("ok", "not used: `bedrock.enabled` is false")
-
-
-def test_a_region_without_imports_fails_with_those_that_have_it_and_the_day():
+def test_a_region_or_model_that_is_not_there_fails_and_a_quota_is_unknown():
     check = checks(SERVING.model_copy(update={"region": "eu-west-1"}))["Custom Model Import"]
     assert check.status == "failed"
     assert "us-west-2 as of 20" in check.detail
+
+    answer = "ResourceNotFoundException"
+    check = checks(get_foundation_model_availability=answer)[f"access to {NAMED_MODEL}"]
+    assert check.status == "failed"
+    assert "correct `bedrock.models`" in check.fix
+    check = checks(list_service_quotas={"Quotas": []})["quota: Imported models per account"]
+    assert check.status == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -333,13 +339,6 @@ def test_a_model_that_is_not_agreed_to_or_not_there_fails(change, words):
     assert "agree to the model's terms" in check.fix
 
 
-def test_a_model_that_bedrock_does_not_know_is_a_wrong_setting():
-    answer = "ResourceNotFoundException"
-    check = checks(get_foundation_model_availability=answer)[f"access to {NAMED_MODEL}"]
-    assert check.status == "failed"
-    assert "correct `bedrock.models`" in check.fix
-
-
 def test_full_quotas_stop_a_deploy_for_the_guardrail_and_are_a_note_for_imports():
     by_name = checks(
         list_guardrails={"guardrails": [guardrail("one"), guardrail("two")]},
@@ -351,13 +350,6 @@ def test_full_quotas_stop_a_deploy_for_the_guardrail_and_are_a_note_for_imports(
     assert "--quota-code L-45B04988 --desired-value 4" in models.fix
 
 
-def test_the_own_guardrail_needs_no_room():
-    by_name = checks(
-        list_guardrails={"guardrails": [guardrail("one"), guardrail("sashiko-dev-models")]}
-    )
-    assert by_name["quota: Guardrails per account"].status == "ok"
-
-
 def test_all_pages_are_counted():
     def page(request: Any) -> dict[str, Any]:
         number = int(request.get("nextToken", "0"))
@@ -366,8 +358,3 @@ def test_all_pages_are_counted():
 
     check = checks(list_imported_models=page)["quota: Imported models per account"]
     assert check.detail.startswith("3, 3 are there")
-
-
-def test_a_quota_that_is_not_listed_is_unknown():
-    check = checks(list_service_quotas={"Quotas": []})["quota: Imported models per account"]
-    assert check.status == "unknown"

@@ -325,12 +325,6 @@ def test_a_dead_capture_is_an_alarm_and_ends_none_of_another_kind(publish):
     assert len(mails) == 1
 
 
-def test_a_window_without_an_alarm_sends_no_message(publish):
-    *_, quiet = windows(4)
-    _, mails = publish(quiet)
-    assert mails == []
-
-
 def test_a_name_in_any_script_keeps_no_alarm_back(publish):
     *_, alarm = windows(14, shifted=10, columns=("größe", "amount"))
     metrics, [_] = publish(alarm)
@@ -342,12 +336,12 @@ def test_without_an_audited_accuracy_none_is_published(publish):
     *_, result = windows(1)
     quality = result.quality
     without = quality.since_deploy.model_copy(update={"value": None, "low": None, "high": None})
-    metrics, _ = publish(
+    metrics, mails = publish(
         result.model_copy(
             update={"quality": quality.model_copy(update={"since_deploy": without}), "checks": ()}
         )
     )
-    assert metrics == {("CapturedRows",): result.capture.rows}
+    assert (metrics, mails) == ({("CapturedRows",): result.capture.rows}, [])
 
 
 def _monitored(**capture):
@@ -373,12 +367,9 @@ def _monitored(**capture):
     return add_monitoring(stack, parts)
 
 
-def test_only_what_is_captured_is_monitored():
+def test_only_what_is_captured_for_long_enough_is_monitored():
     assert len(_monitored()) == 2
     assert _monitored(percent=0) == []
-
-
-def test_captures_that_are_gone_before_they_are_judged_are_an_error():
     with pytest.raises(InputError, match=r"`serving.capture.retention`: 7d; .* for 9d or more"):
         _monitored(retention=7 * 24 * 3600)
 

@@ -47,27 +47,18 @@ def _clustered(counts: Counts, **clustering) -> ClusteredCounts:
     return ClusteredCounts(counts.cells[0, :, 0].ravel(), **clustering)
 
 
-def test_the_value_is_the_windows_disparate_impact_with_its_interval() -> None:
+def test_the_change_of_a_disparate_impact_is_judged_as_its_rows_and_reference_allow() -> None:
     measured = _ratio_change(_counts(750, 2500, 1000, 2500))
     assert measured.value == pytest.approx(0.75)
     # Katz's interval: 0.75 * exp(-+ 1.96 * 0.0397).
     assert (measured.low, measured.high) == pytest.approx((0.694, 0.811), abs=0.01)
     assert measured.tolerance == pytest.approx(0.9)
-
-
-def test_no_change_gives_no_small_probability_and_a_tolerated_one_none_beyond_the_tolerance():
     assert _ratio_change(_counts(1000, 2500, 1000, 2500)).p_unchanged == pytest.approx(1)
     tolerated = _ratio_change(_counts(94_000, 250_000, 100_000, 250_000))
     assert tolerated.p_tolerated > 0.5
-
-
-def test_a_rise_counts_as_a_fall_does() -> None:
     fall = _ratio_change(_counts(750, 2500, 1000, 2500))
     rise = _ratio_change(_counts(1000, 2500, 750, 2500))
     assert rise.p_unchanged == pytest.approx(fall.p_unchanged, rel=0.01)
-
-
-def test_an_uncertain_reference_makes_a_change_less_certain() -> None:
     window, small = _counts(750, 2500, 1000, 2500), _counts(70, 175, 70, 175)
     assert _ratio_change(window, small).p_unchanged > _ratio_change(window).p_unchanged
 

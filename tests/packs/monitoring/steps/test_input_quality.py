@@ -93,8 +93,10 @@ def test_rows_that_break_a_rule_raise_its_alarm_and_no_other(job, change, broken
     assert f"inputs: {broken}: 25 % of the rows break it" in capsys.readouterr().err
 
 
-def test_numbers_that_json_writes_with_a_point_are_whole(job) -> None:
+def test_numbers_of_requests_are_those_of_json_and_not_of_the_raw_file(job) -> None:
     assert _alarms(_run(job, _rows(120, pages="200.0", price="3"))) == []
+    contract = _contract(ingest={"decimal": ",", "thousands": "."})
+    assert _alarms(_run(job, _rows(120, price="3.5"), contract)) == []
 
 
 def test_times_are_those_of_requests_and_not_of_the_raw_file(job) -> None:
@@ -104,11 +106,6 @@ def test_times_are_those_of_requests_and_not_of_the_raw_file(job) -> None:
     assert _alarms(_run(job, _rows(120, columns), contract, columns)) == []
     checks = _run(job, _rows(120, columns, due="15.03.2025"), contract, columns)
     assert _alarms(checks) == ["inputs: due: type date"]
-
-
-def test_decimal_commas_of_the_raw_file_are_not_those_of_requests(job) -> None:
-    contract = _contract(ingest={"decimal": ",", "thousands": "."})
-    assert _alarms(_run(job, _rows(120, price="3.5"), contract)) == []
 
 
 def test_missing_values_are_those_of_the_contract(job) -> None:
@@ -142,20 +139,19 @@ def test_invalid_values_are_a_share_of_the_values(job) -> None:
     assert (check.outcome, check.rows, check.value) == ("ok", 200, 0.05)
 
 
-def test_few_rows_are_not_judged(job) -> None:
+def test_few_rows_or_values_and_unknown_columns_are_not_judged(job) -> None:
     checks = _run(job, _rows(99, title="Walden"))
     assert {check.outcome for check in checks.values()} == {"not judged"}
     check = checks["inputs: title: allowed values"]
     assert (check.value, check.rows, check.rows_needed) == (None, 99, 100)
     assert check.reason == "99 rows, 100 are needed"
 
-
-def test_few_values_of_a_column_are_not_judged(job) -> None:
     checks = _run(job, [*_rows(150, pages=None), *_rows(50)], _contract(optional=True))
     outcomes = {name: check.outcome for name, check in checks.items()}
     assert outcomes["inputs: pages: at most 400"] == "not judged"
     assert checks["inputs: pages: at most 400"].rows == 50
     assert outcomes["inputs: title: allowed values"] == "ok"
+    assert list(_run(job, [{"input": {"shelf": "A"}}] * 120, columns=("shelf",))) == []
 
 
 def test_plain_texts_are_counted_and_not_judged(job, capsys) -> None:
@@ -169,10 +165,6 @@ def test_plain_texts_are_counted_and_not_judged(job, capsys) -> None:
     checks = _run(job, plain)
     assert {check.outcome for check in checks.values()} == {"not judged"}
     assert {check.rows for check in checks.values()} == {0}
-
-
-def test_a_column_that_the_contract_lacks_has_no_rules(job) -> None:
-    assert list(_run(job, [{"input": {"shelf": "A"}}] * 120, columns=("shelf",))) == []
 
 
 def test_no_captured_value_is_written_or_printed(job, capsys) -> None:

@@ -81,19 +81,27 @@ def audit(tmp_path: Path) -> Any:
     return run
 
 
-def test_an_endpoint_that_is_gone_is_missing(audit: Any) -> None:
+def test_what_is_served_otherwise_than_the_template_says_is_reported(audit: Any) -> None:
     (difference,) = audit(
         DescribeEndpoint=Refusal("ValidationException", "Could not find endpoint")
     )
     assert (difference.kind, difference.resource) == ("missing", f"endpoint {NAME}")
 
-
-def test_an_endpoint_that_failed_says_why_and_where_its_log_is(audit: Any) -> None:
     failed = endpoint(EndpointStatus="Failed", FailureReason="no ping")
     (difference,) = audit(DescribeEndpoint=failed)
     assert (difference.kind, difference.resource) == ("differs", f"endpoint {NAME}")
     assert difference.detail == "expected InService, found Failed: no ping"
     assert f"/aws/sagemaker/Endpoints/{NAME}" in difference.fix
+
+    other = endpoint(ProductionVariants=[variant(image="elsewhere/serving:1")])
+    (difference,) = audit(DescribeEndpoint=other)
+    assert difference.resource == f"image of endpoint {NAME}"
+    assert difference.detail == f"expected {IMAGE}, found elsewhere/serving:1"
+
+    live = endpoint()
+    del live["DataCaptureConfig"]
+    (difference,) = audit(DescribeEndpoint=live)
+    assert "EnableCapture: expected True, found None" in difference.detail
 
 
 def test_an_update_that_sagemaker_rolled_back_is_reported_with_both_fixes(audit: Any) -> None:
@@ -115,13 +123,6 @@ def test_an_update_that_sagemaker_rolled_back_is_reported_with_both_fixes(audit:
     assert (
         f"update-endpoint --endpoint-name {NAME} --endpoint-config-name {CONFIG}" in difference.fix
     )
-
-
-def test_an_image_that_nobody_checked_is_reported(audit: Any) -> None:
-    other = endpoint(ProductionVariants=[variant(image="elsewhere/serving:1")])
-    (difference,) = audit(DescribeEndpoint=other)
-    assert difference.resource == f"image of endpoint {NAME}"
-    assert difference.detail == f"expected {IMAGE}, found elsewhere/serving:1"
 
 
 @pytest.mark.parametrize(
@@ -146,13 +147,6 @@ def test_another_capture_is_reported_and_the_update_takes_it_anew(
     command = shlex.split(difference.fix)
     excluded = json.loads(command[command.index("--exclude-retained-variant-properties") + 1])
     assert excluded == [{"VariantPropertyType": "DataCaptureConfig"}]
-
-
-def test_capture_that_was_switched_off_by_hand_is_reported(audit: Any) -> None:
-    live = endpoint()
-    del live["DataCaptureConfig"]
-    (difference,) = audit(DescribeEndpoint=live)
-    assert "EnableCapture: expected True, found None" in difference.detail
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, 2), (9, 4)])

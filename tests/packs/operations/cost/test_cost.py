@@ -85,10 +85,20 @@ def test_an_alarm_is_billed_by_its_metrics(
     assert cost.monthly == pytest.approx(expected)
 
 
-def test_an_endpoint_costs_each_of_its_instances_all_month(tmp_path: Path) -> None:
+def test_the_instances_of_an_endpoint_cost_all_month_and_an_unknown_price_is_not_nothing(
+    tmp_path: Path,
+) -> None:
     cost = idle(tmp_path, *endpoint(count=2))
     assert lines(cost) == {"sashiko-dev-All: endpoint triage, primary: 2 x ml.inf2.xlarge": 1445.40}
     assert cost.instances == 2
+    assert idle(tmp_path, endpoint()[0]).monthly == 0
+
+    cost = idle(tmp_path, *endpoint(InstanceType="ml.c7i.48xlarge"), ("Key", "AWS::KMS::Key", {}))
+    (name,) = [name for name, usd in lines(cost).items() if usd is None]
+    assert name.endswith("primary: 2 x ml.c7i.48xlarge")
+    assert cost.monthly is None
+    with pytest.raises(InputError, match=r"the rise is unknown.*2 x ml\.c7i\.48xlarge: give the"):
+        describe_rise(cost, before={"idle": {"lines": {}}}, allowed=1e9)
 
 
 def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
@@ -102,19 +112,6 @@ def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
     )
     cost = idle(tmp_path, *endpoint(count=3), *scaled)
     assert cost.monthly == pytest.approx(0.99 * 730 + 0.20)
-
-
-def test_a_configuration_that_no_endpoint_uses_costs_nothing(tmp_path: Path) -> None:
-    assert idle(tmp_path, endpoint()[0]).monthly == 0
-
-
-def test_an_instance_without_a_price_is_unknown_and_not_nothing(tmp_path: Path) -> None:
-    cost = idle(tmp_path, *endpoint(InstanceType="ml.c7i.48xlarge"), ("Key", "AWS::KMS::Key", {}))
-    (name,) = [name for name, usd in lines(cost).items() if usd is None]
-    assert name.endswith("primary: 2 x ml.c7i.48xlarge")
-    assert cost.monthly is None
-    with pytest.raises(InputError, match=r"the rise is unknown.*2 x ml\.c7i\.48xlarge: give the"):
-        describe_rise(cost, before={"idle": {"lines": {}}}, allowed=1e9)
 
 
 def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
@@ -169,11 +166,17 @@ def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits(
     assert train.most == pytest.approx(1.4084 * 4)
 
 
-def test_each_instance_of_a_job_costs_its_time_and_its_volume() -> None:
+def test_each_instance_of_a_job_and_the_machine_of_a_device_check_cost_their_time() -> None:
     one, four = run(device=None)["Score"], run(device=None, scorers=4)["Score"]
     assert (one.machines, four.machines) == ("1 x ml.m5.2xlarge", "4 x ml.m5.2xlarge")
     assert one.most == pytest.approx(2 * (0.461 + 0.14 * 50 / 730))
     assert four.most == pytest.approx(4 * one.most)
+
+    name = "DeviceCheck's machine"
+    assert name not in run(device=None)
+    jobs = run(device="ml.inf2.xlarge")
+    assert jobs[name].machines == "1 x ml.inf2.xlarge"
+    assert jobs[name].most == pytest.approx(0.99 * jobs["DeviceCheck"].limit_seconds / 3600)
 
 
 @pytest.mark.parametrize(
@@ -193,14 +196,6 @@ def test_a_job_without_a_price_is_unknown_in_itself_and_in_the_sum(
     assert total(job.most for job in jobs.values()) is None
     known = [job for job in jobs.values() if job.name != "Train"]
     assert total(job.most for job in known) == pytest.approx(sum(job.most or 0 for job in known))
-
-
-def test_the_machine_that_a_device_check_starts_is_part_of_a_run() -> None:
-    name = "DeviceCheck's machine"
-    assert name not in run(device=None)
-    jobs = run(device="ml.inf2.xlarge")
-    assert jobs[name].machines == "1 x ml.inf2.xlarge"
-    assert jobs[name].most == pytest.approx(0.99 * jobs["DeviceCheck"].limit_seconds / 3600)
 
 
 def test_loads_and_builds_cost_their_machines(tmp_path: Path) -> None:

@@ -298,9 +298,6 @@ def _two_environments(tmp_path: Path, *, keyed: bool) -> set[str]:
 
 def test_no_dev_role_reads_prods_lake(tmp_path):
     assert _two_environments(tmp_path, keyed=True) == set()
-
-
-def test_a_grant_without_its_environment_reads_prods_lake(tmp_path):
     assert _two_environments(tmp_path, keyed=False) == {"broker"}
 
 

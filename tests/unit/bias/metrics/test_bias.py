@@ -202,15 +202,12 @@ def test_entropy_has_no_value_where_nobody_has_a_benefit() -> None:
     assert measure("GE", counts(np.zeros((2, 2, 2)))).value is None
 
 
-def test_rows_without_a_facet_value_leave_every_comparison_undefined() -> None:
+def test_rows_without_a_facet_value_or_a_group_variable_leave_comparisons_undefined() -> None:
     table = counts(STRATA, missing=3)
     for name in set(METRICS) - {"GE"}:
         assert "3 of 153 rows have no value of the facet" in measure(name, table).error
     assert not intervals(set(METRICS) - {"GE"}, table, replicates=1000, seed=0)
     assert measure("GE", table).value == measure("GE", counts(STRATA)).value
-
-
-def test_without_a_group_variable_the_conditional_metrics_say_so() -> None:
     for name in ("CDDL", "CDDPL"):
         assert "no group variable" in measure(name, counts(CELLS)).error
 
@@ -459,19 +456,15 @@ def test_only_the_metric_with_several_looks_is_widened(table: Counts, looks: int
     assert set(plain) - {"DI"} == set(wide) - {"DI"}
 
 
-def test_the_tails_hold_exactly_their_share_of_the_error() -> None:
+def test_thin_tails_hold_exactly_their_share_and_get_enough_resamples() -> None:
     ends = uncertainty.percentile_interval(np.linspace(0, 1, 10_001), looks=10)
     assert (ends.low, ends.high) == pytest.approx((0.0025, 0.9975))
 
-
-def test_undefined_resamples_may_take_no_more_than_their_share_of_a_thin_tail() -> None:
     replicates = np.linspace(0, 1, 10_000)
     replicates[::500] = np.nan  # 0.2 %
     assert uncertainty.percentile_interval(replicates, looks=5) is not None
     assert uncertainty.percentile_interval(replicates, looks=6) is None
 
-
-def test_thin_tails_get_enough_resamples() -> None:
     assert uncertainty.required_replicates(20_000, looks=1) == 20_000
     assert uncertainty.required_replicates(20_000, looks=100) == 20_000
     assert uncertainty.required_replicates(20_000, looks=101) > 20_000

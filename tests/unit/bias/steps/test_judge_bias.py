@@ -228,7 +228,7 @@ def test_clarifys_own_output_is_judged_alike(job: Job, analyse, judge) -> None:
     assert (extra["value"], extra["low"]) == (-0.5, None)
 
 
-def test_an_analysis_of_other_data_is_refused(job: Job, analyse, judge) -> None:
+def test_an_analysis_of_other_data_or_of_another_group_is_refused(job: Job, analyse, judge) -> None:
     other = facet_rows(["a", "b", "c", "d"], ["old", "old", "young", "young"], ["yes", "no"] * 2)
     with pytest.raises(InputError, match=r"PreBias's .* says .* age=old is .* but the data give"):
         judge(FAIR, pre=analyse(other))
@@ -236,15 +236,11 @@ def test_an_analysis_of_other_data_is_refused(job: Job, analyse, judge) -> None:
         judge(UNFAIR, analyse(FAIR))
     assert not job.output("verdict").exists() or not list(job.output("verdict").iterdir())
 
-
-def test_an_analysis_of_another_group_than_the_contracts_is_refused(job, analyse, judge) -> None:
     post = analyse(FAIR)
     post["post_training_bias_metrics"]["facets"]["age"][0]["value_or_threshold"] = "young"
     with pytest.raises(InputError, match="age=young, which the contract does not list"):
         judge(FAIR, post)
 
-
-def test_swapped_analyses_are_named(analyse, judge) -> None:
     with pytest.raises(InputError, match=r"PreBias.*pre_training_bias_metrics"):
         judge(FAIR, pre=analyse(FAIR))
     with pytest.raises(InputError, match=r"PostBias.*post_training_bias_metrics"):
@@ -348,13 +344,7 @@ def test_a_change_judged_by_its_bound_holds_at_once_with_the_other_bounds(judge,
     ("champions", "expected"),
     [
         ({"reason": "no champion yet"}, "no champion yet"),
-        (
-            {"meaning": MEANING | {"the contract": "claims"}},
-            "library-loans here and claims there",
-        ),
         ({"meaning": MEANING | {"its major version": "1"}}, "major version is 2 here and 1 there"),
-        ({"meaning": MEANING | {"the label": "lost"}}, "the label is late here and lost there"),
-        ({"meaning": MEANING | {"its positive value": "no"}}, "value is yes here and no there"),
         ({"labels": FACETS[220:]}, "with version 3: too few to judge: 80 rows of age=old"),
         ({"labels": FACETS[:300]}, "with version 3: too few to judge: 0 rows of all others"),
     ],
@@ -392,14 +382,13 @@ def _with(group: str, count: int) -> pa.Table:
     return pa.concat_tables([FACETS, more])
 
 
-@pytest.mark.parametrize(("tested", "message"), [(1, "1 row"), (99, "99 rows")])
-def test_a_group_of_few_rows_in_the_test_split_is_named_as_not_judged(judge, tested, message):
-    verdict = judge(_more(FAIR, "unborn", tested), labels=_with("unborn", 120))
+def test_a_group_of_few_rows_in_the_test_split_is_named_as_not_judged(judge) -> None:
+    verdict = judge(_more(FAIR, "unborn", 99), labels=_with("unborn", 120))
     gated, group = verdict.checks
     assert (gated.name, verdict.passed) == ("DI age=old", True)
     assert (group.name, group.passed, group.judged) == ("age=unborn", True, False)
     assert group.reason == (
-        f"{message} in the test split, 120 in all the data; at least 100 are needed to judge it"
+        "99 rows in the test split, 120 in all the data; at least 100 are needed to judge it"
     )
     assert "not judged: age=unborn" in verdict.summary
     enough = judge(_more(FAIR, "unborn", 100), labels=_with("unborn", 120))
@@ -475,7 +464,7 @@ def test_what_no_facet_shows_alone_fails_where_they_meet(crossed) -> None:
         ("DI sex=f", 1.0),
     ]
     assert verdict.passed
-    verdict = crossed(gates=[gate("age"), gate(BOTH)])
+    verdict = crossed(gates=[gate("age"), gate(["sex", "age"])])
     # 20 of 100 are predicted late, of the rest 180 of 300; and 80 of 100 against 120 of 300, twice
     expected = {
         "DI age=old": 1.0,
@@ -488,9 +477,7 @@ def test_what_no_facet_shows_alone_fails_where_they_meet(crossed) -> None:
     assert "put `age` and `sex` in `reweighing.facets`" in verdict.summary
 
 
-def test_every_metric_agrees_with_the_table_and_more_looks_make_a_bound_stricter(
-    job, crossed
-) -> None:
+def test_every_metric_of_a_combination_agrees_with_the_table(job, crossed) -> None:
     crossed(gates=[gate("age")])
     estimates = estimates_of(job)
     expected = {
@@ -515,17 +502,6 @@ def test_every_metric_agrees_with_the_table_and_more_looks_make_a_bound_stricter
             "age": 1, "sex": 1
         }  # fmt: skip
 
-    plain = estimates_of(job)["DI", "old"]
-    just = {"minimum": plain["low"] - 0.001, "maximum": 3.0}
-    others = [gate(BOTH, minimum=0.01, maximum=9.0, judged_by="bound")]
-    alone = crossed(gates=[gate("age", judged_by="bound", **just)])
-    assert alone.checks[0].passed
-    among = crossed(gates=[gate("age", judged_by="bound", **just), *others])
-    assert not among.checks[0].passed
-    value = crossed(gates=[gate("age", **just), *others])
-    assert value.checks[0].passed
-    assert (value.checks[0].low, value.checks[0].high) == (plain["low"], plain["high"])
-
 
 def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(job, crossed) -> None:
     few = {**FAIR_BY_FACET, ("old", "f"): (10, 10, 10, 10), ("young", "f"): (0, 0, 0, 0)}
@@ -541,13 +517,6 @@ def test_a_combination_of_few_rows_is_too_few_to_judge_and_has_no_interval(job, 
     assert estimates["DI", "old & m"]["looks"] == 2
 
 
-def test_an_undefined_metric_of_a_combination_blocks_with_its_reason(crossed) -> None:
-    nobody = dict.fromkeys(FAIR_BY_FACET, (0, 50, 0, 50))
-    verdict = crossed(nobody, gates=[gate(BOTH)])
-    assert not any(check.passed for check in verdict.checks)
-    assert "undefined: no row is predicted positive" in verdict.checks[0].reason
-
-
 def test_joined_values_stay_joined_and_a_value_that_no_row_has_is_counted(job, crossed) -> None:
     contract = two_facets()
     column_of(contract, "age")["enum"] = [{"value": one} for one in ("young", "old", "oldest")]
@@ -559,11 +528,6 @@ def test_joined_values_stay_joined_and_a_value_that_no_row_has_is_counted(job, c
     assert values["DI age=old,oldest & sex=unknown"] is None
     assert "DI age=young & sex=unknown" not in values
     assert ("DI", "young & unknown") in estimates_of(job)
-
-
-def test_the_gates_facets_may_come_in_any_order(crossed) -> None:
-    one = crossed(gates=[gate(BOTH)]).checks
-    assert crossed(gates=[gate(["sex", "age"])]).checks == one
 
 
 def test_at_depth_one_only_what_a_gate_names_is_combined(job, crossed) -> None:
@@ -604,7 +568,7 @@ def judged(root: Path, *, old: tuple[int, int], young: tuple[int, int], needed: 
     blocked = [int(place < count) for _, count, rows in groups for place in range(rows)]
     keys = [f"k{number}" for number in range(len(ages))]
     outcomes = root / "outcomes"
-    outcomes.mkdir()
+    outcomes.mkdir(exist_ok=True)
     blocker = Blocker(kind="guardrail", name="guardrail g1, version 3", advice="Loosen a filter.")
     columns = {"key": keys, "label": [0] * len(keys), "blocked": blocked}
     write_outcomes(pa.table(columns), blocker, outcomes)
@@ -626,17 +590,16 @@ def test_a_guardrail_that_blocks_one_group_fails_with_counts_and_interval(tmp_pa
     assert "30 of 300 (10.0% [" in text
     assert "20 of 1,000 (2.0% [" in text
     assert "guardrail g1, version 3" in text
-
-
-def test_one_that_blocks_the_others_more_often_fails_too(tmp_path: Path) -> None:
     assert not judged(tmp_path, old=(10, 1000), young=(30, 300)).passed
 
 
-def test_one_that_blocks_nobody_passes_with_an_interval(tmp_path: Path) -> None:
+def test_of_one_that_blocks_nobody_and_of_too_small_a_group(tmp_path: Path) -> None:
     check = judged(tmp_path, old=(0, 300), young=(0, 1000))
     assert (check.passed, check.value) == (True, 0)
     assert check.spans_bound is False
     assert float(check.low or 0) < 0 < float(check.high or 0)
+    check = judged(tmp_path, old=(90, 99), young=(0, 1000))
+    assert (check.passed, check.judged, check.value) == (True, False, None)
 
 
 @pytest.mark.parametrize(("old", "passed"), [((9, 300), False), ((1, 300), True)])
@@ -644,11 +607,6 @@ def test_fewer_than_ten_texts_are_no_number_and_decide_all_the_same(tmp_path, ol
     check = judged(tmp_path, old=old, young=(0, 1000))
     assert (check.passed, check.value, check.low) == (passed, None, None)
     assert not any(number in check.reason for number in ("300", "9 of", "1 of"))
-
-
-def test_too_small_a_group_is_not_judged(tmp_path: Path) -> None:
-    check = judged(tmp_path, old=(90, 99), young=(0, 1000))
-    assert (check.passed, check.judged, check.value) == (True, False, None)
 
 
 @pytest.mark.parametrize(

@@ -80,12 +80,6 @@ def test_the_reference_describes_the_columns_that_the_model_reads(root) -> None:
     assert not any(word in path.read_text() for word in ("note x", "test-0", "north", "rare"))
 
 
-def test_a_fixed_threshold_is_taken_as_it_is(root) -> None:
-    _, decision, _ = evaluated(root, threshold={"policy": "fixed", "value": 0.9})
-    assert (decision.threshold, decision.policy) == (0.9, "fixed")
-    assert {row["predicted"] for row in predictions(root) if row["score"] < 0.9} == {0}
-
-
 def test_a_score_at_the_threshold_is_positive(root, tmp_path_factory, monkeypatch) -> None:
     evaluate_job.lay_out(root)
     run(root)
@@ -93,7 +87,8 @@ def test_a_score_at_the_threshold_is_positive(root, tmp_path_factory, monkeypatc
     other = tmp_path_factory.mktemp("again")
     monkeypatch.setenv("OPT_ML", str(other))
     evaluate_job.lay_out(other, threshold={"policy": "fixed", "value": score})
-    run(other)
+    _, decision, _ = run(other)
+    assert (decision.threshold, decision.policy) == (score, "fixed")
     assert {row["predicted"] for row in predictions(other) if row["score"] == score} == {1}
 
 
@@ -641,15 +636,12 @@ def test_dates_are_cut_by_month_quarter_or_year(days, expected) -> None:
     assert cut(pa.array(midnights, pa.timestamp("us", tz="UTC"))) == expected
 
 
-def test_free_text_is_cut_by_its_length() -> None:
+def test_free_text_is_cut_by_its_length_and_a_column_without_two_values_is_left_out() -> None:
     texts = ["x" * n for n in range(1, 101)]
     assert cut(texts) == {
         "1 to 25 characters": 25, "26 to 50 characters": 25,
         "51 to 75 characters": 25, "76 to 100 characters": 25,
     }  # fmt: skip
-
-
-def test_a_column_that_is_the_same_everywhere_is_left_out() -> None:
     assert not cut(["same"] * 5)
     assert not cut(pa.array([None] * 5, pa.string()))
 
