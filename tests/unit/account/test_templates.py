@@ -67,9 +67,12 @@ def test_the_partition_follows_the_region():
     assert resolve({"Fn::GetAtt": ["Bucket", "Arn"]}, scope) == "arn:aws-cn:s3:::cn-north-1"
 
 
-def test_without_a_synth_the_error_names_the_command(tmp_path):
+def test_without_a_synth_the_error_names_the_command_and_templates_are_json(tmp_path):
     with pytest.raises(InputError, match="make synth ENV=dev"):
         read_templates(settings_of("dev"), folder=tmp_path / "cdk.out")
+    (SmallLake().write(tmp_path) / "manifest.json").write_text(json.dumps([]))
+    with pytest.raises(InputError, match="expected a JSON object"):
+        read_templates(settings_of("dev"), folder=tmp_path)
 
 
 def test_another_environments_synth_and_half_a_template_are_refused(tmp_path):
@@ -94,9 +97,3 @@ def test_the_older_grant_type_is_refused(tmp_path):
     lake.add("Old", "AWS::LakeFormation::Permissions")
     with pytest.raises(InputError, match="AWS::LakeFormation::PrincipalPermissions"):
         lake.read(tmp_path)
-
-
-def test_templates_are_json(tmp_path):
-    (SmallLake().write(tmp_path) / "manifest.json").write_text(json.dumps([]))
-    with pytest.raises(InputError, match="expected a JSON object"):
-        read_templates(settings_of("dev"), folder=tmp_path)

@@ -39,11 +39,16 @@ def test_every_shipped_environment_is_valid(environment):
     assert load_settings(environment, folder=ROOT / "config").environment == environment
 
 
-def test_an_unknown_key_names_file_key_and_the_allowed_ones():
+def test_an_unknown_key_and_a_bad_unit_say_what_is_allowed():
     text = error_of(lambda: validate(TrainSection, {"epoch": 1}, source="recipes/x.yaml"))
     assert "recipes/x.yaml" in text
     assert "`epoch`" in text
     assert "epochs" in text
+
+    job = {"instance_type": "ml.m5.large", "volume_size": "30", "max_runtime": "90"}
+    text = error_of(lambda: validate(ProcessingJob, job, source="config/dev.yaml"))
+    assert "`volume_size`: expected a size in GB, such as 30GB (got '30')" in text
+    assert "30m, 2h" in text
 
 
 def test_an_error_names_the_one_of_the_merged_files_that_it_stands_in(tmp_path):
@@ -72,13 +77,6 @@ def test_a_wrong_key_of_a_source_is_one_error_with_the_keys_of_its_kind(tmp_path
         )
     )
     assert text == "r.yaml: unknown key `sources.0.row`; allowed: kind, path"
-
-
-def test_a_bad_unit_says_which_units_there_are():
-    job = {"instance_type": "ml.m5.large", "volume_size": "30", "max_runtime": "90"}
-    text = error_of(lambda: validate(ProcessingJob, job, source="config/dev.yaml"))
-    assert "`volume_size`: expected a size in GB, such as 30GB (got '30')" in text
-    assert "30m, 2h" in text
 
 
 @pytest.mark.parametrize(("kind", "known", "unknown"), [

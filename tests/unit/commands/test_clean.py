@@ -37,13 +37,6 @@ def test_everything_is_forgotten(home: Path, capsys: pytest.CaptureFixture[str])
     assert "mlflow.db: the model registry with its approvals" in err
 
 
-def test_what_no_run_has_made_is_left_alone(home: Path) -> None:
-    (home / "thesis.tex").touch()
-    with pytest.raises(InputError, match=r"\(thesis.tex\): remove"):
-        clean(home, yes=True)
-    assert (home / "mlflow.db").exists()
-
-
 def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(home: Path, monkeypatch):
 
     def killed(*_: object) -> None:
@@ -59,15 +52,17 @@ def test_killed_in_the_middle_it_leaves_no_version_without_its_artifact(home: Pa
     assert not home.exists()
 
 
-def test_a_run_at_work_is_not_pulled_from_under(home: Path) -> None:
+def test_without_an_answer_at_work_or_with_other_files_nothing_is_deleted(home: Path) -> None:
+    with pytest.raises(InputError, match="needs a confirmation: add --yes"):
+        clean(home)
+    assert (home / "mlflow.db").exists()
     with run_lock(home, "first"), pytest.raises(InputError, match="is at work here"):
         clean(home, yes=True)
     assert (home / "mlflow.db").exists()
 
-
-def test_without_an_answer_nothing_is_deleted(home: Path) -> None:
-    with pytest.raises(InputError, match="needs a confirmation: add --yes"):
-        clean(home)
+    (home / "thesis.tex").touch()
+    with pytest.raises(InputError, match=r"\(thesis.tex\): remove"):
+        clean(home, yes=True)
     assert (home / "mlflow.db").exists()
 
 

@@ -99,26 +99,27 @@ def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command):
     assert "environment `local` is this machine: it has no account" in str(refused.exception)
 
 
-def test_outside_a_repository_the_error_says_so(tmp_path):
+def test_in_a_wrong_place_the_error_says_what_to_do(tmp_path):
     done = sashiko("run", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
         "error: config/base.yaml does not exist: run the command in the repository's root\n"
     )
 
+    home = tmp_path / "home"
+    done = sashiko("model", "list", "--home", str(home))
+    assert done.returncode == 1
+    assert "sashiko run" in done.stderr
+    assert not home.exists()
+    done = sashiko("new", tmp_path / "made", "--defaults", "--engine", "gone-1-py3-none-any.whl")
+    assert (done.returncode, done.stderr) == (1, "error: gone-1-py3-none-any.whl does not exist\n")
 
-def test_below_the_repository_the_error_says_where_its_root_is(tmp_path):
     (tmp_path / "config").mkdir()
     (tmp_path / "config/base.yaml").touch()
     (tmp_path / "src/acme").mkdir(parents=True)
     done = sashiko("run", cwd=tmp_path / "src/acme")
     assert done.returncode == 1
     assert done.stderr.endswith(f"run the command in the repository's root: cd {tmp_path}\n")
-
-
-def test_a_wheel_that_is_not_there_is_said_not_to_exist(tmp_path):
-    done = sashiko("new", tmp_path / "made", "--defaults", "--engine", "gone-1-py3-none-any.whl")
-    assert (done.returncode, done.stderr) == (1, "error: gone-1-py3-none-any.whl does not exist\n")
 
 
 @pytest.mark.slow
@@ -132,15 +133,7 @@ def test_a_step_that_the_pipeline_lacks_is_refused_before_data_are_made(tmp_path
     assert not (home / "s3").exists()
 
 
-def test_looking_at_models_before_the_first_run_makes_nothing(tmp_path):
-    home = tmp_path / "home"
-    done = sashiko("model", "list", "--home", str(home))
-    assert done.returncode == 1
-    assert "sashiko run" in done.stderr
-    assert not home.exists()
-
-
-def test_contract_check_prints_json_on_request():
+def test_contract_check_prints_json_or_what_dqdl_cannot_say():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml", "--json")
     assert done.returncode == 0, done.stderr
     output = json.loads(done.stdout)
@@ -148,8 +141,6 @@ def test_contract_check_prints_json_on_request():
     assert 'IsComplete "row_id"' in output["dqdl"]
     assert "not what they are" in output["not_in_dqdl"]["loan: type string"]
 
-
-def test_contract_check_lists_what_dqdl_cannot_say():
     done = sashiko("contract", "check", "contracts/census.odcs.yaml")
     assert "50 expectations, 36 of them in DQDL too" in done.stdout
     assert done.stdout.count("ColumnDataType checks") == 1

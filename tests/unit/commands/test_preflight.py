@@ -64,14 +64,14 @@ def preflight(monkeypatch: pytest.MonkeyPatch, version: Version) -> Preflight:
     return run
 
 
-def test_a_version_that_holds_and_images_without_findings_may_be_used(preflight, version):
+def test_a_version_that_holds_may_be_used_and_one_that_is_refused_stops_a_deploy(
+    preflight, version
+):
     done = preflight()
     assert done.exit_code == 0
     assert f"{version.arn} may be served: 15 signed files match, threshold 0.43" in done.stdout
     assert "nothing stops a deploy" in done.stderr
 
-
-def test_a_version_that_is_refused_stops_a_deploy(preflight: Preflight, version: Version) -> None:
     version.account.decide(1, "Rejected")
     done = preflight()
     assert done.exit_code == 4
@@ -79,12 +79,15 @@ def test_a_version_that_is_refused_stops_a_deploy(preflight: Preflight, version:
     assert "may be served" not in done.stdout
 
 
-def test_who_may_not_read_models_leaves_the_check_to_the_stack(preflight: Preflight) -> None:
+def test_what_is_denied_or_not_built_yet_stops_nothing_and_is_named(preflight: Preflight) -> None:
     done = preflight(denied=Refusal("AccessDeniedException", "not yours"))
     assert done.exit_code == 0
     assert "not checked here" in done.stderr
     assert "the preflight is denied in dev" in done.stderr
     assert "may be served" not in done.stdout
+    done = preflight(scan=Refusal("ImageNotFoundException"))
+    assert done.exit_code == 0
+    assert "is not built yet" in done.stderr
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ValidationException"])
@@ -100,12 +103,6 @@ def test_a_critical_finding_stops_a_deploy_whether_or_not_a_model_is_served(pref
     assert done.exit_code == 4
     assert "sashiko-dev/job:" in done.stderr and "CVE-2026-1" in done.stderr
     assert ("may be served" if serves else "serves nothing") in done.stdout
-
-
-def test_an_image_that_the_deploy_is_to_build_stops_nothing_and_is_named(preflight: Preflight):
-    done = preflight(scan=Refusal("ImageNotFoundException"))
-    assert done.exit_code == 0
-    assert "is not built yet" in done.stderr
 
 
 def test_a_finding_is_accepted_in_the_projects_file_alone_with_reason_owner_and_day(

@@ -274,11 +274,17 @@ def test_values_with_one_hash_are_distinguished(merged_metrics, monkeypatch):
     assert (counts.first["x"].to_pylist(), counts.positions) == (["cd", "cd"], (1, 4))
 
 
-def test_what_repeats_far_apart_is_counted_and_the_first_are_shown(merged_metrics):
+def test_repetitions_far_apart_are_counted_and_a_nan_is_missing(merged_metrics):
     stream = _column(pa.int64(), *range(500), 7, None, 3, 3)
     counts = merged_metrics.find_duplicates(stream, ["x"], examples=3)
     assert (counts.filled, counts.distinct, counts.rows) == (503, 500, 5)
     assert (counts.first["x"].to_pylist(), counts.positions) == ([3, 7, 7], (3, 7, 500))
+
+    nan = float("nan")
+    counts = merged_metrics.find_duplicates(
+        _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9
+    )
+    assert (counts.filled, counts.distinct, counts.rows, counts.positions) == (2, 1, 2, (1, 3))
 
 
 def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
@@ -293,14 +299,6 @@ def test_a_disk_with_no_room_to_count_on_is_an_error_and_no_verdict(
         InputError, match=r"look for repeated values in .*: Out of Memory.*; free some"
     ):
         suite_checks.run_checks(stream_of(table), contract, "all")
-
-
-def test_a_nan_is_missing_and_a_negative_zero_is_zero(merged_metrics):
-    nan = float("nan")
-    counts = merged_metrics.find_duplicates(
-        _column(pa.float64(), nan, 0.0, nan, -0.0), ["x"], examples=9
-    )
-    assert (counts.filled, counts.distinct, counts.rows, counts.positions) == (2, 1, 2, (1, 3))
 
 
 def test_a_batch_that_great_expectations_gives_up_on_is_an_error_and_no_verdict(

@@ -33,13 +33,18 @@ def _other(folder: Path) -> Contract:
     return contract_of(edited, folder)
 
 
-def test_a_table_is_pii_until_a_column_says_otherwise(tmp_path):
+def test_a_table_is_pii_until_a_column_says_otherwise_in_its_own_environment(tmp_path):
     tags = tag_assignments([contract_of(document(), tmp_path)], environment="dev")
     assert TagAssignment(kind="sensitivity", value="pii") in tags
     assert TagAssignment(kind="sensitivity", value="pii", table="loans") in tags
     names = ("loan_id", "lent_at", "pages", "price", "title", "late", "as_of")
     expected = dict.fromkeys(names, "none") | {"age": "sensitive"}
     assert {tag.column: tag.value for tag in tags if tag.column} == expected
+
+    grants = reader_grants([contract_of(document(), tmp_path)], environment="dev")
+    expressions = [dict(grant.expression) for grant in grants if isinstance(grant, TagGrant)]
+    assert len(expressions) == len(grants) == 6
+    assert all(expression["environment"] == ("dev",) for expression in expressions)
 
 
 def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path):
@@ -51,13 +56,6 @@ def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path):
     assert [tag for tag in tags if tag.kind == "domain"] == [
         TagAssignment(kind="domain", value="lending", table="loans")
     ]
-
-
-def test_every_expression_carries_the_environment(tmp_path):
-    grants = reader_grants([contract_of(document(), tmp_path)], environment="dev")
-    expressions = [dict(grant.expression) for grant in grants if isinstance(grant, TagGrant)]
-    assert len(expressions) == len(grants) == 6
-    assert all(expression["environment"] == ("dev",) for expression in expressions)
 
 
 def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path):

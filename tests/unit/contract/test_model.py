@@ -324,16 +324,14 @@ def test_all_problems_of_the_columns_are_reported_at_once(tmp_path):
     assert len(_problems(change, tmp_path)) == 2
 
 
-def test_another_tools_property_may_stand_beside_ours(tmp_path):
+def test_an_old_standard_is_refused_and_another_tools_property_is_not(tmp_path):
+    (line,) = _problems(lambda edited: edited.update(apiVersion="v3.0.2"), tmp_path)
+    assert "v3.1.0 or newer" in line
+
     other = documents.document()
     mine = {"property": "owner_team", "value": "desk", "vendor": "acme"}
     documents.table_of(other)["customProperties"].append(mine)
     assert documents.contract_of(other, tmp_path).table == "loans"
-
-
-def test_an_old_standard_is_refused(tmp_path):
-    (line,) = _problems(lambda edited: edited.update(apiVersion="v3.0.2"), tmp_path)
-    assert "v3.1.0 or newer" in line
 
 
 ROWS = 400

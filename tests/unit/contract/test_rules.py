@@ -18,15 +18,13 @@ def _names(edited: dict[str, Any], folder: Path, view: str = "all") -> list[str]
     return [item.name for item in expectations(documents.contract_of(edited, folder), view)]
 
 
-def test_a_view_is_judged_by_the_rules_of_its_own_columns(tmp_path):
+def test_a_view_has_the_rules_of_its_columns_and_a_key_each_once(tmp_path):
     names = _names(documents.document(), tmp_path, "facets")
     assert {name.split(":")[0] for name in names} == {"table", "loan_id", "age", "late"}
     assert "table: at least 3 rows" in names
     training = _names(documents.document(), tmp_path, "training")
     assert "lent_at: newest row from 2025-03-08 to 2025-03-10" in training
 
-
-def test_a_key_is_unique_and_complete_however_often_the_contract_says_so(tmp_path):
     edited = documents.document()
     documents.column_of(edited, "loan_id").update(required=True, unique=True)
     names = _names(edited, tmp_path)
@@ -197,24 +195,22 @@ def test_a_bound_of_a_time_is_not_cut_to_its_day(options, text, tmp_path):
     assert text in _rules(_edited("lent_at", logicalTypeOptions=options), tmp_path)
 
 
-def test_a_bound_of_a_date_is_a_date(tmp_path):
+def test_bounds_of_dates_the_newest_row_and_the_columns_are_rules(tmp_path):
     edited = _edited("lent_at", logicalType="date", logicalTypeOptions={"minimum": "2025-01-01"})
     assert 'ColumnValues "lent_at" >= "2025-01-01" where "`lent_at` is not null"' in _rules(
         edited, tmp_path
     )
 
-
-def test_the_newest_row_is_selected_in_sql(tmp_path):
     newest = "from (select max(`lent_at`) as newest from primary) where newest between "
     rules = [text for text in _rules(documents.document(), tmp_path) if newest in text]
     assert len(rules) == 1
     ends = "timestamp '2025-03-08 00:00:00Z' and timestamp '2025-03-10 23:59:59.999999Z'"
     assert rules[0].endswith(f'{ends}" = 1')
-
-
-def test_exactly_the_contracts_columns(tmp_path):
     first = _rules(documents.document(), tmp_path)[0]
     assert first.startswith('(ColumnCount = 8) and (ColumnExists "loan_id") and (ColumnExists "le')
+    edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
+    with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
+        dqdl_ruleset(documents.contract_of(edited, tmp_path))
 
 
 @pytest.mark.parametrize(("column", "properties", "reason"), [
@@ -249,9 +245,3 @@ def test_an_expectation_that_nobody_placed_is_an_error(render, monkeypatch, cont
     monkeypatch.setattr(rule_expectations, "RULE_TABLE", (*RULE_TABLE, strange))
     with pytest.raises(InputError, match=r"strange.*`expect_something_new`"):
         render(contract)
-
-
-def test_a_group_that_only_python_names_is_refused(tmp_path):
-    edited = _edited("title", logicalTypeOptions={"pattern": "(?P<year>[0-9]+)"})
-    with pytest.raises(InputError, match=r"loans: `title: matches .*without a name"):
-        dqdl_ruleset(documents.contract_of(edited, tmp_path))

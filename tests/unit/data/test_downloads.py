@@ -61,7 +61,7 @@ def test_a_package_that_pip_cannot_find_is_unusable_with_pips_reason(tmp_path, i
         download(PYPI, {"tiny_pack/data/rows.csv": tmp_path / "rows.csv"}, scratch=tmp_path)
 
 
-def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path):
+def test_a_wheel_without_the_member_damaged_or_climbing_out_is_refused(tmp_path):
     wheel = make_wheel(tmp_path, {})
     with pytest.raises(SourceUnavailable, match="has no file `nothing`"):
         unpack(wheel, {"nothing": tmp_path / "out"})
@@ -69,8 +69,6 @@ def test_a_wheel_without_the_member_or_damaged_is_unusable(tmp_path):
     with pytest.raises(SourceUnavailable, match="cannot be unpacked"):
         unpack(wheel, {"nothing": tmp_path / "out"})
 
-
-def test_a_wheel_with_a_path_that_climbs_out_is_refused_whole(tmp_path):
     wheel = make_wheel(tmp_path, {"../evil": b"x", "tiny_pack/good": b"y"})
     with pytest.raises(SourceUnavailable, match=r"`\.\./evil`, a path outside"):
         unpack(wheel, {"tiny_pack/good": tmp_path / "good"})

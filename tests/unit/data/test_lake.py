@@ -106,17 +106,13 @@ def test_generate_into_a_folder_that_cannot_be_made_is_refused(tmp_path):
         generate(tmp_path / "file" / "a", generator="complaints", rows=1, seed=1, **SEED)
 
 
-def test_generate_writes_a_plans_weeks_and_what_is_planted_into_them(tmp_path):
+def test_generate_writes_a_plans_weeks_and_refuses_a_wrong_key_of_one(tmp_path):
     plan = tmp_path / "quarter.yaml"
     plan.write_text("weeks: 2\nrows_per_week: 30\nshifts: [{kind: concept, size: 0.1, week: 2}]\n")
     _generate(tmp_path / "rows.parquet", plan)
     assert pq.read_metadata(tmp_path / "rows.parquet").num_rows == 20 + 2 * 30
     planted = read_json(tmp_path / "rows.planted.json")
     assert [week["reversed_labels"] for week in planted] == [0, 0.1]
-
-
-def test_a_plan_with_a_wrong_key_is_refused_by_file_and_key(tmp_path):
-    plan = tmp_path / "quarter.yaml"
     plan.write_text("weeks: 2\nrows_per_week: 30\nshifts: [{kind: season, size: 0.1}]\n")
     with pytest.raises(InputError, match=r"quarter\.yaml.*kind"):
         _generate(tmp_path / "rows.parquet", plan)
@@ -142,9 +138,12 @@ def _file(folder: Path, content: bytes, name: str = "rows.csv") -> Path:
     return path
 
 
-def test_csv_is_read_as_text_with_quotes_newlines_and_empty_values(tmp_path):
+def test_csv_is_read_as_text_in_its_encoding_and_a_missing_file_is_named(tmp_path):
     path = _file(tmp_path, '﻿id,Wörter\n007,"a,\n""b"""\n,\n'.encode())
     assert _table(path).to_pydict() == {"id": ["007", ""], "Wörter": ['a,\n"b"', ""]}
+    path = _file(tmp_path, b"a,b\nx,y\nx,\x81\n")
+    with pytest.raises(InputError, match="line 3 is not windows-1252 text"):
+        pa.Table.from_batches(raw_batches(path, encoding="windows-1252"))
 
 
 def test_a_column_stays_text_when_its_first_block_looks_like_numbers(tmp_path):
@@ -186,12 +185,6 @@ def test_a_file_is_read_with_its_delimiter_and_encoding(tmp_path, encoding, writ
     path = _file(tmp_path, 'Größe;Art\n"1;5";Tür\n'.encode(written))
     table = pa.Table.from_batches(raw_batches(path, delimiter=";", encoding=encoding))
     assert table.to_pydict() == {"Größe": ["1;5"], "Art": ["Tür"]}
-
-
-def test_bytes_that_are_none_of_the_encoding_are_named_by_their_line(tmp_path):
-    path = _file(tmp_path, b"a,b\nx,y\nx,\x81\n")
-    with pytest.raises(InputError, match="line 3 is not windows-1252 text"):
-        pa.Table.from_batches(raw_batches(path, encoding="windows-1252"))
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -52,14 +52,6 @@ def _data(*choices: settings.Source, sha256: str | None = None) -> settings.Data
     return settings.DataSection(sources=choices, sha256=sha256)
 
 
-def test_weights_come_once_and_then_without_a_network(tmp_path, network):
-    folder = tmp_path / "weights" / "abc"
-    fetch_weights(MODEL, folder)
-    fetch_weights(MODEL, folder)
-    assert network.calls == ["huggingface"]
-    assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == {*FILES}
-
-
 def test_the_next_source_is_taken_where_one_is_unreachable(tmp_path, network, capsys):
     network.unreachable = {"huggingface"}
     fetch_weights(MODEL, tmp_path / "w")
@@ -111,11 +103,17 @@ def test_an_interrupted_download_leaves_nothing_under_the_final_name(
     assert list((tmp_path / "weights").iterdir()) == []
 
 
-def test_a_file_name_that_leads_out_of_the_models_folder_is_refused(tmp_path, network):
+def test_weights_come_once_and_none_from_out_of_the_models_folder(tmp_path, network):
     model = MODEL.model_copy(update={"files": {"../evil": "0" * 64}})
     with pytest.raises(InputError, match=r"`\.\./evil` leads out"):
         fetch_weights(model, tmp_path / "w")
     assert network.calls == []
+
+    folder = tmp_path / "weights" / "abc"
+    fetch_weights(MODEL, folder)
+    fetch_weights(MODEL, folder)
+    assert network.calls == ["huggingface"]
+    assert {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} == {*FILES}
 
 
 def test_data_are_downloaded_once_and_damage_is_noticed(tmp_path, network):
@@ -137,10 +135,13 @@ def test_a_file_source_is_used_in_place_if_it_matches(tmp_path, network):
     assert fetch_data(pinned, cache=tmp_path / "cache").name == "rows.csv"
 
 
-def test_a_missing_file_is_named_with_the_fix(tmp_path):
+def test_a_missing_file_and_an_unknown_generator_are_named_with_the_fix(tmp_path):
     missing = settings.FileSource(kind="file", path=str(tmp_path / "none.csv"))
     with pytest.raises(InputError, match=r"(?s)none\.csv does not exist.*add a source"):
         fetch_data(_data(missing), cache=tmp_path)
+    unknown = settings.GeneratorSource(kind="generator", generator="nothing", rows=1)
+    with pytest.raises(InputError, match=r"no `nothing` among .*; allowed: complaints"):
+        fetch_data(_data(unknown), cache=tmp_path)
 
 
 def test_generated_rows_are_kept_and_another_seed_makes_another_file(tmp_path):
@@ -170,12 +171,6 @@ def test_generated_rows_that_are_damaged_are_made_again(tmp_path, capsys, damage
 
     assert fetch_data(_data(source), cache=tmp_path).read_bytes() == content
     assert f"{path} has changed since it was written" in capsys.readouterr().err
-
-
-def test_an_unknown_generator_is_refused_with_those_there_are(tmp_path):
-    unknown = settings.GeneratorSource(kind="generator", generator="nothing", rows=1)
-    with pytest.raises(InputError, match=r"no `nothing` among .*; allowed: complaints"):
-        fetch_data(_data(unknown), cache=tmp_path)
 
 
 def test_the_projects_generator_makes_the_rows_and_again_when_its_package_changes(

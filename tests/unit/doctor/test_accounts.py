@@ -98,12 +98,17 @@ def accounts(tmp_path, monkeypatch):
         yield three
 
 
-def test_each_account_has_a_line_read_by_its_own_profile(accounts):
+def test_each_account_has_a_line_and_without_a_bootstrap_the_command(accounts):
     lines, status = accounts.lines()
     assert status == 0
     for name, account in ACCOUNTS.items():
         assert lines[name]["status"] == "ok", lines[name]
         assert f"arn:aws:sts::{account}:assumed-role/admin" in lines[name]["detail"]
+
+    accounts.client("staging", "ssm").delete_parameter(Name="/cdk-bootstrap/sashiko/version")
+    lines, status = accounts.lines()
+    assert (status, lines["staging"]["status"]) == (CHECK_FAILED, "failed")
+    assert lines["staging"]["fix"] == "make bootstrap ENV=staging"
 
 
 def test_an_account_without_credentials_fails_and_the_others_are_read(accounts):
@@ -115,13 +120,6 @@ def test_an_account_without_credentials_fails_and_the_others_are_read(accounts):
     }  # fmt: skip
     assert "not of prod (account 444455556666" in lines["prod"]["detail"]
     assert "profile sashiko-prod" in lines["prod"]["fix"]
-
-
-def test_an_account_without_a_bootstrap_names_the_command(accounts):
-    accounts.client("staging", "ssm").delete_parameter(Name="/cdk-bootstrap/sashiko/version")
-    lines, status = accounts.lines()
-    assert (status, lines["staging"]["status"]) == (CHECK_FAILED, "failed")
-    assert lines["staging"]["fix"] == "make bootstrap ENV=staging"
 
 
 def test_a_trust_that_the_configuration_does_not_name_is_a_note(accounts):

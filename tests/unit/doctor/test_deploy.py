@@ -79,11 +79,16 @@ def test_an_account_where_all_is_well_stops_no_deploy(doctor, variant):
     )
 
 
-def test_without_lake_formation_its_settings_are_not_checked(doctor):
+def test_without_lake_formation_or_an_account_stack_its_settings_are_judged_otherwise(doctor):
     checks = doctor("iam_only", lakeformation__get_data_lake_settings="AccessDeniedException")
     assert "Lake Formation" not in checks
     assert "data-lake administrators" not in checks
     assert failed(checks) == []
+
+    open_defaults = lake(CreateTableDefaultPermissions=[EVERYBODY])
+    checks = doctor("account_off", lakeformation__get_data_lake_settings=open_defaults)
+    assert failed(checks) == ["default permissions"]
+    assert "CreateTableDefaultPermissions: `[]`" in checks["default permissions"].fix
 
 
 def test_credentials_of_another_account_end_it_before_anything_is_read(doctor):
@@ -115,14 +120,11 @@ def test_a_cap_that_was_left_open_fails_until_the_bootstrap_closes_it(doctor):
     assert check.fix == "make bootstrap ENV=dev"
 
 
-def test_a_role_of_cloudformations_without_the_cap_fails(doctor):
+def test_a_role_without_the_cap_fails_and_a_cap_that_may_not_be_read_is_unknown(doctor):
     exec_role = exec_role_arn(settings_of("dev")).rpartition("/")[2]
     checks = doctor(iam__get_role=roles(exec_role, "admin", boundary="boundary"))
     assert failed(checks) == ["who assumes the roles"]
     assert "cdk-sashiko-boundary-us-east-1, not " in checks["who assumes the roles"].detail
-
-
-def test_a_cap_that_may_not_be_read_is_not_taken_for_a_closed_one(doctor):
     checks = doctor(iam__get_policy_version="AccessDenied")
     assert checks["who assumes the roles"].status == "unknown"
 
@@ -138,10 +140,15 @@ def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_i
     assert "put-data-lake-settings" in check.fix
 
 
-def test_people_and_other_accounts_are_not_taken_for_deleted_roles(doctor):
+def test_other_accounts_and_what_may_not_be_seen_are_no_failures(doctor):
     others = [f"arn:aws:iam::{ACCOUNT}:user/me", "arn:aws:iam::444444444444:role/theirs"]
     admins = [exec_role_arn(settings_of("dev")), *others]
     assert failed(doctor(lakeformation__get_data_lake_settings=lake(admins=admins))) == []
+
+    checks = doctor(ssm__get_parameter="AccessDeniedException")
+    assert checks["CDK bootstrap"].status == "unknown"
+    assert checks["data-lake administrators"].status == "note"
+    assert failed(checks) == []
 
 
 def test_without_the_account_stack_who_deploys_must_be_an_administrator_already(doctor):
@@ -190,17 +197,3 @@ def test_a_tag_that_another_stack_should_have_made_fails(doctor, known, detail, 
     check = checks["LF-Tag sashiko-sensitivity"]
     assert (check.detail, check.fix) == (detail, fix)
     assert checks["LF-Tag sashiko-environment"].status == "ok"
-
-
-def test_defaults_that_open_what_is_new_fail_where_no_stack_of_ours_closes_them(doctor):
-    open_defaults = lake(CreateTableDefaultPermissions=[EVERYBODY])
-    checks = doctor("account_off", lakeformation__get_data_lake_settings=open_defaults)
-    assert failed(checks) == ["default permissions"]
-    assert "CreateTableDefaultPermissions: `[]`" in checks["default permissions"].fix
-
-
-def test_what_the_caller_may_not_see_is_unknown_and_the_rest_is_still_checked(doctor):
-    checks = doctor(ssm__get_parameter="AccessDeniedException")
-    assert checks["CDK bootstrap"].status == "unknown"
-    assert checks["data-lake administrators"].status == "note"
-    assert failed(checks) == []

@@ -146,17 +146,22 @@ def test_a_quota_of_zero_fails_with_the_command_that_asks_for_more():
     )
 
 
-def test_quotas_are_read_page_by_page():
+def test_quotas_are_read_page_by_page_or_have_their_default_or_are_none():
     def page(request: Any) -> Answer:
         first_page = quota(9, "ml.g5.xlarge for spot training job usage") | {"NextToken": "2"}
         return quota(2) if request.get("NextToken") == "2" else first_page
 
     assert quotas(page).status == "ok"
-
-
-def test_a_quota_that_was_never_applied_has_its_default():
     assert quotas({"Quotas": []}, quota(0)).status == "failed"
     assert quotas({"Quotas": []}, quota(4)).status == "ok"
+
+    check = quotas({"Quotas": []}, {"Quotas": []})
+    assert check.status == "failed"
+    assert "does not offer the type" in check.detail
+    assert check.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
+    check = quotas("AccessDeniedException")
+    assert check.status == "unknown"
+    assert "service-quotas:list_service_quotas is denied" in check.detail
 
 
 def test_an_applied_quota_counts_and_not_the_default_of_its_type():
@@ -171,19 +176,6 @@ def test_an_applied_quota_counts_and_not_the_default_of_its_type():
     )
     applied, by_default = results(check_quotas(account, DEV, [GPU, other]))
     assert (applied.status, by_default.status) == ("failed", "ok")
-
-
-def test_a_type_without_a_quota_is_not_offered_in_the_region():
-    check = quotas({"Quotas": []}, {"Quotas": []})
-    assert check.status == "failed"
-    assert "does not offer the type" in check.detail
-    assert check.fix == "choose another type as `jobs.training.instance_type` in config/base.yaml"
-
-
-def test_what_the_caller_may_not_see_is_unknown_and_never_well():
-    check = quotas("AccessDeniedException")
-    assert check.status == "unknown"
-    assert "service-quotas:list_service_quotas is denied" in check.detail
 
 
 def zones(
@@ -222,17 +214,15 @@ def test_a_machine_is_in_all_zones_in_some_or_in_none(offered, status, detail):
     assert ("`network.zones`" in check.fix) == (status == "failed")
 
 
-def test_what_aws_says_nothing_of_is_a_hint():
+def test_a_zone_that_the_account_lacks_fails_and_what_aws_does_not_say_is_a_hint():
+    (check,) = zones("ab", available="ac")
+    assert check.status == "failed"
+    assert "no us-east-1b; it has us-east-1a, us-east-1c" in check.detail
+
     endpoint = replace(GPU, use="endpoint")
     assert zones("ab", needed=[GPU])[1].detail.endswith("by what EC2 offers")
     for needed in ([endpoint], [GPU, endpoint]):
         assert "only a hint: SageMaker publishes no list" in zones("ab", needed=needed)[1].detail
-
-
-def test_a_zone_that_the_account_lacks_fails():
-    (check,) = zones("ab", available="ac")
-    assert check.status == "failed"
-    assert "no us-east-1b; it has us-east-1a, us-east-1c" in check.detail
 
 
 def unbuilt(request: Any) -> Any:

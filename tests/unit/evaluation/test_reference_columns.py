@@ -22,20 +22,16 @@ def _chunks(*values: object, type: pa.DataType | None = None) -> pa.ChunkedArray
 PRODUCTS = _chunks(*["Mortgage"] * 30, *["App"] * 20, *["Rare"] * 3, None)
 
 
-def test_frequent_values_are_named_and_others_and_missing_ones_counted() -> None:
+def test_frequent_values_are_named_and_a_window_is_counted_by_them() -> None:
     counted = count_reference("product", PRODUCTS)
     assert counted.values == ("App", "Mortgage")
     assert counted.counts == (20, 30, 3, 1)
 
-
-def test_a_window_is_counted_by_the_references_values() -> None:
     reference = count_reference("product", PRODUCTS)
     counted = count_window(reference, _chunks("New", "App", None, "Mortgage", "App", "Rare"))
     assert counted.values == reference.values
     assert counted.counts == (2, 1, 2, 1)
 
-
-def test_only_the_most_frequent_values_of_many_are_named() -> None:
     many = _chunks(*[f"v{number:02d}" for number in range(60) for _ in range(10 + number)])
     counted = count_reference("code", many)
     assert len(counted.values) == 50
@@ -43,11 +39,19 @@ def test_only_the_most_frequent_values_of_many_are_named() -> None:
     assert counted.counts[-2] == sum(10 + number for number in range(10))
 
 
-def test_numbers_are_counted_in_bins_of_equal_numbers_of_rows() -> None:
+def test_numbers_are_counted_in_bins_of_equal_numbers_of_rows_and_beyond_them() -> None:
     reference = count_reference("age", _chunks(*range(1000), None))
     assert len(reference.edges) == 19
     assert all(abs(count - 50) <= 1 for count in reference.counts[:-2])
     assert reference.counts[-2:] == (0, 1)
+
+    reference = count_reference("age", _chunks(*map(float, range(1000))))
+    counted = count_window(reference, _chunks(-1e9, 1e9, float("nan"), None, type=pa.float64()))
+    assert counted.counts[0] == 1
+    assert counted.counts[-3:] == (1, 1, 1)
+    reference = count_reference("flag", _chunks(*[1] * 100, *[2] * 100))
+    assert (reference.edges, reference.counts) == ((1.0,), (100, 100, 0, 0))
+    assert count_window(reference, _chunks(1, 2, 3)).counts == (1, 2, 0, 0)
 
 
 @bounded
@@ -62,13 +66,6 @@ def test_each_number_is_in_one_bin_and_no_bin_is_small(numbers: list[float]) -> 
     assert counted.counts[-2:] == (0, 0)
 
 
-def test_numbers_beyond_all_edges_are_in_the_outer_bins_and_nan_is_another_value() -> None:
-    reference = count_reference("age", _chunks(*map(float, range(1000))))
-    counted = count_window(reference, _chunks(-1e9, 1e9, float("nan"), None, type=pa.float64()))
-    assert counted.counts[0] == 1
-    assert counted.counts[-3:] == (1, 1, 1)
-
-
 def test_numbers_of_requests_are_texts() -> None:
     reference = count_reference("age", _chunks(*range(1000)))
     numbers = ["-3", "+4.5", ".5", "1e2", "0999", "1E5", "999"]
@@ -78,12 +75,6 @@ def test_numbers_of_requests_are_texts() -> None:
     others = ["many", "", "nan", "Infinity", "1e999", "0x10", "1,5", " 7", "7\n", "٣", None]
     counted = count_window(reference, _chunks(*others, type=pa.string()))
     assert counted.counts == (*[0] * 20, 10, 1)
-
-
-def test_equal_numbers_share_a_bin() -> None:
-    reference = count_reference("flag", _chunks(*[1] * 100, *[2] * 100))
-    assert (reference.edges, reference.counts) == ((1.0,), (100, 100, 0, 0))
-    assert count_window(reference, _chunks(1, 2, 3)).counts == (1, 2, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -205,14 +205,13 @@ def test_what_stands_before_moves_no_token_to_another_column(title) -> None:
     assert set(title_text) <= set(title)
 
 
-def test_a_token_over_two_columns_belongs_to_the_one_with_more_of_it() -> None:
+def test_tokens_belong_to_the_column_of_most_of_them_and_a_long_row_is_refused() -> None:
     [row] = rows_of((("title", "ban"), ("note", "k")))
     assert columns_of(row) == [("bank", "title")]
-
-
-def test_special_tokens_belong_to_no_column() -> None:
     [row] = rows_of((("note", "the desk"),))
     assert row.pieces_of.tolist() == [-1, 0, 0, -1]
+    with pytest.raises(InputError, match="9 tokens, more than the 6 of the longest"):
+        rows_of((("note", "the desk was my letter and desk"),), length=6, truncate=False)
 
 
 def test_what_is_cut_off_is_counted_by_column() -> None:
@@ -229,11 +228,6 @@ def test_what_is_cut_off_is_counted_by_column() -> None:
     assert len(part.ids) == 6
     assert removed.cut == ("title", TEMPLATE, "note")
     assert empty.cut == ("title",)
-
-
-def test_a_long_row_is_refused_where_the_recipe_does_not_cut() -> None:
-    with pytest.raises(InputError, match="9 tokens, more than the 6 of the longest"):
-        rows_of((("note", "the desk was my letter and desk"),), length=6, truncate=False)
 
 
 WORDS = (("she", "he"), ("her", "his"), ("her", "him"), ("Mrs", "Mr"), ("mother-in-law", "father"))
@@ -297,19 +291,13 @@ def test_the_lead_says_what_the_groups_words_cost_whichever_stand_in_the_text() 
     assert "over 4 texts" in message
 
 
-def test_texts_of_both_groups_have_no_direction() -> None:
+def test_swaps_without_a_direction_below_the_threshold_or_beyond_the_limit() -> None:
     record, _ = check("she told him", "he told her")
     assert (record.rows, record.one_sided, record.lead.value) == (2, 0, None)
     assert record.size.value == pytest.approx(0.2)
-
-
-def test_decisions_change_at_the_threshold_alone() -> None:
     record, _ = check(*["she pays"] * 50, threshold=0.3)
     assert (record.largest, record.flips.value) == (pytest.approx(0.2), 0)
     assert 0.05 < record.flips.high < 0.1  # of fifty rows without a change one may still come
-
-
-def test_no_more_rows_are_scored_than_the_limit() -> None:
     record, rows = check("it pays", "she pays", "he pays", "she", most=2, worst=5)
     assert (record.with_words, record.rows) == (3, 2)
     assert [row.key for row in rows] == ["L1", "L2"]

@@ -71,14 +71,12 @@ def test_a_channel_is_the_same_bytes_after_a_journey_through_json() -> None:
     assert make_channel("b", "config", {"a.json": b"1"}).uri != channel.uri
 
 
-def test_a_step_finds_the_sections_that_its_line_names_and_no_other() -> None:
+def test_a_step_finds_the_sections_of_its_line_alone_and_an_unknown_one_is_refused() -> None:
     files = files_of("contract", "text")
     assert set(files) == {"contract.odcs.yaml", "text.json"}
     assert files["contract.odcs.yaml"] == contract_file(RECIPE).read_bytes()
     assert files["text.json"] == canonical_json(RECIPE.text.model_dump(mode="json"))
 
-
-def test_a_section_that_no_recipe_has_is_refused() -> None:
     with pytest.raises(InputError) as refused:
         files_of("contract", "redaction")
     message = str(refused.value)

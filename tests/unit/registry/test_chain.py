@@ -177,18 +177,11 @@ def test_a_link_to_something_else_is_broken(dependency, link):
     assert broken(registry.walk()) == [link]
 
 
-def test_another_wheel_than_the_images_is_broken_in_both_places():
+def test_another_wheel_or_artifact_is_broken_and_no_provenance_is_not():
     registry = Registry()
     registry.replace(resource("wheel sashiko-1.whl", "0" * 64))
     assert broken(registry.walk()) == ["image job:1-abc: wheel", "wheel sashiko-1.whl"]
-
-
-def test_another_artifact_is_broken():
     assert broken(Registry().walk(artifact="0" * 64)) == ["model.tar.gz"]
-
-
-def test_a_version_of_before_provenance_says_so_and_is_not_broken():
-    registry = Registry()
     registry.statement = None
     (link,) = registry.walk().values()
     assert (link.state, "registered before" in link.detail) == ("not verifiable here", True)

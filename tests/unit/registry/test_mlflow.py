@@ -47,12 +47,17 @@ def register(registry, home, tmp_path, request):
     return make
 
 
-def test_a_new_version_waits_for_approval_and_is_the_candidate(registry, register):
+def test_a_new_version_is_the_candidate_also_if_it_was_killed_before_its_alias(registry, register):
     version, new = register()
     assert new
     assert version.status == "PendingManualApproval"
     assert version.aliases == ("candidate",)
     assert registry.champion(version.group) is None
+
+    version, _ = register()
+    registry._client.delete_registered_model_alias(version.group, "candidate")
+    again, new = register(execution="run-2")
+    assert (again.version, again.aliases, new) == (1, ("candidate",), False)
 
 
 def test_the_same_artifact_or_the_same_run_is_not_registered_twice(register):
@@ -181,13 +186,6 @@ def test_a_version_is_found_by_its_number_and_its_lineage_names_artifact_and_dat
     artifact = f"artifact sha256:{version.artifact_sha256}"
     assert (artifact, f"version {version.group} 1") in edges
     assert (f"data sha256:{'d' * 64}", artifact) in edges
-
-
-def test_a_registration_that_was_killed_before_its_alias_is_completed(registry, register):
-    version, _ = register()
-    registry._client.delete_registered_model_alias(version.group, "candidate")
-    again, new = register(execution="run-2")
-    assert (again.version, again.aliases, new) == (1, ("candidate",), False)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "removed"])

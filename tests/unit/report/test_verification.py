@@ -208,14 +208,11 @@ def test_a_run_from_the_cache_is_judged_by_the_data_of_the_run_that_made_it(judg
     assert Finding(HASHES) in verify(judged.evidence, registry=None)
 
 
-def test_a_verdict_that_is_gone_is_reported(judged):
+def test_without_its_verdict_or_definition_a_run_cannot_be_verified(judged):
     judged.output("verdict").unlink()
     assert problems(judged)[VERDICT] == (
         "verdict.json of Judge's output verdict is no longer in the local store."
     )
-
-
-def test_without_its_definition_nothing_can_be_worked_out_again(judged):
     (judged.evidence.folder / "definition.json").unlink()
     with pytest.raises(InputError, match=f"run {judged.record.id} cannot be verified: "):
         list(verify(judged.evidence, registry=None))

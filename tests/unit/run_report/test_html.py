@@ -175,17 +175,15 @@ def test_a_split_that_moves_is_shown_with_the_dates_that_came_out(tmp_path):
     assert f"validation: validation from {first}, test from {last}" in page.text("data")
 
 
-def test_a_run_folder_with_nothing_but_run_json_is_reported(tmp_path):
+def test_a_folder_of_run_json_alone_is_reported_and_none_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"run\.json does not exist"):
+        write_report(tmp_path, tmp_path)
+
     folder = RunFolder(tmp_path).write("failed", reason="no space left")
     (folder / "definition.json").unlink()
     page = page_of(folder)
     assert "No space left." in page.text("decision")
     assert "definition.json does not exist" in page.text("lineage")
-
-
-def test_a_folder_without_run_json_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"run\.json does not exist"):
-        write_report(tmp_path, tmp_path)
 
 
 def damage(root: Path, *files: str) -> None:

@@ -66,11 +66,14 @@ def call(url: str, body: bytes | None = None):
     return response.status, response.read()
 
 
-def test_it_listens_on_loopback_only_and_shows_how_to_call_it(server):
+def test_it_listens_on_loopback_only_and_refuses_other_routes_as_json(server):
     url, example = server
     assert url.startswith("http://127.0.0.1:")
     assert f"curl {url}/invocations" in example
     assert call(f"{url}/ping") == (200, b"")
+    assert call(f"{server[0]}/models")[0] == 404
+    status, answer = call(f"{server[0]}/invocations")
+    assert (status, json.loads(answer)["error"]) == (405, "Method Not Allowed")
 
 
 def test_invocations_answers_texts_and_rows_at_the_threshold(server):
@@ -107,12 +110,6 @@ def test_a_fault_of_the_model_is_a_500_and_its_cause_is_shown_here(tmp_path):
     with serving(archive, stderr=".*Traceback.*stopped\n") as (url, _):
         status, answer = call(f"{url}/invocations", b'{"inputs": ["bad x"]}')
     assert (status, json.loads(answer)) == (500, {"error": "internal error: see the server's log"})
-
-
-def test_other_routes_and_methods_are_refused_as_json(server):
-    assert call(f"{server[0]}/models")[0] == 404
-    status, answer = call(f"{server[0]}/invocations")
-    assert (status, json.loads(answer)["error"]) == (405, "Method Not Allowed")
 
 
 def test_a_taken_port_is_one_clear_message(tmp_path):

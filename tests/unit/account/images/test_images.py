@@ -111,12 +111,21 @@ def test_one_content_has_one_tag_in_each_region_and_project():
     assert there == {build.image: build.tag for build in image_builds(SETTINGS, "cpu")}
 
 
-def test_a_pinned_digest_is_another_tag_of_what_is_built_on_it_alone():
+def test_a_pinned_digest_names_the_image_and_is_another_tag_of_what_is_built_on_it():
     digests = {"job-cpu": f"sha256:{'1' * 64}"}
     pinned = SETTINGS.model_copy(update={"image_digests": digests})
     before = {build.image: build.tag for build in image_builds(SETTINGS, "cpu")}
     after = {build.image: build.tag for build in image_builds(pinned, "cpu")}
     assert {name for name in before if before[name] != after[name]} == {"job", "bias"}
+
+    pinned = SETTINGS.model_copy(update={"image_digests": {"job-cpu": DIGEST}})
+    assert aws_image(pinned, "job-cpu").uri.endswith(f"amazonaws.com/pytorch@{DIGEST}")
+    bases = {build.image: build.base.uri for build in image_builds(pinned, "cpu")}
+    assert bases["job"] == bases["bias"] == aws_image(pinned, "job-cpu").uri
+    assert bases["train"].endswith("-cu133-amzn2023-sagemaker")
+    pinned = SETTINGS.model_copy(update={"image_digests": {"serving-inf2": DIGEST}})
+    lock = job_images(pinned, "inf2").serving.lock_environment()
+    assert lock["SERVING_IMAGE"] == f"huggingface-pytorch-inference-neuronx@{DIGEST}"
 
 
 def test_jobs_name_what_is_built_and_this_machine_the_version():
@@ -247,9 +256,11 @@ def test_a_region_without_the_image_is_an_error_that_names_those_with_it(name):
             assert part in str(error.value)
 
 
-def test_an_image_that_the_map_lacks_is_an_error_that_names_the_known_ones():
+def test_an_unknown_image_or_target_is_an_error_that_names_the_known_ones():
     with pytest.raises(InputError, match=r"images.yaml: key `images`: no image `tpu`; known: job-"):
         aws_image(SETTINGS, "tpu")
+    with pytest.raises(InputError, match=r"no `abacus` among sashiko\.targets; allowed: cpu, gpu"):
+        job_images(SETTINGS, "abacus")
 
 
 @pytest.mark.parametrize(
@@ -276,21 +287,6 @@ def test_a_mistake_in_the_map_names_file_and_key(tmp_path, old, new, says):
     assert says in str(error.value)
 
 
-# --- digests -------------------------------------------------------------------------------------
-def test_a_digest_of_the_settings_names_the_image_instead_of_its_tag():
-    pinned = SETTINGS.model_copy(update={"image_digests": {"job-cpu": DIGEST}})
-    assert aws_image(pinned, "job-cpu").uri.endswith(f"amazonaws.com/pytorch@{DIGEST}")
-    bases = {build.image: build.base.uri for build in image_builds(pinned, "cpu")}
-    assert bases["job"] == bases["bias"] == aws_image(pinned, "job-cpu").uri
-    assert bases["train"].endswith("-cu133-amzn2023-sagemaker")
-
-
-def test_a_pinned_serving_image_stands_in_the_compile_lock_by_its_digest():
-    pinned = SETTINGS.model_copy(update={"image_digests": {"serving-inf2": DIGEST}})
-    lock = job_images(pinned, "inf2").serving.lock_environment()
-    assert lock["SERVING_IMAGE"] == f"huggingface-pytorch-inference-neuronx@{DIGEST}"
-
-
 # --- recipes, definition and compile lock --------------------------------------------------------
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_target_of_a_recipe_has_a_serving_image(target):
@@ -300,11 +296,6 @@ def test_every_target_of_a_recipe_has_a_serving_image(target):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_target_of_a_recipe_in_the_repository_has_one(path):
     assert job_images(SETTINGS, load_recipe(path).compile.target).serving.uri
-
-
-def test_a_target_without_a_serving_image_is_an_error():
-    with pytest.raises(InputError, match=r"no `abacus` among sashiko\.targets; allowed: cpu, gpu"):
-        job_images(SETTINGS, "abacus")
 
 
 def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():

@@ -83,14 +83,11 @@ def _truth(bias: bool = True):
     return pa.Table.from_batches(Complaints().truth(order, batch_rows=999)).to_pandas()
 
 
-def test_the_truth_is_the_severity_alone_and_comes_with_the_rows_own_keys_and_labels():
+def test_the_truth_is_the_severity_alone_whatever_the_bias_and_no_column():
     frame, truth = _with_severity(), _truth()
     assert truth.key.tolist() == frame.complaint_id.tolist()
     assert (truth.label == frame.escalated).all()
     assert (truth.truth == (frame.severity > 0)).all()
-
-
-def test_the_truth_does_not_change_with_the_bias_and_is_no_column():
     assert (_truth().truth == _truth(bias=False).truth).all()
     assert (_truth().label != _truth(bias=False).label).any()
     assert "truth" not in Complaints().schema.names
@@ -178,14 +175,11 @@ def test_without_a_plan_the_rows_are_those_of_before_there_were_plans(drift, dig
     assert hashlib.sha256(text.encode()).hexdigest() == digest
 
 
-def test_a_plan_adds_rows_and_changes_none():
+def test_a_plan_adds_rows_changes_none_and_depends_on_no_batch_size():
     shifts = [Shift(kind=kind, size=0.2) for kind in ("covariate", "label", "phrases", "concept")]
     planned = _table(_plan(*shifts))
     assert planned.slice(0, ROWS).equals(_table(None))
     assert len(planned) == ROWS + 2 * WEEK_ROWS
-
-
-def test_rows_of_the_weeks_do_not_depend_on_the_batch_size():
     plan = ShiftPlan(weeks=3, rows_per_week=50, shifts=(Shift(kind="phrases", size=0.5, week=2),))
     assert _table(plan).equals(_table(plan, batch_rows=7))
 

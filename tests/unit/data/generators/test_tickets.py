@@ -95,14 +95,11 @@ def test_the_truth_is_the_product_and_comes_with_the_rows_own_keys_and_labels():
     assert (truth.truth == _truth(bias=False).truth).all()
 
 
-def test_two_products_are_more_common_than_the_others():
+def test_products_have_their_shares_and_drift_moves_them():
     shares = _frame()["product"].value_counts(normalize=True)
     assert shares["Credit card"] == pytest.approx(3 / 9, abs=0.01)
     assert shares["Current account"] == pytest.approx(2 / 9, abs=0.01)
     assert shares[2:].to_numpy() == pytest.approx(1 / 9, abs=0.01)
-
-
-def test_drift_moves_the_mix_of_products():
     late = _frame(drift=True)[15_000:]
     assert (late["product"] == "Mobile app").mean() > 0.23
     assert (late["product"] == "Current account").mean() < 0.09

@@ -95,15 +95,13 @@ def test_values_equal_those_of_scikit_learn(classes: int, digits: int | None) ->
     )
 
 
-def test_of_ties_the_first_class_is_predicted_and_the_second_comes_next() -> None:
+def test_the_class_of_the_highest_score_is_predicted_and_of_two_that_of_the_threshold() -> None:
     scores = np.array([[0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [1 / 3, 1 / 3, 1 / 3]])
     model = ModelScores(scores, 0.0)
     assert model.predicted.tolist() == [0, 1, 0]
     measured = evaluate_scores(np.array([1, 2, 2]), model, **SAMPLING)
     assert measured["top_2_accuracy"].value == pytest.approx(2 / 3)
 
-
-def test_two_classes_are_decided_by_the_threshold_and_more_are_not() -> None:
     assert predict_classes(two_classes(np.array([0.2, 0.3])), threshold=0.3).tolist() == [0, 1]
     many = np.array([[0.4, 0.35, 0.25]])
     assert predict_classes(many, threshold=0.3).tolist() == [0]

@@ -75,15 +75,13 @@ def test_the_interval_of_a_mean_error_is_that_of_the_t_test() -> None:
     assert (mae.low, mae.high) == pytest.approx((expected.low, expected.high), abs=0.005)
 
 
-def test_equal_values_have_no_variance_to_explain() -> None:
+def test_equal_values_and_their_resamples_have_no_variance_to_explain() -> None:
     model = ModelScores(np.array([[0.1], [0.2], [0.3]]), 0.0)
     measured = evaluate_scores(np.full(3, 0.1), model, **SAMPLING)
     assert measured["r2"].value is None
     assert measured["mae"].value == pytest.approx(0.1)
 
-
-def test_resamples_of_equal_values_are_undefined_and_not_huge() -> None:
-    """Of two values of which one is rare, many resamples have the other one alone."""
+    # Of two values of which one is rare, many resamples have the other one alone.
     values = np.array([0.1] * 9 + [0.7])
     scored = ScoredNumbers.of(values, ModelScores(values[:, None] + 0.01, 0.0))
     weights = np.array([[1.0] * 9 + [0.0], [1.0] * 10])

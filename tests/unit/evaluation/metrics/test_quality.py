@@ -14,7 +14,6 @@ from sashiko.evaluation.metrics.calibration import (
     fit_temperature,
     reliability_curve,
     share_estimate,
-    without_temperature,
 )
 from sashiko.evaluation.metrics.quality import (
     SLICE_METRICS,
@@ -67,10 +66,20 @@ def test_average_precision_of_weighted_rows_equals_that_of_scikit_learn(digits: 
     assert measured == pytest.approx(expected)
 
 
-def test_without_a_positive_prediction_precision_is_undefined() -> None:
+def test_what_no_row_predicts_or_one_label_leaves_is_undefined() -> None:
     labels, scores = scored_rows(7)
     measured = evaluate_scores(labels, binary(scores / 10), replicates=100, seed=0)
     assert (measured["precision"].value, measured["recall"].value) == (None, 0.0)
+
+    labels, scores = np.ones(20, dtype=np.int64), np.linspace(0, 1, 20)
+    measured = evaluate_scores(labels, binary(scores), replicates=100, seed=0)
+    assert (measured["auc"].value, measured["auc"].low) == (None, None)
+    assert measured["accuracy"].value == pytest.approx(0.5)
+
+    counted = Confusion(true_positives=0, false_positives=3, false_negatives=0, true_negatives=5)
+    quality = counted_quality(counted, always_positive=False, **SAMPLING)
+    assert quality.metrics["accuracy"].value == 5 / 8
+    assert quality.metrics["balanced_accuracy"].value is None
 
 
 def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
@@ -84,13 +93,6 @@ def test_an_interval_is_that_of_drawing_rows_again_and_again() -> None:
     assert [measured.low, measured.high] == pytest.approx(
         np.quantile(slow, [0.025, 0.975]), abs=0.006
     )
-
-
-def test_without_a_second_label_auc_is_undefined_and_not_a_number_made_up() -> None:
-    labels, scores = np.ones(20, dtype=np.int64), np.linspace(0, 1, 20)
-    measured = evaluate_scores(labels, binary(scores), replicates=100, seed=0)
-    assert (measured["auc"].value, measured["auc"].low) == (None, None)
-    assert measured["accuracy"].value == pytest.approx(0.5)
 
 
 def test_a_lead_is_paired_and_positive_where_the_first_is_better() -> None:
@@ -186,15 +188,13 @@ def test_a_planted_bad_slice_lies_below_all_rows_and_an_equal_one_does_not() -> 
         assert same.differences[name].low < 0 < same.differences[name].high, name
 
 
-def test_the_interval_of_a_difference_counts_that_the_whole_holds_the_slice() -> None:
+def test_a_slice_is_compared_with_the_whole_that_holds_it_and_may_lack_an_auc() -> None:
     labels, scores, bad = rows_with_a_bad_part()
     most = ~bad
     (estimates,) = slice_estimates(labels, binary(scores), [most], **OPTIONS)
     apart, own = estimates.differences["accuracy"], estimates.metrics["accuracy"]
     assert apart.high - apart.low < 0.7 * (own.high - own.low)
 
-
-def test_a_slice_of_one_label_has_no_auc_and_still_an_accuracy() -> None:
     labels, scores, _ = rows_with_a_bad_part()
     (estimates,) = slice_estimates(labels, binary(scores), [labels == 1], **OPTIONS)
     assert estimates.metrics["auc"].value is None
@@ -237,13 +237,6 @@ def test_counts_give_what_rows_give(always_positive: bool) -> None:
             assert item.value == pytest.approx(theirs[name].value, abs=1e-12)
             assert item.low == pytest.approx(theirs[name].low, abs=0.006)
             assert item.high == pytest.approx(theirs[name].high, abs=0.006)
-
-
-def test_what_one_label_leaves_undefined_has_no_value() -> None:
-    counted = Confusion(true_positives=0, false_positives=3, false_negatives=0, true_negatives=5)
-    quality = counted_quality(counted, always_positive=False, **SAMPLING)
-    assert quality.metrics["accuracy"].value == 5 / 8
-    assert quality.metrics["balanced_accuracy"].value is None
 
 
 def drawn(seed: int, *, rows: int = 3000, temperature: float = 1.0):
@@ -357,15 +350,7 @@ def test_scores_without_a_best_temperature_are_left_alone_with_the_reason() -> N
     assert "do not separate" in wrong.kept
 
 
-def test_a_temperature_can_be_taken_out_of_scores_again() -> None:
-    margins = np.array([-30.0, -2.0, 0.0, 0.5, 4.0])
-    scaled = special.expit(margins / 2.5)
-    unscaled = without_temperature(two_classes(scaled), 2.5)[:, 1]
-    assert unscaled == pytest.approx(special.expit(margins), rel=1e-9)
-    assert list(without_temperature(two_classes(np.array([0.0, 1.0])), 2.5)[:, 1]) == [0, 1]
-
-
-def test_a_decision_that_turns_either_way_counts_once() -> None:
+def test_a_share_of_decisions_has_wilsons_interval_and_none_without_rows() -> None:
     before = np.array([True, True, False, False, True, True, True, True, True, True])
     after = np.array([False, True, True, True, True, True, True, True, True, True])
     rate = share_estimate(before != after)
@@ -373,8 +358,6 @@ def test_a_decision_that_turns_either_way_counts_once() -> None:
     assert rate.value == pytest.approx(0.3)
     assert (rate.low, rate.high) == pytest.approx((0.10779, 0.60322), abs=1e-5)
 
-
-def test_without_a_flip_the_interval_has_a_width_and_without_rows_nothing_is_defined() -> None:
     rate = share_estimate(np.zeros(10, dtype=np.bool_))
     assert (rate.value, rate.low) == (0, 0)
     assert rate.high == pytest.approx(0.27753, abs=1e-5)

@@ -313,26 +313,21 @@ RECORD = RunRecord(
 )
 
 
-def test_a_record_reads_back_as_written(tmp_path: Path) -> None:
-    write_run(tmp_path, RECORD)
-    read = read_run(tmp_path)
-    assert read == RECORD
-    assert read.parameters["Flag"] is True
-    assert read.parameters["Text"] == "3"
-
-
 def test_an_unknown_step_names_those_there_are() -> None:
     with pytest.raises(InputError, match="run run-1 has no step `B`; it has: A"):
         RECORD.step("B")
 
 
-def test_a_folder_without_a_run_is_one_message(tmp_path: Path) -> None:
+def test_a_record_reads_back_as_written_and_none_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"run\.json does not exist"):
         read_run(tmp_path)
-
-
-def test_run_ids_differ(tmp_path: Path) -> None:
     assert new_run_id(tmp_path) != new_run_id(tmp_path)
+
+    write_run(tmp_path, RECORD)
+    read = read_run(tmp_path)
+    assert read == RECORD
+    assert read.parameters["Flag"] is True
+    assert read.parameters["Text"] == "3"
 
 
 def render(view: LiveView, console: Console) -> str:

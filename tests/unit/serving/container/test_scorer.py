@@ -40,12 +40,9 @@ def test_every_row_gets_the_shortest_bucket_that_fits_it(lengths):
     assert sorted(rows) == list(range(len(lengths)))
 
 
-def test_a_rest_is_not_padded_where_a_smaller_batch_exists():
+def test_a_rest_is_padded_only_below_the_smallest_batch():
     sizes = [(bucket.batch, len(rows)) for bucket, rows in scorer.plan([3] * 6, BUCKETS)]
     assert sizes == [(4, 4), (1, 1), (1, 1)]
-
-
-def test_a_rest_below_the_smallest_batch_is_padded():
     only = (bundle.Bucket(batch=4, length=4, graph=""),)
     assert [rows for _, rows in scorer.plan([3] * 6, only)] == [(0, 1, 2, 3), (4, 5)]
 
@@ -62,10 +59,17 @@ def opened(folder):
     return scorer.Scorer(folder, about, backend.open_backend(folder, about, machine))
 
 
-def test_scores_come_back_in_the_order_of_the_texts(folder):
+def test_scores_keep_the_order_of_texts_and_one_that_fits_no_bucket_is_refused(folder):
     texts = ["good " * n + "bad" for n in (5, 0, 3, 1, 4, 2)] * 3
     scores = opened(folder).scores(texts)[:, 1]
     assert scores == pytest.approx([expected_score(text) for text in texts], abs=1e-6)
+
+    longest = "bad " * 6
+    model = opened(folder)
+    assert model.scores([longest])[:, 1] == pytest.approx([expected_score(longest)], abs=1e-6)
+    with pytest.raises(payload.BadRequestError, match="has 9 tokens, at most 8") as caught:
+        model.scores([longest, longest + "bad"])
+    assert caught.value.position == 1
 
 
 def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(folder):
@@ -82,15 +86,6 @@ def test_rows_are_padded_to_the_longest_beside_them_where_lengths_are_not_fixed(
     scores = scorer.Scorer(folder, about, Watched()).scores(texts)
     assert scores.tolist() == [[tokens] * 2 for tokens in (6, 5, 3, 6, 5)]
     assert shapes == [(1, 3), (4, 6)]
-
-
-def test_a_text_that_fits_no_bucket_is_refused(folder):
-    longest = "bad " * 6
-    model = opened(folder)
-    assert model.scores([longest])[:, 1] == pytest.approx([expected_score(longest)], abs=1e-6)
-    with pytest.raises(payload.BadRequestError, match="has 9 tokens, at most 8") as caught:
-        model.scores([longest, longest + "bad"])
-    assert caught.value.position == 1
 
 
 def test_a_text_that_fits_no_bucket_is_cut_if_the_artifact_says_so(tmp_path):
@@ -124,17 +119,12 @@ def parse(value, content_type="application/json"):
     return payload.parse_request(json.dumps(value), content_type)
 
 
-def test_texts_and_rows_are_taken():
+def test_a_request_holds_texts_or_rows_with_ids_and_a_client():
     assert parse({"inputs": ["a", "b"]}) == payload.Request(["a", "b"])
     rows = parse({"inputs": [{"tone": "bad"}]}, "Application/JSON; charset=utf-8")
     assert rows.inputs == [{"tone": "bad"}]
-
-
-def test_a_request_may_name_its_inputs():
     assert parse({"ids": ["7", "x" * 256], "inputs": ["a", "b"]}).ids == ["7", "x" * 256]
 
-
-def test_a_request_may_name_the_client_whose_rows_it_has():
     assert parse({"inputs": ["a"], "ids": ["7"], "client": "branch 12"}).ids == ["7"]
     for client in (12, "", None, ["a"], "x" * 257):
         with pytest.raises(payload.BadRequestError, match='"client" must be a text'):
@@ -216,7 +206,7 @@ def test_a_bad_input_is_named_by_its_position(row, says):
     assert str(caught.value).startswith("inputs[1]: ")
 
 
-def test_the_response_keeps_order_and_every_digit():
+def test_the_response_keeps_order_ids_and_digits_and_is_json_alone():
     score = 0.1234567890123456
     made = [{"label": "yes", "score": score}, {"label": "no", "score": 0.0}]
     answer = payload.format_response(made, "text/html, */*;q=0.1")
@@ -224,16 +214,11 @@ def test_the_response_keeps_order_and_every_digit():
         '[{"label": "yes", "score": 0.1234567890123456}, {"label": "no", "score": 0.0}]'
     )
 
-
-def test_the_response_repeats_each_id_before_its_prediction():
     made = [{"label": "yes", "score": 0.5}, {"label": "no", "score": 0.0}]
     answer = payload.format_response(made, None, ids=["b", "a"])
     assert answer == (
         '[{"id": "b", "label": "yes", "score": 0.5}, {"id": "a", "label": "no", "score": 0.0}]'
     )
-
-
-def test_a_caller_that_takes_no_json_is_refused():
     with pytest.raises(payload.BadRequestError, match="only application/json"):
         payload.format_response([], "text/csv")
 
@@ -326,10 +311,12 @@ def test_a_backend_that_the_artifact_lacks_is_refused(served_folder):
         inference.model_fn(served_folder)
 
 
-def test_a_template_takes_its_columns_from_the_row():
+def test_a_template_takes_its_columns_from_the_row_and_refuses_one_without():
     row = {"product": "loan", "note": "late {again}", "other": 1}
     assert text.assemble("{product}: {note} {{x}}", row, "?") == "loan: late {again} {x}"
     assert text.columns("{b} {a} {b}") == ("b", "a")
+    with pytest.raises(ValueError, match="column `age` is missing"):
+        text.assemble("{age}", {"Age": 3}, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -347,11 +334,6 @@ def test_a_template_takes_its_columns_from_the_row():
 )
 def test_a_value_reads_the_same_from_parquet_and_from_json(value, written):
     assert text.assemble("{a}", {"a": value}, "unknown") == written
-
-
-def test_a_row_without_the_column_is_refused_by_name():
-    with pytest.raises(ValueError, match="column `age` is missing"):
-        text.assemble("{age}", {"Age": 3}, "unknown")
 
 
 @pytest.mark.parametrize("template", ["{a", "a}", "{}", "{a.b}", "{a[0]}", "{a!r}", "{a:>9}"])
