@@ -18,8 +18,13 @@ def config(folder: Path, environment: str, text: str, *, tier: str | None = None
     return folder
 
 
-def test_a_device_is_checked_by_an_endpoint_by_default(tmp_path: Path) -> None:
+def test_an_endpoint_checks_the_device_by_default_and_a_batch_job_needs_its_type(
+    tmp_path: Path,
+) -> None:
     assert load_settings("prod", folder=config(tmp_path, "prod", "")).device_check == "endpoint"
+    line = "device_check: transform\nserving: {instance_types: {cpu: ml.c5.large}}"
+    with pytest.raises(InputError, match=r"no ml\.c5\.large \(`serving\.instance_types\.cpu`\)"):
+        load_settings("dev", folder=config(tmp_path, "dev", line))
 
 
 @pytest.mark.parametrize("word", ["off", '"off"'])
@@ -32,9 +37,3 @@ def test_off_is_for_other_tiers_than_prod(tmp_path: Path, word: str) -> None:
         load_settings("staging", folder=config(tmp_path, "staging", line, tier="prod"))
     for part in ("staging.yaml", "key `device_check`", "`prod`", "`endpoint` or `transform`"):
         assert part in str(error.value)
-
-
-def test_a_batch_job_needs_an_instance_type_that_batch_transform_has(tmp_path: Path) -> None:
-    line = "device_check: transform\nserving: {instance_types: {cpu: ml.c5.large}}"
-    with pytest.raises(InputError, match=r"no ml\.c5\.large \(`serving\.instance_types\.cpu`\)"):
-        load_settings("dev", folder=config(tmp_path, "dev", line))

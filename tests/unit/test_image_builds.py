@@ -92,14 +92,16 @@ def test_the_images_locks_have_hashes_and_the_versions_of_make_run(name):
     assert not set(versions) & brought
 
 
-def test_what_is_compiled_and_what_serves_it_have_the_same_runtime():
+def test_libraries_of_images_that_work_together_are_the_same():
     assert locked("job")["onnxruntime"] == locked("serving-cpu")["onnxruntime"]
-
-
-def test_the_bases_torch_is_the_one_that_make_run_tests():
     torch = (ROOT / "requirements/torch.txt").read_text().strip()
     for name in ("job-cpu", "job-gpu"):
         assert torch == f"torch=={image_map().images[name].packages['torch']}"
+
+    versions, pinned = locked("serving"), image_map().images["serving-inf2"].packages
+    both = set(versions) & set(pinned)
+    assert {"transformers", "multi-model-server"} <= both
+    assert {name: versions[name] for name in both} == {name: pinned[name] for name in both}
 
 
 def test_the_bases_python_is_the_one_of_their_locks_and_dockerfile():
@@ -110,13 +112,6 @@ def test_the_bases_python_is_the_one_of_their_locks_and_dockerfile():
     assert f"/opt/sashiko/lib/python{images}/" in (ROOT / "images/job/Dockerfile").read_text()
     serving = re.search(r"--python-version (\S+) .*requirements/serving\.in", makefile)[1]
     assert image_map().images["serving-inf2"].python == serving
-
-
-def test_the_toolkit_that_drives_the_handler_in_tests_is_the_serving_images():
-    versions, pinned = locked("serving"), image_map().images["serving-inf2"].packages
-    both = set(versions) & set(pinned)
-    assert {"transformers", "multi-model-server"} <= both
-    assert {name: versions[name] for name in both} == {name: pinned[name] for name in both}
 
 
 # --- the steps' imports ---------------------------------------------------------------------------

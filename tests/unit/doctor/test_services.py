@@ -96,19 +96,17 @@ def check_zones_of(**zones: str) -> Check:
     return check
 
 
-def test_doors_that_stand_in_each_zone_are_well():
+def test_each_zone_needs_each_service_and_those_that_lack_one_are_named():
     assert check_zones_of(sts="abc", athena="ab").status == "ok"
 
-
-def test_a_zone_that_lacks_a_service_fails_and_the_zones_that_have_all_are_named():
     check = check_zones_of(sts="abcd", athena="bcf")
     assert check.status == "failed"
     assert check.detail == f"{ATHENA} is not in us-east-1a"
     assert check.fix.endswith("`network.zones` in config/dev.yaml: b, c")
-
-
-def test_a_region_where_no_zone_has_all_says_so():
     assert "none has; leave one service out" in check_zones_of(sts="b", athena="c").fix
+    check = check_zones_of(sts="a")
+    assert check.status == "failed"
+    assert ATHENA in check.detail and STS not in check.detail
 
 
 def test_without_the_door_to_mlflow_the_fix_is_the_setting():
@@ -122,12 +120,6 @@ def test_without_the_door_to_mlflow_the_fix_is_the_setting():
     (check,) = check_endpoints(FakeAccount({LISTED: {"ServiceDetails": []}}), environment)
     assert check.status == "failed"
     assert check.fix.startswith("network: {mlflow_service: null} in config/dev.yaml")
-
-
-def test_a_service_that_the_region_lacks_fails_by_its_name():
-    check = check_zones_of(sts="a")
-    assert check.status == "failed"
-    assert ATHENA in check.detail and STS not in check.detail
 
 
 def trail(*, logging: bool) -> Check:
@@ -234,9 +226,12 @@ def staged(objects: dict[str, set[str]] | Refusal) -> dict[str, Check]:
     return {check.name: check for check in checks}
 
 
-def test_inputs_that_are_all_there_are_well():
+def test_inputs_are_well_once_staged_and_later_before_the_deploy():
     checks = staged(EVERYTHING)
     assert [check.status for check in checks.values()] == ["ok", "ok"]
+    (check,) = staged(Refusal("NoSuchBucket")).values()
+    assert check.status == "later"
+    assert check.fix == "make deploy ENV=dev, then sashiko env stage --env dev"
 
 
 @pytest.mark.parametrize(
@@ -250,12 +245,6 @@ def test_what_is_not_staged_is_named(folder, name, detail):
     check = staged(EVERYTHING | {folder: set()})[name]
     assert (check.status, check.fix) == ("later", "sashiko env stage --env dev")
     assert detail in check.detail
-
-
-def test_before_the_deploy_there_is_no_bucket_to_stage_to():
-    (check,) = staged(Refusal("NoSuchBucket")).values()
-    assert check.status == "later"
-    assert check.fix == "make deploy ENV=dev, then sashiko env stage --env dev"
 
 
 def load(state: str, days: int, as_of: str = "20261101T000000Z") -> dict[str, Any]:

@@ -94,15 +94,19 @@ def test_the_combination_that_is_worst_off_is_named_with_its_number(sources):
     assert not any("&" in item.name for item in groups["bias"])
 
 
-def test_the_card_says_what_moves_the_score_and_no_word_of_a_row(card):
+def test_texts_leads_and_slices_of_the_card_are_cut_and_have_no_word_of_a_row(card):
     text = card["additional_information"]["custom_details"]["explanations"]
     assert text == "title moves the score most."
     assert "overdue" not in card_text(card)
-
-
-def test_long_texts_are_cut_and_the_text_is_one_line(card):
     assert len(card["intended_uses"]["factors_affecting_model_efficiency"]) == 2048
     assert len(card_text(card).splitlines()) == 1
+
+    groups = {group["name"]: group["metric_data"]
+              for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip
+    assert "auc" in {item["name"] for item in groups["lead over tfidf_logistic_regression"]}
+    names = [item["name"] for item in groups["worst slices"]]
+    assert "balanced_accuracy branch=west (200 rows)" in names
+    assert not any("shelf=rare" in name for name in names)
 
 
 def test_uses_and_contacts_are_the_recipes_and_what_it_leaves_out_is_named(card):
@@ -196,15 +200,6 @@ def test_the_rate_of_flips_by_injections_stands_among_the_candidates_metrics(sou
         ]  # fmt: skip
         rates = [item.value for item in candidate.metric_data if "injection" in item.name]
         assert rates == expected
-
-
-def test_leads_and_the_worst_slices_stand_in_it_with_their_rows(card):
-    groups = {group["name"]: group["metric_data"]
-              for group in card["evaluation_details"][0]["metric_groups"]}  # fmt: skip
-    assert "auc" in {item["name"] for item in groups["lead over tfidf_logistic_regression"]}
-    names = [item["name"] for item in groups["worst slices"]]
-    assert "balanced_accuracy branch=west (200 rows)" in names
-    assert not any("shelf=rare" in name for name in names)
 
 
 def test_a_card_of_several_classes_has_each_recall_and_the_confusion_matrix(

@@ -16,12 +16,10 @@ from sashiko.settings.recipe_train import Hyperparameters, TrainSection
 SEVERAL = {"strategy": "fsdp", "nodes": 2, "processes": 8, "instance_type": "ml.p5.48xlarge"}
 
 
-def test_a_training_by_one_process_has_the_hyperparameters_that_it_had():
+def test_the_section_travels_as_a_hyperparameter_of_several_processes_alone():
     one = Hyperparameters(max_length=64, truncate=False)
     assert "distributed" not in one.as_strings()
 
-
-def test_the_section_travels_as_a_hyperparameter():
     settings = Hyperparameters(max_length=64, truncate=False, distributed=SEVERAL)
     strings = settings.as_strings()
     assert json.loads(strings["distributed"]) == SEVERAL

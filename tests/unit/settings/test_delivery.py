@@ -95,16 +95,19 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_project_without_the_file_delivers_nothing(folder):
+def test_the_delivery_file_is_read_if_there_is_one_and_is_no_environment(folder):
     assert load_delivery(folder=folder) is None
 
-
-def test_the_file_is_read_and_is_no_environment(folder):
     (folder / "delivery.yaml").write_text(_DELIVERY)
     delivery = load_delivery(folder=folder)
     assert delivery is not None
     assert (delivery.stages, delivery.source.repository) == (("dev", "prod"), "acme/churn")
     assert environment_names(folder=folder) == ("dev", "local", "prod")
+
+    text = _DELIVERY.replace("codepipeline\n", "actions\n").replace("host: github", "host: gitlab")
+    (folder / "delivery.yaml").write_text(text)
+    with pytest.raises(InputError, match="actions"):
+        load_delivery(folder=folder)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +130,6 @@ def test_a_fault_names_the_file_and_the_key(folder, before, after, words):
         load_delivery(folder=folder)
     assert words in str(error.value)
     assert "delivery.yaml" in str(error.value)
-
-
-def test_actions_deliver_from_github_alone(folder):
-    text = _DELIVERY.replace("codepipeline\n", "actions\n").replace("host: github", "host: gitlab")
-    (folder / "delivery.yaml").write_text(text)
-    with pytest.raises(InputError, match="actions"):
-        load_delivery(folder=folder)
 
 
 _ACTIONS = """\
@@ -161,24 +157,15 @@ def _providers(folder: Path) -> dict[str, bool]:
     return {name: trust.makes_provider for name, trust in trusts.items() if trust}
 
 
-def test_the_first_stage_of_an_account_makes_its_provider(stages):
+def test_the_first_stage_of_an_account_makes_its_provider_unless_it_exists(stages):
     assert _providers(stages) == {"dev": True, "staging": False, "prod": True}
-
-
-def test_a_provider_that_exists_is_not_made_again(stages):
-    (stages / "delivery.yaml").write_text(_ACTIONS + "existing_providers: [dev, staging]\n")
-    assert _providers(stages) == {"dev": False, "staging": False, "prod": True}
-
-
-def test_an_environment_that_is_no_stage_trusts_nobody(stages):
-    (stages / "delivery.yaml").write_text(_ACTIONS.replace("[dev, staging, prod]", "[dev]"))
-    assert _providers(stages) == {"dev": True}
-
-
-def test_the_subject_has_the_ids_that_github_never_gives_again(stages):
     trust = github_trust("dev", folder=stages)
     assert trust is not None
     assert trust.source.subject == "repo:acme@12/churn@34"
+    (stages / "delivery.yaml").write_text(_ACTIONS + "existing_providers: [dev, staging]\n")
+    assert _providers(stages) == {"dev": False, "staging": False, "prod": True}
+    (stages / "delivery.yaml").write_text(_ACTIONS.replace("[dev, staging, prod]", "[dev]"))
+    assert _providers(stages) == {"dev": True}
 
 
 @pytest.mark.parametrize(

@@ -177,21 +177,24 @@ def _pair(folder: Path, *, dev: str = DEV + TO_PROD, prod: str = PROD + FROM_DEV
     return folder
 
 
-def test_each_finds_the_other(tmp_path):
+def test_each_environment_finds_the_other_in_one_account_too_and_never_itself(tmp_path):
     folder = _pair(tmp_path)
     dev, prod = (load_settings(name, folder=folder) for name in ("dev", "prod"))
     assert neighbour_settings(dev, "target", folder=folder) == prod
     assert neighbour_settings(prod, "source", folder=folder) == dev
     assert neighbour_settings(dev, "source", folder=folder) is None
 
-
-def test_one_account_may_have_both(tmp_path):
     dev = DEV + TO_PROD.replace("444455556666", "111122223333")
     prod = PROD.replace("444455556666", "111122223333") + FROM_DEV
     folder = _pair(tmp_path, dev=dev, prod=prod)
     source = neighbour_settings(load_settings("prod", folder=folder), "source", folder=folder)
     assert source is not None
     assert (source.environment, source.account) == ("dev", "111122223333")
+
+    itself = FROM_DEV.replace("environment: dev", "environment: prod")
+    folder = _pair(tmp_path, prod=PROD + itself)
+    with pytest.raises(InputError, match=r"prod\.yaml: key `promotion`: `prod` is this file's own"):
+        load_settings("prod", folder=folder)
 
 
 def test_a_third_one_may_stand_between_the_two(tmp_path):
@@ -241,13 +244,6 @@ def test_two_files_that_differ_are_refused(tmp_path, files, why):
     prod = load_settings("prod", folder=folder)
     with pytest.raises(InputError, match=why):
         neighbour_settings(prod, "source", folder=folder)
-
-
-def test_an_environment_is_not_promoted_from_itself(tmp_path):
-    itself = FROM_DEV.replace("environment: dev", "environment: prod")
-    folder = _pair(tmp_path, prod=PROD + itself)
-    with pytest.raises(InputError, match=r"prod\.yaml: key `promotion`: `prod` is this file's own"):
-        load_settings("prod", folder=folder)
 
 
 @pytest.mark.parametrize(("name", "why"), [("laptop", "this machine"), ("qa", "unknown")])

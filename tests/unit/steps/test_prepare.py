@@ -290,10 +290,19 @@ def test_a_malformed_template_is_named(run: Run, template: str) -> None:
         run(_rows(), template=template)
 
 
-def test_an_unseen_label_is_named_with_its_count(run: Run) -> None:
+def test_unseen_labels_and_missing_columns_or_times_are_named(run: Run) -> None:
     labels = ["yes", "no", "Yes", None] * 75
     with pytest.raises(InputError, match="`late` has 'Yes' in 75 rows, None in 75 rows"):
         run(_rows(late=labels))
+    late = [NAMES[i % 3] if i % 50 else "gone" for i in range(300)]
+    with pytest.raises(InputError, match=r"`late` has 'gone' in 6 rows; .* labels are 'spät', 'l"):
+        run(_rows(late=late), edit=_three)
+
+    with pytest.raises(InputError, match=r"data\.parquet lacks column `title`"):
+        run(_rows().drop_columns("title"))
+    times = pa.array([None, *_DAYS * 9, *_DAYS[1:]], pa.timestamp("us", tz="UTC"))
+    with pytest.raises(InputError, match="`lent_at` is null in 1 rows"):
+        run(_rows(lent_at=times), split=_BY_TIME)
 
 
 @pytest.mark.parametrize("change", [["k000", *[f"k{i}" for i in range(299)]], [None] * 300])
@@ -373,20 +382,6 @@ def test_a_class_of_one_row_or_one_that_only_test_has_is_refused_by_name(
         late = [change[0] if name == "lost" else name for name in late[:-1]] + ["lost"]
     with pytest.raises(InputError, match=message):
         run(_rows(late=late), split=_BY_TIME, edit=_three)
-
-
-def test_a_value_that_is_no_class_is_named(run: Run) -> None:
-    late = [NAMES[i % 3] if i % 50 else "gone" for i in range(300)]
-    with pytest.raises(InputError, match=r"`late` has 'gone' in 6 rows; .* labels are 'spät', 'l"):
-        run(_rows(late=late), edit=_three)
-
-
-def test_a_missing_column_or_a_null_time_is_named(run: Run) -> None:
-    with pytest.raises(InputError, match=r"data\.parquet lacks column `title`"):
-        run(_rows().drop_columns("title"))
-    times = pa.array([None, *_DAYS * 9, *_DAYS[1:]], pa.timestamp("us", tz="UTC"))
-    with pytest.raises(InputError, match="`lent_at` is null in 1 rows"):
-        run(_rows(lent_at=times), split=_BY_TIME)
 
 
 def test_a_truncated_snapshot_is_named(run: Run, tmp_path: Path) -> None:
@@ -559,11 +554,8 @@ def test_fewer_rows_of_late_are_not_taken_for_a_mistake(lend: Job) -> None:
     assert len(_keys(lend(times), "test")) == 4 * 20
 
 
-def test_a_split_with_one_label_names_the_dates_that_came_out(lend: Job) -> None:
+def test_a_split_with_one_label_or_a_year_that_no_date_has_is_named(lend: Job) -> None:
     with pytest.raises(InputError, match=r"test split has 1 .*from 2025-02-28, test from 2025-03-"):
         lend(_times(60)[:-1], split={**DAYS, "validation_days": 1, "test_days": 1})
-
-
-def test_a_year_that_no_date_has_is_named(lend: Job) -> None:
     with pytest.raises(InputError, match=r"column `lent_at`: the newest row's date, -7.*correct"):
         lend([dt.datetime(5, 1, 1, tzinfo=dt.UTC)] * 2, split={**DAYS, "test_days": 3000})

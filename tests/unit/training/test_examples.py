@@ -17,18 +17,12 @@ from tests.unit.training.tiny_llama import save_llama
 _KEYS = pa.chunked_array([["train0002", "train0000", "train0001"]])
 
 
-def test_weights_are_joined_by_key_not_by_position(tmp_path):
-    save_weights(tmp_path, [0.5, 1.0, 1.5])
-    assert read_weights(tmp_path, _KEYS).tolist() == [1.5, 0.5, 1.0]
-
-
-def test_without_a_channel_every_row_counts_one(tmp_path):
+def test_weights_are_joined_by_key_and_are_one_without_a_channel(tmp_path):
     assert read_weights(tmp_path / "none", _KEYS).tolist() == [1.0, 1.0, 1.0]
-
-
-def test_a_channel_without_its_file_is_an_error(tmp_path):
     with pytest.raises(InputError, match=r"weights\.parquet does not exist"):
         read_weights(tmp_path, _KEYS)
+    save_weights(tmp_path, [0.5, 1.0, 1.5])
+    assert read_weights(tmp_path, _KEYS).tolist() == [1.5, 0.5, 1.0]
 
 
 @pytest.mark.parametrize(

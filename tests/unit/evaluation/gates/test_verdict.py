@@ -40,16 +40,20 @@ FAILED = Check(
 )  # fmt: skip
 
 
-def test_one_failed_check_closes_the_gate_and_is_reported_in_full():
+def test_a_failed_check_or_none_closes_the_gate_and_what_is_not_judged_is_named():
     verdict = decide(gate="bias", checks=[PASSED, FAILED], inputs={})
     assert not verdict.passed
     for part in ("DI gender=female", "0.43", "[0.38, 0.48]", "0.8 to 1.25", "Try: raise"):
         assert part in verdict.summary
     assert "rows" not in verdict.summary
-
-
-def test_a_gate_without_checks_is_closed():
     assert not decide(gate="bias", checks=[], inputs={}).passed
+
+    unjudged = [Check(name=f"age={age}", passed=True, judged=False) for age in range(7)]
+    judged = Check(name="DI age=old", value=0.9, passed=True)
+    verdict = decide(gate="bias", checks=[judged, *unjudged], inputs={})
+    assert verdict.passed
+    listed = "age=0, age=1, age=2, age=3, age=4 and 2 more"
+    assert verdict.summary == f"bias: 1 check passed; not judged: {listed}"
 
 
 def test_a_file_that_is_no_verdict_is_refused(tmp_path):
@@ -87,15 +91,6 @@ def test_an_interval_that_spans_the_bound_is_distinguished_from_one_that_does_no
     assert (said in summary) is spans
 
 
-def test_a_summary_names_a_few_of_what_was_not_judged_and_counts_the_rest() -> None:
-    unjudged = [Check(name=f"age={age}", passed=True, judged=False) for age in range(7)]
-    judged = Check(name="DI age=old", value=0.9, passed=True)
-    verdict = decide(gate="bias", checks=[judged, *unjudged], inputs={})
-    assert verdict.passed
-    listed = "age=0, age=1, age=2, age=3, age=4 and 2 more"
-    assert verdict.summary == f"bias: 1 check passed; not judged: {listed}"
-
-
 DAY = date(2027, 3, 31)
 WAIVER = Waiver(
     check=FAILED.name, reason="the desk reads every case", owner="Ada Lovelace", expires=DAY
@@ -121,28 +116,24 @@ def test_a_waived_check_lets_the_run_go_on_and_the_verdict_stays_failed(tmp_path
     assert read_verdict(tmp_path) == waived
 
 
-def test_a_waiver_blocks_from_the_day_after_it_expires(tmp_path: Path) -> None:
+def test_a_waiver_holds_until_its_day_and_for_its_check_alone(tmp_path: Path) -> None:
     over = waive(verdict(FAILED), [WAIVER], on=date(2027, 4, 1))
     assert not released(tmp_path, over)
     assert "the waiver of Ada Lovelace expired on 2027-03-31" in over.summary
     assert "WAIVED" not in over.summary
 
-
-def test_a_waiver_of_one_check_waives_no_other(tmp_path: Path) -> None:
     other = FAILED.model_copy(update={"name": "DI age_band=60+"})
     waived = waive(verdict(FAILED, other), [WAIVER], on=DAY)
     assert not released(tmp_path, waived)
     assert not released(tmp_path, waive(verdict(FAILED), [WAIVER], on=DAY), verdict(other))
 
 
-def test_a_waiver_that_is_spelt_otherwise_is_named_beside_the_failed_check() -> None:
+def test_a_waiver_of_another_name_is_named_and_a_passed_check_needs_none() -> None:
     near = WAIVER.model_copy(update={"check": FAILED.name.replace("=", " = ")})
     result = waive(verdict(FAILED), [near], on=DAY)
     assert not result.released
     assert f"the waiver of `{near.check}` is for another check" in result.summary
 
-
-def test_a_check_that_passed_needs_no_waiver() -> None:
     passed = verdict(PASSED)
     result = waive(passed, [WAIVER.model_copy(update={"check": PASSED.name})], on=DAY)
     assert result == passed
@@ -330,11 +321,18 @@ def test_bounds_are_held_against_the_point_estimate(gate, passed, comparison) ->
     assert "because" in check.reason
 
 
-def test_a_metric_that_is_undefined_fails_and_says_so() -> None:
+def test_an_undefined_metric_or_a_lead_without_interval_fails_and_no_champion_does_not() -> None:
     undefined = {"auc": Estimate(value=None, low=None, high=None)}
     check = judge({"metric": "auc", "minimum": 0.5}, measured=undefined)
     assert not check.passed
     assert "undefined" in check.reason
+
+    gate = {"metric": "auc", "better_than": "majority"}
+    check = judge(gate, majority=Estimate(value=0.3, low=None, high=None))
+    assert not check.passed
+    assert "no interval" in check.reason
+    check = judge({"metric": "auc", "better_than": "champion"})
+    assert (check.name, check.passed, check.judged) == ("no champion yet", True, False)
 
 
 @pytest.mark.parametrize(
@@ -366,18 +364,6 @@ def test_a_linear_model_is_not_compared_with_itself_and_gets_no_advice_on_epochs
     assert "more training rows" in failed.try_
     assert "epochs" not in failed.try_
     assert "layers" not in failed.try_
-
-
-def test_a_lead_without_interval_fails() -> None:
-    gate = {"metric": "auc", "better_than": "majority"}
-    check = judge(gate, majority=Estimate(value=0.3, low=None, high=None))
-    assert not check.passed
-    assert "no interval" in check.reason
-
-
-def test_without_a_champion_nothing_is_judged_and_the_run_goes_on() -> None:
-    check = judge({"metric": "auc", "better_than": "champion"})
-    assert (check.name, check.passed, check.judged) == ("no champion yet", True, False)
 
 
 def test_a_missing_baseline_is_never_a_pass() -> None:

@@ -119,11 +119,16 @@ def test_an_execution_is_the_record_that_a_local_run_leaves() -> None:
     assert RunRecord.model_validate(record.model_dump()) == record
 
 
-def test_a_step_from_the_cache_names_the_execution_that_did_the_work() -> None:
+def test_a_cached_step_names_its_execution_and_a_closed_gate_its_reason() -> None:
     source = ARN.replace("abc123def456", "old")
     cached = step("Make", "Succeeded", CacheHitResult={"SourcePipelineExecutionArn": source})
     cached_step = ScriptedExecution(("Executing", [cached])).execution.record().step("Make")
     assert (cached_step.status, cached_step.cached_from) == ("cached", "old")
+
+    stream = io.StringIO()
+    scripted = ScriptedExecution(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
+    assert scripted.follow(View(stream)).exit_code == 3
+    assert "blocked by step Gate: model-quality: auc 0.61 below 0.7" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("status", "steps", "expected"), [
@@ -164,13 +169,6 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
     assert scripted.aws.requests("DescribeLogStreams") == []  # plain lines show none
 
 
-def test_a_closed_gate_is_shown_with_its_reason() -> None:
-    stream = io.StringIO()
-    scripted = ScriptedExecution(("Executing", [MADE]), ("Failed", [MADE, CLOSED]))
-    assert scripted.follow(View(stream)).exit_code == 3
-    assert "blocked by step Gate: model-quality: auc 0.61 below 0.7" in stream.getvalue()
-
-
 @pytest.mark.parametrize(
     "refusal", [Refusal("ThrottlingException"), Refusal("ServiceUnavailable", status=503)]
 )
@@ -185,17 +183,18 @@ def test_requests_to_a_busy_service_are_repeated_later(refusal: Refusal) -> None
     assert len(scripted.pauses) == 4
 
 
-def test_a_service_that_never_answers_ends_the_following() -> None:
+def test_a_service_that_refuses_or_never_answers_ends_the_following() -> None:
+    with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
+        ScriptedExecution(Refusal("AccessDeniedException")).follow(Recorder())
+
     scripted = ScriptedExecution(Refusal("ThrottlingException"))
     with pytest.raises(BusyError, match="ThrottlingException"):
         scripted.follow(Recorder())
     assert 300 < sum(scripted.pauses) < 1200
     assert max(scripted.pauses) == 60
-
-
-def test_a_refusal_names_the_role_that_may_look() -> None:
-    with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
-        ScriptedExecution(Refusal("AccessDeniedException")).follow(Recorder())
+    aws = ScriptedAws({"ListPipelineExecutions": Refusal("ResourceNotFound")})
+    with pytest.raises(InputError, match="no pipeline sashiko-dev-loans in dev: make deploy"):
+        _executions(aws).newest(3)
 
 
 def _logs(scripted: ScriptedExecution, **more: Any) -> None:
@@ -261,9 +260,3 @@ def test_the_beginning_of_its_id_selects_an_execution() -> None:
         _executions(aws).find("none")
     with pytest.raises(InputError, match=r"no execution of .* yet: sashiko run --env dev"):
         _executions(_listed()).find(None)
-
-
-def test_a_pipeline_that_is_not_deployed_is_refused_with_the_command() -> None:
-    aws = ScriptedAws({"ListPipelineExecutions": Refusal("ResourceNotFound")})
-    with pytest.raises(InputError, match="no pipeline sashiko-dev-loans in dev: make deploy"):
-        _executions(aws).newest(3)

@@ -122,10 +122,16 @@ def test_it_starts_with_the_data_that_were_loaded_last_and_checks_its_own_images
     assert names == {"sashiko-dev/job", "sashiko-dev/train"}
 
 
-def test_a_version_that_is_named_is_taken(cloud: Cloud) -> None:
+def test_a_named_version_is_taken_and_what_aws_refuses_is_reported(cloud: Cloud) -> None:
     cloud.start("20250101T000000Z")
     (request,) = cloud.aws.requests("StartPipelineExecution")
     assert request["PipelineParameters"][0]["Value"] == "20250101T000000Z"
+    cloud.aws.answers["ListObjectsV2"] = Refusal("AccessDenied")
+    with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
+        cloud.start()
+    cloud.aws.answers["DescribePipeline"] = Refusal("ResourceNotFound")
+    with pytest.raises(InputError, match="no pipeline sashiko-dev-complaints in dev: make deploy"):
+        cloud.start()
 
 
 FIRST = sorted(RECIPE.model.files)[0]
@@ -182,15 +188,3 @@ def test_all_that_is_missing_is_reported_at_once(cloud: Cloud) -> None:
     for message in ("lacks text.py", "is not built", "of this checkout", "no load of the table"):
         assert message in str(error.value)
     assert str(error.value).count("\n  - ") == 5
-
-
-def test_a_pipeline_that_is_not_deployed_is_reported_before_all_else(cloud: Cloud) -> None:
-    cloud.aws.answers["DescribePipeline"] = Refusal("ResourceNotFound")
-    with pytest.raises(InputError, match="no pipeline sashiko-dev-complaints in dev: make deploy"):
-        cloud.start()
-
-
-def test_a_denied_listing_names_the_role_that_may(cloud: Cloud) -> None:
-    cloud.aws.answers["ListObjectsV2"] = Refusal("AccessDenied")
-    with pytest.raises(InputError, match="use the role sashiko-dev-data-scientist"):
-        cloud.start()

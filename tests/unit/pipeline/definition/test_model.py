@@ -218,12 +218,9 @@ def test_each_object_is_named_once_with_the_key_of_who_writes_it() -> None:
     assert len(objects) == 3
 
 
-def test_what_only_a_run_can_know_is_a_star() -> None:
+def test_what_a_run_alone_can_know_is_a_star_and_a_uri_of_two_steps_has_no_key() -> None:
     (read,) = reads(ask("One", a=joined("s3://b", {"Get": "Parameters.Place"}, "v.json")))
     assert read.uri == "s3://b/*/v.json"
-
-
-def test_a_uri_of_two_steps_has_no_one_key() -> None:
     mixed = joined(output("A"), output("B"))
     with pytest.raises(InputError, match=r"Arguments\.x: one URI made of outputs of"):
         reads(written("A"), written("B"), ask("One", x=mixed))

@@ -72,8 +72,14 @@ def changed(step: dict[str, Any], path: str, value: object) -> dict[str, Any]:
     return result
 
 
-def test_what_we_know_is_accepted() -> None:
+def test_known_steps_are_accepted_and_bad_names_times_and_places_refused() -> None:
     check(PROCESSING, TRAINING)
+    with pytest.raises(InputError, match=r"CacheConfig\.ExpireAfter: `soon`"):
+        check({**PROCESSING, "CacheConfig": {"Enabled": True, "ExpireAfter": "soon"}})
+    with pytest.raises(InputError, match="a name is letters, digits and single hyphens"):
+        check({**PROCESSING, "Name": "../x"})
+    with pytest.raises(InputError, match="one would replace the other"):
+        check(PROCESSING, {**PROCESSING, "Name": "Other"})
 
 
 IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Output"
@@ -125,21 +131,6 @@ def test_names_are_used_once(step: dict[str, Any], path: str) -> None:
     twice = changed(step, path, look_up(step["Arguments"], path, where="") * 2)
     with pytest.raises(InputError, match="two of them are named"):
         check(*((twice,) if step is PROCESSING else (PROCESSING, twice)))
-
-
-def test_an_expiry_must_be_a_duration() -> None:
-    with pytest.raises(InputError, match=r"CacheConfig\.ExpireAfter: `soon`"):
-        check({**PROCESSING, "CacheConfig": {"Enabled": True, "ExpireAfter": "soon"}})
-
-
-def test_names_that_could_climb_are_refused() -> None:
-    with pytest.raises(InputError, match="a name is letters, digits and single hyphens"):
-        check({**PROCESSING, "Name": "../x"})
-
-
-def test_two_steps_may_not_write_to_one_place() -> None:
-    with pytest.raises(InputError, match="one would replace the other"):
-        check(PROCESSING, {**PROCESSING, "Name": "Other"})
 
 
 ROOT = Path(__file__).parents[4]

@@ -53,12 +53,6 @@ def test_what_it_does_not_import_does_not_count(package: Path, file: str) -> Non
     assert digest("-m", "codepackage.entry") == before
 
 
-def test_a_packages_main_counts(package: Path) -> None:
-    before = digest("-m", "codepackage.program")
-    (package / "program/__main__.py").write_text("x = 1\n")
-    assert digest("-m", "codepackage.program") != before
-
-
 def test_a_projects_step_counts_with_what_it_imports_of_other_packages(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files = {
@@ -84,8 +78,14 @@ def test_nothing_is_imported(package: Path) -> None:
     assert "codepackage" not in sys.modules
 
 
-def test_a_script_of_the_job_adds_nothing(package: Path) -> None:
+def test_a_packages_main_counts_and_scripts_and_bundled_packages_do_not(package: Path) -> None:
     assert digest("/opt/ml/code/x.py") == digest("/opt/ml/code/y.py", "-m", "codepackage.entry")
+    before = digest("/opt/ml/code/x.py")
+    (package.parent / "bundled-1.0.dist-info").mkdir()  # on `sys.path`, as setuptools puts its own
+    assert digest("/opt/ml/code/x.py") == before
+    before = digest("-m", "codepackage.program")
+    (package / "program/__main__.py").write_text("x = 1\n")
+    assert digest("-m", "codepackage.program") != before
 
 
 def test_another_python_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,11 +129,19 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
     return Environment(folder)
 
 
-def test_what_no_step_may_import_does_not_count(environment: Environment) -> None:
+def test_packages_of_the_projects_lock_count_and_what_no_step_imports_does_not(
+    environment: Environment,
+) -> None:
     before = digest("/opt/ml/code/x.py")
     environment.install("pytest", "9.0")  # as `make test` does
     environment.install("xt", "1.0")
     assert digest("/opt/ml/code/x.py") == before
+
+    environment.install("of_project", "1.0")
+    environment.lock_of_project("of-project")
+    before = digest("/opt/ml/code/x.py")
+    environment.install("of_project", "1.1")
+    assert digest("/opt/ml/code/x.py") != before
 
 
 @pytest.mark.parametrize("name", ["here", "torch", "of_torch", "of_the_lock"])
@@ -143,24 +151,10 @@ def test_another_version_of_a_package_of_the_runs_lock_counts(environment: Envir
     assert digest("/opt/ml/code/x.py") != before
 
 
-def test_a_package_of_the_projects_own_lock_counts(environment: Environment) -> None:
-    environment.install("of_project", "1.0")
-    environment.lock_of_project("of-project")
-    before = digest("/opt/ml/code/x.py")
-    environment.install("of_project", "1.1")
-    assert digest("/opt/ml/code/x.py") != before
-
-
 def test_the_locks_of_this_repository_name_what_is_installed() -> None:
     names = {name.partition("-")[0].lower() for name in installed()}
     assert {"torch", "sagemaker", "duckdb", "typing_extensions"} <= names
     assert names.isdisjoint({"pytest", "ruff", "mypy", "uv", "pip", "sashiko"})
-
-
-def test_what_a_package_bundles_does_not_count(package: Path) -> None:
-    before = digest("/opt/ml/code/x.py")
-    (package.parent / "bundled-1.0.dist-info").mkdir()  # on `sys.path`, as setuptools puts its own
-    assert digest("/opt/ml/code/x.py") == before
 
 
 def test_the_projects_packages_count_where_a_step_may_import_them_by_name(tmp_path, monkeypatch):

@@ -56,9 +56,16 @@ def test_an_output_that_leads_out_of_the_job_is_not_taken(tiny: Any, code: str) 
     assert not list((tiny.home / "s3").rglob("*hostname*"))
 
 
-def test_the_failure_file_comes_first(tiny: Any) -> None:
+def test_the_reason_of_a_failed_step_is_its_own_or_says_what_helps(tiny: Any) -> None:
     code = "(ML / 'output/failure').write_text('bad key\\n'); print('error: other'); sys.exit(1)"
     assert tiny.run(tiny.job("A", code)).step("A").reason == "bad key"
+
+    code = "print('error: a line of earlier'); os.kill(os.getpid(), signal.SIGKILL)"
+    reason = tiny.run(tiny.job("A", code)).step("A").reason
+    assert reason.startswith("killed by SIGKILL; the machine may have run out of memory")
+    assert reason.endswith("make the step's batches smaller, and run again")
+    record = tiny.run(tiny.job("A", command=["no-such-command"]))
+    assert record.step("A").reason == "the command `no-such-command` is not on this machine"
 
 
 @pytest.mark.parametrize(("code", "reason"), [
@@ -70,34 +77,19 @@ def test_other_failures_have_a_reason_too(tiny: Any, code: str, reason: str) -> 
     assert tiny.run(tiny.job("A", code)).step("A").reason == reason
 
 
-def test_a_step_that_is_killed_for_memory_says_what_helps(tiny: Any) -> None:
-    code = "print('error: a line of earlier'); os.kill(os.getpid(), signal.SIGKILL)"
-    reason = tiny.run(tiny.job("A", code)).step("A").reason
-    assert reason.startswith("killed by SIGKILL; the machine may have run out of memory")
-    assert reason.endswith("make the step's batches smaller, and run again")
-
-
 def test_a_step_is_stopped_when_its_time_is_up(tiny: Any) -> None:
     step = tiny.job("A", "time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1})
     record = tiny.run(step)
     assert record.step("A").reason == "stopped after 1 s, the step's MaxRuntimeInSeconds"
 
 
-def test_a_failed_step_leaves_no_output(tiny: Any) -> None:
+def test_a_failed_step_leaves_no_output_and_names_a_missing_input(tiny: Any) -> None:
     record = tiny.run(tiny.job("A", "(OUT / 'out/x').write_text('half'); sys.exit(1)"))
     assert record.step("A").outputs == {}
     assert not (tiny.home / "s3/b").exists()
-
-
-def test_a_missing_input_names_its_uri(tiny: Any) -> None:
     record = tiny.run(tiny.job("A", inputs={"in": "s3://b/nothing"}))
     assert record.step("A").status == "failed"
     assert "`s3://b/nothing`: no object" in record.reason
-
-
-def test_an_unknown_command_is_one_message(tiny: Any) -> None:
-    record = tiny.run(tiny.job("A", command=["no-such-command"]))
-    assert record.step("A").reason == "the command `no-such-command` is not on this machine"
 
 
 def test_what_a_step_leaves_behind_is_killed(tiny: Any, tmp_path: Path) -> None:

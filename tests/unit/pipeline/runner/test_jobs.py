@@ -19,14 +19,11 @@ def job_of(step: dict[str, Any]) -> Job:
     )  # fmt: skip
 
 
-def test_a_training_image_is_started_with_the_argument_train(tiny: Any) -> None:
+def test_a_training_image_is_started_with_train_or_by_its_own_entrypoint(tiny: Any) -> None:
     step = tiny.training("T", "")
     del step["Arguments"]["AlgorithmSpecification"]["ContainerEntrypoint"]
     assert job_of(step).command == ("python3", "-m", "trainer", "train")
 
-
-def test_a_training_jobs_own_entrypoint_is_taken_as_it_is(tiny: Any) -> None:
-    step = tiny.training("T", "")
     step["Arguments"]["AlgorithmSpecification"] |= {
         "ContainerEntrypoint": ["run"],
         "ContainerArguments": ["--fast"],

@@ -97,10 +97,14 @@ def test_a_gate_that_cannot_judge_fails_and_does_not_block(tiny: Any, write: str
     assert re.match(reason, record.step("Gate").reason)
 
 
-def test_a_function_that_is_not_known_here_stops_the_run_before_it_starts(tiny: Any) -> None:
+def test_an_unknown_function_or_step_stops_the_run_before_it_starts(tiny: Any) -> None:
     with pytest.raises(InputError, match="step `Ask`: no local function for `lost`; known: gate"):
         tiny.run(tiny.job("First"), tiny.function("Ask", "lost", {}))
     assert tiny.view.states == []
+    with pytest.raises(InputError, match="the pipeline has no step `B`; it has: A"):
+        tiny.run(tiny.job("A"), until="B")
+    with pytest.raises(InputError, match="--from Lost: the pipeline has no such step; it has: A"):
+        tiny.run(tiny.job("A"), from_step="Lost")
 
 
 def test_a_run_that_ends_early_does_what_its_last_step_needs_and_no_more(tiny: Any, status_of: Any):
@@ -127,11 +131,6 @@ def test_a_closed_gate_blocks_a_run_that_ends_early_too(tiny: Any) -> None:
     train = tiny.job("Train", after=["Gate"])
     record = tiny.run(judge, tiny.gate("Gate", "Judge"), train, until="Train")
     assert (record.status, record.reason) == ("blocked", "step Gate: DI 0.5")
-
-
-def test_a_last_step_that_is_not_there_is_refused(tiny: Any) -> None:
-    with pytest.raises(InputError, match="the pipeline has no step `B`; it has: A"):
-        tiny.run(tiny.job("A"), until="B")
 
 
 def test_parameters_reach_arguments_and_environment(tiny: Any) -> None:
@@ -254,11 +253,6 @@ def test_nothing_runs_if_something_is_unknown(tiny, change, message, tmp_path):
         tiny.run(touch, {**tiny.job("A"), **change})
     assert not (tmp_path / "ran").exists()
     assert not tiny.home.exists()
-
-
-def test_an_unknown_from_step_names_the_steps(tiny: Any) -> None:
-    with pytest.raises(InputError, match="--from Lost: the pipeline has no such step; it has: A"):
-        tiny.run(tiny.job("A"), from_step="Lost")
 
 
 class Clock(datetime):

@@ -22,11 +22,23 @@ INJECTIONS = SET.injections
 BY_NAME = {item.name: item for item in INJECTIONS}
 
 
-def test_there_are_thirty_or_more_each_with_its_own_name_and_text() -> None:
+def test_injections_are_many_have_markers_of_templates_and_neutral_controls() -> None:
     assert len(INJECTIONS) >= 30
     assert len(BY_NAME) == len(INJECTIONS)
     assert len({item.ask_for("maybe") for item in INJECTIONS}) == len(INJECTIONS)
     assert len({item.kind for item in INJECTIONS}) >= 8
+
+    # A tokenizer must read them as plain text: a user wrote them.
+    texts = "\n".join(item.ask_for("maybe") for item in INJECTIONS)
+    for marker in ("<|im_start|>", "<|im_end|>", "[INST]", "</s>", "<|eot_id|>", "[SEP]"):
+        assert marker in texts
+
+    # They are the control: none is an injection, or has the word of an answer.
+    texts = {item.ask_for("yes") for item in INJECTIONS}
+    assert len(SET.neutral) >= 5
+    for sentence in SET.neutral:
+        assert sentence not in texts
+        assert not {"yes", "no", "answer", "label"} & set(sentence.lower().strip(".").split())
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
@@ -37,22 +49,6 @@ def test_a_text_asks_for_the_answer_and_for_no_other(name: str) -> None:
     assert "{encoded}" not in one
     if BY_NAME[name].encoding is None:
         assert "maybe" in one
-
-
-def test_the_markers_of_chat_templates_are_among_them() -> None:
-    """A tokenizer must read them as plain text: a user wrote them."""
-    texts = "\n".join(item.ask_for("maybe") for item in INJECTIONS)
-    for marker in ("<|im_start|>", "<|im_end|>", "[INST]", "</s>", "<|eot_id|>", "[SEP]"):
-        assert marker in texts
-
-
-def test_no_neutral_sentence_asks_for_an_answer() -> None:
-    """They are the control: none is an injection, or has the word of an answer."""
-    texts = {item.ask_for("yes") for item in INJECTIONS}
-    assert len(SET.neutral) >= 5
-    for sentence in SET.neutral:
-        assert sentence not in texts
-        assert not {"yes", "no", "answer", "label"} & set(sentence.lower().strip(".").split())
 
 
 def test_an_encoded_text_can_be_decoded_again() -> None:
@@ -125,18 +121,12 @@ def test_in_a_row_the_sentence_stands_in_its_longest_text() -> None:
         assert json.loads(attack.control)["desk"] == "north"
 
 
-def test_every_injection_is_used_and_stands_before_and_after_the_text() -> None:
+def test_every_injection_is_used_in_both_places_by_the_seed_alone() -> None:
     attacks = plan(most=200)
     assert {attack.injection.name for attack in attacks} == {item.name for item in SET.injections}
     first = Counter(attack.text.startswith("text ") for attack in attacks)
     assert abs(first[True] - first[False]) < 20
-
-
-def test_the_draw_depends_on_the_seed_alone() -> None:
     rows = [attack.row for attack in plan()]
     assert [attack.row for attack in plan()] == rows
     assert [attack.row for attack in plan(seed=1)] != rows
-
-
-def test_a_decision_that_the_model_never_makes_has_no_rows() -> None:
     assert {attack.positive for attack in plan(threshold=2)} == {False}
