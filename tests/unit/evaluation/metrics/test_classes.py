@@ -174,6 +174,7 @@ def test_a_temperature_is_taken_out_of_the_scores_of_many_classes() -> None:
     assert unscaled == pytest.approx(special.softmax(logits, axis=1), rel=1e-9)
     sure = np.array([[1.0, 0.0, 0.0]])
     assert without_temperature(sure, 2.5).tolist() == [[1, 0, 0]]
+    assert without_temperature(two_classes(np.array([0.0, 1.0])), 2.5)[:, 1].tolist() == [0, 1]
 
 
 def test_a_recipe_can_name_what_is_computed_and_nothing_else() -> None:
