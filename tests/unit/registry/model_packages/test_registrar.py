@@ -88,7 +88,14 @@ def test_a_package_names_the_instance_types_that_serve_its_target(
 def test_files_lie_below_one_prefix_with_a_signed_manifest_and_lineage_to_the_package(
     account, model
 ):
+    sent: list[dict[str, Any]] = []
+    events = account.clients.kms.meta.events
+    events.register("provide-client-params.kms.Sign", lambda params, **_: sent.append(dict(params)))
     version, _ = register(account, model)
+    # The registrar's role may sign nothing but digests.
+    assert [(call["MessageType"], call["KeyId"]) for call in sent] == [
+        ("DIGEST", version.tags["signed_by"])
+    ]
     manifest = account.body(version.tags["manifest"])
     digests = json.loads(manifest)
     below = version.tags["manifest"].rsplit("/", 1)[0]
