@@ -79,12 +79,15 @@ def test_a_version_that_holds_may_be_used_and_one_that_is_refused_stops_a_deploy
     assert "may be served" not in done.stdout
 
 
-def test_what_is_denied_or_not_built_yet_stops_nothing_and_is_named(preflight: Preflight) -> None:
+def test_who_may_not_read_models_leaves_the_check_to_the_stack(preflight: Preflight) -> None:
     done = preflight(denied=Refusal("AccessDeniedException", "not yours"))
     assert done.exit_code == 0
     assert "not checked here" in done.stderr
     assert "the preflight is denied in dev" in done.stderr
     assert "may be served" not in done.stdout
+
+
+def test_an_image_that_the_deploy_is_to_build_stops_nothing_and_is_named(preflight: Preflight):
     done = preflight(scan=Refusal("ImageNotFoundException"))
     assert done.exit_code == 0
     assert "is not built yet" in done.stderr

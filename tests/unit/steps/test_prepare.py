@@ -554,8 +554,11 @@ def test_fewer_rows_of_late_are_not_taken_for_a_mistake(lend: Job) -> None:
     assert len(_keys(lend(times), "test")) == 4 * 20
 
 
-def test_a_split_with_one_label_or_a_year_that_no_date_has_is_named(lend: Job) -> None:
+def test_a_split_with_one_label_names_the_dates_that_came_out(lend: Job) -> None:
     with pytest.raises(InputError, match=r"test split has 1 .*from 2025-02-28, test from 2025-03-"):
         lend(_times(60)[:-1], split={**DAYS, "validation_days": 1, "test_days": 1})
+
+
+def test_a_year_that_no_date_has_is_named(lend: Job) -> None:
     with pytest.raises(InputError, match=r"column `lent_at`: the newest row's date, -7.*correct"):
         lend([dt.datetime(5, 1, 1, tzinfo=dt.UTC)] * 2, split={**DAYS, "test_days": 3000})

@@ -179,7 +179,7 @@ def test_a_wrong_checksum_or_a_member_after_the_end_is_refused(tmp_path):
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "checksum is wrong")
 
-    tar = tar_of(member("first"), end=1) + tar_of(member("hidden.pkl"))
+    tar = tar_of(member("second"), end=1) + tar_of(member("hidden.pkl"))
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "has data after its end")
