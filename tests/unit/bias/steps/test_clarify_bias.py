@@ -156,7 +156,6 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
         (GUIDE | {"predictor": ENDPOINT}, "unknown key `predictor`"),
         (GUIDE | {"methods": {"shap": SHAP}}, "unknown key `methods.shap`; allowed: post_train"),
         # Other data sets than the one of the job.
-        (GUIDE | {"dataset_uri": "s3://b/data/"}, "unknown key `dataset_uri`; allowed: "),
         (GUIDE | {"dataset_type": "application/x-image"}, "`dataset_type`.*x-parquet"),
         (GUIDE | {"version": "2.0"}, "`version`.*1.0"),
         (GUIDE | {"facet": [{"name_or_index": "Age", "threshold": 3}]}, "unknown key `facet.0.thr"),
@@ -169,16 +168,14 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
         (GUIDE | {"facet": [{"name_or_index": "Age"}] * 2}, "must be different .* Age, Age"),
         (GUIDE | {"group_variable": "Target"}, "must be different columns, but they are Target, T"),
         (GUIDE | {"label": 0}, "`label`: expected a column's name; an index is not supported"),
-        (GUIDE | {"label": ""}, "`label`: expected a column's name"),
         (GUIDE | {"label_values_or_threshold": []}, "`label_values_or_threshold`"),
-        (GUIDE | {"label_values_or_threshold": 1}, "`label_values_or_threshold`"),
         (GUIDE | {"label_values_or_threshold": [0.5, "a"]}, "give one threshold, or values"),
         *(
             (
                 GUIDE | {"label_values_or_threshold": [value]},
                 "threshold.0`: expected a text, 0 or 1",
             )
-            for value in (2, -1, float("nan"), None, True)
+            for value in (2, float("nan"), None, True)
         ),
         (
             GUIDE | {"facet": [{"name_or_index": "Age", "value_or_threshold": [40]}]},
@@ -186,7 +183,6 @@ def test_clarifys_own_schema_takes_them_too_and_we_take_what_the_sdk_writes() ->
         ),
         (GUIDE | {"methods": {"report": {"name": "r"}}}, "name `pre_training_bias`, `post_train"),
         (GUIDE | {"methods": {"pre_training_bias": {"methods": []}}}, "names no metric"),
-        (GUIDE | {"methods": {"pre_training_bias": {"methods": ["XY"]}}}, "`XY` is not supported;"),
         (
             PREDICTED | {"methods": {"post_training_bias": {"methods": ["DI", "FT"]}}},
             "`FT` is not supported; supported: all, AD",

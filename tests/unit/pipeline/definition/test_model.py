@@ -43,7 +43,6 @@ def test_a_lambda_step_names_its_function() -> None:
     ({"Steps": [JOB, JOB]}, "two steps are named `Make`"),
     ({"Steps": [{**JOB, "Type": "Tuning"}]}, "step `Make`: unknown Type `Tuning`"),
     ({"Steps": [{**JOB, "Retry": 1}]}, "Steps[0]: unknown key `Retry`"),
-    ({"Steps": [{**JOB, "CacheConfig": {"On": 1}}]}, "CacheConfig: unknown key `On`"),
     ({"Steps": [{**JOB, "PropertyFiles": [FILE]}]}, "step `Make`, PropertyFiles: not supp"),
     ({"Steps": [{**JOB, "DependsOn": [{"Step": "A", "Trigger": "JOBED"}]}]},
      "step `Make`, DependsOn[0]: only a step's name"),

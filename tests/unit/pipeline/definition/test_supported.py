@@ -87,7 +87,6 @@ IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Outp
 
 @pytest.mark.parametrize(("step", "path", "value", "message"), [
     (PROCESSING, "Surprise", 1, "step `Make`, Arguments: unknown key `Surprise`"),
-    (PROCESSING, f"{IN}.S3Surprise", 1, "unknown key `ProcessingInputs.0.S3Input.S3Surprise`"),
     (PROCESSING, f"{IN}.S3DataType", "ManifestFile", f"key `{IN}.S3DataType`"),
     (PROCESSING, f"{IN}.S3InputMode", "Pipe", f"key `{IN}.S3InputMode`"),
     (PROCESSING, f"{IN}.S3CompressionType", "Gzip", f"key `{IN}.S3CompressionType`"),
@@ -102,7 +101,6 @@ IN, OUT = "ProcessingInputs.0.S3Input", "ProcessingOutputConfig.Outputs.0.S3Outp
     (PROCESSING, "AppSpecification.ImageUri", {"Std:Nope": 1}, "unknown function `Std:Nope`"),
     (PROCESSING, "AppSpecification.ContainerArguments", ["--n", {"Get": "Parameters.N"}],
      "key `AppSpecification.ContainerArguments.1`: Input should be a valid string (got 3)"),
-    (PROCESSING, "Environment.N", {"Get": "Parameters.N"}, "key `Environment.N`"),
     (TRAINING, "HyperParameters.n", {"Get": "Parameters.N"}, "key `HyperParameters.n`"),
     (TRAINING, "AlgorithmSpecification.AlgorithmName", "x", "AlgorithmName"),
     (TRAINING, "AlgorithmSpecification.TrainingInputMode", "Pipe", "TrainingInputMode"),
