@@ -8,6 +8,7 @@ set `weekly` has the rest.
 import json
 import logging
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,9 @@ def names() -> list[Any]:
 def main() -> None:
     weekly = sys.argv[1] == "weekly"
     sys.path.insert(0, str(ROOT))
+    import botocore.session
+
+    from sashiko.account.names import bucket_name
     from sashiko.base.yaml_models import Layer, read_yaml, validate_layers
     from sashiko.packs import enabled_packs
     from sashiko.pipeline.sdk.__main__ import set_environment
@@ -80,7 +84,19 @@ def main() -> None:
     set_environment(environments["local"])
     logging.getLogger("sagemaker").setLevel(logging.ERROR)
     from pipelines.finetune import build_pipeline
-    from sashiko.pipeline.sdk.jobs import Jobs
+    from sashiko.pipeline.sdk import jobs
+
+    # Most of the time goes into the models of SageMaker's clients, which each session reads again.
+    botocore.session.create_loader = cache(botocore.session.create_loader)
+    open_session, sessions = jobs.pipeline_session, dict[tuple[str, str], Any]()
+
+    def session(settings: Any) -> Any:
+        key = (settings.region, bucket_name(settings, "artifacts"))
+        if key not in sessions:
+            sessions[key] = open_session(settings)
+        return sessions[key]
+
+    jobs.pipeline_session = session
 
     requested = {
         f"{environment}, {path.stem}": (environments[environment], load_recipe(path))
@@ -96,7 +112,9 @@ def main() -> None:
         requested[name] = (settings, recipe)
     built = {}
     for name, (settings, recipe) in requested.items():
-        built[name] = json.loads(build_pipeline(Jobs.for_recipe(settings, recipe)).definition())
+        built[name] = json.loads(
+            build_pipeline(jobs.Jobs.for_recipe(settings, recipe)).definition()
+        )
     print(json.dumps(built))
 
 

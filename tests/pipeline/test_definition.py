@@ -121,8 +121,8 @@ def test_clarifys_image_gets_no_whole_numbers_which_it_may_take_for_classes(tmp_
 
 
 def test_the_linear_baseline_reads_the_weights_that_training_reads():
-    built = json.loads(definition("recipes/complaints.yaml"))
-    steps = {step.name: step for step in parse_definition(built).steps}
+    golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
+    steps = {step.name: step for step in parse_definition(golden).steps}
     channels = {
         item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"]
         for item in steps["Train"].arguments["InputDataConfig"]
