@@ -92,7 +92,6 @@ def run_sweep(
         InputError: if an option is not valid for a sweep, or the sweep fails.
     """
     from sashiko.report.html import REPORT_FILE, write_page
-    from sashiko_packs.selection.record import metric_name
     from sashiko_packs.selection.report import sweep_page as page
     from sashiko_packs.selection.sweep import DEFAULT_STRENGTHS, sweep, write_sweep
 
@@ -113,22 +112,7 @@ def run_sweep(
     if json_:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:
-        metrics = page.shown_metrics(result)
-        if result.has_thresholds:
-            metrics = tuple(dict.fromkeys(("accuracy", result.metric)))
-        threshold = ("threshold",) if result.has_thresholds else ()
-        rows = [("strength", *threshold, *result.checks, *map(metric_name, metrics), "outcome")]
-        for curve, point in page.shown_points(result):
-            at = f"{point.threshold:.3g}{' (policy)' if point.by_policy else ''}"
-            rows.append(
-                (
-                    f"{curve.strength:g}",
-                    *([at] if result.has_thresholds else []),
-                    *(point.bias[check].text for check in result.checks),
-                    *(point.quality[metric].text for metric in metrics),
-                    page.outcome(result, curve, point),
-                )
-            )
+        rows = page.text_rows(page.strengths_table(result))
         lines = [*align(rows), "", page.headline(result), *page.choice_lines(result)]
         if result.chosen:
             lines.append(f"  {result.chosen.command}")

@@ -160,10 +160,10 @@ def inner_bounds(gate: BiasGate) -> tuple[float, float]:
     """Returns a gate's bounds moved half way towards the neutral value of its metric.
 
     For a ratio this is half of its logarithm: between 0.8 and 1 it is 0.894. A bound beyond the
-    neutral value is unchanged.
+    neutral value is unchanged, and so is one on a number's errors in one group.
     """
     low, high = bounds(gate)
-    if gate.metric == "mae":  # no group can have an error of 0, whatever the others'
+    if gate.of_numbers and not ALL_METRICS[gate.metric].compares:
         return low, high
     neutral = ALL_METRICS[gate.metric].neutral
     return max(low, _half_way(low, neutral)), min(high, _half_way(high, neutral))

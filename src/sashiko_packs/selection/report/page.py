@@ -39,7 +39,7 @@ from sashiko_packs.selection.record import (
     metric_name,
     undecided,
 )
-from sashiko_packs.selection.report.sweep_page import STYLES
+from sashiko_packs.selection.report.sweep_page import STYLES, text_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -187,9 +187,7 @@ Columns = Mapping[str, Callable[[CandidateRecord], str | Cell]]
 
 def terminal_rows(record: SelectionRecord) -> list[list[str]]:
     """Returns the rows of the terminal's table, its heading first."""
-    table = _candidates(record, behaviour=True)
-    rows = ([f"{cell.text} {cell.interval}".strip() for cell in row.cells] for row in table.rows)
-    return [list(table.columns), *rows]
+    return text_rows(_candidates(record, behaviour=True))
 
 
 def selection_view(record: SelectionRecord) -> Page:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from sashiko.bias.metrics.number_bias import ALL_METRICS
+from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
 from sashiko.errors import InputError
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import (
@@ -142,8 +143,8 @@ def trade_off(sweep: Sweep, *, gate: BiasGate, check: str, metric: SweptMetric) 
         if sweep.chosen:
             _special(axes, sweep.chosen.point, check, metric, is_star=True, label="recommended")
         axes.set_ylim(*_heights(sweep, check, metric, limits=(low, high)))
-        aim = "no difference" if ALL_METRICS[gate.metric].compares else "the aim"
-        axes.set(xlabel=f"{words.check_title(check)}; {neutral:g} is {aim}", ylabel=name)
+        equal = "" if gate.metric in NUMBER_METRICS else f"; {neutral:g} is no difference"
+        axes.set(xlabel=f"{words.check_title(check)}{equal}", ylabel=name)
         axes.grid(True)
         axes.figure.legend(loc="outside upper center", ncols=4, title="reweighing strength",
                       title_fontsize=9, columnspacing=1.2, handletextpad=0.5)  # fmt: skip
@@ -206,16 +207,21 @@ def _heights(
 ) -> tuple[float, float]:
     """Returns limits around the visible points, without thresholds near 0 and 1."""
     heights = [
-        y
+        height
         for curve in sweep.curves
         for point in curve.points
         if (x := _x(point, check)) is not None and limits[0] <= x <= limits[1]
         if (y := _y(point, metric)) is not None
         if point.by_policy or 0.1 <= point.threshold <= 0.9
+        for height in ((y,) if sweep.has_thresholds else _ends(point.quality[metric], y))
     ] or [0.5]
     low, high = min(heights), max(heights)
     air = max((high - low) * 0.1, 0.02)
     return low - air, high + air
+
+
+def _ends(figure: Estimate, value: float) -> tuple[float, float]:
+    return value if figure.low is None else figure.low, figure.high or value
 
 
 def _pair(point: Point, check: str, metric: SweptMetric) -> str:
@@ -243,8 +249,8 @@ _ONE_EACH = (
     "lines the margin is kept too. Crosses: 95 % intervals."
 )
 _PAIR: tuple[SweptMetric, ...] = ("accuracy", "balanced_accuracy", "f1")
-_CLASSES = ("macro_f1", "accuracy", "balanced_accuracy", "worst_class_recall", "log_loss")
-_NUMBERS = ("rmse", "mae", "r2", "interval_coverage")
+_CLASSES = ("macro_f1", "worst_class_recall", "log_loss")
+_NUMBERS = ("rmse", "r2", "interval_coverage")
 
 
 def shown_metrics(sweep: Sweep) -> tuple[str, ...]:
@@ -282,6 +288,12 @@ def strengths_table(sweep: Sweep) -> Table:
         note="In brackets: 95 % bootstrap intervals. Best: the fewest failed checks and margins, "
         f"then the {best_word} {name.lower() if sweep.has_thresholds else name}.",
     )
+
+
+def text_rows(table: Table) -> list[list[str]]:
+    """Returns the rows of a table for the terminal, its heading first."""
+    rows = ([f"{cell.text} {cell.interval}".strip() for cell in row.cells] for row in table.rows)
+    return [list(table.columns), *rows]
 
 
 def _gates(sweep: Sweep) -> Iterator[tuple[BiasGate, str]]:
@@ -367,14 +379,14 @@ def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
 _RULE = (
     "A point, which is a strength{threshold}, will do if each quality gate passes (but for "
     "leads over the linear baseline and the champion), each bias gate passes, and each gated bias "
-    "metric keeps half of the distance to its bounds, as a margin for new rows.",
+    "metric{comparing} keeps half of the distance to its bounds, as a margin for new rows.",
     "Of the points that will do, the one with the {best} {metric} is recommended; of equal ones "
     "that of the lower strength.",
     "All of it is measured on the validation split. No row of the test split was read or scored, "
     "so the run that follows can still judge the choice on the test split.",
     "The best of many points looks better than it is, and another training seed gives other "
     "points: the intervals say how much the rows alone leave open.",
-    "On the front: no other point has as {high} a {metric} and lies as near to no difference in "
+    "On the front: no other point has as {high} {metric} and lies as near to no difference in "
     "{check}, and is better in one of the two.",
 )
 
@@ -384,8 +396,9 @@ def sweep_view(sweep: Sweep) -> Page:
     best_word, _ = direction(sweep.metric)
     said = {
         "metric": metric_name(sweep.metric), "check": sweep.checks[0], "best": best_word,
-        "high": best_word.removesuffix("est"),
+        "high": "low an" if best_word == "lowest" else "high a",
         "threshold": " and a threshold" if sweep.has_thresholds else "",
+        "comparing": "" if sweep.has_thresholds else " that compares groups",
     }  # fmt: skip
     statements = tuple(text.format(**said) for text in _RULE)
     sections = (

@@ -13,7 +13,7 @@ import yaml
 from tests.e2e.project import Attempt, Project
 from tests.e2e.tiny import install_encoder, make_encoder
 from tests.packs.selection.converse_service import answered, serving
-from tests.packs.selection.selections import MODEL, TOKEN_PRICE, every_kind
+from tests.packs.selection.selections import MODEL, TOKEN_PRICE, every_kind, selection_value
 
 pytestmark = pytest.mark.slow
 
@@ -67,14 +67,19 @@ def test_a_selection_compares_every_kind_of_candidate_to_the_last_line(
 _PATIENCE_SECONDS = 7200  # a bound on a hang: the causal LM trains for minutes on a quiet machine
 
 
-def select(file: Path, home: Path, *more: str) -> dict[str, Any]:
-    """Runs `sashiko select` in the repository, with local state of its own."""
-    command = [sys.executable, "-c", "from sashiko.cli import main; main()", "select", str(file)]
+def sashiko(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the repository, with local state of its own."""
+    command = [sys.executable, "-c", "from sashiko.cli import main; main()", *arguments]
     attempt = subprocess.run(
-        [*command, "--home", str(home), "--json", *more], capture_output=True, text=True,
-        check=False, timeout=_PATIENCE_SECONDS,
+        [*command, "--home", str(home)], capture_output=True, text=True, check=False,
+        timeout=_PATIENCE_SECONDS,
     )  # fmt: skip
     assert attempt.returncode in (0, 3), attempt.stderr  # one is chosen, or none
+    return attempt
+
+
+def select(file: Path, home: Path, *more: str) -> dict[str, Any]:
+    attempt = sashiko(home, "select", str(file), "--json", *more)
     record: dict[str, Any] = json.loads(attempt.stdout)
     assert (attempt.returncode == 0) == (record["chosen"] is not None)
     page = (home / "selections" / record["id"] / "report.html").read_text()
@@ -113,3 +118,35 @@ def test_models_of_this_machine_are_compared(tmp_path: Path) -> None:
         assert item["injection"]["overall"]["rows"] > 100
         assert item["latency"]["requests"] > 0
     assert record["chosen"] is not None
+
+
+@pytest.mark.parametrize(("data", "metric"), [("tickets", "macro_f1"), ("days", "rmse")])
+def test_other_labels_have_the_figures_of_a_run(tmp_path: Path, data: str, metric: str) -> None:
+    """The linear model of a run and the linear candidate are one model, made by two paths."""
+    recipe, home, file = f"{data}-linear", tmp_path / "home", tmp_path / "choice.yaml"
+    gate = {"metric": metric, "minimum": 0, "reason": "any will do"}
+    kinds = ("linear", "recipe")
+    value = selection_value(
+        rows={"recipe": recipe}, metric=metric,
+        musts=selection_value()["musts"] | {"quality": [gate]},
+        candidates={kind: {"kind": kind, "recipe": recipe} for kind in kinds},
+    )  # fmt: skip
+    file.write_text(yaml.safe_dump(value))
+    linear, trained = select(file, home)["candidates"]
+    sashiko(home, "run", "--recipe", recipe)
+    (path,) = home.glob("s3/**/metrics.json")
+    evaluated = json.loads(path.read_text())["candidate"]
+    assert trained["metrics"] == evaluated
+    for name, figure in evaluated.items():
+        assert linear["metrics"][name]["value"] == pytest.approx(figure["value"], rel=1e-3)
+    (path,) = home.glob("s3/**/intervals.json")
+    judged = [item for item in json.loads(path.read_text()) if item["stage"] == "post_training"]
+    for item in trained["bias"]:
+        assert item["value"] in [
+            entry["value"] for entry in judged
+            if (entry["metric"], entry["group"]) == (item["metric"], item["group"])
+        ]  # fmt: skip
+
+    swept = sashiko(home, "run", "--recipe", recipe, "--sweep", "--strengths", "0", "--json")
+    curves = json.loads(swept.stdout)["curves"]
+    assert [len(curve["points"]) for curve in curves] == [1, 1]

@@ -73,7 +73,7 @@ def test_it_trains_once_per_strength_shares_the_rest_and_goes_no_further(swept: 
 
 def test_it_says_what_to_take_and_where_the_picture_is(swept: Swept) -> None:
     out, record = swept.done.stdout, swept.record
-    assert "DI customer_gender=female" in out
+    assert "customer_gender=female" in out
     assert "recommended" in out
     assert record["chosen"]["command"] in out
     page = out.rpartition("report: ")[2].strip()
