@@ -470,6 +470,7 @@ def refuse_other_label(selection: Selection, contract: Contract, *, recipe: Reci
     Raises:
         InputError: naming a key of the selection, and what it may be.
     """
+    refuse_abstention(recipe)
     label = f"the label of {recipe.contract}"
     kinds = {candidate.kind: name for name, candidate in selection.candidates.items()}
     if contract.is_number and "bedrock" in kinds:
@@ -496,6 +497,19 @@ def refuse_other_label(selection: Selection, contract: Contract, *, recipe: Reci
     except InputError as error:
         text = str(error).replace("`quality.gates.", "`musts.quality.")
         raise InputError(text.replace("`evaluate.injections`", "`injections`")) from error
+
+
+def refuse_abstention(recipe: Recipe) -> None:
+    """Refuses a recipe whose bias gates judge only rows that the model answers.
+
+    Raises:
+        InputError: naming the key.
+    """
+    if recipe.evaluate.abstain is not None:
+        raise InputError(
+            f"recipe {recipe.name}: key `evaluate.abstain`: models are compared, and swept, on "
+            "every row: take it out with its gates, and set it again for the model you take"
+        )
 
 
 def refuse_other_text(recipe: Recipe, rows: JudgedRows, *, name: str) -> None:

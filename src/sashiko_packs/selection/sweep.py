@@ -30,7 +30,7 @@ from sashiko.pipeline.runner.run_record import new_run_id
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
-from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, SELECTIVE_METRICS, QualityMetric
+from sashiko.settings.recipe_quality import INJECTION_FLIP_RATE, QualityMetric
 from sashiko.steps.comparators import MAJORITY, MAJORITY_THRESHOLD, MEAN, resample_models
 from sashiko_packs.selection.rows import (
     COMPILE,
@@ -39,6 +39,7 @@ from sashiko_packs.selection.rows import (
     judge_bias,
     judge_quality,
     read_validation,
+    refuse_abstention,
     run_recipe,
     threshold_of,
 )
@@ -50,7 +51,6 @@ SWEEP_FILE = "sweep.json"
 SweptMetric = QualityMetric | Literal["macro_f1", "rmse"]
 _OF_CLASSES: SweptMetric = "macro_f1"  # more than two
 _OF_NUMBERS: SweptMetric = "rmse"
-_OF_EVALUATE = (INJECTION_FLIP_RATE, *SELECTIVE_METRICS)  # which alone measures them
 
 
 class Point(Frozen):
@@ -353,7 +353,7 @@ def _point(
         [
             gate
             for gate in recipe.quality.gates
-            if gate.better_than in (None, constant) and gate.metric not in _OF_EVALUATE
+            if gate.better_than in (None, constant) and gate.metric != INJECTION_FLIP_RATE
         ],
         every,
         {constant: leads},
@@ -439,6 +439,7 @@ def _check(recipe: Recipe, strengths: Sequence[float]) -> None:
             f"recipe {recipe.name}: key `bias.judged` is false: a sweep weighs accuracy against "
             "the bias gates, and the contract names no facet to judge by"
         )
+    refuse_abstention(recipe)
     if any(strengths) and not recipe.reweighing.facets:
         names = dict.fromkeys(name for gate in recipe.bias.prediction_gates for name in gate.facets)
         facets = ", ".join(names)

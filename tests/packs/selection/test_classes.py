@@ -231,6 +231,12 @@ def test_what_does_not_fit_the_label_is_refused_by_name(label, changes, message,
         refuse_other_label(selection(**changes), contract, recipe=recipe())
 
 
+def test_a_recipe_that_abstains_is_refused(classes) -> None:
+    config = gated({"metric": "macro_f1", "minimum": 0.5}, evaluate={"abstain": {"below": 0.5}})
+    with pytest.raises(InputError, match=r"key `evaluate.abstain`: .* on every row"):
+        refuse_other_label(selection(metric="macro_f1"), classes, recipe=config)
+
+
 def test_a_model_of_bedrock_is_refused_for_a_number(numbers) -> None:
     with pytest.raises(InputError, match=r"`candidates.nova`: .* is a number, .* no interval"):
         refuse_other_label(with_bedrock(metric="rmse"), numbers, recipe=recipe())
