@@ -8,4 +8,4 @@ destroy: $(BIN)/.infra node_modules/.done ## destroy an environment's stacks and
 	@close() { $(CAPS) --require-approval=never || { \
 	  echo "error: deploys may still change who assumes the roles, until: make bootstrap ENV=$(ENV)" >&2; exit 1; }; }; \
 	trap close EXIT; $(CDK) destroy --all -c env=$(ENV) $(ARGS) || { \
-	  echo "what stays is closed to writes until: $(EMPTY) --undo --env $(ENV)" >&2; exit 1; }
+	  echo "what stays is closed to writes: run make destroy ENV=$(ENV) again" >&2; exit 1; }

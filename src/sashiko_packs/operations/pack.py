@@ -6,7 +6,6 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="operations",
-    checks={"closed buckets": "sashiko_packs.operations.commands.account:check_closed"},
     commands={
         "env cost": "sashiko_packs.operations.commands.cost:cost",
         "env destroy-data": "sashiko_packs.operations.commands.account:destroy_data",

@@ -3,10 +3,8 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import boto3
 import pytest
@@ -23,7 +21,7 @@ from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko_packs.operations import audit, lake
-from sashiko_packs.operations.commands.account import closed_buckets, empty_bucket, reopen
+from sashiko_packs.operations.commands.account import empty_bucket
 from tests.infra.variants import settings_of
 from tests.project_root import REPOSITORY
 from tests.unit.commands.in_process import sashiko
@@ -64,7 +62,7 @@ def test_a_destroy_that_could_not_close_the_cap_is_an_error_that_says_so(
 
 
 DEV = settings_of("dev")
-RAW, LOGS = (bucket_name(DEV, name) for name in ("raw", "logs"))
+RAW = bucket_name(DEV, "raw")
 OWN = {
     "Sid": "Own",
     "Effect": "Deny",
@@ -74,47 +72,18 @@ OWN = {
 }
 
 
-@pytest.fixture
-def s3() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        for bucket in (RAW, LOGS):
-            client.create_bucket(Bucket=bucket)
-        client.put_bucket_policy(
-            Bucket=RAW, Policy=json.dumps({"Version": "2012-10-17", "Statement": [OWN]})
-        )
-        client.put_bucket_acl(
-            Bucket=LOGS,
-            GrantWrite="uri=http://acs.amazonaws.com/groups/s3/LogDelivery",
-            GrantReadACP="uri=http://acs.amazonaws.com/groups/s3/LogDelivery",
-        )
-        yield client
-
-
-def test_what_was_closed_is_opened_and_logged_as_before(
-    s3: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    account = Account(DEV)
-    list(empty_bucket(RAW, account))
-    assert closed_buckets(DEV, account) == (RAW,)
-
-    monkeypatch.setattr(command, "load_place", lambda _: DEV)
-    monkeypatch.setattr(Account, "check_identity", lambda _: None)  # moto's account is another
-    run = CliRunner().invoke(
-        app, ["env", "destroy-data", "--undo", "--env", "dev"], catch_exceptions=False
+@mock_aws
+def test_what_is_emptied_is_closed_to_writes_once_and_keeps_its_own_policy() -> None:
+    s3 = boto3.client("s3", "us-east-1")
+    s3.create_bucket(Bucket=RAW)
+    s3.put_bucket_policy(
+        Bucket=RAW, Policy=json.dumps({"Version": "2012-10-17", "Statement": [OWN]})
     )
-    assert run.stdout == f"open again: {RAW}\n"
-
-    policy = json.loads(s3.get_bucket_policy(Bucket=RAW)["Policy"])
-    assert policy["Statement"] == [OWN]
-    logged = s3.get_bucket_logging(Bucket=RAW)["LoggingEnabled"]
-    assert (logged["TargetBucket"], logged["TargetPrefix"]) == (LOGS, "raw/")
-    assert closed_buckets(DEV, account) == ()
-
-
-def test_what_was_not_closed_is_left_alone(s3: Any) -> None:
-    assert list(reopen(DEV, Account(DEV))) == []
-    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=RAW)
+    for _ in range(2):
+        list(empty_bucket(RAW, Account(DEV)))
+    own, closed = json.loads(s3.get_bucket_policy(Bucket=RAW)["Policy"])["Statement"]
+    assert own == OWN
+    assert (closed["Effect"], closed["Action"]) == ("Deny", "s3:PutObject")
 
 
 @pytest.mark.parametrize("command", ["drift", "cost", "destroy-data", "images"])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import typer
 
@@ -22,7 +22,6 @@ from sashiko.commands.options import (
     Yes,
     confirm,
 )
-from sashiko.doctor.services import Check
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.settings.environment import Settings, load_deployed
 from sashiko.settings.tools import load_place
@@ -67,7 +66,7 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
     )
     with account.translate_errors(f"s3:PutBucketLogging of {bucket}"):
         s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
-    if not _is_closed(policy):
+    if all(item.get("Sid") != _CLOSED for item in policy.get("Statement", [])):
         deny = {
             "Sid": _CLOSED,
             "Effect": "Deny",
@@ -88,42 +87,6 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
                 f"{refused.get('Message')}"
             )
         yield len(keys)
-
-
-def closed_buckets(settings: Settings, account: Account) -> tuple[str, ...]:
-    """Lists the environment's buckets that were closed for a destroy and still exist."""
-    names = (bucket_name(settings, bucket) for bucket in get_args(Bucket))
-    return tuple(name for name in names if _is_closed(_policy(account, name)))
-
-
-def check_closed(account: Account, settings: Settings) -> Iterator[Check]:
-    """Yields a failed check if buckets are closed: what writes to them is refused."""
-    if closed := closed_buckets(settings, account):
-        detail = f"{', '.join(closed)}: emptied and closed for a destroy that was not run"
-        fix = f"sashiko env destroy-data --undo --env {settings.environment}"
-        yield Check("closed buckets", "failed", detail, fix=fix)
-
-
-def reopen(settings: Settings, account: Account) -> Iterator[str]:
-    """Reopens the environment's buckets after an aborted destroy, and yields their names.
-
-    Deleted data is not restored.
-    """
-    logs = bucket_name(settings, "logs")
-    for bucket in get_args(Bucket):
-        name = bucket_name(settings, bucket)
-        policy = _policy(account, name)
-        if not _is_closed(policy):
-            continue
-        statements = [item for item in policy["Statement"] if item.get("Sid") != _CLOSED]
-        with account.translate_errors(f"s3:PutBucketPolicy of {name}"):
-            text = json.dumps({**policy, "Statement": statements})
-            account.client("s3").put_bucket_policy(Bucket=name, Policy=text)
-        if bucket != "logs":  # as src/sashiko_cdk/lake/private_bucket.py has it
-            status = {"LoggingEnabled": {"TargetBucket": logs, "TargetPrefix": f"{bucket}/"}}
-            with account.translate_errors(f"s3:PutBucketLogging of {name}"):
-                account.client("s3").put_bucket_logging(Bucket=name, BucketLoggingStatus=status)
-        yield name
 
 
 def packages(settings: Settings, account: Account) -> tuple[str, ...]:
@@ -161,10 +124,6 @@ def _policy(account: Account, bucket: str) -> dict[str, Any]:
         json.loads(response["Policy"]) if response else {"Version": "2012-10-17"}
     )
     return policy
-
-
-def _is_closed(policy: Mapping[str, Any]) -> bool:
-    return any(item.get("Sid") == _CLOSED for item in policy.get("Statement", []))
 
 
 def drift(
@@ -224,12 +183,6 @@ def drift(
 def destroy_data(
     env: Place = "dev",
     yes: Yes = False,
-    undo: Annotated[
-        bool,
-        typer.Option(
-            "--undo", help="Delete nothing; reopen the buckets that an interrupted destroy closed."
-        ),
-    ] = False,
 ) -> None:
     """Delete all data and registered models of an environment, so that its stacks can be destroyed.
 
@@ -242,10 +195,6 @@ def destroy_data(
         return
     account = Account(settings)
     account.check_identity()
-    if undo:
-        opened = list(reopen(settings, account))
-        typer.echo(f"open again: {', '.join(opened) or 'none was closed'}")
-        return
     buckets, models = contents(settings, account), packages(settings, account)
     for item in buckets:
         print(f"{item.bucket}: {item.objects} objects, {item.size / 1e6:.1f} MB", file=sys.stderr)
