@@ -721,17 +721,16 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
 
 
 def _number_tiles(result: MonitorResult, errors: NumberErrors) -> Iterator[Tile]:
-    (mae,) = (item for item in errors.audited if item.name == "mae")
-    (coverage,) = (item for item in result.quality.measures if item.name == INTERVAL_COVERAGE)
-    tested = f"tested with each error capped at {amount(errors.cap)}"
-    for item, effect, title, more in (
-        (mae, CAPPED_ERROR, "Mean absolute error", f"; {tested}"),
-        (coverage, INTERVAL_COVERAGE, "Interval coverage", ""),
+    tested = f"; tested with each error capped at {amount(errors.cap)}"
+    for name, effect, title, more in (
+        ("mae", CAPPED_ERROR, "Mean absolute error", tested),
+        (INTERVAL_COVERAGE, INTERVAL_COVERAGE, "Interval coverage", ""),
     ):
+        measures = (*errors.audited, *result.quality.measures)
+        (item,) = (item for item in measures if item.name == name)
         (check,) = (check for check in result.checks if check.effect == effect)
-        before = _figure_of(item, item.reference)
-        note = f"{before} on the test split; {item.rows:,} labelled rows{more}"
-        yield _tile(title, _figure_of(item, item.value), _ends(item), note, check.outcome)
+        note = f"{_figure_of(item, item.reference)} on the test split; {item.rows:,} labelled rows"
+        yield _tile(title, _figure_of(item, item.value), _ends(item), note + more, check.outcome)
 
 
 def _worst_class_tile(result: MonitorResult) -> Tile:

@@ -5,17 +5,16 @@ An alarm, an ok and a window that was not judged have different shapes, not diff
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
-from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.report import svg
-from sashiko_packs.monitoring.audited import AuditedPeriod, Measure, estimate_measure
+from sashiko_packs.monitoring.audited import MEASURES, AuditedPeriod, Measure, estimate_measure
 from sashiko_packs.monitoring.checks import (
     DISPARATE_IMPACT,
     GATE_SUFFIX,
@@ -409,7 +408,7 @@ _BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
 def accuracy(history: History) -> Markup:
     """Draws the accuracy of audited rows by period; ordinary labels' and the estimate apart."""
     with over_time(history, height=400) as axes:
-        described = _audited(axes, history, _share_right)
+        described, audited = _audited(axes, history, MEASURES["accuracy"])
         for term in history.terms:
             ends = days(term[0].start), days(term[-1].end)
             first = term[-1] is history.latest
@@ -431,7 +430,7 @@ def accuracy(history: History) -> Markup:
                          label=text if outcome not in labels else None)  # fmt: skip
             labels.add(outcome)
         axes.set(ylabel="accuracy")
-        values = [
+        values = audited + [
             value
             for result in history.results
             for value in (
@@ -440,10 +439,6 @@ def accuracy(history: History) -> Markup:
             )
             if value is not None
         ]  # fmt: skip
-        for period in history.periods:
-            labelled = period.right + period.wrong
-            if period.state != "open" and labelled:
-                values += wilson_interval(period.right / labelled, labelled)
         # Room below for the marks of periods without enough labels.
         axes.set_ylim(max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02))
         axes.grid(True, axis="y")
@@ -458,12 +453,6 @@ def accuracy(history: History) -> Markup:
         return svg.to_svg(axes, name="accuracy", alt=alt)
 
 
-def _share_right(period: AuditedPeriod) -> tuple[float, float, float]:
-    labelled = period.right + period.wrong
-    share = period.right / labelled
-    return share, *wilson_interval(share, labelled)
-
-
 def of_number(history: History, effect: str, *, cap: float | None) -> Markup:
     """Draws a tested measure of a number by period: its interval's coverage, or its capped error.
 
@@ -473,15 +462,9 @@ def of_number(history: History, effect: str, *, cap: float | None) -> Markup:
     (check,) = (check for check in latest.latest.checks if check.effect == effect)
     (item,) = (item for item in latest.latest.quality.measures if item.name == effect)
     values = [value for value in (item.reference, check.tolerance) if value is not None]
-
-    def estimate(period: AuditedPeriod) -> tuple[float, float, float]:
-        rule = Measure(effect, "", rows_needed=1, budget=0.0, cap=cap)
-        one = estimate_measure(rule, [period], held_out=None)
-        values.extend([one.low or 0.0, one.high or 0.0])
-        return one.value or 0.0, one.low or 0.0, one.high or 0.0
-
     with over_time(latest, height=300) as axes:
-        described = _audited(axes, latest, estimate)
+        described, audited = _audited(axes, latest, Measure(effect, "", 1, 0.0, cap=cap))
+        values += audited
         if item.reference is not None:
             axes.axhline(item.reference, color=svg.INK, linewidth=1.2, label="held-out rows")
         axes.axhline(check.tolerance, color=BAD, linewidth=1.2, linestyle=DASHED,
@@ -494,20 +477,20 @@ def of_number(history: History, effect: str, *, cap: float | None) -> Markup:
         return svg.to_svg(axes, name=svg.identifier(effect), alt=alt)
 
 
-def _audited(
-    axes: "Axes",
-    history: History,
-    estimate: Callable[[AuditedPeriod], tuple[float, float, float]],
-) -> str:
-    """Draws closed periods with their intervals, and marks the others below; describes both.
+def _audited(axes: "Axes", history: History, rule: Measure) -> tuple[str, list[float]]:
+    """Draws a measure of closed periods with intervals, and marks the other periods below.
 
-    `estimate` returns a value and the ends of its interval, of a period that has labels.
+    Returns:
+        What is drawn, in words; the ends of all intervals.
     """
-    last, labels = "", set()
+    last, labels, ends = "", set(), []
+    rule = replace(rule, rows_needed=1)
     for period in history.periods:
         x, labelled = middle(period), period.right + period.wrong
         if period.state != "open" and labelled:
-            share, low, high = estimate(period)
+            item = estimate_measure(rule, [period], held_out=None)
+            share, low, high = item.value or 0.0, item.low or 0.0, item.high or 0.0
+            ends += [low, high]
             axes.vlines(x, low, high, color=svg.DARK, linewidth=1.4)
             style: dict[str, Any] = {"marker": "o", "color": svg.DARK}
             y, transform, text = share, axes.transData, _AUDITED
@@ -520,7 +503,7 @@ def _audited(
         axes.plot(x, y, linestyle="none", markersize=5, transform=transform, zorder=4, **style,
                   label=text if text not in labels else None)  # fmt: skip
         labels.add(text)
-    return last or "No period has enough audited labels yet."
+    return last or "No period has enough audited labels yet.", ends
 
 
 def _ordinary(axes: "Axes", history: History) -> None:
