@@ -202,19 +202,20 @@ def _check_numbers(path: Path, contract: Contract) -> None:
     pieces = raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
     for raw, typed in zip(pieces, typed_columns(path, contract, [column.name]), strict=True):
         header = raw.schema.names
-        place = column.physical_name if column.physical_name in header else column.name
-        texts = clean_texts(raw.column(place), column, rules)
+        name = column.physical_name if column.physical_name in header else column.name
+        texts = clean_texts(raw.column(name), column, rules)
         values = typed[column.name].cast(pa.float64()).to_numpy(zero_copy_only=False)
         allowed = np.isfinite(values)
         for _, limit, compare in limits:
             allowed &= compare(values, float(limit))
         wrong = np.flatnonzero(texts.is_valid().to_numpy(zero_copy_only=False) & ~allowed)
         if len(wrong):
+            place = int(wrong[0])
             ends = "".join(f", {words} {limit}" for words, limit, _ in limits)
             raise InputError(
-                f"{path}: column `{column.name}`, row {first + int(wrong[0]):,}: "
-                f"{shorten(repr(texts[int(wrong[0])].as_py()))} is no finite number{ends}; correct "
-                f"it, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
+                f"{path}: column `{column.name}`, row {first + place:,}: "
+                f"{shorten(repr(texts[place].as_py()))} must be a finite number{ends}; correct it, "
+                f"or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
             )
         first += raw.num_rows
 
