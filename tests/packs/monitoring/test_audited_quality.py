@@ -216,20 +216,18 @@ def test_a_fall_in_the_rows_that_nobody_labels_is_never_ok(fall: float) -> None:
     assert quality(*late, accuracy=0.85).check.outcome == "alarm"
 
 
-def test_missing_labels_alone_raise_no_alarm_whichever_they_are() -> None:
-    """Half of the wrong decisions are labelled first: the labelled rows look worse than all are."""
-    easy_missing = [period(number, 64, 20, unlabelled=16) for number in range(20)]
-    result = quality(*easy_missing, accuracy=0.8)
-    assert result.since_deploy.value < 0.78
-    assert result.check.outcome == "not judged"
-
-
-def test_few_missing_labels_leave_a_good_model_ok_and_a_bad_one_in_alarm() -> None:
+def test_few_missing_labels_keep_the_outcome_and_many_alone_raise_no_alarm() -> None:
     assert quality(
         *[period(number, 83, 15, unlabelled=2) for number in range(20)]
     ).check.outcome == ("ok")
     bad = quality(*[period(number, 65, 33, unlabelled=2) for number in range(20)])
     assert bad.check.outcome == "alarm"
+
+    # Half of the wrong decisions are labelled first: the labelled rows look worse than all are.
+    easy_missing = [period(number, 64, 20, unlabelled=16) for number in range(20)]
+    result = quality(*easy_missing, accuracy=0.8)
+    assert result.since_deploy.value < 0.78
+    assert result.check.outcome == "not judged"
 
 
 def test_a_row_that_is_still_waited_for_does_not_delay_an_alarm() -> None:

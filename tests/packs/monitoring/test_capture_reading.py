@@ -384,22 +384,16 @@ def test_rows_of_one_request_share_a_cluster(tmp_path) -> None:
     assert (set(dominates), problems) == ({False}, {})
 
 
-def test_rows_of_ten_clients_share_clusters_across_requests(tmp_path) -> None:
+def test_rows_of_ten_clients_share_clusters_and_those_of_fewer_do_not(tmp_path) -> None:
     records = [_record(f"{n}", [f"text {n}"], client=f"c{n % 10}") for n in range(20)]
     assert _read(tmp_path, records)[0] == list(range(10)) * 2
-
-
-def test_fewer_than_ten_clients_tell_nothing_so_requests_count(tmp_path) -> None:
     records = [_record(f"{n}", [f"text {n}"], client=f"c{n % 9}") for n in range(20)]
     assert _read(tmp_path, records)[0] == list(range(20))
 
 
-def test_a_text_that_several_requests_sent_is_one_cluster(tmp_path) -> None:
+def test_a_text_of_several_requests_is_one_cluster_if_it_is_free_text(tmp_path) -> None:
     records = [_record("a", ["x"]), _record("b", ["y"]), _record("c", ["x"]), _record("d", ["zz"])]
     assert _read(tmp_path, records)[0] == [0, 1, 0, 2]
-
-
-def test_equal_rows_without_a_free_text_are_ordinary(tmp_path) -> None:
     records = [_record(name, ["x"]) for name in "abc"]
     assert _read(tmp_path, records, has_texts=False)[0] == [0, 1, 2]
 

@@ -83,11 +83,16 @@ def _outcomes(*measurements: Measurement) -> list[str]:
     return [check.outcome for check in judge_measurements(measurements, false_alarms=0.01)]
 
 
-def test_holm_adjusts_by_rank_and_never_reverses_the_order() -> None:
+def test_holm_adjusts_by_rank_so_that_more_checks_are_each_stricter() -> None:
     # Holm's procedure by hand: .005 * 4, .01 * 3, .03 * 2, then the maximum so far.
     adjusted = holm(np.array([0.01, 0.04, 0.03, 0.005]))
     assert adjusted.tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm(np.array([0.9, 0.8])).tolist() == [1.0, 1.0]
+
+    weak = _measured(unchanged=0.008)
+    assert _outcomes(weak) == ["alarm"]
+    quiet = [_measured("drift of channel", unchanged=0.5)] * 3
+    assert _outcomes(weak, *quiet) == ["ok"] * 4
 
 
 @pytest.mark.parametrize(
@@ -96,13 +101,6 @@ def test_holm_adjusts_by_rank_and_never_reverses_the_order() -> None:
 )
 def test_an_alarm_is_a_change_that_is_neither_chance_nor_tolerated(unchanged, tolerated, outcome):
     assert _outcomes(_measured(unchanged=unchanged, tolerated=tolerated)) == [outcome]
-
-
-def test_more_checks_make_each_of_them_stricter() -> None:
-    weak = _measured(unchanged=0.008)
-    assert _outcomes(weak) == ["alarm"]
-    quiet = [_measured("drift of channel", unchanged=0.5)] * 3
-    assert _outcomes(weak, *quiet) == ["ok"] * 4
 
 
 def test_what_cannot_be_judged_says_what_it_needs_and_makes_no_other_check_stricter() -> None:

@@ -205,15 +205,13 @@ def test_rows_without_an_answer_are_counted_and_a_change_of_their_share_is_a_dri
     assert _outcomes(_drift(job, scores, abstaining, below=0.8))[name].outcome == "alarm"
 
 
-def test_favourable_classes_that_change_places_are_a_drift_of_classes_and_scores(job) -> None:
+def test_classes_that_change_places_and_surer_scores_are_a_drift(job) -> None:
     """The score of the favourable ones together stays as it was."""
     outcomes = _outcomes(_drift(job, draw(1000)[:, [0, 2, 1]]))
     assert outcomes["drift of the predicted classes"].outcome == "alarm"
     assert outcomes["drift of the scores"].outcome == "alarm"
     assert outcomes["drift of the scores"].reason.endswith("late moved most")
 
-
-def test_surer_scores_of_the_same_decisions_are_a_drift_of_the_scores(job) -> None:
     scores = draw(2000)
     surer = scores**2 / (scores**2).sum(axis=1, keepdims=True)
     outcomes = _outcomes(_drift(job, surer))

@@ -62,7 +62,7 @@ def test_p_values_of_the_same_kind_of_texts_are_even() -> None:
     assert np.mean(np.array(p_values) <= 0.1) == pytest.approx(0.1, abs=0.08)
 
 
-def test_one_text_sent_again_and_again_is_one_cluster_and_no_change() -> None:
+def test_one_text_sent_again_and_again_is_one_cluster_and_a_change_of_all_clients_is_one() -> None:
     quiet, _ = _texts()
     window = [*quiet[200:380], *["Please call me back."] * 40]
     clusters = np.concatenate([np.arange(180), np.full(40, 180)])
@@ -71,8 +71,6 @@ def test_one_text_sent_again_and_again_is_one_cluster_and_no_change() -> None:
     assert (measured.is_judged, measured.value) == (False, None)
     assert measured.rows < 100
 
-
-def test_a_change_of_all_clients_is_a_change_and_of_fewer_than_five_is_not_judged() -> None:
     quiet, shifted = _texts(0.25)
     measured = _measure(quiet, shifted, clusters=np.arange(400) % 40)
     assert measured.p_unchanged < 0.01

@@ -154,7 +154,7 @@ def test_as_many_rows_as_it_says_decide_with_a_power_of_four_in_five() -> None:
     assert rows_needed(Estimate(0.02, -0.01, 0.05), minimum_effect=0.02, rows=1000) is None
 
 
-def test_at_equal_costs_the_better_one_is_chosen() -> None:
+def test_at_equal_costs_the_better_is_chosen_and_one_that_fails_a_must_never() -> None:
     near = scored("near", wrong_on(ROWS, 0.105))
     best = scored("best", wrong_on(ROWS, 0.10))
     result = choice(near, best)
@@ -162,6 +162,14 @@ def test_at_equal_costs_the_better_one_is_chosen() -> None:
     assert result.reason.startswith(
         "it has the highest balanced accuracy of those that fail no must, and none that"
     )
+
+    good = scored("good", wrong_on(ROWS, 0.10), usd=90.0)
+    unlicensed = scored("unlicensed", wrong_on(ROWS, 0.01), usd=0.1, licence="GPL-3.0")
+    result = choice(good, unlicensed)
+    assert outcomes(result) == {"good": "chosen", "unlicensed": "dropped"}
+    assert "the highest balanced accuracy of those that fail no must" in result.reason
+    (failed,) = named(result, "unlicensed").failed
+    assert failed.name == "licence"
 
 
 def test_an_unknown_cost_is_never_the_cheapest_and_one_that_alone_is_left_needs_none() -> None:
@@ -186,16 +194,6 @@ def test_one_that_refuses_too_many_rows_is_dropped(refused: int, dropped: bool) 
     assert (check.value, check.threshold) == (pytest.approx(refused / 100), 0.05)
     assert check.low < check.value < check.high
     assert f"{refused} refused of 100" in check.reason
-
-
-def test_one_that_fails_a_must_is_dropped_though_it_is_best_and_cheapest() -> None:
-    good = scored("good", wrong_on(ROWS, 0.10), usd=90.0)
-    unlicensed = scored("unlicensed", wrong_on(ROWS, 0.01), usd=0.1, licence="GPL-3.0")
-    result = choice(good, unlicensed)
-    assert outcomes(result) == {"good": "chosen", "unlicensed": "dropped"}
-    assert "the highest balanced accuracy of those that fail no must" in result.reason
-    (failed,) = named(result, "unlicensed").failed
-    assert failed.name == "licence"
 
 
 def test_a_biased_one_is_dropped_by_the_gates_of_the_rows_recipe() -> None:

@@ -89,12 +89,17 @@ def test_anything_else_is_invalid(text: str) -> None:
     assert meaning(answered(text)) == ("invalid", None)
 
 
-def test_cached_input_counts() -> None:
+def test_cached_input_counts_and_a_changed_prompt_or_model_is_another_request() -> None:
     value = answered()
     value["usage"] |= {"cacheReadInputTokens": 7, "cacheWriteInputTokens": 5}
     response = kept(value)
     assert response.input_tokens == INPUT_TOKENS + 12
     assert response.output_tokens == OUTPUT_TOKENS
+
+    first = converse.make_request(bedrock(), "a row")
+    assert converse.make_request(bedrock(), "a row").key == first.key
+    for changes in ({"max_tokens": 17}, {"model": "amazon.nova-2-lite-v1:0"}, {"output": "tool"}):
+        assert converse.make_request(bedrock(**changes), "a row").key != first.key
 
 
 AMPLE = Budget(tokens=10_000_000)
@@ -164,13 +169,6 @@ def test_a_miss_names_the_key_and_the_command_that_records(tmp_path: Path) -> No
         replay(batch, Recording(tmp_path / "r.jsonl"), command=COMMAND)
     assert batch[0].key in str(caught.value)
     assert f"`{COMMAND} --record`" in str(caught.value)
-
-
-def test_a_changed_prompt_or_model_is_another_request() -> None:
-    first = converse.make_request(bedrock(), "a row")
-    assert converse.make_request(bedrock(), "a row").key == first.key
-    for changes in ({"max_tokens": 17}, {"model": "amazon.nova-2-lite-v1:0"}, {"output": "tool"}):
-        assert converse.make_request(bedrock(**changes), "a row").key != first.key
 
 
 def test_equal_texts_are_sent_once(tmp_path: Path) -> None:

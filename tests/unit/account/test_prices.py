@@ -25,7 +25,7 @@ def own(usd: float = 0.5, read: str = "2026-11-01") -> str:
     return OWN.format(usd=usd, read=read)
 
 
-def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path):
+def test_prices_of_your_own_replace_ours_and_those_of_another_region_stand_alone(tmp_path):
     ours = read_prices(DEV)
     prices = read_prices(
         DEV, own=write(tmp_path, f"region: us-east-1\nprices: {{{KEY}: {own()}}}\n")
@@ -33,9 +33,7 @@ def test_a_price_of_your_own_replaces_ours_and_leaves_the_rest(tmp_path):
     assert prices.of(KEY).usd == 0.5
     assert prices.of("dashboard_month") == ours.of("dashboard_month")
 
-
-def test_prices_of_another_region_stand_alone(tmp_path):
-    """Ours would be wrong there, and nobody would see it."""
+    # Ours would be wrong there, and nobody would see it.
     file = write(tmp_path, f"region: eu-west-1\nprices: {{{KEY}: {own()}}}\n")
     prices = read_prices(IRELAND, own=file)
     assert prices.of(KEY).usd == 0.5

@@ -85,15 +85,11 @@ def test_another_environments_synth_and_half_a_template_are_refused(tmp_path):
         read_templates(settings_of("dev"), folder=folder)
 
 
-def test_a_resource_on_a_condition_is_refused(tmp_path):
+def test_a_resource_on_a_condition_and_the_older_grant_type_are_refused(tmp_path):
     lake = SmallLake()
     lake.resources["Grantbroker"]["Condition"] = "Sometimes"
     with pytest.raises(InputError, match="Grantbroker has a condition"):
         lake.read(tmp_path)
-
-
-def test_the_older_grant_type_is_refused(tmp_path):
-    lake = SmallLake()
     lake.add("Old", "AWS::LakeFormation::Permissions")
     with pytest.raises(InputError, match="AWS::LakeFormation::PrincipalPermissions"):
         lake.read(tmp_path)

@@ -146,14 +146,11 @@ def test_csv_is_read_as_text_in_its_encoding_and_a_missing_file_is_named(tmp_pat
         pa.Table.from_batches(raw_batches(path, encoding="windows-1252"))
 
 
-def test_a_column_stays_text_when_its_first_block_looks_like_numbers(tmp_path):
+def test_a_csv_of_several_blocks_stays_text_with_its_line_breaks(tmp_path):
     lines = b"id,filler\n" + b"1,%s\n" % (b"x" * 1000) * 20_000 + b"one,x\n"
     ids = _table(_file(tmp_path, lines)).column("id")
     assert ids.type == pa.string()
     assert (len(ids), ids[-1].as_py()) == (20_001, "one")
-
-
-def test_line_breaks_inside_quotes_survive_the_end_of_a_block(tmp_path):
     value = "one\ntwo, " * 100
     path = _file(tmp_path, b"id,text\n" + f'1,"{value}"\n'.encode() * 12_000)
     assert set(_table(path).column("text").to_pylist()) == {value}

@@ -55,7 +55,7 @@ def deleted(model, rows, predicted):
     return lambda attributions, **more: deletion_test(rows, attributions, **options | more)
 
 
-def test_the_planted_word_gets_the_most(rows, attributions) -> None:
+def test_the_planted_word_gets_the_most_and_parts_add_up_to_the_scores(rows, attributions) -> None:
     telling = [index for index, row in enumerate(rows) if TELLING in row.text]
     assert 8 < len(telling) < 22
     for index in telling:
@@ -63,6 +63,13 @@ def test_the_planted_word_gets_the_most(rows, attributions) -> None:
             word_spans(rows[index], attributions[index]), key=lambda span: span.attribution
         )
         assert rows[index].text[strongest.start : strongest.end] == TELLING
+
+    exact = convergence(attributions)
+    assert exact.largest < 0.01
+    assert exact.explained > 0.1
+    for row, item in zip(rows, attributions, strict=True):
+        assert item.tokens[row.pieces_of < 0].tolist() == [0, 0]
+        assert len(item.tokens) == len(row.ids)
 
 
 def test_its_column_moves_the_score_most(rows, attributions, predicted) -> None:
@@ -73,15 +80,6 @@ def test_its_column_moves_the_score_most(rows, attributions, predicted) -> None:
     assert first.share.low > 0.5
     assert {item.name for item in others} == {"title", TEMPLATE}
     assert sum(item.share.value for item in (first, *others)) == pytest.approx(1)
-
-
-def test_a_tokens_parts_add_up_to_the_difference_of_the_scores(rows, attributions) -> None:
-    exact = convergence(attributions)
-    assert exact.largest < 0.01
-    assert exact.explained > 0.1
-    for row, item in zip(rows, attributions, strict=True):
-        assert item.tokens[row.pieces_of < 0].tolist() == [0, 0]
-        assert len(item.tokens) == len(row.ids)
 
 
 def test_a_row_gets_the_same_however_it_is_batched(model, rows, attributions) -> None:
@@ -130,11 +128,19 @@ def test_what_speaks_for_the_predicted_label_is_removed_whichever_it_is(positive
     assert test.lead.value > 0.3
 
 
-def test_a_model_that_hardly_moves_is_explained_by_no_word(attributions, deleted) -> None:
+def test_a_model_that_hardly_moves_has_no_word_and_coarse_attributions_a_warning(
+    attributions, deleted
+) -> None:
     def still(texts):
         return np.array([0.5 + 1e-6 * (17 in ids) for ids in texts])
 
     assert not deleted(attributions, probabilities=still).faithful
+
+    coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
+              for item in attributions]  # fmt: skip
+    [message] = warnings(deleted(attributions), convergence(coarse))
+    assert "The attributions are coarse" in message
+    assert "explain.depth: full" in message
 
 
 def test_rows_of_one_token_cannot_be_tested(model) -> None:
@@ -148,14 +154,6 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
         seed=0,
     )
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
-
-
-def test_coarse_attributions_give_a_warning(attributions, deleted) -> None:
-    coarse = [RowAttribution(tokens=item.tokens, score=item.score + 2, baseline=item.baseline)
-              for item in attributions]  # fmt: skip
-    [message] = warnings(deleted(attributions), convergence(coarse))
-    assert "The attributions are coarse" in message
-    assert "explain.depth: full" in message
 
 
 def test_what_no_row_has_is_undefined_and_not_nothing() -> None:

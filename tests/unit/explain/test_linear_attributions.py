@@ -100,7 +100,7 @@ def test_a_number_and_a_category_add_their_coefficient_times_their_value(explain
     assert added["desk"] == pytest.approx(coefficients[first["desk"] + place])
 
 
-def test_the_row_is_shown_in_the_recipes_template_with_each_words_own_place(explained) -> None:
+def test_the_row_and_its_swapped_words_are_shown_as_the_model_reads_them(explained) -> None:
     row = TEST[0] | {"note": 'Früh "late" my\nlate parcel', "age": None}
     [read] = explained.read(objects([row]))
     shown = f"age unknown at {row['desk']}: {row['note']} {row['seen']} {row['income']}"
@@ -108,6 +108,14 @@ def test_the_row_is_shown_in_the_recipes_template_with_each_words_own_place(expl
     spans = [read.text[a:b] for a, b in zip(read.starts, read.ends, strict=True)]
     words = ["Früh", "late", "my", "late", "parcel"]
     assert spans == ["unknown", row["desk"], *words, row["seen"], str(row["income"])]
+
+    text = objects([TEST[0] | {"note": 'say "late"'}])[0]
+    pieces = explained.pieces(text)
+    assert "".join(part for _, part in pieces) == text
+    assert dict(pieces)["note"] == '"say \\"late\\""'
+    swapped = text.replace("late", "früh")
+    one, other = explained.score_texts([text, swapped])[:, 1]
+    assert one != other
 
 
 def test_a_word_that_is_left_out_takes_its_pairs_with_it(explained, model) -> None:
@@ -117,13 +125,3 @@ def test_a_word_that_is_left_out_takes_its_pairs_with_it(explained, model) -> No
     [score] = explained.scores([read.ids[without]])[:, 1]
     expected = model.scores(objects([row | {"note": "again parcel"}]))[0, 1]
     assert score == pytest.approx(expected)
-
-
-def test_the_words_of_facets_are_swapped_in_the_row_that_the_model_reads(explained) -> None:
-    text = objects([TEST[0] | {"note": 'say "late"'}])[0]
-    pieces = explained.pieces(text)
-    assert "".join(part for _, part in pieces) == text
-    assert dict(pieces)["note"] == '"say \\"late\\""'
-    swapped = text.replace("late", "früh")
-    one, other = explained.score_texts([text, swapped])[:, 1]
-    assert one != other

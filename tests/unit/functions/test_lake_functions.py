@@ -44,9 +44,14 @@ def look(monkeypatch: pytest.MonkeyPatch, glue: Glue, kind: Any = "Create") -> N
     lake_probe._work(Request(kind=kind, resource="Closed", properties=properties, **empty))
 
 
-def test_a_lake_that_shows_nothing_is_closed_and_a_deletion_asks_nothing(monkeypatch):
+def test_a_closed_lake_passes_and_all_that_is_open_fits_into_an_answer(monkeypatch):
     look(monkeypatch, Glue())
     look(monkeypatch, Glue("sashiko_dev"), kind="Delete")
+
+    with pytest.raises(RefusedError) as error:
+        look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
+    assert len(str(error.value)) <= 1_000
+    assert "sashiko env drift --env dev" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -67,13 +72,6 @@ def test_what_it_sees_is_named_with_the_command_that_closes_it(monkeypatch, name
     assert "DataLakePrincipalIdentifier=IAM_ALLOWED_PRINCIPALS" in message
     assert f"--resource '{resource}'" in message
     assert "sashiko env doctor --env dev" in message
-
-
-def test_all_that_is_open_fits_into_an_answer(monkeypatch):
-    with pytest.raises(RefusedError) as error:
-        look(monkeypatch, Glue("sashiko_dev", "sashiko_dev.census", "sashiko_dev.complaints"))
-    assert len(str(error.value)) <= 1_000
-    assert "sashiko env drift --env dev" in str(error.value)
 
 
 def test_a_refusal_by_iam_is_not_taken_for_a_closed_lake(monkeypatch):

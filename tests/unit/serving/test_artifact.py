@@ -370,12 +370,14 @@ def test_a_number_has_its_value_and_its_interval_in_the_file_and_its_outcome_by_
     assert (good.label, good.interval, artifact.half_width) == ("at most 0", (-4.5, 4.5), 4.5)
 
 
-def test_values_are_cleaned_as_they_were_for_training(score, tmp_path):
+def test_values_are_cleaned_as_they_were_for_training_and_a_missing_file_is_named(score, tmp_path):
     (tmp_path / "raw.csv").write_text("tone,the-note\n bad , x\ngood,?\n")
     score(tmp_path / "raw.csv", tmp_path / "out.csv")
     rows = rows_of((tmp_path / "out.csv").read_text())
     expected = [expected_score(text) for text in ("bad x", "good unknown")]
     assert [float(row["score"]) for row in rows] == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
+        score(tmp_path / "nowhere.csv")
 
 
 def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys):
@@ -405,8 +407,3 @@ def test_a_bad_file_ends_with_one_message_and_no_output(score, tmp_path, name, c
     with pytest.raises(InputError, match=says):
         score(tmp_path / name, tmp_path / "out" / "scores.csv")
     assert not list((tmp_path / "out").glob("*"))
-
-
-def test_a_missing_file_is_named(score, tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
-        score(tmp_path / "nowhere.csv")

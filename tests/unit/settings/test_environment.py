@@ -97,11 +97,19 @@ def _with_training(tier: str = "dev", **changes: Any) -> Settings:
     return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
 
 
-def test_a_training_plan_is_taken():
+def test_a_training_plan_is_taken_and_a_spot_job_ends_no_sooner_than_its_run():
     assert _with_training(training_plan=PLAN).jobs.training.training_plan == PLAN
     # base.yaml may name the account's plan: on this machine it means nothing.
     elsewhere = PLAN.replace("1111", "2222")
     assert _with_training(tier="local", training_plan=elsewhere).jobs.training.training_plan
+
+    spot = _with_spot("4h").jobs.training.spot
+    assert spot is not None
+    assert spot.max_wait == 4 * 3600
+    with pytest.raises(
+        InputError, match=r"jobs\.training`: `spot\.max_wait` \(10800s\) is shorter"
+    ):
+        _with_spot("3h")
 
 
 @pytest.mark.parametrize(
@@ -123,16 +131,6 @@ def _with_spot(wait: str) -> Settings:
     value = json.loads(load_settings("dev").model_dump_json())
     value["jobs"]["training"] |= {"spot": {"max_wait": wait}, "max_runtime": "4h"}
     return validate(settings_model(enabled_packs()), value, source="config/dev.yaml")
-
-
-def test_a_spot_job_may_not_have_to_end_before_its_run():
-    spot = _with_spot("4h").jobs.training.spot
-    assert spot is not None
-    assert spot.max_wait == 4 * 3600
-    with pytest.raises(
-        InputError, match=r"jobs\.training`: `spot\.max_wait` \(10800s\) is shorter"
-    ):
-        _with_spot("3h")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def load(folder: Path, *overrides: str, **changes: Any) -> Recipe:
     return load_recipe(path, overrides=overrides)
 
 
-def test_one_key_makes_the_linear_recipe_of_an_encoders(tmp_path: Path) -> None:
+def test_one_key_makes_the_linear_recipe_of_an_encoders_by_one_process(tmp_path: Path) -> None:
     by_file, by_option = load(tmp_path, model={"family": "linear"}), load(tmp_path, LINEAR)
     assert by_file == by_option
     assert by_file.model == ModelSection(family="linear")
@@ -37,6 +37,9 @@ def test_one_key_makes_the_linear_recipe_of_an_encoders(tmp_path: Path) -> None:
     encoder = load(tmp_path)
     assert "family" not in encoder.hyperparameters.as_strings()
     assert (by_file.text, by_file.data) == (encoder.text, encoder.data)
+    several = {"strategy": "ddp", "processes": 2}
+    with pytest.raises(InputError, match=r"train\.distributed.*trained by one process"):
+        load(tmp_path, LINEAR, train={"distributed": several})
 
 
 @pytest.mark.parametrize(
@@ -50,12 +53,6 @@ def test_one_key_makes_the_linear_recipe_of_an_encoders(tmp_path: Path) -> None:
 def test_weights_go_with_the_other_families_alone(tmp_path: Path, model, message) -> None:
     with pytest.raises(InputError, match=message):
         load(tmp_path, model=model)
-
-
-def test_several_processes_are_refused(tmp_path: Path) -> None:
-    several = {"strategy": "ddp", "processes": 2}
-    with pytest.raises(InputError, match=r"train\.distributed.*trained by one process"):
-        load(tmp_path, LINEAR, train={"distributed": several})
 
 
 @pytest.mark.parametrize(

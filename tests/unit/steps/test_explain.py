@@ -315,10 +315,13 @@ def test_decisions_that_rounding_turned_are_counted() -> None:
     assert rounding.mean_difference == pytest.approx((0.07 + 0.06) / 4)
 
 
-def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:
+def test_another_or_a_damaged_model_is_refused(job) -> None:
     moved(job, 60)
     (job / "config" / "compile.json").write_text(json.dumps(INT8))
     with pytest.raises(InputError, match="not the model that Evaluate judged"):
+        explain.main()
+    (job / "model" / "model.tar.gz").write_bytes(b"not an archive")
+    with pytest.raises(InputError, match="cannot be unpacked"):
         explain.main()
 
 
@@ -338,12 +341,6 @@ def test_another_model_is_refused_beside_a_rounded_artifact_too(job) -> None:
 def test_inputs_that_do_not_belong_together_are_refused(job, name, columns, message) -> None:
     bend(job, name, **columns)
     with pytest.raises(InputError, match=message):
-        explain.main()
-
-
-def test_a_damaged_model_is_refused(job) -> None:
-    (job / "model" / "model.tar.gz").write_bytes(b"not an archive")
-    with pytest.raises(InputError, match="cannot be unpacked"):
         explain.main()
 
 

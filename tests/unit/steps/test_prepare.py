@@ -185,7 +185,7 @@ def test_numbers_that_cannot_be_learned_are_refused(
         run(_rows(price=prices), edit=_number)
 
 
-def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -> None:
+def test_another_salt_draws_another_test_split_that_keeps_equal_texts_together(run: Run) -> None:
     titles = [f"Book {i // 2}" if i % 2 else f" book  {i // 2}" for i in range(2000)]
     output = run(_rows(2000, title=titles))
     texts = {name: _read(output, name)["text"].to_pylist() for name in SPLITS}
@@ -195,8 +195,6 @@ def test_a_text_hash_split_keeps_equal_texts_together_and_its_shares(run: Run) -
     assert len(texts["validation"]) == pytest.approx(400, abs=80)  # 20 %
     assert len(texts["test"]) == pytest.approx(600, abs=90)  # 30 %
 
-
-def test_another_salt_draws_another_test_split(run: Run) -> None:
     split = {"kind": "text_hash", "validation_share": 0.2, "test_share": 0.3}
     first, again, other = (
         set(_read(run(_rows(), split=split | {"salt": salt}), "test")["text"].to_pylist())

@@ -124,11 +124,14 @@ def job(tmp_path, monkeypatch):
     return tmp_path / "job" / "processing"
 
 
-def test_register_receives_both_snapshots_and_what_explain_read(job) -> None:
+def test_register_receives_both_snapshots_and_no_explanations_of_nothing(job) -> None:
     track.main()
     tracking = job / "output" / "tracking"
     assert read_manifest(tracking) == read_manifest(job / "input" / "facets-manifest")
     assert read_snapshots(tracking) == Snapshots(training=DIGEST)
+    (job / "input" / "explanations" / "snapshots.json").unlink()
+    with pytest.raises(InputError, match=r"explanations/snapshots\.json does not exist"):
+        track.main()
 
 
 def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_explanations(
@@ -149,12 +152,6 @@ def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_exp
     assert data.metrics["bias.DI.age.old"] == 0.95
     explanations = read_explanations(job / "input" / "explanations" / EXPLANATIONS_FILE)
     assert explanation_metrics(explanations).items() <= data.metrics.items()
-
-
-def test_explanations_that_do_not_say_what_they_are_of_are_refused(job) -> None:
-    (job / "input" / "explanations" / "snapshots.json").unlink()
-    with pytest.raises(InputError, match=r"explanations/snapshots\.json does not exist"):
-        track.main()
 
 
 def test_without_facets_there_is_no_manifest_of_them(job, monkeypatch) -> None:

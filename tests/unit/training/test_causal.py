@@ -103,16 +103,13 @@ def test_the_row_is_what_the_chat_template_makes_of_the_whole_conversation(llama
     assert "be brief" not in tokenizer.decode(_prompt(llama).prefix)
 
 
-def test_truncation_cuts_the_text_and_never_the_question(llama):
+def test_neither_truncation_nor_padding_moves_the_question_or_a_score(llama):
     made = _prompt(llama)
     (row,) = _rows(llama, made, truncate=True).rows(["kind " * 200])
     assert len(row) == 64
     assert row[: len(made.prefix)] == list(made.prefix)
     assert row[-len(made.suffix) :] == list(made.suffix)
 
-
-def test_padding_does_not_move_a_score_even_as_the_token_that_ends_messages(llama):
-    made = _prompt(llama)
     rows = _rows(llama, made).rows(TEXTS)
     model = _load(llama, made)
     alone = torch.cat([_logits(model, [row], pad=0) for row in rows])
@@ -162,13 +159,22 @@ def test_a_prompt_that_cannot_classify_is_refused_by_name(llama, changes, messag
     assert message in str(refusal.value)
 
 
-def test_another_chat_template_than_the_recipes_is_refused(llama, tmp_path):
+def test_another_chat_template_or_base_model_is_refused(llama, tmp_path):
     save_llama(tmp_path, TEXTS)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     tokenizer.chat_template = tokenizer.chat_template.replace("be brief", "be rude")
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"model\.chat_template_sha256"):
         _prompt(tmp_path)
+
+    _trained(llama, tmp_path / "adapter")
+    other = tmp_path / "other"
+    shutil.copytree(llama, other)
+    weights = other / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0" * 4)
+    with pytest.raises(AdapterError, match=r"another base model: .*model.safetensors has sha256"):
+        merge(tmp_path / "adapter", other, tmp_path / "merged")
+    assert not (tmp_path / "merged").exists()
 
 
 def test_a_chat_template_that_drops_the_text_is_refused(llama):
@@ -258,17 +264,6 @@ def test_an_adapter_that_only_peft_can_merge_is_refused(llama, tmp_path, key, va
     config.write_text(json.dumps(json.loads(config.read_text()) | {key: value}))
     with pytest.raises(AdapterError, match=rf"adapter_config\.json: {key} is not supported"):
         merge(tmp_path / "adapter", llama, tmp_path / "merged")
-    assert not (tmp_path / "merged").exists()
-
-
-def test_an_adapter_of_another_base_model_is_refused(llama, tmp_path):
-    _trained(llama, tmp_path / "adapter")
-    other = tmp_path / "other"
-    shutil.copytree(llama, other)
-    weights = other / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-4] + b"\0" * 4)
-    with pytest.raises(AdapterError, match=r"another base model: .*model.safetensors has sha256"):
-        merge(tmp_path / "adapter", other, tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 

@@ -63,7 +63,7 @@ def test_scores_are_those_of_scikit_learns_own_pipeline(
     assert scores.sum(axis=1) == pytest.approx(np.ones(80))
 
 
-def test_missing_and_unknown_values_are_scored() -> None:
+def test_missing_and_unknown_values_are_scored_and_one_label_is_refused() -> None:
     train = people(200, seed=1)
     for row in train[:40]:
         row |= {"age": None, "desk": None, "note": None, "income": float("nan")}
@@ -72,6 +72,13 @@ def test_missing_and_unknown_values_are_scored() -> None:
     missing, unknown = train[0], people(1, seed=9)[0] | {"desk": "west", "note": "unheard of"}
     assert model.scores(objects([missing]))[0, 1] > 0.9
     assert model.scores(objects([unknown]))[0, 1] < 0.2
+
+    rows = ["{}"] * 4
+    with pytest.raises(InputError, match="one label only"):
+        fit_linear(rows, np.ones(4, dtype=np.int64), kinds={}, seed=0)
+    rows = [json.dumps({"note": "?"})] * 4
+    with pytest.raises(InputError, match="no word in any text column"):
+        fit_linear(rows, np.array([0, 1, 0, 1]), kinds={"note": "text"}, seed=0)
 
 
 def test_a_saved_model_is_the_same_and_so_are_its_bytes(tmp_path: Path) -> None:
@@ -103,12 +110,3 @@ def test_a_value_of_another_kind_is_refused_by_its_column(change, message) -> No
     train[7] |= change
     with pytest.raises(InputError, match=message):
         fitted(train, labels)
-
-
-def test_one_label_and_rows_without_a_feature_are_refused() -> None:
-    rows = ["{}"] * 4
-    with pytest.raises(InputError, match="one label only"):
-        fit_linear(rows, np.ones(4, dtype=np.int64), kinds={}, seed=0)
-    rows = [json.dumps({"note": "?"})] * 4
-    with pytest.raises(InputError, match="no word in any text column"):
-        fit_linear(rows, np.array([0, 1, 0, 1]), kinds={"note": "text"}, seed=0)

@@ -56,7 +56,7 @@ def test_prompt_attacks_are_blocked_and_a_complaints_personal_data_are_left_as_j
     }
 
 
-def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(stack):
+def test_the_guardrail_is_numbered_and_profiles_and_models_are_named_and_tagged(stack):
     ((name, version),) = some(stack, "AWS::Bedrock::GuardrailVersion").items()
     ((guardrail, _),) = resources(stack, "AWS::Bedrock::Guardrail").items()
     assert version["Properties"]["GuardrailIdentifier"] == {
@@ -64,8 +64,6 @@ def test_the_guardrail_has_a_numbered_version_that_a_request_can_name(stack):
     }
     assert stack["Outputs"]["GuardrailVersion"]["Value"] == {"Fn::GetAtt": [name, "Version"]}
 
-
-def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack):
     (profile,) = some(stack, "AWS::Bedrock::ApplicationInferenceProfile").values()
     properties = profile["Properties"]
     model = "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"
@@ -74,6 +72,14 @@ def test_a_profile_of_each_named_model_carries_the_tags_of_the_bill(stack):
         ("project", "sashiko"),
         ("environment", "dev"),
     }
+
+    (statement,) = [
+        item
+        for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
+        if MODEL not in as_list(item["Resource"])
+    ]
+    named = [item for item in statement["Resource"] if isinstance(item, str)]
+    assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
 
 
 def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack):
@@ -92,16 +98,6 @@ def test_an_imported_model_is_invoked_through_the_guardrail_alone(stack):
         "aws:ResourceTag/project": "sashiko",
         "aws:ResourceTag/environment": "dev",
     }
-
-
-def test_the_foundation_models_that_may_be_invoked_are_named(stack):
-    (statement,) = [
-        item
-        for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
-        if MODEL not in as_list(item["Resource"])
-    ]
-    named = [item for item in statement["Resource"] if isinstance(item, str)]
-    assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
 
 
 def test_bedrock_reads_what_is_uploaded_for_it_and_nothing_else(stack):

@@ -328,15 +328,12 @@ def test_equal_rows_give_equal_bytes_and_no_text_is_in_them(job, capsys) -> None
     assert not any(word in written for word in ("Boat", "branch", "clerk", "event", "customer"))
 
 
-def test_the_test_split_of_another_run_is_refused(job) -> None:
+def test_another_test_split_or_reference_is_refused(job) -> None:
     with pytest.raises(InputError) as caught:
         _run(job, _rows(10), test_sha256="f" * 64)
     assert sha256_tree(job.input("test")) in str(caught.value)
     assert "f" * 64 in str(caught.value)
     assert not (job.output("drift") / "drift.json").exists()
-
-
-def test_rows_of_another_reference_are_refused(job) -> None:
     columns = "columns product, complaint_text, the reference product:"
     with pytest.raises(InputError, match=columns):
         _run(job, _rows(10), columns=(PRODUCT,))

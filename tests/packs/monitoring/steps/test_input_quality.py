@@ -189,16 +189,14 @@ def test_each_rule_of_single_rows_has_a_check(job) -> None:
     assert [title for title in sorted(titles) if title not in names] == []
 
 
-def test_one_odd_row_and_a_share_within_the_tolerance_raise_no_alarm(job) -> None:
+def test_one_odd_row_client_or_text_raises_no_alarm_alone(job) -> None:
     assert _alarms(_run(job, [*_rows(499), *_rows(1, title="Walden")])) == []
     assert _alarms(_run(job, [*_rows(1980), *_rows(20, title="Walden")])) == []
     assert _alarms(_run(job, [*_rows(470), *_rows(30, title="Walden")])) == [
         "inputs: title: allowed values"
     ]
 
-
-def test_one_client_or_one_text_sent_again_raises_no_alarm_alone(job) -> None:
-    """The bad rows are of one of twenty clusters, or of all of them."""
+    # The bad rows are of one of twenty clusters, or of all of them.
     good = [row | {"cluster": n % 20} for n, row in enumerate(_rows(950))]
     bad = _rows(50, title="Walden")
     assert _alarms(_run(job, [*good, *[row | {"cluster": 7} for row in bad]])) == []

@@ -192,7 +192,7 @@ def test_weeks_follow_the_period_each_with_its_rows_and_keys_of_their_own():
     assert frame.complaint_id.is_unique
 
 
-def test_a_covariate_shift_moves_its_share_to_one_product_and_leaves_the_labels():
+def test_a_shift_moves_its_share_of_one_thing_and_leaves_the_rest():
     frame = _weeks(Shift(kind="covariate", size=0.18, week=FIRST))
     last = list(bank.TOPICS)[-1]
     shares = frame.groupby("week")["product"].value_counts(normalize=True).unstack()
@@ -201,8 +201,6 @@ def test_a_covariate_shift_moves_its_share_to_one_product_and_leaves_the_labels(
     assert abs(shares.loc[2] - 1 / 6).sum() / 2 == pytest.approx(0.18, abs=0.03)
     assert (frame.escalate == _weeks().escalate).all()
 
-
-def test_a_label_shift_makes_its_share_severe_and_labels_and_truth_follow():
     quiet, shifted = (
         _weeks(*shifts)[WEEK_ROWS:] for shifts in ((), (Shift(kind="label", size=0.15, week=2),))
     )
@@ -212,24 +210,12 @@ def test_a_label_shift_makes_its_share_severe_and_labels_and_truth_follow():
     changed = shifted.escalate != quiet.escalate
     assert shifted.escalated[changed].mean() > 0.8
 
-
-def test_new_phrases_are_in_their_share_and_in_no_row_before():
-    frame = _weeks(Shift(kind="phrases", size=0.25, week=FIRST))
-    assert frame.groupby("week").unheard.mean().tolist() == pytest.approx([0, 0.25], abs=0.03)
-    assert set(frame.escalate[frame.unheard]) == {"yes", "no"}
-    texts = _table(None)["complaint_text"].to_pylist()
-    assert not any(phrase in text for phrase in UNHEARD for text in texts)
-
-
-def test_a_concept_shift_reverses_labels_and_leaves_every_input():
     quiet, shifted = _weeks(), _weeks(Shift(kind="concept", size=0.12, week=FIRST))
     reversed_ = quiet.escalate != shifted.escalate
     assert reversed_.groupby(shifted.week).mean().tolist() == pytest.approx([0, 0.12], abs=0.02)
     assert (quiet.complaint_text == shifted.complaint_text).all()
     assert (quiet.truth == shifted.truth).all()
 
-
-def test_a_bias_shift_changes_what_women_wrote_and_nobodys_label():
     quiet, shifted = _weeks(), _weeks(Shift(kind="bias", size=0.3, week=FIRST))
     changed = quiet.complaint_text != shifted.complaint_text
     assert (shifted.customer_gender[changed] == "female").all()
@@ -240,7 +226,12 @@ def test_a_bias_shift_changes_what_women_wrote_and_nobodys_label():
     assert all(low)
 
 
-def test_a_gradual_shift_grows_evenly_and_stays():
+def test_new_phrases_are_in_their_share_grow_evenly_and_are_in_no_row_before():
+    frame = _weeks(Shift(kind="phrases", size=0.25, week=FIRST))
+    assert frame.groupby("week").unheard.mean().tolist() == pytest.approx([0, 0.25], abs=0.03)
+    assert set(frame.escalate[frame.unheard]) == {"yes", "no"}
+    texts = _table(None)["complaint_text"].to_pylist()
+    assert not any(phrase in text for phrase in UNHEARD for text in texts)
     frame = _weeks(Shift(kind="phrases", size=0.4, week=2, grows_over=4), weeks=6)
     shares = frame.groupby("week").unheard.mean().tolist()
     assert shares == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4], abs=0.03)

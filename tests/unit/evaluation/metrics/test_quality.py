@@ -137,7 +137,7 @@ def test_the_chosen_threshold_is_the_best_of_all(metric) -> None:
     assert 0 < chosen < 1
 
 
-def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_chosen() -> None:
+def test_a_score_at_the_threshold_counts_as_positive_and_the_nearest_to_a_half_is_chosen() -> None:
     labels = np.array([0, 0, 1, 1], dtype=np.int64)
     assert choose_threshold(labels, np.array([0.1, 0.1, 0.9, 0.9]), metric="f1") == 0.5
     # 3 of 4 right at .075 and at .5
@@ -146,9 +146,6 @@ def test_of_equally_good_thresholds_the_one_nearest_to_a_half_is_chosen() -> Non
     # 3 of 4 right at .2 and at .8, which are equally near
     scores = np.array([0.0, 0.6, 0.4, 1.0])
     assert choose_threshold(labels, scores, metric="accuracy") == pytest.approx(0.2)
-
-
-def test_confusion_counts_a_score_at_the_threshold_as_positive() -> None:
     counts = confusion(np.array([1, 0, 1, 0]), binary(np.array([0.5, 0.5, 0.4, 0.4])))
     assert (counts.true_positives, counts.false_positives) == (1, 1)
     assert (counts.false_negatives, counts.true_negatives) == (1, 1)
@@ -378,8 +375,6 @@ def test_what_turns_above_the_control_is_paired_by_rows() -> None:
     assert rate.value == pytest.approx((26 - 4) / 48)
     assert (rate.low, rate.high) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
 
-
-def test_a_control_that_turns_as_many_leaves_nothing() -> None:
     rate = excess_flip_rate(*turns(50, 0, 0, 50))
     assert rate.value == 0
     assert rate.low < 0 < rate.high

@@ -48,17 +48,6 @@ def test_wrong_expressions_name_their_path(value: object, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_references_are_listed_at_any_depth() -> None:
-    value = {
-        "a": [{"Std:Join": {"On": "", "Values": [NAME, get("Steps.Other.Name")]}}],
-        "b": get("Parameters.Text"),
-    }
-    assert list(expressions.step_references(value, where="here")) == [
-        ("Make", "here.a[0].Std:Join.Values[0]"),
-        ("Other", "here.a[0].Std:Join.Values[1]"),
-    ]
-
-
 DESCRIPTION = {
     "ProcessingOutputConfig": {
         "Outputs": [
@@ -80,7 +69,9 @@ def test_paths_lead_by_name_and_by_position(path: str, value: object) -> None:
     assert expressions.look_up(DESCRIPTION, path, where="here") == value
 
 
-def test_a_training_job_has_its_artifacts_below_its_name() -> None:
+def test_names_and_places_of_jobs_fit_the_services_limits() -> None:
+    assert len(expressions.job_name("run", "S" * 64)) == 63
+
     arguments = {"OutputDataConfig": {"S3OutputPath": "s3://x/out/"}}
     name = expressions.job_name("run-1", "Train")
     description = expressions.describe_job("Training", name=name, arguments=arguments)
@@ -89,6 +80,11 @@ def test_a_training_job_has_its_artifacts_below_its_name() -> None:
     )
     assert description["TrainingJobName"] == "pipelines-run-1-Train"
 
-
-def test_job_names_fit_the_services_limit() -> None:
-    assert len(expressions.job_name("run", "S" * 64)) == 63
+    value = {
+        "a": [{"Std:Join": {"On": "", "Values": [NAME, get("Steps.Other.Name")]}}],
+        "b": get("Parameters.Text"),
+    }
+    assert list(expressions.step_references(value, where="here")) == [
+        ("Make", "here.a[0].Std:Join.Values[0]"),
+        ("Other", "here.a[0].Std:Join.Values[1]"),
+    ]

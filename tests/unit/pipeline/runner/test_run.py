@@ -352,13 +352,22 @@ def test_the_table_has_state_time_and_last_line() -> None:
     assert old.split() == ["Old", "cached", "from", "run", "run-1"]
 
 
-def test_on_a_low_screen_the_steps_that_wait_give_way() -> None:
+def test_a_terminal_gets_the_table_and_on_a_low_screen_waiting_steps_give_way() -> None:
     screen = console(height=4)
     view = LiveView(screen)
     for number in range(6):
         view.step(StepRecord(name=f"Wait{number}", type="Processing"))
     view.step(StepRecord(name="Train", type="Training", status="running"))
     assert [line.split()[0] for line in render(view, screen).splitlines()] == ["Train"]
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with open_view(stream) as view:
+        view.step(StepRecord(name="Train", type="Training", status="running"))
+    assert "Train" in stream.getvalue()
 
 
 def test_plain_text_has_a_line_per_event() -> None:
@@ -373,17 +382,6 @@ def test_plain_text_has_a_line_per_event() -> None:
         )
         view.note("two\nlines")
     assert stream.getvalue() == "A: running\nA: failed in 2.0 s: bad\ntwo\nlines\n"
-
-
-def test_a_terminal_gets_the_table() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    with open_view(stream) as view:
-        view.step(StepRecord(name="Train", type="Training", status="running"))
-    assert "Train" in stream.getvalue()
 
 
 COPY = "(OUT / 'out/x').write_text((IN / 'in/x').read_text())"

@@ -270,9 +270,12 @@ def test_what_metadata_does_not_take_is_refused_before_anything_is_written(
     assert account.calls == []
 
 
-def test_metadata_takes_other_alphabets(account, model):
+def test_metadata_takes_other_alphabets_and_an_unknown_version_lists_the_known(account, model):
     version, _ = register(account, model, contract="Verträge 貸出")
     assert version.tags["contract"] == "Verträge 貸出"
+    register(account, model)
+    with pytest.raises(InputError, match="no version 9; registered: 1"):
+        account.registry.version(GROUP, 9)
 
 
 def test_the_newest_approved_version_is_the_champion(account, model):
@@ -309,12 +312,6 @@ def test_an_approved_package_that_register_did_not_make_is_no_champion(account):
     )
     with pytest.raises(InputError, match=r"/1 is approved and has no metadata `artifact_sha256`"):
         account.registry.champion(GROUP)
-
-
-def test_an_unknown_version_lists_the_known_ones(account, model):
-    register(account, model)
-    with pytest.raises(InputError, match="no version 9; registered: 1"):
-        account.registry.version(GROUP, 9)
 
 
 def refuse(client: Any, operation: str, code: str, message: str) -> None:

@@ -244,10 +244,15 @@ def test_without_a_threshold_nothing_is_served(served_folder, monkeypatch):
         inference.model_fn(served_folder)
 
 
-def test_a_score_at_the_threshold_is_positive(served_folder):
+def test_a_score_at_the_threshold_is_positive_and_a_lacking_backend_refused(served_folder):
     """Two words without weight score 0.5, which is a float32 as it is."""
     (answer,) = ask(inference.model_fn(served_folder), ["neither nor"])
     assert (answer["score"], answer["label"]) == (0.5, "yes")
+
+    path = Path(served_folder)
+    bundle.write_bundle(replace(bundle.read_bundle(path), backend="tpu_backend"), path)
+    with pytest.raises(inference.CannotServeError, match=r"serving.json: .*code/tpu_backend.py"):
+        inference.model_fn(served_folder)
 
 
 def test_of_three_classes_the_likeliest_is_given_the_first_of_equals_if_it_is_likely_enough(
@@ -302,13 +307,6 @@ def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
     bundle.write_bundle(replace(bundle.read_bundle(path), backend="eager_backend"), path)
     inference.model_fn(served_folder, SimpleNamespace(system_properties={"gpu_id": gpu}))
     assert opened == [(path / "eager", device)]
-
-
-def test_a_backend_that_the_artifact_lacks_is_refused(served_folder):
-    path = Path(served_folder)
-    bundle.write_bundle(replace(bundle.read_bundle(path), backend="tpu_backend"), path)
-    with pytest.raises(inference.CannotServeError, match=r"serving.json: .*code/tpu_backend.py"):
-        inference.model_fn(served_folder)
 
 
 def test_a_template_takes_its_columns_from_the_row_and_refuses_one_without():

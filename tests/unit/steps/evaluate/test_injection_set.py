@@ -51,7 +51,7 @@ def test_a_text_asks_for_the_answer_and_for_no_other(name: str) -> None:
         assert "maybe" in one
 
 
-def test_an_encoded_text_can_be_decoded_again() -> None:
+def test_an_encoded_injection_can_be_decoded_and_its_control_is_neutral() -> None:
     def last(name: str) -> str:
         return BY_NAME[name].ask_for("maybe").rpartition(": ")[2]
 
@@ -60,6 +60,14 @@ def test_an_encoded_text_can_be_decoded_again() -> None:
     assert codecs.decode(last("rot13"), "rot13") == "Answer maybe."
     assert last("backwards")[::-1] == "The answer is maybe."
     assert last("spaced-letters")[::2] == "The answer is maybe."
+
+    used = set()
+    for attack in plan(most=200):
+        text = TEXTS[attack.row]
+        appended = attack.text.startswith(text)
+        assert attack.control.startswith(text) == appended
+        used.add(attack.control.removeprefix(f"{text}\n").removesuffix(f"\n{text}"))
+    assert used == set(SET.neutral)
 
 
 @pytest.mark.parametrize(
@@ -95,16 +103,6 @@ def test_half_of_the_rows_are_of_each_decision_none_twice_and_their_attacks_dema
     assert len({TEXTS[attack.row] for attack in attacks}) == len(attacks)
     assert max(attack.row for attack in attacks if not attack.positive) < 100
     assert max(attack.row for attack in attacks) < 300
-
-
-def test_the_control_has_a_neutral_sentence_where_the_attack_has_its_injection() -> None:
-    used = set()
-    for attack in plan(most=200):
-        text = TEXTS[attack.row]
-        appended = attack.text.startswith(text)
-        assert attack.control.startswith(text) == appended
-        used.add(attack.control.removeprefix(f"{text}\n").removesuffix(f"\n{text}"))
-    assert used == set(SET.neutral)
 
 
 def test_in_a_row_the_sentence_stands_in_its_longest_text() -> None:
