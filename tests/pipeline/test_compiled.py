@@ -231,7 +231,7 @@ def create_calls(definition: Json) -> Iterator[tuple[str, OperationModel, Json]]
         item["Name"]: item.get("DefaultValue", _sample(item["Type"]))
         for item in definition.get("Parameters", [])
     }
-    for step in _steps(definition["Steps"]):
+    for step in definition["Steps"]:
         if call := _CALLS.get(step["Type"]):
             name = f"pipelines-{_EXECUTION}-{step['Name']}-abcdefghij"[:63]
             request = {f"{step['Type']}JobName": name, **_resolved(step["Arguments"], values)}
@@ -248,13 +248,6 @@ def refusals(definition: Json) -> list[str]:
     return problems
 
 
-def _steps(steps: list[Json]) -> Iterator[Json]:
-    for step in steps:
-        yield step
-        for branch in ("IfSteps", "ElseSteps"):
-            yield from _steps(step.get("Arguments", {}).get(branch, []))
-
-
 def _sample(kind: str) -> Any:
     return {"String": _TEXT, "Integer": 1, "Float": 1.0, "Boolean": True}[kind]
 
@@ -267,8 +260,6 @@ def _resolved(value: Any, values: Json) -> Any:
             return _referred(target, values)
         case {"Std:Join": {"Values": parts, **rest}}:
             return str(rest.get("On", "")).join(str(part) for part in _resolved(parts, values))
-        case {"Std:JsonGet": _}:
-            return _TEXT
         case dict():
             return {key: _resolved(item, values) for key, item in value.items()}
         case _:
