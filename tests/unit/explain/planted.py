@@ -96,7 +96,6 @@ def lay_out(
     root: Path,
     model: Path,
     *,
-    scores: Sequence[float] = (),
     length: int = 32,
     depth: str = "default",
     is_number: bool = False,
@@ -129,11 +128,11 @@ def lay_out(
 
     write(inputs / "data", {"loan_id": keys, "title": titles, "note": texts})
     write(inputs / "test", {"key": keys, "text": whole, "label": labels})
-    predicted_scores = list(scores) or scored(model, whole, length=length)
-    columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": predicted_scores}
-    columns["predicted"] = [int(score >= 0.5) for score in predicted_scores]
+    scores = scored(model, whole, length=length)
+    columns = {"key": keys, "split": ["test"] * 60, "label": labels, "score": scores}
+    columns["predicted"] = [int(score >= 0.5) for score in scores]
     if is_number:
-        columns["predicted"] = [int(score > NUMBER["above"]) for score in predicted_scores]
+        columns["predicted"] = [int(score > NUMBER["above"]) for score in scores]
         columns["value"] = [30 * label + 0.01 * at for at, label in enumerate(labels)]
     write(inputs / "predictions", columns, name="predictions")
     (inputs / "model").mkdir()

@@ -164,7 +164,9 @@ def test_a_device_that_was_not_checked_is_recorded_as_that(job, account, monkeyp
     assert "device/verdict.json" in signed
 
 
-def test_where_bias_is_not_judged_no_facet_is_required_and_the_card_says_why(job, account, monkeypatch) -> None:
+def test_where_bias_is_not_judged_no_facet_is_required_and_the_card_says_why(
+    job, account, monkeypatch
+) -> None:
     for path in job.input("intervals").iterdir():
         path.unlink()
     job.input("intervals").rmdir()
