@@ -39,11 +39,11 @@ def test_a_version_that_holds_passes_with_its_signed_threshold_and_is_only_read(
     assert version.account.objects() == before
 
 
-@pytest.mark.parametrize("status", ["PendingManualApproval", "Rejected"])
-def test_what_nobody_approved_is_refused(version, status):
-    version.account.decide(1, status)
-    with pytest.raises(RefusedError, match=f"is {status}, not Approved"):
-        version.check()
+def test_what_nobody_approved_is_refused(version):
+    for status in ("PendingManualApproval", "Rejected"):
+        version.account.decide(1, status)
+        with pytest.raises(RefusedError, match=f"is {status}, not Approved"):
+            version.check()
 
 
 def test_a_version_that_does_not_hold_is_refused_with_the_reason(version):
@@ -169,11 +169,11 @@ def _kms_answers(monkeypatch: pytest.MonkeyPatch, version: Version, code: str) -
     monkeypatch.setattr(version.account.clients.kms, "verify", verify)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"signature": "?"}'])
-def test_a_signature_that_is_none_is_refused(version, content):
-    version.put("manifest-signature.json", content)
-    with pytest.raises(RefusedError, match="has no valid signature"):
-        version.check()
+def test_a_signature_that_is_none_is_refused(version):
+    for content in (b"", b"[]", b"{}", b'{"signature": "?"}'):
+        version.put("manifest-signature.json", content)
+        with pytest.raises(RefusedError, match="has no valid signature"):
+            version.check()
 
 
 @pytest.mark.parametrize(
@@ -242,24 +242,20 @@ def bounds(metric: str, *facets: str, **limits: Any) -> str:
     return write_bounds([Bound(gate=gate, metric=metric, facets=facets, **bound)])
 
 
-@pytest.mark.parametrize(
-    "bounds_text",
-    [
+def test_a_version_within_the_bounds_passes_and_says_so(version):
+    for bounds_text in (
         bounds("DI", "age", minimum=0.84),
         bounds("DI", "age", minimum=0.76, maximum=0.93, judged_by="bound"),
         bounds("DI", "age", "sex", minimum=0.81),
         bounds("auc", minimum=0.85, judged_by="bound"),
         bounds("auc", maximum=0.87),
-    ],
-)
-def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
-    (message,) = version.check(bounds=bounds_text).bounds
-    assert " at " in message or " from " in message
+    ):
+        (message,) = version.check(bounds=bounds_text).bounds
+        assert " at " in message or " from " in message
 
 
-@pytest.mark.parametrize(
-    ("bounds_text", "message"),
-    [
+def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(version):
+    for bounds_text, message in (
         (
             bounds("DI", "age", minimum=0.85),
             r"DI age=old is 0\.84 \[0\.76, 0\.93\], but this environment requires DI of age at "
@@ -272,18 +268,13 @@ def test_a_version_within_the_bounds_passes_and_says_so(version, bounds_text):
         (bounds("DI", "age", "sex", minimum=0.82), r"DI age=60\+ & sex=f is 0\.81, but"),
         (bounds("auc", minimum=0.88), r"auc is 0\.87 .* requires auc at least 0\.88"),
         (bounds("auc", maximum=0.88, judged_by="bound"), "auc is 0.87 .* at most 0.88 for the"),
-    ],
-)
-def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
-    version, bounds_text, message
-):
-    with pytest.raises(RefusedError, match=message):
-        version.check(bounds=bounds_text)
+    ):
+        with pytest.raises(RefusedError, match=message):
+            version.check(bounds=bounds_text)
 
 
-@pytest.mark.parametrize(
-    ("bounds_text", "message"),
-    [
+def test_what_was_not_signed_is_refused_and_never_passed_over(version):
+    for bounds_text, message in (
         (bounds("DI", "gender", minimum=0.8), "no DI of gender was judged"),
         (bounds("DI", "sex", "age", minimum=0.8), "no DI of sex & age was judged"),
         (bounds("DCA", "age", minimum=0.8), "no DCA of age was judged"),
@@ -293,12 +284,10 @@ def test_a_version_that_its_recipe_passed_is_refused_by_the_environment(
             bounds("DI", "age", "sex", minimum=0.8, judged_by="bound"),
             "DI age=60+ & sex=f was signed without an interval",
         ),
-    ],
-)
-def test_what_was_not_signed_is_refused_and_never_passed_over(version, bounds_text, message):
-    with pytest.raises(RefusedError) as error:
-        version.check(bounds=bounds_text)
-    assert message in str(error.value)
+    ):
+        with pytest.raises(RefusedError) as error:
+            version.check(bounds=bounds_text)
+        assert message in str(error.value)
 
 
 def test_bounds_cross_a_template_unchanged():
