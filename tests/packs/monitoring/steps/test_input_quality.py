@@ -73,13 +73,11 @@ def test_good_rows_are_ok_by_the_rules_of_the_captured_columns_alone(job) -> Non
     [
         ({"title": "Walden"}, "title: allowed values"),
         ({"title": None}, "title: no nulls"),
-        ({"title": ""}, "title: no nulls"),
         ({"pages": "401"}, "pages: at most 400"),
         ({"pages": "0"}, "pages: at least 1"),
         ({"pages": "many"}, "pages: type integer"),
         ({"pages": "99999999999999999999"}, "pages: type integer"),
         ({"pages": "1.5"}, "pages: type integer"),
-        ({"price": "cheap"}, "price: type number"),
         ({"price": "3,5"}, "price: type number"),
     ],
 )
