@@ -173,13 +173,15 @@ def test_a_pax_header_of_another_shape_is_refused(tmp_path, records, says):
     refused(written(tmp_path, member("first"), pax(records), member("a", b"x")), says)
 
 
-def test_a_wrong_checksum_or_a_member_after_the_end_is_refused(tmp_path):
+def test_a_header_whose_checksum_is_wrong_is_refused(tmp_path):
     tar = tar_of(member("first"), member("a")).replace(b"a\0\0\0", b"b\0\0\0", 1)
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "checksum is wrong")
 
-    tar = tar_of(member("second"), end=1) + tar_of(member("hidden.pkl"))
+
+def test_what_stands_after_the_end_is_no_hidden_member(tmp_path):
+    tar = tar_of(member("first"), end=1) + tar_of(member("hidden.pkl"))
     archive = tmp_path / "model.tar.gz"
     archive.write_bytes(gzip.compress(tar))
     refused(archive, "has data after its end")
