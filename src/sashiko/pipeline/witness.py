@@ -6,7 +6,6 @@ from typing import Final
 
 from sashiko.account.account import Account, DeniedError
 from sashiko.account.content_store import NO_REPOSITORY, image_request
-from sashiko.account.images.job_images import image_builds
 from sashiko.account.names import trusted_signing_aliases
 from sashiko.base.files import read_json, sha256_file
 from sashiko.pipeline.compiled import compile_pipeline
@@ -40,10 +39,6 @@ class LocalWitness:
     def image(self, image: Resource) -> Link:
         """Says that there is no registry of images to ask."""
         return Link(image.name, _HERE, f"sha256 {image.sha256}; this machine has no images")
-
-    def content(self, image: Resource) -> Link:
-        """Says that this machine builds no images."""
-        return Link(f"{image.name}: content", _HERE, "this machine builds no images")
 
     def definition(self, sha256: str, *, commit: Resource | None) -> Link:
         """Compares the digest with the run's own definition, or with that of this checkout.
@@ -138,11 +133,3 @@ class AccountWitness(LocalWitness):
             detail = f"{uri} has sha256 {digest}, the provenance says {image.sha256}"
             return Link(image.name, "broken", detail)
         return Link(image.name, "verified", f"sha256 {digest}, as ECR has it")
-
-    def content(self, image: Resource) -> Link:
-        """Compares an image's tag, a digest of its content, with this checkout's."""
-        builds = image_builds(self._settings, self._recipe.compile.target)
-        name, tag = f"{image.name}: content", image.uri.rpartition("tag=")[2]
-        if tag in {build.tag for build in builds}:
-            return Link(name, "verified", "this checkout builds the same tag from its files")
-        return Link(name, _HERE, "this checkout has other files: git switch to the commit below")

@@ -170,9 +170,6 @@ class Witness(Protocol):
     def image(self, image: Resource) -> Link:
         """Compares an image's digest with what the registry has under its tag."""
 
-    def content(self, image: Resource) -> Link:
-        """Compares an image's tag with the content that this checkout builds it from."""
-
     def definition(self, sha256: str, *, commit: Resource | None) -> Link:
         """Compares the definition's digest with the definition itself."""
 
@@ -292,7 +289,6 @@ class _Chain:
         digest = f"sha256 {base.sha256}" if base and base.sha256 else "no digest"
         detail = f"{origin.parameters.get('base', 'unknown')}, {digest}, as the build pulled it"
         yield Link(f"{image.name}: base", "not verifiable here", detail)
-        yield self.witness.content(image)
         # The wheel in it has to be the one that the model's provenance names.
         stated = self.statement.dependencies
         wheels = {item.sha256 for item in stated if item.name.startswith(_WHEEL)}

@@ -1,19 +1,15 @@
-"""Checks of what the stack `Bedrock` and an import need: Region, access to models, quotas."""
+"""Checks of what the stack `Bedrock` and an import need: Region, access to models, no log."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from sashiko.account.account import Account
-from sashiko.doctor.services import Check, Status
+from sashiko.doctor.services import Check
 from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.checkpoint import read_import_facts
-from sashiko_packs.bedrock.settings import BedrockSection, guardrail_name
+from sashiko_packs.bedrock.settings import BedrockSection
 
 _ABSENT = ("ResourceNotFoundException", "ValidationException")
-# "Amazon Bedrock endpoints and quotas", AWS General Reference: names of quotas of an account and
-# Region.
-_IMPORTED: Final = "Imported models per account"
-_GUARDRAILS: Final = "Guardrails per account"
 _LOGGING: Final = "Bedrock's invocation log"
 _AVAILABLE = {
     "regionAvailability": "AVAILABLE",
@@ -42,23 +38,6 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
     for model in settings.section(BedrockSection).models:
         yield _access(account, settings, model)
     yield _logging(account, settings)
-    quotas = {
-        item["QuotaName"]: item
-        for operation in ("list_aws_default_service_quotas", "list_service_quotas")
-        for item in account.pages(
-            "service-quotas", operation, "Quotas", ServiceCode="bedrock", MaxResults=100
-        )
-    }
-    guardrails = [
-        item["name"] for item in account.pages("bedrock", "list_guardrails", "guardrails")
-    ]
-    own = guardrail_name(settings)
-    if own in guardrails:
-        yield Check(_quota_name(_GUARDRAILS), "ok", f"{own} is there")
-    else:
-        yield _quota(settings, _GUARDRAILS, quotas, used=len(guardrails), stops="failed")
-    models = sum(1 for _ in account.pages("bedrock", "list_imported_models", "modelSummaries"))
-    yield _quota(settings, _IMPORTED, quotas, used=models, stops="note")
 
 
 def _access(account: Account, settings: Settings, model: str) -> Check:
@@ -107,34 +86,3 @@ def _logging(account: Account, settings: Settings) -> Check:
         fix="aws bedrock delete-model-invocation-logging-configuration --region "
         f"{settings.region}, or have its owner leave text out (textDataDeliveryEnabled)",
     )
-
-
-def _quota(
-    settings: Settings,
-    quota_name: str,
-    quotas: Mapping[str, Mapping[str, Any]],
-    *,
-    used: int,
-    stops: Status,
-) -> Check:
-    """Compares what is there, and one more, with a quota; of status `stops` if it does not fit."""
-    name, quota = _quota_name(quota_name), quotas.get(quota_name)
-    if quota is None:
-        detail = f"Service Quotas lists none in {settings.region}; {used} are there"
-        return Check(name, "unknown", detail)
-    value = float(quota["Value"])
-    detail = f"{value:g}, {used} are there"
-    if used + 1 <= value:
-        return Check(name, "ok", detail)
-    return Check(
-        name,
-        stops,
-        f"{detail}: another one is refused",
-        fix="delete one (sashiko model bedrock delete, aws bedrock delete-guardrail), or aws "
-        "service-quotas request-service-quota-increase --service-code bedrock --quota-code "
-        f"{quota['QuotaCode']} --desired-value {used + 1} --region {settings.region}",
-    )
-
-
-def _quota_name(name: str) -> str:
-    return f"quota: {name}"

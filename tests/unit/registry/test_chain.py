@@ -60,7 +60,6 @@ WHEEL_STATEMENT = Statement(
 WITNESS = SimpleNamespace(
     signature=lambda *_: Link("provenance", "verified", ""),
     image=lambda image: Link(image.name, "verified", ""),
-    content=lambda image: Link(f"{image.name}: content", "verified", ""),
     definition=lambda sha256, commit: Link("definition", "verified", f"{sha256} {commit}"),
     commit=lambda commit: Link("commit", "verified", str(commit)),
     wheel=lambda wheel: Link(wheel.name, "verified", ""),
@@ -148,7 +147,7 @@ def test_a_whole_chain_is_walked_from_the_model_to_the_commit():
     chain = Registry().walk()
     assert list(chain) == [
         "provenance", "model.tar.gz", "manifest-sha256.json", "definition", "training snapshot",
-        "contract", "image job:1-abc", "image job:1-abc: base", "image job:1-abc: content",
+        "contract", "image job:1-abc", "image job:1-abc: base",
         "image job:1-abc: wheel", "image neuronx:2.8", "wheel sashiko-1.whl", "engine", "commit",
     ]  # fmt: skip
     assert broken(chain) == []

@@ -228,39 +228,12 @@ AVAILABLE = {
 }
 
 
-def quota(name: str, value: float) -> dict[str, Any]:
-    return {"QuotaName": name, "QuotaCode": "L-45B04988", "Value": value}
-
-
-def guardrail(name: str) -> dict[str, Any]:
-    arn = "arn:aws:bedrock:us-east-1:111122223333:guardrail/g1"
-    times = {"createdAt": 0, "updatedAt": 0}
-    return {"id": "g1", "arn": arn, "status": "READY", "name": name, "version": "DRAFT"} | times
-
-
-def imported(number: int) -> dict[str, Any]:
-    arn = f"arn:aws:bedrock:us-east-1:111122223333:imported-model/{number:012d}"
-    return {"modelArn": arn, "modelName": f"m{number}", "creationTime": 0}
-
-
 def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
-    listed = {
-        "Quotas": [quota("Imported models per account", 3), quota("Guardrails per account", 2)]
-    }
     given: dict[str, Any] = {
         "get_foundation_model_availability": AVAILABLE,
         "get_model_invocation_logging_configuration": {},
-        "list_guardrails": {"guardrails": []},
-        "list_imported_models": {"modelSummaries": [imported(1)]},
-        "list_service_quotas": listed,
-        "list_aws_default_service_quotas": {"Quotas": []},
     } | answers
-    account = FakeAccount(
-        {
-            ("service-quotas" if "quotas" in name else "bedrock", name): answer
-            for name, answer in given.items()
-        }
-    )
+    account = FakeAccount({("bedrock", name): answer for name, answer in given.items()})
     return {
         check.name: check
         for check in run_check("Bedrock", lambda: check_bedrock(account, settings))
@@ -270,13 +243,8 @@ def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
 def test_what_is_there_or_not_asked_for_is_ok():
     by_name = checks()
     assert {check.status for check in by_name.values()} == {"ok"}
-    assert by_name["quota: Imported models per account"].detail == "3, 1 are there"
     assert by_name["Custom Model Import"].detail.startswith("us-east-1 has it: ")
 
-    by_name = checks(
-        list_guardrails={"guardrails": [guardrail("one"), guardrail("sashiko-dev-models")]}
-    )
-    assert by_name["quota: Guardrails per account"].status == "ok"
     logging = {"loggingConfig": LOG_GROUP | {"textDataDeliveryEnabled": False}}
     check = checks(get_model_invocation_logging_configuration=logging)["Bedrock's invocation log"]
     assert check.status == "ok"
@@ -308,7 +276,7 @@ def test_an_account_that_copies_texts_to_a_log_fails_with_the_place(place):
     ) in check.detail
 
 
-def test_a_region_or_model_that_is_not_there_fails_and_a_quota_is_unknown():
+def test_a_region_or_model_that_is_not_there_fails():
     check = checks(SERVING.model_copy(update={"region": "eu-west-1"}))["Custom Model Import"]
     assert check.status == "failed"
     assert "us-west-2 as of 20" in check.detail
@@ -317,8 +285,6 @@ def test_a_region_or_model_that_is_not_there_fails_and_a_quota_is_unknown():
     check = checks(get_foundation_model_availability=answer)[f"access to {NAMED_MODEL}"]
     assert check.status == "failed"
     assert "correct `bedrock.models`" in check.fix
-    check = checks(list_service_quotas={"Quotas": []})["quota: Imported models per account"]
-    assert check.status == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -333,24 +299,3 @@ def test_a_model_that_is_not_agreed_to_or_not_there_fails(change, words):
     check = checks(get_foundation_model_availability=AVAILABLE | change)[f"access to {NAMED_MODEL}"]
     assert (check.status, check.detail) == ("failed", words)
     assert "agree to the model's terms" in check.fix
-
-
-def test_full_quotas_stop_a_deploy_for_the_guardrail_and_are_a_note_for_imports():
-    by_name = checks(
-        list_guardrails={"guardrails": [guardrail("one"), guardrail("two")]},
-        list_imported_models={"modelSummaries": [imported(number) for number in range(3)]},
-    )
-    assert by_name["quota: Guardrails per account"].status == "failed"
-    models = by_name["quota: Imported models per account"]
-    assert models.status == "note"
-    assert "--quota-code L-45B04988 --desired-value 4" in models.fix
-
-
-def test_all_pages_are_counted():
-    def page(request: Any) -> dict[str, Any]:
-        number = int(request.get("nextToken", "0"))
-        more = {"nextToken": str(number + 1)} if number < 2 else {}
-        return {"modelSummaries": [imported(number)], **more}
-
-    check = checks(list_imported_models=page)["quota: Imported models per account"]
-    assert check.detail.startswith("3, 3 are there")
