@@ -202,6 +202,7 @@ def test_a_number_is_compared_by_its_error_in_standard_deviations(numbers, tmp_p
     for text in ("error, by observed value: best: ", "the lower RMSE decides", effect, "above 40"):
         assert text in html
     assert terminal_rows(record)[0][:3] == ["candidate", "RMSE", "interval coverage"]
+    assert next_commands(record) == ("sashiko run --recipe loans --set model.family=linear",)
 
 
 def test_models_of_classes_that_agree_on_a_few_rows_are_not_shown_to_be_as_good() -> None:

@@ -174,7 +174,7 @@ def by_part(record: SelectionRecord) -> Markup:
 
 _METRICS = {
     "pair": ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"),
-    "classes": ("macro_f1", "accuracy", "balanced_accuracy", "worst_class_recall", "log_loss",
+    "classes": ("macro_f1", "balanced_accuracy", "worst_class_recall", "log_loss",
                 "expected_calibration_error"),
     "number": ("rmse", "mae", "median_absolute_error", "r2", "interval_coverage"),
 }  # fmt: skip

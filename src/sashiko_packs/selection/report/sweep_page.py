@@ -280,13 +280,12 @@ def strengths_table(sweep: Sweep) -> Table:
     """Shows the best threshold of each strength, and that of the recipe's own policy."""
     title = "Each strength at its best threshold, and at that of the recipe's own policy"
     best_word, _ = direction(sweep.metric)
-    name = _name(sweep.metric)
     return Table(
         title=title if sweep.has_thresholds else "Each strength",
         columns=_columns(sweep),
         rows=tuple(_row(sweep, curve, point) for curve, point in shown_points(sweep)),
         note="In brackets: 95 % bootstrap intervals. Best: the fewest failed checks and margins, "
-        f"then the {best_word} {name.lower() if sweep.has_thresholds else name}.",
+        f"then the {best_word} {metric_name(sweep.metric)}.",
     )
 
 

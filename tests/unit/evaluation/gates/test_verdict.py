@@ -339,13 +339,14 @@ def test_an_undefined_metric_or_a_lead_without_interval_fails_and_no_champion_do
     ("low", "margin", "passed"),
     [(0.01, 0.0, True), (0.0, 0.0, False), (-0.01, -0.02, True), (-0.03, -0.02, False)],
 )
+@pytest.mark.parametrize("linear", ["tfidf_logistic_regression", "tfidf_ridge_regression"])
 def test_better_than_asks_that_the_whole_interval_of_the_lead_is_above_the_margin(
-    low, margin, passed
+    low, margin, passed, linear
 ) -> None:
-    gate = {"metric": "auc", "better_than": "tfidf_logistic_regression", "margin": margin}
-    check = judge(gate, tfidf_logistic_regression=Estimate(value=0.05, low=low, high=0.1))
+    gate = {"metric": "auc", "better_than": linear, "margin": margin}
+    check = judge(gate, **{linear: Estimate(value=0.05, low=low, high=0.1)})
     assert check.passed is passed
-    assert check.name == "auc lead over tfidf_logistic_regression"
+    assert check.name == f"auc lead over {linear}"
     if not passed:
         assert check.try_.endswith(
             "these rows do not need a language model: train the linear one by "
