@@ -123,9 +123,8 @@ def test_code_beside_the_weights_is_a_fault(folder):
     assert "modeling_x.py" in faults(folder)["custom-code"]
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "words"),
-    [
+def test_a_fault_of_the_plan_is_reported(importable):
+    plans: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("region", {"region": "ap-southeast-1"}, "eu-central-1, us-east-1, us-east-2, us-west-2"),
         ("s3-uri", {"uri": "s3://bucket/as_of=20261128T1000"}, "none of = + @ :"),
         ("s3-uri", {"uri": f"s3://bucket/{'x' * 1024}"}, "is no place that Bedrock reads"),
@@ -133,10 +132,9 @@ def test_code_beside_the_weights_is_a_fault(folder):
         ("model-name", {"model_name": "x" * 64}, "(64 characters)"),
         ("answers", {"answered": Answered(rows=300, missed=4)}, "in 4 of 300 rows (1.3%, at most"),
         ("answers", {"answered": None}, "an older engine compiled it; run the pipeline again"),
-    ],
-)
-def test_a_fault_of_the_plan_is_reported(folder, name, change, words):
-    assert words in faults(folder, replace(PLAN, **change))[name]
+    )
+    for name, change, words in plans:
+        assert words in faults(importable, replace(PLAN, **change))[name]
 
 
 def test_all_faults_are_reported_at_once(folder):

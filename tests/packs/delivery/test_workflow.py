@@ -232,13 +232,6 @@ def test_an_approved_version_is_one_pull_request(tmp_path: Path) -> None:
     assert deliver() == before
 
 
-def test_every_action_is_the_commit_of_a_release(tmp_path: Path) -> None:
-    text = render_workflow(folder=_config(tmp_path, "dev"))
-    uses = re.findall(r"uses: (.*)", text)
-    assert uses
-    assert [use for use in uses if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", use)] == []
-
-
 def test_the_workflow_is_of_the_branch_that_is_delivered(tmp_path: Path) -> None:
     text = render_workflow(folder=_config(tmp_path, "dev", branch="release/2026"))
     # YAML reads `on` as true.
@@ -291,22 +284,15 @@ def _lets_in(claims: dict[str, str]) -> bool:
     return trusts(statements(json.loads(_block("json"))), request)
 
 
-def test_the_trust_lets_the_branch_in() -> None:
+def test_the_trust_lets_the_branch_in_and_nobody_else() -> None:
     assert _lets_in(MAIN)
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
+    for claims in (
         {"sub": "project_path:acme/churn:ref_type:branch:ref:feature"},
         {"sub": "project_path:acme/churn:ref_type:tag:ref:main"},
         {"sub": "project_path:acme/other:ref_type:branch:ref:main"},
         {"aud": "https://gitlab.com"},
-    ],
-    ids=["branch", "tag", "project", "audience"],
-)
-def test_the_trust_lets_nobody_else_in(claims: dict[str, str]) -> None:
-    assert not _lets_in(MAIN | claims)
+    ):
+        assert not _lets_in(MAIN | claims)
 
 
 def test_the_jobs_token_is_for_whom_the_trust_expects() -> None:
