@@ -284,17 +284,9 @@ def test_a_query_that_fails_is_cancelled_or_may_not_start_is_an_error_with_the_f
     assert str(error.value).endswith("allow that action to this role")
 
 
-def test_a_query_that_never_ends_is_stopped(athena, clock, monkeypatch):
-    client, stub = athena
-    monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
-    add_query(stub, "QUEUED", "QUEUED", "QUEUED")
-    add_stop(stub)
-    add_states(stub, "CANCELLED")
-    with pytest.raises(InputError, match="still queued after 0 minutes and was stopped"):
-        _unload(client)
-
-
-def test_a_query_that_cannot_be_followed_is_stopped(athena):
+def test_a_query_that_cannot_be_followed_or_never_ends_is_stopped_and_the_first_error_shown(
+    athena, capsys, clock, monkeypatch
+):
     client, stub = athena
     stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "AccessDeniedException", "not authorized")
@@ -303,15 +295,18 @@ def test_a_query_that_cannot_be_followed_is_stopped(athena):
     with pytest.raises(InputError, match=f"cannot follow Athena query {QUERY}"):
         _unload(client)
 
-
-def test_a_query_that_cannot_be_stopped_does_not_hide_the_first_error(athena, capsys):
-    client, stub = athena
-    stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "InternalServerException", "first")
     stub.add_client_error("stop_query_execution", "AccessDeniedException", "second")
     with pytest.raises(InputError, match="first"):
         _unload(client)
     assert f"warning: cannot stop Athena query {QUERY}" in capsys.readouterr().err
+
+    monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
+    add_query(stub, "QUEUED", "QUEUED", "QUEUED")
+    add_stop(stub)
+    add_states(stub, "CANCELLED")
+    with pytest.raises(InputError, match="still queued after 0 minutes and was stopped"):
+        _unload(client)
 
 
 # What Lake Formation shows the broker: neither `reader` (pii) nor `age` (sensitive).
@@ -335,17 +330,10 @@ def _check(
     check_table(client, "lake", contract, view)
 
 
-def test_a_broker_that_sees_no_more_than_its_view_may_read(glue, contract):
+def test_a_role_may_read_a_view_whose_columns_it_sees(glue, contract):
     _check(glue, contract, "training", glue_table(_BROKER))
-
-
-@pytest.mark.parametrize("view", ["training", "facets"])
-def test_a_role_that_sees_the_whole_table_may_read_its_view(view, glue, contract):
-    columns = _BROKER | {"reader": "string", "age": "string"}
-    _check(glue, contract, view, glue_table(columns))
-
-
-def test_facets_that_are_not_granted_are_missing(glue, contract):
+    for view in ("training", "facets"):
+        _check(glue, contract, view, glue_table(_BROKER | {"reader": "string", "age": "string"}))
     with pytest.raises(InputError, match=r"no column `age`.* the Governance stack if Lake Form"):
         _check(glue, contract, "facets", glue_table(_BROKER))
 
@@ -457,7 +445,7 @@ def test_more_objects_than_one_call_may_name_are_all_removed(s3):
         pass
 
 
-def test_an_object_that_stays_is_an_error_that_names_it(s3):
+def test_an_object_that_stays_is_an_error_that_hides_no_earlier_one(s3, capsys):
     client, stub = s3
     _holds(stub, "a/1")
     _removes(stub, "a/1", refused="a/1")
@@ -467,9 +455,6 @@ def test_an_object_that_stays_is_an_error_that_names_it(s3):
     ):
         pass
 
-
-def test_a_removal_that_fails_does_not_hide_the_first_error(s3, capsys):
-    client, stub = s3
     stub.add_client_error("list_objects_v2", "AccessDenied", "no")
     with (
         pytest.raises(InputError, match="query failed"),

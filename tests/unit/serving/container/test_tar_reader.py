@@ -106,7 +106,7 @@ def test_modes_owners_and_times_are_not_the_archives(tmp_path):
     assert abs(about.st_mtime - own.st_mtime) < 3600
 
 
-@pytest.mark.parametrize("kind", [b"x", b"g", b"L", b"K"])
+@pytest.mark.parametrize("kind", [b"x", b"L"])
 def test_a_long_header_is_not_taken_into_memory(tmp_path, kind):
     bomb = member("bomb", b"9" * (64 * MIB), kind=kind)
     refused(written(tmp_path, member("first"), bomb, member("a")), "16,384")
