@@ -284,9 +284,17 @@ def test_a_query_that_fails_is_cancelled_or_may_not_start_is_an_error_with_the_f
     assert str(error.value).endswith("allow that action to this role")
 
 
-def test_a_query_that_cannot_be_followed_or_never_ends_is_stopped_and_the_first_error_shown(
-    athena, capsys, clock, monkeypatch
-):
+def test_a_query_that_never_ends_is_stopped(athena, clock, monkeypatch):
+    client, stub = athena
+    monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
+    add_query(stub, "QUEUED", "QUEUED", "QUEUED")
+    add_stop(stub)
+    add_states(stub, "CANCELLED")
+    with pytest.raises(InputError, match="still queued after 0 minutes and was stopped"):
+        _unload(client)
+
+
+def test_a_query_that_cannot_be_followed_is_stopped(athena):
     client, stub = athena
     stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "AccessDeniedException", "not authorized")
@@ -295,18 +303,15 @@ def test_a_query_that_cannot_be_followed_or_never_ends_is_stopped_and_the_first_
     with pytest.raises(InputError, match=f"cannot follow Athena query {QUERY}"):
         _unload(client)
 
+
+def test_a_query_that_cannot_be_stopped_does_not_hide_the_first_error(athena, capsys):
+    client, stub = athena
+    stub.add_response("start_query_execution", {"QueryExecutionId": QUERY})
     stub.add_client_error("get_query_execution", "InternalServerException", "first")
     stub.add_client_error("stop_query_execution", "AccessDeniedException", "second")
     with pytest.raises(InputError, match="first"):
         _unload(client)
     assert f"warning: cannot stop Athena query {QUERY}" in capsys.readouterr().err
-
-    monkeypatch.setattr(athena_lake, "_LIMIT_SECONDS", 1)
-    add_query(stub, "QUEUED", "QUEUED", "QUEUED")
-    add_stop(stub)
-    add_states(stub, "CANCELLED")
-    with pytest.raises(InputError, match="still queued after 0 minutes and was stopped"):
-        _unload(client)
 
 
 # What Lake Formation shows the broker: neither `reader` (pii) nor `age` (sensitive).

@@ -46,14 +46,6 @@ def index(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_member_of_a_wheel_is_downloaded_and_the_package_never_imported(tmp_path, index):
-    make_wheel(index, {"tiny_pack/data/rows.csv": b"a,b\n"})
-    target = tmp_path / "out" / "rows.csv"
-    scratch = tmp_path / "scratch"
-    download(PYPI, {"tiny_pack/data/rows.csv": target}, scratch=scratch)
-    assert target.read_bytes() == b"a,b\n"
-
-
 def test_a_package_that_pip_cannot_find_is_unusable_with_pips_reason(tmp_path, index):
     with pytest.raises(
         SourceUnavailable, match=r"No matching distribution found for tiny-pack==1\.0"

@@ -163,9 +163,7 @@ def test_the_last_places_of_a_number_may_differ_on_another_machine(judged):
     assert set(problems(judged)) == {HASHES}  # which alone says that the files are others
 
 
-@pytest.mark.parametrize(
-    "change", [{"value": 0.79}, {"low": None}, {"looks": 5}, {"n_disadvantaged": 31}]
-)
+@pytest.mark.parametrize("change", [{"value": 0.79}, {"n_disadvantaged": 31}])
 def test_a_figure_that_is_in_no_check_is_detected_too(judged, change):
     judged.bend("intervals", **change)
     problem_of = problems(judged)
@@ -267,16 +265,14 @@ class TestVersion:
         finding = self.last_finding(home, self.registry(home))
         assert finding == Finding("version late-loans 1: 2 files and the artifact")
 
-    def test_another_artifact_is_detected(self, home):
+    def test_another_artifact_and_what_is_gone_are_reported(self, home):
         self.record(home, artifact="0" * 64)
         finding = self.last_finding(home, self.registry(home))
         assert finding.problem.endswith(", the run registered another")
 
-    def test_a_version_that_is_gone_is_reported(self, home):
         self.record(home, artifact="0" * 64, version=7)
         assert "7" in self.last_finding(home, self.registry(home)).problem
 
-    def test_a_registry_that_is_gone_is_reported(self, home):
         finding = self.last_finding(home, None)
         assert finding.subject == "version late-loans 1"
         assert finding.problem == "there is no registry on this machine any more"
