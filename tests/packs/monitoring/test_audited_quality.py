@@ -345,7 +345,7 @@ def _wrong_only(count: int):
     return add_window(start_test(tolerated=TOLERATED), right=0, wrong=count, days=1e-9)
 
 
-def test_more_labels_that_agree_never_raise_the_stake() -> None:
+def test_labels_that_agree_never_raise_the_stake_and_an_alarm_stays_when_it_falls() -> None:
     """An alarm that counts unlabelled rows as right is one whatever their labels will be."""
     before = add_window(start_test(tolerated=TOLERATED), right=50, wrong=50, days=7)
     for right in range(0, 100, 7):
@@ -354,8 +354,6 @@ def test_more_labels_that_agree_never_raise_the_stake() -> None:
         )
         assert more.highest <= fewer.highest
 
-
-def test_an_alarm_stays_when_the_share_recovers_and_the_stake_of_now_falls() -> None:
     test = add_window(start_test(tolerated=TOLERATED), right=100, wrong=100, days=7)
     recovered = add_window(test, right=1000, wrong=0, days=7)
     assert test.passed(ERROR)

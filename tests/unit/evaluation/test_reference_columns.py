@@ -66,17 +66,6 @@ def test_each_number_is_in_one_bin_and_no_bin_is_small(numbers: list[float]) -> 
     assert counted.counts[-2:] == (0, 0)
 
 
-def test_numbers_of_requests_are_texts() -> None:
-    reference = count_reference("age", _chunks(*range(1000)))
-    numbers = ["-3", "+4.5", ".5", "1e2", "0999", "1E5", "999"]
-    window = count_window(reference, _chunks(*numbers, type=pa.string()))
-    as_floats = _chunks(*map(float, numbers), type=pa.float64())
-    assert window.counts == count_window(reference, as_floats).counts
-    others = ["many", "", "nan", "Infinity", "1e999", "0x10", "1,5", " 7", "7\n", "٣", None]
-    counted = count_window(reference, _chunks(*others, type=pa.string()))
-    assert counted.counts == (*[0] * 20, 10, 1)
-
-
 @pytest.mark.parametrize(
     ("values", "named"),
     [
@@ -92,12 +81,21 @@ def test_common_values_are_named_as_requests_write_them(values, named) -> None:
     assert sum(counted.counts) == len(values)
 
 
-def test_a_text_is_counted_by_its_length() -> None:
+def test_a_text_is_counted_by_its_length_and_a_number_of_a_request_is_one() -> None:
     texts = [f"{number} {'x' * (number % 40)}" for number in range(200)]
     reference = count_reference("note", _chunks(*texts, None))
     assert (reference.kind, reference.values, reference.counts[-2:]) == ("text", (), (0, 1))
     assert len(reference.edges) > 1
     assert count_window(reference, _chunks("x" * 1000, type=pa.string())).counts[-3:] == (1, 0, 0)
+
+    reference = count_reference("age", _chunks(*range(1000)))
+    numbers = ["-3", "+4.5", ".5", "1e2", "0999", "1E5", "999"]
+    window = count_window(reference, _chunks(*numbers, type=pa.string()))
+    as_floats = _chunks(*map(float, numbers), type=pa.float64())
+    assert window.counts == count_window(reference, as_floats).counts
+    others = ["many", "", "nan", "Infinity", "1e999", "0x10", "1,5", " 7", "7\n", "٣", None]
+    counted = count_window(reference, _chunks(*others, type=pa.string()))
+    assert counted.counts == (*[0] * 20, 10, 1)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.float64()])

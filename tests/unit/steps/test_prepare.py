@@ -526,8 +526,8 @@ def test_a_date_is_a_day_without_a_zone(lend: Job) -> None:
 
 @pytest.mark.parametrize(
     "later",
-    [[40], [120, 150, 190], [27_000], list(range(27_000, 27_090, 4))],
-    ids=["40 days", "three", "2099", "some of 2099"],
+    [[40], list(range(27_000, 27_090, 4))],
+    ids=["40 days", "some of 2099"],
 )
 def test_rows_in_the_future_by_mistake_stop_the_split(lend, tmp_path, later) -> None:
     times = _times(60, a_day=20)

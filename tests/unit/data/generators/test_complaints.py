@@ -46,11 +46,9 @@ def _with_severity(bias: bool = True):
     return frame
 
 
-def test_columns_are_those_of_the_contract():
+def test_the_columns_are_the_contracts_and_the_default_rows_fill_its_splits():
     assert Complaints().schema.equals(arrow_schema(load_contract(CONTRACT), "all"))
 
-
-def test_the_default_rows_fill_the_contracts_splits_and_new_phrases_start_with_the_last():
     split = load_contract(CONTRACT).split
     assert dt.datetime.combine(split.test_from, dt.time(), tzinfo=dt.UTC) == NEW_PHRASES_FROM
 
