@@ -266,13 +266,11 @@ class TestVersion:
         assert finding == Finding("version late-loans 1: 2 files and the artifact")
 
     def test_another_artifact_and_what_is_gone_are_reported(self, home):
-        self.record(home, artifact="0" * 64)
-        finding = self.last_finding(home, self.registry(home))
-        assert finding.problem.endswith(", the run registered another")
-
-        self.record(home, artifact="0" * 64, version=7)
-        assert "7" in self.last_finding(home, self.registry(home)).problem
-
         finding = self.last_finding(home, None)
         assert finding.subject == "version late-loans 1"
         assert finding.problem == "there is no registry on this machine any more"
+        self.record(home, artifact="0" * 64)
+        finding = self.last_finding(home, self.registry(home))
+        assert finding.problem.endswith(", the run registered another")
+        self.record(home, artifact="0" * 64, version=7)
+        assert "7" in self.last_finding(home, self.registry(home)).problem
