@@ -11,8 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
-from sashiko.base.files import sha256_tree
-from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.reference import ClassCounts, Reference
@@ -160,16 +158,10 @@ def _drift(
          "decision": CLASSES[int(np.argmax(one))] if max(one) >= below else None}
         for place, one in enumerate(scores.tolist())
     ]  # fmt: skip
-    table = pa.table({"key": ["t"] * 500, "text": ["late"] * 500, "label": [0] * 500})
-    write_table(job.input("test") / "data.parquet", table)
-    job.put_reference(**(reference.model_dump() | {"test_sha256": sha256_tree(job.input("test"))}))
-    job.put_section("monitor", {})
-    job.put_rows(rows, COLUMNS)
-    job.run(drift)
-    return Drift.read(job.output("drift"))
+    return job.measure_drift(rows, COLUMNS, reference)
 
 
-def _outcomes(measured: Drift) -> dict[str, MonitorCheck]:
+def outcomes_of(measured: Drift) -> dict[str, MonitorCheck]:
     checks = judge_measurements(measured.measurements, false_alarms=MonitorSection().false_alarms)
     return {check.name: check for check in checks}
 
@@ -184,7 +176,7 @@ def test_a_window_like_the_reference_shows_no_drift_by_pearsons_test(job) -> Non
     assert classes.p_unchanged == pytest.approx(expected)
     assert measured.distributions[2].cells == (*CLASSES, "other", "none")
     assert measured.distributions[2].window == (*window.tolist(), 0, 0)
-    outcomes = _outcomes(measured)
+    outcomes = outcomes_of(measured)
     for name in ("the predicted classes", "the scores", "product"):
         assert outcomes[f"drift of {name}"].outcome == "ok"
     assert [item.name for item in measured.distributions[2:]] == [
@@ -201,20 +193,20 @@ def test_rows_without_an_answer_are_counted_and_a_change_of_their_share_is_a_dri
     measured = _drift(job, scores, abstaining, below=0.6)
     assert measured.distributions[2].window[-1] == seen
     assert measured.distributions[2].reference[-1] == int((before.max(axis=1) < 0.6).sum())
-    assert _outcomes(measured)[name].outcome == "ok"
-    assert _outcomes(_drift(job, scores, abstaining, below=0.8))[name].outcome == "alarm"
+    assert outcomes_of(measured)[name].outcome == "ok"
+    assert outcomes_of(_drift(job, scores, abstaining, below=0.8))[name].outcome == "alarm"
 
 
 def test_classes_that_change_places_and_surer_scores_are_a_drift(job) -> None:
     """The score of the favourable ones together stays as it was."""
-    outcomes = _outcomes(_drift(job, draw(1000)[:, [0, 2, 1]]))
+    outcomes = outcomes_of(_drift(job, draw(1000)[:, [0, 2, 1]]))
     assert outcomes["drift of the predicted classes"].outcome == "alarm"
     assert outcomes["drift of the scores"].outcome == "alarm"
     assert outcomes["drift of the scores"].reason.endswith("late moved most")
 
     scores = draw(2000)
     surer = scores**2 / (scores**2).sum(axis=1, keepdims=True)
-    outcomes = _outcomes(_drift(job, surer))
+    outcomes = outcomes_of(_drift(job, surer))
     assert outcomes["drift of the scores"].outcome == "alarm"
     assert outcomes["drift of the predicted classes"].outcome == "ok"
 
@@ -244,7 +236,7 @@ def test_the_estimate_without_labels_goes_by_the_score_of_the_decision(job) -> N
     estimate = label_free_accuracy(
         rows=np.array(reference.confidence.counts), right=np.array(reference.right),
         window=np.array(measured.scores),
-        input_checks=[_outcomes(measured)["drift of product"]],
+        input_checks=[outcomes_of(measured)["drift of product"]],
     )  # fmt: skip
     assert estimate.value == pytest.approx(surer.max(axis=1).mean(), abs=0.015)
     assert estimate.value > reference.accuracy + 0.05
@@ -365,7 +357,7 @@ def test_bias_is_that_of_the_favourable_classes(tmp_path, monkeypatch) -> None:
 def test_the_page_names_the_worst_class_and_the_class_that_moved(stores, job) -> None:
     quality = _audit(stores, (0.9, 0.6, 0.9), weeks=4)
     measured = _drift(job, draw(1000)[:, [0, 2, 1]])
-    checks = (*_outcomes(measured).values(), *quality.checks)
+    checks = (*outcomes_of(measured).values(), *quality.checks)
     page = page_of(windows(1, quality=quality, distributions=measured.distributions, checks=checks))
     tile = re.search(r"Recall of the worst class(.*?)Largest drift", page.html, re.DOTALL)
     assert f"{quality.worst_class.value:.3f}" in tile[1]

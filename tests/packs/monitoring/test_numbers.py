@@ -12,8 +12,6 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from sashiko.base.files import sha256_tree
-from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.reference import NumberCounts, Reference
@@ -28,18 +26,19 @@ from sashiko_packs.monitoring.audited import (
     start_test,
 )
 from sashiko_packs.monitoring.capture.reading import read_captures
-from sashiko_packs.monitoring.checks import MonitorCheck, describe_alarm, judge_measurements
+from sashiko_packs.monitoring.checks import MonitorCheck, describe_alarm
 from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.deletion import delete_rows
 from sashiko_packs.monitoring.result import Drift
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.steps import drift, join_labels
+from sashiko_packs.monitoring.steps import join_labels
 from tests.packs.monitoring.captures import COLUMNS, DAY, answer, record, request, write
 from tests.packs.monitoring.label_stores import DAY as ONE_DAY
 from tests.packs.monitoring.label_stores import Stores, week
 from tests.packs.monitoring.report.test_monitor import alternatives, page_of, section
 from tests.packs.monitoring.report.windows import windows
 from tests.packs.monitoring.steps.window_job import MonitorJob, make_reference
+from tests.packs.monitoring.test_classes import INPUTS, outcomes_of
 from tests.unit.contract.documents import contract_of, number
 
 LABELS = ("at most 4", "above 4")
@@ -113,23 +112,13 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MonitorJob:
     return MonitorJob(tmp_path, monkeypatch)
 
 
-INPUTS = [{"product": name, "complaint_text": "late"} for name in (*["Card"] * 3, "Loan", "Loan")]
-
-
 def _drift(job: MonitorJob, predicted: Floats) -> tuple[Drift, dict[str, MonitorCheck]]:
     rows = [
         {"input": INPUTS[place % 5], "score": value, "decision": LABELS[int(value > 4)]}
         for place, value in enumerate(predicted.tolist())
     ]
-    table = pa.table({"key": ["t"] * 500, "text": ["late"] * 500, "label": [0] * 500})
-    write_table(job.input("test") / "data.parquet", table)
-    job.put_reference(**(QUIET.model_dump() | {"test_sha256": sha256_tree(job.input("test"))}))
-    job.put_section("monitor", {})
-    job.put_rows(rows, COLUMNS)
-    job.run(drift)
-    measured = Drift.read(job.output("drift"))
-    checks = judge_measurements(measured.measurements, false_alarms=MonitorSection().false_alarms)
-    return measured, {check.name: check for check in checks}
+    measured = job.measure_drift(rows, COLUMNS, QUIET)
+    return measured, outcomes_of(measured)
 
 
 def test_a_window_like_the_reference_shows_no_drift_of_values_nor_of_the_outcomes_share(job):

@@ -23,6 +23,7 @@ from sashiko_packs.monitoring.checks import BROKEN_RULE, Kind, Measurement, Moni
 from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import SCORES_DRIFT, Distribution, Drift, Inputs
 from sashiko_packs.monitoring.steps import bias
+from sashiko_packs.monitoring.steps import drift as drift_step
 from sashiko_packs.monitoring.steps.drift import measure_drift
 from sashiko_packs.monitoring.steps.input_quality import measure_share
 from tests.packs.monitoring.captures import NOON
@@ -86,6 +87,19 @@ class MonitorJob:
         schema = row_schema(columns, has_classes=any("scores" in record for record in records))
         table = pa.Table.from_pylist(records, schema=schema)
         write_table(self.input("rows") / "rows.parquet", table)
+
+    def measure_drift(
+        self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], reference: Reference
+    ) -> Drift:
+        """Measures rows against a reference whose test split has one text."""
+        table = pa.table({"key": ["t"] * 500, "text": ["late"] * 500, "label": [0] * 500})
+        write_table(self.input("test") / "data.parquet", table)
+        digest = sha256_tree(self.input("test"))
+        self.put_reference(**(reference.model_dump() | {"test_sha256": digest}))
+        self.put_section("monitor", {})
+        self.put_rows(rows, columns)
+        self.run(drift_step)
+        return Drift.read(self.output("drift"))
 
     def run(self, step: ModuleType, *arguments: str) -> None:
         self._monkeypatch.setattr(sys, "argv", [step.__name__, *arguments])
