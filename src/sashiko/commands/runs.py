@@ -84,28 +84,12 @@ def show(
 @app.command()
 def logs(
     step: Annotated[str, typer.Argument(help="A step's name.")],
-    run_argument: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="run", help="A run's id, or the beginning of it; default: the newest."
-        ),
-    ] = None,
-    run: Annotated[str | None, typer.Option(help="The run, as an option.")] = None,
+    run: RunId = None,
     env: Environment = "local",
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Print a step's log; for a cached step, the log of the run that executed it.
-
-    Step and run may be in either order.
-    """
-    if run_argument is not None and run is not None:
-        raise InputError(
-            f"the run is named twice, as {run_argument} and as --run {run}; name it once"
-        )
-    if run_argument and run_argument[0].isupper() and not step[:1].isupper():  # as steps' names are
-        step, run_argument = run_argument, step
-    run = run_argument if run is None else run
+    """Print a step's log; for a cached step, the log of the run that executed it."""
     if (settings := load_settings(env)).tier != "local":
         from sashiko.commands.cloud_runs import executions, step_log
 

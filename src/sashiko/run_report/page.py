@@ -166,7 +166,7 @@ def _failed(evidence: Evidence) -> Outcome:
     if broken is None:
         return Outcome("failed", "Failed", _sentence(run.reason or "the run failed"))
     reason = _sentence(broken.reason or run.reason)
-    logs = f"sashiko runs logs {broken.name} --run {run.id}{run.options('--home')}"
+    logs = f"sashiko runs logs {broken.name} {run.id}{run.options('--home')}"
     return Outcome(
         kind="failed",
         word=f"Failed at step {broken.name}",
