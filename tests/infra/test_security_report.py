@@ -39,12 +39,11 @@ def report(tmp_path):
 
     def run(*, violations=(), suppressed=(), failed=(), skipped=(), unread=(), status=0, caps=()):
         folder = tmp_path / "dev"
-        folder.mkdir()
+        (folder / "bootstrap").mkdir(parents=True, exist_ok=True)
         plugin = {"pluginName": NIST, "violations": violations, "suppressedViolations": suppressed}
         written = json.dumps({"pluginReports": [plugin]})
         (folder / "validation-report.json").write_text(written)
         limits = {"pluginName": NIST, "violations": caps, "suppressedViolations": []}
-        (folder / "bootstrap").mkdir()
         caps_report = folder / "bootstrap/validation-report.json"
         caps_report.write_text(json.dumps({"pluginReports": [limits]}))
         bucket = {"Type": "AWS::S3::Bucket", "Metadata": {"aws:cdk:path": "Lake/Logs/Resource"}}
