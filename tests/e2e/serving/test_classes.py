@@ -96,6 +96,7 @@ def test_an_encoder_learns_three_classes_and_the_handler_answers_with_their_name
     assert np.array([answer.scores for answer in alone]) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow  # test_compile.py holds it of two classes
 def test_in_8_bits_no_score_hangs_on_the_rows_beside_it_to_the_last_bit(
     encoder: Path, compiled: Compiled
 ) -> None:
