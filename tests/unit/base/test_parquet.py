@@ -44,9 +44,16 @@ def test_a_stream_lets_go_of_the_row_groups_that_it_has_read(tmp_path, monkeypat
     assert max(held) < 8 * group_bytes
 
 
-def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
+def test_a_table_without_rows_keeps_its_columns_and_half_a_file_is_none(tmp_path: Path) -> None:
     write_table(tmp_path / "none.parquet", TABLE.slice(0, 0))
     assert pq.read_table(tmp_path / "none.parquet").schema == TABLE.schema
+
+    write_table(tmp_path / "whole.parquet", TABLE)
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"cut\.parquet is not a whole Parquet file"):
+        open_parquet(tmp_path / "cut.parquet")
+    with pytest.raises(InputError, match=r"nowhere\.parquet does not exist"):
+        open_parquet(tmp_path / "nowhere.parquet")
 
 
 def test_a_source_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -72,15 +79,6 @@ def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"cannot write .*data\.parquet: No space left on device"):
         write_batches(tmp_path / "data.parquet", full(), schema=TABLE.schema)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_no_whole_parquet_file_is_refused(tmp_path: Path) -> None:
-    write_table(tmp_path / "whole.parquet", TABLE)
-    (tmp_path / "cut.parquet").write_bytes((tmp_path / "whole.parquet").read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"cut\.parquet is not a whole Parquet file"):
-        open_parquet(tmp_path / "cut.parquet")
-    with pytest.raises(InputError, match=r"nowhere\.parquet does not exist"):
-        open_parquet(tmp_path / "nowhere.parquet")
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):

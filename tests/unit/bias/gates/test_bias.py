@@ -170,7 +170,7 @@ def test_labels_have_a_small_group_and_a_bound_of_the_interval_as_predictions_ha
     assert small.reason.startswith("too few to judge: 99 rows of age=old")
 
 
-def test_the_interval_of_a_change_is_the_published_one_of_two_proportions() -> None:
+def test_the_interval_of_a_change_is_the_published_one_also_over_several_looks() -> None:
     # Newcombe (1998), method 10, 56/70 - 48/80, is this method on Wilson's intervals (table I).
     now = measured(0.8, low=0.6918, high=0.8768, metric="DPL")
     before = measured(0.6, low=0.4904, high=0.7003, metric="DPL")
@@ -179,8 +179,6 @@ def test_the_interval_of_a_change_is_the_published_one_of_two_proportions() -> N
     assert (change.low, change.high) == pytest.approx((0.0524, 0.3339), abs=1e-3)
     assert label_change(now, now, looks=1).value == 0.0
 
-
-def test_a_change_over_several_looks_is_as_wide_as_the_normal_quantile_says() -> None:
     now = measured(0.3, low=0.2, high=0.4, metric="DPL")
     once = label_change(now, now, looks=1)
     # 97.5 % and 99.375 % of the normal distribution: 1.95996 and 2.49771, in tables.

@@ -103,7 +103,7 @@ def test_values_of_a_table_worked_by_hand(name: str, value: float) -> None:
     assert measure(name, counts(CELLS)).value == pytest.approx(value)
 
 
-def test_conditional_disparity_worked_by_hand() -> None:
+def test_conditional_disparity_is_that_by_hand_and_dissolves_simpsons_paradox() -> None:
     # Rejected a 30, d 30 and accepted a 30, d 10; then rejected a 10, d 20 and accepted a 10, d 10.
     labels = (100 * (30 / 60 - 10 / 40) + 50 * (20 / 30 - 10 / 20)) / 150
     assert measure("CDDL", counts(STRATA)).value == pytest.approx(labels)
@@ -111,8 +111,6 @@ def test_conditional_disparity_worked_by_hand() -> None:
     predicted = (100 * (28 / 58 - 12 / 42) + 50 * (20 / 34 - 10 / 16)) / 150
     assert measure("CDDPL", counts(STRATA)).value == pytest.approx(predicted)
 
-
-def test_conditioning_dissolves_simpsons_paradox() -> None:
     # Each department takes both alike, 80 % and 20 %; d applies where few are taken.
     departments = [[[[20, 0], [80, 0]], [[2, 0], [8, 0]]], [[[8, 0], [2, 0]], [[80, 0], [20, 0]]]]
     assert measure("DPL", counts(departments)).value > 0.4
@@ -190,13 +188,10 @@ def test_what_has_no_denominator_is_undefined_with_the_reason(empty, names, reas
     assert not intervals(names, counts(table), replicates=1000, seed=0)
 
 
-def test_nobody_of_the_disadvantaged_predicted_positive_is_the_worst_ratio_and_defined() -> None:
+def test_a_ratio_of_nobody_is_the_worst_and_entropy_of_no_benefit_has_no_value() -> None:
     table = CELLS.copy()
     table[1, :, 1] = 0
     assert measure("DI", counts(table)).value == 0
-
-
-def test_entropy_has_no_value_where_nobody_has_a_benefit() -> None:
     refused = counts([[[0, 0], [5, 0]], [[0, 0], [5, 0]]])
     assert "wrongly predicted negative" in measure("GE", refused).error
     assert measure("GE", counts(np.zeros((2, 2, 2)))).value is None

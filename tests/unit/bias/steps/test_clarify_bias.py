@@ -208,7 +208,9 @@ def test_a_configuration_that_is_no_json_or_not_there_is_named(tmp_path: Path) -
         read_config(tmp_path)
 
 
-def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_path: Path) -> None:
+def test_labels_and_predictions_are_judged_by_the_facets_of_the_contract_alone(
+    tmp_path: Path,
+) -> None:
     config = analysis_config(contract_of(document(), tmp_path), kind="pre")
     assert config["label"] == "late"
     assert config["label_values_or_threshold"] == ["yes"]
@@ -217,8 +219,6 @@ def test_labels_are_judged_by_the_facets_of_the_contract_and_nothing_else(tmp_pa
     methods = config["methods"]["pre_training_bias"]["methods"]
     assert sorted(methods) == list(stage_metrics("pre_training"))
 
-
-def test_predictions_are_judged_from_the_columns_that_bias_input_writes(tmp_path: Path) -> None:
     config = analysis_config(contract_of(document(), tmp_path), kind="post")
     assert config["headers"] == ["label", "predicted_label", "age"]
     assert config["label_values_or_threshold"] == [1]
@@ -244,7 +244,6 @@ EXPECTED = {"Target": ["0", "0", "1", "1"], "Gender": ["0", "0", "0", "1"]}
     "text",
     [
         pytest.param(csv_text(), id="as it is"),
-        pytest.param("\ufeff" + csv_text(), id="byte order mark"),
         pytest.param(csv_text().replace("\n", "\r\n"), id="line ends of Windows"),
         pytest.param(csv_text().replace("Target", '"Target"'), id="quoted"),
         pytest.param(csv_text().rstrip("\n"), id="no last line end"),
@@ -305,17 +304,15 @@ def test_files_are_read_in_order_and_must_agree(tmp_path: Path) -> None:
         read(GUIDE, folder)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_a_column_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "data", a_csv=csv_text())
+    for change, message in (
         ({"label": "Goal"}, r"a\.csv lacks column `Goal` .* \(`label`\); it has Target, Age"),
         ({"excluded_columns": ["Nothing"]}, r"lacks column `Nothing` .*\(`excluded_columns`\)"),
         ({"group_variable": "Region"}, r"lacks column `Region` .*\(`group_variable`\)"),
-    ],
-)
-def test_a_column_that_is_not_there_is_named_with_its_key(tmp_path, change, message) -> None:
-    with pytest.raises(InputError, match=message):
-        read(GUIDE | change, folder_of(tmp_path / "data", a_csv=csv_text()))
+    ):
+        with pytest.raises(InputError, match=message):
+            read(GUIDE | change, folder)
 
 
 def test_a_doubled_column_is_named_where_it_is_used(tmp_path: Path) -> None:
