@@ -39,14 +39,14 @@ def test_prod_refuses_an_image_without_a_scan_and_waived_models_are_served_nowhe
     assert version.allow_waived == "false"
 
 
-def test_an_environment_that_serves_waived_models_says_so():
+def test_what_an_environment_expects_of_a_version_is_as_it_serves():
     assert expected("serving_prod", allow_waived=True).allow_waived == "true"
-
-
-def test_an_environment_that_serves_nothing_expects_nothing():
     dev = settings_of("dev")
     (recipe,) = recipes_of(dev)
     assert expected_version(dev, recipe) is None
+    of_all, of_group = {"metric": "interval_coverage", "minimum": 0.85}, {"facet": "gender"}
+    bounds = prod(of_all, of_all | of_group).serving.bounds
+    assert [str(bound) for bound in bounds] == ["interval_coverage", "interval_coverage of gender"]
 
 
 REPOSITORY = Path(__file__).parents[3]
@@ -137,12 +137,6 @@ def test_a_mistake_names_file_and_key(bound, message):
     assert "config/prod.yaml" in str(error.value)
     assert "serving.bounds.0" in str(error.value)
     assert message in str(error.value)
-
-
-def test_coverage_is_a_metric_of_all_rows_and_of_a_group():
-    of_all, of_group = {"metric": "interval_coverage", "minimum": 0.85}, {"facet": "gender"}
-    bounds = prod(of_all, of_all | of_group).serving.bounds
-    assert [str(bound) for bound in bounds] == ["interval_coverage", "interval_coverage of gender"]
 
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples

@@ -39,17 +39,17 @@ def _recipe(**section: Any) -> Recipe:
     return load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
 
 
-def test_the_recipes_instance_type_goes_over_the_environments():
+def test_the_recipes_instance_type_is_taken_where_its_processes_and_plan_fit():
     settings = settings_for(_settings(), _recipe(instance_type="ml.p5.48xlarge", processes=8))
     assert settings.jobs.training.instance_type == "ml.p5.48xlarge"
     assert settings.jobs.training.max_runtime == _settings().jobs.training.max_runtime
     assert settings_for(_settings(), _recipe()) == _settings()
-
-
-def test_more_processes_than_accelerators_are_refused_where_a_job_has_an_instance():
     with pytest.raises(InputError, match=r"ml\.g5\.xlarge has 1 accelerator\(s\)"):
         settings_for(_settings(), _recipe(processes=4))
     settings_for(_settings("local"), _recipe(processes=4))
+    planned = _settings(instance_type="ml.p5.48xlarge", training_plan=_PLAN)
+    with pytest.raises(InputError, match=r"train.distributed.instance_type.*no training plan"):
+        settings_for(planned, _recipe(instance_type="ml.g6.12xlarge", processes=4))
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,6 @@ def test_what_does_not_train_on_trainium_is_refused(strategy, nodes):
     recipe = _recipe(instance_type="ml.trn1.32xlarge", strategy=strategy, nodes=nodes, processes=2)
     with pytest.raises(InputError, match=r"set `strategy: ddp`, `nodes: 1`"):
         settings_for(_settings(), recipe)
-
-
-def test_a_type_that_the_environments_training_plan_cannot_reserve_is_refused():
-    planned = _settings(instance_type="ml.p5.48xlarge", training_plan=_PLAN)
-    with pytest.raises(InputError, match=r"train.distributed.instance_type.*no training plan"):
-        settings_for(planned, _recipe(instance_type="ml.g6.12xlarge", processes=4))
 
 
 @pytest.mark.parametrize(

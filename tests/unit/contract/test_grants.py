@@ -47,7 +47,7 @@ def test_a_table_is_pii_until_a_column_says_otherwise_in_its_own_environment(tmp
     assert all(expression["environment"] == ("dev",) for expression in expressions)
 
 
-def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path):
+def test_a_domain_is_a_tag_of_the_table_and_a_comment_one_line_that_glue_takes(tmp_path):
     without = contract_of(document(), tmp_path)
     domain = contract_of(document() | {"domain": "lending"}, tmp_path)
     assert "domain" not in tag_values([without], environments=("dev",))
@@ -56,6 +56,13 @@ def test_a_domain_is_a_tag_of_the_table_where_the_contract_says_one(tmp_path):
     assert [tag for tag in tags if tag.kind == "domain"] == [
         TagAssignment(kind="domain", value="lending", table="loans")
     ]
+
+    edited = document()
+    column_of(edited, "title")["description"] = "The title,\n" + "as printed, " * 40
+    comments = {c.name: c.comment for c in glue_table(contract_of(edited, tmp_path)).columns}
+    assert len(comments["title"]) <= 255
+    assert comments["title"].startswith("The title, as printed, as printed")
+    assert comments["title"].endswith(" ...")
 
 
 def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path):
@@ -91,15 +98,6 @@ def test_glue_has_a_type_for_each_type_that_a_contract_may_use(kind, tmp_path):
     column_of(edited, "price")["logicalType"] = kind
     types = {c.name: c.type for c in glue_table(contract_of(edited, tmp_path)).columns}
     assert types["price"]
-
-
-def test_a_comment_is_one_line_and_no_longer_than_glue_takes(tmp_path):
-    edited = document()
-    column_of(edited, "title")["description"] = "The title,\n" + "as printed, " * 40
-    comments = {c.name: c.comment for c in glue_table(contract_of(edited, tmp_path)).columns}
-    assert len(comments["title"]) <= 255
-    assert comments["title"].startswith("The title, as printed, as printed")
-    assert comments["title"].endswith(" ...")
 
 
 def test_two_contracts_of_one_table_are_refused_with_both_files(contract):

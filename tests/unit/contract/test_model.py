@@ -33,7 +33,7 @@ def _problems(change: Callable[[dict[str, Any]], None], folder: Path) -> list[st
     return lines
 
 
-def test_a_contract_says_what_its_file_says(contract):
+def test_a_contract_says_what_its_file_says_and_its_views_keep_apart_what_may_be_read(contract):
     assert (contract.id, contract.version, contract.table) == ("library-loans", "2.1.0", "loans")
     assert contract.key == "loan_id"
     assert (contract.label.favourable, contract.classes) == (("yes",), ("no", "yes"))
@@ -41,6 +41,9 @@ def test_a_contract_says_what_its_file_says(contract):
     assert contract.split == TextHashSplit(validation_share=0.2, test_share=0.3)
     assert contract.freshness is not None
     assert contract.freshness.as_of == dt.date(2025, 3, 10)
+    names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
+    assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
+    assert names["facets"] == ["loan_id", "age", "late"]
 
 
 def _classes(*names: str, favourable: list[str]) -> Callable[[dict[str, Any]], None]:
@@ -72,12 +75,6 @@ def test_favourable_classes_come_last_each_part_in_the_order_of_the_enum(contrac
     )
     assert changed.classes == ("päivä", "lost", 'fine, "then"', "in time")
     assert changed.first_favourable == 2
-
-
-def test_the_views_keep_apart_what_may_be_trained_on_and_what_may_be_judged_by(contract):
-    names = {view: [c.name for c in contract.view_columns(view)] for view in ("training", "facets")}
-    assert names["training"] == ["loan_id", "lent_at", "pages", "price", "title", "late"]
-    assert names["facets"] == ["loan_id", "age", "late"]
 
 
 def test_a_time_split_by_days_ends_with_the_newest_rows_day(tmp_path):
@@ -312,15 +309,13 @@ def test_a_group_variable_must_be_a_column_of_few_values(name, message, tmp_path
         documents.contract_of(edited, tmp_path)
 
 
-def test_all_problems_of_the_columns_are_reported_at_once(tmp_path):
+def test_all_problems_of_columns_are_reported_and_an_old_standard_is_refused(tmp_path):
     def change(edited: dict[str, Any]) -> None:
         del documents.column_of(edited, "title")["classification"]
         del documents.column_of(edited, "price")["description"]
 
     assert len(_problems(change, tmp_path)) == 2
 
-
-def test_an_old_standard_is_refused_and_another_tools_property_is_not(tmp_path):
     (line,) = _problems(lambda edited: edited.update(apiVersion="v3.0.2"), tmp_path)
     assert "v3.1.0 or newer" in line
 

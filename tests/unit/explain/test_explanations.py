@@ -156,9 +156,17 @@ def test_rows_of_one_token_cannot_be_tested(model) -> None:
     assert (test.rows, test.faithful, test.lead.value) == (0, False, None)
 
 
-def test_what_no_row_has_is_undefined_and_not_nothing() -> None:
+def test_what_no_row_or_text_has_is_undefined_and_not_judged() -> None:
     assert mean_estimate(np.array([np.nan])).value is None
     assert mean_estimate(np.array([np.nan, 0.25])).value == 0.25
+
+    record, rows = check("it pays", "they pay")
+    assert (record.rows, record.largest, rows) == (0, None, ())
+    assert (record.size.value, record.flips.value, record.lead.value) == (None, None, None)
+    message = swap_note(record, score="P(yes)")
+    assert message == (
+        "Counterfactual check: none of 2 rows has a word of gender in its text: not judged."
+    )
 
 
 TOKENIZER = make_tokenizer()
@@ -299,13 +307,3 @@ def test_swaps_without_a_direction_below_the_threshold_or_beyond_the_limit() -> 
     record, rows = check("it pays", "she pays", "he pays", "she", most=2, worst=5)
     assert (record.with_words, record.rows) == (3, 2)
     assert [row.key for row in rows] == ["L1", "L2"]
-
-
-def test_texts_without_words_are_not_judged_and_a_note_says_so() -> None:
-    record, rows = check("it pays", "they pay")
-    assert (record.rows, record.largest, rows) == (0, None, ())
-    assert (record.size.value, record.flips.value, record.lead.value) == (None, None, None)
-    message = swap_note(record, score="P(yes)")
-    assert message == (
-        "Counterfactual check: none of 2 rows has a word of gender in its text: not judged."
-    )

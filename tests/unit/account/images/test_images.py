@@ -105,10 +105,15 @@ def test_the_code_that_runs_is_in_the_job_image():
     assert Path("src/sashiko/account/images/job_images.py") in copied_files(JOB)
 
 
-def test_one_content_has_one_tag_in_each_region_and_project():
+def test_one_content_has_one_tag_and_no_image_is_built_that_no_job_runs_in():
     elsewhere = SETTINGS.model_copy(update={"region": "eu-west-1", "project": "other"})
     there = {build.image: build.tag for build in image_builds(elsewhere, "cpu")}
     assert there == {build.image: build.tag for build in image_builds(SETTINGS, "cpu")}
+
+    assert {build.image for build in image_builds(SETTINGS, "inf2")} == {"bias", "job", "train"}
+    bias = SETTINGS.bias.model_copy(update={"backend": "clarify"})
+    clarify = SETTINGS.model_copy(update={"bias": bias})
+    assert "bias" not in {build.image for build in image_builds(clarify, "cpu")}
 
 
 def test_a_pinned_digest_names_the_image_and_is_another_tag_of_what_is_built_on_it():
@@ -134,13 +139,6 @@ def test_jobs_name_what_is_built_and_this_machine_the_version():
     assert named == {build.uri for build in image_builds(SETTINGS, "cpu")}
     local = job_images(load_settings("local", folder=ROOT / "config"), "cpu")
     assert local.job.uri.rpartition(":")[2] == __version__
-
-
-def test_no_image_is_built_that_no_job_runs_in():
-    assert {build.image for build in image_builds(SETTINGS, "inf2")} == {"bias", "job", "train"}
-    bias = SETTINGS.bias.model_copy(update={"backend": "clarify"})
-    clarify = SETTINGS.model_copy(update={"bias": bias})
-    assert "bias" not in {build.image for build in image_builds(clarify, "cpu")}
 
 
 ROOT = Path(__file__).parents[4]
