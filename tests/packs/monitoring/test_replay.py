@@ -78,14 +78,11 @@ def test_answers_of_three_classes_are_read_as_the_handler_gave_them(replay, tmp_
     assert rows[1]["decision"] == classes[int(np.argmax(expected))]
 
 
-def test_only_rows_of_the_period_are_answered(replay) -> None:
-    second = dt.datetime(2025, 3, 2, tzinfo=dt.UTC)
-    assert [row["key"] for row in replay(since=second)[1]] == ["b", "c"]
-
-
-def test_a_period_without_rows_names_the_times_of_the_file(replay) -> None:
+def test_only_rows_of_the_period_are_answered_and_without_any_its_times_are_named(replay) -> None:
     with pytest.raises(InputError, match=r"of 2025-03-01 23:30.* to 2025-03-02 10:00"):
         replay(since=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
+    second = dt.datetime(2025, 3, 2, tzinfo=dt.UTC)
+    assert [row["key"] for row in replay(since=second)[1]] == ["b", "c"]
 
 
 def test_a_refused_row_is_captured_without_an_output(replay, tmp_path, capsys) -> None:

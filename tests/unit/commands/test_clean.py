@@ -75,11 +75,8 @@ def test_the_word_alone_deletes(home: Path, monkeypatch, answer: str, left: bool
     assert (home / "mlflow.db").exists() == left
 
 
-def test_preflight_needs_nothing_but_the_lock() -> None:
+def test_preflight_needs_the_lock_alone_and_a_deploy_no_torch_and_everything_by_hash() -> None:
     import_with_the_lock("sashiko.cli", command="sashiko.commands.doctor")
-
-
-def test_a_deploy_installs_no_torch_and_everything_by_hash() -> None:
     text = LOCK.read_text()
     assert not {"torch", "mlflow", "sagemaker"} & set(locked())
     assert text.count("--hash=sha256:") >= text.count("==") == len(locked())

@@ -59,11 +59,13 @@ def test_what_fits_passes(tmp_path: Path) -> None:
     check_recipe(recipe(**UNJUDGED), contract_of(bent, tmp_path), source=SOURCE)
 
 
-def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> None:
+def test_without_facets_the_recipe_must_say_so_and_reweighs_nothing(tmp_path: Path) -> None:
     text = problems(tmp_path, recipe(), facets=[])
     assert "recipes/loans.yaml" in text
     assert "contracts/loans.odcs.yaml" in text
     assert "bias: {judged: false, reason: why}" in text
+    values = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
+    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(values), facets=[])
 
 
 @pytest.mark.parametrize(("bias", "expected"), [
@@ -74,11 +76,6 @@ def test_a_data_set_without_facets_must_say_so_in_the_recipe(tmp_path: Path) -> 
 ])  # fmt: skip
 def test_facets_are_judged_each_by_a_gate_and_nothing_else_is(tmp_path, bias: Any, expected: str):
     assert expected in problems(tmp_path, recipe(**bias))
-
-
-def test_what_is_not_judged_cannot_be_reweighed(tmp_path: Path) -> None:
-    values = recipe(**UNJUDGED).model_dump(mode="json") | {"reweighing": {"strength": 1.0}}
-    assert "`reweighing`" in problems(tmp_path, Recipe.model_validate(values), facets=[])
 
 
 @pytest.mark.parametrize(
@@ -301,21 +298,13 @@ def test_classes_have_no_bias_metric_of_a_number(tmp_path: Path) -> None:
     check_recipe(Recipe.model_validate(of_number), contract, source=SOURCE)
 
 
-def test_classes_have_no_baseline_of_a_number(tmp_path: Path) -> None:
+def test_classes_have_no_baseline_of_a_number_and_two_no_metric_of_several(tmp_path: Path) -> None:
     config = recipe().model_dump(mode="json", exclude_unset=True)
     config["quality"]["gates"][0] = _LEAD | {"metric": "auc", "better_than": "mean"}
     text = problems(tmp_path, Recipe.model_validate(config))
     assert "key `quality.gates.0.better_than`: mean does not fit the label of" in text
     assert text.endswith("choose one of majority, tfidf_logistic_regression, champion")
 
-
-@pytest.mark.parametrize("metric", ["interval_coverage", "injection_flip_rate"])
-def test_what_is_measured_of_the_model_alone_has_no_lead(metric) -> None:
-    with pytest.raises(ValidationError, match=f"`{metric}` is measured of the model alone: give"):
-        QualityGate(metric=metric, better_than="champion", reason="-")
-
-
-def test_two_classes_have_no_metric_of_several(tmp_path: Path) -> None:
     text = problems(tmp_path, recipe("top_2_accuracy"))
     assert "top_2_accuracy does not fit the label of" in text
     assert "average_precision" in text
@@ -324,6 +313,12 @@ def test_two_classes_have_no_metric_of_several(tmp_path: Path) -> None:
         tmp_path, Recipe.model_validate(config | {"evaluate": {"abstain": {"below": 0.5}}})
     )
     assert "`evaluate.abstain`: the label of contracts/loans.odcs.yaml has 2 classes and is" in text
+
+
+@pytest.mark.parametrize("metric", ["interval_coverage", "injection_flip_rate"])
+def test_what_is_measured_of_the_model_alone_has_no_lead(metric) -> None:
+    with pytest.raises(ValidationError, match=f"`{metric}` is measured of the model alone: give"):
+        QualityGate(metric=metric, better_than="champion", reason="-")
 
 
 @pytest.mark.parametrize(("changes", "expected"), [

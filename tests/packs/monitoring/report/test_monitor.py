@@ -69,13 +69,10 @@ def test_an_alarm_is_named_first_with_what_it_means_and_what_to_do(alarmed, alar
     assert LABELS in top
 
 
-def test_alarms_are_the_first_rows_of_the_checks(alarmed, alarm):
+def test_alarms_are_the_first_rows_and_the_plots_mark_a_deploy_once_each(alarmed, alarm):
     outcomes = MARK.findall(section(alarmed, "checks"))
     count = sum(check.outcome == "alarm" for check in alarm[-1].checks)
     assert outcomes == ["alarm"] * count + ["ok"] * (len(alarm[-1].checks) - count)
-
-
-def test_the_plots_over_time_mark_a_deploy_once_each(alarmed, alarm):
     charts = section(alarmed, "history").count("<svg")
     assert History(tuple(alarm)).deploys == ((alarm[5].start, 4),)
     assert section(alarmed, "history").count(">version 4</text>") == charts

@@ -285,7 +285,7 @@ def test_a_client_that_begins_to_send_texts_changes_no_column(job) -> None:
     )
 
 
-def test_rows_of_a_request_that_are_alike_count_once(job) -> None:
+def test_rows_of_a_request_count_as_they_are_alike_large_or_of_a_bulk(job) -> None:
     """In each request all rows have one product, one score and one text."""
     rows = [row for row in _rows(150) for _ in range(20)]
     measured = _run(job, _in_requests(rows, 20))
@@ -295,19 +295,7 @@ def test_rows_of_a_request_that_are_alike_count_once(job) -> None:
     assert texts.rows == 150
     assert _outcomes(measured) == _others("ok")
 
-
-def test_a_few_large_requests_are_not_judged(job) -> None:
-    measured = _run(job, _in_requests(_rows(400, products=("Loan",)), 100))
-    assert set(_outcomes(measured).values()) == {"not judged"}
-    product = measured.measurements[0]
-    assert product.reason == (
-        "nearly all rows are of fewer than 5 clients or requests, which cannot tell how much those "
-        "differ"
-    )
-
-
-def test_a_bulk_request_leaves_the_other_rows_judged(job) -> None:
-    """300 rows of one request, all alike, beside 300 requests of a row."""
+    # 300 rows of one request, all alike, beside 300 requests of a row.
     bulk = {"event_id": "bulk", "cluster": 300, "dominates": True}
     rows = [*_rows(300), *[row | bulk for row in _rows(1, products=("Loan",)) * 300]]
     measured = _run(job, rows)
@@ -315,6 +303,14 @@ def test_a_bulk_request_leaves_the_other_rows_judged(job) -> None:
     assert {item.rows for item in measured.measurements if item.is_judged} == {300}
     check = judge_measurements(measured.measurements, false_alarms=0.01)[0]
     assert check.reason == "no change is shown; without 300 rows of clusters that dominate"
+
+    measured = _run(job, _in_requests(_rows(400, products=("Loan",)), 100))
+    assert set(_outcomes(measured).values()) == {"not judged"}
+    product = measured.measurements[0]
+    assert product.reason == (
+        "nearly all rows are of fewer than 5 clients or requests, which cannot tell how much those "
+        "differ"
+    )
 
 
 def test_equal_rows_give_equal_bytes_and_no_text_is_in_them(job, capsys) -> None:

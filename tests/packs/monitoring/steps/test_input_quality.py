@@ -97,7 +97,7 @@ def test_numbers_of_requests_are_those_of_json_and_not_of_the_raw_file(job) -> N
     assert _alarms(_run(job, _rows(120, price="3.5"), contract)) == []
 
 
-def test_times_are_those_of_requests_and_not_of_the_raw_file(job) -> None:
+def test_times_and_missing_values_are_those_of_requests_and_the_contract(job) -> None:
     contract = every_rule()
     column_of(contract, "due")["logicalTypeOptions"] |= {"format": "dd.MM.yyyy"}
     columns = ("lent_at", "due")
@@ -105,8 +105,6 @@ def test_times_are_those_of_requests_and_not_of_the_raw_file(job) -> None:
     checks = _run(job, _rows(120, columns, due="15.03.2025"), contract, columns)
     assert _alarms(checks) == ["inputs: due: type date"]
 
-
-def test_missing_values_are_those_of_the_contract(job) -> None:
     contract = _contract(ingest={"trim": True, "null_values": ["", "?"]})
     checks = _run(job, [*_rows(100, title=" Emma "), *_rows(100, title=" ? ")], contract)
     assert _alarms(checks) == ["inputs: title: no nulls"]
