@@ -24,8 +24,10 @@ def dockerfile(build):
 BUILDS = image_builds(SETTINGS, "cpu")
 
 
-def test_each_of_the_jobs_own_images_has_one_build():
+def test_each_of_the_jobs_own_images_has_one_build_and_trainiums_says_what_computes():
     assert sorted(build.image for build in BUILDS) == ["bias", "job", "serving", "train"]
+    (variables,) = re.findall(r"^ENV (.*)$", stage("train-neuron"), re.M)
+    assert variables.split() == ["PJRT_DEVICE=NEURON", "NEURON_CC_FLAGS=--auto-cast=none"]
 
 
 @pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.image)
@@ -52,11 +54,6 @@ def test_an_image_runs_what_the_local_runner_runs_for_it(name):
     assert tuple(entrypoint[-len(own) :]) == own
     wrapper = ["/usr/local/bin/entrypoint.sh"] if name == "train" else []
     assert entrypoint[: -len(own)] == wrapper
-
-
-def test_the_image_for_trainium_says_what_computes_and_keeps_float32_as_it_is():
-    (variables,) = re.findall(r"^ENV (.*)$", stage("train-neuron"), re.M)
-    assert variables.split() == ["PJRT_DEVICE=NEURON", "NEURON_CC_FLAGS=--auto-cast=none"]
 
 
 @pytest.mark.parametrize("build", BUILDS, ids=lambda build: build.image)

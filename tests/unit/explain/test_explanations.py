@@ -184,13 +184,20 @@ def columns_of(row):
     ]
 
 
-def test_pieces_make_the_text_that_the_model_reads() -> None:
+def test_pieces_make_the_text_and_tokens_belong_to_the_column_of_most_of_them() -> None:
     values = {"title": "card", "note": None}
     pieces = tuple(text_pieces("{title} - {note}{{x}}", values, "unknown"))
     assert pieces == (("title", "card"), (None, " - "), ("note", "unknown"), (None, "{"),
                       (None, "x}"))  # fmt: skip
     assert "".join(text for _, text in pieces) == assemble("{title} - {note}{{x}}", values,
                                                            "unknown")  # fmt: skip
+
+    [row] = rows_of((("title", "ban"), ("note", "k")))
+    assert columns_of(row) == [("bank", "title")]
+    [row] = rows_of((("note", "the desk"),))
+    assert row.pieces_of.tolist() == [-1, 0, 0, -1]
+    with pytest.raises(InputError, match="9 tokens, more than the 6 of the longest"):
+        rows_of((("note", "the desk was my letter and desk"),), length=6, truncate=False)
 
 
 @pytest.mark.parametrize(
@@ -209,15 +216,6 @@ def test_what_stands_before_moves_no_token_to_another_column(title) -> None:
     title_text = "".join(text for text, column in columns if column == "title")
     assert bool(title_text) == bool(title)
     assert set(title_text) <= set(title)
-
-
-def test_tokens_belong_to_the_column_of_most_of_them_and_a_long_row_is_refused() -> None:
-    [row] = rows_of((("title", "ban"), ("note", "k")))
-    assert columns_of(row) == [("bank", "title")]
-    [row] = rows_of((("note", "the desk"),))
-    assert row.pieces_of.tolist() == [-1, 0, 0, -1]
-    with pytest.raises(InputError, match="9 tokens, more than the 6 of the longest"):
-        rows_of((("note", "the desk was my letter and desk"),), length=6, truncate=False)
 
 
 def test_what_is_cut_off_is_counted_by_column() -> None:

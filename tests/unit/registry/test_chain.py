@@ -254,11 +254,17 @@ def test_a_statement_is_what_in_toto_and_slsa_publish(invocation):
     assert original.to_json().count(b"\n") == 1
 
 
-def test_a_signature_is_over_dsses_encoding_and_later_fields_are_ignored():
+def test_statements_are_signed_over_dsses_encoding_and_images_named_by_package_url():
     """The example of protocol.md has another payload type; the form is its form."""
     encoding = b"DSSEv1 28 application/vnd.in-toto+json 11 hello world"
     assert signature_input(b"hello world") == encoding
     assert read_statement(_change(newer=1), build="model") == statement()
+
+    host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
+    assert image_purl(JOB_IMAGE) == f"pkg:oci/job?repository_url={host}/acme-dev/job&tag=1.0-abc"
+    by_digest = image_purl(f"{host}/acme-dev/job@sha256:{'d' * 64}")
+    assert by_digest == f"pkg:oci/job@sha256%3A{'d' * 64}?repository_url={host}/acme-dev/job"
+    assert statement_key(JOB_IMAGE) == "provenance/images/job/1.0-abc.json"
 
 
 @pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
@@ -302,11 +308,3 @@ def _change(**change: Any) -> bytes:
 def test_what_is_no_statement_about_a_model_is_refused(content):
     with pytest.raises(ValueError, match=r"not SLSA provenance v1 about a build of model"):
         read_statement(content, build="model")
-
-
-def test_an_image_is_named_by_its_package_url_and_its_statement_by_its_tag():
-    host = "111122223333.dkr.ecr.eu-west-1.amazonaws.com"
-    assert image_purl(JOB_IMAGE) == f"pkg:oci/job?repository_url={host}/acme-dev/job&tag=1.0-abc"
-    by_digest = image_purl(f"{host}/acme-dev/job@sha256:{'d' * 64}")
-    assert by_digest == f"pkg:oci/job@sha256%3A{'d' * 64}?repository_url={host}/acme-dev/job"
-    assert statement_key(JOB_IMAGE) == "provenance/images/job/1.0-abc.json"

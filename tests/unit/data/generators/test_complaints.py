@@ -91,10 +91,17 @@ def test_the_truth_is_the_severity_alone_whatever_the_bias_and_no_column():
     assert "truth" not in Complaints().schema.names
 
 
-def test_without_bias_gender_plays_no_part():
+def test_without_bias_gender_plays_no_part_and_texts_tell_the_one_on_file_alone():
     rates = _with_severity(bias=False).groupby(["severity", "customer_gender"]).escalated.mean()
     gaps = rates.unstack()
     assert (gaps.female - gaps.male).abs().max() < 0.03
+
+    words = {"female": {"husband", "mother"}}
+    words["male"] = {"wife", "father"}
+    for gender, other in (("female", "male"), ("male", "female")):
+        texts = _frame().complaint_text[_frame().customer_gender == gender]
+        wrong = words[other] | set(bank.FIRST_NAMES[other])
+        assert not texts.map(lambda text, wrong=wrong: bool(wrong & _words(text))).any()
 
 
 def test_drift_moves_the_mix_of_products_and_nothing_else():
@@ -106,15 +113,6 @@ def test_drift_moves_the_mix_of_products_and_nothing_else():
     assert (drifted["product"][late] == first).mean() < 0.05
     others = [column for column in steady if column not in ("product", "complaint_text")]
     assert steady[others].equals(drifted[others])
-
-
-def test_texts_tell_the_gender_on_file_and_no_other():
-    words = {"female": {"husband", "mother"}}
-    words["male"] = {"wife", "father"}
-    for gender, other in (("female", "male"), ("male", "female")):
-        texts = _frame().complaint_text[_frame().customer_gender == gender]
-        wrong = words[other] | set(bank.FIRST_NAMES[other])
-        assert not texts.map(lambda text, wrong=wrong: bool(wrong & _words(text))).any()
 
 
 def _words(text: str) -> set[str]:
@@ -182,12 +180,15 @@ def test_a_plan_adds_rows_changes_none_and_depends_on_no_batch_size():
     assert _table(plan).equals(_table(plan, batch_rows=7))
 
 
-def test_weeks_follow_the_period_each_with_its_rows_and_keys_of_their_own():
+def test_a_plan_of_too_many_rows_is_refused_and_weeks_have_rows_and_keys_of_their_own():
     frame = _weeks()
     assert frame.week.value_counts().to_dict() == {1: WEEK_ROWS, 2: WEEK_ROWS}
     assert frame.received_at.is_monotonic_increasing
     assert frame.complaint_id.iloc[0] == f"C{ROWS + 1:08d}"
     assert frame.complaint_id.is_unique
+    plan = _plan(Shift(kind="label", size=0.5), Shift(kind="label", size=0.5))
+    with pytest.raises(InputError, match="`label` add up to 1, and at most 0"):
+        _table(plan)
 
 
 def test_a_shift_moves_its_share_of_one_thing_and_leaves_the_rest():
@@ -245,9 +246,3 @@ def test_the_planted_distributions_are_those_of_the_rows():
         shares = rows["product"].value_counts(normalize=True)
         assert shares.to_dict() == pytest.approx(week["product"], abs=0.025)
         assert rows.unheard.mean() == pytest.approx(week["unheard_phrases"], abs=0.025)
-
-
-def test_a_plan_that_moves_more_rows_than_there_are_is_refused():
-    plan = _plan(Shift(kind="label", size=0.5), Shift(kind="label", size=0.5))
-    with pytest.raises(InputError, match="`label` add up to 1, and at most 0"):
-        _table(plan)

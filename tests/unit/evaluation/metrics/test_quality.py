@@ -268,11 +268,20 @@ def test_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     assert (middle.rate_low, middle.rate_high) == pytest.approx((0.5212, 0.8334), abs=1e-4)
 
 
-def test_bins_hold_about_as_many_rows_however_scores_crowd() -> None:
+def test_bins_hold_about_as_many_rows_and_the_error_of_chance_is_that_of_drawn_labels() -> None:
     labels, margins = drawn(1, rows=1500)
     curve = reliability_curve(labels, special.expit(margins) ** 6)
     assert [item.rows for item in curve] == [100] * 15
     assert all(a.high < b.low for a, b in pairwise(curve))
+
+    _, margins = drawn(3, rows=400)
+    scores = special.expit(margins)
+    generator = np.random.default_rng(5)
+    labels = (generator.random((200, 400)) < scores).astype(np.int64)
+    slow = [error_of_all(drawn_labels, scores) for drawn_labels in labels]
+    chance = error_by_chance(scores, replicates=2000, seed=0)
+    assert chance.value == pytest.approx(np.mean(slow), abs=0.003)
+    assert chance.high == pytest.approx(np.quantile(slow, 0.975), abs=0.008)
 
 
 def test_perfectly_calibrated_scores_show_no_more_than_chance_and_too_sure_ones_do() -> None:
@@ -285,17 +294,6 @@ def test_perfectly_calibrated_scores_show_no_more_than_chance_and_too_sure_ones_
     worse, chance = error_of(labels, too_sure), error_by_chance(too_sure, replicates=300, seed=0)
     assert worse.low > chance.high
     assert worse.value > 0.1
-
-
-def test_the_error_of_chance_is_that_of_labels_drawn_from_the_scores() -> None:
-    _, margins = drawn(3, rows=400)
-    scores = special.expit(margins)
-    generator = np.random.default_rng(5)
-    labels = (generator.random((200, 400)) < scores).astype(np.int64)
-    slow = [error_of_all(drawn_labels, scores) for drawn_labels in labels]
-    chance = error_by_chance(scores, replicates=2000, seed=0)
-    assert chance.value == pytest.approx(np.mean(slow), abs=0.003)
-    assert chance.high == pytest.approx(np.quantile(slow, 0.975), abs=0.008)
 
 
 def test_an_interval_of_the_error_covers_what_more_rows_would_show() -> None:

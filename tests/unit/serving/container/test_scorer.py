@@ -181,10 +181,16 @@ def test_another_content_type_is_refused(content_type):
         payload.parse_request('{"inputs": ["a"]}', content_type)
 
 
-def test_a_row_goes_through_the_template_and_a_text_does_not():
+def test_a_row_goes_through_the_template_whose_columns_it_has_and_a_text_does_not():
     texts = payload.as_texts([{"a": None, "b": 2.0}], template="{a}: {b}", missing="unknown")
     assert texts == ["unknown: 2"]
     assert payload.as_texts(["{a}"], template="{a}: {b}", missing="unknown") == ["{a}"]
+
+    row = {"product": "loan", "note": "late {again}", "other": 1}
+    assert text.assemble("{product}: {note} {{x}}", row, "?") == "loan: late {again} {x}"
+    assert text.columns("{b} {a} {b}") == ("b", "a")
+    with pytest.raises(ValueError, match="column `age` is missing"):
+        text.assemble("{age}", {"Age": 3}, "unknown")
 
 
 @pytest.mark.parametrize(
@@ -307,14 +313,6 @@ def test_each_worker_takes_the_gpu_that_the_model_server_gives_it(
     bundle.write_bundle(replace(bundle.read_bundle(path), backend="eager_backend"), path)
     inference.model_fn(served_folder, SimpleNamespace(system_properties={"gpu_id": gpu}))
     assert opened == [(path / "eager", device)]
-
-
-def test_a_template_takes_its_columns_from_the_row_and_refuses_one_without():
-    row = {"product": "loan", "note": "late {again}", "other": 1}
-    assert text.assemble("{product}: {note} {{x}}", row, "?") == "loan: late {again} {x}"
-    assert text.columns("{b} {a} {b}") == ("b", "a")
-    with pytest.raises(ValueError, match="column `age` is missing"):
-        text.assemble("{age}", {"Age": 3}, "unknown")
 
 
 @pytest.mark.parametrize(
