@@ -302,7 +302,6 @@ def test_the_same_file_twice_changes_no_byte(stores) -> None:
         ("loan_id,late\na,yes\n,no\n", "1 labels have no `loan_id`, the first in row 2"),
         ("loan_id;late\na;yes\n", "delimiter"),
     ],
-    ids=["empty", "no rows", "no label", "no key", "value", "two labels", "keyless", "delimiter"],
 )
 def test_a_wrong_file_is_refused_by_name_and_nothing_is_stored(stores, text, message) -> None:
     with pytest.raises(InputError, match=r"labels\.csv") as caught:
@@ -371,7 +370,6 @@ def test_a_facet_that_joined_the_contract_later_is_unknown_of_older_rows(stores)
         ("loan_id,late,age,sex\na,yes,old,f\nb,no,ancient,m\n", "the first in row 2"),
         ("loan_id,late,age,sex\na,yes,old,f\na,yes,old,m\n", "different values of `sex`"),
     ],
-    ids=["one of two", "value", "two groups"],
 )
 def test_wrong_facets_are_refused_without_their_values(stores, text, message) -> None:
     stores.contract = documents.contract_of(documents.two_facets(), stores.root)

@@ -121,7 +121,6 @@ def test_the_delivery_file_is_read_if_there_is_one_and_is_no_environment(folder)
         ("acme/churn", "acme", "repository"),
         ("codepipeline", "jenkins", "by"),
     ],
-    ids=["unknown", "local", "twice", "key", "connection", "repository", "by"],
 )
 def test_a_fault_names_the_file_and_the_key(folder, before, after, words):
     assert before in _DELIVERY
@@ -176,7 +175,6 @@ def test_the_first_stage_of_an_account_makes_its_provider_unless_it_exists(stage
         ("stages: [dev, staging, prod]", "stages: [dev]\nexisting_providers: [prod]", "none of"),
         ("prod]", "prod]\nexisting_providers: [dev]", "staging in the same account"),
     ],
-    ids=["ids", "repository", "no stage", "one account"],
 )
 def test_what_github_and_an_account_cannot_agree_on_is_refused(stages, before, after, words):
     assert before in _ACTIONS
