@@ -116,7 +116,7 @@ def dag(definition: Definition) -> Diagram:
         f"{_words(dict.fromkeys(roles.items(), ''), 'by')}. Implied arrows are left out.",
         (
             *(
-                box(k, k, role, colour=_ROLES[role], gate=role == "gate")
+                box(k, *k.split("-"), role, colour=_ROLES[role], gate=role == "gate")
                 for k, role in roles.items()
             ),
             *arrows(direct(edges)),

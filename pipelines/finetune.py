@@ -10,7 +10,7 @@ from sashiko.pipeline.sdk.bias import BiasEvaluator, blocking_step
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
-from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, Part, PartOutput, join_uri, output_uri
 from sashiko.pipeline.sdk.parameters import parameters
 from sashiko.pipeline.sdk.registration import Registration
 from sashiko.pipeline.staging import run_manifest, serving_code, weights_uri
@@ -46,11 +46,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     if recipe.bias.judged:
         facets, validate_facets = governed.facets(snapshot)
         bias = BiasEvaluator(jobs=jobs, facets=facets)
-    # Each gate fails the execution, or lets the steps start that are created after it.
-    gates = Gates(jobs=jobs)
-    gates.on_verdicts("DataGate", [step for step in (validate, validate_facets) if step])
 
-    # Training: split the rows, train, compile the artifact that is served.
+    # Training: split the rows and weigh them while they are validated, then train.
     rows = output_uri(snapshot, "data")
     # A linear model reads rows, and has no pre-trained weights.
     linear = () if recipe.model.pretrained else ("model",)
@@ -62,8 +59,12 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         inputs={"data": rows},
         outputs=("train", "validation", "test", "slices", "meta"),
     )
-    pre_bias = bias.pre_training() if bias else None
-    weights = bias.weights(prepare) if bias else None
+    weights = bias.weights(rows) if bias else None
+    # Each gate fails the execution, or lets the steps start that are created after it.
+    gates = Gates(jobs=jobs)
+    gates.on_verdicts("DataGate", [step for step in (validate, validate_facets) if step])
+    # Beside Train: a version that is approved meanwhile is not compared with.
+    champion = registration.champion()
     weights_input = {"weights": output_uri(weights, "weights")} if weights else {}
     base = weights_uri(settings, recipe)
     # A causal LM is trained by an adapter, which only its base model makes whole.
@@ -89,8 +90,9 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             (weights or prepare).properties.ProcessingJobName,
         ),
     )
-    compile_ = jobs.processing(
-        "Compile",
+    # Evaluation: what is served, and its quality, in one job where one image and instance fit.
+    compile_part = Part(
+        name="Compile",
         role="training",
         image=images.compile,
         script="code/compile_model.py",
@@ -104,16 +106,13 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         environment=images.serving.lock_environment(),
         job=settings.jobs.scoring,
     )
-
-    # Evaluation: quality, explanations, and bias of the predictions.
-    champion = registration.champion()
-    champion.add_depends_on([train])  # a version may be approved while this one is trained
-    score = jobs.processing(
-        "Score",
+    artifact = PartOutput("Compile", "artifact")
+    score_part = Part(
+        name="Score",
         role="training",
         module="sashiko.steps.score",
         inputs={
-            "artifact": output_uri(compile_, "artifact"),
+            "artifact": artifact,
             "validation": output_uri(prepare, "validation"),
             "test": output_uri(prepare, "test"),
             "champion": output_uri(champion, "champion"),
@@ -122,8 +121,8 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         job=settings.jobs.scoring,
         instances=settings.jobs.scoring.instance_count,
     )
-    evaluate = jobs.processing(
-        "Evaluate",
+    evaluate_part = Part(
+        name="Evaluate",
         role="training",
         module="sashiko.steps.evaluate",
         config=(
@@ -132,12 +131,12 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             *linear,
         ),
         inputs={
-            "artifact": output_uri(compile_, "artifact"),
+            "artifact": artifact,
             "train": output_uri(prepare, "train"),
             "validation": output_uri(prepare, "validation"),
             "test": output_uri(prepare, "test"),
             "slices": output_uri(prepare, "slices"),
-            "scores": output_uri(score, "scores"),
+            "scores": PartOutput("Score", "scores"),
             "champion": output_uri(champion, "champion"),
             **weights_input,
             "training-output": join_uri(
@@ -146,9 +145,10 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
                 "output/output.tar.gz",
             ),
         },
-        outputs=("predictions", "metrics", "decision", "verdict"),
+        outputs=("predictions", "metrics", "decision", "verdict", "evidence"),
         job=settings.jobs.scoring,
     )
+    compile_, _, evaluate = jobs.chain(compile_part, score_part, evaluate_part)
     explain = jobs.processing(
         "Explain",
         role="training",
@@ -168,27 +168,11 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     bias_input, judge_bias = None, None
     if bias:
         bias_input, judge_bias = bias.post_training(
-            evaluate, pre_bias=pre_bias, blocking=blocking, champion=champion
+            evaluate, pre_bias=bias.pre_training(), blocking=blocking, champion=champion
         )
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 
-    # Registration: track the evidence, check the artifact on its device, register the version.
-    verdict_steps = {
-        "data-verdict": validate,
-        "facets-verdict": validate_facets,
-        "quality-verdict": evaluate,
-        "bias-verdict": judge_bias,
-    }
-    track = registration.track(
-        {
-            "metrics": output_uri(evaluate, "metrics"),
-            **intervals_input,
-            **({"facets-manifest": output_uri(facets, "manifest")} if facets else {}),
-            "explanations": output_uri(explain, "explanations"),
-            **{name: output_uri(step, "verdict") for name, step in verdict_steps.items() if step},
-        }
-    )
-    gates.on_release("ModelGate", track)
+    # Registration: check the artifact on its device, track the evidence, register the version.
     device = device_check(
         jobs,
         evidence={
@@ -196,20 +180,42 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
             "test": output_uri(prepare, "test"),
             "predictions": output_uri(evaluate, "predictions"),
             "decision": output_uri(evaluate, "decision"),
-            "verdicts": output_uri(track, "verdicts"),
         },
     )
-    gates.on_release("DeviceGate", device)
+    judged = {
+        "data": validate,
+        "facets": validate_facets,
+        "quality": evaluate,
+        "bias": judge_bias,
+    }
+    track = registration.track(
+        {
+            "metrics": output_uri(evaluate, "metrics"),
+            **intervals_input,
+            "explanations": output_uri(explain, "explanations"),
+            **{
+                f"{name}-verdict": output_uri(step, "verdict")
+                for name, step in judged.items()
+                if step
+            },
+        }
+    )
+    # It waits for what Track waits for: a run that it blocks is tracked.
+    judges = [step for step in (evaluate, judge_bias) if step]
+    gates.on_verdicts("ModelGate", judges, waivable=True, after=[explain])
+    gates.on_verdicts("DeviceGate", [device], waivable=True)
     register = registration.register(
         {
             "artifact": output_uri(compile_, "artifact"),
             "lock": output_uri(compile_, "lock"),
-            "metrics": output_uri(evaluate, "metrics"),
-            "decision": output_uri(evaluate, "decision"),
-            **intervals_input,
-            "snapshot-manifest": output_uri(snapshot, "manifest"),
-            "tracking": output_uri(track, "tracking"),
-            "verdicts": output_uri(device, "verdicts"),
+            "explanations": output_uri(explain, "explanations"),
+            **{
+                f"{name}-evidence": output_uri(step, "evidence")
+                for name, step in judged.items()
+                if step
+            },
+            # An input is a prefix of keys, and `verdicts` lies beside it.
+            "device-verdict": join_uri(output_uri(device, "verdict"), ""),
         },
         data_uri=output_uri(snapshot, "data"),
         monitoring={
@@ -220,5 +226,5 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     )
 
     return jobs.pipeline(
-        name=pipeline_name(settings, recipe.name), parameters=params.all(), ends=[register]
+        name=pipeline_name(settings, recipe.name), parameters=params.all(), ends=[track, register]
     )

@@ -184,7 +184,7 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         set_in("DataGate", "FunctionArn", to="arn:aws:lambda:us-east-1:111122223333:layer:x"),
         "step `DataGate`, FunctionArn", "is not a function ARN"),
     "an output of a function": (set_in("DataGate", "OutputParameters", to=[_OUTPUT]),
-        "definition, Steps[4], step `DataGate`, OutputParameters",
+        "definition, Steps[6], step `DataGate`, OutputParameters",
         "not supported; write a file and pass its URI instead"),
     "a function's argument of an unknown step": (
         set_in("DataGate", "Arguments", to=_get("Steps.Lost.ProcessingJobName")),
@@ -196,7 +196,7 @@ GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
 }  # fmt: skip
 
 OF_TRAIN = (*TRAIN, "Environment", "X")
-OF_COMPILE = ("Compile", "Arguments", "Environment", "X")
+OF_COMPILE = ("Compile-Score-Evaluate", "Arguments", "Environment", "X")
 MODEL = "Steps.Train.ModelArtifacts.S3ModelArtifacts"
 
 
@@ -213,15 +213,16 @@ REFERENCE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         "step `Train`, Arguments.Environment.X, Steps.Prepare",
         "has no `lost`; there is: 0, 1, 2, 3, 4, train, validation, test, slices, meta"),
     "a reference to an unknown property": (set_in(*OF_COMPILE, to={"Get": MODEL[:-1]}),
-        "step `Compile`, Arguments.Environment.X, Steps.Train",
+        "step `Compile-Score-Evaluate`, Arguments.Environment.X, Steps.Train",
         "`ModelArtifacts.S3ModelArtifact` has no `S3ModelArtifact`; there is: S3ModelArtifacts"),
     "a reference to a whole structure, joined": (
         set_in(*OF_COMPILE, to={"Std:Join": {"Values": [{"Get": "Steps.Train.ModelArtifacts"}]}}),
-        "step `Compile`, Arguments.Environment.X.Std:Join.Values[0]",
+        "step `Compile-Score-Evaluate`, Arguments.Environment.X.Std:Join.Values[0]",
         "`Steps.Train.ModelArtifacts` is not a single value"),
     "a property of another type": (
         set_in(*OF_COMPILE, to={"Get": "Steps.Train.BillableTimeInSeconds"}),
-        "step `Compile`, Arguments.Environment.X", "expected a string, got an integer, from "),
+        "step `Compile-Score-Evaluate`, Arguments.Environment.X",
+        "expected a string, got an integer, from "),
     "a wait for an unknown step": (set_in("Train", "DependsOn", to=["Lost"]),
         "step `Train`, DependsOn[0]", "no step is named `Lost`"),
     "an unknown execution variable": (set_in(*OF_TRAIN, to={"Get": "Execution.Id"}),

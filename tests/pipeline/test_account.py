@@ -13,6 +13,8 @@ from sashiko.account.images.job_images import aws_image, job_images
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import PLAN, ROOT
@@ -129,7 +131,10 @@ def test_what_a_job_writes_is_under_the_key_of_the_most_private_of_it(compiled: 
         )["KmsKeyId"]
         for name, step in jobs(compiled["as it comes"]).items()
     }
-    private = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Weights", "BiasInput"}
+    private = {
+        "Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Weights",
+        "PreBias-BiasInput-PostBias-JudgeBias",
+    }  # fmt: skip
     assert {name for name, key in keys.items() if key == key_arn("snapshots")} == private
     assert {key for name, key in keys.items() if name not in private} == {key_arn("ml")}
 
@@ -217,25 +222,28 @@ def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str,
     assert spot == plain
 
 
-def test_clarify_changes_the_image_of_the_bias_steps_and_nothing_else(compiled: dict[str, Any]):
-    clarify, own = (copy.deepcopy(compiled[name]) for name in ("clarify", "as it comes"))
+def test_clarify_changes_the_bias_steps_and_nothing_else(compiled: dict[str, Any]):
+    clarify, own = (
+        {step.name: step for step in unchain(parse_definition(compiled[name])).steps}
+        for name in ("clarify", "as it comes")
+    )
     image = aws_image(settings_of("dev"), "clarify").uri
 
-    for step in ("PreBias", "PostBias"):
-        specification = find(clarify, step)["Arguments"]["AppSpecification"]
-        assert specification == {
-            "ImageUri": image
-        }  # Clarify's container is started without a command
-        specification["ImageUri"] = find(own, step)["Arguments"]["AppSpecification"]["ImageUri"]
-    # The model's provenance names the image, and the definition's own digest.
-    bias = job_images(settings_of("dev"), "cpu").bias.uri
-    arguments = find(clarify, "Register")["Arguments"]["AppSpecification"]["ContainerArguments"]
-    arguments[arguments.index(image)] = bias
-    for definition in (clarify, own):
-        definition["Parameters"] = [
-            item for item in definition["Parameters"] if item["Name"] != "DefinitionSha256"
-        ]
-    assert clarify == own
+    assert list(clarify) == list(own)
+    for name in ("PreBias", "PostBias"):  # Clarify's container is started without a command
+        assert clarify.pop(name).arguments["AppSpecification"] == {"ImageUri": image}
+    for name in ("BiasInput", "JudgeBias"):  # with PostBias between them, a job each
+        job, part = clarify.pop(name).arguments, own[name].arguments
+        assert (
+            job["AppSpecification"]["ContainerEntrypoint"]
+            == (part["AppSpecification"]["ContainerEntrypoint"])
+        )
+        assert job["ProcessingOutputConfig"]["Outputs"] == part["ProcessingOutputConfig"]["Outputs"]
+    # The model's provenance names the image.
+    words = clarify["Register"].arguments["AppSpecification"]["ContainerArguments"]
+    words[words.index(image)] = job_images(settings_of("dev"), "cpu").bias.uri
+    for name, step in clarify.items():
+        assert step == own[name], name
 
 
 @pytest.mark.parametrize("step", ["PreBias", "PostBias"])
@@ -243,7 +251,7 @@ def test_the_bias_steps_have_the_names_and_folders_that_clarifys_container_looks
     compiled: dict[str, Any], step: str
 ) -> None:
     """It finds inputs by name: "Configure a SageMaker Clarify Processing Job" in AWS's guide."""
-    arguments = find(compiled["as it comes"], step)["Arguments"]
+    arguments = find(compiled["clarify"], step)["Arguments"]
     inputs = {item["InputName"]: item["S3Input"] for item in arguments["ProcessingInputs"]}
     assert {name: item["LocalPath"] for name, item in inputs.items()} == {
         "analysis_config": "/opt/ml/processing/input/config",

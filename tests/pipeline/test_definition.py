@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -11,7 +12,9 @@ import yaml
 
 from sashiko.base.files import write_json
 from sashiko.packs import enabled_packs
+from sashiko.pipeline.definition.chain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.graph import build_graph, job_objects, longest_path
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import (
@@ -57,7 +60,8 @@ def test_the_definition_is_the_golden_one():
         assert path.read_bytes() == content
 
 
-BEFORE = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets"}
+# Beside the check of the rows, or before it: they train, register and publish nothing.
+BEFORE = {"Snapshot", "SnapshotFacets", "Validate", "ValidateFacets", "Prepare", "Weights"}
 
 
 def test_each_step_after_a_gate_depends_on_it():
@@ -69,13 +73,67 @@ def test_each_step_after_a_gate_depends_on_it():
     steps = {step["Name"]: step["Type"] for step in golden["Steps"]}
     gates = {name for name, kind in steps.items() if kind == "Lambda"}
     assert gates == {"DataGate", "ModelGate", "DeviceGate"}
-    # Beside what a step reads: a version may be approved while this one is trained.
-    assert set(behind) == gates | {"Train"}
-    assert behind["Train"] == {"ResolveChampion"}
-    assert behind["ModelGate"] == {"DeviceCheck"}
+    # Beside what a step reads: a gate ends the run, which Track logs in any case.
+    assert set(behind) == gates | {"Explain"}
+    assert behind["Explain"] == {"ModelGate"}
+    assert behind["ModelGate"] == {"DeviceGate"}
     assert behind["DeviceGate"] == {"Register"}
-    assert behind["DataGate"] == set(steps) - gates - BEFORE - {"DeviceCheck", "Register"}
+    assert behind["DataGate"] == set(steps) - BEFORE - {"DataGate", "DeviceGate", "Register"}
     assert set(steps.values()) == {"Processing", "Training", "Lambda"}
+
+
+BIAS = "PreBias-BiasInput-PostBias-JudgeBias"
+START = ("Snapshot", "Validate", "Train")
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("dev, complaints", (*START, "Compile-Score-Evaluate", BIAS, "Register")),
+        ("inf2", (*START, "Compile", "Score-Evaluate", BIAS, "Register")),
+        ("several instances", (*START, "Compile", "Score", "Evaluate", BIAS, "Register")),
+        (
+            "clarify",
+            (*START, "Compile-Score-Evaluate", "BiasInput", "PostBias", "JudgeBias", "Register"),
+        ),
+        ("bias not judged", (*START, "Compile-Score-Evaluate", "DeviceCheck", "Register")),
+    ],
+)
+def test_a_run_waits_for_as_few_machines_as_its_definition_allows(compiled, name, path):
+    definition = parse_definition(compiled[name])
+    found = longest_path(definition)
+    assert len(found) == len(path)
+    graph, (*_, last) = build_graph(definition), path
+    # Of several longest paths one is named: this one is as real.
+    assert all(step in graph.downstream(before) for before, step in pairwise(path))
+    assert found[-1] == last
+
+
+def test_a_run_tracks_what_a_gate_blocks_and_waits_for_nothing_that_tracks(compiled):
+    graph = build_graph(parse_definition(compiled["dev, complaints"]))
+    assert graph.downstream("Track") == {"Track"}
+    assert set(graph.waits_for["Track"]) <= upstream(graph, "ModelGate")
+    assert {"DataGate", "ModelGate", "DeviceGate", "DeviceCheck", BIAS} < upstream(
+        graph, "Register"
+    )
+    assert "DataGate" in graph.waits_for["Train"]
+
+
+def upstream(graph, name):
+    return {other for other in graph.order if name in graph.downstream(other)}
+
+
+def test_facets_are_read_where_no_training_row_is_written(compiled):
+    readers, writers = set(), set()
+    for job in job_objects(unchain(parse_definition(compiled["dev, complaints"]))):
+        readers |= {job.step} if any("/facets/" in uri for uri in job.reads) else set()
+        writers |= {job.step} if any("/Prepare/" in uri for uri in job.writes) else set()
+        if job.step in readers:
+            assert job.role.endswith("-bias-evaluator"), job.step
+    assert readers == {
+        "ValidateFacets", "Weights", "PreBias", "BiasInput", "PostBias", "JudgeBias",
+    }  # fmt: skip
+    assert writers == {"Prepare"}
 
 
 def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
@@ -92,7 +150,7 @@ def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     built = json.loads(definition(str(tmp_path / "recipe.yaml")))
 
-    steps = {step.name: step for step in parse_definition(built).steps}
+    steps = {step.name: step for step in unchain(parse_definition(built)).steps}
     assert set(steps) == {
         "Snapshot", "Validate", "DataGate", "Prepare", "Train", "Compile", "ResolveChampion",
         "Score", "Evaluate", "Explain", "Track", "ModelGate", "DeviceCheck", "DeviceGate",
@@ -135,7 +193,7 @@ def test_clarifys_image_gets_no_whole_numbers_which_it_may_take_for_classes(tmp_
 
 def test_the_linear_baseline_reads_the_weights_that_training_reads():
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
-    steps = {step.name: step for step in parse_definition(golden).steps}
+    steps = {step.name: step for step in unchain(parse_definition(golden)).steps}
     channels = {
         item["ChannelName"]: item["DataSource"]["S3DataSource"]["S3Uri"]
         for item in steps["Train"].arguments["InputDataConfig"]

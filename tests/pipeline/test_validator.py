@@ -60,7 +60,7 @@ def test_what_we_ship_has_no_problem(name: str, compiled: dict[str, Any]) -> Non
     faults.set_in(*faults.TRAIN, "Tags", to=[{"Key": "équipe", "Value": "données/1"}]),
     faults.set_in(*faults.TRAIN, "ResourceConfig", "InstanceCount", to={"Get": "Parameters.AsOf"}),
     faults.set_in(
-        *("Compile", "Arguments", "Environment", "X"),
+        *("Compile-Score-Evaluate", "Arguments", "Environment", "X"),
         to={"Get": "Steps.Train.HyperParameters['seed']"},
     ),
 ], ids=["job name", "tags", "integer parameter", "map"])  # fmt: skip

@@ -1,6 +1,7 @@
 """SageMaker's folders inside a job, below `OPT_ML` (default `/opt/ml`)."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def processing_input(name: str) -> Path:
 def processing_output(name: str) -> Path:
     """Creates and returns the folder that becomes a processing job's output `name`."""
     return make_folder(opt_ml() / "processing" / "output" / name)
+
+
+def pass_on(*folders: Path) -> None:
+    """Copies the files of folders into the output `evidence`, which Register reads as one input.
+
+    A job may have ten inputs ("ProcessingInputs" of CreateProcessingJob, SageMaker API Reference).
+    """
+    for folder in folders:
+        shutil.copytree(folder, processing_output("evidence"), dirs_exist_ok=True)
 
 
 def processing_job_name() -> str:

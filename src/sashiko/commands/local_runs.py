@@ -67,13 +67,14 @@ def summary(record: RunRecord, store: Store, report: Path | None) -> str:
 
 
 def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
-    """Yields the gates' verdicts up to the last step of the run."""
-    for step in ("DeviceCheck", "Track"):
-        step_record = next((item for item in record.steps if item.name == step), None)
-        if step_record is not None and "verdicts" in step_record.outputs:
-            for file in walk_files(store.path(step_record.outputs["verdicts"].uri)):
-                yield read_verdict(file)
-            return
+    """Yields the gates' verdicts with waivers, each once: an earlier engine's steps repeat them."""
+    gates: dict[str, Verdict] = {}
+    for step in record.steps:
+        if step.name in ("Track", "DeviceCheck") and "verdicts" in step.outputs:
+            for file in walk_files(store.path(step.outputs["verdicts"].uri)):
+                verdict = read_verdict(file)
+                gates[verdict.gate] = verdict
+    yield from gates.values()
 
 
 def _registered(record: RunRecord, store: Store) -> Iterator[str]:

@@ -5,9 +5,11 @@ A step that fails ends its execution, so what depends on the gate never starts.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Any, Final
 
-from sashiko.evaluation.gates.closed_gate import GateClosedError
+from sashiko.evaluation.gates.closed_gate import WAIVERS, GateClosedError
 
 _ATTEMPTS: Final = 8  # waits of 20 s at most between them
 
@@ -38,21 +40,47 @@ def handler(event: Mapping[str, str], _context: Any) -> dict[str, Any]:
 
 
 def judge(event: Mapping[str, str], read: Callable[[str], bytes]) -> dict[str, Any]:
-    """Lets a run go on only if each verdict or release does, else raises GateClosedError.
+    """Lets a run go on only if each verdict does, else raises GateClosedError.
 
-    `event` has step -> S3 URI of its `verdict.json`, or of the `release.json` that counts waivers;
-    `read` returns an object's content by its URI. KeyError if a file is neither, ValueError if
-    there is nothing to judge by.
+    A verdict with failed checks does, if each of them has a waiver that is valid today (in UTC).
+
+    `event` has step -> S3 URI of its `verdict.json`; where the recipe may waive checks also
+    `waivers`, the waivers as a JSON list. `read` returns an object's content by its URI. KeyError
+    if a file is no verdict, ValueError if there is nothing to judge by.
     """
-    if not event:
+    waivers = json.loads(event.get(WAIVERS, "[]"))
+    uris = [uri for name, uri in event.items() if name != WAIVERS]
+    if not uris:
         raise ValueError("no verdict to judge by: the step has no arguments")
-    closing = [summary for uri in event.values() for summary in _closing(json.loads(read(uri)))]
+    today = datetime.now(UTC).date().isoformat()
+    closing = [line for uri in uris for line in _closing(json.loads(read(uri)), waivers, today)]
     if closing:
         raise GateClosedError(closing)
     return {"passed": True}
 
 
-def _closing(record: Mapping[str, Any]) -> Sequence[str]:
-    if "released" in record:
-        return () if record["released"] is True else tuple(record["summaries"])
-    return () if record["passed"] is True else (record["summary"],)
+def _closing(
+    verdict: Mapping[str, Any], waivers: Sequence[Mapping[str, str]], today: str
+) -> Sequence[str]:
+    """Returns the summary of a verdict that closes the gate, and what became of its waivers."""
+    if verdict["passed"] is True:
+        return ()
+    failed = [check["name"] for check in verdict.get("checks", ()) if check["passed"] is not True]
+    latest: dict[str, Mapping[str, str]] = {}  # of each failed check
+    for waiver in sorted(waivers, key=lambda item: item["expires"]):
+        if waiver["check"] in failed:
+            latest[waiver["check"]] = waiver
+    valid = {name for name, waiver in latest.items() if waiver["expires"] >= today}
+    if failed and valid.issuperset(failed):
+        return ()
+    notes = [
+        f"{name}: waived by {waiver['owner']} until {waiver['expires']}"
+        if name in valid
+        else f"{name}: the waiver of {waiver['owner']} expired on {waiver['expires']}"
+        for name, waiver in latest.items()
+    ]
+    for waiver in waivers:
+        if waiver["check"] not in failed:
+            names = get_close_matches(waiver["check"], set(failed) - valid, n=1)
+            notes += [f"{name}: the waiver of `{waiver['check']}` is for another" for name in names]
+    return ("\n- ".join((verdict["summary"], *notes)),)

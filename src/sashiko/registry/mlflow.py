@@ -1,5 +1,6 @@
 """The registry of local runs: MLflow's, in a sqlite file."""
 
+import fcntl
 import json
 import logging
 import os
@@ -32,6 +33,7 @@ _NO_ROOM = ("database or disk is full", "disk I/O error")
 _STATUS = "model_approval_status"
 _PENDING = "PendingManualApproval"
 _DECISION = "decision."  # prefix of the tags that hold one decision each
+_EXECUTION_TAG = "execution_id"  # of a run
 _DESCRIPTION = 5000  # characters
 
 
@@ -117,7 +119,7 @@ class MlflowRegistry:
             InputError: if there is no run.
         """
         if run_id is None:
-            raise InputError("MLflow could not be reached by Track, so there is no run to register")
+            raise InputError("MLflow could not be reached, so there is no run to register")
         digest = sha256_file(files / ARTIFACT_FILE)
         tags = versions.recorded(tags, artifact_sha256=digest, threshold=threshold)
         tags[_STATUS] = _PENDING
@@ -301,6 +303,34 @@ def translate_full_disk(tracking_uri: str) -> Iterator[None]:
             raise
         problem = "its disk is full or failing; free some space and run again"
         raise InputError(f"cannot write {tracking_uri}: {problem}") from error
+
+
+def execution_run(
+    client: Any, experiment: str, execution_id: str, *, tracking_uri: str
+) -> tuple[str, bool]:
+    """Returns the id of an execution's run, and whether it is finished; creates it if missing.
+
+    Track and Register may ask for it at the same time. A file's lock lets one of them create it; of
+    two that a server has nevertheless, both take the older one.
+    """
+    same = f"tags.{_EXECUTION_TAG} = '{execution_id}'"
+    with _one_at_a_time(tracking_uri):
+        id_ = experiment_id(client, experiment, tracking_uri=tracking_uri)
+        if not (runs := client.search_runs([id_], same)):
+            client.create_run(id_, run_name=execution_id, tags={_EXECUTION_TAG: execution_id})
+            runs = client.search_runs([id_], same)
+        oldest = min(runs, key=lambda run: (run.info.start_time, run.info.run_id)).info
+    return str(oldest.run_id), oldest.status == "FINISHED"
+
+
+@contextmanager
+def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
+    if not tracking_uri.startswith(SQLITE):
+        yield
+        return
+    with Path(f"{tracking_uri.removeprefix(SQLITE)}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        yield
 
 
 def experiment_id(client: Any, name: str, *, tracking_uri: str) -> str:

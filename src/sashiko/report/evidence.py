@@ -20,6 +20,7 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.evaluation.metrics.arrays import Floats, Ints, Truth, two_classes
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, Explanations, read_explanations
+from sashiko.pipeline.definition.chain import unchain
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.runner.process import last_lines
 from sashiko.pipeline.runner.run_record import RunRecord, StepRecord, read_run
@@ -213,7 +214,9 @@ def read_evidence(folder: Path, home: Path) -> Evidence:
         folder=folder,
         store=Store(root=home / "s3"),
         run=read_run(folder),
-        definition=attempt(lambda: parse_definition(read_json(folder / "definition.json"))),
+        definition=attempt(
+            lambda: unchain(parse_definition(read_json(folder / "definition.json")))
+        ),
         contract=attempt(lambda: load_contract(evidence / "contract.odcs.yaml")),
         recipe=attempt(lambda: load_recipe(evidence / "recipe.yaml")),
         source=attempt(lambda: read_record(SourceRecord, evidence / "source.json")),

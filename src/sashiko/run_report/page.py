@@ -43,7 +43,8 @@ def outcome(evidence: Evidence, verdicts: Verdicts) -> Outcome:
     if run.status == "failed":
         return _failed(evidence)
     if run.status == "partial":
-        ends = f"The run was to stop after {run.until}: no model was judged on the test split"
+        last = run.until.replace(",", ", ")
+        ends = f"The run was to stop after {last}: no model was judged on the test split"
         where = "Its result is in the report of its sweep, below `sweeps/`."
         headline = f"{ends}, and nothing was registered."
         return Outcome("interrupted", "Part of a sweep", headline, details=(where,))

@@ -2,19 +2,17 @@
 
     python -m sashiko.steps.device_check --backend endpoint --name x-devicecheck-dev-abc ...
 
-Reads Compile's artifact, Prepare's test split, Evaluate's predictions and decision threshold, and
-every verdict so far. Writes the verdict of the gate `device`, and all verdicts for Register.
+Reads Compile's artifact, Prepare's test split, Evaluate's predictions and decision threshold.
+Writes the verdict of the gate `device`.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
 from sashiko.base.files import sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.stopping import stop_on_signals
-from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import DECISION_FILE, read_decision
 from sashiko.evaluation.gates.verdict import (
     DEVICE_GATE,
@@ -24,7 +22,6 @@ from sashiko.evaluation.gates.verdict import (
     not_judged,
     today,
     waive,
-    write_release,
     write_verdict,
 )
 from sashiko.registry.versions import ARTIFACT_FILE
@@ -172,18 +169,13 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Writes `verdict`, `release` for DeviceGate, and every verdict that Register takes."""
+    """Writes `verdict`, and to `verdicts` the same with the recipe's waivers."""
     options = _options()
     verdict = (
         not_judged(gate=DEVICE_GATE, reason=_OFF) if options.backend == "off" else check(options)
     )
-    earlier_verdicts = processing_input("verdicts")
-    if not earlier_verdicts.is_dir():
-        raise InputError(f"{earlier_verdicts} does not exist: Track writes the verdicts so far")
-    shutil.copytree(earlier_verdicts, processing_output("verdicts"), dirs_exist_ok=True)
     waived = waive(verdict, read_waivers(), on=today())
     write_verdict(waived, processing_output("verdicts") / verdict.gate)
-    write_release([waived], processing_output("release"))
     write_verdict(verdict, processing_output("verdict"))
     print(waived.summary, file=sys.stderr)
 

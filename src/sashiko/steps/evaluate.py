@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from sashiko.base.files import sha256_file, sha256_tree, write_json
-from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.job_folders import pass_on, processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
 from sashiko.data.splits import META_FILE, SPLITS, ColumnKind, SplitMeta
@@ -210,6 +210,7 @@ def main() -> None:
     write_reference(reference, processing_output("metrics"))
     records.write_decision(decision, processing_output("decision"))
     write_verdict(verdict, processing_output("verdict"))
+    pass_on(*(processing_output(name) for name in ("metrics", "decision", "verdict")))
     for line in (*evaluation.notes, verdict.summary):
         print(line, file=sys.stderr)
 

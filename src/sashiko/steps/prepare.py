@@ -136,23 +136,22 @@ class SplitTable:
                 f"{', '.join(map(repr, self.contract.classes))}: correct the data or the contract"
             )
 
-    def keep(
-        self, limits: Mapping[str, int | None]
-    ) -> tuple[dict[str, SplitSummary], dict[str, int], int]:
+    def keep(self, data: DataSection) -> tuple[dict[str, SplitSummary], dict[str, int], int]:
         """Decides which rows stay.
 
         A row of a later split is removed if an earlier split has its text: a text that was used
         for training or for the threshold cannot measure quality on new texts. The row in the
         earlier split stays, so that later data never shrinks train.
 
-        `limits` maps a split to the number of rows that may stay, those with the lowest SHA-256 of
-        their key. A hash gives an unbiased sample that is stable when other rows are added or
+        `data` limits the rows of a split that may stay, those with the lowest SHA-256 of their
+        key. A hash gives an unbiased sample that is stable when other rows are added or
         removed; the first rows would be the oldest, or those of one branch.
 
         Returns:
             The summary of each split with rows; of each later split how many rows were removed
             because of their text; and how many rows were removed by the limits.
         """
+        limits = (data.train_rows, data.validation_rows, data.test_rows)
         self._run(
             "CREATE TABLE owners AS SELECT digest, min(split) AS split FROM rows GROUP BY digest"
         )
@@ -162,7 +161,7 @@ class SplitTable:
             list(self.contract.classes),
         )
         before, after = self._count("rows"), self._count("kept")
-        for name, most in limits.items():
+        for name, most in zip(SPLITS, limits, strict=True):
             if most is not None and after[name] > most:
                 self._run(
                     "DELETE FROM kept WHERE key IN (SELECT key FROM kept WHERE split = $1 "
@@ -212,6 +211,14 @@ class SplitTable:
         """Columns of the files for Train and Score."""
         return NUMBER_SCHEMA if self.contract.is_number else SCHEMA
 
+    def outcomes(self, split: str) -> Iterator[pa.RecordBatch]:
+        """Yields key and class, or of a number the value, of a split's rows, ordered by key."""
+        column = "value" if self.contract.is_number else "label"
+        schema = pa.schema([self.schema.field("key"), self.schema.field(column)])
+        return self._stream(
+            "key, value" if self.contract.is_number else "key, class::BIGINT", split, schema
+        )
+
     def slices(self, split: str) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """Returns schema and rows of the slices' columns, followed by the key."""
         schema = pa.schema([*self._slices, SCHEMA.field("key")])
@@ -247,18 +254,14 @@ def main() -> None:
     with scratch_database(f"split the rows of {source}") as database:
         table = SplitTable(database, contract, source=source)
         split, linear = resolve_split(source, contract.split), is_linear()
-        needed = [contract.key, contract.label.column, *columns, *slice_columns(contract)]
-        if isinstance(split, SplitDates):
-            needed.append(split.column)
+        needed = [*needed_columns(contract, columns, split), *slice_columns(contract)]
         for rows in stream_columns(source, list(dict.fromkeys(needed))):
             table.add(
                 split_rows(rows, contract, columns=columns, text=text, split=split, linear=linear),
                 rows.select(slice_columns(contract)),
             )
         table.check()
-        splits, repeats, over_limit = table.keep(
-            {"train": data.train_rows, "validation": data.validation_rows, "test": data.test_rows}
-        )
+        splits, repeats, over_limit = table.keep(data)
         check_splits(splits, contract, split)
         for name in SPLITS:
             file = processing_output(name) / "data.parquet"
@@ -281,6 +284,40 @@ def main() -> None:
     )
     write_json(processing_output("meta") / META_FILE, meta.model_dump(mode="json"))
     write_snapshots(training_snapshot(source.parent), processing_output("meta"))
+
+
+def train_labels(
+    source: Path, contract: Contract, *, data: DataSection, text: TextSection
+) -> pa.Table:
+    """Returns key and outcome of the train rows, ordered by key, without writing them.
+
+    For what has to know the same split, and must not wait for it.
+
+    Returns:
+        `key`: string; and `label`: int64, the class, or of a number `value`: float64.
+
+    Raises:
+        InputError: as `main`.
+    """
+    columns = template_columns(contract, text.template)
+    with scratch_database(f"split the rows of {source}") as database:
+        table = SplitTable(database, contract, source=source)
+        split = resolve_split(source, contract.split)
+        for rows in stream_columns(source, needed_columns(contract, columns, split)):
+            values = rows.select(list(columns)).to_pylist()
+            texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
+            table.add(split_keys(rows, contract, texts=texts, split=split), rows.select([]))
+        table.check()
+        table.keep(data)
+        return pa.Table.from_batches(table.outcomes("train"))
+
+
+def needed_columns(
+    contract: Contract, columns: Sequence[str], split: TextHashSplit | SplitDates
+) -> list[str]:
+    """Returns the columns that decide on a row's split, each once."""
+    dates = [split.column] if isinstance(split, SplitDates) else []
+    return list(dict.fromkeys((contract.key, contract.label.column, *columns, *dates)))
 
 
 # Assigns rows to splits by time or by a hash of the text, never by key.
@@ -429,15 +466,26 @@ def split_rows(
     texts = [texts_of.assemble(text.template, row, text.missing) for row in values]
     template = texts_of.row_template(columns)
     objects = [texts_of.assemble(template, row, "") for row in values]
+    table = split_keys(rows, contract, texts=texts, split=split)
+    table = table.append_column("text", pa.array(objects if linear else texts, pa.string()))
+    return table.append_column("row", pa.array(objects, pa.string()))
+
+
+def split_keys(
+    rows: pa.Table,
+    contract: Contract,
+    *,
+    texts: Sequence[str],
+    split: TextHashSplit | SplitDates,
+) -> pa.Table:
+    """Returns key, label, digest of the text, split and any value of each row."""
     digests = [hashlib.sha256(texts_of.normalise(text).encode()).digest() for text in texts]
     table = pa.table(
         {
             "key": rows[contract.key].cast(pa.string()),
-            "text": pa.array(objects if linear else texts, pa.string()),
             "label": outcomes(rows[contract.label.column], contract),
             "digest": pa.array(digests, pa.binary()),
             "split": pa.array(assign(rows, digests, split)),
-            "row": pa.array(objects, pa.string()),
         }
     )
     if not contract.is_number:

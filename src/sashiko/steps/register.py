@@ -1,6 +1,7 @@
 """Register: registers a model version pending approval, with its evidence."""
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -22,7 +23,16 @@ from sashiko.evaluation.evaluation_record import (
     read_decision,
     read_evaluation,
 )
-from sashiko.evaluation.gates.verdict import Verdict, gate_tags, read_verdict
+from sashiko.evaluation.gates.verdict import (
+    VERDICT_FILE,
+    WAIVABLE,
+    Verdict,
+    gate_tags,
+    read_verdict,
+    today,
+    waive,
+    write_verdict,
+)
 from sashiko.evaluation.metrics.uncertainty import standing
 from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
@@ -38,7 +48,8 @@ from sashiko.settings.recipe_train import ReweighingSection, TrainSection
 from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, image_statements, open_registrar
-from sashiko.steps.sections import read_contract, read_section
+from sashiko.steps.sections import read_contract, read_section, read_waivers
+from sashiko.steps.track import find_run
 
 # Gate -> input of its verdict -> the expected snapshot, and the step that read it.
 _SNAPSHOT_READERS: dict[str, dict[str, tuple[View, str]]] = {
@@ -55,8 +66,9 @@ _SNAPSHOT_READERS: dict[str, dict[str, tuple[View, str]]] = {
 }
 _DIGEST_LENGTH = 12  # characters of a digest
 _DIRTY = "-dirty"
-_EVIDENCE = ("artifact", "lock", "decision", "metrics", "snapshot-manifest", "verdicts")
-_BIAS_EVIDENCE = "intervals"
+_DATA, _FACETS, _QUALITY, _BIAS = (
+    f"{name}-evidence" for name in ("data", "facets", "quality", "bias")
+)
 
 
 def main() -> None:
@@ -67,6 +79,7 @@ def main() -> None:
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
+    parser.add_argument("--experiment", required=True, help="the MLflow experiment")
     parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
     parser.add_argument("--data-uri", required=True, help="S3 URI of the training snapshot")
     parser.add_argument("--models-uri", required=True, help="S3 URI that model files lie under")
@@ -89,16 +102,15 @@ def main() -> None:
         if (value := getattr(arguments, name)) is not None
     }
     tags = version_tags(arguments.execution_id, sources, lock, monitoring)
-    tracking_folder = processing_input("tracking")
-    facets = None if arguments.bias_not_judged else read_manifest(tracking_folder)
+    facets = None if arguments.bias_not_judged else read_manifest(processing_input(_FACETS))
     check_evidence(
         sources.verdicts,
-        explained=read_snapshots(tracking_folder),
+        explained=read_snapshots(processing_input("explanations")),
         training=sources.snapshot,
         facets=facets,
     )
     check_artifact(lock, sources.verdicts)
-    decision = read_decision(processing_input("decision") / DECISION_FILE)
+    decision = read_decision(processing_input(_QUALITY) / DECISION_FILE)
     placement = Placement(
         models_uri=arguments.models_uri,
         signing_key=arguments.signing_key,
@@ -121,7 +133,11 @@ def main() -> None:
         version, new = registrar.register(
             arguments.model_package_group,
             files=Path(folder),
-            run_id=files.read_json(tracking_folder / "tracking.json")["mlflow_run_id"],
+            run_id=find_run(
+                os.environ.get("MLFLOW_TRACKING_URI", ""),
+                experiment=arguments.experiment,
+                execution_id=arguments.execution_id,
+            ),
             threshold=decision.threshold,
             tags=tags,
         )
@@ -292,14 +308,22 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         InputError: if a file is missing or damaged.
     """
     source = files.read_json(processing_input("run-manifest") / "source.json")
-    intervals = processing_input(_BIAS_EVIDENCE) / INTERVALS_FILE
+    gates = [_DATA, _QUALITY, "device-verdict"]
+    gates += [] if bias_not_judged else [_FACETS, _BIAS]
+    verdicts = [read_verdict(processing_input(name)) for name in gates]
+    waivers, date = read_waivers(), today()
     return CardSources(
         contract=read_contract(),
-        snapshot=read_manifest(processing_input("snapshot-manifest")),
-        evaluation=read_evaluation(processing_input("metrics") / METRICS_FILE),
-        estimates=() if bias_not_judged else read_estimates(intervals),
-        explanations=read_explanations(processing_input("tracking") / EXPLANATIONS_FILE),
-        verdicts=[read_verdict(file) for file in files.walk_files(processing_input("verdicts"))],
+        snapshot=read_manifest(processing_input(_DATA)),
+        evaluation=read_evaluation(processing_input(_QUALITY) / METRICS_FILE),
+        estimates=()
+        if bias_not_judged
+        else read_estimates(processing_input(_BIAS) / INTERVALS_FILE),
+        explanations=read_explanations(processing_input("explanations") / EXPLANATIONS_FILE),
+        verdicts=[
+            waive(verdict, waivers, on=date) if verdict.gate in WAIVABLE else verdict
+            for verdict in sorted(verdicts, key=lambda verdict: verdict.gate)
+        ],
         recipe=recipe,
         card=read_section(CardSection, "card"),
         train=read_section(TrainSection, "train"),
@@ -324,7 +348,7 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
             f"{archive} is not the archive that the compile lock names (its sha256 differs): it "
             "was packed again after Compile; run the pipeline again"
         )
-    reference = read_reference(processing_input("metrics") / REFERENCE_FILE)
+    reference = read_reference(processing_input(_QUALITY) / REFERENCE_FILE)
     if reference.artifact_sha256 != lock.artifact_sha256:
         raise InputError(
             f"{REFERENCE_FILE} describes another artifact (sha256 {reference.artifact_sha256}) "
@@ -347,8 +371,17 @@ def gather(
     Raises:
         InputError: if a statement about an image or the engine's wheel is damaged.
     """
-    for name in _EVIDENCE if sources.bias_not_judged else (*_EVIDENCE, _BIAS_EVIDENCE):
-        shutil.copytree(processing_input(name), folder, dirs_exist_ok=True)
+    unlike = shutil.ignore_patterns(VERDICT_FILE)  # each gate's has a folder
+    for name in (
+        "artifact",
+        "lock",
+        _DATA,
+        _QUALITY,
+        *([] if sources.bias_not_judged else [_BIAS]),
+    ):
+        shutil.copytree(processing_input(name), folder, dirs_exist_ok=True, ignore=unlike)
+    for verdict in sources.verdicts:
+        write_verdict(verdict, folder / verdict.gate)
     card = model_card(sources)
     files.write_json(folder / CARD_FILE, card.model_dump(mode="json", exclude_none=True))
     files.write_bytes(folder / versions.MARKDOWN_FILE, card_markdown(card).encode())

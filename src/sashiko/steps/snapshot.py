@@ -3,8 +3,8 @@
 `python -m sashiko.steps.snapshot --view training --lake-uri duckdb:///path/to/lake --as-of HASH`
 `python -m sashiko.steps.snapshot --view facets --lake-uri athena://workgroup/database --as-of LOAD`
 
-Reads the lake, the contract (input `config`) and, for the facets, the training snapshot's manifest
-(input `training-manifest`); writes `data/data.parquet` and `manifest/manifest.json`.
+Reads the lake and the contract (input `config`); writes `data/data.parquet` and
+`manifest/manifest.json`. ValidateFacets compares the keys of the two snapshots.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from sashiko.base.files import sha256_file, write_json
-from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.job_folders import processing_output
 from sashiko.base.parquet import write_batches
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.manifest import (
@@ -24,11 +24,9 @@ from sashiko.contract.manifest import (
     ColumnType,
     ContractVersion,
     Manifest,
-    read_manifest,
 )
 from sashiko.contract.model import Contract, View
 from sashiko.data.lake_reader import Lake, open_lake
-from sashiko.errors import InputError
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract
 
@@ -49,15 +47,6 @@ def main() -> None:
         as_of=arguments.as_of,
         data_file=processing_output("data") / "data.parquet",
     )
-    if arguments.view == "facets":
-        training = read_manifest(processing_input("training-manifest"))
-        if manifest.keys_sha256 != training.keys_sha256 or manifest.as_of != training.as_of:
-            raise InputError(
-                f"the facet snapshot ({manifest.rows:,} rows, as of {manifest.as_of[:12]}) and "
-                f"the training snapshot ({training.rows:,} rows, as of {training.as_of[:12]}) do "
-                "not hold the same keys: start a new run, and look for a row filter that only "
-                "one role has"
-            )
     write_json(processing_output("manifest") / MANIFEST_FILE, manifest.model_dump(mode="json"))
     column_names = ", ".join(column.name for column in manifest.columns)
     print(f"{manifest.rows:,} rows: {column_names}", file=sys.stderr)

@@ -14,7 +14,6 @@ from threading import Thread
 from sashiko.base.files import read_json, write_json
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.bias.gates.estimates import INTERVALS_FILE, REPORTED_METRICS, read_estimates
-from sashiko.contract.manifest import MANIFEST_FILE, read_manifest, read_snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import (
     METRICS_FILE,
@@ -23,27 +22,29 @@ from sashiko.evaluation.evaluation_record import (
     read_evaluation,
 )
 from sashiko.evaluation.gates.verdict import (
-    MODEL_GATES,
+    WAIVABLE,
     gate_tags,
     read_verdict,
     today,
     waive,
-    write_release,
     write_verdict,
 )
 from sashiko.explain.explanation_record import (
     EXPLANATIONS_FILE,
     Explanations,
     read_explanations,
-    write_explanations,
 )
-from sashiko.registry.mlflow import SQLITE, experiment_id, mlflow_client, translate_full_disk
+from sashiko.registry.mlflow import (
+    SQLITE,
+    execution_run,
+    mlflow_client,
+    translate_full_disk,
+)
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers
 
 # Total limit, with MLflow's import: in an account, Track delays the gate after it.
 SERVER_SECONDS = 30
-_EXECUTION_TAG = "execution_id"
 _BATCH = 900  # MLflow takes at most 1,000 metrics in one call
 
 
@@ -71,11 +72,11 @@ def track_execution(
     def log() -> str | None:
         try:
             client = mlflow_client(tracking_uri)
-            id_ = experiment_id(client, experiment, tracking_uri=tracking_uri)
         except InputError as error:
             _say_why_not(error)
             return None
-        from mlflow.entities import Metric  # after the client, which stops MLflow's telemetry
+        # After the client, which stops MLflow's telemetry.
+        from mlflow.entities import Metric, RunTag
 
         now = int(time.time() * 1000)
         points = [Metric(key, value, now, 0) for key, value in metrics.items()]
@@ -83,27 +84,44 @@ def track_execution(
             values = line.model_dump(exclude={"step"}, exclude_none=True)
             points += [Metric(f"train.{k}", float(v), now, line.step) for k, v in values.items()]
         with translate_full_disk(tracking_uri):
-            # A run that was killed while it was logged is not FINISHED, and is logged again.
-            same = f"tags.{_EXECUTION_TAG} = '{execution_id}' and attributes.status = 'FINISHED'"
-            if runs := client.search_runs([id_], same):
-                return str(runs[0].info.run_id)
-            all_tags = {**tags, _EXECUTION_TAG: execution_id}
-            run = client.create_run(id_, run_name=execution_id, tags=all_tags).info.run_id
+            run, finished = execution_run(
+                client, experiment, execution_id, tracking_uri=tracking_uri
+            )
+            if finished:
+                return run
+            client.log_batch(run, tags=[RunTag(key, value) for key, value in tags.items()])
             for start in range(0, len(points), _BATCH):
                 client.log_batch(run, metrics=points[start : start + _BATCH])
             client.set_terminated(run)
-            return str(run)
+            return run
 
-    return log() if tracking_uri.startswith(SQLITE) else _within(SERVER_SECONDS, log, tracking_uri)
+    return _within(SERVER_SECONDS, log, tracking_uri)
+
+
+def find_run(tracking_uri: str, *, experiment: str, execution_id: str) -> str | None:
+    """Returns the id of an execution's run, for what refers to it; None as `track_execution`."""
+
+    def find() -> str | None:
+        try:
+            client = mlflow_client(tracking_uri)
+        except InputError as error:
+            _say_why_not(error)
+            return None
+        with translate_full_disk(tracking_uri):
+            return execution_run(client, experiment, execution_id, tracking_uri=tracking_uri)[0]
+
+    return _within(SERVER_SECONDS, find, tracking_uri)
 
 
 def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) -> str | None:
-    """Runs `log` in a thread with a time limit.
+    """Runs `log`, of a server in a thread with a time limit.
 
     MLflow's own settings limit each attempt, not their sum: with dropped packets, eight attempts
     of 120 s for each address of the host. A thread cannot be killed, so it is abandoned; as a
     daemon it does not keep the process alive.
     """
+    if tracking_uri.startswith(SQLITE):
+        return log()
     results: Queue[str | None] = Queue()
 
     def attempt() -> None:
@@ -200,9 +218,9 @@ def _metric_name(text: str) -> str:
 def main() -> None:
     """Writes `tracking.json` with the MLflow run's id, or null if MLflow cannot be reached.
 
-    The output `verdicts` holds every gate's verdict with the recipe's waivers; DeviceCheck adds its
-    own. `tracking` also holds Explain's figures and the facet snapshot's manifest. They share
-    an output because Register may have at most ten inputs. ModelGate reads `release`.
+    The output `verdicts` holds the verdicts of data, quality and bias with the recipe's waivers.
+    Nothing waits for this step: ModelGate and Register find the waivers themselves, and the run is
+    known by the execution's id.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
@@ -217,21 +235,14 @@ def main() -> None:
     verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
     waivers, date = read_waivers(), today()
     verdicts = [
-        waive(verdict, waivers, on=date) if verdict.gate in MODEL_GATES else verdict
+        waive(verdict, waivers, on=date) if verdict.gate in WAIVABLE else verdict
         for verdict in verdicts
     ]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)
-    gates = [verdict for verdict in verdicts if verdict.gate in MODEL_GATES]
-    write_release(gates, processing_output("release"))
-    tracking = processing_output("tracking")
     explanations = read_explanations(processing_input("explanations") / EXPLANATIONS_FILE)
-    write_explanations(explanations, tracking)
-    write_snapshots(read_snapshots(processing_input("explanations")), tracking)
     metrics = quality_metrics(evaluation) | explanation_metrics(explanations)
     if not bias_not_judged:
-        facets = read_manifest(processing_input("facets-manifest"))
-        write_json(tracking / MANIFEST_FILE, facets.model_dump(mode="json"))
         metrics |= bias_metrics()
     source = read_json(processing_input("run-manifest") / "source.json")
     run_id = track_execution(
@@ -246,7 +257,7 @@ def main() -> None:
         metrics=metrics,
         curve=evaluation.learning_curve,
     )
-    write_json(tracking / "tracking.json", {"mlflow_run_id": run_id})
+    write_json(processing_output("tracking") / "tracking.json", {"mlflow_run_id": run_id})
     print("tracked" if run_id else "not tracked", file=sys.stderr)
 
 

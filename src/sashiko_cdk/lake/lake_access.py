@@ -67,7 +67,8 @@ class LakeAccess(Construct):
         # Verdicts and manifests in the artifacts bucket are under the snapshots' key: a job has one
         # key for all its outputs, and a snapshot or a validation writes rows too.
         verdicts = private_bucket.decrypt_objects(settings, snapshots_key.key_arn, [artifacts])
-        facets = [*self._snapshot("facets"), *weights]
+        weighed = self._objects("snapshots", ["training/data/"], READ)  # their split, for Weights
+        facets = [*self._snapshot("facets"), *weighed, *weights]
         policies |= {
             "registrar": ("Reads what is said of snapshots", [verdicts]),
             "broker": ("Takes the training snapshot", self._snapshot("training")),

@@ -111,7 +111,10 @@ def _read_scores(cached: pa.Table) -> ModelScores:
 
 PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
 _RATIO = "DI"
-_ORDER = (PREPARE, WEIGHTS, COMPILE)  # each step waits for those before it
+# Where a run may end, each with all that the one before has. Prepare does not wait for the gate.
+_SPLIT = f"DataGate,{PREPARE}"
+_WEIGHED = f"{_SPLIT},{WEIGHTS}"
+_ENDS = (_SPLIT, _WEIGHED, COMPILE)
 
 
 class IncompleteRunError(Exception):
@@ -132,7 +135,7 @@ def run_recipe(
     command: str,
     from_step: str | None = None,
 ) -> RunRecord:
-    """Runs a recipe on this machine up to a step; what earlier runs did comes from the cache.
+    """Runs a recipe on this machine up to some steps; what earlier runs did comes from the cache.
 
     Raises:
         IncompleteRunError: if the run was blocked, failed or interrupted.
@@ -215,18 +218,18 @@ class Runs:
 def needed_runs(
     selection: Selection, recipes: Mapping[str, Recipe], rows: Recipe
 ) -> dict[str, str]:
-    """Returns the digests of the recipes that have to run -> the last step that is needed.
+    """Returns the digests of the recipes that have to run -> the last steps that are needed.
 
     `recipes` are by candidate; those of Bedrock have none. `rows` gives the test split.
     """
-    needs = {recipe_sha256(rows): PREPARE}
+    needs = {recipe_sha256(rows): _SPLIT}
     for name, recipe in recipes.items():
         kind = selection.candidates[name].kind
         if kind == "version":  # its run is a past one
             continue
-        step = COMPILE if kind == "recipe" else WEIGHTS if recipe.bias.judged else PREPARE
+        end = COMPILE if kind == "recipe" else _WEIGHED if recipe.bias.judged else _SPLIT
         digest = recipe_sha256(recipe)
-        needs[digest] = max(step, needs.get(digest, PREPARE), key=_ORDER.index)
+        needs[digest] = max(end, needs.get(digest, _SPLIT), key=_ENDS.index)
     return needs
 
 

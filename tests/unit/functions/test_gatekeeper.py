@@ -1,7 +1,7 @@
 """The gatekeeper: what lets a run go on, what stops it, and what is neither."""
 
 import json
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,19 +11,9 @@ import pytest
 from moto import mock_aws
 
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.evaluation.gates.verdict import (
-    RELEASE_FILE,
-    Check,
-    Verdict,
-    decide,
-    waive,
-    write_release,
-    write_verdict,
-)
+from sashiko.evaluation.gates.verdict import Check, Verdict, decide, write_verdict
 from sashiko.functions.gatekeeper_handler import handler, judge
-from sashiko.settings.recipe_quality import Waiver
 
-DAY = date(2026, 11, 27)
 BUCKET = "acme-dev-artifacts"
 
 
@@ -38,11 +28,6 @@ def read(uri: str) -> bytes:
 
 def verdict_file(folder: Path, *, passed: bool, gate: str = "data-quality") -> str:
     return str(write_verdict(verdict(gate, passed=passed), folder / gate))
-
-
-def release_file(folder: Path, *verdicts: Verdict) -> str:
-    write_release(verdicts, folder)
-    return str(folder / RELEASE_FILE)
 
 
 def test_verdicts_that_passed_let_a_run_go_on(tmp_path):
@@ -62,21 +47,51 @@ def test_one_failed_verdict_stops_it_with_its_words_alone(tmp_path):
     )
 
 
-def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path):
-    passed, failed = verdict("bias", passed=True), verdict("model-quality", passed=False)
-    waiver = Waiver(check="auc", reason="known and accepted", owner="Ada Lovelace", expires=DAY)
-    waived = waive(failed, [waiver], on=DAY)
-    assert judge({"Track": release_file(tmp_path, passed, waived)}, read) == {"passed": True}
+TODAY = datetime.now(UTC).date()
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+def waiver(check: str, expires: object) -> dict[str, str]:
+    return {"check": check, "reason": "known", "owner": "Ada Lovelace", "expires": str(expires)}
+
+
+@pytest.mark.parametrize(
+    ("waivers", "note"),
+    [
+        ([waiver("auc", TODAY)], None),
+        ([waiver("auc", YESTERDAY), waiver("auc", TODAY)], None),
+        ([waiver("auc", YESTERDAY)], f"auc: the waiver of Ada Lovelace expired on {YESTERDAY}"),
+        ([waiver("aucs", TODAY)], "auc: the waiver of `aucs` is for another"),
+        ([waiver("accuracy of it", TODAY)], ""),
+    ],
+    ids=["to its last day", "the latest", "expired", "misspelt", "another"],
+)
+def test_a_failed_check_needs_a_valid_waiver_of_its_own(tmp_path, waivers, note):
+    event = {
+        "JudgeBias": verdict_file(tmp_path, passed=True, gate="bias"),
+        "Evaluate": verdict_file(tmp_path, passed=False, gate="model-quality"),
+        "waivers": json.dumps(waivers),
+    }
+    if note is None:
+        assert judge(event, read) == {"passed": True}
+        return
     with pytest.raises(GateClosedError) as closed:
-        judge({"Track": release_file(tmp_path, passed, failed)}, read)
-    assert closed.value.summary == failed.summary
+        judge(event, read)
+    summary = "model-quality: 1 of 1 check failed\n- auc = 0.6: as it is"
+    assert closed.value.summary == (f"{summary}\n- {note}" if note else summary)
+
+
+def test_one_waiver_does_not_let_another_failed_check_through(tmp_path):
+    checks = [Check(name=name, value=0.6, passed=False, reason="so") for name in ("auc", "f1")]
+    file = write_verdict(decide(gate="model-quality", checks=checks, inputs={}), tmp_path)
+    with pytest.raises(GateClosedError, match=f"auc: waived by Ada Lovelace until {TODAY}"):
+        judge({"Evaluate": str(file), "waivers": json.dumps([waiver("auc", TODAY)])}, read)
 
 
 @pytest.mark.parametrize(
     ("content", "error"),
     [
         ("{}", KeyError),
-        ('{"released": "false", "summaries": ["x"]}', GateClosedError),
         ('{"passed": 1, "summary": "x"}', GateClosedError),
         ("no JSON", ValueError),
     ],
@@ -84,12 +99,12 @@ def test_a_release_counts_waivers_and_says_what_is_not_waived(tmp_path):
 def test_what_is_not_plainly_true_lets_nothing_through(tmp_path, content, error):
     (tmp_path / "verdict.json").write_text(content)
     with pytest.raises(error):
-        judge({"Track": str(tmp_path / "verdict.json")}, read)
+        judge({"Evaluate": str(tmp_path / "verdict.json")}, read)
 
 
 def test_a_gate_without_a_verdict_lets_nothing_through():
     with pytest.raises(ValueError, match="no verdict to judge by"):
-        judge({}, read)
+        judge({"waivers": "[]"}, read)
 
 
 @mock_aws

@@ -10,7 +10,7 @@ import pytest
 from sashiko.base.files import sha256_file, sha256_tree, walk_files, write_json
 from sashiko.bias.gates.estimates import POST_ANALYSIS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
-from sashiko.evaluation.gates.verdict import read_verdict, write_verdict
+from sashiko.evaluation.gates.verdict import Check, decide, read_verdict, write_verdict
 from sashiko.evaluation.reference import ColumnCounts, Reference, write_reference
 from sashiko.explain.explanation_record import write_explanations
 from sashiko.serving.container.pack import pack
@@ -20,12 +20,16 @@ from tests.unit.registry.model_packages.account import GROUP, PLACEMENT
 from tests.unit.registry.model_packages.gathered import LOCK
 from tests.unit.run_report.runs import DIGEST, judged, prepared, started
 
-_INPUTS = {
-    "metrics": ("Evaluate", "metrics"),
-    "decision": ("Evaluate", "decision"),
-    "snapshot-manifest": ("Snapshot", "manifest"),
-    "intervals": ("JudgeBias", "intervals"),
-}
+_INPUTS = (
+    ("quality-evidence", "Evaluate", "metrics"),
+    ("quality-evidence", "Evaluate", "decision"),
+    ("data-evidence", "Snapshot", "manifest"),
+    ("bias-evidence", "JudgeBias", "intervals"),
+)
+_VERDICTS = {
+    "data-quality": "data-evidence", "data-quality-facets": "facets-evidence",
+    "model-quality": "quality-evidence", "bias": "bias-evidence", "device": "device-verdict",
+}  # fmt: skip
 SECTIONS: Mapping[str, Mapping[str, object]] = {
     "card": {
         "intended_uses": "Sorting a queue.", "contacts": "desk@example.com", "risk_rating": "Low",
@@ -66,16 +70,16 @@ class RegisterJob:
         self._copy(evidence / "source.json", self.input("run-manifest"))
         for section, value in SECTIONS.items():
             write_json(self.input("config") / f"{section}.json", value)
-        for name, (step, output) in _INPUTS.items():
+        write_json(self.input("config") / "waivers.json", [])
+        for name, step, output in _INPUTS:
             shutil.copytree(run.output(step, output), self.input(name), dirs_exist_ok=True)
         for name in (PRE_ANALYSIS_FILE, POST_ANALYSIS_FILE):
-            write_json(self.input("intervals") / name, {"version": "1.0"})
-        write_json(self.input("tracking") / "tracking.json", {"mlflow_run_id": "r" * 32})
-        write_explanations(explanations(), self.input("tracking"))
-        write_snapshots(Snapshots(training=TRAINING), self.input("tracking"))
+            write_json(self.input("bias-evidence") / name, {"version": "1.0"})
+        write_explanations(explanations(), self.input("explanations"))
+        write_snapshots(Snapshots(training=TRAINING), self.input("explanations"))
         facets = read_manifest(run.output("SnapshotFacets", "manifest"))
         facets = facets.model_copy(update={"sha256": FACETS})
-        write_json(self.input("tracking") / "manifest.json", facets.model_dump(mode="json"))
+        write_json(self.input("facets-evidence") / "manifest.json", facets.model_dump(mode="json"))
         self.pack({"model.onnx": b"graph", "weights.bin": b"\x80\x04 are floats", "code/a.py": b""})
         verdicts = [read_verdict(run.output(step, "verdict")) for step in _JUDGES]
         artifact = sha256_tree(self.input("artifact"))
@@ -84,14 +88,20 @@ class RegisterJob:
             if verdict.gate == "model-quality":
                 inputs = inputs | {"artifact": artifact}
             updated = verdict.model_copy(update={"inputs": inputs})
-            write_verdict(updated, self.input("verdicts") / verdict.gate)
+            write_verdict(updated, self.verdict(verdict.gate))
+        device = decide(gate="device", checks=[Check(name="fine", passed=True)], inputs={})
+        write_verdict(device, self.verdict("device"))
+
+    def verdict(self, gate: str) -> Path:
+        """The folder of a gate's verdict."""
+        return self.input(_VERDICTS[gate])
 
     def read(self, gate: str, **inputs: str | None) -> None:
         """Lets a verdict name other data, or none."""
-        verdict = read_verdict(self.input("verdicts") / gate)
+        verdict = read_verdict(self.verdict(gate))
         updated = {**verdict.inputs, **{name.replace("_", "-"): at for name, at in inputs.items()}}
         changed = {name: digest for name, digest in updated.items() if digest is not None}
-        write_verdict(verdict.model_copy(update={"inputs": changed}), self.input("verdicts") / gate)
+        write_verdict(verdict.model_copy(update={"inputs": changed}), self.verdict(gate))
 
     @property
     def archive(self) -> Path:
@@ -141,7 +151,7 @@ class RegisterJob:
             test_sha256=DIGEST,
             columns_sha256=DIGEST,
         )
-        write_reference(reference, self.input("metrics"))
+        write_reference(reference, self.input("quality-evidence"))
 
     def _copy(self, file: Path, folder: Path) -> None:
         shutil.copyfile(file, folder / file.name)
@@ -153,6 +163,7 @@ def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "s
         "--model-package-group": GROUP,
         "--execution-id": "abc123def456",
         "--recipe": "loans",
+        "--experiment": "loans",
         "--data-uri": PLACEMENT.made_from,
         "--models-uri": PLACEMENT.models_uri,
         "--serving-image": PLACEMENT.serving_image,

@@ -18,8 +18,9 @@ from sashiko.data.lake import seed_lake
 from sashiko.data.splits import SPLITS, read_split_meta
 from sashiko.errors import InputError
 from sashiko.serving.container.text import normalise
-from sashiko.settings.recipe_data import DataSection
+from sashiko.settings.recipe_data import DataSection, TextSection
 from sashiko.steps import prepare, snapshot
+from sashiko.steps.sections import read_contract, read_section
 from tests.unit.contract.documents import column_of, custom, document, number, rows, save
 
 Run = Callable[..., Path]
@@ -76,7 +77,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         data.mkdir(exist_ok=True)
         pq.write_table(rows, data / "data.parquet")
         prepare.main()
-        return tmp_path / "processing" / "output"
+        output = tmp_path / "processing" / "output"
+        labels = prepare.train_labels(  # as Weights finds them, which does not wait for this step
+            data / "data.parquet", read_contract(),
+            data=read_section(DataSection, "data"), text=read_section(TextSection, "text"),
+        )  # fmt: skip
+        assert labels.equals(_read(output, "train").select(labels.column_names))
+        return output
 
     return step
 

@@ -1,5 +1,4 @@
 import datetime as dt
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.base.files import sha256_file, sha256_tree, write_json
+from sashiko.base.files import read_json, sha256_file, sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import read_manifest
@@ -79,23 +78,9 @@ def test_the_bytes_do_not_depend_on_how_the_lake_lies_or_where_the_machine_is(
     assert sha256_file(_run(lake, monkeypatch) / "data" / "data.parquet") == first
 
 
-def test_the_facets_are_those_of_the_training_snapshots_rows(lake, monkeypatch) -> None:
-    output = _run(lake, monkeypatch)
-    training = lake.parent / "processing" / "input" / "training-manifest"
-    (output / "manifest").rename(training)
+def test_the_facets_have_the_key_the_label_and_sensitive_columns(lake, monkeypatch) -> None:
     table = pq.read_table(_run(lake, monkeypatch, view="facets") / "data" / "data.parquet")
     assert table.column_names == ["loan_id", "age", "late"]
-
-
-def test_facets_of_other_rows_than_the_training_snapshots_are_refused(lake, monkeypatch) -> None:
-    output = _run(lake, monkeypatch)
-    training = lake.parent / "processing" / "input" / "training-manifest"
-    training.mkdir()
-    manifest = json.loads((output / "manifest" / "manifest.json").read_text())
-    manifest["keys_sha256"] = "0" * 64
-    (training / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="do not hold the same keys"):
-        _run(lake, monkeypatch, view="facets")
 
 
 def test_data_that_changed_since_the_run_began_are_refused(lake, contract, monkeypatch) -> None:
@@ -237,9 +222,20 @@ def test_a_column_that_tells_the_label_apart_alone_is_blocked_by_its_name(tmp_pa
 
 def test_the_facets_have_a_gate_of_their_own(tmp_path, monkeypatch) -> None:
     _snapshot(tmp_path, view="facets", age=["young", "old", None, "old"])
+    inputs = tmp_path / "processing" / "input"
+    training = inputs / "training-manifest" / "manifest.json"
+    manifest = read_json(inputs / "manifest" / "manifest.json") | {"view": "training"}
+    write_json(training, manifest)
     verdict = _judge(tmp_path, monkeypatch, view="facets")
     assert verdict.gate == "data-quality-facets"
     assert [check.name for check in verdict.checks if not check.passed] == ["age: no nulls"]
+    assert read_verdict(tmp_path / "processing" / "output" / "evidence") == verdict
+    assert read_manifest(tmp_path / "processing" / "output" / "evidence").view == "facets"
+
+    for other in ({"keys_sha256": "0" * 64}, {"as_of": "another"}):
+        write_json(training, manifest | other)
+        with pytest.raises(InputError, match="do not hold the same keys"):
+            _judge(tmp_path, monkeypatch, view="facets")
 
 
 def test_data_that_are_not_their_manifests_are_refused(tmp_path, monkeypatch) -> None:

@@ -6,8 +6,6 @@ import pytest
 
 from sashiko.base.files import read_json
 from sashiko.bias.gates.estimates import BiasEstimate, write_estimates
-from sashiko.contract.manifest import Snapshots, read_manifest, read_snapshots, write_snapshots
-from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import read_evaluation
 from sashiko.registry.mlflow import mlflow_client
 from sashiko.steps import track
@@ -15,11 +13,11 @@ from sashiko.steps.track import (
     EXPLANATIONS_FILE,
     bias_metrics,
     explanation_metrics,
+    find_run,
     quality_metrics,
     read_explanations,
-    track_execution,
 )
-from tests.unit.run_report.runs import DIGEST, judged, prepared, started
+from tests.unit.run_report.runs import judged, prepared, started
 
 _ALLOWED = re.compile(r"[\w\-. :/]{1,250}")  # MLflow's, of a metric's name
 
@@ -105,33 +103,20 @@ def job(tmp_path, monkeypatch):
         "metrics": ("Evaluate", "metrics"),
         "intervals": ("JudgeBias", "intervals"),
         "explanations": ("Explain", "explanations"),
-        "facets-manifest": ("SnapshotFacets", "manifest"),
         "data-verdict": ("Validate", "verdict"),
         "facets-verdict": ("ValidateFacets", "verdict"),
         "quality-verdict": ("Evaluate", "verdict"),
         "bias-verdict": ("JudgeBias", "verdict"),
     }.items():
         shutil.copytree(run.output(step, output), inputs / name)
-    write_snapshots(Snapshots(training=DIGEST), inputs / "explanations")
     (inputs / "run-manifest").mkdir()
     shutil.copy(run.folder / "evidence" / "source.json", inputs / "run-manifest")
     (inputs / "config").mkdir()
     (inputs / "config" / "waivers.json").write_text("[]")
     monkeypatch.setenv("OPT_ML", str(tmp_path / "job"))
-    monkeypatch.setattr(track, "track_execution", lambda *_, **__: None)
     words = {"--execution-id": "e" * 12, "--recipe": "loans", "--experiment": "loans"}
     monkeypatch.setattr(sys, "argv", ["track", *(w for pair in words.items() for w in pair)])
     return tmp_path / "job" / "processing"
-
-
-def test_register_receives_both_snapshots_and_no_explanations_of_nothing(job) -> None:
-    track.main()
-    tracking = job / "output" / "tracking"
-    assert read_manifest(tracking) == read_manifest(job / "input" / "facets-manifest")
-    assert read_snapshots(tracking) == Snapshots(training=DIGEST)
-    (job / "input" / "explanations" / "snapshots.json").unlink()
-    with pytest.raises(InputError, match=r"explanations/snapshots\.json does not exist"):
-        track.main()
 
 
 def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_explanations(
@@ -139,9 +124,11 @@ def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_exp
 ) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr(track, "track_execution", track_execution)
+    execution = {"experiment": "loans", "execution_id": "e" * 12}
+    asked_first = find_run(uri, **execution)  # by Register, which does not wait for Track
     track.main()
     run_id = read_json(job / "output" / "tracking" / "tracking.json")["mlflow_run_id"]
+    assert asked_first == run_id == find_run(uri, **execution)
     data = mlflow_client(uri).get_run(run_id).data
     gates = {key: value for key, value in data.tags.items() if key.startswith("gate.")}
     assert gates["gate.data-quality"] == "passed"
@@ -152,10 +139,3 @@ def test_mlflow_keeps_the_gates_outcomes_and_the_metrics_of_quality_bias_and_exp
     assert data.metrics["bias.DI.age.old"] == 0.95
     explanations = read_explanations(job / "input" / "explanations" / EXPLANATIONS_FILE)
     assert explanation_metrics(explanations).items() <= data.metrics.items()
-
-
-def test_without_facets_there_is_no_manifest_of_them(job, monkeypatch) -> None:
-    shutil.rmtree(job / "input" / "facets-manifest")
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--bias-not-judged", "no facets"])
-    track.main()
-    assert not (job / "output" / "tracking" / "manifest.json").exists()

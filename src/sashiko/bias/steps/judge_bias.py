@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.files import sha256_file, sha256_tree
-from sashiko.base.job_folders import processing_input, processing_output
+from sashiko.base.job_folders import pass_on, processing_input, processing_output
 from sashiko.bias.clarify.analysis import AnalysisConfig, StageResult, read_analysis
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import Dataset, count_groups, distinct, read_dataset
@@ -148,6 +148,7 @@ def main() -> None:
     digests = {name: sha256_tree(processing_input(name)) for name in inputs}
     verdict = decide(gate="bias", checks=checks, inputs=digests | snapshots)
     write_verdict(verdict, processing_output("verdict"))
+    pass_on(processing_output("intervals"), processing_output("verdict"))
     print(verdict.summary, file=sys.stderr)
 
 

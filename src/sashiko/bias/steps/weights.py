@@ -2,9 +2,10 @@
 
     python -m sashiko.bias.steps.weights
 
-Inputs `config` (contract, reweighing), `facets` (the facet snapshot) and `train` (the train
-split); output `weights`: `weights.parquet` with key: string and weight: float64, ordered by key,
-and `snapshots.json`, the digest of the facets.
+Inputs `config` (contract, data, text, reweighing), `facets` (the facet snapshot) and `data` (the
+rows that Prepare splits, of which it finds the train split itself); output `weights`:
+`weights.parquet` with key: string and weight: float64, ordered by key, and `snapshots.json`, the
+digest of the facets.
 
 The weights reveal the groups: a weight is a function of (group, label), so a row's weight and label
 identify its group. Even without group names the groups can be distinguished, and a few known people
@@ -30,8 +31,10 @@ from sashiko.contract.manifest import Snapshots, write_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.uncertainty import effective_rows
+from sashiko.settings.recipe_data import DataSection, TextSection
 from sashiko.settings.recipe_train import ReweighingSection
 from sashiko.steps.entry import run_step
+from sashiko.steps.prepare import train_labels
 from sashiko.steps.sections import read_contract, read_section
 
 _MOST_WEIGHT = 10.0
@@ -100,10 +103,15 @@ def main() -> None:
             f"empty; name at least one of {', '.join(available)}, or set the strength to 0"
         )
 
-    train_file = processing_input("train") / "data.parquet"
+    train_file = processing_input("data") / "data.parquet"
     facets_file = processing_input("facets") / "data.parquet"
     column = "value" if contract.is_number else "label"
-    train = parquet.read_columns(train_file, ["key", column]).sort_by("key")
+    train = train_labels(
+        train_file,
+        contract,
+        data=read_section(DataSection, "data"),
+        text=read_section(TextSection, "text"),
+    )
     keys = parquet.unique_keys(train, "key", source=train_file)
     facets = parquet.rows_of(keys, facets_file, [contract.key, *section.facets], key=contract.key)
     facet_keys = parquet.unique_keys(facets, contract.key, source=facets_file)

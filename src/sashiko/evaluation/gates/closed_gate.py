@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 MARK: Final = "gate closed: "
+WAIVERS: Final = "waivers"  # the argument of a gate that has the recipe's waivers, as JSON
 # Some 120 characters of Lambda's error response come with it: keys, type of the error, request id
 # ("Using the error response", Lambda Developer Guide, python-exceptions). The rest is SageMaker's.
 LONGEST: Final = 800

@@ -1,4 +1,4 @@
-"""The verdict of a gate, waivers of its failed checks, and the release of a run."""
+"""The verdict of a gate, and waivers of its failed checks."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from sashiko.settings.recipe_quality import Waiver
 
 __all__ = ["Check"]
 DEVICE_GATE = "device"
-MODEL_GATES = ("model-quality", "bias")  # before the device
-RELEASE_FILE = "release.json"
-_FILE_NAME = "verdict.json"
+MODEL_GATES = ("model-quality", "bias")
+WAIVABLE = (*MODEL_GATES, DEVICE_GATE)
+VERDICT_FILE = "verdict.json"
 _MOST_CHARACTERS = 1400
 _MOST_NAMED = 5  # in a summary
 _METADATA_CHARACTERS = 256  # of a model package's metadata
@@ -193,7 +193,7 @@ def describe(check: Check) -> str:
 
 def write_verdict(verdict: Verdict, folder: Path) -> Path:
     """Writes `verdict.json` into `folder` and returns its path."""
-    path = folder / _FILE_NAME
+    path = folder / VERDICT_FILE
     write_json(path, verdict.model_dump(mode="json", by_alias=True))
     return path
 
@@ -204,7 +204,7 @@ def read_verdict(path: Path) -> Verdict:
     Raises:
         InputError: if the file is missing or is not a verdict.
     """
-    file = path / _FILE_NAME if path.is_dir() else path
+    file = path / VERDICT_FILE if path.is_dir() else path
     try:
         return Verdict.model_validate(read_json(file))
     except ValidationError as error:
@@ -242,16 +242,6 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
         return check.model_copy(update={"reason": reason})
 
     return _with_summary(verdict, [apply(check) for check in verdict.checks])
-
-
-def write_release(verdicts: Sequence[Verdict], folder: Path) -> None:
-    """Writes `release.json`, which the pipeline's gate reads.
-
-    `released` is whether the run may continue, `summaries` are those of the blocking verdicts.
-    """
-    stopping = [verdict for verdict in verdicts if not verdict.released]
-    value = {"released": not stopping, "summaries": [verdict.summary for verdict in stopping]}
-    write_json(folder / RELEASE_FILE, value)
 
 
 def gate_tags(verdicts: Sequence[Verdict], *, bias_not_judged: str) -> dict[str, str]:

@@ -85,16 +85,36 @@ def build_graph(definition: Definition) -> Graph:
     return Graph(waits_for=waits_for, order=tuple(order))
 
 
-def up_to(definition: Definition, name: str) -> Definition:
-    """Returns the definition up to a step: the step, and all that it waits for.
+def longest_path(definition: Definition) -> tuple[str, ...]:
+    """Returns the jobs of the longest path: how often a run waits for a machine, one after another.
+
+    A path is a sequence of jobs of SageMaker, each of which waits for the one before it, directly
+    or by steps that are no jobs. A gate starts no machine and does not count; a chain is one job,
+    however many steps it runs; and a job counts once, on however many instances. Of several longest
+    paths it is the one that ends last in the definition.
+
+    Raises:
+        InputError: as `build_graph`.
+    """
+    graph, paths = build_graph(definition), dict[str, tuple[str, ...]]()
+    jobs = {step.name for step in definition.steps if step.is_job}
+    for name in graph.order:
+        before = max((paths[other] for other in graph.waits_for[name]), key=len, default=())
+        paths[name] = (*before, name) if name in jobs else before
+    ends = [paths[step.name] for step in reversed(definition.steps)]
+    return max(ends, key=len, default=())
+
+
+def up_to(definition: Definition, names: str) -> Definition:
+    """Returns the definition up to a step, or several with commas: these and all they wait for.
 
     Raises:
         InputError: as `build_graph`, and if there is no such step.
     """
     graph = build_graph(definition)
-    if name not in graph.order:
+    needed = set(names.split(","))
+    for name in needed.difference(graph.order):
         raise InputError(f"the pipeline has no step `{name}`; it has: {', '.join(graph.order)}")
-    needed = {name}
     for step in reversed(graph.order):
         if step in needed:
             needed.update(graph.waits_for[step])

@@ -18,6 +18,7 @@ from typing import Any
 from sashiko.base.files import translate_disk_errors, write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
+from sashiko.pipeline.definition.chain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,
@@ -155,8 +156,16 @@ class Engine:
         return None
 
     def _advance(self, workers: ThreadPoolExecutor) -> None:
-        """Starts every step that is ready, in the graph's order: what a gate opens comes later."""
+        """Starts every step that is ready; a job beside a gate starts before that may close."""
+        while calls := self._start_jobs(workers):
+            for step, event in calls:
+                if not self.state.is_ending:
+                    self._call(step, event)
+
+    def _start_jobs(self, workers: ThreadPoolExecutor) -> list[tuple[Step, Any]]:
+        """Starts the jobs that are ready, in the graph's order; returns the calls that are."""
         steps = {step.name: step for step in self.definition.steps}
+        calls: list[tuple[Step, Any]] = []
         for name in self.graph.order:
             step, status = steps[name], self.state.step(name).status
             awaited = (self.state.step(other).status for other in self.graph.waits_for[name])
@@ -173,7 +182,8 @@ class Engine:
                 self._in_flight.add(name)
                 workers.submit(self._work, step, resolved)
             else:
-                self._call(step, resolved)
+                calls.append((step, resolved))
+        return calls
 
     def _call(self, step: Step, event: Any) -> None:
         """Calls a function in this thread: it reads a few small files only."""
@@ -181,7 +191,6 @@ class Engine:
             self.functions[step.function](event, self._read_object)
         except GateClosedError as closed:
             self.state.change(step.name, status="blocked", reason=closed.summary)
-            self.executor.processes.stop_launching()
         except InputError as error:
             self._fail(step.name, str(error))
         except Exception as error:  # SageMaker fails the step for any exception
@@ -309,7 +318,7 @@ def run_definition(
         "StartDateTime": stamp(start),
         "CurrentDateTime": stamp(start),
     }
-    definition = parse_definition(value)
+    definition = unchain(parse_definition(value))
     if until is not None:
         definition = up_to(definition, until)
     values = parameter_values(definition.parameters, parameters)
@@ -385,7 +394,7 @@ def check_step(value: Mapping[str, Any], name: str) -> None:
     Raises:
         InputError: if it does not, with its steps.
     """
-    _forced_steps(build_graph(parse_definition(value)), name)
+    _forced_steps(build_graph(unchain(parse_definition(value))), name)
 
 
 def _forced_steps(graph: Graph, from_step: str | None) -> frozenset[str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
+from sashiko.account.images.job_images import JobImage
 from sashiko.account.names import SnapshotFolder, snapshots_uri
 from sashiko.base.files import canonical_json
 from sashiko.bias.clarify.contract_config import analysis_config
@@ -12,7 +13,7 @@ from sashiko.bias.gates.label_change import CHAMPION_LABELS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.packs import load_packs, pack_objects
-from sashiko.pipeline.sdk.jobs import Jobs, Uri, output_uri
+from sashiko.pipeline.sdk.jobs import Jobs, Part, PartOutput, PartStep, Uri, output_uri
 
 __all__ = ["BiasEvaluator", "blocking_step"]
 
@@ -42,8 +43,8 @@ class BiasEvaluator:
     jobs: Jobs
     facets: ProcessingStep  # SnapshotFacets
 
-    def pre_training(self) -> ProcessingStep:
-        """PreBias: the bias of the labels.
+    def pre_training(self) -> Part:
+        """PreBias: the bias of the labels; `post_training` creates its step.
 
         Raises:
             InputError: if Clarify's own image would take a number for classes.
@@ -59,17 +60,20 @@ class BiasEvaluator:
                 f"for classes; in {self.jobs.contract_file} give it `logicalType: number` and load "
                 "the data again, or set `own`"
             )
-        return self._analysis("PreBias", "pre", rows=self.facets)
+        return self._analysis("PreBias", "pre", rows=output_uri(self.facets, "data"))
 
-    def weights(self, prepare: ProcessingStep) -> ProcessingStep:
-        """Weights: a weight for each training row, so that Train and Evaluate need no facet."""
-        inputs = {"facets": output_uri(self.facets, "data"), "train": output_uri(prepare, "train")}
+    def weights(self, rows: Uri) -> ProcessingStep:
+        """Weights: a weight for each training row, so that Train and Evaluate need no facet.
+
+        `rows` is what Prepare splits; the step finds the same train split itself, so that neither
+        waits for the other.
+        """
         return self.jobs.processing(
             "Weights",
             role="bias-evaluator",
             module="sashiko.bias.steps.weights",
-            config=("contract", "reweighing"),
-            inputs=inputs,
+            config=("contract", "data", "text", "reweighing"),
+            inputs={"facets": output_uri(self.facets, "data"), "data": rows},
             # A row's weight and label together reveal its facets, so the weights have their own
             # folder. The training role reads it for Train and for the linear baseline of Evaluate.
             outputs={"weights": self._uri("Weights", "weights", folder="weights")},
@@ -77,12 +81,12 @@ class BiasEvaluator:
 
     def post_training(
         self,
-        evaluate: ProcessingStep,
+        evaluate: ProcessingStep | PartStep,
         *,
-        pre_bias: ProcessingStep,
+        pre_bias: Part,
         blocking: BlockingStep | None = None,
         champion: ProcessingStep | None = None,
-    ) -> tuple[ProcessingStep, ProcessingStep]:
+    ) -> tuple[PartStep, PartStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
         `evaluate` has the predictions; `blocking` is the step of what may block a text before the
@@ -100,10 +104,11 @@ class BiasEvaluator:
                     "pass `champion=champion` to `bias.post_training` in pipelines/finetune.py"
                 )
             labels = {CHAMPION_LABELS: output_uri(champion, CHAMPION_LABELS)}
-        rows = self.jobs.processing(
-            "BiasInput",
+        rows = Part(
+            name="BiasInput",
             role="bias-evaluator",
             module="sashiko.bias.steps.bias_input",
+            image=self._own_image(),
             config=("contract",),
             inputs={
                 "predictions": output_uri(evaluate, "predictions"),
@@ -115,42 +120,48 @@ class BiasEvaluator:
                 "meta": self._uri("BiasInput", "meta", folder="facets"),
             },
         )
-        analysis = self._analysis("PostBias", "post", rows=rows)
-        judgement = self.jobs.processing(
-            "JudgeBias",
+        analysis = self._analysis("PostBias", "post", rows=PartOutput("BiasInput", "data"))
+        judgement = Part(
+            name="JudgeBias",
             role="bias-evaluator",
             module="sashiko.bias.steps.judge_bias",
+            image=self._own_image(),
             config=("contract", "bias", "reweighing", "evaluate"),
             arguments=["--blocking-difference", str(blocking.maximum)] if blocking else None,
             inputs={
-                "pre-analysis": output_uri(pre_bias, "analysis_result"),
-                "post-analysis": output_uri(analysis, "analysis_result"),
+                "pre-analysis": PartOutput("PreBias", "analysis_result"),
+                "post-analysis": PartOutput("PostBias", "analysis_result"),
                 "facets": output_uri(self.facets, "data"),
-                "data": output_uri(rows, "data"),
-                "data-meta": output_uri(rows, "meta"),
+                "data": PartOutput("BiasInput", "data"),
+                "data-meta": PartOutput("BiasInput", "meta"),
                 **labels,
                 **({"blocked": output_uri(blocking.step, "outcomes")} if blocking else {}),
             },
-            outputs=("verdict", "intervals"),
+            outputs=("verdict", "intervals", "evidence"),
         )
-        return rows, judgement
+        _, bias_input, _, judge_bias = self.jobs.chain(pre_bias, rows, analysis, judgement)
+        return bias_input, judge_bias
+
+    def _own_image(self) -> JobImage | None:
+        """Returns the one image of all these steps; None where Clarify's is that of two."""
+        return self.jobs.images.bias if self.jobs.settings.bias.backend == "own" else None
 
     def _uri(self, step: str, output: str, *, folder: SnapshotFolder) -> Uri:
         # Of an output that reveals a row's facets.
         prefix = f"{snapshots_uri(self.jobs.settings, folder)}/runs"
         return self.jobs.execution_uri(step, output, prefix=prefix)
 
-    def _analysis(
-        self, name: str, kind: Literal["pre", "post"], *, rows: ProcessingStep
-    ) -> ProcessingStep:
-        """Creates an analysis step; its configuration is in Clarify's own format."""
+    def _analysis(self, name: str, kind: Literal["pre", "post"], *, rows: Uri | PartOutput) -> Part:
+        """Returns an analysis; its configuration is in Clarify's own format."""
         config = analysis_config(load_contract(self.jobs.contract_file), kind=kind)
         files = {"analysis_config.json": canonical_json(config)}
-        return self.jobs.processing(
-            name,
+        own = self._own_image()
+        return Part(
+            name=name,
             role="bias-evaluator",
-            image=self.jobs.images.bias,
-            inputs={"config": self.jobs.channel("config", files), "data": output_uri(rows, "data")},
+            module="sashiko.bias.steps.clarify_bias" if own else None,
+            image=own or self.jobs.images.bias,
+            inputs={"config": self.jobs.channel("config", files), "data": rows},
             outputs=("analysis_result",),
             clarify=True,
         )

@@ -36,7 +36,7 @@ def device_check(jobs: Jobs, *, evidence: Mapping[str, Uri]) -> ProcessingStep:
         # The step calls AWS; SageMaker does not document the region in a Processing environment.
         environment={"AWS_REGION": settings.region},
         inputs=evidence,
-        outputs=("verdict", "verdicts", "release"),
+        outputs=("verdict", "verdicts"),
         isolated=False,
         cached=False,
     )

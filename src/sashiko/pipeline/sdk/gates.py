@@ -1,18 +1,22 @@
-"""The gates: Lambda steps that fail with the reason if a verdict or release blocks the run.
+"""The gates: Lambda steps that fail with the reason if a verdict blocks the run.
 
 SageMaker supports no nested Condition steps, and no step may depend on one; each step after a gate
 depends on it (docs/decisions/0020-gates.md).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from pydantic import TypeAdapter
 from sagemaker.core.lambda_helper import Lambda
 from sagemaker.mlops.workflow.lambda_step import LambdaStep
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account.names import function_arn
-from sashiko.pipeline.sdk.jobs import Jobs, join_uri, output_uri
+from sashiko.evaluation.gates.closed_gate import WAIVERS
+from sashiko.pipeline.sdk.jobs import Jobs, PartStep, join_uri, output_uri
 
 __all__ = ["Gates"]
 
@@ -23,30 +27,36 @@ class Gates:
 
     jobs: Jobs
 
-    def on_verdicts(self, name: str, judges: Sequence[ProcessingStep]) -> LambdaStep:
+    def on_verdicts(
+        self,
+        name: str,
+        judges: Sequence[ProcessingStep | PartStep],
+        *,
+        waivable: bool = False,
+        after: Sequence[ProcessingStep | PartStep] = (),
+    ) -> LambdaStep:
         """Creates a gate that opens if every verdict passed; later steps start after it.
 
-        The judges' outputs `verdict` hold a `verdict.json`.
+        Args:
+            name: the step's name.
+            judges: steps whose outputs `verdict` hold a `verdict.json`.
+            waivable: whether it opens for failed checks with one of the recipe's waivers, too.
+            after: other steps that it waits for. A run ends where a gate closes, so what has to run
+                in any case may wait for the same steps as the gate.
         """
-        return self._gate(name, judges, "verdict")
-
-    def on_release(self, name: str, step: ProcessingStep) -> LambdaStep:
-        """Creates a gate that opens for a release, waivers included; later steps start after it.
-
-        The step's output `release` holds a `release.json`.
-        """
-        return self._gate(name, [step], "release")
-
-    def _gate(self, name: str, judges: Sequence[ProcessingStep], output: str) -> LambdaStep:
-        arn = function_arn(self.jobs.settings, "gatekeeper")
+        waivers = TypeAdapter(Any).dump_python(self.jobs.recipe.waivers, mode="json")
+        verdicts = {
+            item.name: join_uri(output_uri(item, "verdict"), "verdict.json") for item in judges
+        }
         step = LambdaStep(
             name=name,
-            lambda_func=Lambda(function_arn=arn, session=self.jobs.session),
-            inputs={
-                item.name: join_uri(output_uri(item, output), f"{output}.json") for item in judges
-            },
+            lambda_func=Lambda(
+                function_arn=function_arn(self.jobs.settings, "gatekeeper"),
+                session=self.jobs.session,
+            ),
+            inputs=verdicts | ({WAIVERS: json.dumps(waivers)} if waivable else {}),
+            depends_on=[item.step if isinstance(item, PartStep) else item for item in after],
         )
-        # What it reads lies behind the gate before it.
-        self.jobs.add(step, gated=False)
+        self.jobs.add(step)
         self.jobs.continue_after(step)
         return step

@@ -27,19 +27,14 @@ class GovernedData:
         return rows, self._validate("Validate", role="broker", view="training", snapshot=rows)
 
     def facets(self, training: ProcessingStep) -> tuple[ProcessingStep, ProcessingStep]:
-        """SnapshotFacets and ValidateFacets: the facets of the same rows as Snapshot's."""
+        """SnapshotFacets, and ValidateFacets, which compares its rows with Snapshot's."""
         role, same_rows = "bias-evaluator", {"training-manifest": output_uri(training, "manifest")}
-        rows = self._snapshot("SnapshotFacets", role=role, view="facets", inputs=same_rows)
-        return rows, self._validate("ValidateFacets", role=role, view="facets", snapshot=rows)
+        rows = self._snapshot("SnapshotFacets", role=role, view="facets")
+        return rows, self._validate(
+            "ValidateFacets", role=role, view="facets", snapshot=rows, more=same_rows
+        )
 
-    def _snapshot(
-        self,
-        name: str,
-        *,
-        role: str,
-        view: SnapshotView,
-        inputs: Mapping[str, Uri] = MappingProxyType({}),
-    ) -> ProcessingStep:
+    def _snapshot(self, name: str, *, role: str, view: SnapshotView) -> ProcessingStep:
         folder = snapshots_uri(self.jobs.settings, view)
         contract_version = sha256_file(self.jobs.contract_file)[:16]
         return self.jobs.processing(
@@ -51,7 +46,6 @@ class GovernedData:
             # The step calls AWS; SageMaker does not document the region in a Processing
             # environment.
             environment={"AWS_REGION": self.jobs.settings.region},
-            inputs=inputs,
             outputs={
                 # Each version of the contract has its own snapshots.
                 "data": join_uri(folder, "data", contract_version, self.as_of),
@@ -64,7 +58,13 @@ class GovernedData:
         )
 
     def _validate(
-        self, name: str, *, role: str, view: SnapshotView, snapshot: ProcessingStep
+        self,
+        name: str,
+        *,
+        role: str,
+        view: SnapshotView,
+        snapshot: ProcessingStep,
+        more: Mapping[str, Uri] = MappingProxyType({}),
     ) -> ProcessingStep:
         runs = f"{snapshots_uri(self.jobs.settings, view)}/runs"
         return self.jobs.processing(
@@ -73,9 +73,10 @@ class GovernedData:
             module="sashiko.steps.validate",
             config=("contract",),
             arguments=["--view", view],
-            inputs={key: output_uri(snapshot, key) for key in ("data", "manifest")},
+            inputs={key: output_uri(snapshot, key) for key in ("data", "manifest")} | dict(more),
             outputs={
                 "verdict": self.jobs.execution_uri(name, "verdict"),
+                "evidence": self.jobs.execution_uri(name, "evidence"),
                 # Data Docs quote values that broke a rule, so they are stored with the rows.
                 "docs": self.jobs.execution_uri(name, "docs", prefix=runs),
             },

@@ -1,8 +1,8 @@
 """Creates processing and training steps with this project's defaults."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +26,7 @@ from sagemaker.train import ModelTrainer
 from sashiko.account.images.job_images import JobImage, JobImages, job_images
 from sashiko.account.instances import settings_for, uses_efa
 from sashiko.account.names import bucket_name
+from sashiko.base import chain_parts
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
@@ -35,12 +36,13 @@ from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 
-__all__ = ["Jobs", "join_uri", "output_uri"]
+__all__ = ["Jobs", "Part", "PartOutput", "PartStep", "join_uri", "output_uri"]
 
 
 Uri = Any  # a string, or a pipeline variable that becomes one
 _INPUT = "/opt/ml/processing/input"
 _OUTPUT = "/opt/ml/processing/output"
+_STAGED = "staged"  # the input that has the staged files of all parts of a job
 _Step, _Job = retry.StepExceptionTypeEnum, retry.SageMakerJobExceptionTypeEnum
 _CACHED = CacheConfig(enable_caching=True, expire_after="P30D")
 # What AWS's own launcher sets for nodes with EFA (aws/sagemaker-training-toolkit,
@@ -113,9 +115,80 @@ def join_uri(*parts: Uri) -> Join:
     return Join(on="/", values=list(parts))
 
 
-def output_uri(step: ProcessingStep, name: str) -> Uri:
-    """Returns the property that holds the S3 URI of a processing step's output."""
+@dataclass(frozen=True)
+class PartOutput:
+    """An output of an earlier part, as the input of a part of the same `Jobs.chain`."""
+
+    part: str
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A processing step, which a job may run after others (`Jobs.chain`)."""
+
+    name: str  # the step's name
+    role: str  # the fixed-name job role that runs it
+    # Names, or name -> S3 URI; each is read from `/opt/ml/processing/output/<name>`.
+    outputs: Sequence[str] | Mapping[str, Uri]
+    module: str | None = None  # Python module to run, of the engine or of a package below `src/`
+    # File below `/opt/ml/processing/input` to run instead, in an image without these packages; the
+    # image's own command if neither is given.
+    script: str | None = None
+    # `contract`, and sections of the recipe, which are staged in the input `config`; the step reads
+    # them with `sashiko.steps.sections`.
+    config: Sequence[str] = ()
+    # Name -> S3 URI; each is mounted at `/opt/ml/processing/input/<name>`.
+    inputs: Mapping[str, Uri | PartOutput] = field(default_factory=dict)
+    image: JobImage | None = None  # the container image; the job image if None
+    arguments: Sequence[Uri] | None = None  # the container arguments
+    environment: Mapping[str, Uri] | None = None  # added to the thread count
+    job: ProcessingJob | None = None  # instance and limits; the small default if None
+    # How many; each gets all inputs, and the module takes its part of the rows
+    # (`sashiko.base.job_folders.processing_host`).
+    instances: int = 1
+    isolated: bool = True  # no network inside the container
+    cached: bool = True  # whether an execution may reuse the result of an earlier one
+    # Use the names and folders of Clarify's container: inputs `config` and `data` are called
+    # `analysis_config` and `dataset`, and the only output is `/opt/ml/processing/output` itself.
+    clarify: bool = False
+
+
+@dataclass(frozen=True)
+class PartStep:
+    """The step that runs a part, alone or with others."""
+
+    name: str  # the part's
+    step: ProcessingStep
+
+
+def output_uri(step: ProcessingStep | PartStep, name: str) -> Uri:
+    """Returns the property that holds the S3 URI of a processing step's, or a part's, output."""
+    if isinstance(step, PartStep):
+        name = name if step.step.name == step.name else f"{step.name}-{name}"
+        step = step.step
     return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
+
+
+def _outside(
+    part: Part, group: Sequence[Part], placed: Mapping[str, PartStep]
+) -> Mapping[str, Uri | PartOutput]:
+    """Returns a part's inputs; those from parts of other jobs are properties of their steps."""
+    before = {item.name for item in group[: group.index(part)]}
+
+    def resolve(source: Uri | PartOutput) -> Uri | PartOutput:
+        if not isinstance(source, PartOutput) or source.part in before:
+            return source
+        if source.part not in placed:
+            raise InputError(f"pipelines/: {part.name} reads {source.part}: put it after that")
+        return output_uri(placed[source.part], source.output)
+
+    return {name: resolve(source) for name, source in part.inputs.items()}
+
+
+def _equal(one: Uri, other: Uri) -> bool:
+    """Compares strings, and pipeline variables by what stands in the definition."""
+    return bool(getattr(one, "expr", one) == getattr(other, "expr", other))
 
 
 def pipeline_session(settings: Settings) -> PipelineSession:
@@ -189,9 +262,9 @@ class Jobs:
         """Makes each step that is created from here on start after a gate."""
         self._gates.append(gate)
 
-    def add(self, step: Step, *, gated: bool = True) -> None:
-        """Keeps a step that something else created; `gated`, it starts after the gate in force."""
-        if gated and self._gates:
+    def add(self, step: Step) -> None:
+        """Keeps a step that something else created; it starts after the gate in force."""
+        if self._gates:
             step.add_depends_on([self._gates[-1]])
         self._steps.append(step)
 
@@ -259,65 +332,152 @@ class Jobs:
         cached: bool = True,
         clarify: bool = False,
     ) -> ProcessingStep:
-        """Creates a processing step.
-
-        Args:
-            name: the step's name.
-            role: the fixed-name job role that runs it.
-            outputs: names, or name -> S3 URI; each is read from `/opt/ml/processing/output/<name>`.
-            module: Python module to run, of the engine or of a package below `src/`.
-            script: file below `/opt/ml/processing/input` to run instead, in an image without
-                these packages; the image's own command if neither is given.
-            config: `contract`, and sections of the recipe, which are staged in the input
-                `config`; the step reads them with `sashiko.steps.sections`.
-            inputs: name -> S3 URI; each is mounted at `/opt/ml/processing/input/<name>`.
-            image: the container image; the job image if None.
-            arguments: the container arguments.
-            environment: added to the thread count.
-            job: instance and limits; the small default if None.
-            instances: how many; each gets all inputs, and the module takes its part of the rows
-                (`sashiko.base.job_folders.processing_host`).
-            isolated: no network inside the container.
-            cached: whether an execution may reuse the result of an earlier one.
-            clarify: use the names and folders of Clarify's container: inputs `config` and `data`
-                are called `analysis_config` and `dataset`, and the only output is
-                `/opt/ml/processing/output` itself.
+        """Creates a processing step; the arguments are those of `Part`.
 
         Raises:
             InputError: if the module does not exist, or `config` names an unknown section.
         """
-        settings = self.settings
-        job = job or settings.jobs.processing
-        if config:
-            files = config_files(name, config, recipe=self.recipe, contract_file=self.contract_file)
-            inputs = {"config": self.channel("config", files), **inputs}
-        if not isinstance(outputs, Mapping):
-            outputs = {output: self.execution_uri(name, output) for output in outputs}
+        values = {key: value for key, value in locals().items() if key != "self"}
+        return self.chain(Part(**values))[0].step
+
+    def chain(self, *parts: Part) -> tuple[PartStep, ...]:
+        """Creates the steps of parts that follow one another, in as few jobs as may be.
+
+        A machine starts in minutes, so neighbours share a job where nothing sets them apart: role,
+        image, instance, network isolation and caching are the same, and each is alone on one
+        instance. A part that shares no job is a step of its own name. Those that do are one step of
+        all their names, whose outputs are called `<part>-<output>`.
+
+        Returns:
+            A step for each part, in their order.
+
+        Raises:
+            InputError: as `processing`; if a part reads one that does not come before it, or parts
+                of one job give a variable two values.
+        """
+        placed: dict[str, PartStep] = {}
+        for group in self._groups(parts):
+            outside = [replace(part, inputs=_outside(part, group, placed)) for part in group]
+            step = self._job(outside[0]) if len(group) == 1 else self._shared_job(outside)
+            placed |= {part.name: PartStep(part.name, step) for part in group}
+        return tuple(placed.values())
+
+    def _groups(self, parts: Sequence[Part]) -> Iterator[list[Part]]:
+        """Yields the parts that share a job, in order."""
+
+        def kind(part: Part) -> tuple[Any, ...]:
+            image, job = part.image or self.images.job, part.job or self.settings.jobs.processing
+            shares = part.instances == 1 and bool(part.module or part.script)
+            return shares, part.role, image, job, part.isolated, part.cached
+
+        group: list[Part] = []
+        for part in parts:
+            if group and not (kind(part)[0] and kind(part) == kind(group[-1])):
+                yield group
+                group = []
+            group.append(part)
+        yield group
+
+    def _outputs(self, part: Part) -> Mapping[str, Uri]:
+        if isinstance(part.outputs, Mapping):
+            return part.outputs
+        return {name: self.execution_uri(part.name, name) for name in part.outputs}
+
+    def _config(self, part: Part) -> Mapping[str, bytes]:
+        return config_files(
+            part.name, part.config, recipe=self.recipe, contract_file=self.contract_file
+        )
+
+    def _shared_job(self, parts: Sequence[Part]) -> ProcessingStep:
+        """Creates the step that runs several parts.
+
+        Their staged files share an input, since a job may have ten ("ProcessingInputs" of
+        CreateProcessingJob, SageMaker API Reference).
+        """
+        inputs: dict[str, Uri] = {}
+        staged: dict[str, bytes] = {}
+        arguments: list[Uri] = []
+        environment: dict[str, Uri] = {}
+        for part in parts:
+            given = {"config": self._config(part)} if part.config else {}
+            links: dict[str, str] = {}
+            for name, source in part.inputs.items():
+                if isinstance(source, PartOutput):
+                    whole = next(item for item in parts if item.name == source.part).clarify
+                    links[name] = f"output/{source.part}" + ("" if whole else f"/{source.output}")
+                elif isinstance(source, str) and source in self._channels:
+                    given[name] = self._channels[source].files
+                else:
+                    same = (key for key, uri in inputs.items() if _equal(uri, source))
+                    free = name if name not in inputs else f"{part.name}-{name}"
+                    key = next(same, free)
+                    inputs[key], links[name] = source, f"input/{key}"
+            for name, files in given.items():
+                links[name] = f"input/{_STAGED}/{part.name}/{name}"
+                staged |= {f"{part.name}/{name}/{file}": text for file, text in files.items()}
+            for variable, value in (part.environment or {}).items():
+                if not _equal(environment.setdefault(variable, value), value):
+                    raise InputError(f"pipelines/: step {part.name}: {variable} has another value")
+            command(part.name, module=part.module, script=part.script)  # is there such a module?
+            words = ("-m", part.module) if part.module else (str(part.script),)
+            run = chain_parts.Part(part.name, words, links, tuple(part.arguments or ()))
+            arguments += chain_parts.words(run)
+        return self._job(
+            replace(
+                parts[0],
+                name="-".join(part.name for part in parts),
+                module=chain_parts.MODULE,
+                script=None,
+                config=(),
+                inputs={_STAGED: self.channel("config", staged), **inputs} if staged else inputs,
+                outputs={
+                    f"{part.name}-{name}": uri
+                    for part in parts
+                    for name, uri in self._outputs(part).items()
+                },
+                arguments=arguments,
+                environment=environment,
+                clarify=False,
+            ),
+            folders={
+                f"{part.name}-{name}": part.name if part.clarify else f"{part.name}/{name}"
+                for part in parts
+                for name in self._outputs(part)
+            },
+        )
+
+    def _job(self, part: Part, *, folders: Mapping[str, str] | None = None) -> ProcessingStep:
+        """Creates a step; `folders` is where outputs lie that are in no folder of their name."""
+        settings, inputs, outputs = self.settings, part.inputs, self._outputs(part)
+        job = part.job or settings.jobs.processing
+        if part.config:
+            inputs = {"config": self.channel("config", self._config(part)), **inputs}
+        folders = folders or (dict.fromkeys(outputs, "") if part.clarify else {})
         processor = Processor(
-            role=settings.role_arn(role),
-            image_uri=(image or self.images.job).uri,
-            entrypoint=command(name, module=module, script=script),
-            instance_count=instances,
+            role=settings.role_arn(part.role),
+            image_uri=(part.image or self.images.job).uri,
+            entrypoint=command(part.name, module=part.module, script=part.script),
+            instance_count=part.instances,
             instance_type=job.instance_type,
             volume_size_in_gb=job.volume_size,
             volume_kms_key=volume_key(settings, job.instance_type),
             output_kms_key=output_key(settings, outputs.values()),
             max_runtime_in_seconds=job.max_runtime,
-            env={"OMP_NUM_THREADS": str(settings.threads), **(environment or {})},
+            env={"OMP_NUM_THREADS": str(settings.threads), **(part.environment or {})},
             network_config=NetworkConfig(
-                enable_network_isolation=isolated,
+                enable_network_isolation=part.isolated,
                 encrypt_inter_container_traffic=None if settings.tier == "local" else True,
-                **vpc(settings, nodes=instances),
+                **vpc(settings, nodes=part.instances),
             ),
             tags=tags(settings),
             sagemaker_session=self.session,
         )
         step = ProcessingStep(
-            name=name,
+            name=part.name,
             step_args=processor.run(
                 inputs=[
                     shapes.ProcessingInput(
-                        input_name=_CLARIFY_NAMES[key] if clarify else key,
+                        input_name=_CLARIFY_NAMES[key] if part.clarify else key,
                         s3_input=shapes.ProcessingS3Input(
                             s3_uri=uri,
                             local_path=f"{_INPUT}/{key}",
@@ -333,15 +493,15 @@ class Jobs:
                         output_name=key,
                         s3_output=shapes.ProcessingS3Output(
                             s3_uri=uri,
-                            local_path=_OUTPUT if clarify else f"{_OUTPUT}/{key}",
+                            local_path=f"{_OUTPUT}/{folders.get(key, key)}".rstrip("/"),
                             s3_upload_mode="EndOfJob",
                         ),
                     )
                     for key, uri in outputs.items()
                 ],
-                arguments=list(arguments) if arguments else None,
+                arguments=list(part.arguments) if part.arguments else None,
             ),
-            cache_config=_CACHED if cached else CacheConfig(enable_caching=False),
+            cache_config=_CACHED if part.cached else CacheConfig(enable_caching=False),
             retry_policies=retries(),
         )
         self.add(step)

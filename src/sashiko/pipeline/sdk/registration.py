@@ -46,7 +46,7 @@ class Registration:
         )
 
     def track(self, evidence: Mapping[str, Uri]) -> ProcessingStep:
-        """Track: logs metrics and verdicts, also of a blocked run, and applies the waivers.
+        """Track: logs metrics and verdicts, also of a blocked run.
 
         `evidence` has input name -> S3 URI.
         """
@@ -62,7 +62,7 @@ class Registration:
                 *self._not_judged(),
             ],
             inputs={"run-manifest": self.run_manifest, **evidence},
-            outputs=("tracking", "verdicts", "release"),
+            outputs=("tracking", "verdicts"),
         )  # fmt: skip
 
     def register(
@@ -88,13 +88,14 @@ class Registration:
             "Register",
             module="sashiko.steps.register",
             role="registrar",
-            config=("contract", "card", "train", "reweighing", "model"),
+            config=("contract", "card", "train", "reweighing", "model", "waivers"),
             arguments=[
                 "--registry", self.registry,
                 "--licences", ",".join(settings.licences),
                 "--model-package-group", self._group(),
                 "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "--recipe", self.jobs.recipe.name,
+                "--experiment", self.jobs.recipe.model_package_group,
                 "--data-uri", data_uri,
                 "--models-uri", f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
                 "--serving-image", self.jobs.images.serving.uri,

@@ -13,11 +13,12 @@ import pytest
 
 from sashiko.base.files import write_json
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.steps import clarify_bias
+from sashiko.bias.steps import clarify_bias, weights
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Snapshots, write_snapshots
 from tests.unit.contract.documents import custom, document, save
 
+DATA = {"sources": [{"kind": "file", "path": "rows.csv"}]}
 JOINED = "e" * 64  # digest of the facets that BiasInput joined
 Cells = Mapping[tuple[str, str], tuple[int, int, int, int]]
 # (age, sex) -> rows that are late and predicted late, late alone, predicted late alone, neither.
@@ -67,6 +68,14 @@ class Job:
 
     def text(self, name: str, text: str, *, file: str = "data.csv") -> None:
         (self.folder(name) / file).write_text(text, encoding="utf-8")
+
+    def weigh(self, train: pa.Table) -> pa.Table:
+        """Runs Weights on a train split, which tests/unit/steps/test_prepare.py finds."""
+        for name, value in {"data": DATA, "text": {"template": "{title}"}}.items():
+            self.section(name, value)
+        self._monkeypatch.setattr(weights, "train_labels", lambda *_, **__: train.sort_by("key"))
+        self.run(weights)
+        return pq.read_table(self.output("weights") / "weights.parquet")
 
     def run(self, module: ModuleType, *arguments: str) -> None:
         if (self.folder("data") / "data.csv").is_file():  # BiasInput's, for JudgeBias

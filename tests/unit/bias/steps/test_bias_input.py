@@ -99,9 +99,7 @@ def weigh(
     known = [*keys, "other"] if known is None else known
     extra = len(known) - len(ages)
     job.parquet("facets", facet_rows(known, [*ages, *["old"] * extra], ["yes"] * len(known)))
-    job.parquet("train", pa.table({"key": keys, "text": ["t"] * len(keys), "label": LABELS}))
-    job.run(weights)
-    return pq.read_table(job.output("weights") / "weights.parquet")
+    return job.weigh(pa.table({"key": keys, "label": LABELS}))
 
 
 def test_the_weighted_groups_have_the_label_equally_often(job: Job) -> None:
@@ -156,8 +154,7 @@ def test_groups_are_joint_over_the_facets(job: Job) -> None:
         TRAIN_KEYS[:4], ["old", "old", "young", "young"], ["yes", "no", "yes", "no"]
     )
     job.parquet("facets", facets.append_column("sex", [["f", "m", "f", "f"]]))
-    job.parquet("train", pa.table({"key": TRAIN_KEYS[:4], "label": [1, 0, 1, 0]}))
-    job.run(weights)
+    job.weigh(pa.table({"key": TRAIN_KEYS[:4], "label": [1, 0, 1, 0]}))
     table = pq.read_table(job.output("weights") / "weights.parquet")
     assert table["weight"].to_pylist() == pytest.approx([2 / 3, 2 / 3, 4 / 3, 4 / 3])
 
@@ -175,9 +172,9 @@ def test_groups_are_joint_over_the_facets(job: Job) -> None:
         ),
         (
             {"keys": ["k0", *TRAIN_KEYS[:7]], "known": TRAIN_KEYS},
-            r"train.*`key` has 1 values more than once",
+            r"data.*`key` has 1 values more than once",
         ),
-        ({"keys": [None, *TRAIN_KEYS[1:]], "known": TRAIN_KEYS}, r"train.*`key` has 1 nulls"),
+        ({"keys": [None, *TRAIN_KEYS[1:]], "known": TRAIN_KEYS}, r"data.*`key` has 1 nulls"),
         ({"ages": [None, *AGES[1:]]}, "facet `age` has 1 empty values of 8"),
         ({"facets": ("title",)}, r"reweighing\.facets: `title` is not a facet .* age"),
         ({"facets": ()}, r"reweighing\.strength is 1, but reweighing\.facets is empty"),

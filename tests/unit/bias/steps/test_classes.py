@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
 from sashiko.bias.gates.estimates import CLASSES_FILE, BiasEstimate, read_estimates
-from sashiko.bias.steps import bias_input, judge_bias, weights
+from sashiko.bias.steps import bias_input, judge_bias
 from sashiko.bias.steps.weights import reweighing_weights
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from sashiko.evaluation.metrics.uncertainty import effective_rows
@@ -179,9 +178,9 @@ def test_weighted_groups_have_every_class_equally_often(job: Job, capsys) -> Non
     job.section("reweighing", {"facets": ["age"], "strength": 1})
     names = [CLASSES[index] for index in rows["label"]]
     job.parquet("facets", facet_rows(keys, list(rows["age"]), names))
-    job.parquet("train", pa.table({"key": keys, "label": rows["label"].to_list()}))
-    job.run(weights)
-    weight = pq.read_table(job.output("weights") / "weights.parquet")["weight"].to_numpy()
+    weight = job.weigh(pa.table({"key": keys, "label": rows["label"].to_list()}))[
+        "weight"
+    ].to_numpy()
     table = pd.crosstab(rows["age"], rows["label"], values=weight, aggfunc="sum", normalize="index")
     assert table.loc["old"].to_numpy() == pytest.approx(table.loc["young"].to_numpy())
     worth = weight.sum() ** 2 / (weight**2).sum()

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from scipy.stats import norm
 
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.gates.estimates import BiasEstimate, read_estimates
 from sashiko.bias.metrics.number_bias import NUMBER_METRICS, PredictedNumbers
-from sashiko.bias.steps import bias_input, judge_bias, weights
+from sashiko.bias.steps import bias_input, judge_bias
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
@@ -156,9 +155,9 @@ def test_weighted_groups_have_every_fifth_of_the_values_equally_often(job: Job) 
     job.contract(number(above=ABOVE))
     job.section("reweighing", {"facets": ["age"], "strength": 1})
     job.parquet("facets", facets(rows))
-    job.parquet("train", pa.table({"key": keys(rows), "value": list(rows["value"])}))
-    job.run(weights)
-    weight = pq.read_table(job.output("weights") / "weights.parquet")["weight"].to_numpy()
+    weight = job.weigh(pa.table({"key": keys(rows), "value": list(rows["value"])}))[
+        "weight"
+    ].to_numpy()
     fifth = pd.qcut(rows["value"], 5, labels=False)
     table = pd.crosstab(rows["age"], fifth, values=weight, aggfunc="sum", normalize="index")
     assert table.shape == (2, 5)

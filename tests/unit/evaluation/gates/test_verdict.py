@@ -1,4 +1,4 @@
-"""The verdict: its summary, waivers, release and closed gate; and the checks of model quality."""
+"""The verdict: its summary, waivers and closed gate; and the checks of model quality."""
 
 import dataclasses
 import json
@@ -16,13 +16,11 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError, closing_summary
 from sashiko.evaluation.gates.quality_checks import Training, quality_checks
 from sashiko.evaluation.gates.verdict import (
-    RELEASE_FILE,
     Check,
     Verdict,
     decide,
     read_verdict,
     waive,
-    write_release,
     write_verdict,
 )
 from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
@@ -101,31 +99,24 @@ def verdict(*checks: Check) -> Verdict:
     return decide(gate="bias", checks=checks, inputs={"data": "d" * 64})
 
 
-def released(folder: Path, *verdicts: Verdict) -> bool:
-    write_release(verdicts, folder)
-    return bool(json.loads((folder / RELEASE_FILE).read_text())["released"])
-
-
 def test_a_waived_check_lets_the_run_go_on_and_the_verdict_stays_failed(tmp_path: Path) -> None:
     waived = waive(verdict(FAILED, PASSED), [WAIVER], on=DAY)
     assert not waived.passed
-    assert released(tmp_path, waived)
+    assert waived.released
     assert "1 of 2 checks failed" in waived.summary
     assert f"WAIVED by Ada Lovelace until {DAY}: the desk reads every case" in waived.summary
     write_verdict(waived, tmp_path)
     assert read_verdict(tmp_path) == waived
 
 
-def test_a_waiver_holds_until_its_day_and_for_its_check_alone(tmp_path: Path) -> None:
+def test_a_waiver_holds_until_its_day_and_for_its_check_alone() -> None:
     over = waive(verdict(FAILED), [WAIVER], on=date(2027, 4, 1))
-    assert not released(tmp_path, over)
+    assert not over.released
     assert "the waiver of Ada Lovelace expired on 2027-03-31" in over.summary
     assert "WAIVED" not in over.summary
 
     other = FAILED.model_copy(update={"name": "DI age_band=60+"})
-    waived = waive(verdict(FAILED, other), [WAIVER], on=DAY)
-    assert not released(tmp_path, waived)
-    assert not released(tmp_path, waive(verdict(FAILED), [WAIVER], on=DAY), verdict(other))
+    assert not waive(verdict(FAILED, other), [WAIVER], on=DAY).released
 
 
 def test_a_waiver_of_another_name_is_named_and_a_passed_check_needs_none() -> None:

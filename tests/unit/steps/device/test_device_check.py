@@ -52,7 +52,7 @@ def test_here_the_artifacts_own_handler_answers(job, monkeypatch) -> None:
     assert (job.verdict.gate, job.check(AGREEMENT).value) == ("device", 1.0)
     assert job.check(DIFFERENCE).value < 1e-6
     assert job.verdict.inputs["artifact"] == sha256_tree(job.input("artifact"))
-    assert job.handed_on == {"data-quality": True, "model-quality": True, "device": True}
+    assert job.handed_on == {"device": True}
 
 
 def test_here_latency_is_not_judged_so_that_a_verdict_is_the_same_bytes(job, monkeypatch) -> None:

@@ -15,7 +15,13 @@ from sashiko.bias.gates.estimates import INTERVALS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation, write_evaluation
-from sashiko.evaluation.gates.verdict import Check, decide, not_judged, write_verdict
+from sashiko.evaluation.gates.verdict import (
+    Check,
+    decide,
+    not_judged,
+    read_verdict,
+    write_verdict,
+)
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.registry.attestation import (
     Build,
@@ -26,7 +32,7 @@ from sashiko.registry.attestation import (
     signature_input,
     statement_key,
 )
-from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
+from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
 from sashiko.steps import registries, resolve_champion
 from tests.unit.registry.model_packages.account import (
@@ -50,12 +56,9 @@ from tests.unit.steps.register_job import (
 
 @pytest.fixture
 def mlflow(job: RegisterJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an MLflow, in which the job's run is tracked."""
+    """The address of an MLflow."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    client = mlflow_client(uri)
-    run = client.create_run(experiment_id(client, "tests", tracking_uri=uri)).info.run_id
-    (job.input("tracking") / "tracking.json").write_text(json.dumps({"mlflow_run_id": run}))
     return uri
 
 
@@ -76,7 +79,7 @@ def test_a_run_becomes_a_package_that_waits_whose_signed_files_are_the_runs_own(
     }
     assert version.tags["git_sha"] == "4f1c2a9d" * 5
     gates = {key: value for key, value in version.tags.items() if key.startswith("gate.")}
-    names = ("data-quality", "data-quality-facets", "model-quality", "bias")
+    names = ("data-quality", "data-quality-facets", "model-quality", "bias", "device")
     assert gates == {f"gate.{name}": "passed" for name in names}
     compiled = {key: value for key, value in version.tags.items() if key.startswith("compile.")}
     assert compiled == {
@@ -103,13 +106,13 @@ def test_a_run_becomes_a_package_that_waits_whose_signed_files_are_the_runs_own(
         "metrics.json", "reference.json", "manifest.json",
         "intervals.json", "pre-training-analysis.json", "post-training-analysis.json",
         "model-card.json", "data-quality/verdict.json", "data-quality-facets/verdict.json",
-        "model-quality/verdict.json", "bias/verdict.json",
+        "model-quality/verdict.json", "bias/verdict.json", "device/verdict.json",
     }  # fmt: skip
     for name in ("metrics.json", "reference.json"):
-        assert named[name] == sha256_file(job.input("metrics") / name)
+        assert named[name] == sha256_file(job.input("quality-evidence") / name)
     [package] = account.created()
     card = json.loads(package["ModelCard"]["ModelCardContent"])
-    metrics = json.loads((job.input("metrics") / "metrics.json").read_text())
+    metrics = json.loads((job.input("quality-evidence") / "metrics.json").read_text())
     groups = {item["name"]: item for item in card["evaluation_details"][0]["metric_groups"]}
     shown = {item["name"]: item["value"] for item in groups["candidate"]["metric_data"]}
     assert shown["auc"] == metrics["candidate"]["auc"]["value"]
@@ -119,7 +122,7 @@ def test_a_run_becomes_a_package_that_waits_whose_signed_files_are_the_runs_own(
 
 
 def test_a_version_names_how_it_compares_with_the_champion(job, account, monkeypatch) -> None:
-    metrics = job.input("metrics")
+    metrics = job.input("quality-evidence")
     evaluation = read_evaluation(metrics / METRICS_FILE)
     lead = Estimate(value=0.05, low=evaluation.minimum_effect + 0.01, high=0.08)
     leads = evaluation.leads | {"champion": {"auc": lead}}
@@ -142,17 +145,18 @@ def test_mlflow_holds_the_same_files(job, mlflow, tmp_path, monkeypatch) -> None
 
 
 def test_without_mlflow_only_its_own_registry_is_closed(job, account, tmp_path, monkeypatch):
-    (job.input("tracking") / "tracking.json").write_text('{"mlflow_run_id": null}')
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}")
     run_register(monkeypatch)
-    assert len(account.created()) == 1
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    with pytest.raises(InputError, match="MLflow could not be reached by Track"):
+    [package] = account.created()
+    assert package["CustomerMetadataProperties"]["execution_id"] == "abc123def456"
+    assert "mlflow_run_id" not in package["CustomerMetadataProperties"]
+    with pytest.raises(InputError, match=r"MLflow at .* cannot be reached"):
         run_register(monkeypatch, registry="mlflow")
 
 
 def test_a_device_that_was_not_checked_is_recorded_as_that(job, account, monkeypatch) -> None:
     reason = "`device_check: off` in the environment's settings"
-    write_verdict(not_judged(gate="device", reason=reason), job.input("verdicts") / "device")
+    write_verdict(not_judged(gate="device", reason=reason), job.verdict("device"))
     run_register(monkeypatch)
     [package] = account.created()
     card = json.loads(package["ModelCard"]["ModelCardContent"])
@@ -167,12 +171,8 @@ def test_a_device_that_was_not_checked_is_recorded_as_that(job, account, monkeyp
 def test_where_bias_is_not_judged_no_facet_is_required_and_the_card_says_why(
     job, account, monkeypatch
 ) -> None:
-    for path in job.input("intervals").iterdir():
-        path.unlink()
-    job.input("intervals").rmdir()
-    (job.input("tracking") / "manifest.json").unlink()
     for gate in ("data-quality-facets", "bias"):
-        shutil.rmtree(job.input("verdicts") / gate)
+        shutil.rmtree(job.verdict(gate))
     job.read("model-quality", facets_snapshot=None)
     run_register(monkeypatch, '--bias-not-judged=no column "tells" {groups}')
     [package] = account.created()
@@ -310,13 +310,13 @@ def test_evidence_of_other_data_is_not_registered(job, refused, place, message) 
 
 
 def test_explanations_of_other_data_are_not_registered(job, refused) -> None:
-    write_snapshots(Snapshots(training=OTHER), job.input("tracking"))
+    write_snapshots(Snapshots(training=OTHER), job.input("explanations"))
     refused("Explain read 000000000000, the training snapshot is")
 
 
 def test_facets_that_were_loaded_again_are_enough(job, refused) -> None:
     """The training rows are the same, and every step but the snapshot came from the cache."""
-    file = job.input("tracking") / "manifest.json"
+    file = job.input("facets-evidence") / "manifest.json"
     write_json(file, json.loads(file.read_text()) | {"sha256": OTHER})
     message = refused("facets snapshot is 000000000000")
     assert message.count("the facets snapshot is") == 4
@@ -326,7 +326,7 @@ def test_facets_that_were_loaded_again_are_enough(job, refused) -> None:
 def test_a_reference_of_another_artifact_or_none_is_refused(job, refused) -> None:
     job.describe(artifact_sha256=OTHER)
     refused(r"reference.json describes another artifact \(sha256 0000")
-    (job.input("metrics") / "reference.json").unlink()
+    (job.input("quality-evidence") / "reference.json").unlink()
     refused("reference.json does not exist")
 
 
@@ -354,8 +354,30 @@ def test_a_damaged_artifact_is_refused(job, refused) -> None:
 
 def test_a_failed_gate_is_refused(job, refused) -> None:
     failed = decide(gate="bias", checks=[Check(name="DI", passed=False)], inputs={})
-    write_verdict(failed, job.input("verdicts") / "bias")
+    write_verdict(failed, job.verdict("bias"))
     refused("a failed gate cannot be registered")
+
+
+def test_a_failed_check_with_a_valid_waiver_is_registered_as_waived(job, account, monkeypatch):
+    failed = decide(
+        gate="bias",
+        checks=[Check(name="DI", passed=False)],
+        inputs=read_verdict(job.verdict("bias")).inputs,
+    )
+    write_verdict(failed, job.verdict("bias"))
+    waiver = {
+        "check": "DI",
+        "reason": "the desk reads every case",
+        "owner": "Ada Lovelace",
+        "expires": "2999-01-01",
+    }
+    write_json(job.input("config") / "waivers.json", [waiver])
+    run_register(monkeypatch)
+    [package] = account.created()
+    assert package["CustomerMetadataProperties"]["gate.bias"] == "waived"
+    [version] = account.registry.versions(GROUP)
+    manifest = json.loads(account.body(version.tags["manifest"]))
+    assert manifest["bias/verdict.json"] != sha256_file(job.verdict("bias") / "verdict.json")
 
 
 def test_an_unknown_registry_is_refused(job: RegisterJob, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +435,7 @@ def _resolve(
 
 
 def test_the_champion_is_what_was_approved(job, account, monkeypatch) -> None:
-    path = job.input("metrics") / METRICS_FILE
+    path = job.input("quality-evidence") / METRICS_FILE
     metrics = json.loads(path.read_text())
     metrics["splits"]["test"]["since"] = "2025-12-01"
     write_json(path, metrics)
@@ -438,7 +460,7 @@ def labelled(job: RegisterJob) -> RegisterJob:
     """A job whose labels were analysed, as PreBias writes it."""
     stage = {"label": "late", "label_value_or_threshold": "yes", "facets": {}}
     analysis = {"version": "1.0", "pre_training_bias_metrics": stage}
-    write_json(job.input("intervals") / PRE_ANALYSIS_FILE, analysis)
+    write_json(job.input("bias-evidence") / PRE_ANALYSIS_FILE, analysis)
     return job
 
 
@@ -456,7 +478,7 @@ def test_the_champion_brings_its_label_metrics(labelled, account, monkeypatch) -
     replace_signing_key(account.clients.kms, KEY)  # the earlier key still counts
     _resolve(monkeypatch, labelled, "--labels-signed-by", f"{KEY},{KEY}-1")
     labels = _champion_labels(labelled)["labels"]
-    manifest = read_manifest(labelled.input("snapshot-manifest"))
+    manifest = read_manifest(labelled.input("data-evidence"))
     assert labels["version"] == 1
     assert labels["meaning"] == {
         "the contract": manifest.contract.id,
@@ -466,7 +488,7 @@ def test_the_champion_brings_its_label_metrics(labelled, account, monkeypatch) -
     }
     [line] = [
         line
-        for line in json.loads((labelled.input("intervals") / INTERVALS_FILE).read_text())
+        for line in json.loads((labelled.input("bias-evidence") / INTERVALS_FILE).read_text())
         if line["stage"] == "pre_training"
     ]
     assert labels["estimates"] == [line]

@@ -17,6 +17,7 @@ from sashiko.account.instances import has_local_disk, size_of
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
+from sashiko.pipeline.definition.chain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,
@@ -563,7 +564,11 @@ def check_definition(value: Any) -> CheckedCounts:
         lines += problem_of(check_parameter, parameter)
     lines += (line for line in outcomes if line is not None)
     # Of the graph, only a cycle is a new problem: the other ones are those of steps.
-    lines += (*problem_of(build_graph, definition), *problem_of(check_gates, definition))
+    lines += (
+        problem
+        for check in (build_graph, check_gates, unchain)
+        for problem in problem_of(check, definition)
+    )
     if lines:
         raise InputError("\n".join(dict.fromkeys(lines)))
     return CheckedCounts(steps=len(definition.steps), arguments=len(outcomes))
