@@ -11,6 +11,8 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
+from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko_packs.bedrock.steps import guardrail
 from tests.packs.bedrock.loopback import Bedrock, Runtime, served, serving
 from tests.pipeline.conftest import compiled  # noqa: F401  # a fixture
@@ -95,8 +97,8 @@ def test_a_guardrail_that_is_missing_or_refuses_ends_the_step_and_leaves_nothing
 def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
     compiled,  # noqa: F811
 ):
-    steps = jobs(compiled["guardrail"])
-    asks, judges = (steps[name]["Arguments"] for name in ("Guardrail", "JudgeBias"))
+    steps = {step.name: step for step in unchain(parse_definition(compiled["guardrail"])).steps}
+    asks, judges = (dict(steps[name].arguments) for name in ("Guardrail", "JudgeBias"))
     assert asks["RoleArn"].endswith("-device-check")
     assert [item["InputName"] for item in asks["ProcessingInputs"]] == ["test"]
     assert network(asks)["EnableNetworkIsolation"] is False

@@ -76,7 +76,7 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name():
     [
         ("Train", ["ResourceConfig"], {"InstanceCount": 4}, "ml.g5.xlarge for training job usage",
          4, "jobs.training.instance_type"),
-        ("Score", ["ProcessingResources", "ClusterConfig"], {"InstanceCount": 10},
+        ("Compile-Score-Evaluate", ["ProcessingResources", "ClusterConfig"], {"InstanceCount": 10},
          "ml.m5.2xlarge for processing job usage", 10, "jobs.scoring.instance_type"),
         ("Train", ["ResourceConfig"], {"InstanceType": "ml.p5.48xlarge"},
          "ml.p5.48xlarge for training job usage", 1, "train.distributed.instance_type"),
