@@ -101,11 +101,12 @@ def stopped(project: Project, rows: Path) -> Attempt:
     return project.sashiko(*RUN)
 
 
-def test_bad_rows_stop_the_run_before_anything_else(project: Project, stopped: Attempt) -> None:
+def test_bad_rows_stop_the_run_before_it_trains(project: Project, stopped: Attempt) -> None:
     assert stopped.returncode == 3, stopped.stderr
     statuses = project.statuses(project.runs()[0])
     assert statuses["DataGate"] == "blocked"
-    assert {statuses[name] for name in ("Prepare", "PreBias", "Train", "Register")} == {"not_run"}
+    assert statuses["Prepare"] == "failed"  # it runs beside the validation
+    assert {statuses[name] for name in ("PreBias", "Train", "Register")} == {"not_run"}
     assert project.left_behind() == []
 
 

@@ -156,11 +156,26 @@ class Engine:
         return None
 
     def _advance(self, workers: ThreadPoolExecutor) -> None:
-        """Starts every step that is ready; a job beside a gate starts before that may close."""
+        """Starts every step that is ready; a job beside a gate starts before that may close.
+
+        A gate is judged after a failure, too: rows that break the contract may fail what runs
+        beside their validation, and the gate says which rule they break.
+        """
         while calls := self._start_jobs(workers):
             for step, event in calls:
-                if not self.state.is_ending:
-                    self._call(step, event)
+                self._call(step, event)
+        if self.state.is_ending and not self.state.is_stopped and not self._judges_soon():
+            self.executor.processes.stop_launching()
+
+    def _judges_soon(self) -> bool:
+        """Whether a gate waits for jobs alone that are done or under way."""
+        done = {step.name for step in self.state.record.steps if step.status in _DONE}
+        return any(
+            not step.is_job
+            and self.state.step(step.name).status == "waiting"
+            and done.union(self._in_flight).issuperset(self.graph.waits_for[step.name])
+            for step in self.definition.steps
+        )
 
     def _start_jobs(self, workers: ThreadPoolExecutor) -> list[tuple[Step, Any]]:
         """Starts the jobs that are ready, in the graph's order; returns the calls that are."""
@@ -170,7 +185,8 @@ class Engine:
             step, status = steps[name], self.state.step(name).status
             awaited = (self.state.step(other).status for other in self.graph.waits_for[name])
             ready = status == "waiting" and name not in self._in_flight
-            if not ready or self.state.is_ending or not all(item in _DONE for item in awaited):
+            ending = self.state.is_ending if step.is_job else self.state.is_stopped
+            if not ready or ending or not all(item in _DONE for item in awaited):
                 continue
             context = Context(self.parameters, self.execution, self._descriptions.__getitem__)
             try:
@@ -247,7 +263,6 @@ class Engine:
 
     def _fail(self, name: str, reason: str, **changes: Any) -> None:
         self.state.change(name, status="failed", reason=reason, **changes)
-        self.executor.processes.stop_launching()
 
     def _interrupt(self) -> None:
         """Stops all jobs; kills those that do not end in time, or on a second interruption."""

@@ -285,8 +285,12 @@ class RunState:
     @property
     def is_ending(self) -> bool:
         """Whether nothing new should start."""
-        statuses = {step.status for step in self.record.steps}
-        return self.interrupted or bool(statuses & {"failed", "blocked"})
+        return self.is_stopped or any(step.status == "failed" for step in self.record.steps)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is judged any more."""
+        return self.interrupted or any(step.status == "blocked" for step in self.record.steps)
 
     def step(self, name: str) -> StepRecord:
         """Returns a step's record as it is now."""
@@ -322,7 +326,7 @@ class RunState:
         steps = self.record.steps
         unfinished = [step.name for step in steps if step.status not in _DONE]
         culprits = [step for step in steps if step.status in ("failed", "blocked")]
-        culprits.sort(key=lambda step: step.status == "blocked")  # a failure counts more
+        culprits.sort(key=lambda step: step.status == "failed")  # what a gate says counts more
         status: RunStatus
         reason = ""
         if self.interrupted:

@@ -93,3 +93,33 @@ def test_of_a_chain_only_outputs_can_be_used(tiny: Any) -> None:
     after["Arguments"]["Environment"] = {"JOB": {"Get": "Steps.First-Second.ProcessingJobName"}}
     with pytest.raises(InputError, match="of a chain only outputs can be used"):
         unchain(parse_definition({"Steps": [before, step, after]}))
+
+
+def test_what_runs_beside_a_gate_ends_and_a_gate_says_why_what_runs_beside_it_failed(
+    tiny: Any, status_of: Any
+) -> None:
+    verdict = '{"passed": false, "summary": "the rows are bad", "checks": []}'
+    judges = f"time.sleep(0.3); (OUT / 'out/verdict.json').write_text({verdict!r})"
+    gate = tiny.function("Gate", "gate", {})
+    uri = {"Std:Join": {"On": "/", "Values": [tiny.uri("Judge"), "verdict.json"]}}
+    gate["Arguments"] = {"Judge": uri}
+    steps = [
+        tiny.job("Before"),
+        tiny.job("Fails", "sys.exit('error: bad row')", after=["Before"]),
+        tiny.job("Judge", judges, after=["Before"]),
+        gate,
+        tiny.job("Beside", after=["Judge"]),
+        tiny.job("Behind", after=["Gate"]),
+    ]
+    record = tiny.run(*steps, cores=1)
+
+    assert record.status == "blocked"
+    assert record.reason == "step Gate: the rows are bad"
+    assert status_of(record)["Fails"] == "failed"
+    assert status_of(record)["Behind"] == "not_run"
+
+    without = [step for step in steps if step["Name"] != "Fails"]
+    assert status_of(tiny.run(*without, cores=1)) == {
+        "Before": "cached", "Judge": "succeeded", "Gate": "blocked", "Beside": "succeeded",
+        "Behind": "not_run",
+    }  # fmt: skip
