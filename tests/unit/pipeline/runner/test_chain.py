@@ -120,6 +120,6 @@ def test_what_runs_beside_a_gate_ends_and_a_gate_says_why_what_runs_beside_it_fa
 
     without = [step for step in steps if step["Name"] != "Fails"]
     assert status_of(tiny.run(*without, cores=1)) == {
-        "Before": "cached", "Judge": "succeeded", "Gate": "blocked", "Beside": "succeeded",
+        "Before": "cached", "Judge": "cached", "Gate": "blocked", "Beside": "succeeded",
         "Behind": "not_run",
     }  # fmt: skip
