@@ -88,8 +88,10 @@ def test_its_role_may_use_what_it_names_and_nobody_edits_a_policy(project, defin
     assert {role for role, allowed in users.items() if rows in allowed["s3:PutObject"]} == {
         role_name(settings, "training")
     }
+    # Weights finds the train split of the same rows.
     assert {role for role, allowed in users.items() if rows in allowed["s3:GetObject"]} == {
-        role_name(settings, "training")
+        role_name(settings, "training"),
+        role_name(settings, "bias-evaluator"),
     }
 
 
