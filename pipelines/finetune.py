@@ -226,5 +226,7 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     )
 
     return jobs.pipeline(
-        name=pipeline_name(settings, recipe.name), parameters=params.all(), ends=[track, register]
+        name=pipeline_name(settings, recipe.name),
+        parameters=params.all(),
+        ends=[track, register],
     )
