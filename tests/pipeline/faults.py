@@ -162,9 +162,9 @@ def _awaited_by_none(gate: str) -> Fault:
 # As in `ARGUMENT_FAULTS`.
 GATE_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "a condition": (_step("Condition", Conditions=[], IfSteps=[_JOB]),
-        "definition, Steps[22], step `Own`",
+        "definition, Steps[17], step `Own`",
         "a Condition step is not supported: make it a gate, a Lambda step that fails"),
-    "a fail step": (_step("Fail", ErrorMessage="no"), "definition, Steps[22], step `Own`",
+    "a fail step": (_step("Fail", ErrorMessage="no"), "definition, Steps[17], step `Own`",
         "a Fail step is not supported: make it a gate"),
     "a file for a condition": (set_in("Validate", "PropertyFiles", to=[_FILE]),
         "definition, Steps[1], step `Validate`, PropertyFiles",

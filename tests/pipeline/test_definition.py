@@ -12,7 +12,7 @@ import yaml
 
 from sashiko.base.files import write_json
 from sashiko.packs import enabled_packs
-from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph, job_objects, longest_path
 from sashiko.settings.environment import load_settings

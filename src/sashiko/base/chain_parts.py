@@ -1,4 +1,4 @@
-"""The parts of a chain, as the arguments of its job have them (`sashiko.steps.chain`)."""
+"""The parts of a chain, as the arguments of its job have them (`sashiko.steps.job_parts`)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sashiko.errors import InputError
 
-MODULE: Final = "sashiko.steps.chain"  # what the job runs
+MODULE: Final = "sashiko.steps.job_parts"  # what the job runs
 _PART = "--part"
 _OPTIONS = ("--module", "--script", "--input")
 _ARGUMENTS = "--"

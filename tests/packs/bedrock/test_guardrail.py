@@ -11,7 +11,7 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko_packs.bedrock.steps import guardrail
 from tests.packs.bedrock.loopback import Bedrock, Runtime, served, serving

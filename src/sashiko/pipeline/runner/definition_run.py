@@ -18,7 +18,7 @@ from typing import Any
 from sashiko.base.files import translate_disk_errors, write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,

@@ -143,12 +143,12 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
         describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
-def run(device: str | None, *, scorers: int = 1, **instances: str) -> dict[str, JobCost]:
-    """The cost of a run: instances of Score; `instances` are changes of Train's ResourceConfig."""
+def run(device: str | None, *, machines: int = 1, **instances: str) -> dict[str, JobCost]:
+    """The cost of a run: `machines` of Explain; `instances` are changes of Train's ResourceConfig."""
     definition = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
     steps["Train"]["ResourceConfig"] |= instances
-    steps["Score"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = scorers
+    steps["Explain"]["ProcessingResources"]["ClusterConfig"]["InstanceCount"] = machines
     prices = read_prices(SmallLake().settings)
     job_costs = run_cost(parse_definition(definition), prices, device=device)
     return {job.name: job for job in job_costs}
@@ -167,7 +167,7 @@ def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits(
 
 
 def test_each_instance_of_a_job_and_the_machine_of_a_device_check_cost_their_time() -> None:
-    one, four = run(device=None)["Score"], run(device=None, scorers=4)["Score"]
+    one, four = run(device=None)["Explain"], run(device=None, machines=4)["Explain"]
     assert (one.machines, four.machines) == ("1 x ml.m5.2xlarge", "4 x ml.m5.2xlarge")
     assert one.most == pytest.approx(2 * (0.461 + 0.14 * 50 / 730))
     assert four.most == pytest.approx(4 * one.most)

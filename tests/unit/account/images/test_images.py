@@ -312,7 +312,7 @@ def test_for_inferentia_the_lock_gets_image_sdk_and_compiler_of_the_map():
 def test_compile_has_the_lock_of_the_image_that_will_serve():
     golden = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in golden["Steps"]}
-    compile_ = steps["Compile"]
+    compile_ = steps["Compile-Score-Evaluate"]
     names = {"project": "sashiko", "environment": "local", "tier": "local"}
     images = job_images(SETTINGS.model_copy(update=names), "cpu")
     assert compile_["AppSpecification"]["ImageUri"] == images.compile.uri == images.job.uri

@@ -17,7 +17,7 @@ from sashiko.account.instances import has_local_disk, size_of
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
-from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,

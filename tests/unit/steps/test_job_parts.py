@@ -54,7 +54,7 @@ def run_chain(root: Path, first: str, second: str) -> "subprocess.CompletedProce
     (root / "config/processingjobconfig.json").write_text("job-1")
     arguments = [word for part in PARTS for word in words(part)]
     return subprocess.run(
-        [sys.executable, "-m", "sashiko.steps.chain", *arguments],
+        [sys.executable, "-m", "sashiko.steps.job_parts", *arguments],
         env=os.environ | {"OPT_ML": str(root)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

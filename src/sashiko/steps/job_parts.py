@@ -1,6 +1,6 @@
 """Runs several steps in one job, one after the other, each in a process of its own.
 
-    python -m sashiko.steps.chain --part Score --module sashiko.steps.score \
+    python -m sashiko.steps.job_parts --part Score --module sashiko.steps.score \
         --input artifact=output/Compile/artifact --input test=input/test -- --part Evaluate ...
 
 SageMaker starts a machine for each job, which takes minutes; steps of one role and image can share
@@ -9,7 +9,7 @@ earlier part's output, which takes no way through S3. The job uploads all output
 job that is killed begins at its first part again.
 
 On one's own machine `sashiko run` makes a step of each part instead
-(`sashiko.pipeline.definition.chain`), with a result, a log and a cache key of its own.
+(`sashiko.pipeline.definition.unchain`), with a result, a log and a cache key of its own.
 """
 
 import os

@@ -6,7 +6,7 @@ import pytest
 
 from sashiko.base.chain_parts import Part, words
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.chain import unchain
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
 from tests.unit.pipeline.runner.tiny import PRELUDE, Tiny
 
@@ -26,7 +26,7 @@ def chain(tiny: Tiny, *, second: str = SECOND, parts: tuple[Part, ...] = PARTS) 
         tiny.put(f"s3://b/code/{name}/run.py", PRELUDE + code)
     step = tiny.job(
         "First-Second",
-        command=["python3", "-m", "sashiko.steps.chain"],
+        command=["python3", "-m", "sashiko.steps.job_parts"],
         arguments=[word for part in parts for word in words(part)],
         inputs={"staged": "s3://b/code", "in": tiny.uri("Before")},
         outputs=("First/out", "Second/out"),
@@ -76,7 +76,7 @@ def test_a_chain_that_was_killed_goes_on_at_the_part(tiny: Any, status_of: Any, 
             {"ContainerArguments": list(words(Part("First", ("-m", "x"), {"in": "input/no"})))},
             "`/opt/ml/processing/input/no` is in no input or output of the job",
         ),
-        ({"ContainerArguments": None}, "not those of sashiko.steps.chain"),
+        ({"ContainerArguments": None}, "not those of sashiko.steps.job_parts"),
     ],
 )
 def test_a_chain_with_other_arguments_is_refused_with_its_step(

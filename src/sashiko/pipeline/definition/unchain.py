@@ -1,6 +1,6 @@
 """A definition whose chains are the steps that they consist of: as it runs on this machine.
 
-SageMaker starts a machine for each job, so one runs several steps there (`sashiko.steps.chain`).
+SageMaker starts a machine for each job, so one runs several steps there (`sashiko.steps.job_parts`).
 Here each is a step of its own, with its own result, log and cache key.
 """
 
@@ -26,7 +26,7 @@ def unchain(definition: Definition) -> Definition:
     the parts before it.
 
     Raises:
-        InputError: if a chain's arguments are not what `sashiko.steps.chain` takes, or a step
+        InputError: if a chain's arguments are not what `sashiko.steps.job_parts` takes, or a step
             refers to something else of a chain than an output; names the step.
     """
     chains = {step.name: tuple(_parts(step)) for step in definition.steps if _is_chain(step)}
