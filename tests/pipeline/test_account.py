@@ -13,8 +13,8 @@ from sashiko.account.images.job_images import aws_image, job_images
 from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
 from tests.pipeline.every_definition import PLAN, ROOT

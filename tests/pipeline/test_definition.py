@@ -12,9 +12,9 @@ import yaml
 
 from sashiko.base.files import write_json
 from sashiko.packs import enabled_packs
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph, job_objects, longest_path
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import (

@@ -20,8 +20,8 @@ from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import METRICS_FILE, Evaluation, read_evaluation
 from sashiko.evaluation.metrics.arrays import Floats, Ints, Truth, two_classes
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, Explanations, read_explanations
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.runner.process import last_lines
 from sashiko.pipeline.runner.run_record import RunRecord, StepRecord, read_run
 from sashiko.pipeline.runner.store import Store

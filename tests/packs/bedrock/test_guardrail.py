@@ -11,8 +11,8 @@ import pytest
 
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko_packs.bedrock.steps import guardrail
 from tests.packs.bedrock.loopback import Bedrock, Runtime, served, serving
 from tests.pipeline.conftest import compiled  # noqa: F401  # a fixture

@@ -1,7 +1,7 @@
 """A definition whose chains are the steps that they consist of: as it runs on this machine.
 
-SageMaker starts a machine for each job, so one runs several steps there (`sashiko.steps.job_parts`).
-Here each is a step of its own, with its own result, log and cache key.
+SageMaker starts a machine for each job, so one runs several steps there
+(`sashiko.steps.job_parts`). Here each is a step of its own, with its own result, log and cache key.
 """
 
 from collections.abc import Iterator, Mapping

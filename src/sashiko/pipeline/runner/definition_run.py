@@ -18,7 +18,6 @@ from typing import Any
 from sashiko.base.files import translate_disk_errors, write_bytes, write_json
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,
@@ -29,6 +28,7 @@ from sashiko.pipeline.definition.definition_records import (
 from sashiko.pipeline.definition.expressions import Context, describe_job, job_name, resolve
 from sashiko.pipeline.definition.graph import Graph, build_graph, resolve_steps, up_to
 from sashiko.pipeline.definition.job_arguments import image_of, job_arguments, output_uris
+from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.execute import Executor, StepCache, failure_report
 from sashiko.pipeline.runner.local_job import Events, Image, Outcome, make_job

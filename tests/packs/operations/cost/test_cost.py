@@ -144,7 +144,7 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
 
 
 def run(device: str | None, *, machines: int = 1, **instances: str) -> dict[str, JobCost]:
-    """The cost of a run: `machines` of Explain; `instances` are changes of Train's ResourceConfig."""
+    """The cost of a run: `machines` of Explain; `instances` change Train's ResourceConfig."""
     definition = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
     steps["Train"]["ResourceConfig"] |= instances

@@ -6,8 +6,8 @@ import pytest
 
 from sashiko.base.chain_parts import Part, words
 from sashiko.errors import InputError
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.unchain import unchain
 from tests.unit.pipeline.runner.tiny import PRELUDE, Tiny
 
 FIRST = "(OUT / 'out/x').write_text((IN / 'in/x').read_text() + sys.argv[1])"

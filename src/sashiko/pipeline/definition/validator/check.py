@@ -17,7 +17,6 @@ from sashiko.account.instances import has_local_disk, size_of
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
-from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.definition.definition_records import (
     Definition,
     Step,
@@ -29,6 +28,7 @@ from sashiko.pipeline.definition.definition_records import (
 from sashiko.pipeline.definition.expressions import is_expression
 from sashiko.pipeline.definition.graph import awaited_steps, build_graph, check_gates, referred_step
 from sashiko.pipeline.definition.job_arguments import check_names
+from sashiko.pipeline.definition.unchain import unchain
 
 __all__ = ["check_definition"]
 
