@@ -35,7 +35,7 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "inf2": ({}, ("compile.target=inf2",)),
     "clarify": ({"bias": {"backend": "clarify"}}, ()),
     "bias not judged": ({},
-        ("bias={judged: false, reason: none, gates: []}", "reweighing={facets: []}")),
+        ('bias={judged: false, reason: "none are\\nknown", gates: []}', "reweighing={facets: []}")),
 }  # fmt: skip
 # A pack can be left out.
 if (ROOT / "src/sashiko_packs/bedrock").is_dir():

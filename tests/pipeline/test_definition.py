@@ -16,11 +16,9 @@ from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph, job_objects, longest_path
 from sashiko.pipeline.definition.unchain import unchain
 from sashiko.settings.environment import load_settings
-from sashiko.settings.recipe import load_recipe
 from tests.golden.rewrite import (
     REPOSITORY,
     ROOT,
-    definition,
     definitions,
     samples,
     schemas,
@@ -101,12 +99,12 @@ START = ("Snapshot", "Validate", "Train")
 )
 def test_a_run_waits_for_as_few_machines_as_its_definition_allows(compiled, name, path):
     definition = parse_definition(compiled[name])
-    found = longest_path(definition)
-    assert len(found) == len(path)
+    longest = longest_path(definition)
+    assert len(longest) == len(path)
     graph, (*_, last) = build_graph(definition), path
     # Of several longest paths one is named: this one is as real.
     assert all(step in graph.downstream(before) for before, step in pairwise(path))
-    assert found[-1] == last
+    assert longest[-1] == last
 
 
 def test_a_run_tracks_what_a_gate_blocks_and_waits_for_nothing_that_tracks(compiled):
@@ -136,20 +134,8 @@ def test_facets_are_read_where_no_training_row_is_written(compiled):
     assert writers == {"Prepare"}
 
 
-def test_without_facets_no_step_reads_one_or_judges_bias(tmp_path):
-    contract = yaml.safe_load((ROOT / "contracts/complaints.odcs.yaml").read_text())
-    properties = contract["schema"][0]["customProperties"]
-    next(item for item in properties if item["property"] == "facets")["value"] = []
-    (tmp_path / "contract.odcs.yaml").write_text(yaml.safe_dump(contract))
-    recipe = load_recipe(ROOT / "recipes/complaints.yaml").model_dump(mode="json")
-    recipe |= {
-        "contract": str(tmp_path / "contract.odcs.yaml"),
-        "reweighing": {},
-        "bias": {"judged": False, "reason": "none are\nknown"},
-    }
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    built = json.loads(definition(str(tmp_path / "recipe.yaml")))
-
+def test_where_bias_is_not_judged_no_step_reads_a_facet(compiled):
+    built = compiled["bias not judged"]
     steps = {step.name: step for step in unchain(parse_definition(built)).steps}
     assert set(steps) == {
         "Snapshot", "Validate", "DataGate", "Prepare", "Train", "Compile", "ResolveChampion",

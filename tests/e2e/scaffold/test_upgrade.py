@@ -180,6 +180,7 @@ def test_what_cannot_be_upgraded_is_named_and_nothing_changes(tmp_path, wheel: P
     refused(later, ".copier-answers.yml does not exist")
 
 
+@pytest.mark.slow  # the test of what the team edited has the same upgrade
 def test_a_project_without_edits_is_upgraded_to_what_the_later_engine_makes(tmp_path, wheel, later):
     for name, engine in (("old/project", wheel), ("new/project", later)):
         assert new(tmp_path / name, "--defaults", wheel=engine).returncode == 0

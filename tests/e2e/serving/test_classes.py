@@ -141,6 +141,7 @@ def test_a_linear_model_of_three_classes_is_served_as_it_was_trained(
         assert [artifact.predict([row])[0] for row in test[:20]] == answers[:20]
 
 
+@pytest.mark.slow  # test_vllm.py serves three answers, test_causal.py trains two
 def test_a_causal_lm_answers_for_three_classes_by_a_token_each(
     trained: Callable[..., Path], compiled: Compiled, tmp_path: Path
 ) -> None:

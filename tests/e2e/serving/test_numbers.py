@@ -110,6 +110,7 @@ def test_an_encoder_learns_a_number_and_the_handler_answers_in_its_unit(
     assert alone == pytest.approx([answer.value for answer in together], abs=1e-3)
 
 
+@pytest.mark.slow  # test_compile.py holds it of two classes
 def test_in_8_bits_no_value_hangs_on_the_rows_beside_it_to_the_last_bit(
     encoder: Path, compiled: Compiled
 ) -> None:
