@@ -5,6 +5,7 @@ import importlib.machinery
 import importlib.util
 import itertools
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +30,10 @@ class CodeDigests:
     """
 
     def __init__(self) -> None:
+        # Steps that begin at once ask from threads of their own, and `ast.parse` of Python 3.11 is
+        # not safe there: SystemError, AST constructor recursion depth mismatch (python/cpython
+        # issue 106905).
+        self._lock = threading.Lock()
         self._installed: tuple[str, ...] | None = None
         self._imports: dict[str, tuple[str, ...]] = {}
         self._roots: dict[str, Path | None] = {}
@@ -36,12 +41,13 @@ class CodeDigests:
 
     def __call__(self, argv: Sequence[str]) -> str:
         """Returns the hex digest of a command's code: of its module, if it is `python ... -m`."""
-        if self._installed is None:
-            self._installed = installed()
         pairs = itertools.pairwise(argv)
         options = itertools.takewhile(lambda pair: not pair[0].endswith(".py"), pairs)
         module = next((following for word, following in options if word == "-m"), "")
-        files = self._files(module) if module else {}
+        with self._lock:
+            if self._installed is None:
+                self._installed = installed()
+            files = self._files(module) if module else {}
         code = {"python": sys.version, "installed": self._installed, "files": files}
         return sha256_bytes(canonical_json(code))
 

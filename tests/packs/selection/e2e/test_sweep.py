@@ -78,7 +78,7 @@ def test_it_says_what_to_take_and_where_the_picture_is(swept: Swept) -> None:
     assert record["chosen"]["command"] in out
     page = out.rpartition("report: ")[2].strip()
     html = (swept.project.root / page).read_text()
-    assert "Balanced accuracy against DI customer_gender=female" in html
+    assert "Balanced accuracy against Disparate impact (DI): customer_gender=female" in html
     assert html.count("<svg") >= 2
 
 
