@@ -60,7 +60,7 @@ def serving(answer: Callable[[Request], Answer | None]) -> Iterator[str]:
             self.wfile.write(answered.content)
             self.close_connection = length != len(answered.content)
 
-        do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+        do_GET = do_POST = do_DELETE = _answer  # noqa: N815 - names of http.server
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -32,7 +32,7 @@ if sys.argv[3:] == ["back"]:
     run_record.datetime = ClockSetBack
 home, arguments = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
 exec(arguments["dies"])  # noqa: S102 - what the steps do too
-die_at(home.with_name(f"{home.name}-runner-dies"), home)  # type: ignore[name-defined] # noqa: F821
+die_at(home.with_name(f"{home.name}-runner-dies"), home)  # type: ignore[name-defined] # noqa: F821 - defined by the faults before it
 try:
     done = run_definition(
         arguments["definition"],

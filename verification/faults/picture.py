@@ -209,7 +209,7 @@ def _is_whole(path: Path) -> bool:
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="np") as file:
-                return all(file.get_tensor(name) is not None for name in file.keys())  # noqa: SIM118
+                return all(file.get_tensor(name) is not None for name in file.keys())  # noqa: SIM118 - a safetensors file is no mapping
         json.loads(path.read_bytes())
     except (SafetensorError, OSError, ValueError, InputError):
         return False

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, Queue
 from threading import Thread
+from typing import Any
 
 from sashiko.base.files import read_json, write_json
 from sashiko.base.job_folders import processing_input, processing_output
@@ -43,7 +44,7 @@ from sashiko.registry.mlflow import (
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_waivers
 
-# Total limit, with MLflow's import: in an account, Track delays the gate after it.
+# Total limit, with MLflow's import: an unreachable server is not waited for on a paid machine.
 SERVER_SECONDS = 30
 _BATCH = 900  # MLflow takes at most 1,000 metrics in one call
 
@@ -70,10 +71,7 @@ def track_execution(
     """
 
     def log() -> str | None:
-        try:
-            client = mlflow_client(tracking_uri)
-        except InputError as error:
-            _say_why_not(error)
+        if (client := _client(tracking_uri)) is None:
             return None
         # After the client, which stops MLflow's telemetry.
         from mlflow.entities import Metric, RunTag
@@ -102,10 +100,7 @@ def find_run(tracking_uri: str, *, experiment: str, execution_id: str) -> str | 
     """Returns the id of an execution's run, for what refers to it; None as `track_execution`."""
 
     def find() -> str | None:
-        try:
-            client = mlflow_client(tracking_uri)
-        except InputError as error:
-            _say_why_not(error)
+        if (client := _client(tracking_uri)) is None:
             return None
         with translate_full_disk(tracking_uri):
             return execution_run(client, experiment, execution_id, tracking_uri=tracking_uri)[0]
@@ -136,6 +131,14 @@ def _within(seconds: float, log: Callable[[], str | None], tracking_uri: str) ->
         return results.get(timeout=seconds)
     except Empty:
         _say_why_not(f"MLflow at {tracking_uri} gave no answer within {seconds:g} s")
+        return None
+
+
+def _client(tracking_uri: str) -> Any:
+    try:
+        return mlflow_client(tracking_uri)
+    except InputError as error:
+        _say_why_not(error)
         return None
 
 

@@ -68,7 +68,7 @@ class Bedrock:
         validate_parameters(answer, _MODEL.operation_model(operation).output_shape)
         return answer
 
-    def _CreateModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _CreateModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         token = request["clientRequestToken"]
         if token in self._tokens:
             return {"jobArn": self._tokens[token]}
@@ -91,7 +91,7 @@ class Bedrock:
         }
         return {"jobArn": arn}
 
-    def _GetModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _GetModelImportJob(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         job = self.jobs[request["jobIdentifier"]]
         self._looks[job["jobArn"]] = self._looks.get(job["jobArn"], 0) + 1
         if job["status"] == "InProgress" and self._looks[job["jobArn"]] > self.polls:
@@ -113,7 +113,7 @@ class Bedrock:
             "creationTime": job["creationTime"],
         }
 
-    def _ListModelImportJobs(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ListModelImportJobs(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         """Answers a page of one job, so that whoever reads one page misses the others."""
         names = request.get("nameContains", "")
         matches = [job for job in self.jobs.values() if names in job["jobName"]]
@@ -125,14 +125,14 @@ class Bedrock:
         more = {"nextToken": str(start + 1)} if start + 1 < len(matches) else {}
         return {"modelImportJobSummaries": page, **more}
 
-    def _GetImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _GetImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         return self.models[self._model(request)]
 
-    def _DeleteImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _DeleteImportedModel(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         del self.models[self._model(request)]
         return {}
 
-    def _ListGuardrails(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+    def _ListGuardrails(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - the operation's name
         """Answers the drafts, or the draft and the versions of one guardrail."""
         one = request.get("guardrailIdentifier")
         shown = [

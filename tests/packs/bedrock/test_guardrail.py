@@ -95,7 +95,7 @@ def test_a_guardrail_that_is_missing_or_refuses_ends_the_step_and_leaves_nothing
 
 
 def test_a_guardrail_sees_texts_and_no_facet_and_the_bias_evaluator_no_text(
-    compiled,  # noqa: F811
+    compiled,  # noqa: F811 - the fixture
 ):
     steps = {step.name: step for step in unchain(parse_definition(compiled["guardrail"])).steps}
     asks, judges = (dict(steps[name].arguments) for name in ("Guardrail", "JudgeBias"))

@@ -180,7 +180,7 @@ def test_without_templates_the_doctor_checks_the_rest_and_says_what_it_skips(tmp
     environments: list[object] = []
     for name in ("services.check_tools", "plan.plan_of", "plan.examine_plan"):
         monkeypatch.setattr(f"sashiko.doctor.{name}", lambda *_, **__: iter(()))
-    examine = lambda *given: iter(environments.append(given[2]) or ())  # noqa: E731
+    examine = lambda *given: iter(environments.append(given[2]) or ())  # noqa: E731 - a line is enough
     monkeypatch.setattr("sashiko.doctor.deploy.examine", examine)
     done = sashiko("env", "doctor", "--templates", tmp_path)
     assert (done.returncode, environments) == (0, [None])

@@ -8,7 +8,7 @@ from bundle import EAGER_FOLDER, Bucket, Bundle
 from classifier import load_classifier
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "EagerBackend":  # noqa: ARG001
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "EagerBackend":  # noqa: ARG001 - the same arguments for each target
     """Opens the model of an artifact on a GPU: see `backend.open_backend`."""
     return EagerBackend(folder / EAGER_FOLDER, device=f"cuda:{machine.gpu}")
 

@@ -10,8 +10,8 @@ from export import Exported
 
 
 def export(
-    model: ScoredModel,  # noqa: ARG001
-    folder: Path,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001 - the same arguments for each target
+    folder: Path,  # noqa: ARG001 - the same arguments for each target
     settings: Mapping[str, Any],
 ) -> Exported:
     """Exports a model: see `export.export`."""

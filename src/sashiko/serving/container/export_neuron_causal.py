@@ -35,7 +35,7 @@ _NO_HUB = "http://127.0.0.1:9"
 
 
 def export(
-    model: ScoredModel,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001 - the same arguments for each target
     folder: Path,
     settings: Mapping[str, Any],
 ) -> Exported:

@@ -19,8 +19,8 @@ _URL = "http://127.0.0.1:8080/classify"
 
 
 def export(
-    model: ScoredModel,  # noqa: ARG001
-    folder: Path,  # noqa: ARG001
+    model: ScoredModel,  # noqa: ARG001 - the same arguments for each target
+    folder: Path,  # noqa: ARG001 - the same arguments for each target
     settings: Mapping[str, Any],
 ) -> Exported:
     """Exports a model: see `export.export`."""

@@ -15,7 +15,7 @@ from bundle import Bucket, Bundle
 from neuron_machine import Neuron, prepare
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronBackend":  # noqa: ARG001
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronBackend":  # noqa: ARG001 - the same arguments for each target
     """Loads the graphs of an artifact: see `backend.open_backend`."""
     neuron = Neuron(**bundle.runtime)
     return NeuronBackend(folder, bundle.buckets, neuron, outputs=bundle.outputs)

@@ -20,7 +20,7 @@ RELEASE_GRAPH = "model.pt"  # optimum-neuron's name of the graph
 GRAPH = "model.neuron"  # that of the artifact
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronCausalBackend":  # noqa: ARG001
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "NeuronCausalBackend":  # noqa: ARG001 - the same arguments for each target
     """Loads the decoder of an artifact: see `backend.open_backend`."""
     (bucket,) = bundle.buckets
     neuron = Neuron(**bundle.runtime)

@@ -13,7 +13,7 @@ _SPIN_MICROSECONDS = "100"
 _SLOW = ["SkipLayerNormFusion"]
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":  # noqa: ARG001
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "OnnxBackend":  # noqa: ARG001 - the same arguments for each target
     """Opens the graphs of an artifact: see `backend.open_backend`."""
     return OnnxBackend(folder, threads=machine.threads)
 

@@ -92,7 +92,7 @@ def _as_text(value: Any, missing: str) -> str:
 
     JSON does not distinguish 40.0 from 40, and has dates as ISO 8601 text.
     """
-    if value is None or value != value:  # NaN is the one value that differs from itself  # noqa: PLR0124
+    if value is None or value != value:  # NaN is the one value that differs from itself  # noqa: PLR0124 - as NaN does
         return missing
     if isinstance(value, bool):
         return "true" if value else "false"

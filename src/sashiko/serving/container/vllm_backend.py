@@ -20,10 +20,10 @@ from bundle import Bucket, Bundle
 _TIMEOUT_SECONDS = 55
 
 
-def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "VllmBackend":  # noqa: ARG001
+def open_backend(folder: Path, bundle: Bundle, machine: Machine) -> "VllmBackend":  # noqa: ARG001 - the same arguments for each target
     """Opens the backend: see `backend.open_backend`."""
     try:
-        import vllm  # noqa: F401
+        import vllm  # noqa: F401 - whether it is there
     except ImportError as error:
         raise CannotServeError(
             "the artifact is compiled for gpu-vllm, and vLLM is not installed here: serve it in "

@@ -17,8 +17,8 @@ from starlette.responses import Response
 _CODE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_CODE))  # the handler's files import each other as siblings
 
-import inference  # noqa: E402
-from payload import CONTENT_TYPE  # noqa: E402
+import inference  # noqa: E402 - after the path is set
+from payload import CONTENT_TYPE  # noqa: E402 - after the path is set
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,7 +31,7 @@ class _Context:
         self.system_properties: dict[str, Any] = {}
         self.status = 200
 
-    def set_response_status(self, code: int, phrase: str) -> None:  # noqa: ARG002
+    def set_response_status(self, code: int, phrase: str) -> None:  # noqa: ARG002 - as model servers call it
         self.status = code
 
 
