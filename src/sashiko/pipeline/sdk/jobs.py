@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -194,19 +193,18 @@ def _equal(one: Uri, other: Uri) -> bool:
 def pipeline_session(settings: Settings) -> PipelineSession:
     """Returns a session with a fixed bucket: it builds definitions without credentials or calls.
 
-    Two things that the SDK (3.27) repeats are done once: it validates the same configuration, and
-    the schema of it, for each of about 250 defaults that it reads (90 % of the time to build a
-    definition), and creates a local-mode client with all its clients for each processing step, to
-    read the name of one method (0.2 s a step).
+    Two things that the SDK (3.27) repeats are spared: it validates the same configuration, and the
+    schema of it, for each of about 250 defaults that it reads (90 % of the time to build a
+    definition), where the session itself validates it once; and it creates a local-mode client with
+    all its clients for each processing step, to read the name of one method, which the class has.
     """
     config: dict[str, object] = {
         "SchemaVersion": "1.0",
         "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
     }
-    SageMakerConfig.validate_sagemaker_config(config)
     SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _config=None: None)
-    if isinstance(steps.LocalSagemakerClient, type):
-        steps.LocalSagemakerClient = cache(steps.LocalSagemakerClient)
+    if isinstance(client := steps.LocalSagemakerClient, type):
+        steps.LocalSagemakerClient = lambda: client
     return PipelineSession(
         boto_session=boto3.Session(region_name=settings.region),
         default_bucket=bucket_name(settings, "artifacts"),
