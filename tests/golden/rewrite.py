@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,41 +92,35 @@ def settings_schema() -> dict[str, Any]:
     return schema
 
 
-def definition(recipe: str, environment: str = "local", own: str = "") -> bytes:
-    """The definition as `python -m sashiko.pipeline.sdk` prints it, in a process of its own.
+@dataclass(frozen=True)
+class Command:
+    """A command of `python -m sashiko.pipeline.sdk`."""
 
-    It is built from upstream's files alone: a fork may change every environment's settings, local's
-    too, and the golden files stay as they are. Its folder is no checkout, so no commit is in it.
+    folder: Path  # where it runs
+    arguments: list[str]
+
+
+def upstream_command(folder: Path, environment: str) -> Command:
+    """A command that prints a definition of upstream's files alone.
+
+    A fork may change every environment's settings, local's too, and the golden files stay as they
+    are. The folder is no checkout, so no commit is in the definition.
 
     Args:
-        recipe: its path.
-        environment: the environment's name.
-        own: lines of the environment's file beside the account.
+        folder: gets the files.
+        environment: the environment's name, which is its tier.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for part in ("contracts", "recipes", *IMAGES):
-            (folder / part).symlink_to(ROOT / part)
-        (folder / "config").mkdir()
-        shutil.copy(ROOT / "config/base.yaml", folder / "config/base.yaml")
-        (folder / f"config/{environment}.yaml").write_text(
-            f'tier: {environment}\naccount: "{_ACCOUNT}"\n{own}'
-        )
-        settings = load_settings(environment, folder=folder / "config")
-        (folder / "settings.json").write_text(settings.model_dump_json())
-        return subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "sashiko.pipeline.sdk",
-                "--settings=settings.json",
-                f"--recipe={recipe}",
-            ],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"},
-            capture_output=True,
-            check=True,
-        ).stdout
+    folder.mkdir()
+    for part in ("contracts", "recipes", *IMAGES):
+        (folder / part).symlink_to(ROOT / part)
+    (folder / "config").mkdir()
+    shutil.copy(ROOT / "config/base.yaml", folder / "config/base.yaml")
+    (folder / f"config/{environment}.yaml").write_text(
+        f'tier: {environment}\naccount: "{_ACCOUNT}"\n'
+    )
+    settings = load_settings(environment, folder=folder / "config")
+    (folder / "settings.json").write_text(settings.model_dump_json())
+    return Command(folder, ["--settings=settings.json", "--recipe=recipes/complaints.yaml"])
 
 
 def stateful_ids(folder: Path) -> dict[str, dict[str, str]]:
@@ -177,13 +172,31 @@ def samples() -> dict[Path, bytes]:
     }
 
 
+def definition_commands(folder: Path) -> dict[str, Command]:
+    """Name -> the command that prints a golden definition, in a new folder below this one."""
+    return {
+        f"complaints.definition{suffix}.json": upstream_command(folder / environment, environment)
+        for environment, suffix in (("local", ""), ("dev", ".dev"))
+    }
+
+
+def golden_definition(name: str, text: bytes) -> bytes:
+    """What the golden file keeps of what its command prints."""
+    return _untagged(text) if name.endswith(".dev.json") else text
+
+
 def definitions() -> dict[Path, bytes]:
     """Path -> content of the golden definitions."""
-    recipe = "recipes/complaints.yaml"
-    return {
-        ROOT / "tests/golden/complaints.definition.json": definition(recipe),
-        ROOT / "tests/golden/complaints.definition.dev.json": _untagged(definition(recipe, "dev")),
-    }
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"}
+    files = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, command in definition_commands(Path(folder)).items():
+            done = subprocess.run(
+                [sys.executable, "-m", "sashiko.pipeline.sdk", *command.arguments],
+                cwd=command.folder, env=environment, stdout=subprocess.PIPE, check=True,
+            )  # fmt: skip
+            files[ROOT / "tests/golden" / name] = golden_definition(name, done.stdout)
+    return files
 
 
 def _untagged(text: bytes) -> bytes:

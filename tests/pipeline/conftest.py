@@ -5,23 +5,30 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sashiko.settings.environment import load_settings
+from tests.golden import rewrite
 from tests.pipeline.every_definition import ROOT
 
 
 class Definitions(dict[str, Any]):
-    """Definitions by name; those of the weekly set are built where a test reads one."""
+    """Definitions by name; those of the weekly set are built where a test reads one.
+
+    What a command of the SDK's module prints is among them as text.
+    """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(_shared(folder, "each-time"))
+        super().__init__(_shared(folder, "each-time", _commands))
         self._folder = folder
 
     def __missing__(self, name: str) -> Any:
-        self.update(_shared(self._folder, "weekly"))
+        self.update(_shared(self._folder, "weekly", lambda _folder: {}))
         return self[name]
 
 
@@ -32,14 +39,43 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
     return Definitions(folder.parent if "PYTEST_XDIST_TESTRUNUID" in os.environ else folder)
 
 
-def _shared(folder: Path, name: str) -> dict[str, Any]:
+def _commands(folder: Path) -> dict[str, rewrite.Command]:
+    return rewrite.definition_commands(folder) | whole_numbers(folder)
+
+
+def whole_numbers(folder: Path) -> dict[str, rewrite.Command]:
+    """Clarify's image with a label of whole numbers, and of a contract that calls them numbers."""
+    settings = load_settings("dev", folder=rewrite.ROOT / "config").model_dump(mode="json")
+    (folder / "clarify.json").write_text(json.dumps(settings | {"bias": {"backend": "clarify"}}))
+    head, rest = (rewrite.ROOT / "contracts/days.odcs.yaml").read_text().split("- name: days_left")
+    contract = folder / "numbers.odcs.yaml"
+    rest = rest.replace("logicalType: integer", "logicalType: number", 1)
+    contract.write_text(f"{head}- name: days_left{rest}")
+    whole = ["--recipe=recipes/days.yaml", f"--settings={folder / 'clarify.json'}"]
+    return {
+        "clarify, whole numbers": rewrite.Command(rewrite.ROOT, whole),
+        "clarify, numbers": rewrite.Command(rewrite.ROOT, [*whole, f"--set=contract={contract}"]),
+    }
+
+
+Commands = Callable[[Path], dict[str, rewrite.Command]]
+
+
+def _shared(folder: Path, name: str, commands_in: Commands) -> dict[str, Any]:
     """The first of the test run's processes that asks for a set builds it, and the others wait."""
     file = folder / f"definitions-{name}.json"  # this test run's own
     with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.is_file():
             command = [sys.executable, "tests/pipeline/every_definition.py", name]
-            process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+            with tempfile.TemporaryDirectory() as own:
+                commands = commands_in(Path(own))
+                process = subprocess.run(
+                    command, cwd=ROOT, stdout=subprocess.PIPE, check=True,
+                    input=json.dumps({
+                        name: [str(item.folder), item.arguments] for name, item in commands.items()
+                    }).encode(),
+                )  # fmt: skip
             file.write_bytes(process.stdout)
     definitions: dict[str, Any] = json.loads(file.read_bytes())
     return definitions

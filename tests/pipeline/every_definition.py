@@ -2,12 +2,16 @@
 
 `python tests/pipeline/every_definition.py SET` prints {"local, complaints": {...}, ...}. The set
 `each-time` has every recipe in dev, `complaints` in the other environments, and every choice; the
-set `weekly` has the rest.
+set `weekly` has the rest. Stdin has commands of `python -m sashiko.pipeline.sdk` as JSON, name ->
+folder and arguments: what each prints is among the definitions by its name, as text.
 """
 
 import json
 import logging
+import os
 import sys
+import tempfile
+import traceback
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -68,6 +72,29 @@ def names() -> list[Any]:
     return [*each_time, *CHOICES, *slow]
 
 
+def printed_by(folder: str, arguments: list[str]) -> str:
+    """What a command prints, in a fork of this process, or the error that ends it."""
+    from sashiko.errors import InputError
+    from sashiko.pipeline.sdk import __main__ as sdk
+
+    with tempfile.TemporaryFile("w+") as output:
+        if not os.fork():
+            try:
+                os.chdir(folder)
+                os.dup2(output.fileno(), sys.stdout.fileno())
+                sys.argv[1:] = arguments
+                sdk.main()
+            except InputError as error:
+                print(f"error: {error}")
+            except BaseException:
+                traceback.print_exc()
+            sys.stdout.flush()
+            os._exit(0)
+        os.wait()
+        output.seek(0)
+        return output.read()
+
+
 def main() -> None:
     weekly = sys.argv[1] == "weekly"
     sys.path.insert(0, str(ROOT))
@@ -86,6 +113,8 @@ def main() -> None:
     from pipelines.finetune import build_pipeline
     from sashiko.pipeline.sdk import jobs
 
+    commands = json.load(sys.stdin)
+    built: dict[str, Any] = {name: printed_by(*command) for name, command in commands.items()}
     # Most of the time goes into the models of SageMaker's clients, which each session reads again.
     botocore.session.create_loader = cache(botocore.session.create_loader)
     open_session, sessions = jobs.pipeline_session, dict[tuple[str, str], Any]()
@@ -110,7 +139,6 @@ def main() -> None:
         file = Path(f"recipes/{RECIPES.get(name, 'complaints')}.yaml")
         recipe = load_recipe(file, overrides=overrides)
         requested[name] = (settings, recipe)
-    built = {}
     for name, (settings, recipe) in requested.items():
         built[name] = json.loads(
             build_pipeline(jobs.Jobs.for_recipe(settings, recipe)).definition()

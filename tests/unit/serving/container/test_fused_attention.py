@@ -4,7 +4,6 @@ import pytest
 import torch
 from classifier import load_classifier
 from transformers import AutoConfig, AutoModelForSequenceClassification
-from transformers.models.bert.modeling_bert import eager_attention_forward
 
 from tests.unit.training.tiny_families import FAMILIES, save_encoder
 
@@ -29,6 +28,7 @@ def test_a_family_that_chooses_its_attention_is_fused_and_another_keeps_its_own(
 
 def test_what_the_operator_cannot_compute_is_left_to_the_family(tmp_path):
     from export_onnx import _attend
+    from transformers.models.bert.modeling_bert import eager_attention_forward  # a second's import
 
     module = classifier(tmp_path, "bert").bert.encoder.layer[0].attention.self
     query, key, value = torch.randn(3, 1, 2, 5, 16).unbind()
