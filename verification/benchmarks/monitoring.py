@@ -30,12 +30,12 @@ from sashiko_packs.monitoring.checks import (
     judge_measurements,
 )
 from sashiko_packs.monitoring.clusters import ClusteredCounts, Clusters, effect_of_shares
-from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.steps.bias import (
+from sashiko_packs.monitoring.disparity import (
     effect_of_ratio,
     measure_disparity_bound,
     measure_disparity_change,
 )
+from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps.drift import measure_drift, measure_odd_texts
 from sashiko_packs.monitoring.steps.input_quality import measure_share
 from sashiko_packs.monitoring.text_drift import TextSample, measure_text_drift

@@ -22,17 +22,14 @@ from sashiko.evaluation.metrics.quality import Confusion
 from sashiko_packs.monitoring.audited import (
     MEASURES,
     AuditedPeriod,
-    AuditTest,
     LabelSummary,
-    add_window,
     check_name,
     estimate_measure,
-    lowest_tolerated,
     measure_quality,
     right_and_wrong,
-    start_test,
 )
 from sashiko_packs.monitoring.checks import Outcome
+from sashiko_packs.monitoring.e_detector import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko_packs.monitoring.settings import MonitorSection
 from verification.benchmarks.bench import options
 from verification.benchmarks.monitoring_pools import REFERENCE_ROWS, Bar, report, share_bar

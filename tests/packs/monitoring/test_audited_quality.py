@@ -14,16 +14,14 @@ from sashiko_packs.monitoring.audited import (
     AuditedMeasure,
     AuditedPeriod,
     LabelSummary,
-    add_window,
     balance,
     count_held_out,
     draw_positions,
     estimate_measure,
-    lowest_tolerated,
     measure_quality,
     right_and_wrong,
-    start_test,
 )
+from sashiko_packs.monitoring.e_detector import add_window, lowest_tolerated, start_test
 from sashiko_packs.monitoring.settings import MonitorSection
 from tests.packs.monitoring.label_stores import DAY, LABEL_DAYS, week
 from tests.packs.monitoring.steps.window_job import make_reference

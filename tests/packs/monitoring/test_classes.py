@@ -361,7 +361,10 @@ def test_the_page_names_the_worst_class_and_the_class_that_moved(stores, job) ->
     page = page_of(windows(1, quality=quality, distributions=measured.distributions, checks=checks))
     tile = re.search(r"Recall of the worst class(.*?)Largest drift", page.html, re.DOTALL)
     assert f"{quality.worst_class.value:.3f}" in tile[1]
-    assert f"recall of late; 0.900 on the test split; {quality.worst_class.rows} rows" in tile[1]
+    assert (
+        f"recall of late; 0.900 on the test split; {quality.worst_class.rows} labelled rows"
+        in tile[1]
+    )
     assert "decided as a favourable class" in page.html
     assert "predicted class" in section(page, "window")
     assert "recall of lost" in section(page, "data")

@@ -19,16 +19,15 @@ from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko_packs.monitoring.audited import (
     LabelSummary,
     Quality,
-    add_window,
     count_held_out,
     measure_quality,
     measures_of,
-    start_test,
 )
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.checks import MonitorCheck, describe_alarm
 from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.deletion import delete_rows
+from sashiko_packs.monitoring.e_detector import add_window, start_test
 from sashiko_packs.monitoring.result import Drift
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import join_labels

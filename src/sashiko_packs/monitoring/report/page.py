@@ -15,7 +15,6 @@ from sashiko.report.svg import shorten
 from sashiko.report.views import (
     Cell,
     Chapter,
-    Fact,
     Figure,
     Mark,
     MarkKind,
@@ -29,8 +28,7 @@ from sashiko.report.views import (
     row,
 )
 from sashiko.report.words import percent
-from sashiko.steps.evaluation_notes import METRIC_NAMES
-from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, NumberErrors
+from sashiko_packs.monitoring.audited import AuditedMeasure, NumberErrors
 from sashiko_packs.monitoring.checks import (
     CAPPED_ERROR,
     CLASS_RECALL,
@@ -47,11 +45,15 @@ from sashiko_packs.monitoring.checks import (
     tolerance,
 )
 from sashiko_packs.monitoring.report import plots
+from sashiko_packs.monitoring.report.data_section import (
+    OF_OUTCOME,
+    data_section,
+    ends,
+    figure_of,
+)
 from sashiko_packs.monitoring.report.plots import History, accuracy, plain, relative, version_rows
 from sashiko_packs.monitoring.report.words import (
     EFFECTS,
-    PROBLEMS,
-    audit_state,
     commands,
     headline,
     next_steps,
@@ -218,217 +220,6 @@ def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
 _REFERENCE: dict[str, Any] = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",
               "markeredgecolor": "#a65f10", "markeredgewidth": 1.3}  # fmt: skip
 _WINDOW: dict[str, Any] = {"marker": "o", "markersize": 5, "color": svg.DARK}
-_MOST_PERIODS = 10  # of a table that is not folded
-
-
-def data_section(result: MonitorResult) -> Section:
-    """Shows what was read: requests, labels, and what was wrong with them."""
-    return Section(
-        "data",
-        "Data",
-        facts=tuple(_facts(result)),
-        tables=(
-            _versions_table(result),
-            _problems_table(result),
-            _measures_table(result),
-            *([_errors_table(errors)] if (errors := result.quality.labels.number) else []),
-            *([_groups_table(result)] if result.audited_groups else []),
-            _periods_table(result),
-        ),
-    )
-
-
-def _facts(result: MonitorResult) -> Iterator[Fact]:
-    capture, quality, labels = result.capture, result.quality, result.quality.labels
-    yield Fact("captured", f"{capture.requests:,} requests with {capture.rows:,} rows")
-    yield Fact("read", f"{capture.lines:,} lines of {capture.files:,} files")
-    drawn = sum(period.drawn for period in quality.periods)
-    labelled = sum(period.right + period.wrong for period in quality.periods)
-    yield Fact("audited since the deploy", f"{drawn:,} rows drawn, {labelled:,} labelled")
-    ordinary = f"{quality.ordinary_rows:,} rows of the window"
-    if quality.ordinary_accuracy is not None:
-        ordinary += f", accuracy {quality.ordinary_accuracy:.3f} (not judged)"
-    yield Fact("ordinary labels", ordinary)
-    yield Fact("without a label yet", f"{labels.waiting:,} rows of the window")
-    yield Fact("labels left out: another one for the same row", f"{labels.duplicated:,}")
-    yield Fact("labels that were corrected", f"{labels.corrected:,}")
-    yield Fact("labels left out: of keys that were never answered", f"{labels.unknown:,}")
-    if result.without_facets is not None:
-        yield Fact("decisions whose facets are unknown", f"{result.without_facets:,}")
-    yield Fact("sha256 of the reference", result.reference_sha256, code=True)
-
-
-def _versions_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Versions that answered",
-        columns=("version", "requests", "rows", "share of rows", "from", "to"),
-        rows=tuple(
-            row(
-                "no version in the folder" if item.version is None else str(item.version),
-                item.requests,
-                item.rows,
-                numeric(percent(item.rows / max(result.capture.rows, 1))),
-                f"{item.first:%Y-%m-%d %H:%M}",
-                f"{item.last:%Y-%m-%d %H:%M}",
-                style="ours" if item.version == result.version else "",
-            )
-            for item in result.capture.versions
-        ),
-        note=f"Version {result.version} is judged. Times are UTC.",
-        absent="" if result.capture.versions else "No version answered in this window.",
-    )
-
-
-def _problems_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Problems",
-        columns=("problem", "count", "what it is", "first place"),
-        rows=tuple(
-            row(item.kind, item.count, PROBLEMS[item.kind], Cell(item.first, code=True))
-            for item in result.capture.problems
-        ),
-        absent="" if result.capture.problems else "Nothing was wrong with what was read.",
-    )
-
-
-def _measures_table(result: MonitorResult) -> Table:
-    quality = result.quality
-    return Table(
-        title="Audited since the deploy",
-        columns=(
-            "measure", "test split", "audited", "labelled rows", "if all others were wrong",
-            "and right",
-        ),
-        rows=tuple(
-            row(
-                item.name,
-                numeric(_figure_of(item, item.reference)),
-                _audited_cell(item),
-                item.rows,
-                numeric(_figure_of(item, item.worst)),
-                numeric(_figure_of(item, item.best)),
-            )
-            for item in (quality.since_deploy, *quality.measures)
-        ),
-        note="Of closed periods, each answer with the same weight. In brackets: 95 % interval. The "
-        "last two: the value if all drawn rows without a label were decided wrong, or right."
-        + (_OF_OUTCOME if quality.labels.number else ""),
-    )  # fmt: skip
-
-
-def _errors_table(errors: NumberErrors) -> Table:
-    return Table(
-        title="Errors, shown and not tested",
-        columns=(
-            "measure", "test split", "audited since the deploy", "labelled rows",
-            "ordinary labels of the window", "labelled rows",
-        ),
-        rows=tuple(
-            row(
-                METRIC_NAMES[item.name],
-                numeric(_figure_of(item, item.reference)),
-                _audited_cell(item),
-                item.rows,
-                _audited_cell(other),
-                other.rows,
-            )
-            for item, other in zip(errors.audited, errors.ordinary, strict=True)
-        ),
-        note="In the label's unit, but for R². In brackets: 95 % interval of the bootstrap. One "
-        "row can be off by any amount, so no test of these holds at every look. Tested are the "
-        f"coverage of the interval of ± {amount(errors.half_width)}, and the mean absolute error "
-        f"with each error capped at {amount(errors.cap)}.",
-    )  # fmt: skip
-
-
-def _groups_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Audited by group since the deploy",
-        columns=("facet", "group", "measure", "test split", "audited", "labelled rows"),
-        rows=tuple(
-            row(
-                item.facet,
-                item.group,
-                measure.name,
-                numeric(_share(measure.reference)),
-                Cell(_share(measure.value), interval=_ends(measure), number=True),
-                measure.rows,
-            )
-            for item in result.audited_groups
-            for measure in item.measures
-        ),
-        note="Not judged. A facet is shown when each of its groups, and all other rows, have ten "
-        "labelled rows of each label and decision. In brackets: 95 % interval."
-        + (" Positive is a favourable class." if result.quality.by_class else "")
-        + (" Positive is the favourable outcome." if result.quality.labels.number else ""),
-        folded=True,
-    )
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
-
-
-_IN_UNIT: Final = (CAPPED_ERROR, "rmse", "mae", "median_absolute_error")
-
-
-def _figure_of(item: AuditedMeasure, value: float | None) -> str:
-    """Formats a measure's value: an error in the label's unit, others as a share."""
-    return amount(value) if item.name in _IN_UNIT and value is not None else _share(value)
-
-
-def _ends(item: AuditedMeasure) -> str:
-    if item.low is None:
-        return ""
-    return f"[{_figure_of(item, item.low)}, {_figure_of(item, item.high)}]"
-
-
-def _audited_cell(item: AuditedMeasure) -> Cell:
-    text = _figure_of(item, item.value) or "too few labels"
-    return Cell(text, interval=_ends(item), number=True)
-
-
-def _periods_table(result: MonitorResult) -> Table:
-    return Table(
-        title="Audited periods",
-        columns=(
-            "period", "state", "rows to draw from", "drawn", "labelled", "of them late",
-            "decided right", "if all others were wrong", "and right",
-        ),
-        rows=tuple(
-            row(
-                span(item.start, item.end),
-                _STATES[item.state],
-                item.answers,
-                item.drawn,
-                item.right + item.wrong,
-                item.late,
-                *(numeric(text) for text in _bounds(item)),
-            )
-            for item in reversed(result.quality.periods)
-        ),
-        absent="" if result.quality.periods else audit_state(result),
-        folded=len(result.quality.periods) > _MOST_PERIODS,
-    )  # fmt: skip
-
-
-def _bounds(period: AuditedPeriod) -> tuple[str, str, str]:
-    """Formats the share decided right of a closed period, and its bounds."""
-    labelled = period.right + period.wrong
-    if period.state == "open" or not labelled:
-        return "", "", ""
-    return (
-        percent(period.right / labelled),
-        percent(period.right / period.drawn),
-        percent((period.right + period.unlabelled) / period.drawn),
-    )
-
-
-_STATES = {
-    "complete": "complete",
-    "open": "open: waits for labels",
-    "overdue": "closed without all labels: late ones still count",
-}
 _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "ok": "ok",
     "alarm": "alarm",
@@ -440,10 +231,6 @@ _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
 _MOST_STRIPS = 12
 _LONGEST = 160  # letters of a list of names
 _MOST_GROUPS = 8
-_OF_OUTCOME = (
-    " Accuracy, recall, specificity and precision of a number are of its outcome: whether it is "
-    "above the bound."
-)
 _ACCURACY = (
     "Only rows drawn at random and labelled judge the model. Labels that arrive on their own are "
     "of the cases that somebody looked at, so their accuracy is shown and not judged. The "
@@ -486,12 +273,11 @@ def history_section(history: History) -> Section:
         ), "DI: disparate impact."),
         Figure(
             "Accuracy", accuracy(history),
-            _ACCURACY + (_OF_OUTCOME if history.latest.quality.labels.number else ""),
+            _ACCURACY + (OF_OUTCOME if history.latest.quality.labels.number else ""),
         ),
         *_number_figures(history),
         *_drift_figures(history),
         *_disparity_figures(history),
-        Figure("Rows per window", plots.rows(history)),
     ]  # fmt: skip
     sentences = []
     if len(history.results) == 1:
@@ -635,7 +421,7 @@ def _window_row(result: MonitorResult) -> Row:
         shorten("; ".join(check.name for check in of_outcome(result, "alarm")), _LONGEST),
         len(of_outcome(result, "not judged")),
         version_rows(result),
-        Cell(_share(audit.value), interval=_ends(audit), number=True),
+        Cell(figure_of(audit, audit.value), interval=ends(audit), number=True),
     )
 
 
@@ -702,8 +488,7 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     alarm = Mark(_MARKS[result.outcome])
     yield Tile("Alarms", str(len(alarms)), note=note, mark=alarm)
     audit, check = result.quality.since_deploy, result.quality.check
-    note = f"{_share(audit.reference)} on the test split; {audit.rows:,} labelled rows"
-    yield _tile("Accuracy of audited rows", _share(audit.value), _ends(audit), note, check.outcome)
+    yield _measure_tile("Accuracy of audited rows", audit, check.outcome)
     if result.quality.by_class:
         yield _worst_class_tile(result)
     if errors := result.quality.labels.number:
@@ -729,8 +514,7 @@ def _number_tiles(result: MonitorResult, errors: NumberErrors) -> Iterator[Tile]
         measures = (*errors.audited, *result.quality.measures)
         (item,) = (item for item in measures if item.name == name)
         (check,) = (check for check in result.checks if check.effect == effect)
-        note = f"{_figure_of(item, item.reference)} on the test split; {item.rows:,} labelled rows"
-        yield _tile(title, _figure_of(item, item.value), _ends(item), note + more, check.outcome)
+        yield _measure_tile(title, item, check.outcome, more=more)
 
 
 def _worst_class_tile(result: MonitorResult) -> Tile:
@@ -739,8 +523,15 @@ def _worst_class_tile(result: MonitorResult) -> Tile:
     if worst is None:
         needed = f"no class has {recalls[0].rows_needed} audited rows yet"
         return _tile(title, "", "", needed, plots.worst(recalls))
-    note = f"{worst.name}; {_share(worst.reference)} on the test split; {worst.rows:,} rows"
-    return _tile(title, _share(worst.value), _ends(worst), note, plots.worst(recalls))
+    return _measure_tile(title, worst, plots.worst(recalls), name=f"{worst.name}; ")
+
+
+def _measure_tile(
+    title: str, item: AuditedMeasure, outcome: Outcome, *, name: str = "", more: str = ""
+) -> Tile:
+    known = figure_of(item, item.reference)
+    note = f"{name}{known} on the test split; {item.rows:,} labelled rows{more}"
+    return _tile(title, figure_of(item, item.value), ends(item), note, outcome)
 
 
 def _tile(name: str, value: str, ends: str, note: str, outcome: Outcome) -> Tile:

@@ -314,30 +314,6 @@ def disparity(history: History, facet: str, group: str) -> Markup:
         return svg.to_svg(axes, name=name, alt=alt)
 
 
-def rows(history: History) -> Markup:
-    """Draws the rows of each window; hatched where nothing but the capture could be judged."""
-    from matplotlib.patches import Patch
-
-    with over_time(history, height=250) as axes:
-        for result in history.results:
-            width = (days(result.end) - days(result.start)) * 0.86
-            outcomes = {c.outcome for c in result.checks if c.kind != "capture"}
-            axes.bar(middle(result), version_rows(result), width=width,
-                     **_bar(is_judged=bool(outcomes - {"not judged"})))  # fmt: skip
-        axes.set(ylabel="rows")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_ylim(0, max(*(version_rows(result) for result in history.results), 10) * 1.1)
-        axes.grid(True, axis="y")
-        legend(axes, [Patch(label="judged", **_bar(is_judged=True)),
-                      Patch(label="not judged", **_bar(is_judged=False))])  # fmt: skip
-        counts = [version_rows(result) for result in history.results]
-        alt = (
-            f"Rows by window: {counts[-1]:,} in the last one, from {min(counts):,} to "
-            f"{max(counts):,} in {len(counts)} windows."
-        )
-        return svg.to_svg(axes, name="rows", alt=alt)
-
-
 def _strip(
     axes: "Axes", checks: Sequence[tuple[MonitorResult, MonitorCheck]], *, base: float, size: float
 ) -> str:
@@ -392,13 +368,6 @@ def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorChec
         if (count := sum(check.outcome == outcome for _, check in checks))
     ]
     return f"{name} {', '.join(counts)}"
-
-
-def _bar(*, is_judged: bool) -> dict[str, Any]:
-    style = {"edgecolor": svg.DARK, "linewidth": 0.7}
-    return style | (
-        {"facecolor": svg.DARK} if is_judged else {"facecolor": "white", "hatch": "////"}
-    )
 
 
 _AUDITED = "audited rows, 95 % interval"

@@ -8,12 +8,12 @@ from sashiko.errors import InputError
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko_packs.monitoring.checks import Measurement
 from sashiko_packs.monitoring.clusters import ClusteredCounts
-from sashiko_packs.monitoring.result import Disparity, MonitorBias
-from sashiko_packs.monitoring.steps.bias import (
+from sashiko_packs.monitoring.disparity import (
     effect_of_ratio,
     measure_disparity_bound,
     measure_disparity_change,
 )
+from sashiko_packs.monitoring.result import Disparity, MonitorBias
 from tests.packs.monitoring.steps.window_job import FOUR_FIFTHS, WindowJob, make_job
 from tests.unit.contract.documents import column_of, two_facets
 
