@@ -65,8 +65,6 @@ class Pack:
     # What `sashiko env stage` writes beside the pipelines' inputs:
     # `(settings, recipe, *, contract, account) -> Iterator[StagedPlace]`.
     staged: str = ""
-    # Figures of the section Fairness in a run's report: `(evidence) -> Sequence[Figure]`.
-    fairness_figures: str = ""
     # Of a synth. The roles: a sequence of `sashiko_cdk.identity.role_table.RoleRecord`.
     roles: str = ""
     # Actions that its roles' policies allow and the core's do not, for the roles' boundary.

@@ -46,13 +46,9 @@ class NoBucketError(NoAnswerError):
 class Account:
     """The account of an environment, accessed with the caller's credentials."""
 
-    def __init__(self, settings: Settings, *, profile: str | None = None) -> None:
-        """Makes no call; endpoints and credentials come from the usual AWS variables and files.
-
-        `profile` is the one of these files to use; None is the caller's own choice.
-        """
+    def __init__(self, settings: Settings) -> None:
+        """Makes no call; endpoints and credentials come from the usual AWS variables and files."""
         self._settings = settings
-        self._profile = profile
         self._clients: dict[str, Any] = {}
 
     @property
@@ -67,9 +63,7 @@ class Account:
 
         if service not in self._clients:
             quick = Config(connect_timeout=5, retries={"total_max_attempts": 3})
-            session = boto3.session.Session(
-                region_name=self._settings.region, profile_name=self._profile
-            )
+            session = boto3.session.Session(region_name=self._settings.region)
             self._clients[service] = session.client(service, config=quick)
         return self._clients[service]
 

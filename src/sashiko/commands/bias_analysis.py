@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -47,52 +46,14 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
 
 
-def is_json_lines(file: Path) -> bool:
-    """Tells JSON Lines by the file's name."""
-    return file.suffix.lower() in (".jsonl", ".ndjson")
-
-
-def json_batches(file: Path) -> list[pa.RecordBatch]:
-    """Reads a JSON Lines file of flat records, as strings; empty lines are skipped.
-
-    Raises:
-        InputError: if a line is not JSON, or there is none.
-    """
-    import duckdb
-
-    query = (
-        "SELECT COLUMNS(*) ->> '$' FROM "
-        "read_json(?, format = 'newline_delimited', maximum_depth = 1, sample_size = -1)"
-    )
-    try:
-        with duckdb.connect() as engine:
-            table = engine.sql(query, params=[str(file)]).to_arrow_table()
-    except duckdb.Error as error:
-        raise InputError(f"{file} is not JSON Lines: {str(error).splitlines()[0]}") from error
-    if not table.num_rows:
-        raise InputError(f"{file} is empty, so there is nothing to judge")
-    batches: list[pa.RecordBatch] = table.to_batches()
-    return batches
-
-
 SEEN = "label seen by the run"
-_DEFAULT_THRESHOLD = 0.5  # Clarify's
 _RUN_COLUMNS = {"key", "split", "label", "predicted"}
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """A file of predictions."""
+def read_predictions(path: Path, contract: Contract, *, column: str | None) -> pa.Table:
+    """Reads a CSV or Parquet file with the key and a prediction for each row to be judged.
 
-    path: Path  # CSV, Parquet or JSON Lines with the key and a prediction for each row to be judged
-    column: str | None = None  # the predictions' column; `predicted_label` or `predicted` if None
-    # Set if they are probabilities of the positive label; positive above it.
-    threshold: float | None = None
-
-
-def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
-    """Reads predictions.
-
+    Predictions are in `column`; in `predicted_label` or `predicted` if None.
     A run's own file holds the labels that it saw and a column `split`; of it the rows of the test
     split are taken that are answered.
 
@@ -101,12 +62,10 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
         bound; and `SEEN`, likewise, where the file is a run's.
 
     Raises:
-        InputError: if the file cannot be read or lacks a column, or a prediction is no label, no
-            probability and no number, as the contract wants.
+        InputError: if the file cannot be read or lacks a column, or a prediction is no label or
+            number, as the contract wants.
     """
-    path, column = source.path, source.column
-    batches = json_batches(path) if is_json_lines(path) else raw_batches(path)
-    table = pa.Table.from_batches(batches)
+    table = pa.Table.from_batches(raw_batches(path))
     from_a_run = set(table.column_names) >= _RUN_COLUMNS
     if from_a_run:
         table = table.filter(pc.equal(table["split"], "test"))
@@ -122,9 +81,9 @@ def read_predictions(source: Predictions, contract: Contract) -> pa.Table:
         raise InputError(f"{path}: column `{name}` has empty values; a row needs a prediction")
     raw = Column(name, texts, path)
     if contract.is_number and not (from_a_run and name == "predicted"):
-        predicted = _at_bound(raw, contract, threshold=source.threshold)
+        predicted = _at_bound(raw, contract)
     else:
-        predicted = _classes(raw, contract, threshold=source.threshold, coded=from_a_run)
+        predicted = _labels(raw, contract, coded=from_a_run)
     columns = {contract.key: table[key].cast(pa.string()), PREDICTED_LABEL: predicted}
     if from_a_run:
         seen = Column("label", table["label"].cast(pa.string()), path)
@@ -153,7 +112,9 @@ def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArr
         elif index is not None:
             mapping[text] = classes[index]
         else:
-            codes = ", nor 1 or 0" if len(classes) == 2 else ""
+            codes = ""
+            if len(classes) == 2:
+                codes = ", nor 1 or 0; of probabilities give those above your threshold as 1"
             raise InputError(
                 f"{column.file}: column `{column.name}` has {text!r}, which is no label of the "
                 f"contract ({', '.join(classes)}){codes}"
@@ -162,30 +123,8 @@ def _labels(column: Column, contract: Contract, *, coded: bool) -> pa.ChunkedArr
     return pc.take(pa.array(list(mapping.values()), pa.string()), places)
 
 
-def _classes(
-    raw: Column, contract: Contract, *, threshold: float | None, coded: bool
-) -> pa.ChunkedArray:
-    """Turns predictions of classes into the contract's labels."""
-    if len(contract.classes) == 2:
-        labels = _apply_threshold(raw, threshold)
-    elif threshold is None:
-        labels = raw
-    else:
-        raise InputError(
-            f"contract `{contract.id}` has {len(contract.classes)} classes, and no threshold "
-            f"decides between them: leave --probability-threshold out, and name in `{raw.name}` "
-            "the class that is predicted"
-        )
-    return _labels(labels, contract, coded=coded or labels is not raw)
-
-
-def _at_bound(column: Column, contract: Contract, *, threshold: float | None) -> pa.ChunkedArray:
+def _at_bound(column: Column, contract: Contract) -> pa.ChunkedArray:
     """Turns predicted numbers into their outcomes at the contract's bound."""
-    if threshold is not None:
-        raise InputError(
-            f"contract `{contract.id}` has a number as its label, and its bound decides "
-            f"({contract.classes[1]}): leave --probability-threshold out"
-        )
     try:
         return outcomes(column.values.cast(pa.float64()), contract)
     except pa.ArrowException as error:
@@ -195,47 +134,15 @@ def _at_bound(column: Column, contract: Contract, *, threshold: float | None) ->
         ) from error
 
 
-def _apply_threshold(column: Column, threshold: float | None) -> Column:
-    """Turns probabilities into labels, `1` above the threshold, else `0`.
-
-    Without a threshold, numbers with a fraction are probabilities, and other columns are returned
-    as they are.
-    """
-    try:
-        scores = np.asarray(pc.cast(column.values, pa.float64()))
-    except pa.ArrowException:
-        scores = None
-    if threshold is None:
-        if scores is None or bool((scores == np.floor(scores)).all()):
-            return column
-        threshold = _DEFAULT_THRESHOLD
-        print(
-            f"{column.file}: column `{column.name}` holds probabilities: those above {threshold} "
-            "count as 1; --probability-threshold sets another threshold",
-            file=sys.stderr,
-        )
-    if scores is None:
-        raise InputError(
-            f"{column.file}: column `{column.name}` holds texts, not probabilities; leave "
-            "--probability-threshold out"
-        )
-    outside = int((~((scores >= 0) & (scores <= 1))).sum())
-    if outside:
-        raise InputError(
-            f"{column.file}: column `{column.name}` has {outside} values of {len(scores)} "
-            "outside 0 to 1"
-        )
-    labels = pa.array(np.where(scores > threshold, "1", "0"), pa.string())
-    return replace(column, values=pa.chunked_array([labels]))
-
-
 _TITLES: tuple[tuple[Stage, str], ...] = (
     ("pre_training", "of the labels"),
     ("post_training", "of the predictions"),
 )
 
 
-def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | None) -> Dataset:
+def file_dataset(
+    contract: Contract, data: Path, predictions_file: Path | None, *, column: str | None
+) -> Dataset:
     """Reads label, facets and group variable of a file or folder, and joins the predictions.
 
     The file may have the contract's names or the physical ones. Where there are predictions, the
@@ -247,16 +154,14 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
     """
     label, group = contract.label, contract.group_variable
     facets = [facet.column for facet in contract.facets]
-    needed = [*([contract.key] if prediction_file else []), label.column, *facets]
+    needed = [*([contract.key] if predictions_file else []), label.column, *facets]
     needed += [] if group is None else [group]
     files = list(walk_files(data)) if data.is_dir() else [data]
     if not files:
-        raise InputError(f"{data} has no file; give CSV, Parquet or JSON Lines")
-    tables = []
-    for file in files:
-        batches = json_batches(file) if is_json_lines(file) else None
-        tables.append(pa.Table.from_batches(typed_columns(file, contract, needed, batches=batches)))
-    table = pa.concat_tables(tables)
+        raise InputError(f"{data} has no file; give CSV or Parquet")
+    table = pa.concat_tables(
+        pa.Table.from_batches(typed_columns(file, contract, needed)) for file in files
+    )
     rows = pa.table({name: as_text(table[name]) for name in needed})
     if contract.is_number:
         place = rows.column_names.index(label.column)
@@ -269,9 +174,8 @@ def file_dataset(contract: Contract, data: Path, prediction_file: Predictions | 
             f"{invalid[0].as_py()!r}, that are not of the contract: {' or '.join(allowed)}"
         )
     predicted = None
-    if prediction_file is not None:
-        path = prediction_file.path
-        predictions = read_predictions(prediction_file, contract)
+    if (path := predictions_file) is not None:
+        predictions = read_predictions(path, contract, column=column)
         keys = unique_keys(rows, contract.key, source=data)
         predicted_keys = unique_keys(predictions, contract.key, source=path)
         rows = rows.take(positions(predicted_keys, keys, source=path, among_source=data))
@@ -308,7 +212,12 @@ class FileAnalysis:
 
 
 def analyse_file(
-    contract: Contract, data_file: Path, predictions: Predictions | None, *, section: BiasSection
+    contract: Contract,
+    data_file: Path,
+    predictions: Path | None,
+    *,
+    column: str | None,
+    section: BiasSection,
 ) -> FileAnalysis:
     """Analyses the label of a file by all facets of its contract: all metrics.
 
@@ -341,7 +250,7 @@ def analyse_file(
             **({"predicted_label": PREDICTED_LABEL} if predictions else {}),
         }
     )
-    data = file_dataset(contract, data_file, predictions)
+    data = file_dataset(contract, data_file, predictions, column=column)
     counts = count_groups(config, data)
     analysis = analyse(config, counts)
     results: dict[Stage, StageResult | None] = {

@@ -84,9 +84,7 @@ def check(
 def bias(
     data: Annotated[
         Path,
-        typer.Argument(
-            help="A CSV, Parquet or JSON Lines file with the contract's columns, or a folder."
-        ),
+        typer.Argument(help="A CSV or Parquet file with the contract's columns, or a folder."),
     ],
     contract: Annotated[Path, typer.Option(help="The data contract, with label and facets.")],
     predictions: Annotated[
@@ -96,14 +94,6 @@ def bias(
     predicted_label: Annotated[
         str | None,
         typer.Option(help="The predictions' column; default: predicted_label or predicted."),
-    ] = None,
-    probability_threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Read predictions as probabilities, which are positive above this threshold.",
-        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Also judge the predictions by this recipe's bias gates.")
@@ -117,24 +107,20 @@ def bias(
     intervals. Exit status: 0; 3 a gate of --recipe blocks; 1 an error.
     """
     from sashiko.bias.clarify.analysis import analysis_json
-    from sashiko.commands.bias_analysis import Predictions, analyse_file, file_verdict, text
+    from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
     from sashiko.contract.load import load_contract
 
-    if predictions is None and (recipe or predicted_label or probability_threshold is not None):
-        raise InputError(
-            "--recipe, --predicted-label and --probability-threshold apply to predictions: add "
-            "--predictions"
-        )
+    if predictions is None and (recipe or predicted_label):
+        raise InputError("--recipe and --predicted-label apply to predictions: add --predictions")
     data_contract = load_contract(contract)
     refuse_unreviewed([contract])
     judging_recipe = open_recipe(find_recipe(recipe)) if recipe else None
     if judging_recipe and not judging_recipe.bias.judged:
         raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
     section = judging_recipe.bias if judging_recipe else BiasSection()
-    source = None
-    if predictions:
-        source = Predictions(predictions, predicted_label, probability_threshold)
-    analysis = analyse_file(data_contract, data, source, section=section)
+    analysis = analyse_file(
+        data_contract, data, predictions, column=predicted_label, section=section
+    )
     verdict = None
     if judging_recipe and predictions:
         inputs = {"data": data, "predictions": predictions}

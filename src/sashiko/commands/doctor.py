@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -93,13 +93,6 @@ _WIDTH = 8  # of the longest status, and a space
 
 def doctor(
     env: DeployedEnvironment = "dev",
-    all_: Annotated[
-        bool,
-        typer.Option(
-            "--all",
-            help="One line per account instead: credentials, bootstrap, and whom it trusts.",
-        ),
-    ] = False,
     templates: TemplatesFolder = CDK_OUT,
     home: Home = HOME,
     json_: AsJson = False,
@@ -108,14 +101,11 @@ def doctor(
 
     Without the output of `make synth`, what needs it is skipped. Status `later` means a step that
     you have not taken yet, `note` something to review, `unknown` what your credentials may not
-    read. With --all, each account is read with the profile `<project>-<environment>` of your AWS
-    configuration, else with your own credentials. Exit status: 0 no check failed; 4 a check failed;
-    1 an error, such as credentials of another account.
+    read. Exit status: 0 no check failed; 4 a check failed; 1 an error, such as credentials of
+    another account.
     """
-    from sashiko.doctor.accounts import examine_accounts, read_places
-
-    checks, place = [], (templates, home)
-    for check in examine_accounts(read_places()) if all_ else _checks(load_deployed(env), *place):
+    checks = []
+    for check in _checks(load_deployed(env), templates, home):
         checks.append(check)
         if not json_:
             typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")
@@ -132,7 +122,7 @@ def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.account import Account
     from sashiko.doctor.deploy import examine
-    from sashiko.doctor.plan import examine_plan, plan_of
+    from sashiko.doctor.plan import examine_plan
     from sashiko.doctor.services import check_tools
 
     environment, account = None, Account(settings)
@@ -143,4 +133,4 @@ def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
         detail = f"{error}. Skipped: Lake Formation, endpoint services"
         yield Check("templates", "later", detail, fix=f"make synth ENV={settings.environment}")
     yield from examine(account, settings, environment)
-    yield from examine_plan(account, settings, plan_of(settings, home=home))
+    yield from examine_plan(account, settings, home=home)

@@ -7,7 +7,7 @@ labels and the rest, and reports them all.
 import codecs
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -224,33 +224,21 @@ def typed_batches(path: Path, contract: Contract) -> Iterator[pa.RecordBatch]:
         first_row += batch.num_rows
 
 
-def typed_columns(
-    path: Path,
-    contract: Contract,
-    names: Sequence[str],
-    *,
-    batches: Iterable[pa.RecordBatch] | None = None,
-) -> Iterator[pa.RecordBatch]:
+def typed_columns(path: Path, contract: Contract, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """Yields some of a raw file's columns, cleaned and typed as in the lake.
 
     Args:
         path: a CSV or Parquet file; its other columns are ignored.
         contract: has the cleaning rules.
         names: the contract's names of the columns; the file may have these or the physical ones.
-        batches: the content of a JSON file, whose numbers have a decimal point.
 
     Raises:
         InputError: as `typed_batches`; other columns in the file are allowed.
     """
     rules = contract.ingest
-    if batches is None:
-        batches = raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding)
-    else:
-        rules = rules.model_copy(update={"decimal": ".", "thousands": ""})
-        contract = contract.model_copy(update={"ingest": rules})
     columns = [contract.column(name) for name in names]
     first_row = 0
-    for batch in batches:
+    for batch in raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding):
         header = batch.schema.names
         places = {c.name: c.physical_name if c.physical_name in header else c.name for c in columns}
         wanted = {name: place for name, place in places.items() if name != rules.row_number}

@@ -1,17 +1,21 @@
 """Checks of an account before a deploy; each one only reads, and names a fix."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from sashiko.account.access import lake_governance as lake
 from sashiko.account.access.environment_access import Environment
 from sashiko.account.access.live import cap_fault, read_settings
+from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.account import Account
-from sashiko.account.names import exec_role_arn
+from sashiko.account.names import BootstrapRole, bootstrap_role_arn, exec_role_arn
 from sashiko.doctor.services import Check, check_trail, run_check
 from sashiko.settings.environment import Settings, file_of
+from sashiko.settings.tools import stages_tools
 
 CAP = "who assumes the roles"
 _BOOTSTRAP_VERSION = 6  # the minimum of CDK's templates
+_FROM_OUTSIDE: Final[tuple[BootstrapRole, ...]] = ("deploy", "file-publishing", "lookup")
 
 
 def check_endpoints(account: Account, environment: Environment) -> Iterator[Check]:
@@ -71,6 +75,7 @@ def examine(
     yield Check("credentials", "ok", caller)
     yield from run_check("CDK bootstrap", lambda: check_bootstrap(account, settings))
     yield from run_check(CAP, lambda: check_cap(account, settings))
+    yield from run_check("trust", lambda: check_trust(account, settings))
     yield from run_check("CloudTrail", lambda: check_trail(account, settings))
     if environment is None:
         return
@@ -134,6 +139,29 @@ def check_cap(account: Account, settings: Settings) -> Check:
         fix = f"make bootstrap ENV={settings.environment}"
         return Check(CAP, "failed", f"a deploy may change it: {fault}", fix=fix)
     return Check(CAP, "ok", "no deploy changes it")
+
+
+def check_trust(account: Account, settings: Settings) -> Iterator[Check]:
+    """Checks that the bootstrap trusts this account, the tools that deliver to it, and no other."""
+    tools, fix = stages_tools(settings), f"make bootstrap ENV={settings.environment}"
+    known = {settings.account, *([tools.settings.account] if tools else [])}
+    for part in _FROM_OUTSIDE:
+        name = bootstrap_role_arn(settings, part).rpartition("/")[2]
+        role = account.read("iam", "get_role", absent=("NoSuchEntity",), RoleName=name)
+        if role is None:
+            continue  # the check of the bootstrap says so
+        trust = statements(role["Role"]["AssumeRolePolicyDocument"])
+        names = [principal for item in trust for principal in item.principals]
+        accounts = {name.split(":")[4] if name.startswith("arn:") else name for name in names}
+        of_part = f"the bootstrap's role {part}"
+        if missing := sorted(known - accounts):
+            detail = f"{of_part} does not trust {', '.join(missing)}"
+            yield Check("trust", "failed", detail, fix=fix)
+        if others := sorted(accounts - known):
+            detail = (
+                f"{of_part} trusts {', '.join(others)}, which config/delivery.yaml does not name"
+            )
+            yield Check("trust", "note", detail, fix=f"{fix}, if unwanted")
 
 
 def _exists(account: Account, environment: Environment, admin: str) -> bool:

@@ -25,7 +25,7 @@ from sashiko.account.images.job_images import job_images
 from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
-from sashiko.doctor.services import Check, Status, check_clarify, run_check
+from sashiko.doctor.services import Check, Status, run_check
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
@@ -35,7 +35,6 @@ from sashiko.pipeline.definition.job_arguments import cluster_of
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings, file_of
-from sashiko.settings.recipe import Recipe
 from sashiko.settings.types import instance_types
 
 RECIPE_KEY = "train.distributed.instance_type"
@@ -462,50 +461,29 @@ def check_alerts(settings: Settings) -> Check:
     return Check("alerts", "note", detail, fix=fix)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The pipeline of the checks."""
-
-    recipe: Recipe  # what is fine-tuned
-    table: str  # the table of its contract
-    definition: Definition  # its pipeline
-    staged: Staged  # its inputs
-
-
-def plan_of(settings: Settings, *, home: Path) -> Plan:
-    """Returns the recipe, definition and inputs of the environment's pipeline.
+def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterator[Check]:
+    """Yields the result of each check, in the order of docs/first-deploy.md.
 
     InputError if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    pipeline, *others = compile_pipelines(settings, recipe, home=home)
-    return Plan(
-        recipe=recipe,
-        table=load_contract(contract_file(recipe)).table,
-        definition=parse_definition(json.loads(pipeline.definition)),
-        staged=staged_inputs(
-            settings, recipe, pipeline.channels, *(other.channels for other in others)
-        ),
-    )
-
-
-def examine_plan(account: Account, settings: Settings, plan: Plan) -> Iterator[Check]:
-    """Yields the result of each check, in the order of docs/first-deploy.md."""
-    target = plan.recipe.compile.target
-    needed = tuple(needed_machines(settings, plan.definition, target=target))
-    settings = settings_for(settings, plan.recipe)
+    target, table = recipe.compile.target, load_contract(contract_file(recipe)).table
+    pipelines = compile_pipelines(settings, recipe, home=home)
+    definition = parse_definition(json.loads(pipelines[0].definition))
+    staged = staged_inputs(settings, recipe, *(pipeline.channels for pipeline in pipelines))
+    needed = tuple(needed_machines(settings, definition, target=target))
+    settings = settings_for(settings, recipe)
     now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
     yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
     yield from run_check(
         "training capacity", lambda: check_capacity(account, settings, needed, now=now)
     )
-    yield from run_check("Clarify", lambda: check_clarify(account, settings))
     for pack in load_packs(settings.packs, source="settings"):
         for title, name in pack.checks.items():
             yield from run_check(title, partial(load_object(name), account, settings))
     yield check_alerts(settings)
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))
-    yield from run_check("staged inputs", lambda: check_staged(account, settings, plan.staged))
-    yield from run_check("data", lambda: check_data(account, settings, table=plan.table))
+    yield from run_check("staged inputs", lambda: check_staged(account, settings, staged))
+    yield from run_check("data", lambda: check_data(account, settings, table=table))

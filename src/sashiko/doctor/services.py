@@ -63,29 +63,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
 
 
-def check_clarify(account: Account, settings: Settings) -> Check:
-    """Checks whether the account can use Clarify; no API says so for an unused account.
-
-    The checks of the images include its image.
-    """
-    if settings.bias.backend == "own":
-        return Check("Clarify", "ok", "not used: `bias.backend` is own")
-    monitors = account.read(
-        "sagemaker", "list_monitoring_schedules", MonitoringTypeEquals="ModelBias", MaxResults=1
-    )
-    if monitors and monitors.get("MonitoringScheduleSummaries"):
-        detail = "the account has a bias monitor already, so AWS knows it as a customer of Clarify"
-        return Check("Clarify", "ok", detail)
-    return Check(
-        "Clarify",
-        "unknown",
-        detail="closed to new AWS customers, and no API tells whether this account may use it: "
-        "the bias steps of the first run will show it",
-        fix=f"bias: {{backend: own}} in config/{settings.environment}.yaml computes the same "
-        "metrics without it",
-    )
-
-
 def check_trail(account: Account, settings: Settings) -> Check:
     """Checks that a use of break-glass raises an alert: EventBridge needs a trail that is logging.
 

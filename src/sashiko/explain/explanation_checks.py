@@ -15,7 +15,6 @@ from sashiko.evaluation.metrics.arrays import (
     predict_classes,
 )
 from sashiko.evaluation.metrics.calibration import share_estimate
-from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
     DeletionPoint,
@@ -88,12 +87,8 @@ def deletion_test(
             for n, share in enumerate(_SHARES)
         ),
         lead=lead,
-        faithful=_above(lead, _SMALLEST_LEAD * scale),
+        faithful=(lead.low is not None and lead.low > (_SMALLEST_LEAD * scale)),
     )
-
-
-def _above(statistic: Estimate, bound: float) -> bool:
-    return statistic.low is not None and statistic.low > bound
 
 
 # Counterfactual check: how far the score moves when the words of a facet are swapped.

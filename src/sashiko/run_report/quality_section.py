@@ -23,7 +23,6 @@ from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, Predictions, runs_beside
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
-from sashiko.run_report.reweighing_price import price_table
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.settings.recipe_quality import AURC, SELECTIVE_METRICS
 from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
@@ -313,7 +312,6 @@ def quality_section(evidence: Evidence) -> Section:
         tables=(
             _models_table(evidence, evaluation),
             *(_class_tables(evaluation) if evaluation.classes else [_confusion_table(evaluation)]),
-            *price_table(evidence),
             *_injection_tables(evaluation.injection),
             _slice_table(evaluation.slices, positive="positive" if binary else "favourable"),
         ),

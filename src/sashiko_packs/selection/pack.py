@@ -6,7 +6,6 @@ from sashiko.packs import Pack
 
 PACK: Final = Pack(
     name="selection",
-    fairness_figures="sashiko_packs.selection.report.sweep_page:sweep_figures",
     sweep="sashiko_packs.selection.commands:run_sweep",
     home={"sweeps": "the sweeps"},
     commands={"select": "sashiko_packs.selection.commands:select"},

@@ -3,12 +3,12 @@
 import math
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from sashiko.base.files import read_json, write_json
-from sashiko.base.yaml_models import Frozen, Layer, validate, validate_layers
+from sashiko.base.files import write_json
+from sashiko.base.yaml_models import Frozen, Layer, validate_layers
 from sashiko.bias.metrics.number_bias import ALL_METRICS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
@@ -130,22 +130,6 @@ def write_sweep(sweep: Sweep, home: Path) -> Path:
     folder = home / SWEEPS / sweep.id
     write_json(folder / SWEEP_FILE, sweep.model_dump(mode="json"))
     return folder
-
-
-def read_sweep(folder: Path) -> Sweep:
-    """Reads a sweep.
-
-    Raises:
-        InputError: if it is missing, or of another version.
-    """
-    path = folder / SWEEP_FILE
-    return validate(Sweep, read_json(path), source=str(path))
-
-
-def sweep_folders(home: Path) -> Iterator[Path]:
-    """Yields the folders of all sweeps, the newest first."""
-    folders = (path.parent for path in (home / SWEEPS).glob(f"*/{SWEEP_FILE}"))
-    yield from sorted(folders, reverse=True)
 
 
 def bounds(gate: BiasGate) -> tuple[float, float]:

@@ -1,5 +1,4 @@
 import math
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import yaml
 
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import Column
-from sashiko.pipeline.runner.run_record import read_run
 from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.run_report.page import write_report
 from sashiko.settings.recipe import load_recipe
@@ -30,8 +27,6 @@ from sashiko_packs.selection.sweep import (
     distance,
     inner_bounds,
     judge,
-    read_sweep,
-    sweep_folders,
     threshold_free_quality,
     write_sweep,
 )
@@ -153,15 +148,6 @@ def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(handicap
     assert any(front for *_, front in points)
     front = {point[:2] for point in points if point[2]}
     assert front == {point[:2] for point in points if not beaten(point)}
-
-
-def test_a_sweep_reads_back_as_written_and_the_newest_is_first(tmp_path):
-    older = sweep(recipe(), handicaps=(0.3, 0.0))
-    newer = older.model_copy(update={"id": "20260102-030406-0001"})
-    folder = write_sweep(older, tmp_path)
-    write_sweep(newer, tmp_path)
-    assert read_sweep(folder) == older
-    assert [path.name for path in sweep_folders(tmp_path)] == [newer.id, older.id]
 
 
 BOTH = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.01, "reason": "any"}
@@ -312,78 +298,6 @@ def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, mo
         assert "acme.metrics:Cost lead over majority" not in point.failed
     point = judged(0.5, quality={"gates": [lead | {"margin": 5}]})
     assert "acme.metrics:Cost lead over majority" in point.failed
-
-
-SHOWN = "Balanced accuracy against Disparate impact (DI): age=old, sweep "
-
-
-@pytest.fixture
-def run(tmp_path):
-    """A run whose Prepare wrote a validation split, of the recipe that is swept."""
-    started = runs.started(tmp_path)
-    started.output("Prepare", "validation").joinpath("data.parquet").write_bytes(b"rows")
-    runs.prepared(started)
-    runs.judged(started)
-    folder = started.write("blocked")
-    path = folder / "evidence/recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe().model_dump(mode="json")))
-    return folder
-
-
-def swept(run, **changes):
-    record = read_run(run)
-    inputs = {
-        "validation": record.step("Prepare").outputs["validation"].sha256,
-        "facets": record.step("SnapshotFacets").outputs["data"].sha256,
-    }
-    result = sweep(load_recipe(run / "evidence/recipe.yaml"))
-    result = result.model_copy(update={"inputs": inputs} | changes)
-    write_sweep(result, run.parents[1])
-    return result
-
-
-def other(**changes):
-    return recipe(**changes)
-
-
-def test_the_newest_sweep_of_the_same_recipe_and_data_is_shown(run):
-    swept(run, id="20260101-000000-aaaa")
-    newest = swept(run, id="20260103-000000-aaaa")
-    html = write_report(run, run.parents[1]).read_text()
-    assert re.findall(f"{re.escape(SHOWN)}([^<]*)", html) == [newest.id]
-
-
-def test_strength_and_threshold_may_differ_as_they_are_what_is_swept(run):
-    changed = {"reweighing": {"facets": ["age"], "strength": 2.0},
-               "evaluate": {"threshold": {"policy": "fixed", "value": 0.4},
-                            "bootstrap_replicates": 100}}  # fmt: skip
-    (run / "evidence/recipe.yaml").write_text(
-        yaml.safe_dump(recipe(**changed).model_dump(mode="json"))
-    )
-    record_recipe = recipe()
-    result = swept(run, recipe=record_recipe)
-    assert SHOWN + result.id in write_report(run, run.parents[1]).read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"recipe": other(train={"seed": 9})},
-        {"inputs": {"validation": runs.DIGEST, "facets": runs.DIGEST}},
-    ],
-    ids=["another seed", "other rows"],
-)
-def test_a_sweep_of_something_else_is_not_shown(run, changes):
-    swept(run, **changes)
-    assert SHOWN not in write_report(run, run.parents[1]).read_text()
-
-
-def test_another_versions_sweep_does_not_break_a_report(run):
-    folder = run.parents[1] / "sweeps/20260101-000000-aaaa"
-    folder.mkdir(parents=True)
-    (folder / "sweep.json").write_text('{"id": 1}')
-    assert write_report(run, run.parents[1]).is_file()
 
 
 def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):

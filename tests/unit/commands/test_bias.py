@@ -63,33 +63,20 @@ def test_a_file_of_any_kind_says_the_same(cli: BiasCli) -> None:
     assert di["low"] is di["high"] is None
     table = pa.table(dict(zip(("loan_id", "age", "late"), zip(*ROWS, strict=True), strict=True)))
     pq.write_table(table, cli.folder / "data.parquet")
-    lines = "".join(json.dumps(row) + "\n" for row in table.to_pylist())
-    predicted = "".join(
-        json.dumps({"loan_id": key, "prediction": text}) + "\n" for key, text in PREDICTED
-    )
     header, *rows = csv_text("late,loan_id,age", [(c, a, b) for a, b, c in ROWS]).splitlines(True)
     cli.write("parts/a.csv", header + "".join(rows[:30]))
     cli.write("parts/b.csv", "\ufeff" + (header + "".join(rows[30:])).replace("\n", "\r\n"))
     for name in ("data.parquet", "parts"):
         assert cli.json("--predictions", cli.predictions, data=cli.folder / name) == expected
-    cli.write("data.jsonl", lines)
-    file = cli.write("predictions.jsonl", predicted)
-    in_lines = ("--predictions", file, "--predicted-label", "prediction")
-    assert cli.json(*in_lines, data=cli.folder / "data.jsonl") == expected
+    own_name = cli.write("own.csv", csv_text("loan_id,prediction", PREDICTED))
+    assert cli.json("--predictions", own_name, "--predicted-label", "prediction") == expected
 
 
-@pytest.mark.parametrize(("codes", "options"), [
-    pytest.param({"yes": 1, "no": 0}, (), id="coded"),
-    pytest.param({"yes": 1.0, "no": 0.0}, (), id="coded as floats"),
-    pytest.param({"yes": 0.51, "no": 0.5}, (), id="probabilities, by default above 0.5"),
-    pytest.param({"yes": 0.31, "no": 0.3}, ("--probability-threshold", 0.3), id="probabilities"),
-])  # fmt: skip
-def test_predictions_may_be_codes_or_probabilities(cli: BiasCli, codes, options) -> None:
+@pytest.mark.parametrize("codes", [{"yes": 1, "no": 0}, {"yes": 1.0, "no": 0.0}])
+def test_predictions_may_be_codes(cli: BiasCli, codes) -> None:
     rows = [(key, codes[text]) for key, text in PREDICTED]
     predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))
-    assert interval(cli.json("--predictions", predictions, *options), "DI")[
-        "value"
-    ] == pytest.approx(DI)
+    assert interval(cli.json("--predictions", predictions), "DI")["value"] == pytest.approx(DI)
 
 
 def test_only_rows_with_a_prediction_are_analysed(cli: BiasCli) -> None:
@@ -149,8 +136,6 @@ def test_of_three_classes_the_favourable_ones_count_by_name_or_as_a_run_codes_th
         )  # fmt: skip
         _, found, part = text.partition(f"predicted '{name}', against all other classes\n")
         assert found and f"DI    {old / young:>7.3f}" in part.partition("predicted")[0]
-    message = cli.refused("--predictions", named, "--probability-threshold", 0.5)
-    assert "has 3 classes, and no threshold decides between them" in message
     coded = {
         "key": [key for key, _ in predicted], "split": ["test"] * 100, "score": [0.5] * 100,
         "label": [names.index(label) for _, _, label in data],
@@ -175,8 +160,6 @@ def test_a_number_counts_by_the_side_of_the_bound_it_is_on(cli: BiasCli) -> None
     options = ("--predictions", file, "--predicted-label", "foreseen")
     assert interval(cli.json(*options), "DI")["value"] == pytest.approx(DI)
     assert interval(cli.json(), "DPL")["value"] == pytest.approx(25 / 50 - 10 / 50)
-    message = cli.refused(*options, "--probability-threshold", 0.5)
-    assert "its bound decides (above 4): leave --probability-threshold out" in message
     cli.write("predictions.csv", csv_text("loan_id,foreseen", PREDICTED))
     assert "column `foreseen` holds texts" in cli.refused(*options)
     of_a_run = {
@@ -189,16 +172,15 @@ def test_a_number_counts_by_the_side_of_the_bound_it_is_on(cli: BiasCli) -> None
     assert interval(value, "DI")["value"] == pytest.approx(DI)
 
 
-def test_where_0_is_the_positive_label_a_probability_is_still_of_the_positive_one(cli: BiasCli):
+def test_the_positive_label_may_be_0(cli: BiasCli):
     text = cli.contract.read_text().replace("'yes'", "'0'").replace("'no'", "'1'")
     cli.contract.write_text(text)
     codes = {"yes": "0", "no": "1"}
     rows = [(key, age, codes[label]) for key, age, label in ROWS]
     cli.write("data.csv", csv_text("loan_id,age,late", rows))
-    for column in (codes, {"yes": 0.9, "no": 0.2}):
-        predictions = [(key, column[label]) for key, label in PREDICTED]
-        file = cli.write("predictions.csv", csv_text("loan_id,predicted_label", predictions))
-        assert interval(cli.json("--predictions", file), "DI")["value"] == pytest.approx(DI)
+    predictions = [(key, codes[label]) for key, label in PREDICTED]
+    file = cli.write("predictions.csv", csv_text("loan_id,predicted_label", predictions))
+    assert interval(cli.json("--predictions", file), "DI")["value"] == pytest.approx(DI)
 
 
 def recipe(cli: BiasCli, **bias: Any) -> Path:
@@ -322,17 +304,6 @@ def test_a_row_without_a_facet_leaves_no_metric_that_compares(two_facets_cli: Bi
         assert "1 of 400 rows have no value of the facet" in row["error"]
 
 
-@pytest.mark.parametrize(("codes", "options", "message"), [
-    ({"yes": 1.2, "no": 0.5}, (), "has 60 values of 100 outside 0 to 1"),
-    ({"yes": 0.5, "no": -1}, ("--probability-threshold", 0.5), "outside 0 to 1"),
-    ({"yes": "yes", "no": "no"}, ("--probability-threshold", 0.5), "holds texts, not probab"),
-])  # fmt: skip
-def test_what_is_no_probability_is_refused(cli: BiasCli, codes, options, message: str) -> None:
-    rows = [(key, codes[text]) for key, text in PREDICTED]
-    predictions = cli.write("predictions.csv", csv_text("key,predicted", rows))
-    assert message in cli.refused("--predictions", predictions, *options)
-
-
 def test_a_contract_whose_guesses_nobody_read_is_refused(cli: BiasCli) -> None:
     cli.contract.write_text(cli.contract.read_text().replace("old\n", "old  # review: a guess\n"))
     assert "remove its `# review` comment" in cli.refused()
@@ -344,6 +315,7 @@ def test_a_contract_whose_guesses_nobody_read_is_refused(cli: BiasCli) -> None:
     ("loan_id,predicted_label\nL1,\n", "column `predicted_label` has empty values"),
     ("loan_id,predicted_label\nL1,nan\n", "column `predicted_label` has empty values"),
     ("loan_id,predicted_label\nL1,maybe\n", "'maybe', which is no label of the contract (no"),
+    ("loan_id,predicted_label\nL1,0.5\n", "give those above your threshold as 1"),
     ("loan_id,prediction\nL1,yes\n",
      "predictions.csv has no column `predicted_label` or `predicted`"),
     ("id,predicted_label\nL1,yes\n", "predictions.csv has no column `loan_id` or `key`"),

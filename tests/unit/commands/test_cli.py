@@ -178,7 +178,7 @@ def test_the_lineage_counts_the_data_checks_that_passed_and_shows_the_others():
 
 def test_without_templates_the_doctor_checks_the_rest_and_says_what_it_skips(tmp_path, monkeypatch):
     environments: list[object] = []
-    for name in ("services.check_tools", "plan.plan_of", "plan.examine_plan"):
+    for name in ("services.check_tools", "plan.examine_plan"):
         monkeypatch.setattr(f"sashiko.doctor.{name}", lambda *_, **__: iter(()))
     examine = lambda *given: iter(environments.append(given[2]) or ())  # noqa: E731 - a line is enough
     monkeypatch.setattr("sashiko.doctor.deploy.examine", examine)

@@ -10,7 +10,7 @@ import pytest
 from sashiko.base.parquet import write_table
 from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
-from sashiko.data.ingest import check_file, ingest, typed_batches, typed_columns
+from sashiko.data.ingest import check_file, ingest, typed_batches
 from sashiko.errors import InputError
 from tests.unit.contract import documents
 
@@ -129,14 +129,6 @@ def test_a_delimiter_that_the_contract_does_not_know_is_named(tmp_path):
     for line in ("a;1.3.2025;1;1,5;Emma;;young;yes", "a;1.3.2025;1;1;Emma;;young;yes"):
         with pytest.raises(InputError, match="say `delimiter: ';'` under `ingest` of the contract"):
             read_table(_german_csv(tmp_path, line), _contract(tmp_path))
-
-
-def test_numbers_of_json_have_a_decimal_point_whatever_the_files_have(tmp_path):
-    batch = pa.record_batch({"price": ["9.5"], "lent_at": ["1.3.2025 9:05"]})
-    (batch,) = typed_columns(
-        tmp_path / "a.jsonl", _german(tmp_path), ["price", "lent_at"], batches=[batch]
-    )
-    assert batch.column("price").to_pylist() == [9.5]
 
 
 def test_columns_are_matched_by_their_physical_names_in_any_order(tmp_path):

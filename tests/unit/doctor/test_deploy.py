@@ -1,15 +1,20 @@
 """What must be so in an account before a deploy: each fault by name, with its fix."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from moto import mock_aws
 
 from sashiko.account.access.environment_access import Environment
-from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.deploy import examine
+from sashiko.account.account import Account
+from sashiko.account.names import bootstrap_policy_arn, bootstrap_role_arn, exec_role_arn
+from sashiko.doctor.deploy import check_trust, examine
 from sashiko.doctor.services import Check
 from sashiko.errors import InputError
+from sashiko.settings.environment import load_settings
+from tests.infra.delivery import write_stages
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import ROLE, Answer, FakeAccount, cap, roles
 from tests.unit.account.small_lake import SmallLake
@@ -127,6 +132,33 @@ def test_a_role_without_the_cap_fails_and_a_cap_that_may_not_be_read_is_unknown(
     assert "cdk-sashiko-boundary-us-east-1, not " in checks["who assumes the roles"].detail
     checks = doctor(iam__get_policy_version="AccessDenied")
     assert checks["who assumes the roles"].status == "unknown"
+
+
+@pytest.mark.parametrize(("trusted", "status", "detail"), [
+    (("222233334444", "777788889999"), None, ""),
+    (("222233334444",), "failed", "role deploy does not trust 777788889999"),
+    (("222233334444", "777788889999", "999999999999"), "note", "role deploy trusts 999999999999"),
+])  # fmt: skip
+def test_a_stage_trusts_its_tools_and_nobody_else(tmp_path, monkeypatch, trusted, status, detail):
+    (tmp_path / "config").mkdir()
+    write_stages(tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings("staging")
+    principals = [f"arn:aws:iam::{account}:root" for account in trusted]
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": principals}}
+    with mock_aws():
+        account = Account(settings)
+        account.client("iam").create_role(
+            RoleName=bootstrap_role_arn(settings, "deploy").rpartition("/")[2],
+            AssumeRolePolicyDocument=json.dumps(
+                {"Version": "2012-10-17", "Statement": [statement]}
+            ),
+        )
+        checks = [*check_trust(account, settings)]
+    assert {check.status for check in checks} == ({status} if status else set())
+    if status:
+        assert detail in checks[0].detail
+        assert "make bootstrap ENV=staging" in checks[0].fix
 
 
 def test_an_administrator_whose_role_is_gone_fails_with_the_command_that_drops_it(doctor):

@@ -12,10 +12,8 @@ from sashiko.doctor.deploy import check_endpoints
 from sashiko.doctor.plan import check_alerts, check_data, check_staged, check_tracking
 from sashiko.doctor.services import (
     Check,
-    check_clarify,
     check_tools,
     check_trail,
-    run_check,
 )
 from sashiko.pipeline.staging import Staged
 from sashiko.steps.sections import Channel
@@ -141,47 +139,6 @@ def test_without_a_trail_that_is_logging_nobody_hears_of_break_glass():
     )
     assert {stopped.status, none.status} == {"note"}
     assert "break-glass" in none.detail
-
-
-DEV = settings_of("dev")
-MONITORS = ("sagemaker", "list_monitoring_schedules")
-
-
-def clarify(backend: str, answer: Any) -> Check:
-    bias = DEV.bias.model_copy(update={"backend": backend})
-    settings = DEV.model_copy(update={"bias": bias})
-    account = FakeAccount({MONITORS: answer})
-    (check,) = run_check("Clarify", lambda: check_clarify(account, settings))
-    return check
-
-
-def monitor() -> dict[str, Any]:
-    return {
-        "MonitoringScheduleName": "m",
-        "MonitoringScheduleArn": "arn:aws:sagemaker:us-east-1:111122223333:monitoring-schedule/m",
-        "CreationTime": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
-        "LastModifiedTime": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
-        "MonitoringScheduleStatus": "Stopped",
-    }
-
-
-def test_clarify_is_not_checked_where_our_own_image_judges_bias():
-    assert clarify("own", "AccessDeniedException").status == "ok"
-
-
-@pytest.mark.parametrize(
-    ("answer", "status"),
-    [
-        ({"MonitoringScheduleSummaries": [monitor()]}, "ok"),
-        ({"MonitoringScheduleSummaries": []}, "unknown"),
-        ("AccessDeniedException", "unknown"),
-    ],
-)
-def test_whether_an_account_has_clarify_is_unknown_unless_it_used_it(answer, status):
-    check = clarify("clarify", answer)
-    assert check.status == status
-    if answer == {"MonitoringScheduleSummaries": []}:
-        assert check.fix.startswith("bias: {backend: own} in config/dev.yaml")
 
 
 DEV, PROD = settings_of("dev"), settings_of("prod")

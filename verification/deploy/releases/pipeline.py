@@ -109,8 +109,6 @@ class Pipeline:
             ("codepipeline:RetryStageExecution", self._retry,
              lambda request: f"{arn}/{request['stageName']}"),
             ("codepipeline:StartPipelineExecution", self._start, lambda _: arn),
-            ("codeconnections:GetConnection", self._connection,
-             lambda request: str(request["ConnectionArn"])),
         ):  # fmt: skip
             served = Served(handler=handler, resource=resource)
             organization.served[tools.account, operation] = served
@@ -373,10 +371,6 @@ class Pipeline:
         api = self._tools.client("codepipeline")
         identifier = api.start_pipeline_execution(name=self._name)["pipelineExecutionId"]
         return {"pipelineExecutionId": identifier}
-
-    def _connection(self, _: Session, request: Request) -> Request:
-        arn, status = request["ConnectionArn"], self.connection_status
-        return {"Connection": {"ConnectionArn": arn, "ConnectionStatus": status}}
 
 
 def _targets(tools: Emulator, event: Any) -> Iterator[tuple[str, Any]]:

@@ -33,7 +33,6 @@ from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Check, read_verdict
 from sashiko.evaluation.metrics.calibration import reliability_curve
 from sashiko.evaluation.metrics.uncertainty import effective_rows
-from sashiko.packs import pack_objects
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, attempt, scores_by_group
 from sashiko.report.gate_views import bias_not_judged
@@ -96,12 +95,7 @@ def fairness_section(evidence: Evidence) -> Section:
         figures=(
             *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
-            *(
-                _calibration_figures(by_facet, minimum)
-                if bound is None
-                else _number_figures(by_facet, minimum, bound=bound)
-            ),
-            *(one for figures in pack_objects("fairness_figures") for one in figures(evidence)),
+            *_score_figures(by_facet, minimum, bound=bound),
         ),
         tables=(
             _groups_table(groups),
@@ -445,29 +439,23 @@ def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
     )
 
 
-def _calibration_figures(by_facet: Facets | Missing, minimum_group_size: int) -> Iterator[Figure]:
-    """Draws the reliability curves of each facet's largest groups."""
+def _score_figures(
+    by_facet: Facets | Missing, minimum: int, *, bound: float | None
+) -> Iterator[Figure]:
+    """Draws the reliability curves, or the predicted numbers, of each facet's largest groups."""
+    name = "Calibration" if bound is None else "Predicted numbers"
     if isinstance(by_facet, Missing):
-        yield Figure("Calibration by group", absent=f"No plot. {by_facet.why}")
-        return
-    for facet, groups in by_facet.items():
-        if largest := _largest(groups, plots.MOST_CURVES, rows=minimum_group_size):
-            curves = {item.name: reliability_curve(item.labels, item.scores) for item in largest}
-            title = f"Calibration by {facet}"
-            caption = f"{_CALIBRATION_CAPTION}{_rest(largest, groups)}"
-            yield Figure(title, plots.reliability(title, curves), caption)
-
-
-def _number_figures(by_facet: Facets | Missing, minimum: int, *, bound: float) -> Iterator[Figure]:
-    """Draws the distribution of the predicted numbers of each facet's largest groups."""
-    if isinstance(by_facet, Missing):
-        yield Figure("Predicted numbers by group", absent=f"No plot. {by_facet.why}")
+        yield Figure(f"{name} by group", absent=f"No plot. {by_facet.why}")
         return
     for facet, groups in by_facet.items():
         if largest := _largest(groups, plots.MOST_CURVES, rows=minimum):
-            title = f"Predicted numbers by {facet}"
-            drawn = plots.predicted_numbers(title, largest, bound=bound)
-            yield Figure(title, drawn, f"{_NUMBERS_CAPTION}{_rest(largest, groups)}")
+            title, rest = f"{name} by {facet}", _rest(largest, groups)
+            if bound is None:
+                curves = {one.name: reliability_curve(one.labels, one.scores) for one in largest}
+                yield Figure(title, plots.reliability(title, curves), _CALIBRATION_CAPTION + rest)
+            else:
+                drawn = plots.predicted_numbers(title, largest, bound=bound)
+                yield Figure(title, drawn, _NUMBERS_CAPTION + rest)
 
 
 def _largest(

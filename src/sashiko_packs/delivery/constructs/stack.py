@@ -102,9 +102,9 @@ def _messages(settings: Settings, pipeline: str) -> dict[str, str]:
     )
     what = f"{pipeline}: <stage> failed: <reason>"
     return {
-        "Source": f"{what}. No merge is delivered until the connection is available: sashiko "
-        "env doctor --all says whether it is, and how to authorize it again. Then deliver the "
-        f"newest commit: {start}",
+        "Source": f"{what}. No merge is delivered until the connection is available: see Developer "
+        "Tools, Settings, Connections in the console; Update pending connection authorizes it "
+        f"again. Then deliver the newest commit: {start}",
         "Build": f"{what}; its log: <url>. Nothing after it was deployed. Merge the repair; or, "
         f"where nothing has to be repaired, run it again: {retry}",
         "Approval": f"{what}. It was rejected, or nobody answered for seven days; nothing after it "

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from sashiko.bias.metrics.number_bias import ALL_METRICS, NUMBER_METRICS
-from sashiko.errors import InputError
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
-from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import (
     Cell,
     Chapter,
@@ -24,7 +22,6 @@ from sashiko.report.views import (
     Tile,
     row,
 )
-from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko_packs.selection.record import direction, metric_name
 from sashiko_packs.selection.sweep import (
@@ -35,8 +32,6 @@ from sashiko_packs.selection.sweep import (
     best,
     bounds,
     inner_bounds,
-    read_sweep,
-    sweep_folders,
 )
 
 if TYPE_CHECKING:
@@ -337,42 +332,6 @@ def _row(sweep: Sweep, curve: Curve, point: Point) -> Row:
 def _name(metric: str) -> str:
     text = {"auc": "AUC", "f1": "F1"}.get(metric, metric_name(metric))
     return text[:1].upper() + text[1:]
-
-
-_INPUTS = {"validation": ("Prepare", "validation"), "facets": ("SnapshotFacets", "data")}
-
-
-def sweep_figures(evidence: Evidence) -> tuple[Figure, ...]:
-    """Draws the newest sweep that differs from the run only in strength and threshold, if any."""
-    for folder in sweep_folders(evidence.folder.parents[1]):
-        try:
-            sweep = read_sweep(folder)
-        except InputError:  # another version's; its own page still shows it
-            continue
-        if _is_of_run(sweep, evidence):
-            return tuple(
-                Figure(f"{figure.title}, sweep {sweep.id}", figure.svg, figure.caption)
-                for figure in trade_off_figures(sweep)
-            )
-    return ()
-
-
-def _is_of_run(sweep: Sweep, evidence: Evidence) -> bool:
-    if isinstance(evidence.recipe, Missing):
-        return False
-    for name, (step, output) in _INPUTS.items():
-        record = evidence.step(step)
-        output_record = record.outputs.get(output) if record else None
-        if output_record is None or output_record.sha256 != sweep.inputs.get(name):
-            return False
-    return _without_the_swept(sweep.recipe) == _without_the_swept(evidence.recipe)
-
-
-def _without_the_swept(recipe: Recipe) -> dict[str, Any]:
-    # A sweep's record has the core's sections alone: those of packs change no training.
-    value = recipe.model_dump(mode="json", include=set(Recipe.model_fields))
-    del value["reweighing"]["strength"], value["evaluate"]["threshold"]
-    return value
 
 
 _RULE = (

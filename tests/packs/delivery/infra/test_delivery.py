@@ -326,7 +326,7 @@ def test_each_failure_is_one_message_with_the_next_command(category):
         assert command == (
             "aws codepipeline start-pipeline-execution --name sashiko-delivery --region us-east-1"
         )
-        assert "sashiko env doctor --all" in message
+        assert "Update pending connection authorizes it again" in message
     else:
         assert command == (
             "aws codepipeline retry-stage-execution --pipeline-name sashiko-delivery "
