@@ -165,9 +165,6 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
     a bound of the environment limits.
     """
     spec, serving = endpoint_spec(settings, recipe.compile.target), settings.serving
-    # The gates with mandatory verdicts; any other signed verdict must have passed too.
-    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
-    device = () if settings.device_check == "off" else ("device",)
     return Expected(
         model_package_arn=arn,
         model_package_group=endpoint_name(settings, recipe),
@@ -179,13 +176,23 @@ def expected_of(settings: Settings, recipe: Recipe, arn: str) -> Expected:
         min_instances=str(serving.min_instances),
         cores=str(spec.cores),
         workers=str(spec.workers),
-        gates=",".join(("data-quality", "model-quality", *facets, *device)),
+        gates=required_gates(settings, recipe),
         allow_waived=str(serving.allow_waived).lower(),
         bounds=write_bounds(
             [_bound(settings, recipe, *numbered) for numbered in enumerate(serving.bounds)]
         ),
         scans=scan_rule(settings, recipe).write(),
     )
+
+
+def required_gates(settings: Settings, recipe: Recipe) -> str:
+    """Returns the gates with mandatory verdicts, with a comma between two.
+
+    Any other verdict that was registered must have passed too.
+    """
+    facets = ("bias", "data-quality-facets") if recipe.bias.judged else ()
+    device = () if settings.device_check == "off" else ("device",)
+    return ",".join(("data-quality", "model-quality", *facets, *device))
 
 
 def scan_rule(settings: Settings, recipe: Recipe) -> ScanRule:

@@ -261,9 +261,12 @@ def predict(
     from sashiko.contract.load import load_contract
     from sashiko.serving.file_prediction import predict_file
 
-    chosen = use_recipe(load_settings(env), recipe)
+    settings = load_settings(env)
+    chosen = use_recipe(settings, recipe)
     contract = load_contract(contract_file(chosen))
     with local_models.champion_artifact(chosen, name=recipe, home=home) as (artifact, version):
+        registry = local_models.open_local(home, recipe=recipe or settings.recipe)
+        local_models.check_version(settings, chosen, registry, version)
         predict_file(artifact, threshold=version.threshold, contract=contract, path=file, out=out)
 
 

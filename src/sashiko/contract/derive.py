@@ -1,7 +1,9 @@
 """Arrow schema and SQL of a contract."""
 
+import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -55,16 +57,58 @@ def outcomes(values: pa.ChunkedArray, contract: Contract) -> pa.ChunkedArray:
     return pc.if_else(above, favourable, unfavourable)
 
 
+@dataclass(frozen=True)
+class Period:
+    """The rows of some time, by a column that is a date or a time; `end` is not part of it."""
+
+    column: str
+    start: dt.datetime  # UTC
+    end: dt.datetime  # UTC
+
+    def condition(self, contract: Contract) -> str:
+        """Returns the SQL condition.
+
+        The literals have no zone: Athena's times have none and mean UTC, and DuckDB compares in the
+        session's zone, which has to be UTC.
+
+        Raises:
+            InputError: if the contract has no such column, it is no time, or of a date the bounds
+                are not midnights.
+        """
+        where = f"window of column `{self.column}`"
+        column = next((item for item in contract.columns if item.name == self.column), None)
+        if column is None or column.logical_type not in ("date", "timestamp"):
+            times = [c.name for c in contract.columns if c.logical_type in ("date", "timestamp")]
+            raise InputError(
+                f"{where}: the contract `{contract.id}` has no such date or time; it has "
+                f"{', '.join(times) or 'none'}"
+            )
+        if column.logical_type == "date":
+            if any(time.time() != dt.time() for time in (self.start, self.end)):
+                raise InputError(f"{where}: it has dates, so begin and end at midnight, UTC")
+            bounds = [f"DATE '{time:%Y-%m-%d}'" for time in (self.start, self.end)]
+        else:
+            bounds = [f"TIMESTAMP '{time:%Y-%m-%d %H:%M:%S}'" for time in (self.start, self.end)]
+        name = _quoted(self.column)
+        return f"{name} >= {bounds[0]} AND {name} < {bounds[1]}"
+
+
 def select_sql(
-    contract: Contract, view: View, *, as_of: str | None = None, is_sorted: bool = True
+    contract: Contract,
+    view: View,
+    *,
+    as_of: str | None = None,
+    is_sorted: bool = True,
+    period: Period | None = None,
 ) -> str:
     """Returns the governed SELECT of a view: its columns only, ordered by key if `is_sorted`.
 
     Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept. `as_of`
-    is the value of the partition key `as_of`, if the table has one.
+    is the value of the partition key `as_of`, if the table has one; `period` leaves out the rows of
+    another time.
 
     Raises:
-        InputError: if `as_of` is not a valid version.
+        InputError: if `as_of` is not a valid version, or the period does not fit the contract.
     """
     # It is used unquoted in SQL and in S3 keys.
     if as_of is not None and not _VERSION.fullmatch(as_of):
@@ -73,9 +117,11 @@ def select_sql(
             "letter or a digit; use the version that the lake's load printed"
         )
     columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
-    version = "" if as_of is None else f" WHERE {_quoted(AS_OF)} = '{as_of}'"
+    conditions = [] if as_of is None else [f"{_quoted(AS_OF)} = '{as_of}'"]
+    conditions += [period.condition(contract)] if period else []
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     order = f" ORDER BY {_quoted(contract.key)}" if is_sorted else ""
-    return f"SELECT {columns} FROM {_quoted(contract.table)}{version}{order}"  # noqa: S608 - names are quoted
+    return f"SELECT {columns} FROM {_quoted(contract.table)}{where}{order}"  # noqa: S608 - names are quoted
 
 
 def _quoted(name: str) -> str:

@@ -22,7 +22,7 @@ Operator = Literal[
 _WORDS = re.compile(r"\w+(?:['’ -]\w+)*")
 _LAKE_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 Scalar = bool | int | float | str
-View = Literal["training", "facets", "all"]
+View = Literal["training", "facets", "scoring", "all"]
 # The roles that read the lake by a governed SELECT.
 Reader = Literal["bias-evaluator", "broker", "data-scientist"]
 Delimiter = Literal[",", ";", "\t", "|"]
@@ -402,11 +402,15 @@ class Contract(Frozen):
     def view_columns(self, view: View) -> tuple[Column, ...]:
         """Returns the columns of a governed view, in the contract's order.
 
-        `training` has key, label and columns classified none; `facets` has key, label, group
-        variable and columns classified sensitive; `all` is the whole table.
+        `training` has key, label and columns classified none, and `scoring` the same without the
+        label; `facets` has key, label, group variable and columns classified sensitive; `all` is
+        the whole table.
         """
         if view == "all":
             return self.columns
+        if view == "scoring":
+            label = self.label.column
+            return tuple(c for c in self.view_columns("training") if c.name != label)
         classification = "none" if view == "training" else "sensitive"
         common = {self.key, self.label.column}
         if view == "facets" and self.group_variable is not None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from sashiko.base import aws_calls as calls
 from sashiko.base.job_folders import processing_job_name
 from sashiko.base.stopping import Stop, stop_on_signals
-from sashiko.contract.derive import select_sql
+from sashiko.contract.derive import Period, select_sql
 from sashiko.contract.glue import AS_OF
 from sashiko.contract.glue_job.spec import TYPES
 from sashiko.contract.model import Contract, View
@@ -241,19 +241,31 @@ class AthenaLake:
     workgroup: str
     database: str
 
-    def query(self, contract: Contract, view: View, *, as_of: str) -> str:
+    def query(
+        self, contract: Contract, view: View, *, as_of: str, period: Period | None = None
+    ) -> str:
         """Returns the governed SELECT of one version of the table."""
-        return select_sql(contract, view, as_of=as_of)
+        return select_sql(contract, view, as_of=as_of, period=period)
 
     @contextmanager
     def rows(
-        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
+        self,
+        contract: Contract,
+        view: View,
+        *,
+        as_of: str,
+        is_sorted: bool = True,
+        period: Period | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams a view's rows; see `Lake.rows`."""
-        select = self.query(contract, view, as_of=as_of)
+        select = self.query(contract, view, as_of=as_of, period=period)
         with tempfile.TemporaryDirectory() as folder:
             files = self._fetch(select, contract, view, Path(folder))
-            if not sum(check_file(file, contract, view, zoneless=True) for file in files):
+            rows = sum(check_file(file, contract, view, zoneless=True) for file in files)
+            if not rows and period:
+                yield iter(())
+                return
+            if not rows:
                 raise InputError(
                     f"{self.database}.{contract.table} has no rows as of `{as_of}` for this role: "
                     "start the run with the `AsOf` of a load that succeeded; if it did, a row "
@@ -268,8 +280,10 @@ class AthenaLake:
         aws, database = connect(), self.database
         with stop_on_signals() as stop:
             check_table(aws.glue, database, contract, view)
-            # A folder for each view: policies grant access by view.
-            workgroup = f"{self.workgroup}-{view}"
+            # A folder for each view: policies grant access by view. What is scored has the columns
+            # of the training view.
+            folder_of = "training" if view == "scoring" else view
+            workgroup = f"{self.workgroup}-{folder_of}"
             with translate_errors(f"read workgroup `{workgroup}`"):
                 group = aws.athena.get_work_group(WorkGroup=workgroup)["WorkGroup"]
             results = group.get("Configuration", {}).get("ResultConfiguration", {})
@@ -279,7 +293,7 @@ class AthenaLake:
                     f"Athena workgroup `{workgroup}` has no output location of its own; name the "
                     "one that the DataLake stack makes"
                 )
-            below = f"s3://{location.netloc}/{view}/scratch"
+            below = f"s3://{location.netloc}/{folder_of}/scratch"
             with scratch_prefix(aws.s3, below=below, job=processing_job_name()) as uri:
                 run = {"to": uri, "workgroup": workgroup, "database": database}
                 unload(aws.athena, select, **run, stop=stop)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from sashiko.base.files import sha256_tree
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
 from sashiko.base.scratch import scratch_database, stream_query
-from sashiko.contract.derive import ARROW_TYPES, arrow_schema, select_sql
+from sashiko.contract.derive import ARROW_TYPES, Period, arrow_schema, select_sql
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
@@ -23,18 +23,26 @@ _ATHENA = re.compile(r"([A-Za-z0-9._-]{1,128})/([a-z0-9_]{1,255})")
 class Lake(Protocol):
     """A lake with governed views."""
 
-    def query(self, contract: Contract, view: View, *, as_of: str) -> str:
+    def query(
+        self, contract: Contract, view: View, *, as_of: str, period: Period | None = None
+    ) -> str:
         """Returns the SELECT of a view, which `rows` runs."""
         ...
 
     def rows(
-        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
+        self,
+        contract: Contract,
+        view: View,
+        *,
+        as_of: str,
+        is_sorted: bool = True,
+        period: Period | None = None,
     ) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
         """Checks the table against its contract and streams a view's rows, sorted by key.
 
         The record batches have the contract's Arrow types; memory does not grow with the rows.
         `as_of` is the version of the table's data. Without `is_sorted` the rows come in any order,
-        and take half the memory.
+        and take half the memory. With a `period` there may be none.
 
         Raises:
             InputError: if the table is missing, empty or does not fit the contract, cannot be read,
@@ -54,13 +62,26 @@ class DuckDbLake:
         folder = self.folder / table
         return sha256_tree(folder) if any(folder.glob("*.parquet")) else NOTHING_LOADED
 
-    def query(self, contract: Contract, view: View, *, as_of: str) -> str:  # noqa: ARG002 - the files are the version
+    def query(
+        self,
+        contract: Contract,
+        view: View,
+        *,
+        as_of: str,  # noqa: ARG002 - the files are the version
+        period: Period | None = None,
+    ) -> str:
         """Returns the governed SELECT."""
-        return select_sql(contract, view)
+        return select_sql(contract, view, period=period)
 
     @contextmanager
     def rows(
-        self, contract: Contract, view: View, *, as_of: str, is_sorted: bool = True
+        self,
+        contract: Contract,
+        view: View,
+        *,
+        as_of: str,
+        is_sorted: bool = True,
+        period: Period | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams a view's rows; see `Lake.rows`."""
         folder = self.folder / contract.table
@@ -77,13 +98,18 @@ class DuckDbLake:
                 f"{folder}: the lake has version {version[:12]} and the run was started for "
                 f"{as_of[:12]}; start a new run, and load no data during a run"
             )
-        with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
+        with view_rows(files, contract, view, is_sorted=is_sorted, period=period) as batches:
             yield batches
 
 
 @contextmanager
 def view_rows(
-    files: Sequence[Path], contract: Contract, view: View, *, is_sorted: bool
+    files: Sequence[Path],
+    contract: Contract,
+    view: View,
+    *,
+    is_sorted: bool,
+    period: Period | None = None,
 ) -> Iterator[Iterator[pa.RecordBatch]]:
     """Runs a view's governed SELECT over Parquet files and streams its rows, sorted by key or not.
 
@@ -94,10 +120,12 @@ def view_rows(
         InputError: if the disk is full.
     """
     with scratch_database(f"read {files[0].parent}") as connection:
+        if period:
+            connection.execute("SET TimeZone = 'UTC'")
         connection.read_parquet([str(file) for file in files]).create_view(contract.table)
         yield stream_query(
             connection,
-            select_sql(contract, view, is_sorted=is_sorted),
+            select_sql(contract, view, is_sorted=is_sorted, period=period),
             schema=arrow_schema(contract, view),
             rows=ROW_GROUP_ROWS,
         )

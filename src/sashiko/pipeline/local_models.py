@@ -10,12 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.account.endpoint_spec import VARIANT
+from sashiko.account.endpoint_spec import VARIANT, required_gates
 from sashiko.errors import InputError
 from sashiko.pipeline.project import CAPTURES, command_options, tracking_uri
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import ModelVersion
+from sashiko.registry.preflight.registered import check_registered
+from sashiko.registry.versions import ModelVersion, Registry
 from sashiko.serving.local_capture import CaptureSettings
+from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe, load_recipe
 
 _TIMEOUT_SECONDS = 60
@@ -113,6 +115,20 @@ def champion_artifact(
     print(message, file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="sashiko-champion-") as folder:
         yield registry.download(version, Path(folder)), version
+
+
+def check_version(
+    settings: Settings, recipe: Recipe, registry: Registry, version: ModelVersion
+) -> None:
+    """Makes the preflight's checks of a version of this machine's registry before it scores rows.
+
+    A waived check is accepted until its waiver is over.
+
+    Raises:
+        InputError: with the reason, if the version may not score.
+    """
+    gates = required_gates(settings, recipe)
+    check_registered(registry, version, gates=gates, allow_waived=True)
 
 
 def invoke_local(text: str, *, port: int) -> str:

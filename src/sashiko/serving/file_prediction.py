@@ -6,19 +6,19 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from sashiko.base.files import atomic_writer
+from sashiko.contract.derive import arrow_schema
 from sashiko.contract.model import Contract
 from sashiko.data.ingest import typed_columns
 from sashiko.errors import InputError, disk_reason
-from sashiko.serving.artifact import Artifact, RequestRefusedError, open_artifact
+from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.serving.container.text import columns
-
-_BATCH_ROWS = 1000
+from sashiko.serving.row_answers import stream_answers
 
 
 def predict_file(
@@ -28,21 +28,18 @@ def predict_file(
 
     Of more than two classes, a line has the score of each, in a column `score <class>`, and no
     label if the model does not answer. Of a number, it has the value and the ends of its interval.
+    A row that the model refuses, such as one whose text is too long, has the reason in the column
+    `refused`, and nothing else.
 
     Values are cleaned and typed as the contract says, so that the model reads what it was trained
     on. Columns that the artifact's template does not name are ignored. A `.csv` has a header, and
     is written as the contract says. Without `out` the CSV goes to stdout, once all are scored.
 
     Raises:
-        InputError: if the file cannot be read, lacks a column or holds a row that is refused, or
-            the result cannot be written.
+        InputError: if the file cannot be read or lacks a column, or the result cannot be written.
     """
     with open_artifact(archive, threshold=threshold) as artifact:
-        batches = typed_columns(path, contract, columns(artifact.template))
-        labels = artifact.labels
-        scores = ["score"] if len(labels) == 2 else [f"score {label}" for label in labels]
-        header = ["label", *scores] if artifact.half_width is None else ["value", "low", "high"]
-        lines = itertools.chain([header], _answers(artifact, batches, path))
+        lines = itertools.chain([_header(artifact)], _lines(artifact, contract, path))
         if out is not None:
             with atomic_writer(out) as file:
                 csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n").writerows(lines)
@@ -56,26 +53,28 @@ def predict_file(
             raise InputError(f"cannot write stdout: {disk_reason(error)}") from error
 
 
-def _answers(
-    artifact: Artifact, batches: Iterable[pa.RecordBatch], path: Path
-) -> Iterator[list[str]]:
-    done = 0
-    slices = (
-        batch.slice(start, _BATCH_ROWS).to_pylist()
-        for batch in batches
-        for start in range(0, batch.num_rows, _BATCH_ROWS)
-    )
-    for rows in slices:
-        try:
-            answers = artifact.predict(rows)
-        except RequestRefusedError as error:
-            row = done + (error.position or 0) + 1
-            raise InputError(f"{path}: row {row}: {error.reason}") from error
-        done += len(rows)
+def _header(artifact: Artifact) -> list[str]:
+    labels = artifact.labels
+    if artifact.half_width is not None:
+        return ["value", "low", "high", "refused"]
+    scores = ["score"] if len(labels) == 2 else [f"score {label}" for label in labels]
+    return ["label", *scores, "refused"]
+
+
+def _lines(artifact: Artifact, contract: Contract, path: Path) -> Iterator[list[str]]:
+    names = columns(artifact.template)
+    schema = pa.schema([arrow_schema(contract, "all").field(name) for name in names])
+    width, has_classes = len(_header(artifact)) - 1, artifact.half_width is None
+    done = refused = 0
+    for _, answers in stream_answers(artifact, typed_columns(path, contract, names), schema=schema):
+        done += len(answers)
+        refused += sum(item.answer is None for item in answers)
         print(f"scored {done:,} rows", file=sys.stderr)
-        for answer in answers:
-            if answer.interval is not None:
-                yield [repr(number) for number in (answer.value, *answer.interval)]
+        for item in answers:
+            if item.answer is None:
+                yield [*[""] * width, item.refused]
                 continue
-            scores = answer.scores if len(answer.scores) > 2 else (answer.score,)
-            yield [answer.label or "", *map(repr, scores)]
+            label = [item.answer.label or ""] if has_classes else []
+            yield [*label, *map(repr, item.scores), ""]
+    if refused:
+        print(f"{refused:,} of them are refused: see the column `refused`", file=sys.stderr)

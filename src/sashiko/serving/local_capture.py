@@ -86,7 +86,9 @@ class Capture:
             return
         time = self._clock()
         try:
-            reason = self._write(_line(body, content_type, answer, time=time), time)
+            event = str(uuid.uuid4())
+            line = capture_line(body, content_type, answer, time=time, event_id=event)
+            reason = self._write(line, time)
         except OSError as error:
             reason = disk_reason(error) if is_full(error) else str(error.strerror or error)
         if not reason:
@@ -174,7 +176,18 @@ class CapturingResponder:
             self.capture.record(body, content_type, answer)
 
 
-def _line(body: bytes, content_type: str | None, answer: str | None, *, time: dt.datetime) -> bytes:
+def hour_folder(time: dt.datetime) -> str:
+    """Names the folder of the hour of a time in UTC, below that of the variant."""
+    return time.strftime(_HOUR)
+
+
+def capture_line(
+    body: bytes, content_type: str | None, answer: str | None, *, time: dt.datetime, event_id: str
+) -> bytes:
+    """Writes a request and its answer, None if it was refused, as a record of captured data.
+
+    A read takes one record of an `event_id`. `time` is in UTC.
+    """
     try:
         data, encoding = body.decode(), "JSON"
     except UnicodeDecodeError:
@@ -183,7 +196,7 @@ def _line(body: bytes, content_type: str | None, answer: str | None, *, time: dt
     if answer is not None:
         sides["endpointOutput"] = _side("OUTPUT", answer, "application/json", "JSON")
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ")
-    event = {"eventId": str(uuid.uuid4()), "inferenceTime": at}
+    event = {"eventId": event_id, "inferenceTime": at}
     record = {"captureData": sides, "eventMetadata": event, "eventVersion": "0"}
     return (json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from sashiko.base.files import sha256_file, write_json
 from sashiko.base.job_folders import processing_output
 from sashiko.base.parquet import write_batches
-from sashiko.contract.derive import arrow_schema
+from sashiko.contract.derive import Period, arrow_schema
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
     ColumnType,
@@ -27,6 +27,7 @@ from sashiko.contract.manifest import (
 )
 from sashiko.contract.model import Contract, View
 from sashiko.data.lake_reader import Lake, open_lake
+from sashiko.errors import InputError
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract
 
@@ -53,26 +54,37 @@ def main() -> None:
 
 
 def take_snapshot(
-    contract: Contract, view: View, *, lake: Lake, as_of: str, data_file: Path
+    contract: Contract,
+    view: View,
+    *,
+    lake: Lake,
+    as_of: str,
+    data_file: Path,
+    period: Period | None = None,
+    max_rows: int | None = None,
 ) -> Manifest:
     """Writes the rows of a view, ordered by key, with bounded memory; returns their manifest.
 
     Raises:
-        InputError: if the table does not match the contract, cannot be read, or has no version
-            `as_of`.
+        InputError: if the table does not match the contract, cannot be read, has no version
+            `as_of`, or has more than `max_rows` rows in the period.
     """
     schema = arrow_schema(contract, view)
     digest = hashlib.sha256()
 
     def hash_keys(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        count = 0
         for batch in batches:
-            texts = batch.column(contract.key).cast(pa.string()).to_pylist()
-            # With their lengths, so that different lists never give the same bytes.
-            parts = ["-" if text is None else f"{len(text)}:{text}" for text in texts]
-            digest.update("".join(parts).encode())
+            count += batch.num_rows
+            if max_rows is not None and count > max_rows:
+                raise InputError(
+                    f"table `{contract.table}` has more than {max_rows:,} rows to score, the most "
+                    "that a run may have: take a shorter window, or raise `batch.max_rows`"
+                )
+            digest.update(key_bytes(batch.column(contract.key)))
             yield batch
 
-    with lake.rows(contract, view, as_of=as_of) as batches:
+    with lake.rows(contract, view, as_of=as_of, period=period) as batches:
         rows = write_batches(data_file, hash_keys(batches), schema=schema)
     return Manifest(
         rows=rows,
@@ -81,10 +93,19 @@ def take_snapshot(
         contract=ContractVersion.of(contract),
         view=view,
         table=contract.table,
-        query=lake.query(contract, view, as_of=as_of),
+        query=lake.query(contract, view, as_of=as_of, period=period),
         as_of=as_of,
         columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in schema),
     )
+
+
+def key_bytes(keys: pa.Array) -> bytes:
+    """Returns what stands for keys, in their order, in a digest; of each, its text.
+
+    Each has its length before it, so that different lists never give the same bytes.
+    """
+    texts = keys.cast(pa.string()).to_pylist()
+    return "".join("-" if text is None else f"{len(text)}:{text}" for text in texts).encode()
 
 
 if __name__ == "__main__":

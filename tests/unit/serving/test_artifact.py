@@ -342,7 +342,7 @@ def test_of_three_classes_each_has_a_column_and_every_name_survives(contract, tm
     for row, text in zip(rows, ("bad x", "good fine"), strict=True):
         scores = [float(row[f"score {label}"]) for label in labels]
         assert scores == pytest.approx(expected_scores(text, classes=3), abs=1e-6)
-    assert rows[0].keys() == {"label", *(f"score {label}" for label in labels)}
+    assert rows[0].keys() == {"label", *(f"score {label}" for label in labels), "refused"}
     sure = max(expected_scores("good fine", classes=3)) - 1e-3
     predict_file(
         archive, threshold=sure, contract=contract, path=tmp_path / "rows.csv",
@@ -363,7 +363,9 @@ def test_a_number_has_its_value_and_its_interval_in_the_file_and_its_outcome_by_
         archive, threshold=0.0, contract=contract, path=tmp_path / "rows.csv",
         out=tmp_path / "out.csv",
     )  # fmt: skip
-    assert (tmp_path / "out.csv").read_text() == "value,low,high\n6.0,1.5,10.5\n0.0,-4.5,4.5\n"
+    assert (tmp_path / "out.csv").read_text() == (
+        "value,low,high,refused\n6.0,1.5,10.5,\n0.0,-4.5,4.5,\n"
+    )
     with open_artifact(archive, threshold=0.5) as artifact:
         bad, good = artifact.predict(["bad", "good"])
     assert (bad.label, bad.value, bad.score, bad.scores) == ("above 0", 6.0, 6.0, (6.0,))
@@ -389,6 +391,20 @@ def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys):
     assert not list(tmp_path.glob("*.csv"))
 
 
+def test_a_refused_row_is_in_the_file_with_its_reason_and_the_others_are_scored(
+    score, tmp_path, capsys
+):
+    long = "bad,a b c d e f g h\n"
+    (tmp_path / "a.csv").write_text(f"tone,note\n{long}bad,x\n{long}{long}good,x\n")
+    score(tmp_path / "a.csv", tmp_path / "out.csv")
+    rows = rows_of((tmp_path / "out.csv").read_text())
+    assert [row["label"] for row in rows] == ["", "yes", "", "", "no"]
+    assert ["11 tokens" in row["refused"] for row in rows] == [True, False, True, True, False]
+    assert [row["score"] == "" for row in rows] == [True, False, True, True, False]
+    assert float(rows[1]["score"]) == pytest.approx(expected_score("bad x"), abs=1e-6)
+    assert "3 of them are refused" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -397,7 +413,6 @@ def test_a_parquet_goes_to_stdout_without_an_out_file(score, tmp_path, capsys):
         ("a.csv", b"tone,note\n", "no rows"),
         ("a.csv", b"tone,note\nbad\n", "Expected 2 columns, got 1"),
         ("a.csv", 'tone,note\nbad,"caf\u00e9"\n'.encode("latin-1"), "not UTF-8"),
-        ("a.csv", b"tone,note\nbad,x\nbad,a b c d e f g h\n", "row 2: the text has 11 tokens"),
         ("a.parquet", b"PAR1", "not a whole Parquet file"),
         ("a.xlsx", b"", r"ends in \.csv or \.parquet"),
     ],

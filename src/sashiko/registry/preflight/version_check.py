@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -81,7 +81,7 @@ def judge(clients: Clients, expected: Expected) -> Judged:
             "again"
         )
     _check_provenance(files)
-    _check_gates(files, expected)
+    check_gates(files, name=arn, gates=expected.gates, allow_waived=expected.allow_waived == "true")
     # Waivers of the recipe do not apply to the environment's bounds.
     low = [
         f"{problem}, but this environment requires {bound} {bound.requirement()}"
@@ -150,6 +150,14 @@ def _check_update(clients: Clients, expected: Expected) -> None:
             )
 
 
+def check_approved(name: str, status: str) -> None:
+    """Checks that a version is approved, and its approval was not revoked; RefusedError if not."""
+    if status != "Approved":
+        raise RefusedError(
+            f"{name} is {status}, not Approved; the approver decides with `sashiko model approve`"
+        )
+
+
 def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
     arn, group = expected.model_package_arn, package.get("ModelPackageGroupName")
     if group != expected.model_package_group:
@@ -157,11 +165,7 @@ def _check_package(package: Mapping[str, Any], expected: Expected) -> None:
             f"{arn} is of the group {group}; this environment serves only "
             f"{expected.model_package_group}"
         )
-    status = package.get("ModelApprovalStatus")
-    if status != "Approved":
-        raise RefusedError(
-            f"{arn} is {status}, not Approved; the approver decides with `sashiko model approve`"
-        )
+    check_approved(arn, str(package.get("ModelApprovalStatus")))
     if package.get("ModelPackageStatus") != "Completed":
         raise RefusedError(f"{arn} is not complete: {package.get('ModelPackageStatus')}")
     containers = package.get("InferenceSpecification", {}).get("Containers", [])
@@ -210,37 +214,62 @@ def _check_provenance(files: SignedFiles) -> None:
         )
 
 
-def _check_gates(files: SignedFiles, expected: Expected) -> None:
-    required = {f"{gate}/{_VERDICT}" for gate in expected.gates.split(",")}
-    verdicts = {name for name in files.digests if name.endswith(f"/{_VERDICT}")}
-    for name in sorted(required | verdicts):
-        gate = name.removesuffix(f"/{_VERDICT}")
-        verdict = files.json(name)
+class VersionFiles(Protocol):
+    """The files that were registered with a version, each compared with its digest."""
+
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """Name -> hex SHA-256."""
+
+    def json(self, name: str) -> Any:
+        """Reads a JSON file; RefusedError if it is missing or was changed."""
+
+
+def check_gates(files: VersionFiles, *, name: str, gates: str, allow_waived: bool) -> None:
+    """Checks that gates passed, or failed checks are waived and no waiver is over.
+
+    Args:
+        files: those of the version.
+        name: the version's, for the refusal.
+        gates: those that must have judged, with a comma between two; any other one that judged
+            must have passed too.
+        allow_waived: whether a failed check that the recipe waived is accepted.
+
+    Raises:
+        RefusedError: with the reason.
+    """
+    required = {f"{gate}/{_VERDICT}" for gate in gates.split(",")}
+    verdicts = {file for file in files.digests if file.endswith(f"/{_VERDICT}")}
+    for file in sorted(required | verdicts):
+        gate = file.removesuffix(f"/{_VERDICT}")
+        verdict = files.json(file)
         failed = [check for check in verdict.get("checks", ()) if check.get("passed") is not True]
         if verdict.get("gate") == gate and failed and all(item.get("waiver") for item in failed):
             for check in verdict["checks"]:
                 if check.get("waiver"):
-                    _check_waiver(check["name"], check["waiver"], expected)
+                    _check_waiver(check["name"], check["waiver"], name, allow_waived=allow_waived)
             continue
-        unjudged = name in required and verdict.get("judged") is False
+        unjudged = file in required and verdict.get("judged") is False
         if verdict.get("gate") != gate or verdict.get("passed") is not True or unjudged:
             raise RefusedError(
-                f"{expected.model_package_arn}: the gate {gate} did not pass: "
+                f"{name}: the gate {gate} did not pass: "
                 f"{verdict.get('summary') or 'its verdict says no more'}"
             )
 
 
-def _check_waiver(name: str, waiver: Mapping[str, Any], expected: Expected) -> None:
-    until = f"`{name}` failed and is waived by {waiver['owner']} until {waiver['expires']}"
-    if expected.allow_waived != "true":
+def _check_waiver(
+    check: str, waiver: Mapping[str, Any], version: str, *, allow_waived: bool
+) -> None:
+    until = f"`{check}` failed and is waived by {waiver['owner']} until {waiver['expires']}"
+    if not allow_waived:
         raise RefusedError(
-            f"{expected.model_package_arn}: {until}: {waiver['reason']}. This environment serves "
+            f"{version}: {until}: {waiver['reason']}. This environment serves "
             "no waived model: set `serving.allow_waived` in its configuration to serve it until "
             "then, or register one that passes"
         )
     if date.fromisoformat(waiver["expires"]) < datetime.now(UTC).date():
         raise RefusedError(
-            f"{expected.model_package_arn}: {until}, which is over: serve another version, or "
+            f"{version}: {until}, which is over: serve another version, or "
             "waive the check anew in the recipe and run the pipeline"
         )
 

@@ -1,0 +1,1 @@
+"""Batch scoring: rows of a governed table through the approved version."""

@@ -1,0 +1,1 @@
+"""The steps of the batch pipeline, each a module that a job runs."""
