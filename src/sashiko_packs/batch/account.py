@@ -94,7 +94,10 @@ def publications_of(settings: Settings, recipe: Recipe) -> tuple[Publication, ..
         keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
     for key in keys:
         if key.endswith(f"/{Publication.FILE}"):
-            answer: Any = account.read("s3", "get_object", role=_CALLER, Key=key, **of)
+            answer: Any = account.read(
+                "s3", "get_object", role=_CALLER, Bucket=bucket, Key=key,
+                ExpectedBucketOwner=account.number,
+            )  # fmt: skip
             content = json.loads(answer["Body"].read())
             records.append(validate(Publication, content, source=f"s3://{bucket}/{key}"))
     return tuple(sorted(records, key=lambda record: (record.time, record.batch)))

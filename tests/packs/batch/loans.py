@@ -20,6 +20,13 @@ from tests.unit.contract import documents
 
 ROOT = Path.cwd()  # tests/conftest.py: with the samples
 GROUP = "loan-desk"
+BATCH = {
+    "schedule": None, "max_rows": 5000, "max_usd": 10, "monitored": 100,
+    "job": {
+        "instance_type": "ml.m5.2xlarge", "instance_count": 1, "volume_size": "50GB",
+        "max_runtime": "2h",
+    },
+}  # fmt: skip
 GATES = ("data-quality", "model-quality", "bias", "data-quality-facets", "device")
 NOW = dt.datetime(2026, 3, 9, 12, tzinfo=dt.UTC)
 TOO_LONG = "bad a b c d e f g h"
@@ -42,6 +49,10 @@ def make_project(root: Path, *, kind: str = "two", batch: dict[str, Any] | None 
     """Writes recipe, contract, pipelines and settings; nothing is registered or loaded yet."""
     for name in ("recipes/models", "pipelines", "config"):
         shutil.copytree(ROOT / name, root / name)
+    base = yaml.safe_load((root / "config/base.yaml").read_text())
+    base["packs"] = [*dict.fromkeys([*base["packs"], "batch"])]
+    base["batch"] = BATCH
+    (root / "config/base.yaml").write_text(yaml.safe_dump(base))
     (root / "config/local.yaml").write_text('{tier: local, account: "111122223333", recipe: loans}')
     (root / "contracts").mkdir()
     (root / "contracts/loans.odcs.yaml").write_text(yaml.safe_dump(document_of(kind)))
