@@ -125,6 +125,7 @@ def pinned(name: str) -> tuple[ImageName, PinnedImage]:
 _IGNORED = "**/"
 _Hashes = Callable[[str], dict[str, str]]
 _COPY = re.compile(r"^COPY (?P<sources>.*) \S+$", re.M)
+_MATERIAL = re.compile(r"(.*/)?requirements/[^/]+\.txt$|.*\.whl$")
 
 
 def content_tag(files: Mapping[str, str], *, target: str, base: str) -> str:
@@ -344,11 +345,7 @@ def _build(settings: Settings, image: OwnImage, base: AwsImage, hashes: _Hashes)
         dockerfile=dockerfile,
         target=stage,
         base=base,
-        materials={
-            name: digest
-            for name, digest in files.items()
-            if Path(name).match("requirements/*.txt") or name.endswith(".whl")
-        },
+        materials={name: digest for name, digest in files.items() if _MATERIAL.match(name)},
     )
 
 
