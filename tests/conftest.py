@@ -2,7 +2,8 @@
 
 import gc
 import os
-from functools import cache
+import sys
+from functools import cache, cached_property
 from pathlib import Path
 
 import botocore.hooks
@@ -30,6 +31,10 @@ gc.set_threshold(100_000, 50, 100)
 
 def pytest_collection_finish() -> None:
     """Never looks again through what all tests share."""
+    if moto := sys.modules.get("moto.core.base_backend"):
+        # It makes the patterns of a service's URLs anew for each request.
+        moto.BaseBackend.urls = cached_property(moto.BaseBackend.urls.fget)
+        moto.BaseBackend.urls.__set_name__(moto.BaseBackend, "urls")
     gc.freeze()
 
 

@@ -48,7 +48,7 @@ class Classifier:
         if self.broken == "status" or not all(0 < len(prompt) <= LONGEST for prompt in prompts):
             return JSONResponse({"error": {"message": f"bad {body}"}}, 400)
         answers = [await run_in_threadpool(self.probabilities, prompt) for prompt in prompts]
-        count = 1 if self.broken else None
+        count = 1 if self.broken == "softmax" else None
         data = [
             {"index": index, "label": "x", "probs": one[:count], "num_classes": len(one)}
             for index, one in enumerate(answers)
