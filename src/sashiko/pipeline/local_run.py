@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import yaml
@@ -23,8 +24,11 @@ from sashiko.pipeline.project import (
     contract_file,
     tracking_uri,
 )
+from sashiko.pipeline.runner.code import slow_modules
 from sashiko.pipeline.runner.definition_run import check_step, run_definition
+from sashiko.pipeline.runner.execute import shared_environment
 from sashiko.pipeline.runner.local_job import Image
+from sashiko.pipeline.runner.process import Processes, usable_cores
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import RunRecord, new_run_id, open_view
 from sashiko.pipeline.runner.store import Store
@@ -33,6 +37,11 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.steps.sections import Channel
+
+# Packages that steps of every run import, in the order of their use, and of a first one, which
+# validates. They are imported beside what comes before the first step.
+_EARLY = ("pydantic", "numpy", "pyarrow", "mlflow")
+_FIRST = (*_EARLY, "great_expectations")
 
 
 def run_pipeline(
@@ -67,50 +76,57 @@ def run_pipeline(
     contract = load_contract(contract_path)
     _make_private(home)
     run_id = new_run_id(home)
-    with run_lock(home, run_id):  # the lake must not change during another run
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            # Importing the SDK takes a process of its own seconds, with one core.
-            compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
-            if from_step is not None:
-                check_step(json.loads(compilation.result().definition), from_step)
-            table = seed_lake(recipe, contract, lake=home / LAKE, cache=home / "cache")
-            fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
-            pipeline = compilation.result()
-        staged = staged_inputs(settings, recipe, pipeline.channels)
-        for channel in staged.channels:
-            for name, content in channel.files.items():
-                path = store.path(channel.uri) / name  # which has the content's digest in it
-                if not path.is_file() or path.read_bytes() != content:
-                    write_bytes(path, content)
+    processes = Processes(usable_cores())
+    with closing(processes):
+        with run_lock(home, run_id):  # the lake must not change during another run
+            processes.fork_early(
+                environment=shared_environment({"OMP_NUM_THREADS": str(settings.threads)}),
+                imports=slow_modules(_EARLY if (home / "cache" / "steps").is_dir() else _FIRST),
+            )
+            with ThreadPoolExecutor(max_workers=1) as pool:
+                # Importing the SDK takes a process of its own seconds, with one core.
+                compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
+                if from_step is not None:
+                    check_step(json.loads(compilation.result().definition), from_step)
+                table = seed_lake(recipe, contract, lake=home / LAKE, cache=home / "cache")
+                fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
+                pipeline = compilation.result()
+            staged = staged_inputs(settings, recipe, pipeline.channels)
+            for channel in staged.channels:
+                for name, content in channel.files.items():
+                    path = store.path(channel.uri) / name  # which has the content's digest in it
+                    if not path.is_file() or path.read_bytes() != content:
+                        write_bytes(path, content)
 
-    definition = json.loads(pipeline.definition)
-    with open_view() as view:
-        return run_definition(
-            definition,
-            home=home,
-            images={
-                image.uri: Image(entrypoint=image.entrypoint)
-                for image in job_images(settings, recipe.compile.target).of_jobs()
-            },
-            functions={function_arn(settings, "gatekeeper"): gatekeeper_handler.judge},
-            parameters={
-                "LakeUri": table.uri,
-                "AsOf": table.as_of,
-                "ModelRegistry": "mlflow",
-                "MlflowTrackingUri": tracking_uri(home),
-                "RunManifestUri": staged.run_manifest.uri,
-                PARAMETER: definition_sha256(definition),
-            },
-            pipeline=pipeline_name(settings, recipe.name),
-            run_id=run_id,
-            view=view,
-            evidence=_evidence(
-                recipe, contract_path=contract_path, manifest=staged.run_manifest, home=home
-            ),
-            from_step=from_step,
-            until=until,
-            command=command,
-        )
+        definition = json.loads(pipeline.definition)
+        with open_view() as view:
+            return run_definition(
+                definition,
+                home=home,
+                images={
+                    image.uri: Image(entrypoint=image.entrypoint)
+                    for image in job_images(settings, recipe.compile.target).of_jobs()
+                },
+                functions={function_arn(settings, "gatekeeper"): gatekeeper_handler.judge},
+                parameters={
+                    "LakeUri": table.uri,
+                    "AsOf": table.as_of,
+                    "ModelRegistry": "mlflow",
+                    "MlflowTrackingUri": tracking_uri(home),
+                    "RunManifestUri": staged.run_manifest.uri,
+                    PARAMETER: definition_sha256(definition),
+                },
+                pipeline=pipeline_name(settings, recipe.name),
+                run_id=run_id,
+                view=view,
+                evidence=_evidence(
+                    recipe, contract_path=contract_path, manifest=staged.run_manifest, home=home
+                ),
+                from_step=from_step,
+                until=until,
+                command=command,
+                processes=processes,
+            )
 
 
 def fetch_inputs(settings: Settings, recipe: Recipe, *, home: Path) -> None:

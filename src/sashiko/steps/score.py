@@ -9,6 +9,7 @@ Every instance has all of them and scores its part of the distinct texts; Evalua
 """
 
 import argparse
+import os
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_host, processing_input, processing_output
@@ -33,7 +34,8 @@ def main() -> None:
         champion = None
 
     # There is no Neuron device or GPU here; DeviceCheck bounds the difference on the device.
-    with open_artifact(archive, threshold=0.5, on_cpu=True) as artifact:  # scores of any threshold
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    with open_artifact(archive, threshold=0.5, on_cpu=True, at_once=threads) as artifact:
         labels, template, missing = artifact.labels, artifact.template, artifact.missing
         half_width = artifact.half_width
         rows = scoring.part_of(scoring.first_rows(splits), host)

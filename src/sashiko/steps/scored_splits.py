@@ -7,6 +7,7 @@ batches.
 
 import datetime as dt
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,7 +100,10 @@ def open_champion(
     Raises:
         InputError: if it has the candidate's classes, but reads other columns.
     """
-    with open_artifact(folder / ARTIFACT, threshold=champion.threshold, on_cpu=True) as artifact:
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+    with open_artifact(
+        folder / ARTIFACT, threshold=champion.threshold, on_cpu=True, at_once=threads
+    ) as artifact:
         if labels_apart(artifact, labels, number=number):
             yield artifact
             return

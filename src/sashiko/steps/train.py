@@ -171,11 +171,13 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
 
     validation_logits = None
     if meta.number or settings.calibration == "temperature":
-        # In float32 like the artifact, also after bf16 training.
-        itself = Compute(model, model)
-        validation_logits = outputs(
-            itself, validation, classes=trainee.classes, pad=trainee.pad, processes=processes
-        ).logits
+        final = loop.final
+        if final is None:
+            itself = Compute(model, model)
+            final = outputs(
+                itself, validation, classes=trainee.classes, pad=trainee.pad, processes=processes
+            )
+        validation_logits = final.logits
     sharded = processes.whole_weights(model)
     if processes.is_first:
         trained = trainee if sharded is None else load()

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from sashiko.training.checkpoint import Position, say
 from sashiko.training.compute import Compute, epoch_batches
 from sashiko.training.examples import Examples
 from sashiko.training.processes import Processes, Store
-from sashiko.training.scoring import auc, outputs
+from sashiko.training.scoring import Outputs, auc, outputs
 
 if TYPE_CHECKING:
     import torch
@@ -75,6 +75,9 @@ class Loop:
     store: Store
     stop: Stop
     processes: Processes
+    # What it says of the validation split in the end, if that was computed in float32 like the
+    # artifact.
+    final: Outputs | None = field(default=None, init=False)
     _tokens: int = field(default=0, init=False)
     _started: float = field(default=0.0, init=False)
 
@@ -197,15 +200,18 @@ class Loop:
         ended = position.step and position.step % self._steps_per_epoch == 0
         if not ended or (position.lines and position.lines[-1].step == position.step):
             return position
+        # A replica on an XLA device would be compiled once more.
+        exact = position.step == self._steps and self.compute.model is self.model
         validation = outputs(
             self.compute,
             self.validation,
             classes=self.classes,
             pad=self.pad,
-            autocast=self._autocast,
+            autocast=nullcontext if exact else self._autocast,
             after_batch=lambda: self._stop_if_requested(position, optimiser),
             processes=self.processes,
         )
+        self.final = validation if exact else None
         loss = float(validation.losses.mean())
         self._check_finite(loss, "the validation loss", step=position.step - 1)
         labels, first = self.validation.labels, self.first_favourable

@@ -27,7 +27,9 @@ def repeatable(*, seed: int) -> None:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdigit() and int(threads):
         torch.set_num_threads(int(threads))
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, which would also import torch's compiler: seconds for
+    # what nothing here uses.
+    torch.set_deterministic_debug_mode("error")
     # A debugging aid that deterministic mode turns on, and that costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # no stub
     torch.manual_seed(seed)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import os
 import pickle
 import re
 import sys
@@ -55,15 +56,18 @@ def output_fn(predictions, accept):
 """
 
 
-def test_inputs_beyond_one_request_come_back_in_order(tmp_path):
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_inputs_beyond_one_request_come_back_in_order(tmp_path, monkeypatch, at_once):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     texts = [("bad", "good", "awful fine")[n % 3] for n in range(1003)]
     progress = []
-    with open_artifact(build_artifact(tmp_path), threshold=0.5) as artifact:
+    with open_artifact(build_artifact(tmp_path), threshold=0.5, at_once=at_once) as artifact:
         answers = artifact.predict(texts, on_progress=progress.append)
     assert [answer.score for answer in answers] == pytest.approx(
         [expected_score(text) for text in texts], abs=1e-6
     )
-    assert progress == [1000, 1003]
+    assert progress == [500, 1000, 1003]
+    assert os.environ["OMP_NUM_THREADS"] == "2"
 
 
 def test_the_threshold_is_the_callers(tmp_path, monkeypatch):

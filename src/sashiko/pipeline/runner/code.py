@@ -6,8 +6,9 @@ import importlib.util
 import itertools
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from sashiko.base.files import canonical_json, sha256_bytes, sha256_file
 from sashiko.pipeline.dependencies import installed, source_folders
@@ -15,6 +16,31 @@ from sashiko.pipeline.dependencies import installed, source_folders
 _ENGINE = __name__.partition(".")[0]
 _PACKS = f"{_ENGINE}_packs"
 _PLUGINS = "sashiko.base.plugins"
+# Packages that take long to import, and what of them a step that uses them comes to import.
+_SLOW: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "captum": ("captum.attr",),
+    "great_expectations": (
+        "great_expectations.data_context", "great_expectations.execution_engine",
+        "great_expectations.expectations.registry",
+    ),
+    "mlflow": (
+        "mlflow", "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.store.model_registry.sqlalchemy_store",
+    ),
+    "numpy": ("numpy",),
+    "pyarrow": ("pyarrow.parquet", "pyarrow.compute"),
+    "pydantic": ("pydantic",),
+    "torch": ("torch",),
+    "transformers": (
+        "transformers.modeling_utils", "transformers.models.auto.modeling_auto",
+        "transformers.modeling_layers",
+    ),
+})  # fmt: skip
+
+
+def slow_modules(packages: Collection[str]) -> tuple[str, ...]:
+    """Returns what of the slow ones among some packages a step comes to import."""
+    return tuple(name for package in _SLOW if package in packages for name in _SLOW[package])
 
 
 class CodeDigests:
@@ -41,15 +67,21 @@ class CodeDigests:
 
     def __call__(self, argv: Sequence[str]) -> str:
         """Returns the hex digest of a command's code: of its module, if it is `python ... -m`."""
-        pairs = itertools.pairwise(argv)
-        options = itertools.takewhile(lambda pair: not pair[0].endswith(".py"), pairs)
-        module = next((following for word, following in options if word == "-m"), "")
+        module = _module(argv)
         with self._lock:
             if self._installed is None:
                 self._installed = installed()
             files = self._files(module) if module else {}
         code = {"python": sys.version, "installed": self._installed, "files": files}
         return sha256_bytes(canonical_json(code))
+
+    def slow_imports(self, argv: Sequence[str]) -> tuple[str, ...]:
+        """Returns the modules of slow packages that a command's code comes to import."""
+        module = _module(argv)
+        with self._lock:
+            closure = self._closure(module) if module else ()
+            users = {name.partition(".")[0] for user in closure for name in self._imports[user]}
+        return slow_modules(users)
 
     def _files(self, module: str) -> dict[str, str]:
         digests: dict[str, str] = {}
@@ -127,3 +159,9 @@ class CodeDigests:
         if file not in self._digests:
             self._digests[file] = sha256_file(file)
         return self._digests[file]
+
+
+def _module(argv: Sequence[str]) -> str:
+    pairs = itertools.pairwise(argv)
+    options = itertools.takewhile(lambda pair: not pair[0].endswith(".py"), pairs)
+    return next((following for word, following in options if word == "-m"), "")

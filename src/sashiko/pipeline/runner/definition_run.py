@@ -1,6 +1,5 @@
 """Runs a pipeline definition: checks, locks, runs, and records the run in a folder."""
 
-import os
 import re
 import shutil
 import signal
@@ -32,7 +31,7 @@ from sashiko.pipeline.definition.unchain import unchain
 from sashiko.pipeline.runner.code import CodeDigests
 from sashiko.pipeline.runner.execute import Executor, StepCache, failure_report
 from sashiko.pipeline.runner.local_job import Events, Image, Outcome, make_job
-from sashiko.pipeline.runner.process import Processes, StoppedError
+from sashiko.pipeline.runner.process import Processes, StoppedError, usable_cores
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import (
     RunRecord,
@@ -299,6 +298,7 @@ def run_definition(
     until: str | None = None,
     command: str = "sashiko run",
     cores: int | None = None,
+    processes: Processes | None = None,
 ) -> RunRecord:
     """Runs a definition on this machine and returns the record, as written to `run.json`.
 
@@ -317,6 +317,7 @@ def run_definition(
         until: run only this step and its upstream steps; the whole definition if None.
         command: the command line that repeats the run, for the record.
         cores: the number of steps to run in parallel; the machine's cores if None.
+        processes: starts the steps, in place of new ones on `cores`.
 
     Raises:
         InputError: before anything has run, if the definition or a parameter is not supported, if
@@ -368,8 +369,6 @@ def run_definition(
             steps=tuple(StepRecord(name=step.name, type=step.type) for step in definition.steps),
         )
         state = RunState(record, folder=folder, view=view)
-        has_affinity = hasattr(os, "sched_getaffinity")
-        usable_cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
         executor = Executor(
             run_id=run_id,
             run_folder=folder,
@@ -378,7 +377,7 @@ def run_definition(
             code=CodeDigests(),
             cache=StepCache(home / "cache" / "steps"),
             checkpoint_keys=home / "cache" / "checkpoints",
-            processes=Processes(cores or usable_cores),
+            processes=processes or Processes(cores or usable_cores()),
         )
         engine = Engine(
             definition=definition,

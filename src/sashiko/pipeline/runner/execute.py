@@ -43,6 +43,22 @@ _INHERITED = re.compile(
 )
 
 
+def shared_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Returns what jobs with these variables have in common, without credentials."""
+    inherited = {key: text for key, text in os.environ.items() if _INHERITED.fullmatch(key)}
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    folders = filter(None, (variables.get("PYTHONPATH"), *map(str, source_folders())))
+    fixed = {
+        "PYTHONPATH": os.pathsep.join(folders),
+        "PYTHONUNBUFFERED": "1",
+        # A job must not use the credentials of the user.
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_CONFIG_FILE": os.devnull,
+    }
+    return inherited | {"PATH": path} | dict(variables) | fixed
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folder of one instance of a job: in `work` of the run's folder."""
@@ -78,22 +94,12 @@ class Workspace:
 
     def environment(self, job: Job) -> dict[str, str]:
         """Returns the job's complete environment: few inherited variables, and no credentials."""
-        inherited = {key: text for key, text in os.environ.items() if _INHERITED.fullmatch(key)}
         variables = {name: self._rewrite(value) for name, value in job.environment.items()}
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-        fixed = {
-            "PYTHONPATH": os.pathsep.join(
-                filter(None, (variables.get("PYTHONPATH"), *map(str, source_folders())))
-            ),
+        return {
+            **shared_environment(variables),
             "OPT_ML": str(self.path("/opt/ml")),
             "TMPDIR": str(self.path("/tmp")),  # noqa: S108  # the job's own
-            "PYTHONUNBUFFERED": "1",
-            # A job must not use the credentials of the user.
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_CONFIG_FILE": os.devnull,
         }
-        return inherited | {"PATH": path} | variables | fixed
 
     def write_rerun(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Writes `rerun.sh`, which starts the job again in its existing folders."""
@@ -302,6 +308,7 @@ class Executor:
                 environment=environment,
                 folder=workspace.root,
                 log=logs[host],
+                imports=self.code.slow_imports(job.command),
                 on_line=events.line,
                 max_seconds=job.max_seconds,
             )

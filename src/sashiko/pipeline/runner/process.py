@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sashiko.base.files import translate_disk_errors
 from sashiko.errors import InputError
+from sashiko.pipeline.runner.fork_server import Forked, ForkServer
 
 _POLL_SECONDS = 0.1
 # On Linux the kernel kills a child when the runner dies, even by SIGKILL.
@@ -38,6 +39,12 @@ class Exit:
     timed_out: bool
 
 
+def usable_cores() -> int:
+    """Returns how many cores this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+
+
 class Processes:
     """The children of one run; it may be used from several threads."""
 
@@ -46,8 +53,19 @@ class Processes:
         self._cores = cores
         self._free = cores
         self._lock = threading.Condition()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[subprocess.Popen[bytes] | Forked] = set()
         self._stopping = False
+        self._server: ForkServer | None = None
+
+    def fork_early(self, *, environment: Mapping[str, str], imports: Sequence[str]) -> None:
+        """Starts a process that imports modules once; Python commands of this environment fork it.
+
+        It ends with `close`, or with the thread that calls this. Only on Linux.
+        """
+        if sys.platform == "linux" and self._server is None:
+            with contextlib.suppress(OSError):
+                guard = _guarded(())
+                self._server = ForkServer(guard=guard, environment=environment, imports=imports)
 
     @contextmanager
     def cores(self, *, all_cores: bool) -> Iterator[None]:
@@ -78,8 +96,11 @@ class Processes:
         log: Path,
         on_line: Callable[[str], None],
         max_seconds: float | None,
+        imports: Sequence[str] = (),
     ) -> Exit:
         """Runs a command to its end; `on_line` gets the last line of its log from time to time.
+
+        `imports` are modules that a Python command comes to import (`fork_early`).
 
         Raises:
             StoppedError: if the run is being stopped.
@@ -91,26 +112,31 @@ class Processes:
         with output:
             if shutil.which(argv[0], path=environment.get("PATH")) is None:
                 raise InputError(f"the command `{argv[0]}` is not on this machine")
-            guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
+            process: subprocess.Popen[bytes] | Forked | None = None
+            if server := self._server:
+                process = server.start(argv, environment, folder=folder, log=log, imports=imports)
             with self._lock:
                 if self._stopping:
+                    if process:
+                        _signal(process, signal.SIGKILL)
                     raise StoppedError
-                with translate_disk_errors(f"cannot start {argv[0]}"):
-                    process = subprocess.Popen(
-                        [*(guard if sys.platform == "linux" else ()), *argv],
-                        env=dict(environment),
-                        cwd=folder,
-                        stdin=subprocess.DEVNULL,
-                        stdout=output,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
+                if process is None:
+                    with translate_disk_errors(f"cannot start {argv[0]}"):
+                        process = subprocess.Popen(
+                            _guarded(argv),
+                            env=dict(environment),
+                            cwd=folder,
+                            stdin=subprocess.DEVNULL,
+                            stdout=output,
+                            stderr=subprocess.STDOUT,
+                            start_new_session=True,
+                        )
                 self._running.add(process)
         deadline = time.monotonic() + max_seconds if max_seconds else float("inf")
         size, timed_out = 0, False
         try:
             while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
+                with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
                     return Exit(status=process.wait(timeout=_POLL_SECONDS), timed_out=timed_out)
                 if log.stat().st_size != size:
                     size = log.stat().st_size
@@ -137,6 +163,12 @@ class Processes:
             for process in self._running:
                 _signal(process, number)
 
+    def close(self) -> None:
+        """Ends the process that imports for the others; they have ended."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
 
 def last_lines(log: Path, count: int) -> list[str]:
     """Returns the last lines of a log that are not blank; a carriage return ends one too."""
@@ -147,6 +179,11 @@ def last_lines(log: Path, count: int) -> list[str]:
     return []
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
+def _guarded(argv: Sequence[str]) -> list[str]:
+    guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
+    return [*(guard if sys.platform == "linux" else ()), *argv]
+
+
+def _signal(process: "subprocess.Popen[bytes] | Forked", number: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)
