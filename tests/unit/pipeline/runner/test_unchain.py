@@ -119,7 +119,9 @@ def test_what_runs_beside_a_gate_ends_and_a_gate_says_why_what_runs_beside_it_fa
     assert status_of(record)["Behind"] == "not_run"
 
     without = [step for step in steps if step["Name"] != "Fails"]
-    assert status_of(tiny.run(*without, cores=1)) == {
-        "Before": "cached", "Judge": "cached", "Gate": "blocked", "Beside": "succeeded",
-        "Behind": "not_run",
+    statuses = status_of(tiny.run(*without, cores=1))
+    # Where the gate was slower, it ended in the first run.
+    assert statuses.pop("Beside") in {"succeeded", "cached"}
+    assert statuses == {
+        "Before": "cached", "Judge": "cached", "Gate": "blocked", "Behind": "not_run",
     }  # fmt: skip
