@@ -1,6 +1,7 @@
 """Clients that are many, large or broken: the local server refuses them and serves on."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -193,10 +194,17 @@ def _peak_megabytes(pid: int) -> int:
         (b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", b"404"),
         (b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
         (HEADERS + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n", b"400"),
+        (HEADERS + b"Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", b"400"),
+        (HEADERS + b"Transfer-Encoding: gzip\r\n\r\n", b"400"),
+        (HEADERS + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", b"400"),
+        (HEADERS + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+        (b"GET /ping HTTP/1.1\r\nHost : x\r\n\r\n", b"400"),
+        (b"GET /ping HTTP/1.0\r\n\r\n", b"200"),
         (b"GET /ping HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close, Upgrade\r\n"
          b"Sec-WebSocket-Version: 13\r\n\r\n", b"200"),
     ],
-    ids=["hangs up", "tls", "path", "length", "chunks", "websocket"],
+    ids=["hangs up", "tls", "path", "length", "chunks", "long chunk", "coding", "length and chunks",
+         "two lengths", "blank before the colon", "an older client", "websocket"],
 )  # fmt: skip
 def test_broken_http_is_refused_and_the_server_serves_on(quick, sent, status) -> None:
     port, _ = quick
@@ -244,3 +252,41 @@ def test_a_body_without_a_length_is_refused_where_it_grows_too_large(quick) -> N
     assert b"413 " in client.recv(4096)
     client.close()
     assert ask(port)[0] == 200
+
+
+def test_a_connection_is_kept_and_a_body_comes_in_chunks_or_when_the_server_says_go_on(quick):
+    port, _ = quick
+    half = len(GOOD) // 2
+    chunks = b"".join(
+        b"%x;x=y\r\n%s\r\n" % (len(part), part) for part in (GOOD[:half], GOOD[half:])
+    )
+    client = opened(
+        port, HEADERS + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\nA: b\r\n\r\n"
+    )
+    answer = client.recv(4096)
+    client.sendall(HEADERS + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(GOOD))
+    assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    client.sendall(GOOD)
+    assert client.recv(4096) == answer
+    length = b"Content-Length: %d\r\n" % len(GOOD)
+    client.sendall(
+        b"".join(
+            [HEADERS, length, b"\r\n", GOOD, HEADERS, length, b"Connection: close\r\n\r\n", GOOD]
+        )
+    )
+    both = rest(client)
+    assert both.startswith(answer) and both.count(b"200 OK") == 2
+
+
+def test_it_answers_who_is_asking_when_it_is_stopped_and_nobody_else_holds_it(archive, tmp_path):
+    busy = tmp_path / "busy"
+    busy.touch()
+    with served(archive, busy=busy) as (port, pid):
+        asking = opened(port, HEADERS + b"Content-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+        idle = opened(port, b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in idle.recv(4096)  # by then the server has read what was sent before
+        os.kill(pid, signal.SIGTERM)
+        assert rest(idle) == b""
+        busy.unlink()
+        assert b"200 OK" in rest(asking)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # another signal would interrupt its end

@@ -90,6 +90,8 @@ class Run:
 
 def run(recipe: str, *overrides: str, home: Path) -> Run:
     """Runs the pipeline with the overrides; a model that a gate blocks counts too."""
+    if home.resolve() == Path(os.environ.get("SASHIKO_HOME", ".sashiko")).resolve():
+        sys.exit(f"error: --home {home}: it holds your own versions, and this registers others")
     command = [SASHIKO, "run", "--recipe", recipe, "--home", str(home), "--json"]
     command += [word for override in overrides for word in ("--set", override)]
     process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
