@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ ROOT = Path.cwd()
 REPOSITORY = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 _ACCOUNT = "111122223333"  # the account of AWS's documentation
+Command = tuple[Path, list[str]]  # of `python -m sashiko.pipeline.sdk`: where it runs, arguments
 
 
 # Upstream's own list: a fork's may be shorter.
@@ -92,14 +92,6 @@ def settings_schema() -> dict[str, Any]:
     return schema
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command of `python -m sashiko.pipeline.sdk`."""
-
-    folder: Path  # where it runs
-    arguments: list[str]
-
-
 def upstream_command(folder: Path, environment: str) -> Command:
     """A command that prints a definition of upstream's files alone.
 
@@ -120,7 +112,7 @@ def upstream_command(folder: Path, environment: str) -> Command:
     )
     settings = load_settings(environment, folder=folder / "config")
     (folder / "settings.json").write_text(settings.model_dump_json())
-    return Command(folder, ["--settings=settings.json", "--recipe=recipes/complaints.yaml"])
+    return folder, ["--settings=settings.json", "--recipe=recipes/complaints.yaml"]
 
 
 def stateful_ids(folder: Path) -> dict[str, dict[str, str]]:
@@ -190,11 +182,11 @@ def definitions() -> dict[Path, bytes]:
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT}/src"}
     files = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, command in definition_commands(Path(folder)).items():
+        for name, (own, arguments) in definition_commands(Path(folder)).items():
+            command = [sys.executable, "-m", "sashiko.pipeline.sdk", *arguments]
             done = subprocess.run(
-                [sys.executable, "-m", "sashiko.pipeline.sdk", *command.arguments],
-                cwd=command.folder, env=environment, stdout=subprocess.PIPE, check=True,
-            )  # fmt: skip
+                command, cwd=own, env=environment, stdout=subprocess.PIPE, check=True
+            )
             files[ROOT / "tests/golden" / name] = golden_definition(name, done.stdout)
     return files
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,11 @@ class Definitions(dict[str, Any]):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(_shared(folder, "each-time", _commands))
+        super().__init__(_shared(folder, "each-time"))
         self._folder = folder
 
     def __missing__(self, name: str) -> Any:
-        self.update(_shared(self._folder, "weekly", lambda _folder: {}))
+        self.update(_shared(self._folder, "weekly"))
         return self[name]
 
 
@@ -40,10 +39,6 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
 
 
 def _commands(folder: Path) -> dict[str, rewrite.Command]:
-    return rewrite.definition_commands(folder) | whole_numbers(folder)
-
-
-def whole_numbers(folder: Path) -> dict[str, rewrite.Command]:
     """Clarify's image with a label of whole numbers, and of a contract that calls them numbers."""
     settings = load_settings("dev", folder=rewrite.ROOT / "config").model_dump(mode="json")
     (folder / "clarify.json").write_text(json.dumps(settings | {"bias": {"backend": "clarify"}}))
@@ -52,16 +47,13 @@ def whole_numbers(folder: Path) -> dict[str, rewrite.Command]:
     rest = rest.replace("logicalType: integer", "logicalType: number", 1)
     contract.write_text(f"{head}- name: days_left{rest}")
     whole = ["--recipe=recipes/days.yaml", f"--settings={folder / 'clarify.json'}"]
-    return {
-        "clarify, whole numbers": rewrite.Command(rewrite.ROOT, whole),
-        "clarify, numbers": rewrite.Command(rewrite.ROOT, [*whole, f"--set=contract={contract}"]),
+    return rewrite.definition_commands(folder) | {
+        "clarify, whole numbers": (rewrite.ROOT, whole),
+        "clarify, numbers": (rewrite.ROOT, [*whole, f"--set=contract={contract}"]),
     }
 
 
-Commands = Callable[[Path], dict[str, rewrite.Command]]
-
-
-def _shared(folder: Path, name: str, commands_in: Commands) -> dict[str, Any]:
+def _shared(folder: Path, name: str) -> dict[str, Any]:
     """The first of the test run's processes that asks for a set builds it, and the others wait."""
     file = folder / f"definitions-{name}.json"  # this test run's own
     with file.with_suffix(".lock").open("w") as lock:
@@ -69,13 +61,10 @@ def _shared(folder: Path, name: str, commands_in: Commands) -> dict[str, Any]:
         if not file.is_file():
             command = [sys.executable, "tests/pipeline/every_definition.py", name]
             with tempfile.TemporaryDirectory() as own:
-                commands = commands_in(Path(own))
+                commands = json.dumps(_commands(Path(own)), default=str).encode()
                 process = subprocess.run(
-                    command, cwd=ROOT, stdout=subprocess.PIPE, check=True,
-                    input=json.dumps({
-                        name: [str(item.folder), item.arguments] for name, item in commands.items()
-                    }).encode(),
-                )  # fmt: skip
+                    command, cwd=ROOT, input=commands, stdout=subprocess.PIPE, check=True
+                )
             file.write_bytes(process.stdout)
     definitions: dict[str, Any] = json.loads(file.read_bytes())
     return definitions

@@ -6,12 +6,11 @@ set `weekly` has the rest. Stdin has commands of `python -m sashiko.pipeline.sdk
 folder and arguments: what each prints is among the definitions by its name, as text.
 """
 
+import contextlib
+import io
 import json
 import logging
-import os
 import sys
-import tempfile
-import traceback
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -73,26 +72,18 @@ def names() -> list[Any]:
 
 
 def printed_by(folder: str, arguments: list[str]) -> str:
-    """What a command prints, in a fork of this process, or the error that ends it."""
+    """What a command prints, or the error that ends it; it runs in this process."""
     from sashiko.errors import InputError
     from sashiko.pipeline.sdk import __main__ as sdk
 
-    with tempfile.TemporaryFile("w+") as output:
-        if not os.fork():
-            try:
-                os.chdir(folder)
-                os.dup2(output.fileno(), sys.stdout.fileno())
-                sys.argv[1:] = arguments
-                sdk.main()
-            except InputError as error:
-                print(f"error: {error}")
-            except BaseException:
-                traceback.print_exc()
-            sys.stdout.flush()
-            os._exit(0)
-        os.wait()
-        output.seek(0)
-        return output.read()
+    output = io.StringIO()
+    sys.argv[1:] = arguments
+    with contextlib.chdir(folder), contextlib.redirect_stdout(output):
+        try:
+            sdk.main()
+        except InputError as error:
+            print(f"error: {error}")
+    return output.getvalue()
 
 
 def main() -> None:
