@@ -25,7 +25,6 @@ from sashiko_packs.monitoring.audited import (
 )
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.checks import MonitorCheck, describe_alarm
-from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.deletion import delete_rows
 from sashiko_packs.monitoring.e_detector import add_window, start_test
 from sashiko_packs.monitoring.result import Drift
@@ -309,6 +308,8 @@ def test_a_reference_without_errors_and_another_bound_are_refused(tmp_path) -> N
 
 def test_the_table_of_captured_rows_has_the_columns_of_classes(tmp_path) -> None:
     """A table that was deployed before stays readable."""
+    from sashiko_packs.monitoring.constructs.access import captured_table
+
     columns = {one.name: one for one in captured_table(contract_of(number(), tmp_path)).columns}
     assert columns["score"].comment == "The predicted value of `price`."
     assert columns["decision"].comment == "`at most 4` or `above 4`."
