@@ -16,6 +16,7 @@ from sashiko_cdk.serving.model_endpoint import (
     Preflight,
     ServedModel,
 )
+from sashiko_cdk.serving.rollout import AnswersTopic, Rollout
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -54,6 +55,7 @@ class Serving(EnvironmentStack):
             description="The endpoint of the approved version, its scaling, alarms and preflight",
         )
         settings = self.settings
+        logs_key = kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"])
         name, spec = endpoint_name(settings, recipe), endpoint_spec(settings, recipe.compile.target)
         preflight = Preflight(
             self,
@@ -61,7 +63,7 @@ class Serving(EnvironmentStack):
             settings=settings,
             recipe=recipe,
             package_arn=package_arn,
-            key=kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"]),
+            key=logs_key,
             removal_policy=self.removal_policy,
         )
         model = ServedModel(
@@ -90,6 +92,23 @@ class Serving(EnvironmentStack):
         )
         # A deployment looks for the alarms that it is given.
         endpoint.node.add_dependency(alarms)
+        rollout = None
+        if settings.serving.sleeps:
+            capture_key = kms.Key.from_key_arn(self, "CaptureKey", lake.key_arns["capture"])
+            config.node.add_dependency(
+                AnswersTopic(self, "Answers", settings=settings, key=capture_key)
+            )
+            rollout = Rollout(
+                self,
+                "Rollout",
+                settings=settings,
+                endpoint=name,
+                config=config.name,
+                key=logs_key,
+                removal_policy=self.removal_policy,
+            )
+            rollout.woken.node.add_dependency(preflight)
+            endpoint.node.add_dependency(rollout.woken)
         dashboard = EndpointDashboard(
             self, "Watched", settings=settings, endpoint=name, utilization=spec.utilization
         )
@@ -98,5 +117,7 @@ class Serving(EnvironmentStack):
             scaling = EndpointScaling(self, "Scaling", settings=settings, endpoint=name)
             scaling.node.add_dependency(endpoint)
             parts.append(scaling)
+            if rollout:
+                rollout.judge(endpoint, scaling)
         for part in parts:
             part.node.add_dependency(preflight)

@@ -14,7 +14,7 @@ import sashiko_cdk.bootstrap
 _FILE = Path(sashiko_cdk.bootstrap.__file__).with_name("resource_types.yaml")
 _FACTS = yaml.safe_load(_FILE.read_text(encoding="utf-8"))
 _CALLS = {verb: ["lambda:InvokeFunction"] for verb in ("create", "update", "delete")}
-_CUSTOM = ("ClosedLake", "DataLakeSettings", "ImageBuild", "Preflight")
+_CUSTOM = ("ClosedLake", "DataLakeSettings", "ImageBuild", "Judged", "Preflight", "Woken")
 HANDLERS: Mapping[str, Mapping[str, list[str]]] = {
     kind: facts["handlers"] for kind, facts in _FACTS["types"].items()
 } | {f"Custom::{name}": _CALLS for name in _CUSTOM}
@@ -200,7 +200,9 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     "Custom::ClosedLake": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "Custom::DataLakeSettings": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "Custom::ImageBuild": {"function": "arn:aws:lambda:{here}:function:{called}"},
+    "Custom::Judged": {"function": "arn:aws:lambda:{here}:function:{called}"},
     "Custom::Preflight": {"function": "arn:aws:lambda:{here}:function:{called}"},
+    "Custom::Woken": {"function": "arn:aws:lambda:{here}:function:{called}"},
 }
 
 

@@ -31,7 +31,7 @@ def test_the_diagrams_are_current(templates):
     if not (ROOT / "docs/node_modules").is_dir():
         pytest.skip("Graphviz is not installed: make docs/node_modules/.done")
     drawn = draw({**diagrams(), "whole": whole_picture(templates("serving"))})
-    assert len(drawn) == 7
+    assert len(drawn) == 8
     for path, picture in drawn.items():
         assert path.read_text() == picture, f"{path.name}: run `make docs`"
 

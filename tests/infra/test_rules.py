@@ -92,6 +92,22 @@ BROKEN = {
             "CaptureOptions": [{"CaptureMode": "Input"}],
         },
     ),
+    "async-failure": _resource(
+        "SageMaker::EndpointConfig",
+        KmsKeyId="alias/sashiko-dev-ml",
+        ProductionVariants=[{"VariantName": "primary", "ModelName": "m"}],
+        AsyncInferenceConfig={
+            "OutputConfig": {"S3OutputPath": "s3://capture/x", "KmsKeyId": "alias/sashiko-dev-x"}
+        },
+    ),
+    "async-wake": _resource(
+        "ApplicationAutoScaling::ScalableTarget",
+        ServiceNamespace="sagemaker",
+        ResourceId="endpoint/x/variant/primary",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=0,
+        MaxCapacity=2,
+    ),
     "endpoint-update": _resource(
         "SageMaker::Endpoint", EndpointConfigName="c", RetainAllVariantProperties=True
     ),

@@ -68,6 +68,13 @@ VARIANTS = {
         + TO_PROD
         + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
     ),
+    "asleep": (
+        "dev",
+        DEV
+        + "lake_formation: {account_stack: true}\n"
+        + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=0)
+        + "  mode: asynchronous\n",
+    ),
     "serving_prod": (
         "prod",
         PROD + FROM_DEV + SERVING.format(arn=PACKAGE.format("444455556666", "prod"), least=2),

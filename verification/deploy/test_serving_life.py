@@ -101,7 +101,8 @@ def serving_settings(*, signing_keys: tuple[int, ...] = (1,), **serving: Any) ->
     merged = {**settings.serving.model_dump(), "max_instances": 3, **serving}
     changed = type(settings.serving).model_construct(
         **{**merged, "instance_types": settings.serving.instance_types,
-           "capture": settings.serving.capture, **serving}
+           "capture": settings.serving.capture, "asynchronous": settings.serving.asynchronous,
+           **serving}
     )  # fmt: skip
     return settings.model_copy(update={"serving": changed, "signing_keys": signing_keys})
 

@@ -27,7 +27,7 @@ from sashiko.registry.preflight.expected import Bound, Expected, write_bounds
 from sashiko.registry.preflight.scans import AcceptedFinding, ScanRule
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
-from sashiko.settings.serving import ServingBound
+from sashiko.settings.serving import ServingBound, ServingSection
 from sashiko.settings.targets import load_target
 
 __all__ = ["endpoint_name", "endpoint_spec", "served_package"]
@@ -35,6 +35,7 @@ __all__ = ["endpoint_name", "endpoint_spec", "served_package"]
 
 # Scaling and retained instance counts refer to the variant by name, so the name never changes.
 VARIANT: Final = "primary"
+_AWAKE: Final = 2  # instances during an update of an endpoint that sleeps: a canary and another one
 _PACKAGE = re.compile(
     r"arn:aws:sagemaker:(?P<region>[^:]+):(?P<account>\d+):model-package/(?P<group>[^/]+)/\d+"
 )
@@ -117,6 +118,14 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
             f"this environment serves: arn:aws:sagemaker:{settings.region}:{settings.account}:"
             f"model-package/{group}/<version>"
         )
+    if serving.sleeps:
+        _check_asynchronous(serving, location)
+        return arn
+    if serving.min_instances < 1:
+        raise InputError(
+            f"{location}.min_instances`: 0; an endpoint in mode `real-time` keeps 1 or more: set "
+            "`mode: asynchronous` for one that sleeps"
+        )
     if settings.tier == "prod" and serving.min_instances < 2:
         raise InputError(
             f"{location}.min_instances`: {serving.min_instances}; in tier `prod` set 2 or more: "
@@ -128,6 +137,26 @@ def served_package(settings: Settings, recipe: Recipe) -> str | None:
             f"{serving.min_instances}"
         )
     return arn
+
+
+def _check_asynchronous(serving: ServingSection, location: str) -> None:
+    for key, value, fits, why in (
+        (
+            "min_instances", serving.min_instances, serving.min_instances == 0,
+            "set 0: an endpoint in mode `asynchronous` sleeps while nothing is queued",
+        ),
+        (
+            "max_instances", serving.max_instances, serving.max_instances >= _AWAKE,
+            f"set {_AWAKE} or more: an update wakes {_AWAKE}",
+        ),
+        (
+            "capture.percent", serving.capture.percent, serving.capture.percent > 0,
+            "in mode `asynchronous` requests and answers are objects, which all stay until "
+            "`capture.retention` ends: set 1 or more",
+        ),
+    ):  # fmt: skip
+        if not fits:
+            raise InputError(f"{location}.{key}`: {value}; {why}")
 
 
 _ACCEPTED = Path("images/accepted.yaml")

@@ -18,6 +18,7 @@ CoreRole = Literal[
     "data-scientist",
     "deployer",
     "device-check",
+    "endpoint-caller",
     "endpoint-deployer",
     "etl",
     "etl-starter",
@@ -38,6 +39,7 @@ CoreRole = Literal[
     "promoter",
     "registrar",
     "registry-reader",
+    "rollout",
     "training",
 ]
 # What a pack adds to the names of roles, keys and folders.
@@ -200,6 +202,11 @@ def alerts_topic_name(settings: Settings) -> str:
 def alerts_topic_arn(settings: Settings) -> str:
     """Returns the ARN of the topic of alerts, which its name gives."""
     return arn(settings, "sns", alerts_topic_name(settings))
+
+
+def answers_topic_arn(settings: Settings) -> str:
+    """Returns the ARN of the SNS topic that says when an asynchronous request has ended."""
+    return arn(settings, "sns", f"{prefix(settings)}-answers")
 
 
 def bootstrap_policy_name(settings: Settings, part: str) -> str:

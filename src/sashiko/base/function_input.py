@@ -66,6 +66,21 @@ class ClosedLake(Properties):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutStep(Properties):
+    """`Custom::Woken` and `Custom::Judged`: an update of an endpoint that sleeps."""
+
+    step: str  # `wake` or `judge`
+    endpoint: str  # its name
+    variant: str  # its variant's name
+    config: str  # the name of the configuration that it is updated to
+    bucket: str  # with the objects of requests and answers
+    requests: str  # how many are sent again, all of which must be answered
+    error_rate: str  # share of them that may fail
+    p99_latency_ms: str  # milliseconds in the model that none of them may exceed
+    before: str  # `Before` of what `wake` answered: the configuration that served; or empty
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """The janitor's event: which leftovers of device checks go."""
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from sashiko.account.names import model_package_group_name
+from sashiko.base.async_requests import LONGEST_TTL, SHORTEST_TTL
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName, align
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import Verdict, describe
@@ -242,10 +243,38 @@ def serve(
 
 @app.command()
 def invoke(
-    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")], port: Port = 8080
+    text: Annotated[str, typer.Argument(help="A text, or a JSON request body.")],
+    port: Port = 8080,
+    env: Environment = "local",
+    recipe: RecipeName = None,
+    within: Annotated[
+        int,
+        typer.Option(
+            min=SHORTEST_TTL,
+            max=LONGEST_TTL,
+            help="Seconds to wait for an endpoint that sleeps; then the request expires.",
+        ),
+    ] = 3600,
 ) -> None:
-    """Send one request to the served model and print the response."""
-    typer.echo(local_models.invoke_local(text, port=port))
+    """Send one request to the served model and print the response.
+
+    Of an environment: to its endpoint of `serving.mode: asynchronous`, as `endpoint-caller`. Waits
+    while the endpoint wakes, and keeps request and answer until `serving.capture.retention` ends.
+    """
+    settings = load_settings(env)
+    if settings.tier == "local":
+        typer.echo(local_models.invoke_local(text, port=port))
+        return
+    from sashiko.account.asynchronous import ask
+
+    typer.echo(
+        ask(
+            settings,
+            choose_recipe(settings, recipe),
+            local_models.request_body(text),
+            within=within,
+        )
+    )
 
 
 def predict(

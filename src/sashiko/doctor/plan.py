@@ -76,8 +76,9 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
         yield Needed(instance_type=instance_type, use=use, count=count, key=key)
     serving, check = settings.serving, settings.device_check
     hosting, key = serving.instance_type(target), f"serving.instance_types.{target}"
-    # A deployment starts the new fleet beside the old one.
-    fleet = max(2 * serving.min_instances, serving.max_instances) if serving.enabled else 0
+    # A deployment starts the new fleet beside the old one; for that a sleeping one wakes two.
+    least = 2 if serving.sleeps else serving.min_instances
+    fleet = max(2 * least, serving.max_instances) if serving.enabled else 0
     if count := fleet + (check == "endpoint"):
         yield Needed(instance_type=hosting, use="endpoint", count=count, key=key)
     if check == "transform":

@@ -131,20 +131,24 @@ def check_version(
     check_registered(registry, version, gates=gates, allow_waived=True)
 
 
+def request_body(text: str) -> bytes:
+    """Returns the body of a request: the text's own, if it is one in JSON, or one of that text."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    return json.dumps(body if isinstance(body, dict) else {"inputs": [text]}).encode()
+
+
 def invoke_local(text: str, *, port: int) -> str:
     """Posts a text, or a JSON request body, to the local server and returns the response body.
 
     Raises:
         InputError: if no server listens on the port, or the server refuses the request.
     """
-    try:
-        body = json.loads(text)
-    except ValueError:
-        body = None
-    payload = body if isinstance(body, dict) else {"inputs": [text]}
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}/invocations",
-        data=json.dumps(payload).encode(),
+        data=request_body(text),
         headers={"Content-Type": "application/json"},
     )
     try:

@@ -84,30 +84,48 @@ class ServingBound(Frozen):
         return f"{self.metric} of {' & '.join(self.facets)}" if self.facets else self.metric
 
 
+class AsynchronousSection(Frozen):
+    """What an endpoint needs that sleeps without requests.
+
+    Attributes:
+        backlog_per_instance: queued requests for each instance; the target of scaling.
+        judged_requests: how many recorded requests an update is judged by. Fewer answers are no
+            pass.
+    """
+
+    backlog_per_instance: int = Field(ge=1)
+    judged_requests: int = Field(ge=1, le=200)
+
+
 class ServingSection(Frozen):
     """The endpoint.
 
     Attributes:
         enabled: whether it is deployed; it costs by the hour.
+        mode: `asynchronous` queues requests as objects in S3, and sleeps while there are none.
         model_package_arn: the approved version that it serves. Change it to deploy another version
             or to roll back.
         instance_types: compile target -> instance type; the target's own default if not named.
         min_instances: with 2 or more an update goes to one instance first (canary); prod needs 2.
+            0 in mode `asynchronous`, whose updates wake two.
         max_instances: the limit of scaling out; equal to `min_instances`, it does not scale.
-        invocations_per_instance: a minute; the target of scaling.
+        invocations_per_instance: a minute; the target of scaling in mode `real-time`.
         p99_latency_ms: milliseconds in the model; an update is rolled back while the 99th
             percentile is above it.
         error_rate: share of 5XX responses above which an update is rolled back.
         allow_waived: whether a version with waived checks may be served, until a waiver expires.
         bounds: bounds on a version's signed values in addition to its recipe's gates; the preflight
             and promotions to this environment check them.
-        capture: data capture of requests and responses.
+        capture: data capture of requests and responses; in mode `asynchronous` the objects of all
+            requests and answers are kept until the retention ends.
+        asynchronous: for mode `asynchronous`.
     """
 
     enabled: bool
+    mode: Literal["real-time", "asynchronous"]
     model_package_arn: Annotated[str, Field(pattern=_PACKAGE_ARN)] | None = None
     instance_types: dict[TargetName, HostingInstance]
-    min_instances: int = Field(ge=1)
+    min_instances: int = Field(ge=0)
     max_instances: int = Field(ge=1)
     invocations_per_instance: int = Field(ge=1)
     p99_latency_ms: int = Field(ge=1)
@@ -115,6 +133,7 @@ class ServingSection(Frozen):
     allow_waived: bool
     bounds: tuple[ServingBound, ...]
     capture: CaptureSection
+    asynchronous: AsynchronousSection
 
     @field_validator("instance_types")
     @classmethod
@@ -131,6 +150,11 @@ class ServingSection(Frozen):
                     f"allowed: {allowed}"
                 )
         return value
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the endpoint is one of mode `asynchronous`."""
+        return self.mode == "asynchronous"
 
     def instance_type(self, target: str) -> str:
         """Returns the instance type that serves a compile target."""

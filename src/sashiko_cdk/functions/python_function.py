@@ -49,6 +49,7 @@ _FUNCTIONS: Final[Mapping[Role, tuple[str, int, str]]] = {
         "Adds to the account's data-lake settings, and takes nothing from others",
     ),
     "preflight": ("preflight_handler", 15, "Checks a version before it is served; it only reads"),
+    "rollout": ("rollout_handler", 15, "Wakes an endpoint for an update, and judges the update"),
 }
 _NONE_TO_RESERVE = (
     "A new account may run ten functions at once and reserve none of them: a reservation would "

@@ -48,9 +48,13 @@ GOVERNING: Final = (
 # The services that the roles use. A policy that allows another action has no effect without a line
 # here, and a test names it: so no later policy can start an instance or create a function or user.
 _WORK = [
+    "application-autoscaling:DeleteScheduledAction",
     "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:PutScheduledAction",
+    "application-autoscaling:RegisterScalableTarget",
     "athena:*",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:GetMetricStatistics",
     "cloudwatch:PutMetricData",
     "codebuild:BatchGetBuilds",
     "codebuild:StartBuild",

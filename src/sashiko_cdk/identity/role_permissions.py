@@ -230,6 +230,36 @@ def _endpoint_deployer(settings: Settings) -> list[Allowed]:
     ]
 
 
+def _rollout(settings: Settings) -> list[Allowed]:
+    """Scales an endpoint for an update, and asks it; what it reads of the answers is `Capture`'s.
+
+    The actions and condition keys of Application Auto Scaling are those of the Service
+    Authorization Reference.
+    """
+    endpoints = _own_arns(settings, "endpoint")
+    verbs = ("RegisterScalableTarget", "PutScheduledAction", "DeleteScheduledAction")
+    return [
+        allow(["sagemaker:DescribeEndpoint", ASK_LATER], endpoints, why=_NAMED),
+        reading_targets(),
+        allow(
+            [f"application-autoscaling:{verb}" for verb in verbs],
+            [arn(settings, "application-autoscaling", "scalable-target/*")],
+            conditions={"StringEquals": {"application-autoscaling:service-namespace": "sagemaker"}},
+            why="Application Auto Scaling makes up the ids of its targets.",
+        ),
+        allow(
+            ["cloudwatch:GetMetricStatistics"], ["*"], why="CloudWatch reads metrics by no resource"
+        ),
+        # It calls itself where an instance takes longer to load than a function may run.
+        allow(["lambda:InvokeFunction"], [names.function_arn(settings, "rollout")]),
+    ]
+
+
+def _endpoint_caller(settings: Settings) -> list[Allowed]:
+    """Asks an endpoint that sleeps; the objects of requests and answers are `Capture`'s."""
+    return [allow([ASK_LATER], _own_arns(settings, "endpoint"), why=_NAMED)]
+
+
 def _inference(settings: Settings) -> list[Allowed]:
     """SageMaker looks at an update's rollback alarms."""
     alarms = arn(settings, "cloudwatch", f"alarm:{alarm_name(settings, '*')}")
@@ -287,6 +317,7 @@ def _lake_probe(settings: Settings) -> list[Allowed]:
 
 # The device check, and the janitor that deletes what a check leaves.
 INVOKE: Final = "sagemaker:InvokeEndpoint"
+ASK_LATER: Final = "sagemaker:InvokeEndpointAsync"
 _NAMES = "Each check has its own name; all names begin with this prefix."
 _HOSTED = {"Model": "model", "EndpointConfig": "endpoint-config", "Endpoint": "endpoint"}
 _BATCH = [f"sagemaker:{verb}TransformJob" for verb in ("Create", "Describe", "Stop")]
@@ -458,6 +489,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "approver": _approver,
     "data-scientist": _data_scientist,
     "deployer": _deployer,
+    "endpoint-caller": _endpoint_caller,
     "endpoint-deployer": _endpoint_deployer,
     "etl-starter": flow_permissions,
     "image-build": _building_images,
@@ -473,4 +505,5 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "promoter": _promoter,
     "registrar": _registrar,
     "registry-reader": _reading_registry,
+    "rollout": _rollout,
 }

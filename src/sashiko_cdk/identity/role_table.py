@@ -47,6 +47,8 @@ class RoleRecord:
     # environment's).
     trust: tuple[str, str] = ("sagemaker", "*")
     reads_captures: bool = False  # and writes what is decoded of them
+    # Of an endpoint that sleeps, whose requests and answers are objects: reads and deletes them.
+    deletes_requests: bool = False
     rewrites_facets: bool = False  # in the folder of the snapshots bucket
     publishes_alerts: bool = False
 
@@ -88,6 +90,12 @@ CORE: Final = (
         "job",
         "Jobs: ask a model on the instance that would serve it",
         (*_MODELS, *LAKE),
+    ),
+    RoleRecord(
+        "endpoint-caller",
+        "person",
+        "Person: asks an endpoint that sleeps, and reads the answers",
+        (*_MODELS, *LAKE, _HAND_OVER),
     ),
     RoleRecord(
         "endpoint-deployer", "person", "Person: sees what approved models serve", (*_MODELS, *LAKE)
@@ -188,8 +196,17 @@ CORE: Final = (
         "registrar", "job", "Jobs: register model packages as pending", (*APPROVE, *JOBS, *LAKE)
     ),
     RoleRecord("registry-reader", "job", "Jobs: find the champion", (*_MODELS, *LAKE)),
+    RoleRecord(
+        "rollout",
+        "function",
+        "Function: wakes an endpoint for an update, and judges it",
+        (*_MODELS, "sagemaker:Create*", "sagemaker:Update*", "s3:PutObject*", *LAKE, _HAND_OVER),
+    ),
     RoleRecord("training", "job", "Jobs: prepare, train, compile, evaluate", (*_MODELS, *LAKE)),
 )
+
+# Only where the endpoint sleeps.
+_OF_SLEEPERS: Final = frozenset({"endpoint-caller", "rollout"})
 
 # The bucket policies of the lake let these three through, and nobody else is to try.
 _READS_OBJECTS: Final = frozenset({"break-glass", "etl", "lake-formation"})
@@ -204,7 +221,8 @@ def role_records(settings: Settings) -> tuple[RoleRecord, ...]:
     """
     packs = load_packs(settings.packs, source="settings")
     own = (record for records in pack_objects("roles", packs) for record in records)
-    records = sorted((*CORE, *own), key=lambda record: record.name)
+    core = (one for one in CORE if settings.serving.sleeps or one.name not in _OF_SLEEPERS)
+    records = sorted((*core, *own), key=lambda record: record.name)
     for record, following in pairwise(records):
         if record.name == following.name:
             raise InputError(

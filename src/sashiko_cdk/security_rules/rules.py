@@ -382,11 +382,41 @@ def _loose_models(resources: Sequence[Resource]) -> Iterator[Finding]:
 
 
 def _open_captures(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """Finds them where requests are captured, and where answers are written to a bucket."""
     for item in _of(resources, "SageMaker::EndpointConfig"):
-        for capture in values_at(item.properties, "DataCaptureConfig"):
-            key = text(capture.get("KmsKeyId", ""))
-            if not key or key.startswith("alias/aws/"):
-                yield Finding(item, "Properties/DataCaptureConfig/KmsKeyId")
+        for path in ("DataCaptureConfig", "AsyncInferenceConfig.OutputConfig"):
+            for store in values_at(item.properties, path):
+                key = text(store.get("KmsKeyId", ""))
+                if not key or key.startswith("alias/aws/"):
+                    yield Finding(item, f"Properties/{path.replace('.', '/')}/KmsKeyId")
+
+
+_OUTPUT = "AsyncInferenceConfig.OutputConfig"
+
+
+def _silent_failures(resources: Sequence[Resource]) -> Iterator[Finding]:
+    for item in _of(resources, "SageMaker::EndpointConfig"):
+        if not values_at(item.properties, _OUTPUT):
+            continue
+        for key in ("S3FailurePath", "NotificationConfig.ErrorTopic"):
+            if not values_at(item.properties, f"{_OUTPUT}.{key}"):
+                yield Finding(item, f"Properties/{f'{_OUTPUT}.{key}'.replace('.', '/')}")
+
+
+def _never_woken(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """Finds targets of no instance without an alarm whose step policy adds one."""
+    woken = {
+        text(policy.properties["ScalingTargetId"])
+        for alarm in _of(resources, "CloudWatch::Alarm")
+        if alarm.properties.get("MetricName") == "HasBacklogWithoutCapacity"
+        for policy in _of(resources, "ApplicationAutoScaling::ScalingPolicy")
+        if policy.template == alarm.template
+        and policy.properties["PolicyType"] == "StepScaling"
+        and f"<{policy.logical_id}>" in map(text, alarm.properties.get("AlarmActions", ()))
+    }
+    for item in _of(resources, "ApplicationAutoScaling::ScalableTarget"):
+        if item.properties["MinCapacity"] == 0 and f"<{item.logical_id}>" not in woken:
+            yield Finding(item, "Properties/MinCapacity")
 
 
 def _without_rollback(resources: Sequence[Resource]) -> Iterator[Finding]:
@@ -496,7 +526,21 @@ RULES = (
         "capture-key",
         _open_captures,
         "An endpoint keeps requests, which are personal data, without a key of its own for them.",
-        fix="Give DataCaptureConfig the key of the domain `capture`.",
+        fix="Give DataCaptureConfig, or AsyncInferenceConfig's output, the key of the domain "
+        "`capture`.",
+    ),
+    Rule(
+        "async-failure",
+        _silent_failures,
+        "A request of an asynchronous endpoint may fail and nobody hears of it.",
+        fix="Set S3FailurePath and an ErrorTopic.",
+    ),
+    Rule(
+        "async-wake",
+        _never_woken,
+        "An endpoint scales to no instance, and no step policy on HasBacklogWithoutCapacity "
+        "wakes it.",
+        fix="Add the policy and its alarm, as EndpointScaling.",
     ),
     Rule(
         "endpoint-update",

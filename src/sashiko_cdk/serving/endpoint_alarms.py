@@ -20,6 +20,7 @@ _MICROSECONDS = 1000  # in a millisecond: the unit of ModelLatency
 _CLIENT_ERRORS = 0.05
 _FULL = 90  # percent
 _HOURS_IDLE = 24
+_LONGEST_WAIT = 1800  # seconds: an instance may take 20 minutes to start, download and load
 _MINUTES: Mapping[str, Any] = {"period": 60, "evaluation_periods": 3, "datapoints_to_alarm": 2}
 _QUARTER: Mapping[str, Any] = {"period": 300, "evaluation_periods": 3, "datapoints_to_alarm": 3}
 
@@ -64,6 +65,63 @@ class EndpointAlarms(Construct):
             threshold=_CLIENT_ERRORS,
             **_QUARTER,
         )
+        if settings.serving.sleeps:
+            self._of_queue(endpoint)
+        else:
+            self._idle()
+        for kind in ("memory", "disk"):
+            self._alarm(
+                kind,
+                f"Percent of the instances' {kind} in use",
+                metric_name=f"{kind.title()}Utilization",
+                namespace=_INSTANCES,
+                statistic="Maximum",
+                threshold=_FULL,
+                **_QUARTER,
+            )
+
+    def _of_queue(self, endpoint: str) -> None:
+        """Adds the alarms of an endpoint that sleeps.
+
+        It has no metric `Invocations`; these are of "Alarms and logs for tracking metrics from
+        asynchronous endpoints" of SageMaker's guide. Without requests there is nothing to say.
+        """
+        self._alarm(
+            "backlog-age",
+            "Seconds that the oldest request has waited: it does not wake, or is too slow",
+            {"EndpointName": endpoint},
+            metric_name="ApproximateAgeOfOldestRequest",
+            statistic="Maximum",
+            threshold=_LONGEST_WAIT,
+            **_QUARTER,
+        )
+        for kind, metric, what in (
+            ("failed", "InvocationFailures", "that failed, for whatever reason"),
+            ("expired", "ExpiredRequests", "that nobody answered before they expired"),
+        ):
+            self._alarm(
+                kind,
+                f"Requests {what}",
+                metric_name=metric,
+                statistic="Sum",
+                threshold=0,
+                period=300,
+                evaluation_periods=1,
+            )
+        self._alarm(
+            "awake",
+            "An instance has run for 24 hours on end: an update may have left it awake",
+            metric_name="CPUUtilization",
+            namespace=_INSTANCES,
+            statistic="SampleCount",
+            threshold=1,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            period=3600,
+            evaluation_periods=_HOURS_IDLE,
+            datapoints_to_alarm=_HOURS_IDLE,
+        )
+
+    def _idle(self) -> None:
         self._alarm(
             "idle",
             "No request for 24 hours, while it costs by the hour; also until its first one",
@@ -76,16 +134,6 @@ class EndpointAlarms(Construct):
             datapoints_to_alarm=_HOURS_IDLE,
             treat_missing_data="breaching",  # without requests there are no metrics of them
         )
-        for kind in ("memory", "disk"):
-            self._alarm(
-                kind,
-                f"Percent of the instances' {kind} in use",
-                metric_name=f"{kind.title()}Utilization",
-                namespace=_INSTANCES,
-                statistic="Maximum",
-                threshold=_FULL,
-                **_QUARTER,
-            )
 
     def _errors(self, kind: str, consequence: str, dimensions: Mapping[str, str]) -> str:
         return self._alarm(
@@ -147,20 +195,30 @@ class EndpointDashboard(Construct):
         super().__init__(scope, id)
         self._region = settings.region
         self._of = {"EndpointName": endpoint, "VariantName": VARIANT}
+        sleeps = settings.serving.sleeps
         requests = {
             "Requests": ("Invocations", "Sum"),
             "Requests an instance": ("InvocationsPerInstance", "Sum"),
+        }
+        queue = {
+            "Queued": ("ApproximateBacklogSize", "Maximum"),
+            "Seconds of the oldest": ("ApproximateAgeOfOldestRequest", "Maximum"),
         }
         errors = {
             f"{kind}, share": (f"Invocation{kind}Errors", "Average") for kind in ("4XX", "5XX")
         }
         latency = {
             f"{metric} {statistic}": (metric, statistic)
-            for metric in ("ModelLatency", "OverheadLatency")
+            for metric in ("ModelLatency", "TimeInBacklog" if sleeps else "OverheadLatency")
             for statistic in ("p50", "p99")
         }
         used = {metric: (metric, "Average") for metric in utilization}
-        above = [self._graph("Requests", requests), self._graph("Errors", errors)]
+        shown = (
+            self._graph("Queue", queue, of={"EndpointName": endpoint})
+            if sleeps
+            else self._graph("Requests", requests)
+        )
+        above = [shown, self._graph("Errors", errors)]
         below = [
             self._graph("Latency, microseconds", latency),
             self._graph("Instances, percent", used, namespace=_INSTANCES),
@@ -168,7 +226,12 @@ class EndpointDashboard(Construct):
         cloudwatch.Dashboard(self, "Dashboard", dashboard_name=endpoint, widgets=[above, below])
 
     def _graph(
-        self, title: str, lines: Mapping[str, tuple[str, str]], *, namespace: str = _INVOCATIONS
+        self,
+        title: str,
+        lines: Mapping[str, tuple[str, str]],
+        *,
+        namespace: str = _INVOCATIONS,
+        of: Mapping[str, str] | None = None,
     ) -> cloudwatch.GraphWidget:
         return cloudwatch.GraphWidget(
             title=title,
@@ -177,7 +240,7 @@ class EndpointDashboard(Construct):
                 cloudwatch.Metric(
                     namespace=namespace,
                     metric_name=metric,
-                    dimensions_map=self._of,
+                    dimensions_map=of or self._of,
                     statistic=statistic,
                     period=Duration.minutes(1),
                     label=label,

@@ -9,10 +9,12 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
-from sashiko.account.endpoint_spec import VARIANT, EndpointSpec, expected_of
-from sashiko.account.names import bucket_name, key_alias_arn, prefix
+from sashiko.account.endpoint_spec import VARIANT, EndpointSpec, alarm_name, expected_of
+from sashiko.account.names import answers_topic_arn, bucket_name, key_alias_arn, prefix
+from sashiko.base.async_requests import FAILURE, OUTPUT, version_folder
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
+from sashiko_cdk.events.event_flows import add_alarm
 from sashiko_cdk.functions.python_function import PythonFunction
 from sashiko_cdk.stack import content_id
 
@@ -134,24 +136,30 @@ class EndpointConfig(Construct):
         model: ServedModel,
     ) -> None:
         super().__init__(scope, id)
+        serving = settings.serving
         routing = _Config.RoutingConfigProperty(routing_strategy="LEAST_OUTSTANDING_REQUESTS")
         variant = _Config.ProductionVariantProperty(
             variant_name=VARIANT,
             model_name=model.name,
-            initial_instance_count=settings.serving.min_instances,
+            # SageMaker asks for one at least; one that sleeps is put to sleep by its scaling.
+            initial_instance_count=max(serving.min_instances, 1),
             initial_variant_weight=1,
             instance_type=spec.instance_type,
             inference_ami_version=spec.ami,
             model_data_download_timeout_in_seconds=spec.download_timeout,
             container_startup_health_check_timeout_in_seconds=spec.startup_timeout,
-            routing_config=routing,
+            # Of a queue that instances take from, no routing is documented.
+            routing_config=None if serving.sleeps else routing,
         )
         key = key_alias_arn(settings, "ml")
-        capture = None
-        if percent := settings.serving.capture.percent:
-            # SageMaker adds `<endpoint>/<variant>/<yyyy>/<mm>/<dd>/<hh>`; a record does not name
-            # the version that answered.
-            place = f"{bucket_name(settings, 'capture')}/{endpoint}/version={model.version}"
+        capture = queue = None
+        # A record does not name the version that answered.
+        place = f"{bucket_name(settings, 'capture')}/{version_folder(endpoint, model.version)}"
+        if serving.sleeps:
+            # Whether an asynchronous endpoint captures data is not documented: its objects are it.
+            queue = _queue(settings, f"s3://{place}")
+        elif percent := serving.capture.percent:
+            # SageMaker adds `<endpoint>/<variant>/<yyyy>/<mm>/<dd>/<hh>`.
             both = [
                 _Config.CaptureOptionProperty(capture_mode=mode) for mode in ("Input", "Output")
             ]
@@ -161,13 +169,14 @@ class EndpointConfig(Construct):
             capture = _Config.DataCaptureConfigProperty(
                 enable_capture=True,
                 initial_sampling_percentage=percent,
-                destination_s3_uri=f"s3://{place}",
+                destination_s3_uri=f"s3://{place.rstrip('/')}",
                 kms_key_id=key_alias_arn(settings, "capture"),
                 capture_options=both,
                 capture_content_type_header=json_alone,
             )
         # Known at synth, since it is a dimension of the fleet's metrics.
-        self.name = content_id(self, f"{prefix(settings)}-", variant, key, capture)
+        content = [variant, key, queue or capture]
+        self.name = content_id(self, f"{prefix(settings)}-", *content)
         config = _Config(
             self,
             "Config",
@@ -175,8 +184,24 @@ class EndpointConfig(Construct):
             production_variants=[variant],
             kms_key_id=key,
             data_capture_config=capture,
+            async_inference_config=queue,
         )
         config.add_resource_dependency(model.model)
+
+
+def _queue(settings: Settings, place: str) -> _Config.AsyncInferenceConfigProperty:
+    """Returns where a version's answers and failures go, and who is told of them."""
+    topic = answers_topic_arn(settings)
+    return _Config.AsyncInferenceConfigProperty(
+        output_config=_Config.AsyncInferenceOutputConfigProperty(
+            s3_output_path=f"{place}{OUTPUT}",
+            s3_failure_path=f"{place}{FAILURE}",
+            kms_key_id=key_alias_arn(settings, "capture"),
+            notification_config=_Config.AsyncInferenceNotificationConfigProperty(
+                success_topic=topic, error_topic=topic
+            ),
+        )
+    )
 
 
 class ModelEndpoint(Construct):
@@ -193,8 +218,9 @@ class ModelEndpoint(Construct):
         rollback_alarms: Sequence[str],
     ) -> None:
         super().__init__(scope, id)
-        # A canary of one instance; a canary may be half of the fleet at most.
-        canary = settings.serving.min_instances >= 2
+        # A canary of one instance; a canary may be half of the fleet at most. Of an endpoint that
+        # sleeps an update has woken two (`Rollout`).
+        canary = settings.serving.sleeps or settings.serving.min_instances >= 2
         one = _Endpoint.CapacitySizeProperty(type="INSTANCE_COUNT", value=1)
         routing = _Endpoint.TrafficRoutingConfigProperty(
             type="CANARY" if canary else "ALL_AT_ONCE",
@@ -229,6 +255,9 @@ class ModelEndpoint(Construct):
 class EndpointScaling(Construct):
     """Target tracking on the variant, by requests per instance and minute, between two counts.
 
+    An endpoint that sleeps scales by its backlog. Without instances there is no backlog per
+    instance, so a step policy wakes it: "Autoscale an asynchronous endpoint", SageMaker's guide.
+
     The variant's name never changes, so an update keeps it. Application Auto Scaling uses its
     service-linked role, which it creates on first use.
     """
@@ -246,19 +275,66 @@ class EndpointScaling(Construct):
             min_capacity=serving.min_instances,
             max_capacity=serving.max_instances,
         )
+        by_requests = _Policy.PredefinedMetricSpecificationProperty(
+            predefined_metric_type="SageMakerVariantInvocationsPerInstance"
+        )
+        by_backlog = _Policy.CustomizedMetricSpecificationProperty(
+            namespace="AWS/SageMaker",
+            metric_name="ApproximateBacklogSizePerInstance",
+            statistic="Average",
+            dimensions=[_Policy.MetricDimensionProperty(name="EndpointName", value=endpoint)],
+        )
+        sleeps = serving.sleeps
+        backlog = serving.asynchronous.backlog_per_instance
         tracking = _Policy.TargetTrackingScalingPolicyConfigurationProperty(
-            target_value=serving.invocations_per_instance,
+            target_value=backlog if sleeps else serving.invocations_per_instance,
             scale_out_cooldown=_OUT,
             scale_in_cooldown=_IN,
-            predefined_metric_specification=_Policy.PredefinedMetricSpecificationProperty(
-                predefined_metric_type="SageMakerVariantInvocationsPerInstance"
-            ),
+            predefined_metric_specification=None if sleeps else by_requests,
+            customized_metric_specification=by_backlog if sleeps else None,
         )
         _Policy(
             self,
             "Policy",
-            policy_name="requests-per-instance",
+            policy_name="backlog-per-instance" if sleeps else "requests-per-instance",
             policy_type="TargetTrackingScaling",
             scaling_target_id=target.ref,
             target_tracking_scaling_policy_configuration=tracking,
+        )
+        if sleeps:
+            self._wake(settings, endpoint, target)
+
+    def _wake(self, settings: Settings, endpoint: str, target: scaling.CfnScalableTarget) -> None:
+        one_more = _Policy.StepAdjustmentProperty(
+            metric_interval_lower_bound=0, scaling_adjustment=1
+        )
+        policy = _Policy(
+            self,
+            "Wake",
+            policy_name="wake",
+            policy_type="StepScaling",
+            scaling_target_id=target.ref,
+            step_scaling_policy_configuration=_Policy.StepScalingPolicyConfigurationProperty(
+                adjustment_type="ChangeInCapacity",
+                metric_aggregation_type="Average",
+                cooldown=_OUT,
+                step_adjustments=[one_more],
+            ),
+        )
+        add_alarm(
+            self,
+            "HasBacklog",
+            dimensions={"EndpointName": endpoint},
+            alarm_name=alarm_name(settings, "wake"),
+            alarm_description="Requests are queued and no instance is there; wakes the endpoint",
+            namespace="AWS/SageMaker",
+            metric_name="HasBacklogWithoutCapacity",
+            statistic="Average",
+            threshold=1,
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            period=60,
+            evaluation_periods=2,
+            datapoints_to_alarm=2,
+            treat_missing_data="missing",
+            alarm_actions=[policy.ref],
         )

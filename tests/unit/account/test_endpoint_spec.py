@@ -221,6 +221,14 @@ def test_the_endpoint_has_the_name_of_its_group(in_config, recipe):
     assert endpoint_name(serving, recipe) == "sashiko-dev-complaint-triage"
 
 
+ASLEEP = {"model_package_arn": ARN, "mode": "asynchronous", "min_instances": 0}
+
+
+def test_in_prod_an_endpoint_may_sleep(in_config, recipe):
+    serving = ASLEEP | {"model_package_arn": ARN.replace("-dev-", "-staging-"), "tier": "prod"}
+    assert served_package(settings(in_config, "staging", enabled=True, **serving), recipe)
+
+
 @pytest.mark.parametrize(
     ("environment", "serving", "reason"),
     [
@@ -234,6 +242,18 @@ def test_the_endpoint_has_the_name_of_its_group(in_config, recipe):
             "staging.yaml: key `serving.min_instances`: 1; in tier `prod` set 2",
         ),
         ("dev", {"model_package_arn": ARN, "min_instances": 3}, "max_instances`: 2 is less than"),
+        (
+            "dev",
+            {"model_package_arn": ARN, "min_instances": 0},
+            "min_instances`: 0; an endpoint in",
+        ),
+        ("dev", ASLEEP | {"min_instances": 1}, "min_instances`: 1; set 0: .* sleeps while nothing"),
+        ("dev", ASLEEP | {"max_instances": 1}, "max_instances`: 1; set 2 or more: an update wakes"),
+        (
+            "dev",
+            ASLEEP | {"capture": {"percent": 0, "retention": "14d"}},
+            "capture.percent`: 0; .* all stay until `capture.retention` ends",
+        ),
     ],
 )
 def test_settings_that_cannot_be_served_say_which_key(

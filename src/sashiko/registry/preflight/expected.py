@@ -27,7 +27,8 @@ class Expected(Properties):
     image: str  # URI of the image that the endpoint runs in
     target: str  # the endpoint's compile target
     instance_type: str  # the endpoint's
-    min_instances: str  # of the endpoint; from 2 on an update of it sends a canary ahead
+    # Of the endpoint; from 2 on an update of it sends a canary ahead. 0 if it sleeps.
+    min_instances: str
     cores: str  # its accelerator cores; 0 if its target does not count them
     workers: str  # processes in a container, each with cores of its own
     gates: str  # that must have judged and passed, with a comma between two
@@ -39,6 +40,11 @@ class Expected(Properties):
     def endpoint(self) -> str:
         """The endpoint's name: the group's, since it outlives each version."""
         return self.model_package_group
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the endpoint is asynchronous."""
+        return self.min_instances == "0"
 
 
 @dataclass(frozen=True, kw_only=True)

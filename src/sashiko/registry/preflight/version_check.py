@@ -112,8 +112,10 @@ def judge(clients: Clients, expected: Expected) -> Judged:
 def _check_update(clients: Clients, expected: Expected) -> None:
     """Checks that SageMaker can update the current endpoint, if any, to the expected one.
 
-    Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. An
-    update that violates a rule fails during a deploy; this refuses it earlier, with a workaround.
+    Its guide: "Update endpoints that use auto scaling", and `TrafficRoutingConfig` of its API. To
+    an update to another mode it answers "The AsyncInferenceConfig parameter cannot be removed from
+    this endpoint" (aws/sagemaker-python-sdk, pull request 3124). An update that violates a rule
+    fails during a deploy; this refuses it earlier, with a workaround.
     """
     name = expected.endpoint
     try:
@@ -125,6 +127,16 @@ def _check_update(clients: Clients, expected: Expected) -> None:
     config = live["EndpointConfigName"]
     config = clients.sagemaker.describe_endpoint_config(EndpointConfigName=config)
     (variant,), (current,) = live["ProductionVariants"], config["ProductionVariants"]
+    mode, served = (
+        "asynchronous" if flag else "real-time"
+        for flag in (expected.sleeps, "AsyncInferenceConfig" in config)
+    )
+    if mode != served:
+        raise RefusedError(
+            f"{name} serves in mode {served}, and SageMaker takes no configuration of another mode "
+            f"for it. Destroy the Serving stack, and deploy it with `serving.mode: {mode}`; "
+            "until then nothing answers"
+        )
     minimum, count = int(expected.min_instances), variant["DesiredInstanceCount"]
     if minimum >= _CANARY_FROM > count:
         counts = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": minimum}]
@@ -142,6 +154,12 @@ def _check_update(clients: Clients, expected: Expected) -> None:
             ServiceNamespace="sagemaker", ResourceIds=[resource]
         )
         if targets["ScalableTargets"]:
+            if expected.sleeps:
+                raise RefusedError(
+                    f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
+                    "instance type of an endpoint that scales, as one that sleeps always does. "
+                    "Destroy the Serving stack and deploy it; what is queued is lost"
+                )
             raise RefusedError(
                 f"{name} scales on {current['InstanceType']}, and SageMaker cannot change the "
                 "instance type of an endpoint that scales. Deploy twice: first the current version "

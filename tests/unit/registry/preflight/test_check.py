@@ -344,6 +344,12 @@ def test_another_instance_type_of_an_endpoint_that_scales_takes_two_deploys(vers
         version.check(instance_type="ml.c5.2xlarge")
 
 
+def test_another_mode_takes_another_endpoint(version, serve):
+    serve(1)
+    with pytest.raises(RefusedError, match=r"in mode real-time, .*deploy it with .*asynchronous"):
+        version.check(min_instances="0", instance_type="ml.c5.xlarge")
+
+
 @pytest.mark.parametrize(
     ("there", "least", "fits"), [(1, "1", True), (1, "2", False), (2, "3", True)]
 )

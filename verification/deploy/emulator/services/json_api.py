@@ -2,11 +2,17 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
+# Arguments of InvokeEndpointAsync that are headers.
+_OF_INVOCATIONS = (
+    "Accept", "ContentType", "Filename", "InferenceId", "InputLocation", "RequestTTLSeconds",
+)  # fmt: skip
 Wsgi = Callable[..., Iterable[bytes]]
 Handler = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+HEADERS = "__headers"  # in an operation's answer: what of it is not in the body
 
 # Access key, region, `service:Operation` and body of a request.
 Guard = Callable[[str, str, str, bytes], None]
@@ -65,6 +71,7 @@ class Front:
                 environ["wsgi.input"] = io.BytesIO(body)
                 return self._moto(environ, start_response)
             answer, status = handler(given | json.loads(body or b"{}")) or {}, "200 OK"
+            headers += answer.pop(HEADERS, {}).items()
         except ServiceError as error:
             answer, status = {"__type": error.code, "Message": str(error)}, "400 Bad Request"
             answer["message"] = str(error)
@@ -78,5 +85,18 @@ def _operation(service: Service, environ: dict[str, Any]) -> tuple[str, dict[str
     path = environ.get("PATH_INFO", "")
     if isinstance(service, RestService):
         return service.route(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""))
+    if path.startswith("/endpoints/"):  # SageMaker's runtime, which signs as SageMaker does
+        _, _, name, operation = path.split("/")
+        return operation, {"EndpointName": name, **dict(_sagemaker_headers(environ))}
     target = environ.get("HTTP_X_AMZ_TARGET") or path
     return target.replace("/", ".").rsplit(".", 1)[-1], {}
+
+
+def _sagemaker_headers(environ: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the arguments of an invocation, by their names in the API."""
+    prefix = "HTTP_X_AMZN_SAGEMAKER_"
+    names = {name.upper(): name for name in _OF_INVOCATIONS}
+    for key, value in environ.items():
+        if key.startswith(prefix):
+            name = key.removeprefix(prefix).replace("_", "")
+            yield names.get(name, name), value

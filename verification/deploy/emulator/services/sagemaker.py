@@ -12,6 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.sagemaker.models import sagemaker_backends
 
+from .asynchronous import Queues
 from .json_api import Handler, ServiceError
 
 Record = dict[str, Any]
@@ -60,6 +61,13 @@ class Hosting:
             "UpdateEndpoint": self._update_endpoint,
             "UpdateEndpointWeightsAndCapacities": self._set_counts,
         }
+        self._queues = Queues(
+            lambda: self._resources["Endpoint"],
+            aws,
+            lambda name: self._get("EndpointConfig", name),
+            self._container,
+        )
+        self.operations["async-invocations"] = self._queues.invoke
         for kind in self._resources:
             self.operations |= {
                 f"Describe{kind}": self._describe(kind),
@@ -116,10 +124,17 @@ class Hosting:
     def _create_config(self, request: Record) -> Record:
         for variant in request["ProductionVariants"]:
             self._get("Model", variant["ModelName"])
+        if "AsyncInferenceConfig" in request:
+            # SageMaker's guide does not say what becomes of it, and what a routing strategy does.
+            routed = any("RoutingConfig" in item for item in request["ProductionVariants"])
+            if routed or "DataCaptureConfig" in request:
+                raise _invalid("the emulator knows no data capture and no routing of a queue")
         return self._make("EndpointConfig", request)
 
     def _create_endpoint(self, request: Record) -> Record:
-        return self._make("Endpoint", request, **self._running(request, {}))
+        answer = self._make("Endpoint", request, **self._running(request, {}))
+        self._queues.start()
+        return answer
 
     def _update_endpoint(self, request: Record) -> Record:
         endpoint = self._get("Endpoint", request["EndpointName"])
@@ -146,6 +161,16 @@ class Hosting:
             self._get("EndpointConfig", name)["ProductionVariants"]
             for name in (endpoint["EndpointConfigName"], request["EndpointConfigName"])
         ]
+        queued = [
+            "AsyncInferenceConfig" in self._get("EndpointConfig", name)
+            for name in (endpoint["EndpointConfigName"], request["EndpointConfigName"])
+        ]
+        if queued[0] != queued[1]:
+            raise _invalid(
+                "The AsyncInferenceConfig parameter cannot be removed from this endpoint, or added"
+            )
+        if not all(item["DesiredInstanceCount"] for item in endpoint["ProductionVariants"]):
+            raise _invalid("the emulator knows no update of an endpoint without instances")
         old, new = ({v["VariantName"]: v["InstanceType"] for v in config} for config in configs)
         scaling = self._aws("application-autoscaling")
         for name in {name for name in old if new.get(name) != old[name]}:
@@ -187,6 +212,13 @@ class Hosting:
                 "KmsKeyId": capture["KmsKeyId"],
             },
         }
+
+    def _container(self, model: str) -> Record:
+        """Returns the container of a model's package, with the decision threshold of the model."""
+        container = self._get("Model", model)["PrimaryContainer"]
+        package = self._registry.model_packages[container["ModelPackageName"]]
+        threshold = container.get("Environment", {}).get("SASHIKO_THRESHOLD", "0.5")
+        return {**package.inference_specification["Containers"][0], "threshold": threshold}
 
     def _image(self, model: str) -> str:
         arn = self._get("Model", model)["PrimaryContainer"]["ModelPackageName"]

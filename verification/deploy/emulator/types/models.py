@@ -83,7 +83,7 @@ class ScalableTarget(Api):
 
 class ScalingPolicy(ResourceType):
     name = "AWS::ApplicationAutoScaling::ScalingPolicy"
-    updated = words("TargetTrackingScalingPolicyConfiguration")
+    updated = words("StepScalingPolicyConfiguration TargetTrackingScalingPolicyConfiguration")
     handled = updated | {"PolicyName", "PolicyType", "ScalingTargetId"}
 
     def create(self, place: Place, desired: Properties) -> str:
@@ -103,9 +103,11 @@ class ScalingPolicy(ResourceType):
 
     def read(self, place: Place, physical_id: str, desired: Properties) -> Properties:
         target, _, name = physical_id.rpartition("|")
-        policies = place.aws("application-autoscaling").describe_scaling_policies(
-            PolicyNames=[name], **_target(target)
+        # moto does not filter by a policy's name.
+        described = place.aws("application-autoscaling").describe_scaling_policies(
+            **_target(target)
         )["ScalingPolicies"]
+        policies = [policy for policy in described if policy["PolicyName"] == name]
         if not policies:
             raise AbsentError(f"no scaling policy {physical_id}")
         return {**policies[0], "ScalingTargetId": target}

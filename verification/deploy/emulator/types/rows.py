@@ -193,7 +193,10 @@ TYPES = (
         name="AWS::SageMaker::EndpointConfig", service="sagemaker", noun="endpoint_config",
         by="EndpointConfigName", short=True, named="EndpointConfigName",
         id_path="EndpointConfigArn", calls={"get": "describe_endpoint_config"},
-        more=words("DataCaptureConfig EndpointConfigName KmsKeyId ProductionVariants Tags"),
+        more=words(
+            "AsyncInferenceConfig DataCaptureConfig EndpointConfigName KmsKeyId ProductionVariants "
+            "Tags"
+        ),
         tags="{id}", values={"EndpointConfigName": "{short}", "EndpointConfigArn": "{id}"},
     ),
     Endpoint(
