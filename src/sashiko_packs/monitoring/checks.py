@@ -17,8 +17,8 @@ from sashiko.evaluation.metrics.arrays import Floats
 
 Outcome = Literal["ok", "alarm", "not judged"]
 # Of a whole window: `ok` if every check is, `partly judged` if none is in alarm and some could not
-# be judged.
-WindowOutcome = Literal["ok", "partly judged", "alarm"]
+# be judged; `no requests` if the endpoint sleeps and was asked nothing, which is neither.
+WindowOutcome = Literal["ok", "partly judged", "alarm", "no requests"]
 # What a check is about. An account has a metric and an alarm for each kind, so that a standing
 # alarm of one does not hide a new one of another.
 Kind = Literal["capture", "inputs", "drift", "bias", "accuracy"]

@@ -380,7 +380,8 @@ def forget(
     """Delete what monitoring keeps about rows, by key: answers, labels, facets, places in samples.
 
     Reading a window again does not bring them back. On this machine, captured requests with such a
-    row are deleted too, as a whole; in an account, captures go when their retention ends.
+    row are deleted too, as a whole, and so are requests and answers of an endpoint that sleeps.
+    What another one has captured in an account goes when its retention ends.
     """
     settings = load_settings(env)
     requests = ""
@@ -395,6 +396,13 @@ def forget(
         files = MonitorFiles(model.account, settings, model.recipe, DELETED_BY)
         above = _load_contract(model.recipe).label.above
         deleted = delete_account_rows(files, keys, now=_now(), above=above)
+        if settings.serving.sleeps:
+            from sashiko.account.asynchronous import delete_requests
+
+            count = delete_requests(
+                model.account, settings, model.recipe, set(keys), role=DELETED_BY
+            )
+            requests = f", {count:,} requests with their answers"
     typer.echo(
         f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
         f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"

@@ -222,6 +222,7 @@ class Monitoring:
                 "--recipe",
                 self.jobs.recipe.name,
                 *self._version,
+                *(["--sleeps"] if self.jobs.settings.serving.sleeps else []),
             ],
         )
 

@@ -65,6 +65,7 @@ ROLES: Final = (
         description="Person: deletes what monitoring keeps of a key",
         never=_NEVER,
         rewrites_facets=True,
+        deletes_requests=True,
     ),
 )
 # Arguments of the registrar's job that name what a version's answers are compared with. The

@@ -89,7 +89,9 @@ def outcome_flow(
                 Output=expression("$parse($states.result.Body)"),
                 Next="PublishKinds",
             ),
-            "PublishKinds": publish(_of_kinds(group), Next="HasAlarm"),
+            "PublishKinds": publish(
+                _of_kinds(group, sleeps=settings.serving.sleeps), Next="HasAlarm"
+            ),
             "HasAlarm": either(f"$count({_OUTCOME}.alarms) > 0", "SendAlarms", "HasValue"),
             "SendAlarms": call(
                 "sns:publish",
@@ -125,10 +127,12 @@ def _metric(name: str, value: str, dimensions: Sequence[tuple[str, str]]) -> str
     return f'{{"MetricName": "{name}", "Value": {value}, "Dimensions": [{pairs}]}}'
 
 
-def _of_kinds(group: str) -> str:
+def _of_kinds(group: str, *, sleeps: bool) -> str:
     """Returns the expression of the group's metrics, and of those by kind of check.
 
-    JSONata leaves out of an array what has no value, such as a condition without an else.
+    Of a window without requests to an endpoint that sleeps, no kind of check has a metric: each
+    alarm keeps its state. JSONata leaves out of an array what has no value, such as a condition
+    without an else.
     """
     own = [(GROUP, literal(group))]
     accuracy = f"{_OUTCOME}.quality.since_deploy.value"
@@ -136,13 +140,14 @@ def _of_kinds(group: str) -> str:
         _metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own),
         f"({accuracy} != null ? {_metric('AuditedAccuracy', accuracy, own)})",
     ]
+    asked = f" and {_OUTCOME}.outcome != 'no requests'" if sleeps else ""
     for kind in KINDS:
         of_kind = [*own, (KIND, literal(kind))]
         checks = f"{_OUTCOME}.checks[kind = '{kind}']"
         judged = f"$count({checks}[outcome != 'not judged'])"
         in_alarm = f"$count({checks}[outcome = 'alarm'])"
         metrics += [
-            f"($count({checks}) > 0 ? {_metric(CHECKS_JUDGED, judged, of_kind)})",
+            f"($count({checks}) > 0{asked} ? {_metric(CHECKS_JUDGED, judged, of_kind)})",
             f"({judged} > 0 ? {_metric(CHECKS_IN_ALARM, in_alarm, of_kind)})",
         ]
     return f"[{', '.join(metrics)}]"
@@ -216,11 +221,12 @@ def add_alarms(
         if kind != "capture":  # always judged
             why = f"The last window had too few rows or labels to judge {kind}"
             alarm(f"{kind}-not-judged", why, metric_name=CHECKS_JUDGED, kind=kind)
-    alarm(
-        "captured-rows",
-        "In the last window no row was captured: the capture is dead, or nobody calls",
-        metric_name=CAPTURED_ROWS,
-    )
+    if not settings.serving.sleeps:  # nobody has to ask one that does
+        alarm(
+            "captured-rows",
+            "In the last window no row was captured: the capture is dead, or nobody calls",
+            metric_name=CAPTURED_ROWS,
+        )
     alarm(
         "did-not-run",
         "No window was judged for seven days; also until the first one",

@@ -56,8 +56,11 @@ def window_flow(
     What the answers are compared with is named by the version's own metadata. The version and the
     window's end are the execution's idempotency token: SageMaker starts one execution however often
     the event is delivered. SageMaker refuses a job whose input has no object, so the flow looks for
-    captures first. The table of the lake has the facets of the answers' rows.
+    captures first. An endpoint that sleeps may be asked nothing: the window is then judged without
+    any, and in the place of captures the job copies the earlier windows, which are always there.
+    The table of the lake has the facets of the answers' rows.
     """
+    sleeps = settings.serving.sleeps
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
     midnight = f"$floor($toMillis($states.input.time) / {_DAY_MS}) * {_DAY_MS}"  # of the event
     packages, _, served = package_arn.rpartition("/")
@@ -66,6 +69,14 @@ def window_flow(
     find = (
         {"FindLoad": find_load(settings, table, next_state="Start")} if recipe.bias.judged else {}
     )
+    captured, following = f"s3://{capture}/{endpoint}/", next(iter(find), "Start")
+    nothing = fail(
+        "NothingCaptured",
+        f"the endpoint {endpoint} has captured no request yet: {capture} has none",
+    )
+    if sleeps:
+        windows = f"{monitor_places(settings, recipe).windows}/"
+        nothing = {"Type": "Pass", "Assign": {"captures": windows}, "Next": following}
     return flow(
         "Starts the monitoring pipeline on the week that has ended",
         start="NameWindow",
@@ -80,6 +91,7 @@ def window_flow(
                     "version": expression(
                         f"$exists({_CHOSEN}) ? $string({_CHOSEN}) : {literal(served)}"
                     ),
+                    **({"captures": captured} if sleeps else {}),
                 },
                 "Next": "ReadVersion",
             },
@@ -104,13 +116,8 @@ def window_flow(
                 Output={"objects": expression("$states.result.KeyCount")},
                 Next="HasCaptures",
             ),
-            "HasCaptures": either(
-                "$states.input.objects > 0", next(iter(find), "Start"), "NothingCaptured"
-            ),
-            "NothingCaptured": fail(
-                "NothingCaptured",
-                f"the endpoint {endpoint} has captured no request yet: {capture} has none",
-            ),
+            "HasCaptures": either("$states.input.objects > 0", following, "NothingCaptured"),
+            "NothingCaptured": nothing,
             **find,
             "Start": call(
                 "aws-sdk:sagemaker:startPipelineExecution",
@@ -124,7 +131,7 @@ def window_flow(
                     ),
                     "PipelineParameters": [
                         # With a slash: the prefix alone would also match other endpoints' names.
-                        _parameter("CaptureUri", f"s3://{capture}/{endpoint}/"),
+                        _parameter("CaptureUri", expression("$captures") if sleeps else captured),
                         _parameter("ModelVersion", expression("$version")),
                         _parameter("WindowStart", expression("$start")),
                         _parameter("WindowEnd", expression("$end")),

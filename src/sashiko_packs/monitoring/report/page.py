@@ -225,6 +225,7 @@ _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "alarm": "alarm",
     "not judged": "unjudged",
     "partly judged": "partly",
+    "no requests": "unjudged",
 }
 _ORDER: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
 _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
@@ -431,6 +432,7 @@ _KINDS: Final[dict[WindowOutcome, OutcomeKind]] = {
     "ok": "registered",
     "alarm": "blocked",
     "partly judged": "interrupted",
+    "no requests": "interrupted",
 }
 
 

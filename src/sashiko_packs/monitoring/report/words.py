@@ -27,6 +27,7 @@ WORDS: Final[Mapping[WindowOutcome, str]] = {
     "ok": "✓ No alarm",
     "alarm": "✕ Alarm",
     "partly judged": "! No alarm",
+    "no requests": "– No requests",
 }
 EFFECTS: Final[Mapping[str, str]] = {
     COHENS_W: "distance of the two distributions: 0 is none, 0.1 small, 0.3 medium",
@@ -98,7 +99,8 @@ _INPUT_ALARM: Final = (
 
 def headline(result: MonitorResult) -> str:
     """Returns the outcome in capitals, with what was not judged."""
-    return " - ".join(filter(None, [WORDS[result.outcome], gaps(result.checks)]))
+    unjudged = "" if result.outcome == "no requests" else gaps(result.checks)
+    return " - ".join(filter(None, [WORDS[result.outcome], unjudged]))
 
 
 def of_outcome(result: MonitorResult, outcome: Outcome) -> tuple[MonitorCheck, ...]:

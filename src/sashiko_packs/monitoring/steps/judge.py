@@ -1,6 +1,6 @@
 """JudgeMonitor: judges a window by all of its checks together.
 
-    python -m sashiko_packs.monitoring.steps.judge --group NAME --recipe NAME --version 7
+    python -m sashiko_packs.monitoring.steps.judge --group NAME --recipe NAME --version 7 [--sleeps]
 
 Inputs `config` (the recipe's monitor), `summary` (`capture.json`), `checks` (InputQuality's
 `inputs.json`), `drift` (`drift.json`), `quality` (`quality.json`), `reference` (`reference.json`),
@@ -93,11 +93,18 @@ class WindowEvidence:
 
 
 def judge_window(
-    evidence: WindowEvidence, section: MonitorSection, *, group: str, recipe: str, version: int
+    evidence: WindowEvidence,
+    section: MonitorSection,
+    *,
+    group: str,
+    recipe: str,
+    version: int,
+    sleeps: bool = False,
 ) -> MonitorResult:
     """Judges rules of inputs together, drift and bias together, and adds the audit's check.
 
-    Equal evidence gives an equal outcome.
+    Equal evidence gives an equal outcome. An endpoint that `sleeps` may be asked nothing: then
+    nothing is judged, and what was in alarm before is so again when it is asked.
 
     Raises:
         InputError: if no measurement is that of the scores.
@@ -127,9 +134,13 @@ def judge_window(
             *quality.checks,
         )
     )
+    silent = sleeps and capture.lines == capture.count("outside-window")
+    if silent:
+        checks = tuple(_unasked(check) for check in checks)
     return MonitorResult(
         group=group, version=version, recipe=recipe, start=capture.start, end=capture.end,
-        outcome=overall(checks), summary=summarise(checks),
+        outcome="no requests" if silent else overall(checks),
+        summary=_SILENT if silent else summarise(checks),
         alarms=tuple(describe_alarm(check) for check in checks if check.outcome == "alarm"),
         checks=checks, capture=capture, distributions=drift.distributions,
         disparities=bias.disparities if bias else None,
@@ -138,6 +149,15 @@ def judge_window(
         label_free=_estimate_accuracy(evidence, inputs, judged[: len(drift.measurements)]),
         reference_accuracy=evidence.reference.accuracy, reference_sha256=evidence.reference_sha256,
     )  # fmt: skip
+
+
+_SILENT: Final = "No requests: the endpoint was asked nothing."
+
+
+def _unasked(check: MonitorCheck) -> MonitorCheck:
+    reason = f"no request in this window; {check.reason}"
+    update = {"outcome": "not judged", "reason": reason, "since": None, "windows": 0}
+    return check.model_copy(update=update)
 
 
 def summarise(checks: Sequence[MonitorCheck]) -> str:
@@ -286,6 +306,7 @@ def main() -> None:
     parser.add_argument("--group", required=True)
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--version", type=int, required=True)
+    parser.add_argument("--sleeps", action="store_true", help="the endpoint is asynchronous")
     arguments = parser.parse_args()
 
     result = judge_window(
@@ -294,6 +315,7 @@ def main() -> None:
         group=arguments.group,
         recipe=arguments.recipe,
         version=arguments.version,
+        sleeps=arguments.sleeps,
     )
     result.write(processing_output("result"))
     print(result.summary, file=sys.stderr)

@@ -3,7 +3,8 @@
     python -m sashiko_packs.monitoring.steps.read_capture
         --start 20261121T000000Z --end 20261128T000000Z --now 20261128T010000Z --version 7
 
-Inputs `capture` (the folder above `version=<n>`) and `reference` (the version's `reference.json`);
+Inputs `capture` (the folder above `version=<n>`, with the objects of an endpoint that sleeps) and
+`reference` (the version's `reference.json`);
 outputs `rows` (`rows.parquet` of the version, `other_versions.parquet` of others that answered in
 the window, `late.parquet` of all answers of the two days before it, for the ledger alone) and
 `summary` (`capture.json`, of all versions).
@@ -23,8 +24,9 @@ import pyarrow.compute as pc
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet, write_batches
 from sashiko.errors import InputError
-from sashiko.evaluation.reference import REFERENCE_FILE, read_reference
+from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
+from sashiko_packs.monitoring.capture.objects import collect_lines
 from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.capture.record import (
     LATE_FILE,
@@ -57,9 +59,22 @@ def main() -> None:
         )
     columns = tuple(counts.column for counts in reference.columns)
     rows = processing_output("rows") / ROWS_FILE
+    with tempfile.TemporaryDirectory(prefix="sashiko-capture-") as lines:
+        since = arguments.window.start - _LATE
+        captures = collect_lines(processing_input("capture"), Path(lines), since=since)
+        _read(captures, rows, arguments, reference, columns)
+
+
+def _read(
+    captures: Path,
+    rows: Path,
+    arguments: WindowArguments,
+    reference: Reference,
+    columns: tuple[str, ...],
+) -> None:
     read = partial(
         read_captures,
-        processing_input("capture"),
+        captures,
         now=arguments.now,
         columns=columns,
         has_texts=any(counts.kind == "text" for counts in reference.columns),

@@ -224,6 +224,25 @@ def test_where_nothing_was_captured_nothing_starts(aws):
     assert _starts(aws) == []
 
 
+def test_a_silent_endpoint_that_sleeps_is_judged_without_captures(aws):
+    aws.answers["ListObjectsV2"] = lambda _: {"KeyCount": 0}
+    flow = window_flow(_asleep(), RECIPE, package_arn=ARN, table="complaints")
+    assert aws.run(flow, scheduled(MONDAY)).status == "SUCCEEDED"
+    # SageMaker refuses an input without an object; earlier windows are always there, and no lines.
+    (start,) = _starts(aws)
+    assert _parameters(start)["CaptureUri"] == f"s3://{ARTIFACTS}/monitor/{GROUP}/windows/"
+    assert _parameters(start)["AsOf"] == LOAD
+
+    aws.answers["ListObjectsV2"] = lambda _: {"KeyCount": 1}
+    aws.run(flow, scheduled(MONDAY))
+    assert _parameters(_starts(aws)[-1])["CaptureUri"] == f"s3://{CAPTURE}/{GROUP}/"
+
+
+def _asleep():
+    serving = SETTINGS.serving.model_copy(update={"mode": "asynchronous"})
+    return SETTINGS.model_copy(update={"serving": serving})
+
+
 @pytest.fixture
 def publish(aws):
     """Publishes an outcome, and returns metric -> value."""
@@ -238,11 +257,11 @@ def publish(aws):
     aws.answers["PutMetricData"] = lambda _: {}
     aws.answers["Publish"] = lambda _: {}
 
-    def run(result):
+    def run(result, settings=SETTINGS):
         body = json.dumps(result.model_dump(mode="json"))
         aws.answers["GetObject"] = lambda _: {"Body": body}  # as text: Step Functions reads it
         flow = outcome_flow(
-            SETTINGS, RECIPE, namespace="sashiko-dev/monitor", dashboard="some-dashboard"
+            settings, RECIPE, namespace="sashiko-dev/monitor", dashboard="some-dashboard"
         )
         outcome = aws.run(flow, execution_ended("Succeeded", pipeline="x-monitor"))
         assert outcome.status == "SUCCEEDED", outcome
@@ -318,6 +337,19 @@ def test_a_dead_capture_is_an_alarm_and_ends_none_of_another_kind(publish):
     assert not [key for key in metrics if key[0] == "ChecksInAlarm" and key[1] != "capture"]
     assert all(metrics["ChecksJudged", kind] == 0 for kind in KINDS if kind != "capture")
     assert len(mails) == 1
+
+
+def test_a_silent_week_of_an_endpoint_that_sleeps_moves_no_alarm(publish):
+    *_, last = windows(14, shifted=10)
+    capture = last.capture.model_copy(update={"lines": 0, "rows": 0, "versions": ()})
+    unasked = {"outcome": "not judged", "value": None}
+    checks = tuple(check.model_copy(update=unasked) for check in last.checks)
+    silent = {"outcome": "no requests", "alarms": (), "capture": capture, "checks": checks}
+    metrics, mails = publish(last.model_copy(update=silent), _asleep())
+    assert mails == []
+    # The one that `did-not-run` counts, and what has been audited before.
+    assert {name for name, *_ in metrics} <= {"CapturedRows", "AuditedAccuracy"}
+    assert metrics["CapturedRows",] == 0
 
 
 def test_a_name_in_any_script_keeps_no_alarm_back(publish):

@@ -12,6 +12,7 @@ from sashiko.base.files import sha256_file, walk_files
 from sashiko.errors import InputError
 from sashiko_packs.monitoring.capture.record import VersionRows
 from sashiko_packs.monitoring.checks import MonitorCheck
+from sashiko_packs.monitoring.report.words import headline
 from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.steps import judge, publish
 from tests.packs.monitoring.steps.window_job import (
@@ -347,3 +348,24 @@ def test_a_damaged_input_is_refused_without_its_content(tmp_path, monkeypatch, n
     with pytest.raises(InputError, match=file) as error:
         job.measure_bias()
     assert not [word for word in (KEY, GROUP, REST) if word in str(error.value)]
+
+
+def test_a_silent_week_of_an_endpoint_that_sleeps_is_no_requests_neither_ok_nor_alarm(job) -> None:
+    job.window(rows=0, audit="alarm")
+    awake = _judged(job)
+    assert (awake.outcome, awake.checks[0].outcome) == ("alarm", "alarm")
+
+    job.run(judge, *ARGUMENTS, "--sleeps")
+    result = MonitorResult.read(job.output("result"))
+    assert (result.outcome, result.alarms) == ("no requests", ())
+    assert {check.outcome for check in result.checks} == {"not judged"}
+    assert result.summary == "No requests: the endpoint was asked nothing."
+    assert headline(result) == "– No requests"
+
+
+def test_requests_that_nobody_answered_are_no_silence(job) -> None:
+    job.window(rows=0)
+    unanswered = capture(0).model_copy(update={"lines": 3})
+    unanswered.write(job.folder("summary"))
+    job.run(judge, *ARGUMENTS, "--sleeps")
+    assert MonitorResult.read(job.output("result")).outcome == "alarm"
