@@ -24,6 +24,8 @@ PriceName = Literal[
     "interface_endpoint_hour",
     "kms_key_month",
     "pipeline_action_minute",
+    "s3_reads_1000",
+    "s3_writes_1000",
     "volume_gb_month",
 ]
 

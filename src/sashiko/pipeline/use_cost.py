@@ -16,6 +16,10 @@ _DEVICE_CHECK = "DeviceCheck"
 # Minutes: the services' own limits where a template sets none.
 _LONGEST_LOAD = 480
 _LONGEST_BUILD = 60
+# Hours that an instance is paid for when one request wakes it: ten minutes until it answers, 15 of
+# the alarm that scales in (periods of a minute, "Target tracking scaling policies", Application
+# Auto Scaling User Guide), and five until it is gone. An assumption; nobody has measured it here.
+WAKE_HOURS = 0.5
 _USABLE = 0.7  # of an instance's full speed: above it, requests queue up
 
 
@@ -119,6 +123,7 @@ class PredictionCost:
     instance_type: str
     load: float  # predictions a second
     instances: int  # the number of instances, with headroom
+    least: int  # how many an idle endpoint keeps
     price: Price  # of an instance's hour
     speed: Speed  # the throughput of one instance, with its source
 
@@ -149,10 +154,71 @@ def prediction_costs(
             target=target,
             instance_type=kind,
             load=load,
-            instances=max(least, math.ceil(load / (prices.speeds[kind].per_second * _USABLE))),
+            instances=max(least, _needed(load, prices.speeds[kind])),
+            least=least,
             price=prices.instances[kind],
             speed=prices.speeds[kind],
         )
         for target, kind in instance_types.items()
         if kind in prices.speeds and kind in prices.instances
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModeCosts:
+    """What a target costs in each mode of an endpoint, by US dollars."""
+
+    at_load: PredictionCost  # of an endpoint that does not sleep
+    load_instances: int  # that the load alone needs, of an endpoint that sleeps between
+    writes: Price  # of 1,000 objects: a request and its answer are one each
+    reads: Price
+
+    @property
+    def real_time_idle(self) -> float:
+        """A month of an endpoint that nobody asks."""
+        return self.at_load.least * HOURS_A_MONTH * self.at_load.price.usd
+
+    @property
+    def objects(self) -> float:
+        """The objects of one asynchronous request: both are written and read once."""
+        return 2 * (self.writes.usd + self.reads.usd) / 1000
+
+    @property
+    def asynchronous_per_million(self) -> float:
+        """A million predictions at the load, one a request, which keeps it awake."""
+        requests = self.at_load.load * HOURS_A_MONTH * _HOUR
+        return self._asynchronous(requests) / requests * 1e6
+
+    @property
+    def crossing(self) -> float:
+        """Requests a month, evenly spread, from which on an endpoint that sleeps costs more.
+
+        Requests that come together wake it once: then they are as one, but for their objects.
+        """
+        waking = self.real_time_idle / (WAKE_HOURS * self.at_load.price.usd + self.objects)
+        if waking <= HOURS_A_MONTH / WAKE_HOURS:
+            return waking
+        awake = HOURS_A_MONTH * self.at_load.price.usd
+        return (self.real_time_idle - awake) / self.objects
+
+    def _asynchronous(self, requests: float) -> float:
+        hours = min(HOURS_A_MONTH, requests * WAKE_HOURS)
+        return hours * self.load_instances * self.at_load.price.usd + requests * self.objects
+
+
+def mode_costs(cost: PredictionCost, prices: Prices) -> ModeCosts:
+    """Returns what a target costs in each mode.
+
+    Raises:
+        InputError: if the price of S3's requests is not known.
+    """
+    return ModeCosts(
+        at_load=cost,
+        load_instances=_needed(cost.load, cost.speed),
+        writes=prices.of("s3_writes_1000"),
+        reads=prices.of("s3_reads_1000"),
+    )
+
+
+def _needed(load: float, speed: Speed) -> int:
+    return math.ceil(load / (speed.per_second * _USABLE))

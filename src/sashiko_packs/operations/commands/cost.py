@@ -20,9 +20,12 @@ from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.pipeline.use_cost import (
+    WAKE_HOURS,
     JobCost,
+    ModeCosts,
     PipelineCosts,
     PredictionCost,
+    mode_costs,
     other_jobs,
     prediction_costs,
     run_cost,
@@ -271,6 +274,7 @@ class Costs:
     load: float = 0  # predictions a second
     instance_types: Mapping[str, str] = field(default_factory=dict)  # compile target -> machine
     predictions: tuple[PredictionCost, ...] = ()  # the targets with known prices
+    modes: ModeCosts | None = None  # of the recipe's target; None if its price is unknown
 
 
 def used_prices(costs: Costs) -> list[Price]:
@@ -279,6 +283,8 @@ def used_prices(costs: Costs) -> list[Price]:
     of_packs = [job for one in costs.pipelines for job in one.jobs]
     of_jobs = [price for job in (*costs.run, *of_packs, *costs.others) for price in job.prices]
     used = {*of_charges, *of_jobs, *(item.price for item in costs.predictions)}
+    if costs.modes:
+        used |= {costs.modes.writes, costs.modes.reads}
     return sorted(used, key=lambda price: (price.read, price.source, price.usd))
 
 
@@ -290,7 +296,17 @@ def text(costs: Costs) -> Iterator[str]:
         "on demand"
     )
     tools = settings.environment == TOOLS
-    for part in (_idle, _delivery) if tools else (_idle, _run, _pipelines, _predictions):
+    for part in (
+        (_idle, _delivery)
+        if tools
+        else (
+            _idle,
+            _run,
+            _pipelines,
+            _predictions,
+            _modes,
+        )
+    ):
         yield ""
         yield from part(costs)
 
@@ -380,6 +396,24 @@ def _predictions(costs: Costs) -> Iterator[str]:
             )
 
 
+def _modes(costs: Costs) -> Iterator[str]:
+    modes = costs.modes
+    if modes is None:
+        return
+    one = modes.at_load
+    yield f"{one.target} by `serving.mode`: idle a month, and a million at {one.load:g} a second:"
+    yield from _align(
+        [
+            ("real-time", f"{modes.real_time_idle:.2f}", _usd(one.per_million)),
+            ("asynchronous", f"{0:.2f}", _usd(modes.asynchronous_per_million)),
+        ]
+    )
+    yield (
+        f"asynchronous costs less below {modes.crossing:,.0f} requests a month, evenly spread; "
+        f"one that wakes it is taken to cost {60 * WAKE_HOURS:g} minutes of an instance"
+    )
+
+
 def _usd(amount: float) -> str:
     return f"{amount:.2f}" if amount >= 1 else f"{amount:.3f}"
 
@@ -463,7 +497,20 @@ def as_json(costs: Costs) -> Mapping[str, object]:
             }
             for item in costs.predictions
         },
+        "modes": costs.modes and _modes_as_json(costs.modes),
         "prices": [price.model_dump(mode="json") for price in used_prices(costs)],
+    }
+
+
+def _modes_as_json(modes: ModeCosts) -> Mapping[str, object]:
+    return {
+        "target": modes.at_load.target,
+        "real-time": {
+            "idle": round(modes.real_time_idle, 2),
+            "per_million": round(modes.at_load.per_million, 3),
+        },
+        "asynchronous": {"idle": 0.0, "per_million": round(modes.asynchronous_per_million, 3)},
+        "asynchronous_costs_less_below_requests_a_month": round(modes.crossing),
     }
 
 
@@ -505,6 +552,17 @@ def _costs(
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
     device = None if settings.device_check == "off" else instance_types[target]
     run = run_cost(training, region_prices, device=device)
+    # One that sleeps is compared with the least that the tier allows.
+    kept = max(serving.min_instances, idle.instances, 2 if settings.tier == "prod" else 1)
+    predictions = prediction_costs(
+        region_prices,
+        # The speeds are those of encoders.
+        instance_types={
+            name: kind for name, kind in instance_types.items() if not load_target(name).causal_only
+        },
+        load=load,
+        least=kept,
+    )
     return Costs(
         settings=settings,
         prices=region_prices,
@@ -520,16 +578,9 @@ def _costs(
         others=others,
         load=load,
         instance_types=instance_types,
-        predictions=prediction_costs(
-            region_prices,
-            # The speeds are those of encoders.
-            instance_types={
-                name: kind
-                for name, kind in instance_types.items()
-                if not load_target(name).causal_only
-            },
-            load=load,
-            least=max(serving.min_instances, idle.instances),
+        predictions=predictions,
+        modes=next(
+            (mode_costs(one, region_prices) for one in predictions if one.target == target), None
         ),
     )
 

@@ -10,7 +10,14 @@ from sashiko.account.prices import read_prices, total
 from sashiko.account.templates import read_templates
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
-from sashiko.pipeline.use_cost import JobCost, other_jobs, prediction_costs, run_cost
+from sashiko.pipeline.use_cost import (
+    WAKE_HOURS,
+    JobCost,
+    mode_costs,
+    other_jobs,
+    prediction_costs,
+    run_cost,
+)
 from sashiko_packs.operations.commands.cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
@@ -231,3 +238,20 @@ def test_predictions_take_as_many_instances_as_leave_room(
     assert cost.instances == instances
     assert cost.per_million == pytest.approx(instances * 0.99 / (3600 * load) * 1e6)
     assert cost.floor == pytest.approx(0.99 / (3600 * 5308) * 1e6)
+
+
+@pytest.mark.parametrize("least", [1, 2])
+def test_the_modes_cross_where_both_cost_the_same(least: int) -> None:
+    """With two instances kept, one that is always awake costs half, until its objects add up."""
+    prices = read_prices(SmallLake().settings)
+    kinds = {"inf2": "ml.inf2.xlarge"}
+    (one,) = prediction_costs(prices, instance_types=kinds, load=10, least=least)
+    modes = mode_costs(one, prices)
+    assert modes.real_time_idle == pytest.approx(least * 730 * 0.99)
+    objects = 2 * (0.005 + 0.0004) / 1000
+    requests = modes.crossing
+    hours = min(730, requests * WAKE_HOURS)
+    assert hours * 0.99 + requests * objects == pytest.approx(modes.real_time_idle)
+    # At ten a second it never sleeps, and pays for its objects on top.
+    awake = 730 * 0.99 / (10 * 730 * 3600) * 1e6
+    assert modes.asynchronous_per_million == pytest.approx(awake + objects * 1e6)

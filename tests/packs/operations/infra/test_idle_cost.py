@@ -58,6 +58,11 @@ def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
     costs = json.loads(cost(tmp_path, monkeypatch, "--json").stdout)
     assert costs["idle"]["monthly"] == pytest.approx(sum(costs["idle"]["lines"].values()))
     assert costs["run"]["typical"] < costs["run"]["at_most"]
+    modes = costs["modes"]
+    assert (modes["real-time"]["idle"], modes["asynchronous"]["idle"]) == (148.92, 0.0)
+    assert modes["asynchronous"]["per_million"] > modes["real-time"]["per_million"] > 0
+    less = f"less below {modes['asynchronous_costs_less_below_requests_a_month']:,} requests"
+    assert less in process.stdout
     if "monitoring" in PACKS:
         # 28 days between candidates: the first, and one more before a month has ended.
         assert costs["monitoring"]["retraining_month_at_most"] == pytest.approx(
