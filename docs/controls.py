@@ -55,6 +55,7 @@ _NO_ENDPOINT = (
 # What is in no template of an environment as it ships -> why.
 _ABSENT = {
     **dict.fromkeys(("AWS::SageMaker::Endpoint", _ENDPOINT_CONFIG, _MODEL), _NO_ENDPOINT),
+    "AWS::ApplicationAutoScaling::ScalableTarget": _NO_ENDPOINT,
     "AWS::Bedrock::Guardrail": (
         "Nothing runs on Bedrock by default (`bedrock.enabled`). "
         "`tests/packs/bedrock/infra/test_bedrock_stack.py` proves it for a guardrail."
@@ -165,6 +166,11 @@ _ASKED: dict[str, tuple[str, *tuple[str, ...]]] = {
     "open-group": ("no security group is open to every address", "AWS::EC2::SecurityGroup*"),
     "model-isolation": ("models run in the VPC and open no connection", _MODEL),
     "capture-key": ("captured requests have a key of their own", _ENDPOINT_CONFIG),
+    "async-failure": ("a request that fails leaves a file, and somebody hears", _ENDPOINT_CONFIG),
+    "async-wake": (
+        "what scales to no instance is woken by its backlog",
+        "AWS::ApplicationAutoScaling::ScalableTarget",
+    ),
     "endpoint-update": (
         "alarms roll an update of an endpoint back, and it keeps the scaled count",
         "AWS::SageMaker::Endpoint",

@@ -35,7 +35,12 @@ and the version that removes it. Whatever is not on this page may change in any 
 # Group -> its modules, by the longest prefix.
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Pipelines": ("sashiko.pipeline",),
-    "Steps": ("sashiko.steps", "sashiko.base", "sashiko.contract.manifest"),
+    "Steps": (
+        "sashiko.steps",
+        "sashiko.base",
+        "sashiko.contract.manifest",
+        "sashiko.serving.row_answers",
+    ),
     "Plug-ins": (
         "sashiko.data",
         "sashiko.evaluation",
