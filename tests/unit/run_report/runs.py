@@ -268,7 +268,7 @@ def _evaluated(
         truth, half_width = (values > 5).astype(np.int64), 6.5
         errors = random.normal(0, 3, ROWS) + 2 * (np.arange(ROWS) % 2)
         by_class = (values + errors)[:, None]
-        other_by_class = (values + random.normal(0, 6, ROWS))[:, None]
+        other_by_class = (values + random.normal(0, 6 if linear < 1 else 1, ROWS))[:, None]
     elif several:  # the last class has few rows, and the second is taken for the third
         truth = random.integers(0, len(labels) - 1, ROWS)
         truth[:20] = len(labels) - 1

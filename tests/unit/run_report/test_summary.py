@@ -20,6 +20,7 @@ from sashiko.report.gate_views import gate_tables, verdicts
 from sashiko.report.svg import allowed_range
 from sashiko.run_report.headline import small_groups, unjudged
 from sashiko.run_report.page import outcome
+from tests.unit.contract import documents
 from tests.unit.run_report import runs
 from tests.unit.run_report.folders import RUN_ID
 from tests.unit.run_report.page import page_of
@@ -153,9 +154,16 @@ def test_an_auc_that_is_too_good_is_suspicious_and_not_passed(tmp_path, register
     assert "uspicious" not in registered.text("decision")
 
 
-def test_a_simpler_model_that_is_better_is_named(tmp_path):
-    section = page_of(runs.registered(tmp_path, linear=2.0)).text("decision")
-    assert "This model is worse on AUC and accuracy than linear: TF-IDF and logistic" in section
+@pytest.mark.parametrize(("more", "lost", "name"), [
+    ({}, "AUC and accuracy", "linear: TF-IDF and logistic"),
+    ({"labels": ("no", "maybe", "yes", "rare"), "apart": 0.05, "bias": {"metric": "macro_f1"}},
+     "macro F1 and accuracy", "linear: TF-IDF and logistic"),
+    ({"number": True, "bias": {"metric": "r2", "contract": documents.number(above=5)}},
+     "R² and mean absolute error", "linear: TF-IDF and ridge"),
+], ids=["two classes", "four", "a number"])  # fmt: skip
+def test_a_simpler_model_that_is_better_is_named_with_how_to_train_it(tmp_path, more, lost, name):
+    section = page_of(runs.registered(tmp_path, linear=2.0, **more)).text("decision")
+    assert f"This model is worse on {lost} than {name}" in section
     assert "Train that one: sashiko run" in section
     assert "--set model.family=linear" in section
 
