@@ -143,6 +143,10 @@ class AuditedMeasure(Frozen):
     reference: float | None = None
 
 
+# Of `sashiko.bias.metrics.number_bias`: those that are shown of a group's predicted numbers.
+GROUP_ERRORS: Final = ("mean_prediction_difference", "mean_error", "mae", "interval_coverage")
+
+
 class NumberErrors(Frozen):
     """Measures of a number's errors that are shown and not judged."""
 

@@ -17,6 +17,7 @@ from sashiko.evaluation.metrics.arrays import Floats
 from sashiko.evaluation.reference import NumberCounts, Reference
 from sashiko.evaluation.reference_columns import cells_of, count_reference
 from sashiko_packs.monitoring.audited import (
+    AuditedMeasure,
     LabelSummary,
     Quality,
     count_held_out,
@@ -27,7 +28,7 @@ from sashiko_packs.monitoring.capture.reading import read_captures
 from sashiko_packs.monitoring.checks import MonitorCheck, describe_alarm
 from sashiko_packs.monitoring.deletion import delete_rows
 from sashiko_packs.monitoring.e_detector import add_window, start_test
-from sashiko_packs.monitoring.result import Drift
+from sashiko_packs.monitoring.result import AuditedGroup, Drift
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import join_labels
 from tests.packs.monitoring.captures import COLUMNS, DAY, answer, record, request, write
@@ -208,6 +209,9 @@ def test_errors_of_audited_rows_are_what_scikit_learn_says(stores) -> None:
     errors = np.abs(values - predicted)
     assert period.number.covered == int((errors <= HALF).sum())
     assert period.number.capped == pytest.approx(np.minimum(errors, CAP).sum() / CAP)
+    rows = pq.read_table(stores.root / "audited.parquet")  # for the bias evaluator
+    assert rows["covered"].to_pylist().count(True) == period.number.covered
+    assert sorted(rows["predicted"].to_pylist()) == sorted(predicted)
     figures = {item.name: item for item in summary.number.audited}
     expected = {
         "rmse": metrics.root_mean_squared_error(values, predicted),
@@ -322,6 +326,10 @@ def test_the_page_shows_errors_and_says_what_is_tested(stores, job) -> None:
     page = page_of(windows(
         1, quality=quality, distributions=measured.distributions,
         checks=(*checks.values(), *quality.checks),
+        audited_groups=(AuditedGroup(facet="age", group="old", measures=(
+            AuditedMeasure(name="mean_error", rows=90, value=-140.5, low=-150.2, high=-130.8,
+                           reference=3.5),
+        )),),
     ))  # fmt: skip
     (mae,) = (item for item in quality.labels.number.audited if item.name == "mae")
     tile = re.search(r"Mean absolute error(.*?)Interval coverage", page.html, re.DOTALL)
@@ -331,6 +339,7 @@ def test_the_page_shows_errors_and_says_what_is_tested(stores, job) -> None:
     )
     data = section(page, "data")
     assert "Errors, shown and not tested" in data
+    assert "Mean Signed Error of the Group 3.5 -140.5 [-150.2, -130.8] 90" in page.text("data")
     assert "no test of these holds at every look" in data
     assert "root mean squared error" in data
     pictures = " ".join(alternatives(page, "history"))

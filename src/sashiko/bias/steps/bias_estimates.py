@@ -195,15 +195,21 @@ def estimate_numbers(
     contract: Contract, section: BiasSection, data_file: Path, *, looks: SimultaneousIntervals
 ) -> Iterator[BiasEstimate]:
     """Yields the metrics of a number's predictions, from BiasInput's CSV, as `number_estimates`."""
-    facets = [facet.column for facet in contract.facets]
+    numbers, facets = read_numbers(data_file, [facet.column for facet in contract.facets])
+    yield from number_estimates(contract, section, numbers, facets, looks=looks)
+
+
+def read_numbers(
+    data_file: Path, facets: Sequence[str]
+) -> tuple[PredictedNumbers, dict[str, pa.ChunkedArray]]:
+    """Reads a number's rows from BiasInput's CSV, and their facets by column."""
     table = open_csv(data_file, headers=None)
     rows = pa.concat_tables(table.read([*NUMBER_COLUMNS, *facets]))
     values, predicted, covered = (
         rows[name].cast(pa.float64()).to_numpy() for name in NUMBER_COLUMNS
     )
     numbers = PredictedNumbers(values, predicted, covered == 1)
-    by_facet = {facet: rows[facet] for facet in facets}
-    yield from number_estimates(contract, section, numbers, by_facet, looks=looks)
+    return numbers, {facet: rows[facet] for facet in facets}
 
 
 def number_estimates(

@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
+from sashiko.bias.metrics.number_bias import NUMBER_METRICS
 from sashiko.report.views import Cell, Fact, Section, Table, numeric, row
 from sashiko.report.words import percent
 from sashiko.steps.evaluation_notes import METRIC_NAMES
-from sashiko_packs.monitoring.audited import AuditedMeasure, AuditedPeriod, NumberErrors
+from sashiko_packs.monitoring.audited import (
+    GROUP_ERRORS,
+    AuditedMeasure,
+    AuditedPeriod,
+    NumberErrors,
+)
 from sashiko_packs.monitoring.checks import CAPPED_ERROR, amount
 from sashiko_packs.monitoring.report.words import PROBLEMS, audit_state, span
 from sashiko_packs.monitoring.result import MonitorResult
@@ -146,7 +152,9 @@ def _groups_table(result: MonitorResult) -> Table:
             row(
                 item.facet,
                 item.group,
-                measure.name,
+                NUMBER_METRICS[measure.name].description
+                if measure.name in GROUP_ERRORS
+                else measure.name,
                 numeric(figure_of(measure, measure.reference)),
                 _audited_cell(measure),
                 measure.rows,
@@ -162,7 +170,10 @@ def _groups_table(result: MonitorResult) -> Table:
     )
 
 
-_IN_UNIT: Final = (CAPPED_ERROR, "rmse", "mae", "median_absolute_error")
+_IN_UNIT: Final = (
+    CAPPED_ERROR, "rmse", "mae", "median_absolute_error", "mean_error",
+    "mean_prediction_difference",
+)  # fmt: skip
 
 
 def figure_of(item: AuditedMeasure, value: float | None) -> str:

@@ -20,18 +20,29 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
 from sashiko.base.scratch import insert, scratch_database, stream_query
-from sashiko.bias.clarify.analysis import AnalysisConfig
+from sashiko.bias.clarify.analysis import AnalysisConfig, joined
 from sashiko.bias.clarify.contract_config import analysis_config
-from sashiko.bias.clarify.counting import Column, Outcomes, count_facets, count_groups, read_dataset
+from sashiko.bias.clarify.counting import (
+    Column,
+    Outcomes,
+    count_facets,
+    count_groups,
+    read_dataset,
+    rows_with,
+)
+from sashiko.bias.metrics.number_bias import FEWEST_ROWS, PredictedNumbers
+from sashiko.bias.steps.bias_estimates import read_numbers
+from sashiko.bias.steps.bias_input import DATA_FILE
 from sashiko.bias.steps.judge_bias import check_gates
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.contract.model import Contract
@@ -41,12 +52,19 @@ from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.counts import Counts
 from sashiko.evaluation.metrics.quality import Confusion
+from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko.settings.recipe_bias import BiasGate, BiasSection
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring import clusters
-from sashiko_packs.monitoring.audited import MEASURES, AuditedMeasure, balance, right_and_wrong
+from sashiko_packs.monitoring.audited import (
+    GROUP_ERRORS,
+    MEASURES,
+    AuditedMeasure,
+    balance,
+    right_and_wrong,
+)
 from sashiko_packs.monitoring.checks import DISPARATE_IMPACT, GATE_SUFFIX, Measurement
 from sashiko_packs.monitoring.clusters import GROUPS, ClusteredCounts
 from sashiko_packs.monitoring.disparity import (
@@ -59,7 +77,11 @@ from sashiko_packs.monitoring.disparity import (
 )
 from sashiko_packs.monitoring.result import AuditedGroup, Disparity, MonitorBias
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.steps.join_labels import AUDITED_FILE, DECISIONS_FILE
+from sashiko_packs.monitoring.steps.join_labels import (
+    AUDITED_FILE,
+    AUDITED_NUMBERS,
+    DECISIONS_FILE,
+)
 
 _MEMORY_MB = 96
 # Of several decisions of a key the first counts. One without a cluster is a cluster of its own.
@@ -102,6 +124,10 @@ _AUDITED = """
 SELECT decision, {names}, label, count(*) FROM audited JOIN key_facets USING (key)
 GROUP BY ALL ORDER BY ALL
 """
+_NUMBERS = """
+SELECT {names}, value, predicted, covered FROM audited JOIN key_facets USING (key)
+WHERE value IS NOT NULL ORDER BY ALL
+"""
 
 
 @dataclass(frozen=True)
@@ -116,6 +142,7 @@ class FacetRows:
     decisions: pa.Table
     audited: pa.Table
     is_single: bool  # whether no two decisions share a cluster
+    numbers: pa.Table | None = None  # of a number: the audited rows, as `AUDITED_NUMBERS`, one each
 
     def count(self, *, is_known: bool) -> int:
         """Counts the window's decisions all of whose facets are known, or that lack one."""
@@ -135,6 +162,7 @@ def join_facets(
     *,
     key: str,
     columns: Sequence[str],
+    is_number: bool = False,
 ) -> FacetRows:
     """Joins decisions and audited rows with facets by key; each decision's key counts once.
 
@@ -148,7 +176,7 @@ def join_facets(
     """
     for path, needed in (
         (decisions, ["key", "positive", "time", "cluster", "windows_ago"]),
-        (audited, ["key", "label", "decision"]),
+        (audited, ["key", "label", "decision", *(AUDITED_NUMBERS.names if is_number else [])]),
         (facets, ["key", *columns]),
     ):
         existing = open_parquet(path).schema_arrow.names
@@ -194,6 +222,9 @@ def join_facets(
         return FacetRows(
             decisions=query(_JOINED, *clustered, ("dominates", pa.bool_())),
             audited=query(_AUDITED, ("label", pa.bool_())),
+            numbers=connection.sql(_NUMBERS.format(**texts)).to_arrow_table()
+            if is_number
+            else None,
             is_single=bool((sizes["size"] == 1).all()),
         )
 
@@ -399,6 +430,46 @@ def _group(
     return AuditedGroup(facet=facet, group=name, measures=(*measures, balance(recall, specificity)))
 
 
+Numbers = tuple[PredictedNumbers, Mapping[str, pa.ChunkedArray]]  # of rows, and their facets
+
+
+def with_errors(
+    group: AuditedGroup, config: AnalysisConfig, audited: Numbers, reference: Numbers
+) -> AuditedGroup:
+    """Adds what training measures of a group's predicted numbers, where each side has two rows."""
+    rows, figures = _errors(group, config, *audited)
+    _, held_out = _errors(group, config, *reference)
+    errors = tuple(
+        AuditedMeasure(
+            name=name,
+            rows=rows,
+            reference=held_out[name].value if name in held_out else None,
+            **asdict(figure),
+        )
+        for name, figure in figures.items()
+        if name in GROUP_ERRORS
+    )
+    return group.model_copy(update={"measures": (*group.measures, *errors)})
+
+
+def _errors(
+    group: AuditedGroup,
+    config: AnalysisConfig,
+    numbers: PredictedNumbers,
+    facets: Mapping[str, pa.ChunkedArray],
+) -> tuple[int, dict[str, Estimate]]:
+    (values,) = (f.value_or_threshold for f in config.facet if f.name_or_index == group.facet)
+    column = facets[group.facet]
+    known = np.asarray(pc.fill_null(pc.not_equal(column, ""), False))
+    own = (rows_with(column, values) == (group.group == joined(values)))[known]
+    if min(own.sum(), (~own).sum()) < FEWEST_ROWS:
+        return int(own.sum()), {}
+    of_known = PredictedNumbers(
+        numbers.values[known], numbers.predicted[known], numbers.covered[known]
+    )
+    return int(own.sum()), of_known.of_group(own, looks=1)
+
+
 def _confusion(counts: Counts, *, side: int) -> Confusion:
     table = counts.cells[:, side].sum(axis=0)  # by label and decision
     fn, tp = (int(count) for count in table[counts.positive].sum(axis=0))
@@ -425,6 +496,7 @@ def main() -> None:
             processing_input("facets") / "facets.parquet",
             key=contract.key,
             columns=[facet.column for facet in contract.facets],
+            is_number=contract.is_number,
         )
     reference = count_groups(config, read_dataset(config, processing_input("bias-rows"))).facets
     measurements, disparities = measure_disparities(
@@ -434,6 +506,12 @@ def main() -> None:
     )
     labels = np.asarray(rows.audited["label"], dtype=np.int64)
     audited = measure_groups(_count(config, rows.audited, "label", labels), reference)
+    if rows.numbers is not None:
+        columns = [facet.column for facet in contract.facets]
+        held_out = read_numbers(processing_input("bias-rows") / DATA_FILE, columns)
+        numbers = PredictedNumbers(*(rows.numbers[n].to_numpy() for n in AUDITED_NUMBERS.names))
+        facets = {column: rows.numbers[f"f{place}"] for place, column in enumerate(columns)}
+        audited = tuple(with_errors(one, config, (numbers, facets), held_out) for one in audited)
     if len(contract.classes) > 2:
         # Their accuracy is more than whether a favourable class was decided.
         audited = tuple(

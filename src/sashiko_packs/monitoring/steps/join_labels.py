@@ -63,9 +63,15 @@ AUDITED_FILE: Final = "audited.parquet"
 _AUDITED_SCHEMA: Final = pa.schema(
     [("key", pa.string()), ("label", pa.bool_()), ("decision", pa.bool_())]
 )
+# Of a number also what was observed and predicted, and whether the interval holds it.
+AUDITED_NUMBERS: Final = pa.schema(
+    [("value", pa.float64()), ("predicted", pa.float64()), ("covered", pa.bool_())]
+)
 _AUDITED_ROWS: Final = """
 CREATE TABLE audited AS
-SELECT key, counted_labels.label IN $favourable AS label, ledger.decision IN $favourable AS decision
+SELECT key, counted_labels.label IN $favourable AS label,
+    ledger.decision IN $favourable AS decision,
+    counted_labels.value, score AS predicted, abs(value - score) <= $half_width AS covered
 FROM draws JOIN ledger USING (key, version) JOIN counted_labels USING (key)
 WHERE version = $version AND "end" <= $end ORDER BY key
 """
@@ -199,12 +205,18 @@ def join_labels(
         batches = stream_query(connection, sql, schema=DECISION_SCHEMA, rows=ROW_GROUP_ROWS)
         write_batches(folder / DECISIONS_FILE, batches, schema=DECISION_SCHEMA)
         connection.execute(
-            _AUDITED_ROWS, {"version": version, "end": end, "favourable": favourable}
+            _AUDITED_ROWS,
+            {
+                "version": version,
+                "end": end,
+                "favourable": favourable,
+                "half_width": number.half_width if number else 0.0,
+            },
         )
-        audited = stream_query(
-            connection, "FROM audited ORDER BY rowid", schema=_AUDITED_SCHEMA, rows=ROW_GROUP_ROWS
-        )
-        write_batches(folder / AUDITED_FILE, audited, schema=_AUDITED_SCHEMA)
+        schema = pa.schema([*_AUDITED_SCHEMA, *(AUDITED_NUMBERS if number else ())])
+        sql = f"SELECT {', '.join(schema.names)} FROM audited ORDER BY rowid"  # noqa: S608 - the code's own names
+        audited = stream_query(connection, sql, schema=schema, rows=ROW_GROUP_ROWS)
+        write_batches(folder / AUDITED_FILE, audited, schema=schema)
         connection.execute(_JUDGED, {"end": end})
         by_class: dict[int, list[AuditedClass]] = defaultdict(list)
         if len(classes) > 2:

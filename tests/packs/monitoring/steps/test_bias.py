@@ -15,7 +15,7 @@ from sashiko_packs.monitoring.disparity import (
 )
 from sashiko_packs.monitoring.result import Disparity, MonitorBias
 from tests.packs.monitoring.steps.window_job import FOUR_FIFTHS, WindowJob, make_job
-from tests.unit.contract.documents import column_of, two_facets
+from tests.unit.contract.documents import column_of, number, two_facets
 
 OPTIONS = {"minimum_group_size": 100}
 
@@ -331,6 +331,41 @@ def test_the_audit_is_measured_by_group_beside_the_test_split(job: WindowJob) ->
     assert old["balanced accuracy"].value == pytest.approx((0.25 + 40 / 60) / 2)
     assert old["recall"].reference == pytest.approx(0.3)
     assert old["recall"].low < 0.25 < old["recall"].high
+
+
+def test_errors_of_a_number_are_measured_by_group_as_training_measures_them(job: WindowJob) -> None:
+    job.contract(number(above=4))
+    random = np.random.default_rng(3)
+    old, values = np.arange(1200) % 2 == 0, random.normal(4, 3, 1200)
+    predicted = values + random.normal(0, 2, 1200) - 1.5 * old
+    misses = predicted - values
+    job.groups(old=(300, 1000), young=(300, 1000))
+    held_out = [f"{place % 2},{place % 2},{place},{place + 1},1,{age}"
+                for place in range(40) for age in ("old", "young")]  # fmt: skip
+    heads = "label,predicted_label,label_value,predicted_value,covered,age"
+    job.text("bias-rows", "\n".join([heads, *held_out, ""]))
+    keys = [f"A{place}" for place in range(1200)]
+    job.audited(keys, values > 4, predicted > 4,
+                value=values, predicted=predicted, covered=np.abs(misses) < 3)  # fmt: skip
+    job.facets(keys, age=np.where(old, "old", "young"))
+    measured = {
+        (group.group, item.name): item
+        for group in _measured(job).audited
+        for item in group.measures
+    }
+    for group, own in (("old", old), ("not old", ~old)):
+        expected = {
+            "mean_error": misses[own].mean(),
+            "mae": np.abs(misses[own]).mean(),
+            "mean_prediction_difference": predicted[~own].mean() - predicted[own].mean(),
+            "interval_coverage": (np.abs(misses[own]) < 3).mean(),
+        }
+        for name, value in expected.items():
+            item = measured[group, name]
+            assert (item.value, item.rows) == (pytest.approx(value), 600)
+            assert item.low < item.value < item.high
+        assert measured[group, "mae"].reference == measured[group, "mean_error"].reference == 1
+        assert measured[group, "recall"].rows > 200
 
 
 @pytest.mark.parametrize("few", [{"old": (10, 9, 30, 40)}, {"young": (40, 10, 10, 9)}])

@@ -168,14 +168,14 @@ class WindowJob(Job):
         self.parquet("decisions", table, file="decisions.parquet")
         self.audited([], [], [])
 
-    def audited(self, keys, labels, decisions) -> None:
+    def audited(self, keys, labels, decisions, **numbers) -> None:
         """Stages the labelled drawn rows, of which there are none else."""
         columns = {
             "key": pa.array(keys, pa.string()),
             "label": pa.array(labels, pa.bool_()),
             "decision": pa.array(decisions, pa.bool_()),
         }
-        self.parquet("decisions", pa.table(columns), file="audited.parquet")
+        self.parquet("decisions", pa.table(columns | numbers), file="audited.parquet")
 
     def facets(self, keys: Sequence[str], **columns: Sequence[str | None]) -> None:
         table = pa.table(
