@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from sashiko.base.yaml_models import Excerpt, read_record
@@ -101,8 +102,13 @@ def _registered(evidence: Evidence, verdicts: Verdicts) -> Outcome:
 
 def _last_decision(evidence: Evidence, registration: Registration) -> Decision | None:
     """Reads a person's last decision on the version from this machine's registry, if any."""
-    home = evidence.folder.parents[1]
-    if not (home / "mlflow.db").is_file():
+    home, ended = evidence.folder.parents[1], evidence.run.end
+    database = home / "mlflow.db"
+    if not database.is_file():
+        return None
+    # Each decision is written there. Without one since the run, MLflow need not be imported.
+    waits = registration.status == "PendingManualApproval"
+    if waits and ended and database.stat().st_mtime <= datetime.fromisoformat(ended).timestamp():
         return None
     registry = open_local(home, recipe=evidence.run.pipeline)
     try:

@@ -1,6 +1,7 @@
 """The first screen: enough to approve the model, or to refuse it."""
 
 import math
+import os
 import re
 import shutil
 
@@ -96,6 +97,14 @@ def test_a_persons_decision_is_the_headline_with_name_and_day(tmp_path, monkeypa
     section = page_of(folder).text("decision")
     assert section.startswith("Approved by Ada Lovelace on 2026-01-03 All 4 gates passed")
     assert "Reason of the decision: read every gap" in section
+
+
+def test_without_a_decision_since_the_run_the_registry_is_not_opened(tmp_path):
+    folder = runs.registered(tmp_path)
+    database = folder.parents[1] / "mlflow.db"
+    database.write_text("opening this would fail")
+    os.utime(database, (0, 0))
+    assert page_of(folder).text("decision").startswith("Waits for your decision All 4 gates passed")
 
 
 def test_a_waived_check_names_who_answers_for_it_and_until_when(tmp_path):
