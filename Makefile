@@ -1,6 +1,6 @@
 # Each target sets up what it needs. `make help` lists them.
-SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
+# With its options in SHELL, as make 3.81, which macOS has, does not know .SHELLFLAGS.
+SHELL := /bin/bash -eu -o pipefail
 .DEFAULT_GOAL := help
 
 RECIPE ?=
@@ -14,7 +14,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # ENV and ARGS say which environment a target is for.
 unexport SASHIKO_ENV
 UV := $(BIN)/uv
-PYTHONS := python3.11 python3 python
+# The first that is one of 3.11, 3.12 and 3.13 (PYTHON=python3.13 to choose).
+PYTHONS := $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python)
 ENV ?= dev
 # jsii warns of a Node that it was not tested with, at each start; the command line reports its use to AWS.
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
@@ -89,13 +90,13 @@ clean: ## delete every run, model with its approvals, download and cached result
 
 $(BIN)/.uv: requirements/uv.txt
 	@for p in $(PYTHONS); do \
-	  if $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$p; break; fi; \
+	  if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then python=$$p; break; fi; \
 	done; \
 	if [ -z "$${python:-}" ]; then \
-	  echo "error: Python 3.11 was not found as any of: $(PYTHONS). Install it (python.org, pyenv install 3.11, apt-get install python3.11-venv, brew install python@3.11) and run make again." >&2; exit 1; \
+	  echo "error: Python 3.11, 3.12 or 3.13 was not found as any of: $(PYTHONS). Install one (python.org, pyenv install 3.13, apt-get install python3-venv, brew install python@3.13) and run make again." >&2; exit 1; \
 	fi; \
 	echo "setting up $(VENV) with $$($$python --version)" >&2; \
-	$$python -m venv $(VENV) || { fix="see above"; $$python -c 'import ensurepip' 2>/dev/null || fix="it lacks ensurepip; on Debian: apt-get install python3.11-venv"; \
+	$$python -m venv $(VENV) || { fix="see above"; $$python -c 'import ensurepip' 2>/dev/null || fix="it lacks ensurepip; on Debian: apt-get install python3-venv"; \
 	  echo "error: $$python cannot make $(VENV): $$fix" >&2; exit 1; }
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@

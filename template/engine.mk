@@ -1,5 +1,6 @@
 # The engine in this project: a wheel, pinned by its hash in requirements/engine.txt. It brings the locks of what it needs.
-ENGINE := $(VENV)/lib/python3.11/site-packages/sashiko
+# .engine links `python` to the folder of the Python that the environment has.
+ENGINE := $(VENV)/lib/python/site-packages/sashiko
 LOCKS := $(ENGINE)/locks
 
 .PHONY: test lock
@@ -20,6 +21,7 @@ lock: $(BIN)/.engine ## resolve requirements/project.in: your own packages, besi
 $(BIN)/.engine: requirements/engine.txt $(BIN)/.uv
 	@echo "installing the engine: requirements/engine.txt" >&2
 	@$(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes -r requirements/engine.txt
+	@ln -sfn "$$($(BIN)/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')" $(VENV)/lib/python
 	@ln -sfn $(ENGINE)/docs docs
 	@ln -sfn $(ENGINE)/schemas schemas
 	@touch $@

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from sashiko.account.names import bucket_name
 from sashiko.settings.environment import load_settings
 from tests.unit.commands.in_process import sashiko
@@ -201,12 +203,10 @@ def wait_for(happened: Callable[[], bool], process: "subprocess.Popen[str]", wha
 
 
 def _working_in(home: Path) -> Iterator[str]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        if int(folder.name) == os.getpid():
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
             continue
-        try:
-            about = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
-            if str(home).encode() in about:
-                yield (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue  # it has ended, or is not ours to read
+        with suppress(psutil.Error, OSError):  # it has ended, or is not ours to read
+            command = " ".join(process.cmdline())
+            if any(str(home) in text for text in (command, *process.environ().values())):
+                yield command

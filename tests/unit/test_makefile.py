@@ -19,7 +19,7 @@ echo Python 3.11.7
 
 @pytest.mark.parametrize(
     ("ensurepip", "fix"),
-    [(0, "see above"), (1, "it lacks ensurepip; on Debian: apt-get install python3.11-venv")],
+    [(0, "see above"), (1, "it lacks ensurepip; on Debian: apt-get install python3-venv")],
 )
 def test_an_environment_that_cannot_be_made_has_its_own_reason(
     tmp_path: Path, ensurepip: int, fix: str

@@ -15,8 +15,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from statistics import quantiles
+
+import psutil
 
 from sashiko.serving.artifact import JSON
 from sashiko.serving.server import HOST
@@ -115,8 +116,7 @@ async def offer(
         while (now := time.monotonic()) < start + seconds:
             load.pings.append((await own.ask(ping), time.monotonic() - now))
             if now - start >= len(load.megabytes):
-                pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-                load.megabytes.append(pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
+                load.megabytes.append(psutil.Process(process).memory_info().rss / 1e6)
             await asyncio.sleep(_PING_SECONDS)
         own.close()
 

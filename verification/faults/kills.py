@@ -12,6 +12,8 @@ from pathlib import Path
 from random import Random
 from typing import Literal, get_args
 
+import psutil
+
 Victim = Literal[
     "runner", "step", "runner and steps", "runner, about to write", "step, about to write"
 ]
@@ -129,12 +131,12 @@ def _kill(pid: int) -> bool:
 
 
 def _working_in(home: Path, variable: str = "") -> Iterator[int]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        if int(folder.name) == os.getpid():
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
             continue
-        with suppress(OSError):  # it has ended, or is not ours to read
-            description = (folder / "environ").read_bytes()
+        with suppress(psutil.Error, OSError):  # it has ended, or is not ours to read
+            texts = [f"{name}={value}" for name, value in process.environ().items()]
             if not variable:
-                description += (folder / "cmdline").read_bytes()
-            if f"{variable}{home}".encode() in description:
-                yield int(folder.name)
+                texts += process.cmdline()
+            if any(f"{variable}{home}" in text for text in texts):
+                yield process.pid

@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import sys
 from pathlib import Path
 from random import Random
 
@@ -12,7 +11,6 @@ from verification.faults.conftest import FULL, SEED, Ledger, Short, Undisturbed
 from verification.faults.kills import KINDS, at_work, draw
 from verification.faults.picture import check_store
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the parent-death signal")
 # In the short form the odd one alone: the making of the registry is under fire in it too.
 CHAINS = range(21) if FULL else (1,)
 KILLS = 5  # of one chain, before its last run

@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.serving.tiny_artifact import build_artifact
 from verification.benchmarks.load import capacity, offer
 from verification.faults.conftest import FULL
@@ -30,7 +28,6 @@ serve_artifact(Path(sys.argv[1]), threshold=0.5, port=0)
 BODIES = [json.dumps({"inputs": [f"bad x {number}"]}).encode() for number in range(100)]
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory from /proc")
 def test_twice_what_it_can_serve_is_shed_with_503_and_memory_stays_flat(tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(build_artifact(tmp_path))]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:

@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from verification.faults.conftest import FULL, Ledger, Short, Undisturbed
 from verification.faults.kills import Run, at_work, python
 from verification.faults.picture import check_store
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 # Count says that it is at work, and works for as long as a file stands beside the home; it has a
 # child of its own, as a step with workers has.
 _WAITS = """

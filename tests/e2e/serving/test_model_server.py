@@ -63,6 +63,8 @@ class ModelServer:
 def model_server(artifacts: Mapping[str, Path], *, threshold: float) -> Iterator[ModelServer]:
     """Starts the server as the toolkit's `mms_model_server` does, but for its addresses."""
     if not PYTHON.is_file():
+        if (PYTHON.parents[1] / ".done").exists():
+            pytest.skip("no Python 3.10 or 3.11 on Linux, which the serving image's server needs")
         pytest.fail(f"{PYTHON} is missing: run `make test`, which installs the model server")
     java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
     if shutil.which(java) is None:

@@ -1,7 +1,6 @@
 """What goes wrong, and that the next run works."""
 
 import errno
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sashiko.errors import InputError
@@ -18,11 +18,9 @@ from sashiko.pipeline.runner.run_record import read_run
 
 def is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_a_failure_says_why_and_what_to_do(tiny, status_of):
