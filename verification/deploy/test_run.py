@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from botocore.exceptions import ClientError
 
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name
 from sashiko.base.files import canonical_json, sha256_bytes
+from sashiko.evaluation.gates.closed_gate import GateClosedError
 from sashiko.registry.versions import MONITORING_TAGS
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.checks import KINDS
@@ -145,7 +147,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
 def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     refused = checkout.sashiko("run", status=1).stderr
     assert "pipeline sashiko-dev-complaints cannot start:" in refused
-    for place in ("code", "config", "source", "weights"):
+    for place in ("config", "source", "weights"):  # the code of `cpu` lies in the configuration
         assert re.search(rf"s3://{ARTIFACTS}/{place}/[0-9a-f]{{16}} lacks ", refused)
     assert "no load of the table has succeeded yet" in refused
     assert "is not that of this checkout" not in refused
@@ -176,6 +178,7 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     assert entry["id"] in run.stdout
     execution = json.loads(checkout.sashiko("runs", "show", entry["id"][:6], "--json").stdout)
     assert {"Snapshot", "Train", "Register"} <= {step["name"] for step in execution["steps"]}
+    _run_from_a_step(checkout, first=entry["id"])
 
     objects = s3.list_objects_v2(Bucket=ARTIFACTS, Prefix="weights/")["Contents"]
     (key,) = (item["Key"] for item in objects if item["Key"].endswith("model.safetensors"))
@@ -190,7 +193,44 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     refused = checkout.sashiko("run", status=1).stderr
     assert "the deployed pipeline is not that of this checkout" in refused
     assert refused.count("\n  - ") == 1
-    assert len(json.loads(checkout.sashiko("runs", "list", "--json").stdout)) == 1
+    assert len(json.loads(checkout.sashiko("runs", "list", "--json").stdout)) == 3
+
+
+def _run_from_a_step(checkout: Checkout, *, first: str) -> None:
+    """An execution from a step on, on results of the one before; none past a gate that closed."""
+    run = checkout.sashiko("run", "--from", "Evaluate")
+    assert "Evaluate is a part of Compile-Score-Evaluate, which starts again from" in run.stderr
+    newest, _ = json.loads(checkout.sashiko("runs", "list", "--json").stdout)
+    assert run.stdout.startswith(f"registered: execution {newest['id']} ")
+    assert (newest["source"], newest["parameters"]["AsOf"]) == (first, AS_OF)
+    states = {step["name"]: (step["status"], step["cached_from"]) for step in newest["steps"]}
+    assert states["Train"] == states["Snapshot"] == ("cached", first)
+    assert states["ResolveChampion"] == states["Compile-Score-Evaluate"] == ("succeeded", "")
+    shown = checkout.sashiko("runs", "show").stdout
+    assert f"reuses results of execution {first}\n" in shown
+
+    sagemaker = checkout.emulator.client("sagemaker")
+    closed = GateClosedError(["bias: DI 0.61 below 0.8"])
+    pipeline = {
+        "PipelineName": "sashiko-dev-complaints",
+        "PipelineParameters": [{"Name": "AsOf", "Value": AS_OF}],
+    }
+    blocked = sagemaker.start_pipeline_execution(
+        **pipeline, PipelineExecutionDescription=f"emulator: ModelGate fails: {closed}"
+    )["PipelineExecutionArn"]
+    refused = checkout.sashiko("run", "--from", "Register", status=1).stderr
+    assert f"execution {blocked.rpartition('/')[2]} cannot be the source: " in refused
+    assert "step ModelGate is blocked: bias: DI 0.61 below 0.8; start from there" in refused
+    for source, steps, message in (
+        (blocked, ["Register"], "DeviceGate .* has no result"),
+        (blocked, ["Snapshot", "Prepare", "Train"], "lie between selected steps"),
+        (blocked, ["Track", "Register"], "not connected"),
+        (None, ["Register"], "Invalid SourcePipelineExecutionArn: null"),
+    ):
+        config: dict[str, Any] = {"SelectedSteps": [{"StepName": name} for name in steps]}
+        config |= {"SourcePipelineExecutionArn": source} if source else {}
+        with pytest.raises(ClientError, match=message):
+            sagemaker.start_pipeline_execution(**pipeline, SelectiveExecutionConfig=config)
 
 
 @pytest.mark.slow
@@ -283,7 +323,7 @@ def _show_outcome(checkout: Checkout, result: MonitorResult) -> subprocess.Compl
     assert "--now: an account's windows are started by its schedule" in refused
     sagemaker, s3 = (checkout.emulator.client(name) for name in ("sagemaker", "s3"))
     pages = sagemaker.list_pipeline_executions(PipelineName="sashiko-dev-complaints")
-    (execution,) = pages["PipelineExecutionSummaries"]
+    execution, *_ = pages["PipelineExecutionSummaries"]
     metadata = {
         "execution_id": execution["PipelineExecutionArn"].rpartition("/")[2],
         "artifact_sha256": "a" * 64,

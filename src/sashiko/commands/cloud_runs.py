@@ -18,7 +18,14 @@ from sashiko.settings.environment import Settings
 
 
 def run_in_account(
-    settings: Settings, *, recipe: str | None, as_of: str | None, home: Path, json_: bool
+    settings: Settings,
+    *,
+    recipe: str | None,
+    as_of: str | None,
+    from_step: str | None,
+    source: str | None,
+    home: Path,
+    json_: bool,
 ) -> None:
     """Starts the deployed pipeline, follows it, and exits with the status of a local run."""
     if as_of is not None:
@@ -33,6 +40,8 @@ def run_in_account(
         home=home,
         as_of=as_of,
         command=_command("run", settings, recipe),
+        from_step=from_step,
+        source=source,
     )
     print(f"started {execution.arn}", file=sys.stderr)
     follow_execution(settings, execution, recipe=recipe, account=account, json_=json_)

@@ -19,7 +19,13 @@ from sashiko.pipeline import local_models
 from sashiko.pipeline.project import HOME, choose_recipe, command_options, contract_file, use_recipe
 from sashiko.registry.chain import Provenance
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import SIGNED_BY_TAG, ApprovalStatus, ModelVersion, ReviewRegistry
+from sashiko.registry.versions import (
+    SIGNED_BY_TAG,
+    SOURCE_TAG,
+    ApprovalStatus,
+    ModelVersion,
+    ReviewRegistry,
+)
 from sashiko.settings.environment import load_deployed, load_settings
 
 Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="The port on 127.0.0.1.")]
@@ -51,6 +57,8 @@ def gate_lines(verdict: Verdict) -> Iterator[str]:
 def lineage_text(provenance: Provenance) -> str:
     """Returns a version and its provenance as text, one block each."""
     version, snapshot, decisions = provenance.version, provenance.snapshot, provenance.decisions
+    source = version.tags.get(SOURCE_TAG)
+    of_source = f", on results of execution {source}" if source else ""
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
     review = []  # each decision, oldest first, and a status that none of them set
     for decision in decisions:
@@ -74,7 +82,7 @@ def lineage_text(provenance: Provenance) -> str:
         "code": [
             f"commit {version.tags['git_sha']}",
             f"recipe {version.tags['recipe']}",
-            f"execution {version.tags['execution_id']}",
+            f"execution {version.tags['execution_id']}{of_source}",
         ],
         "chain": [f"{link.state}  {link.subject}: {link.detail}" for link in provenance.chain],
         "gates": [line for verdict in provenance.verdicts for line in gate_lines(verdict)],

@@ -25,6 +25,13 @@ def run(
     from_: Annotated[
         str | None, typer.Option("--from", help="Repeat this step and all steps after it.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="With --from in an account: the execution whose results are reused; default: the "
+            "newest that has them."
+        ),
+    ] = None,
     set_: Overrides = None,
     as_of: Annotated[
         str | None,
@@ -63,6 +70,8 @@ def run(
             f"--strengths {strengths}: add --sweep; for one strength, use "
             "`--set reweighing.strength=...`"
         )
+    if source is not None and (from_ is None or settings.tier == "local"):
+        raise InputError(f"--source {source}: it goes with --from in an account")
     if sweep:
         run_sweep = next(iter(pack_objects("sweep")), None)
         if run_sweep is None:
@@ -92,11 +101,6 @@ def run(
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2) if json_ else summary)
         raise typer.Exit(record.exit_code)
     # An account runs the deployed pipeline with all its gates.
-    if from_ is not None:
-        raise InputError(
-            f"--from {from_}: a selective execution leaves out the gates before the step; start a "
-            "full one: it takes unchanged steps from SageMaker's cache"
-        )
     if set_:
         raise InputError(
             f"--set {set_[0]}: an account runs the recipe that was deployed; change the recipe "
@@ -104,7 +108,10 @@ def run(
         )
     from sashiko.commands.cloud_runs import run_in_account
 
-    run_in_account(settings, recipe=recipe, as_of=as_of, home=home, json_=json_)
+    run_in_account(
+        settings,
+        recipe=recipe, as_of=as_of, from_step=from_, source=source, home=home, json_=json_,
+    )  # fmt: skip
 
 
 @contextmanager

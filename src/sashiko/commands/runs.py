@@ -73,9 +73,12 @@ def show(
         typer.echo(json.dumps(record.model_dump(mode="json"), indent=2))
         return
     typer.echo(f"{record.id}  {record.status}  {record.pipeline}")
+    if record.source:
+        typer.echo(f"reuses results of execution {record.source}")
     for step in record.steps:
         seconds = f"{step.seconds:.1f} s" if step.seconds is not None else ""
-        line = f"  {step.name:<16} {step.status:<11} {seconds:>8}  {step.reason}"
+        what = step.reason or (f"from {step.cached_from}" if step.cached_from else "")
+        line = f"  {step.name:<16} {step.status:<11} {seconds:>8}  {what}"
         typer.echo(line.rstrip())
     if record.reason:
         typer.echo(record.reason)

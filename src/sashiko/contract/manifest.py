@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pydantic import Field
+
 from sashiko.base.files import read_json, sha256_file, write_json
 from sashiko.base.yaml_models import Frozen, validate
 from sashiko.contract.model import Contract, View
@@ -65,6 +67,8 @@ class Snapshots(Frozen):
 
     training: str | None = None  # of the training snapshot; None if unused
     facets: str | None = None  # of the facet snapshot; None if unused
+    # Of the folder of predictions that were joined with facets; no other step records it.
+    predictions: str | None = Field(None, exclude_if=lambda digest: digest is None)
 
 
 def write_snapshots(snapshots: Snapshots, folder: Path) -> None:

@@ -145,6 +145,7 @@ class CardSources:
     model: ModelSection
     git_sha: str
     bias_not_judged: str  # the recipe's reason; empty if bias was judged
+    source_execution: str = ""  # id of the execution whose results were reused, if any
 
 
 def model_card(sources: CardSources) -> ModelCard:
@@ -152,10 +153,11 @@ def model_card(sources: CardSources) -> ModelCard:
     card, contract, snapshot = sources.card, sources.contract, sources.snapshot
     splits = sources.evaluation.splits
     data = _cut(f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}", 1024)
+    source = sources.source_execution and f", on results of execution {sources.source_execution}"
     waived = [f"FAILED: {describe(check)}" for item in sources.verdicts for check in item.waived]
     return ModelCard(
         model_overview=_ModelOverview(
-            model_creator=f"recipe {sources.recipe} at commit {sources.git_sha}"
+            model_creator=f"recipe {sources.recipe} at commit {sources.git_sha}{source}"
         ),
         intended_uses=_IntendedUses(
             purpose_of_model=_purpose(contract),

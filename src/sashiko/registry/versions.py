@@ -19,6 +19,8 @@ MARKDOWN_FILE = "model-card.md"
 STANDING_TAG = "standing.champion"
 # ARN of the key that signed a version, where the registry's versions are signed.
 SIGNED_BY_TAG = "signed_by"
+# Id of the execution whose results a version's own execution reuses, if it reuses any.
+SOURCE_TAG = "source_execution"
 # S3 URIs of what a version's captured requests are compared with; the last only if bias is judged.
 MONITORING_TAGS = ("reference_uri", "test_uri", "bias_rows_uri")
 _ARTIFACT = "artifact_sha256"

@@ -49,6 +49,7 @@ from sashiko.steps.base_model import check_base_model, check_licence
 from sashiko.steps.entry import run_step
 from sashiko.steps.registries import KINDS, image_statements, open_registrar
 from sashiko.steps.sections import read_contract, read_section, read_waivers
+from sashiko.steps.source_execution import SourceExecution, check_champion, source_execution
 from sashiko.steps.track import find_run
 
 # Gate -> input of its verdict -> the expected snapshot, and the step that read it.
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--licences", required=True, help="SPDX identifiers that are allowed")
     parser.add_argument("--model-package-group", required=True, help="where the version belongs")
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
+    parser.add_argument("--execution-arn", required=True, help="of the same")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
     parser.add_argument("--experiment", required=True, help="the MLflow experiment")
     parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
@@ -92,7 +94,12 @@ def main() -> None:
     parser.add_argument("--bias-rows-uri", help="S3 URI of its decisions and facets, if judged")
     arguments = parser.parse_args()
 
-    sources = read_sources(arguments.recipe, bias_not_judged=arguments.bias_not_judged)
+    source = source_execution(arguments.registry, arguments.execution_arn)
+    sources = read_sources(
+        arguments.recipe,
+        bias_not_judged=arguments.bias_not_judged,
+        source_execution=source.id if source else "",
+    )
     lock = read_lock(processing_input("lock"))
     check_licence(sources.model, licences=arguments.licences.split(","))
     check_base_model(sources.model, lock)
@@ -110,6 +117,10 @@ def main() -> None:
         facets=facets,
     )
     check_artifact(lock, sources.verdicts)
+    if source and source.same_champion:
+        check_champion(
+            arguments.registry, arguments.model_package_group, sources.evaluation.champion
+        )
     decision = read_decision(processing_input(_QUALITY) / DECISION_FILE)
     placement = Placement(
         models_uri=arguments.models_uri,
@@ -123,6 +134,7 @@ def main() -> None:
     images = [] if arguments.registry == "mlflow" else arguments.image
     surroundings = Surroundings(
         execution_id=arguments.execution_id,
+        source=source,
         definition_sha256=arguments.definition_sha256,
         images=images,
         image_statements=image_statements(images, models_uri=arguments.models_uri),
@@ -136,7 +148,7 @@ def main() -> None:
             run_id=find_run(
                 os.environ.get("MLFLOW_TRACKING_URI", ""),
                 experiment=arguments.experiment,
-                execution_id=arguments.execution_id,
+                execution_id=source.tracked if source else arguments.execution_id,
             ),
             threshold=decision.threshold,
             tags=tags,
@@ -203,6 +215,7 @@ class Surroundings:
     """What a run was made in."""
 
     execution_id: str
+    source: SourceExecution | None  # whose results it reuses, if any
     definition_sha256: str  # hex, as `sashiko.pipeline.definition.definition_records` computes it
     images: Sequence[str]  # URIs; none of a run on this machine
     image_statements: Mapping[str, bytes]  # URI -> statement, of the images that have one
@@ -245,6 +258,9 @@ def _code(sources: CardSources, surroundings: Surroundings) -> Iterator[Resource
     if commit != "unknown":
         changes = {"uncommitted changes": "yes"} if commit != sources.git_sha else {}
         yield Resource(name="commit", digest={"gitCommit": commit}, annotations=changes)
+    if source := surroundings.source:
+        reused = {"reused steps": ", ".join(source.steps)}
+        yield Resource(name="source execution", uri=source.arn, annotations=reused)
     yield _file("definition", surroundings.definition_sha256)
     package = {"dirHash": package_hash(Path(sashiko.__file__).parent)}
     yield Resource(name="engine", digest=package, annotations={"version": sashiko.__version__})
@@ -301,7 +317,7 @@ def _read(content: bytes, build: attestation.Build, *, file: str) -> Statement:
         raise InputError(f"{file}: {error}; build it again") from error
 
 
-def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
+def read_sources(recipe: str, *, bias_not_judged: str, source_execution: str) -> CardSources:
     """Reads the run's evidence for the model card.
 
     Raises:
@@ -331,6 +347,7 @@ def read_sources(recipe: str, *, bias_not_judged: str) -> CardSources:
         model=read_section(ModelSection, "model"),
         git_sha=source["git_sha"] + (_DIRTY if source["dirty"] else ""),
         bias_not_judged=bias_not_judged,
+        source_execution=source_execution,
     )
 
 
@@ -361,6 +378,16 @@ def check_artifact(lock: CompileLock, verdicts: Sequence[Verdict]) -> None:
                 f"gate {verdict.gate} judged another artifact (sha256 {verdict.inputs['artifact']})"
                 f" than this one ({digest}); run the pipeline again"
             )
+    predictions = {
+        verdict.inputs["predictions"]: verdict.gate
+        for verdict in verdicts
+        if "predictions" in verdict.inputs
+    }
+    if len(predictions) > 1:
+        raise InputError(
+            f"the gates {' and '.join(sorted(predictions.values()))} judged different predictions; "
+            "run the pipeline again"
+        )
 
 
 def gather(
@@ -416,6 +443,7 @@ def version_tags(
     test_from = evaluation.splits["test"].since
     return {
         "execution_id": execution_id,
+        **({versions.SOURCE_TAG: sources.source_execution} if sources.source_execution else {}),
         "data_sha256": sources.snapshot.sha256,
         "contract": contract.id,
         "contract_version": contract.version,

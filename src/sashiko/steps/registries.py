@@ -20,7 +20,7 @@ def open_registry(kind: str) -> Registry:
     Raises:
         InputError: if it is unknown or unreachable.
     """
-    return PackageRegistry(connect()) if _is_sagemaker(kind) else _mlflow()
+    return PackageRegistry(connect()) if is_sagemaker(kind) else _mlflow()
 
 
 def open_registrar(kind: str, placement: Placement) -> Registrar:
@@ -29,7 +29,7 @@ def open_registrar(kind: str, placement: Placement) -> Registrar:
     Raises:
         InputError: if it is unknown or unreachable.
     """
-    return PackageRegistrar(connect(), placement) if _is_sagemaker(kind) else _mlflow()
+    return PackageRegistrar(connect(), placement) if is_sagemaker(kind) else _mlflow()
 
 
 def is_signed(digest: bytes, signature: bytes, *, keys: Sequence[str]) -> bool:
@@ -44,7 +44,12 @@ def is_signed(digest: bytes, signature: bytes, *, keys: Sequence[str]) -> bool:
         return signer(connect().kms, digest, signature, keys=keys) is not None
 
 
-def _is_sagemaker(kind: str) -> bool:
+def is_sagemaker(kind: str) -> bool:
+    """Whether a registry is SageMaker's.
+
+    Raises:
+        InputError: if the kind is unknown.
+    """
     if kind not in ("mlflow", "sagemaker"):
         raise InputError(f"ModelRegistry={kind}: expected {KINDS}")
     return kind == "sagemaker"

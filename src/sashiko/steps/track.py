@@ -41,8 +41,11 @@ from sashiko.registry.mlflow import (
     mlflow_client,
     translate_full_disk,
 )
+from sashiko.registry.versions import SOURCE_TAG
 from sashiko.steps.entry import run_step
+from sashiko.steps.registries import KINDS
 from sashiko.steps.sections import read_waivers
+from sashiko.steps.source_execution import source_execution
 
 # Total limit, with MLflow's import: an unreachable server is not waited for on a paid machine.
 SERVER_SECONDS = 30
@@ -226,7 +229,9 @@ def main() -> None:
     known by the execution's id.
     """
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--registry", required=True, help=KINDS)
     parser.add_argument("--execution-id", required=True, help="of the pipeline")
+    parser.add_argument("--execution-arn", required=True, help="of the same")
     parser.add_argument("--recipe", required=True, help="the recipe's name")
     parser.add_argument("--experiment", required=True, help="the MLflow experiment")
     parser.add_argument("--bias-not-judged", default="", help="why, where the data have no facets")
@@ -247,14 +252,16 @@ def main() -> None:
     metrics = quality_metrics(evaluation) | explanation_metrics(explanations)
     if not bias_not_judged:
         metrics |= bias_metrics()
-    source = read_json(processing_input("run-manifest") / "source.json")
+    manifest = read_json(processing_input("run-manifest") / "source.json")
+    source = source_execution(arguments.registry, arguments.execution_arn)
     run_id = track_execution(
         os.environ.get("MLFLOW_TRACKING_URI", ""),
         experiment=arguments.experiment,
         execution_id=arguments.execution_id,
         tags={
             "recipe": arguments.recipe,
-            "git_sha": source["git_sha"],
+            "git_sha": manifest["git_sha"],
+            **({SOURCE_TAG: source.id} if source else {}),
             **gate_tags(verdicts, bias_not_judged=bias_not_judged),
         },
         metrics=metrics,

@@ -124,6 +124,15 @@ def _registrar(settings: Settings) -> list[Allowed]:
     ]
 
 
+def _register_step(settings: Settings) -> list[Allowed]:
+    """Registers, and reads which results its execution reuses of an earlier one."""
+    actions = ["sagemaker:DescribePipelineExecution", "sagemaker:ListPipelineExecutionSteps"]
+    return [
+        *_registrar(settings),
+        allow(actions, _own_arns(settings, "pipeline"), why=_NAMED),
+    ]
+
+
 def _promoter(settings: Settings) -> list[Allowed]:
     """Registers where versions are taken from another environment; elsewhere it does nothing."""
     if settings.promotion.source is None:
@@ -503,7 +512,7 @@ _OWN: Mapping[Role, Callable[[Settings], list[Allowed]]] = {
     "pipeline-starter": flow_permissions,
     "preflight": _preflight,
     "promoter": _promoter,
-    "registrar": _registrar,
+    "registrar": _register_step,
     "registry-reader": _reading_registry,
     "rollout": _rollout,
 }

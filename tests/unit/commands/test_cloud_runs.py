@@ -179,7 +179,7 @@ def test_an_execution_is_stopped_only_while_it_is_at_work(script: Script) -> Non
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--from", "Train"), "--from Train: a selective execution leaves out the gates"),
+    (("--source", "abc"), "--source abc: it goes with --from in an account"),
     (("--set", "train.epochs=2"), "--set train.epochs=2: an account runs the recipe"),
     (("--as-of", "yesterday"), "--as-of yesterday: expected an instant in UTC"),
 ])  # fmt: skip

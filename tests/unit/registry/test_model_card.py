@@ -26,7 +26,7 @@ def sources(tmp_path, monkeypatch):
     monkeypatch.setenv("OPT_ML", str(job.root))
     contract = job.input("config") / "contract.odcs.yaml"
     contract.write_text(contract.read_text() + f"description: {{limitations: {'long ' * 900}}}\n")
-    return read_sources("loans", bias_not_judged="")
+    return read_sources("loans", bias_not_judged="", source_execution="")
 
 
 @pytest.fixture

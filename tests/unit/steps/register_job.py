@@ -157,11 +157,16 @@ class RegisterJob:
         shutil.copyfile(file, folder / file.name)
 
 
+def execution_arn(id_: str) -> str:
+    return f"arn:aws:sagemaker:eu-west-1:111122223333:pipeline/acme-dev-loans/execution/{id_}"
+
+
 def run_register(monkeypatch: pytest.MonkeyPatch, *more: str, registry: str = "sagemaker") -> None:
     arguments = {
         "--registry": registry,
         "--model-package-group": GROUP,
         "--execution-id": "abc123def456",
+        "--execution-arn": execution_arn("abc123def456"),
         "--recipe": "loans",
         "--experiment": "loans",
         "--data-uri": PLACEMENT.made_from,

@@ -114,7 +114,8 @@ def job(tmp_path, monkeypatch):
     (inputs / "config").mkdir()
     (inputs / "config" / "waivers.json").write_text("[]")
     monkeypatch.setenv("OPT_ML", str(tmp_path / "job"))
-    words = {"--execution-id": "e" * 12, "--recipe": "loans", "--experiment": "loans"}
+    words = {"--registry": "mlflow", "--execution-id": "e" * 12, "--execution-arn": "arn"}
+    words |= {"--recipe": "loans", "--experiment": "loans"}
     monkeypatch.setattr(sys, "argv", ["track", *(w for pair in words.items() for w in pair)])
     return tmp_path / "job" / "processing"
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.base.files import atomic_writer, sha256_file
+from sashiko.base.files import atomic_writer, sha256_file, sha256_tree
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet, stream_columns, write_table
 from sashiko.base.scratch import scratch_database
@@ -74,7 +74,10 @@ def main() -> None:
         names = [LABEL, PREDICTED_LABEL, *numbers, *join.names]
         with atomic_writer(processing_output("data") / DATA_FILE) as handle:
             handle.writelines(csv_pieces(names, table, outcomes=outcome_values(contract)))
-    write_snapshots(Snapshots(facets=sha256_file(facets_file)), processing_output("meta"))
+    sources = Snapshots(
+        facets=sha256_file(facets_file), predictions=sha256_tree(processing_input("predictions"))
+    )
+    write_snapshots(sources, processing_output("meta"))
     print(f"{count:,} test rows joined with their facets", file=sys.stderr)
 
 

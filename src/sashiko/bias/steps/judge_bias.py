@@ -140,10 +140,11 @@ def main() -> None:
                 maximum=maximum,
             )
     # BiasInput's facets may be older than this step's.
-    joined = read_snapshots(processing_input("data-meta")).facets
+    joined = read_snapshots(processing_input("data-meta"))
     snapshots = {
         "facets-snapshot": sha256_file(facets_file),
-        "joined-facets-snapshot": joined or "none",
+        "joined-facets-snapshot": joined.facets or "none",
+        **({"predictions": joined.predictions} if joined.predictions else {}),
     }
     digests = {name: sha256_tree(processing_input(name)) for name in inputs}
     verdict = decide(gate="bias", checks=checks, inputs=digests | snapshots)

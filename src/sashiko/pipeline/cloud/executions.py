@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -11,8 +11,9 @@ from sashiko.account.account import Account, BusyError
 from sashiko.account.names import Role, etl_name, pipeline_name
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import closing_summary
-from sashiko.pipeline.definition.definition_records import Step, parse_definition
+from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.pipeline.runner.run_record import (
+    REGISTER,
     RunRecord,
     RunStatus,
     StepRecord,
@@ -70,7 +71,11 @@ class Execution:
         """
         response = self._read("describe_pipeline_execution")
         status = _RUN_STATUS.get(response["PipelineExecutionStatus"], "failed")
-        steps = self._steps(running=status == "running")
+        selective = response.get("SelectiveExecutionConfig") or {}
+        selected = {item["StepName"] for item in selective.get("SelectedSteps", ())}
+        steps = self._steps(running=status == "running", selected=selected)
+        if status == "registered" and selected and REGISTER not in selected:
+            status = "succeeded"
         if status == "failed" and not any(step.status == "failed" for step in steps):
             # A closed gate fails the execution; a failed job takes precedence over it.
             status = "blocked" if any(step.status == "blocked" for step in steps) else status
@@ -85,6 +90,7 @@ class Execution:
             start=utc(start),
             end=None if status == "running" else utc(end),
             seconds=round((end - start).total_seconds(), 3),
+            source=selective.get("SourcePipelineExecutionArn", "").rpartition("/")[2],
             command=self._command,
             parameters=self._parameters,
             steps=steps,
@@ -112,22 +118,26 @@ class Execution:
         return {item["Name"]: item["Value"] for item in parameters}
 
     @cached_property
-    def _defined(self) -> tuple[Step, ...]:
-        """The steps of the definition that it was started with, in its order."""
+    def definition(self) -> Definition:
+        """The definition that it was started with; empty if this engine cannot read it."""
         text = self._read("describe_pipeline_definition_for_execution")["PipelineDefinition"]
         try:
-            return parse_definition(json.loads(text)).steps
+            return parse_definition(json.loads(text))
         except (InputError, ValueError):  # of another version: use SageMaker's list alone
-            return ()
+            return Definition(parameters=(), steps=())
 
-    def _steps(self, *, running: bool) -> tuple[StepRecord, ...]:
+    def _steps(self, *, running: bool, selected: Collection[str]) -> tuple[StepRecord, ...]:
+        """Reads the steps; of a selective execution, `selected` are those that run."""
         pages = self._pages("list_pipeline_execution_steps", "PipelineExecutionSteps")
         # The newest come first; retries of a step stay one step.
-        types = {step.name: step.type for step in self._defined}
+        types = {step.name: step.type for step in self.definition.steps}
         records = {item["StepName"]: step_record(item, types) for item in reversed(list(pages))}
-        status: StepStatus = "waiting" if running else "not_run"
+        waiting = {name for name in types if running and (not selected or name in selected)}
         unlisted = {
-            name: StepRecord(name=name, type=kind, status=status) for name, kind in types.items()
+            name: StepRecord(
+                name=name, type=kind, status="waiting" if name in waiting else "not_run"
+            )
+            for name, kind in types.items()
         }
         return tuple((unlisted | records).values())  # in the definition's order, then others
 
@@ -210,7 +220,11 @@ def step_record(item: Mapping[str, Any], types: Mapping[str, str]) -> StepRecord
     metadata = item.get("Metadata", {})
     kind = next((key for key in metadata if metadata[key] is not None), "")
     status = _STEP_STATUS[item["StepStatus"]]
-    cached = item.get("CacheHitResult", {}).get("SourcePipelineExecutionArn", "")
+    # A selective execution lists the steps whose results it reuses ("SelectiveExecutionResult" of
+    # PipelineExecutionStep, SageMaker API Reference).
+    results = ("CacheHitResult", "SelectiveExecutionResult")
+    earlier = (item.get(key, {}).get("SourcePipelineExecutionArn", "") for key in results)
+    cached = next(filter(None, earlier), "")
     reason = item.get("FailureReason", "")
     type_ = types.get(item["StepName"]) or _KINDS.get(kind, kind)
     closing = closing_summary(reason) if type_ == "Lambda" else None

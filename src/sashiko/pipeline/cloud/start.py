@@ -17,9 +17,16 @@ from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.contract.load import load_contract
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError
-from sashiko.pipeline.cloud.executions import NOT_FOUND, STARTED_BY, Execution, newest_load
+from sashiko.pipeline.cloud.executions import (
+    NOT_FOUND,
+    STARTED_BY,
+    Execution,
+    Executions,
+    newest_load,
+)
+from sashiko.pipeline.cloud.selective_execution import SourceSearch, selective_request
 from sashiko.pipeline.compiled import compile_pipeline
-from sashiko.pipeline.definition.definition_records import PARAMETER
+from sashiko.pipeline.definition.definition_records import PARAMETER, parse_definition
 from sashiko.pipeline.project import contract_file
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings
@@ -89,13 +96,17 @@ def start(
     home: Path,
     as_of: str | None,
     command: str,
+    from_step: str | None = None,
+    source: str | None = None,
 ) -> Execution:
     """Starts an execution.
 
-    Without `as_of` it runs on the version of the newest successful load.
+    Without `as_of` it runs on the version of the newest successful load. With `from_step` it runs
+    from there on the results of an earlier execution, of the id `source` or the newest that fits,
+    and on the version of its data.
 
     Raises:
-        InputError: naming each missing prerequisite with its fix.
+        InputError: naming each missing prerequisite with its fix; or if no execution fits.
     """
     pipeline = pipeline_name(settings, recipe.name)
     deploy = f"make deploy ENV={settings.environment}"
@@ -116,6 +127,17 @@ def start(
             account=account,
         )
     )
+    request: Mapping[str, Any] = {}
+    if from_step is not None and not problems:
+        request, as_of = selective_request(
+            SourceSearch(
+                executions=Executions(settings, recipe.name, account=account, command=command),
+                definition=parse_definition(deployed),
+            ),
+            from_step,
+            source=source,
+            as_of=as_of,
+        )
     if as_of is None:
         table = load_contract(contract_file(recipe)).table
         as_of = newest_load(account, settings, table, role=STARTED_BY)
@@ -134,6 +156,7 @@ def start(
             PipelineParameters=[{"Name": "AsOf", "Value": as_of}],
             # A retry after a lost response starts no second execution.
             ClientRequestToken=str(uuid.uuid4()),
+            **request,
         )
     return Execution(account, started["PipelineExecutionArn"], command=command)
 

@@ -1,8 +1,9 @@
 """The dependency graph of steps: DependsOn, and references inside arguments."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from sashiko.errors import InputError
@@ -31,6 +32,14 @@ class Graph:
             if names.intersection(self.waits_for[step]):
                 names.add(step)
         return frozenset(names)
+
+    def upstream(self, names: Iterable[str]) -> frozenset[str]:
+        """Returns the names of steps and of all that they wait for, directly or not."""
+        needed = set(names)
+        for step in reversed(self.order):
+            if step in needed:
+                needed.update(self.waits_for[step])
+        return frozenset(needed)
 
 
 def check_gates(definition: Definition) -> None:
@@ -115,9 +124,7 @@ def up_to(definition: Definition, names: str) -> Definition:
     needed = set(names.split(","))
     for name in needed.difference(graph.order):
         raise InputError(f"the pipeline has no step `{name}`; it has: {', '.join(graph.order)}")
-    for step in reversed(graph.order):
-        if step in needed:
-            needed.update(graph.waits_for[step])
+    needed |= graph.upstream(needed)
     steps = (step for step in definition.steps if step.name in needed)
     return replace(definition, steps=tuple(steps))
 
@@ -185,10 +192,12 @@ def resolve_steps(
         yield step, resolved
 
 
-def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, Any]]]:
+def resolved_steps(
+    definition: Definition, values: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[tuple[Step, Mapping[str, Any]]]:
     """Yields each step with its arguments as known before a run: values of a run become `*`.
 
-    Parameters have their default values, and `*` without one.
+    Parameters have their `values`, else their default values, and `*` without one.
 
     Raises:
         InputError: if the definition's references are wrong.
@@ -197,8 +206,8 @@ def resolved_steps(definition: Definition) -> Iterator[tuple[Step, Mapping[str, 
         definition,
         parameters={
             item.name: UNKNOWN
-            if item.default is None
-            else as_text(item.default, where=f"parameter `{item.name}`")
+            if (value := values.get(item.name, item.default)) is None
+            else as_text(value, where=f"parameter `{item.name}`")
             for item in definition.parameters
         },
         execution=dict.fromkeys(_EXECUTION, UNKNOWN),

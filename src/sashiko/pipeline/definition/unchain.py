@@ -66,6 +66,15 @@ def unchain(definition: Definition) -> Definition:
     )
 
 
+def part_names(step: Step) -> tuple[str, ...]:
+    """Returns the names of a chain's parts in their order; those of another step are none.
+
+    Raises:
+        InputError: as `unchain`.
+    """
+    return tuple(part.name for part in _parts(step)) if _is_chain(step) else ()
+
+
 def _is_chain(step: Step) -> bool:
     app = step.arguments.get("AppSpecification")
     return isinstance(app, Mapping) and app.get("ContainerEntrypoint") == _ENTRYPOINT

@@ -82,6 +82,7 @@ class RunRecord(Frozen):
     seconds: float | None = None
     from_step: str = ""
     until: str = ""
+    source: str = ""  # in an account: the execution whose results the steps before reuse
     command: str = "sashiko run"  # the command line that repeats the run; `--from` may follow it
     parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
     steps: tuple[StepRecord, ...]
@@ -153,7 +154,7 @@ def read_run(folder: Path) -> RunRecord:
     return validate(RunRecord, read_json(path), source=str(path))
 
 
-_REGISTER = "Register"
+REGISTER = "Register"
 _DONE = ("succeeded", "cached")
 _FINISHED = (*_DONE, "failed", "blocked", "interrupted")
 _ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
@@ -339,7 +340,7 @@ class RunState:
         elif self.record.until:
             status = "partial"
         else:
-            status = "registered" if any(step.name == _REGISTER for step in steps) else "succeeded"
+            status = "registered" if any(step.name == REGISTER for step in steps) else "succeeded"
         seconds = round(time.monotonic() - self._start, 3)
         self._write(status=status, reason=reason, end=stamp(now()), seconds=seconds)
         return self.record

@@ -56,7 +56,8 @@ class Registration:
             role="registrar",
             config=("waivers",),
             arguments=[
-                "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
+                "--registry", self.registry,
+                *self._execution(),
                 "--recipe", self.jobs.recipe.name,
                 "--experiment", self.jobs.recipe.model_package_group,
                 *self._not_judged(),
@@ -93,7 +94,7 @@ class Registration:
                 "--registry", self.registry,
                 "--licences", ",".join(settings.licences),
                 "--model-package-group", self._group(),
-                "--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID,
+                *self._execution(),
                 "--recipe", self.jobs.recipe.name,
                 "--experiment", self.jobs.recipe.model_package_group,
                 "--data-uri", data_uri,
@@ -111,6 +112,12 @@ class Registration:
 
     def _group(self) -> str:
         return model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group)
+
+    def _execution(self) -> Sequence[Uri]:
+        return (
+            *("--execution-id", ExecutionVariables.PIPELINE_EXECUTION_ID),
+            *("--execution-arn", ExecutionVariables.PIPELINE_EXECUTION_ARN),
+        )
 
     def _not_judged(self) -> Sequence[str]:
         bias = self.jobs.recipe.bias

@@ -200,6 +200,8 @@ class PackageRegistrar:
     ) -> str:
         sagemaker = self._clients.sagemaker
         execution, key = metadata["execution_id"], metadata[SIGNED_BY_TAG]
+        if source := metadata.get(versions.SOURCE_TAG):
+            execution += f", on results of execution {source}"
         card = card_text(read_json(model.folder / CARD_FILE))
         valid = sagemaker.meta.service_model.shape_for("ProductionVariantInstanceType").enum
         target = load_target(read_lock(model.folder).target)
@@ -311,7 +313,11 @@ class _Lineage:
                 Source={"SourceUri": self.model.file_uri(MANIFEST_FILE)},
                 ActionType="ModelRegistration",
                 Status="Completed",
-                Properties={"execution_id": execution},
+                Properties={
+                    name: self.tags[name]
+                    for name in ("execution_id", versions.SOURCE_TAG)
+                    if name in self.tags
+                },
                 MetadataProperties={"CommitId": self.tags["git_sha"]},
             )
             return str(response["ActionArn"])

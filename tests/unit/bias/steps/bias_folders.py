@@ -20,6 +20,7 @@ from tests.unit.contract.documents import custom, document, save
 
 DATA = {"sources": [{"kind": "file", "path": "rows.csv"}]}
 JOINED = "e" * 64  # digest of the facets that BiasInput joined
+SCORED = "d" * 64  # of the predictions that it joined
 Cells = Mapping[tuple[str, str], tuple[int, int, int, int]]
 # (age, sex) -> rows that are late and predicted late, late alone, predicted late alone, neither.
 # Of old and young, of f and m, half is predicted late each time; of old f a fifth.
@@ -79,7 +80,7 @@ class Job:
 
     def run(self, module: ModuleType, *arguments: str) -> None:
         if (self.folder("data") / "data.csv").is_file():  # BiasInput's, for JudgeBias
-            write_snapshots(Snapshots(facets=JOINED), self.folder("data-meta"))
+            write_snapshots(Snapshots(facets=JOINED, predictions=SCORED), self.folder("data-meta"))
         self._monkeypatch.setenv("OPT_ML", str(self.root))
         self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
         module.main()

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sashiko.base.files import sha256_file
+from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.bias.steps import bias_input, weights
 from sashiko.contract.manifest import Snapshots, read_snapshots
 from sashiko.errors import InputError
@@ -30,7 +30,8 @@ def join(job: Job, *, predictions: pa.Table = PREDICTIONS, facets: pa.Table = FA
 def test_the_csv_holds_label_prediction_and_facets_by_key_and_nothing_else(job: Job) -> None:
     assert join(job) == "label,predicted_label,age\n1,1,old\n0,0,young\n0,1,old\n"
     joined = sha256_file(job.folder("facets") / "data.parquet")
-    assert read_snapshots(job.output("meta")) == Snapshots(facets=joined)
+    predictions = sha256_tree(job.folder("predictions"))
+    assert read_snapshots(job.output("meta")) == Snapshots(facets=joined, predictions=predictions)
     assert [path.name for path in job.output("data").iterdir()] == ["data.csv"]
 
 

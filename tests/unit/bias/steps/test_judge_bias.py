@@ -30,6 +30,7 @@ from tests.unit.bias.steps.bias_folders import (
     FAIR_BY_FACET,
     JOINED,
     OUTCOMES,
+    SCORED,
     Cells,
     Job,
     analysis_of,
@@ -113,11 +114,12 @@ def test_a_fair_model_passes_with_its_number_and_interval(job: Job, judge) -> No
     assert verdict.inputs["data"] == sha256_tree(job.folder("data"))
     assert set(verdict.inputs) == {
         *("pre-analysis", "post-analysis", "facets", "data"),
-        *("facets-snapshot", "joined-facets-snapshot"),
+        *("facets-snapshot", "joined-facets-snapshot", "predictions"),
     }
     counted = sha256_file(job.folder("facets") / "data.parquet")
     assert verdict.inputs["facets-snapshot"] == counted
     assert verdict.inputs["joined-facets-snapshot"] == JOINED
+    assert verdict.inputs["predictions"] == SCORED
 
 
 @pytest.mark.parametrize(("blocked", "passed"), [(0, True), (30, False)])

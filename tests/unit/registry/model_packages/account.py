@@ -197,7 +197,8 @@ def _arn(kind: str, name: str) -> str:
 
 def _within_limits(operation: str, params: dict[str, Any]) -> None:
     """Holds what is sent against the API's enums, patterns and lengths: boto3 leaves them alone."""
-    shape_name = f"{operation}{'Request' if operation in _LINEAGE else 'Input'}"
+    of_request = operation in _LINEAGE or "PipelineExecution" in operation
+    shape_name = f"{operation}{'Request' if of_request else 'Input'}"
     checked = {key: value for key, value in params.items() if key != "CustomerMetadataProperties"}
     problems = check_value(checked, shape(shape_name), where=operation, resolve=lambda value: value)
     assert [problem for problem in problems if problem] == []

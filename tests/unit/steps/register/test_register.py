@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,12 @@ from sashiko.base.files import sha256_file, write_json
 from sashiko.bias.gates.estimates import INTERVALS_FILE, PRE_ANALYSIS_FILE
 from sashiko.contract.manifest import Snapshots, read_manifest, write_snapshots
 from sashiko.errors import InputError
-from sashiko.evaluation.evaluation_record import METRICS_FILE, read_evaluation, write_evaluation
+from sashiko.evaluation.evaluation_record import (
+    METRICS_FILE,
+    ChampionRecord,
+    read_evaluation,
+    write_evaluation,
+)
 from sashiko.evaluation.gates.verdict import (
     Check,
     decide,
@@ -33,8 +39,8 @@ from sashiko.registry.attestation import (
     statement_key,
 )
 from sashiko.registry.mlflow import MlflowRegistry
-from sashiko.registry.versions import MONITORING_TAGS, STANDING_TAG
-from sashiko.steps import registries, resolve_champion
+from sashiko.registry.versions import MONITORING_TAGS, SOURCE_TAG, STANDING_TAG
+from sashiko.steps import register, registries, resolve_champion, source_execution
 from tests.unit.registry.model_packages.account import (
     BUCKET,
     GROUP,
@@ -50,6 +56,7 @@ from tests.unit.steps.register_job import (
     MONITORING,
     TRAINING,
     RegisterJob,
+    execution_arn,
     run_register,
 )
 
@@ -130,6 +137,59 @@ def test_a_version_names_how_it_compares_with_the_champion(job, account, monkeyp
     run_register(monkeypatch)
     [version] = account.registry.versions(GROUP)
     assert version.tags[STANDING_TAG] == "better"
+
+
+def test_a_version_names_the_execution_whose_results_it_rests_on(
+    job, account, executions, monkeypatch
+) -> None:
+    tracked: list[str] = []
+
+    def find_run(_: str, *, execution_id: str, **__: str) -> None:
+        tracked.append(execution_id)
+
+    monkeypatch.setattr(register, "find_run", find_run)
+    executions["abc123def456"] = ("middle", ("Register",), ("Train", "DataGate"))
+    executions["middle"] = ("first", ("DeviceGate", "Register"), ("Train",))
+    run_register(monkeypatch)
+    [version] = account.registry.versions(GROUP)
+    assert version.tags["execution_id"] == "abc123def456"
+    assert version.tags[SOURCE_TAG] == "middle"
+    assert tracked == ["first"]  # the last one that has run Track
+    envelope = read_envelope(account.registry.file(version, "provenance.intoto.json"))
+    hold_against_the_published_schema(envelope.payload)
+    stated = read_statement(envelope.payload, build="model")
+    source = stated.dependency("source execution")
+    assert source and source.uri == execution_arn("middle")
+    assert source.annotations == {"reused steps": "Train, DataGate"}
+    assert stated.invocation == "abc123def456"
+    [package] = account.created()
+    assert "abc123def456, on results of execution middle" in package["ModelPackageDescription"]
+    card = json.loads(package["ModelCard"]["ModelCardContent"])
+    assert card["model_overview"]["model_creator"].endswith("on results of execution middle")
+    [action] = [parameters for name, parameters in account.calls if name == "CreateAction"]
+    assert action["Properties"] == {"execution_id": "abc123def456", SOURCE_TAG: "middle"}
+
+
+def test_a_champion_that_the_source_did_not_compare_with_prevents_a_version(
+    job, account, executions, monkeypatch
+) -> None:
+    """The starter of an execution checks it too, but another one may be approved meanwhile."""
+    run_register(monkeypatch)
+    account.decide(1, "Approved")
+    metrics = job.input("quality-evidence")
+    evaluation = read_evaluation(metrics / METRICS_FILE)
+    assert evaluation.champion is None
+    executions["later0000000"] = ("abc123def456", ("Register",), ("ResolveChampion",))
+    later = ("--execution-id", "later0000000", "--execution-arn", execution_arn("later0000000"))
+    with pytest.raises(InputError, match=r"is version 1; the gates, .* compared with none: start"):
+        run_register(monkeypatch, *later)
+    executions["later0000000"] = ("abc123def456", ("ResolveChampion", "Register"), ())
+    run_register(monkeypatch, *later)  # as a full execution: approved while it ran
+    executions["later0000000"] = ("abc123def456", ("Register",), ("ResolveChampion",))
+    [version] = account.registry.versions(GROUP)
+    champion = ChampionRecord(version=1, sha256=version.artifact_sha256, threshold=0.5)
+    write_evaluation(evaluation.model_copy(update={"champion": champion}), metrics)
+    run_register(monkeypatch, *later)
 
 
 def test_mlflow_holds_the_same_files(job, mlflow, tmp_path, monkeypatch) -> None:
@@ -352,6 +412,14 @@ def test_a_damaged_artifact_is_refused(job, refused) -> None:
     refused(r"model.tar.gz cannot be unpacked: .*; run the step that wrote it again")
 
 
+def test_gates_that_judged_different_predictions_are_refused(job, refused) -> None:
+    for gate, digest in (("bias", "1" * 64), ("device", "2" * 64)):
+        verdict = read_verdict(job.verdict(gate))
+        inputs = verdict.inputs | {"predictions": digest}
+        write_verdict(verdict.model_copy(update={"inputs": inputs}), job.verdict(gate))
+    refused("gates bias and device judged different predictions")
+
+
 def test_a_failed_gate_is_refused(job, refused) -> None:
     failed = decide(gate="bias", checks=[Check(name="DI", passed=False)], inputs={})
     write_verdict(failed, job.verdict("bias"))
@@ -419,9 +487,32 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RegisterJob:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def executions() -> dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """The selective executions: id -> id of the source, the steps that run, the others."""
+    return {}
+
+
+@pytest.fixture
+def account(executions, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    def answer(params: dict[str, Any], model: Any, **_: Any) -> tuple[Any, Any]:
+        arn = json.loads(params["body"])["PipelineExecutionArn"]
+        source, steps, others = executions.get(arn.rpartition("/")[2], ("", (), ()))
+        origin = {"SourcePipelineExecutionArn": execution_arn(source)}
+        config = origin | {"SelectedSteps": [{"StepName": name} for name in steps]}
+        listed = [{"StepName": name} for name in steps]
+        listed += [{"StepName": name, "SelectiveExecutionResult": origin} for name in others]
+        answers = {
+            "DescribePipelineExecution": {"SelectiveExecutionConfig": config} if source else {},
+            "ListPipelineExecutionSteps": {"PipelineExecutionSteps": listed},
+        }
+        return SimpleNamespace(status_code=200), answers[model.name]
+
     with opened() as account:
-        monkeypatch.setattr(registries, "connect", lambda: account.clients)
+        for module in (registries, source_execution):
+            monkeypatch.setattr(module, "connect", lambda: account.clients)
+        for operation in ("DescribePipelineExecution", "ListPipelineExecutionSteps"):
+            name = f"before-call.sagemaker.{operation}"
+            account.clients.sagemaker.meta.events.register_first(name, answer)
         yield account
 
 

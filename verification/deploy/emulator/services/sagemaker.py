@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from moto.sagemaker.models import sagemaker_backends
 
 from .asynchronous import Queues
+from .executions import Executions
 from .json_api import Handler, ServiceError
 
 Record = dict[str, Any]
@@ -349,8 +350,6 @@ class SageMaker:
             "DeleteMlflowApp": self._delete,
             "ListTags": self._tags,
             "ListMlflowApps": lambda _: {"Summaries": list(self._apps.values())},
-            # Nothing executes, so that an execution has no steps.
-            "ListPipelineExecutionSteps": lambda _: {"PipelineExecutionSteps": []},
             "DescribeTrainingPlan": self._refuse_plan,
             "UpdateModelPackage": self._update_package,
             "DeleteModelPackage": self._delete_package,
@@ -360,6 +359,7 @@ class SageMaker:
                 "ResourcePolicy": self._shared.get(request["ModelPackageGroupName"], "{}")
             },
             "DeleteModelPackageGroupPolicy": self._unshare,
+            **Executions(self._registry).operations,
             **self._hosting.operations,
             **Lineage(self._place).operations,
         }
