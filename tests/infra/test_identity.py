@@ -2,11 +2,14 @@
 
 import fnmatch
 import json
+from typing import Any
 
 import pytest
 
+from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.role_permissions import own_permissions, training_plan_permissions
 from sashiko_cdk.identity.role_table import role_records
+from sashiko_cdk.identity.roles import job_denials
 from tests.infra.variants import (
     VARIANTS,
     as_list,
@@ -138,6 +141,25 @@ def test_the_pipeline_starts_no_job_outside_the_guardrails(roles, condition, val
         "sagemaker:CreateProcessingJob",
         "sagemaker:CreateTrainingJob",
     }
+
+
+def test_the_pipelines_jobs_run_on_each_named_type_and_wait_as_long_as_is_set():
+    dev = settings_of("dev")
+
+    def denial(settings: Settings, sid: str) -> dict[str, Any]:
+        statements = [one.to_statement_json() for one in job_denials(settings, ())]
+        (statement,) = [item for item in statements if item["Sid"] == sid]
+        return dict(statement["Condition"])
+
+    types = denial(dev, "KnownInstances")["ForAnyValue:StringNotEquals"]["sagemaker:InstanceTypes"]
+    assert "ml.m5.4xlarge" not in types
+    settings = changed(dev, "jobs.scoring", fallback_instance_types=("ml.m5.4xlarge",))
+    condition = denial(settings, "KnownInstances")["ForAnyValue:StringNotEquals"]
+    assert condition["sagemaker:InstanceTypes"] == sorted([*types, "ml.m5.4xlarge"])
+    period = {"sagemaker:KeepAlivePeriod": "0"}
+    assert denial(dev, "KeptAlive") == {"NumericGreaterThan": period}
+    settings = changed(dev, "jobs.training", keep_alive=1800)
+    assert denial(settings, "KeptAlive")["NumericGreaterThan"] == dict.fromkeys(period, "1800")
 
 
 def test_the_pipeline_uses_the_training_plan_that_is_named_and_no_other():

@@ -33,6 +33,10 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
             "instance_type: ml.p5.48xlarge}",
         ),
     ),
+    "several types": ({"jobs": {
+        "training": {"fallback_instance_types": ["ml.g5.2xlarge"], "keep_alive": "30m"},
+        "scoring": {"fallback_instance_types": ["ml.m5.4xlarge", "ml.m6i.2xlarge"]},
+    }}, ()),
     "several instances": ({"jobs": {"scoring": {"instance_count": 4}}}, ()),
     "volume key": ({"jobs": {"training": {"instance_type": "ml.m5.2xlarge"}}}, ()),
     "inf2": ({}, ("compile.target=inf2",)),

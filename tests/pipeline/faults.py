@@ -321,6 +321,17 @@ def train_on(instance: str, key: str, value: str) -> Fault:
     )
 
 
+def one_of(*items: Json, **more: Any) -> Fault:
+    """Sets the list of types that Train may get, in the place of its type."""
+
+    def fault(definition: Json) -> None:
+        config = find(definition, "Train")["Arguments"]["ResourceConfig"]
+        del config["InstanceType"]
+        config |= {"InstancePreferences": list(items), **more}
+
+    return fault
+
+
 def top(key: str, value: Any) -> Fault:
     """Sets a key of the definition itself, or takes it away."""
 
@@ -354,6 +365,26 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_TRAIN}.ResourceConfig.KeepAlivePeriodInSeconds",
         "600, and managed spot training has no warm pool",
     ),
+    "a list of types and a type": (
+        one_of({"InstanceType": "ml.g5.xlarge"}, InstanceType="ml.g5.xlarge"),
+        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "excludes InstanceType"),
+    "a type twice": (
+        one_of({"InstanceType": "ml.g5.xlarge"}, {"InstanceType": "ml.g5.xlarge"}),
+        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "ml.g5.xlarge is there twice"),
+    "a list of types and spot": (
+        several(
+            one_of({"InstanceType": "ml.g5.xlarge"}),
+            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
+        ),
+        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "excludes EnableManagedSpotTraining"),
+    "a count for the job and for a type": (
+        one_of({"InstanceType": "ml.g5.xlarge", "InstanceCount": 2}),
+        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "give InstanceCount once for the job"),
+    "a volume key and a type with disks in a list": (
+        one_of(
+            {"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.g5.xlarge"}, VolumeKmsKeyId=KEY
+        ),
+        f"{IN_TRAIN}.ResourceConfig.VolumeKmsKeyId", "ml.g5.xlarge has its own disks"),
     "a training plan and spot": (
         several(
             train_on("ml.p5.48xlarge", "TrainingPlanArn", PLAN),

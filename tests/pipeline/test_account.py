@@ -14,6 +14,7 @@ from sashiko.account.names import bucket_name
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.definition_records import parse_definition
+from sashiko.pipeline.definition.job_arguments import cluster_of, machine_types
 from sashiko.pipeline.definition.unchain import unchain
 from sashiko.settings.recipe import load_recipe
 from tests.infra.variants import settings_of
@@ -220,6 +221,23 @@ def test_spot_changes_how_train_is_paid_for_and_nothing_else(compiled: dict[str,
     assert folder.endswith("/checkpoints/complaints")
     assert owner == {"Get": "Steps.Weights.ProcessingJobName"}
     assert spot == plain
+
+
+def test_fallbacks_and_a_warm_pool_change_what_jobs_run_on_and_nothing_else(compiled) -> None:
+    several, plain = (copy.deepcopy(compiled[name]) for name in ("several types", "as it comes"))
+    train = find(several, "Train")["Arguments"]["ResourceConfig"]
+    assert train.pop("KeepAlivePeriodInSeconds") == 1800
+    names = {
+        "Train": ["ml.g5.xlarge", "ml.g5.2xlarge"],
+        "Compile-Score-Evaluate": ["ml.m5.2xlarge", "ml.m5.4xlarge", "ml.m6i.2xlarge"],
+        "Explain": ["ml.m5.2xlarge", "ml.m5.4xlarge", "ml.m6i.2xlarge"],
+    }
+    for name, types in names.items():
+        cluster = cluster_of(parse_definition(several).step(name))
+        assert machine_types(cluster) == tuple(types)
+        assert "InstanceType" not in cluster
+        cluster["InstanceType"] = cluster.pop("InstancePreferences")[0]["InstanceType"]
+    assert several == plain
 
 
 def test_clarify_changes_the_bias_steps_and_nothing_else(compiled: dict[str, Any]):

@@ -84,6 +84,12 @@ def test_what_pipelines_takes_is_taken(harmless: faults.Fault) -> None:
         faults.train_on("ml.trn2.48xlarge", "TrainingPlanArn", faults.PLAN),
         faults.train_on("ml.m5.xlarge", "VolumeKmsKeyId", faults.KEY),
         faults.set_in(*faults.TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
+        faults.one_of(
+            {"InstanceType": "ml.p5.48xlarge"},
+            {"InstanceType": "ml.g5.48xlarge"},
+            TrainingPlanArn=faults.PLAN,
+            KeepAlivePeriodInSeconds=600,
+        ),
         faults.set_in(
             *faults.TRAIN,
             "Tags",
@@ -102,7 +108,16 @@ def test_what_pipelines_takes_is_taken(harmless: faults.Fault) -> None:
             ),
         ),
     ],
-    ids=["spot", "28 days", "training plan", "volume key", "warm pool", "tags", "private registry"],
+    ids=[
+        "spot",
+        "28 days",
+        "training plan",
+        "volume key",
+        "warm pool",
+        "types",
+        "tags",
+        "private registry",
+    ],
 )
 def test_what_is_within_sagemakers_rules_is_taken(harmless: faults.Fault) -> None:
     check_definition(faults.broken(GOLDEN, harmless))

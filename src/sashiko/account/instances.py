@@ -9,7 +9,7 @@ from pydantic import Field
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings, file_of
-from sashiko.settings.environment_sections import JobsSection
+from sashiko.settings.environment_sections import JobsSection, ProcessingJob, TrainingJob
 from sashiko.settings.recipe import Recipe
 
 _FILE = Path(__file__).with_name("instances.yaml")
@@ -77,7 +77,7 @@ def settings_for(settings: Settings, recipe: Recipe) -> Settings:
     instance_type = recipe.train.distributed.instance_type
     if instance_type:
         values = settings.jobs.model_dump(mode="json")
-        values["training"]["instance_type"] = instance_type
+        values["training"] |= {"instance_type": instance_type, "fallback_instance_types": ()}
         source = (
             f"recipe {recipe.name}, `{_KEY}.instance_type`, in "
             f"{file_of('jobs', settings.environment)}, key `jobs`"
@@ -88,7 +88,44 @@ def settings_for(settings: Settings, recipe: Recipe) -> Settings:
     # On this machine a job's instance has no meaning, unless the recipe itself names it.
     if instance_type or settings.tier != "local":
         _check_processes(settings, recipe)
+        _check_fallbacks(settings)
     return settings
+
+
+def _check_fallbacks(settings: Settings) -> None:
+    """Checks that a job runs the same on each of its types.
+
+    SageMaker selects by capacity alone, and volume and key are those of whichever type it takes
+    ("Instance preference lists for training jobs", Amazon SageMaker AI Developer Guide). A type
+    with disks of its own takes no key.
+    """
+    jobs = settings.jobs
+    sections: dict[str, ProcessingJob | TrainingJob] = {
+        "processing": jobs.processing,
+        "scoring": jobs.scoring,
+        "training": jobs.training,
+    }
+    for kind, job in sections.items():
+        for other in job.fallback_instance_types:
+            ours, theirs = _traits(job.instance_type), _traits(other)
+            if unlike := [name for name in ours if theirs[name] != ours[name]]:
+                raise InputError(
+                    f"{file_of('jobs', settings.environment)}: key "
+                    f"`jobs.{kind}.fallback_instance_types`: {other} differs from "
+                    f"{job.instance_type} in {' and '.join(unlike)}; a job has to run the same on "
+                    "each, so name another type"
+                )
+
+
+def _traits(instance_type: str) -> dict[str, object]:
+    size = size_of(instance_type) or Size(vcpus=1)
+    family = instance_map().families.get(instance_type.split(".")[1])
+    return {
+        "disks of its own": has_local_disk(instance_type),
+        "the maker of its accelerators": str(family and family.accelerator).split()[0],
+        "the number of its accelerators": (size.accelerators, size.cores),
+        "Elastic Fabric Adapter": size.efa,
+    }
 
 
 def uses_efa(settings: Settings, recipe: Recipe) -> bool:

@@ -31,7 +31,7 @@ from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
 from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.definition.job_arguments import cluster_of
+from sashiko.pipeline.definition.job_arguments import cluster_of, machine_types
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings, file_of
@@ -39,7 +39,14 @@ from sashiko.settings.types import instance_types
 
 RECIPE_KEY = "train.distributed.instance_type"
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
-Use = Literal["processing job", "training job", "spot training job", "transform job", "endpoint"]
+Use = Literal[
+    "processing job",
+    "training job",
+    "spot training job",
+    "training warm pool",
+    "transform job",
+    "endpoint",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +73,15 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
             if step.type == "Training":
                 spot = step.arguments.get("EnableManagedSpotTraining") is True
                 kind = "spot training job" if spot else "training job"
-            machine = str(cluster_of(step)["InstanceType"])
-            jobs.setdefault((machine, kind), []).append(step)
+            cluster = cluster_of(step)
+            kinds: list[Use] = [kind]
+            if cluster.get("KeepAlivePeriodInSeconds"):
+                kinds.append("training warm pool")
+            # SageMaker holds the quota of each type of a list against the job ("Instance preference
+            # lists for training jobs", Developer Guide).
+            for machine in machine_types(cluster):
+                for quota in kinds:
+                    jobs.setdefault((machine, quota), []).append(step)
     for (instance_type, use), steps in sorted(jobs.items()):
         # Exact if the steps have equally many instances, else the most that there can be.
         largest = max(int(cluster_of(step)["InstanceCount"]) for step in steps)
@@ -88,8 +102,11 @@ def needed_machines(settings: Settings, definition: Definition, *, target: str) 
 def _key(settings: Settings, instance_type: str, only: str) -> str:
     jobs = settings.jobs.model_dump()
     kinds = [only] if only else [kind for kind in jobs if kind != "training"]
-    matches = [kind for kind in kinds if jobs[kind]["instance_type"] == instance_type]
-    return ", ".join(f"jobs.{kind}.instance_type" for kind in matches) or RECIPE_KEY
+    first = [kind for kind in kinds if jobs[kind]["instance_type"] == instance_type]
+    other = [kind for kind in kinds if instance_type in jobs[kind]["fallback_instance_types"]]
+    keys = [f"jobs.{kind}.instance_type" for kind in first]
+    keys = keys or [f"jobs.{kind}.fallback_instance_types" for kind in other]
+    return ", ".join(keys) or RECIPE_KEY
 
 
 def most_at_once(definition: Definition, names: Iterable[str]) -> int:

@@ -8,7 +8,7 @@ from sashiko.account.instances import has_local_disk
 from sashiko.account.prices import HOURS_A_MONTH, Price, Prices, Speed
 from sashiko.account.templates import Templates
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.definition.job_arguments import cluster_of
+from sashiko.pipeline.definition.job_arguments import cluster_of, machine_types
 
 _HOUR = 3600
 _MINUTE = 60
@@ -57,9 +57,12 @@ def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> t
     jobs = []
     for step in (step for step in definition.steps if step.is_job):
         cluster = cluster_of(step)
-        kind, count = str(cluster["InstanceType"]), int(cluster["InstanceCount"])
+        kinds, count = machine_types(cluster), int(cluster["InstanceCount"])
         limit = int(step.arguments["StoppingCondition"]["MaxRuntimeInSeconds"])
-        job = _other(step.name, count, kind, limit=limit, prices=prices)
+        each = [_other(step.name, count, kind, limit=limit, prices=prices) for kind in kinds]
+        # Of several types the dearest, or one whose price is unknown.
+        job = max(each, key=lambda job: math.inf if job.hourly is None else job.hourly)
+        job, kind = replace(job, machines=f"{count} x {' or '.join(kinds)}"), kinds[0]
         if plan := cluster.get("TrainingPlanArn"):
             job = replace(job, hourly=None, prices=(), unknown=f"paid upfront with the plan {plan}")
         elif not has_local_disk(kind) and job.hourly is not None:
@@ -67,6 +70,9 @@ def run_cost(definition: Definition, prices: Prices, *, device: str | None) -> t
             hourly = count * volume.usd * int(cluster["VolumeSizeInGB"]) / HOURS_A_MONTH
             job = replace(job, hourly=job.hourly + hourly, prices=(*job.prices, volume))
         jobs.append(job)
+        if waiting := cluster.get("KeepAlivePeriodInSeconds"):
+            name, times = f"{step.name}'s warm pool", int(waiting)
+            jobs.append(replace(job, name=name, limit_seconds=times, typical_seconds=times))
     for job in [job for job in jobs if job.name == _DEVICE_CHECK and device]:
         name, limit = f"{job.name}'s machine", job.limit_seconds
         jobs.append(_other(name, 1, str(device), limit=limit, prices=prices))

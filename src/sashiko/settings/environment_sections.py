@@ -14,18 +14,41 @@ from sashiko.settings.types import (
     instance_types,
 )
 
+
+def _check_fallbacks(first: str, others: tuple[str, ...]) -> None:
+    if len({first, *others}) <= len(others):
+        raise ValueError("`fallback_instance_types` names a type twice, or `instance_type`")
+
+
 # TrainingPlanArn and TrainingPlanName of SageMaker's API.
 _PLAN_ARN = (
     r"^arn:aws[a-z-]*:sagemaker:[a-z0-9-]+:\d{12}:training-plan/[a-zA-Z0-9](-*[a-zA-Z0-9]){0,63}$"
 )
 
 
+# InstancePreferences of SageMaker's API holds five types, of which `instance_type` is the first.
+_MOST_FALLBACKS = 4
+
+
 class ProcessingJob(Frozen):
-    """The resources of a processing job: `volume_size` in GB, `max_runtime` in seconds."""
+    """The resources of a processing job: `volume_size` in GB, `max_runtime` in seconds.
+
+    Attributes:
+        fallback_instance_types: types to run on, in this order, where `instance_type` has no
+            capacity; the account needs a quota for each.
+    """
 
     instance_type: ProcessingInstance
+    fallback_instance_types: Annotated[
+        tuple[ProcessingInstance, ...], Field(max_length=_MOST_FALLBACKS)
+    ] = ()
     volume_size: SizeGb
     max_runtime: Duration
+
+    @model_validator(mode="after")
+    def _check_fallbacks(self) -> Self:
+        _check_fallbacks(self.instance_type, self.fallback_instance_types)
+        return self
 
 
 class ScoringJob(ProcessingJob):
@@ -53,14 +76,23 @@ class TrainingJob(Frozen):
     """The resources of a training job: `volume_size` in GB, `max_runtime` in seconds.
 
     Attributes:
+        fallback_instance_types: types to train on, in this order, where `instance_type` has no
+            capacity; the account needs a quota for each.
+        keep_alive: seconds for which the instances wait for another training job after one, and are
+            paid for; None for none. The account needs a quota for warm pools of the type.
         spot: the use of spot capacity; None for on-demand capacity.
         training_plan: the ARN of a SageMaker training plan of the account, whose reserved instances
             are used; None for on-demand or spot capacity.
     """
 
     instance_type: TrainingInstance
+    fallback_instance_types: Annotated[
+        tuple[TrainingInstance, ...], Field(max_length=_MOST_FALLBACKS)
+    ] = ()
     volume_size: SizeGb
     max_runtime: Duration
+    # At most an hour: "Train Using SageMaker AI Managed Warm Pools", Developer Guide.
+    keep_alive: Annotated[Duration, Field(le=3600)] | None = None
     spot: SpotSection | None
     training_plan: Annotated[str, Field(pattern=_PLAN_ARN)] | None
 
@@ -70,6 +102,16 @@ class TrainingJob(Frozen):
             raise ValueError(
                 f"`spot.max_wait` ({self.spot.max_wait}s) is shorter than `max_runtime` "
                 f"({self.max_runtime}s); SageMaker requires at least `max_runtime`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_capacity(self) -> Self:
+        _check_fallbacks(self.instance_type, self.fallback_instance_types)
+        if self.spot and (self.fallback_instance_types or self.keep_alive):
+            raise ValueError(
+                "`spot` excludes `fallback_instance_types` and `keep_alive`: SageMaker takes a "
+                "list of types, and keeps a warm pool, on demand alone; set `spot: null`"
             )
         return self
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from sashiko.account.instances import families_with_local_disk, settings_for
 from sashiko.account.names import bucket_name, function_log_group, prefix
 from sashiko.settings.environment import Settings
+from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.tools import Tools
 from sashiko_cdk.identity import role_table, trust
@@ -91,8 +92,13 @@ def job_denials(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Polic
     does not say whether a request still has the older ones: each counts under either name.
     """
     jobs = settings.jobs
-    trained_on = {settings_for(settings, recipe).jobs.training.instance_type for recipe in recipes}
-    types = sorted({jobs.processing.instance_type, jobs.scoring.instance_type, *trained_on})
+    training = [settings_for(settings, recipe).jobs.training for recipe in recipes]
+    resources: Sequence[ProcessingJob | TrainingJob] = (jobs.processing, jobs.scoring, *training)
+    types = sorted(
+        {job.instance_type for job in resources}.union(
+            *(job.fallback_instance_types for job in resources)
+        )
+    )
     longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training))
     local_disk = [f"ml.{family}.*" for family in families_with_local_disk()]
     keys = f"arn:aws:kms:{settings.region}:{settings.account}:key/*"
@@ -113,6 +119,10 @@ def job_denials(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Polic
         "TrafficSaid": _missing(encryption),
         "TrafficEncrypted": {"Bool": {encryption: "false"}},
         "KnownInstances": {"ForAnyValue:StringNotEquals": {"sagemaker:InstanceTypes": types}},
+        # A job without the period does not match.
+        "KeptAlive": {
+            "NumericGreaterThan": {"sagemaker:KeepAlivePeriod": str(jobs.training.keep_alive or 0)}
+        },
         "EndSaid": _missing("sagemaker:MaxRuntimeInSeconds"),
         "EndsInTime": {"NumericGreaterThan": {"sagemaker:MaxRuntimeInSeconds": str(longest)}},
     }

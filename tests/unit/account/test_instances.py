@@ -53,6 +53,28 @@ def test_the_recipes_instance_type_is_taken_where_its_processes_and_plan_fit():
 
 
 @pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("ml.g5.2xlarge", ""),
+        ("ml.g6.xlarge", ""),
+        ("ml.g5.12xlarge", "differs from ml.g5.xlarge in the number of its accelerators"),
+        ("ml.trn1.2xlarge", "in the maker of its accelerators and the number"),
+        ("ml.m5.2xlarge", "in disks of its own and the maker of its accelerators and"),
+    ],
+)
+def test_a_fallback_is_a_type_that_runs_the_job_alike(other, message):
+    settings, recipe = _settings(fallback_instance_types=[other]), _recipe()
+    if message:
+        with pytest.raises(InputError, match=f"fallback_instance_types`: {other} .*{message}"):
+            settings_for(settings, recipe)
+    else:
+        assert settings_for(settings, recipe) == settings
+    # A recipe that names its own type has no other.
+    own = settings_for(settings, _recipe(instance_type="ml.g5.4xlarge"))
+    assert own.jobs.training.fallback_instance_types == ()
+
+
+@pytest.mark.parametrize(
     ("instance_type", "processes", "message"),
     [
         (

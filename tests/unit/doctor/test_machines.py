@@ -22,7 +22,7 @@ from sashiko.doctor.services import Check
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import SpotSection
-from tests.infra.variants import ROOT, settings_of
+from tests.infra.variants import ROOT, changed, settings_of
 from tests.unit.account.fake_account import Answer, FakeAccount
 from tests.unit.doctor.conftest import results
 
@@ -80,6 +80,11 @@ def test_each_kind_of_job_has_its_own_quota_under_sagemakers_name():
          "ml.m5.2xlarge for processing job usage", 10, "jobs.scoring.instance_type"),
         ("Train", ["ResourceConfig"], {"InstanceType": "ml.p5.48xlarge"},
          "ml.p5.48xlarge for training job usage", 1, "train.distributed.instance_type"),
+        ("Train", ["ResourceConfig"], {"KeepAlivePeriodInSeconds": 60},
+         "ml.g5.xlarge for training warm pool usage", 1, "jobs.training.instance_type"),
+        ("Train", ["ResourceConfig"],
+         {"InstancePreferences": [{"InstanceType": f"ml.g{n}.xlarge"} for n in (5, 6)]},
+         "ml.g6.xlarge for training job usage", 1, "jobs.training.fallback_instance_types"),
     ],
 )  # fmt: skip
 def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
@@ -90,7 +95,10 @@ def test_a_job_needs_all_its_instances_by_the_key_that_names_their_type(
     for name in section:
         arguments = arguments[name]
     arguments |= change
-    machines = needed_machines(settings_of("dev"), parse_definition(golden), target="inf2")
+    settings = changed(
+        settings_of("dev"), "jobs.training", fallback_instance_types=("ml.g6.xlarge",)
+    )
+    machines = needed_machines(settings, parse_definition(golden), target="inf2")
     assert (count, key) in {(item.count, item.key) for item in machines if item.quota == quota}
 
 

@@ -127,6 +127,20 @@ def test_a_training_plan_that_no_job_can_use_is_refused(changes, message):
         _with_training(**{"training_plan": PLAN, **changes})
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"fallback_instance_types": ["ml.p5.48xlarge"]}, "names a type twice"),
+        ({"fallback_instance_types": ["ml.p6.48xlarge"]}, "no such instance type"),
+        ({"keep_alive": "2h"}, "keep_alive.* 3600"),
+        ({"keep_alive": "30m", "spot": {"max_wait": "12h"}}, "`spot` excludes"),
+    ],
+)
+def test_capacity_that_sagemaker_does_not_give_is_refused(changes, message):
+    with pytest.raises(InputError, match=f"(?s)config/dev.yaml: key `jobs.*{message}"):
+        _with_training(**changes)
+
+
 def _with_spot(wait: str) -> Settings:
     value = json.loads(load_settings("dev").model_dump_json())
     value["jobs"]["training"] |= {"spot": {"max_wait": wait}, "max_runtime": "4h"}

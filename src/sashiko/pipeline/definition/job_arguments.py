@@ -26,6 +26,7 @@ class ResourceConfig(Frozen):
 
     InstanceCount: int = Field(ge=1)
     InstanceType: Any = None
+    InstancePreferences: Any = None
     VolumeSizeInGB: Any = None
     VolumeKmsKeyId: Any = None
     KeepAlivePeriodInSeconds: Any = None
@@ -212,6 +213,12 @@ def cluster_of(step: Step) -> Mapping[str, Any]:
     parts = step.arguments if training else step.arguments["ProcessingResources"]
     cluster: Mapping[str, Any] = parts["ResourceConfig" if training else "ClusterConfig"]
     return cluster
+
+
+def machine_types(cluster: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the instance types that a job may get, in the order of its preference."""
+    preferences = cluster.get("InstancePreferences") or (cluster,)
+    return tuple(str(item["InstanceType"]) for item in preferences)
 
 
 def check_names(step: Step, arguments: Mapping[str, Any]) -> None:

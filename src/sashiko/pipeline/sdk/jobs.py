@@ -31,7 +31,7 @@ from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.sdk.network_and_keys import output_key, tags, volume_key, vpc
 from sashiko.settings.environment import Settings
-from sashiko.settings.environment_sections import ProcessingJob
+from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import Recipe
 from sashiko.steps.sections import Channel, config_files, make_channel
 
@@ -210,6 +210,30 @@ def pipeline_session(settings: Settings) -> PipelineSession:
         default_bucket=bucket_name(settings, "artifacts"),
         sagemaker_config=config,
     )
+
+
+def _types(job: TrainingJob) -> dict[str, Any]:
+    """Returns the type of a training job's instances, or several in the order of preference."""
+    if not job.fallback_instance_types:
+        return {"instance_type": job.instance_type}
+    names = (job.instance_type, *job.fallback_instance_types)
+    return {"instance_preferences": [shapes.InstancePreference(instance_type=n) for n in names]}
+
+
+class _Processing(ProcessingStep):  # type: ignore[misc]  # the SDK has no types
+    """A step whose job may get one of several types, which the SDK's Processor (3.27) lacks."""
+
+    fallback_instance_types: Sequence[str] = ()
+
+    @property
+    def arguments(self) -> Any:
+        """The arguments of CreateProcessingJob."""
+        request = super().arguments
+        if self.fallback_instance_types:
+            cluster = request["ProcessingResources"]["ClusterConfig"]
+            names = (cluster.pop("InstanceType"), *self.fallback_instance_types)
+            cluster["InstancePreferences"] = [{"InstanceType": name} for name in names]
+        return request
 
 
 @dataclass(frozen=True)
@@ -470,7 +494,7 @@ class Jobs:
             tags=tags(settings),
             sagemaker_session=self.session,
         )
-        step = ProcessingStep(
+        step = _Processing(
             name=part.name,
             step_args=processor.run(
                 inputs=[
@@ -502,6 +526,7 @@ class Jobs:
             cache_config=_CACHED if part.cached else CacheConfig(enable_caching=False),
             retry_policies=retries(),
         )
+        step.fallback_instance_types = job.fallback_instance_types
         self.add(step)
         return step
 
@@ -537,8 +562,9 @@ class Jobs:
             role=settings.role_arn(role),
             base_job_name=name.lower(),
             compute=Compute(
-                instance_type=job.instance_type,
+                **_types(job),
                 instance_count=nodes,
+                keep_alive_period_in_seconds=job.keep_alive,
                 volume_size_in_gb=job.volume_size,
                 volume_kms_key_id=volume_key(settings, job.instance_type),
                 enable_managed_spot_training=True if job.spot else None,

@@ -150,7 +150,7 @@ def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
         describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
-def run(device: str | None, *, machines: int = 1, **instances: str) -> dict[str, JobCost]:
+def run(device: str | None, *, machines: int = 1, **instances: Any) -> dict[str, JobCost]:
     """The cost of a run: `machines` of Explain; `instances` change Train's ResourceConfig."""
     definition = json.loads((ROOT / "tests/golden/complaints.definition.json").read_text())
     steps = {step["Name"]: step["Arguments"] for step in definition["Steps"]}
@@ -171,6 +171,16 @@ def test_a_run_costs_its_jobs_for_the_assumed_time_and_at_most_for_their_limits(
     train = jobs["Train"]  # an instance with disks of its own has no volume to pay for
     assert (train.machines, train.limit_seconds) == ("1 x ml.g5.xlarge", 14400)
     assert train.most == pytest.approx(1.4084 * 4)
+
+
+def test_of_several_types_the_dearest_counts_and_a_warm_pool_is_paid_for() -> None:
+    types = [{"InstanceType": name} for name in ("ml.m5.large", "ml.g5.xlarge")]
+    jobs = run(None, InstancePreferences=types, KeepAlivePeriodInSeconds=1800)
+    train, pool = jobs["Train"], jobs["Train's warm pool"]
+    assert train.machines == "1 x ml.m5.large or ml.g5.xlarge"
+    assert train.hourly is not None
+    assert train.hourly > 1.4084
+    assert pool.most == pool.typical == pytest.approx(train.hourly / 2)
 
 
 def test_each_instance_of_a_job_and_the_machine_of_a_device_check_cost_their_time() -> None:

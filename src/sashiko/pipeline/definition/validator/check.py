@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -352,26 +353,54 @@ def _check_training_plan(arguments: Arguments) -> Iterator[str]:
             f"{where}: is set, and EnableManagedSpotTraining is true: a job runs on the capacity "
             "of a plan or on spot capacity; remove one of the two"
         )
-    instance = arguments.get("InstanceType", start=config)
+    types = _types(arguments, config)  # a plan is for the one type of a list that it reserves
     reservable = shape("ReservedCapacityInstanceType").metadata["enum"]
-    if isinstance(instance, str) and instance not in reservable:
+    if types and not set(types).intersection(reservable):
         yield (
-            f"{where}: no training plan reserves {instance}; remove the plan, or set InstanceType "
-            f"to the plan's: {', '.join(reservable)}"
+            f"{where}: no training plan reserves {' or '.join(types)}; remove the plan, or set "
+            f"InstanceType to the plan's: {', '.join(reservable)}"
         )
+
+
+def _types(arguments: Arguments, config: Any) -> list[str]:
+    """Returns the known instance types of a job: that one, or those of its list."""
+    preferences = arguments.get("InstancePreferences", start=config or {})
+    items = preferences if isinstance(preferences, list) else [config or {}]
+    names = (arguments.get("InstanceType", start=item) for item in items)
+    return [name for name in names if isinstance(name, str) and "." in name]
+
+
+def _check_preferences(arguments: Arguments, path: str) -> Iterator[str]:
+    """dg/train-instance-preferences and dg/processing-job-instance-preferences."""
+    config = arguments.get(*path.split("."))
+    if not isinstance(config, Mapping) or "InstancePreferences" not in config:
+        return
+    where = f"{arguments.where(path)}.InstancePreferences"
+    excluded = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
+    others = [name for name in excluded if name in config]
+    if arguments.get("EnableManagedSpotTraining") is True:
+        others.append("EnableManagedSpotTraining")
+    for name in others:
+        yield f"{where}: excludes {name}; remove one of the two"
+    for name, times in Counter(_types(arguments, config)).items():
+        if times > 1:
+            yield f"{where}: {name} is there twice; remove one"
+    preferences = config["InstancePreferences"]
+    items = preferences if isinstance(preferences, list) else []
+    counts = sum("InstanceCount" in item for item in items if isinstance(item, Mapping))
+    if counts != (0 if "InstanceCount" in config else len(items)):
+        yield f"{where}: give InstanceCount once for the job, or for each type"
 
 
 def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
     """APIReference/API_ResourceConfig and API_ProcessingClusterConfig, `VolumeKmsKeyId`."""
     config = arguments.get(*path.split("."))
-    instance = arguments.get("InstanceType", start=config or {})
-    if not isinstance(instance, str) or "." not in instance or not has_local_disk(instance):
-        return
-    if "VolumeKmsKeyId" in config:
-        yield (
-            f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has its own disks, which the "
-            "machine encrypts; SageMaker refuses a key for them: remove it"
-        )
+    for instance in _types(arguments, config):
+        if has_local_disk(instance) and "VolumeKmsKeyId" in config:
+            yield (
+                f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has its own disks, which the "
+                "machine encrypts; SageMaker refuses a key for them: remove it"
+            )
 
 
 def _check_efa(arguments: Arguments) -> Iterator[str]:
@@ -379,15 +408,15 @@ def _check_efa(arguments: Arguments) -> Iterator[str]:
 
     With `FI_PROVIDER`, libfabric looks for that adapter alone (fabric(7)).
     """
-    instance = arguments.get("ResourceConfig", "InstanceType")
-    if arguments.get("Environment", "FI_PROVIDER") != "efa" or not isinstance(instance, str):
+    if arguments.get("Environment", "FI_PROVIDER") != "efa":
         return
-    size = size_of(instance)
-    if size and not size.efa:
-        yield (
-            f"{arguments.where('Environment.FI_PROVIDER')}: efa, and {instance} has no Elastic "
-            "Fabric Adapter; take it away, or choose a type that has one"
-        )
+    for instance in _types(arguments, arguments.get("ResourceConfig")):
+        size = size_of(instance)
+        if size and not size.efa:
+            yield (
+                f"{arguments.where('Environment.FI_PROVIDER')}: efa, and {instance} has no Elastic "
+                "Fabric Adapter; take it away, or choose a type that has one"
+            )
 
 
 def _check_image(arguments: Arguments, path: str) -> Iterator[str]:
@@ -484,10 +513,12 @@ def check_step(
         yield from _check_times(arguments)
         yield from _check_warm_pool(arguments)
         yield from _check_training_plan(arguments)
+        yield from _check_preferences(arguments, "ResourceConfig")
         yield from _check_volume(arguments, "ResourceConfig")
         yield from _check_efa(arguments)
         yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
     else:
+        yield from _check_preferences(arguments, "ProcessingResources.ClusterConfig")
         yield from _check_volume(arguments, "ProcessingResources.ClusterConfig")
         yield from _check_image(arguments, "AppSpecification.ImageUri")
         yield from _check_paths(arguments)
