@@ -41,6 +41,7 @@ class DataLake(EnvironmentStack):
         )
         self.key_arns: Mapping[KeyDomain, str] = {
             "capture": capture.key.key_arn,
+            "lake": lake.key_arn,
             "logs": logs.key_arn,
             "ml": ml.key_arn,
             "snapshots": snapshots.key_arn,
@@ -56,8 +57,9 @@ class DataLake(EnvironmentStack):
         )
         ArtifactAccess(self, "Artifacts", settings=settings, pipelines=deployment.pipelines, key=ml)
         parts = LakeParts(
-            deployment=deployment, capture_key=capture.key, snapshots_key=snapshots, ml_key=ml
-        )
+            deployment=deployment, lake_key=lake, capture_key=capture.key,
+            snapshots_key=snapshots, ml_key=ml,
+        )  # fmt: skip
         add_lake_parts(self, parts)
         add_catalog(
             self,

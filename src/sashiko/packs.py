@@ -86,6 +86,8 @@ class Pack:
     bucket_parts: str = ""
     # Tables beside the contracts': `(settings, recipe, contracts) -> Mapping[location, table]`.
     lake_tables: str = ""
+    # Contracts of further tables: `(settings, recipe, contracts) -> Sequence[Contract]`.
+    lake_contracts: str = ""
     # Who reads what a job names by its arguments, in the artifacts bucket:
     # `(settings, job) -> Iterator[tuple[role, URI]]`.
     artifact_readers: str = ""

@@ -10,6 +10,7 @@ from sashiko.contract.glue import check_lake
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
+from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline import compiled as compiler
 from sashiko.pipeline.definition.validator.check import check_definition
 from sashiko.pipeline.project import HOME, choose_recipe, source
@@ -164,10 +165,13 @@ def read_deployment(settings: Settings) -> Deployment:
             `config/delivery.yaml` is not valid.
     """
     recipes = (choose_recipe(settings, None),)
+    contracts = read_contracts(settings)
+    for more in pack_objects("lake_contracts", load_packs(settings.packs, source="settings")):
+        contracts += tuple(item for recipe in recipes for item in more(settings, recipe, contracts))
     return Deployment(
         settings=settings,
         environments=environments.deployed_environments(),
-        contracts=read_contracts(settings),
+        contracts=contracts,
         recipes=recipes,
         pipelines=compile_pipelines(settings, recipes),
         github=github_trust(settings.environment),

@@ -31,6 +31,7 @@ class LakeParts:
     """Of the stack DataLake."""
 
     deployment: Deployment
+    lake_key: kms.IKey
     capture_key: kms.IKey
     snapshots_key: kms.IKey
     ml_key: kms.IKey

@@ -5,7 +5,15 @@ import json
 import pytest
 
 from tests.infra.lake_grants import policy_text, role_of
-from tests.infra.variants import VARIANTS, contracts_of, resources, settings_of, some, synthesized
+from tests.infra.variants import (
+    VARIANTS,
+    contracts_of,
+    of_pack,
+    resources,
+    settings_of,
+    some,
+    synthesized,
+)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -17,7 +25,7 @@ def test_no_value_crosses_stacks_by_export(templates, variant):
 
 def loaded_tables(template):
     tables = some(template, "AWS::Glue::Table").values()
-    return [t for t in tables if not _name(t).endswith("_captured")]
+    return [t for t in tables if not _name(t).endswith(("_captured", "_answers"))]
 
 
 def _name(table):
@@ -84,7 +92,8 @@ def test_only_tables_are_registered_and_with_our_own_role(templates):
     locations = resources(templates("dev")["DataLake"], "AWS::LakeFormation::Resource").values()
     bucket = "arn:aws:s3:::sashiko-dev-curated-111122223333-us-east-1"
     arns = {location["Properties"]["ResourceArn"] for location in locations}
-    assert arns == {f"{bucket}/complaints", f"{bucket}/census"}
+    answers = of_pack("batch", f"{bucket}/complaints_answers")
+    assert arns == {f"{bucket}/complaints", f"{bucket}/census"} | answers
     for location in locations:
         properties = location["Properties"]
         assert properties["UseServiceLinkedRole"] is False

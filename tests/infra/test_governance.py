@@ -7,7 +7,7 @@ import pytest
 from sashiko.contract.glue import AS_OF
 from tests.infra.contracts import column_of, mortgages, synthesized_with, table_of
 from tests.infra.lake_grants import Column, granted, readers, role_of, tags_of
-from tests.infra.variants import all_before, contracts_of, resources, settings_of, some
+from tests.infra.variants import all_before, contracts_of, of_pack, resources, settings_of, some
 
 READS = {
     "none": {"sashiko-dev-broker", "sashiko-dev-bias-evaluator", "sashiko-dev-data-scientist"},
@@ -192,9 +192,10 @@ def test_changes_of_the_lake_come_one_after_the_other(filtered):
 
 
 def test_nothing_is_tagged_or_granted_before_the_check_that_the_lake_is_closed(templates):
+    answers = of_pack("batch", "complaints_answers")
     for stack, tables in (
         ("DataLake", ""),
-        ("Governance", "census complaints complaints_captured"),
+        ("Governance", " ".join(["census", "complaints", *answers, "complaints_captured"])),
     ):
         template = templates("dev")[stack]
         ((check, resource),) = resources(template, "Custom::ClosedLake").items()

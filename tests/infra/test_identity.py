@@ -106,7 +106,7 @@ def test_the_pipeline_passes_named_roles_to_sagemaker_alone(roles):
     statement = _allowing_to(roles["pipeline"], "iam:PassRole")
     passed = {arn.rpartition("sashiko-dev-")[2] for arn in statement["Resource"]}
     core = {"bias-evaluator", "broker", "device-check", "registrar", "registry-reader", "training"}
-    assert passed == core | of_pack("monitoring", "monitor")
+    assert passed == core | of_pack("monitoring", "monitor") | of_pack("batch", "batch")
     assert statement["Condition"] == {
         "StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}
     }

@@ -9,6 +9,7 @@ from tests.infra.variants import as_list, of_pack, resources, some
 
 BUCKETS = {"raw", "curated", "snapshots", "artifacts", "capture", "logs"}
 OBJECT_READERS = {"sashiko-dev-lake-formation", "sashiko-dev-etl", "sashiko-dev-break-glass"}
+PUBLISHERS = of_pack("batch", "sashiko-dev-batch")
 
 
 def _bucket_of(properties):
@@ -47,9 +48,10 @@ def let_through(template, bucket, action, below=""):
 @pytest.mark.control("AC-4")
 def test_exactly_three_roles_may_read_objects_of_the_lake(templates):
     lake = templates("dev")["DataLake"]
-    for bucket in ("raw", "curated"):
+    # Of the curated bucket a publisher's own policy allows it the folders of its tables alone.
+    for bucket, more in (("raw", set()), ("curated", PUBLISHERS)):
         for action in ("s3:GetObject", "s3:GetObjectVersion"):
-            assert let_through(lake, bucket, action) == OBJECT_READERS
+            assert let_through(lake, bucket, action) == OBJECT_READERS | more
 
 
 def test_without_lake_formation_the_snapshots_roles_read_curated_themselves_and_raw_never(
@@ -57,7 +59,8 @@ def test_without_lake_formation_the_snapshots_roles_read_curated_themselves_and_
 ):
     lake = templates("iam_only")["DataLake"]
     broker, evaluator = "sashiko-dev-broker", "sashiko-dev-bias-evaluator"
-    assert let_through(lake, "curated", "s3:GetObject") == OBJECT_READERS | {broker, evaluator}
+    readers = OBJECT_READERS | {broker, evaluator} | PUBLISHERS
+    assert let_through(lake, "curated", "s3:GetObject") == readers
     assert let_through(lake, "raw", "s3:GetObject") == OBJECT_READERS
     assert "-curated-" in policy_text(lake, "broker")
     assert "-curated-" not in policy_text(lake, "data-scientist")

@@ -98,7 +98,7 @@ def _allowed(dev: Environment, role: str, action: str, bucket: str) -> tuple[str
 ACTIONS = {True: "s3:GetObject", False: "s3:PutObject"}
 
 
-@pytest.mark.parametrize("name", ["artifacts", "snapshots", "capture"])
+@pytest.mark.parametrize("name", ["artifacts", "snapshots", "capture", "curated"])
 @pytest.mark.parametrize("read", [True, False])
 def test_each_job_may_use_the_objects_that_it_names(
     dev: Environment, jobs: Jobs, read: bool, name: Bucket
@@ -129,6 +129,7 @@ USING = {
         False: {"Snapshot", "SnapshotFacets", "Weights", BIAS},
     },
     "capture": {True: set(), False: set()},  # a pack's: tests/packs/monitoring
+    "curated": {True: set(), False: set()},  # likewise: tests/packs/batch
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sashiko.contract.glue_job.spec import TYPES
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Classification, Contract
 from sashiko.errors import InputError
 
 # Each load of a table is a full extract with its own value of this partition key; the values name
@@ -29,6 +29,8 @@ class GlueColumn:
     name: str
     type: str
     comment: str
+    # Of a table that jobs publish to: a column without a class of its own is pii, as the table is.
+    classification: Classification = "pii"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,9 @@ class GlueTable:
     description: str
     columns: tuple[GlueColumn, ...]
     partition_key: GlueColumn | None  # None if the table has no partitions
+    # Of a table in the curated bucket beside the contracts': the role whose jobs register its
+    # partitions.
+    publisher: str | None = None
 
 
 def glue_table(contract: Contract) -> GlueTable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
 
-from sashiko.contract.glue import AS_OF, captured_name
+from sashiko.contract.glue import AS_OF, GlueTable, captured_name
 from sashiko.contract.model import Classification, Column, Contract, Reader
 
 TagKind = Literal["sensitivity", "domain", "environment"]
@@ -72,7 +72,11 @@ def tag_values(
 
 
 def tag_assignments(
-    contracts: Sequence[Contract], *, environment: str, captured: Sequence[str] = ()
+    contracts: Sequence[Contract],
+    *,
+    environment: str,
+    captured: Sequence[str] = (),
+    published: Sequence[GlueTable] = (),
 ) -> list[TagAssignment]:
     """Returns the LF-Tags of database, tables and columns, parents first.
 
@@ -85,6 +89,7 @@ def tag_assignments(
         environment: its name.
         captured: those of the tables whose answered requests are kept. All columns of these are
             pii: a text holds whatever somebody wrote.
+        published: further tables, which jobs publish to.
     """
     assignments = [
         TagAssignment(kind="sensitivity", value="pii"),
@@ -101,6 +106,20 @@ def tag_assignments(
             for column, value in columns.items()
             if value != "pii"
         ]
+    for other in published:
+        assignments += [
+            TagAssignment(kind="sensitivity", value="pii", table=other.name),
+            TagAssignment(kind="environment", value=environment, table=other.name),
+        ]
+        keys = (other.partition_key,) if other.partition_key else ()
+        assignments += [
+            TagAssignment(
+                kind="sensitivity", value=column.classification, table=other.name,
+                column=column.name,
+            )
+            for column in (*other.columns, *keys)
+            if column.classification != "pii"
+        ]  # fmt: skip
     return assignments
 
 

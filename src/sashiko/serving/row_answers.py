@@ -12,8 +12,6 @@ import pyarrow as pa
 from sashiko.base.parquet import regroup
 from sashiko.serving.artifact import ROWS_PER_REQUEST, Answer, Artifact, RequestRefusedError
 
-__all__ = ["RowAnswer", "stream_answers"]
-
 
 @dataclass(frozen=True)
 class RowAnswer:

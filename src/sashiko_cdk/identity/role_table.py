@@ -49,6 +49,9 @@ class RoleRecord:
     reads_captures: bool = False  # and writes what is decoded of them
     # Of an endpoint that sleeps, whose requests and answers are objects: reads and deletes them.
     deletes_requests: bool = False
+    writes_captures: bool = False
+    # Writes tables of the curated bucket, of which its own policy allows it the folders.
+    publishes_tables: bool = False
     rewrites_facets: bool = False  # in the folder of the snapshots bucket
     publishes_alerts: bool = False
 
@@ -237,11 +240,12 @@ def roles_of(settings: Settings, *kinds: Kind) -> tuple[Role, ...]:
     return tuple(record.name for record in role_records(settings) if record.kind in kinds)
 
 
-def closed_buckets(settings: Settings, role: Role) -> list[str]:
-    """Returns the objects, as ARNs, that `role` is denied to read past Lake Formation."""
-    if role in _READS_OBJECTS:
+def closed_buckets(settings: Settings, record: RoleRecord) -> list[str]:
+    """Returns the objects, as ARNs, that a role is denied to read past Lake Formation."""
+    if record.name in _READS_OBJECTS:
         return []
     # Without Lake Formation Athena reads with the caller's own permissions.
-    direct = settings.lake_formation.mode == "iam_only" and role in _BY_IAM
+    by_iam = settings.lake_formation.mode == "iam_only" and record.name in _BY_IAM
+    direct = by_iam or record.publishes_tables
     raw, curated = (f"arn:aws:s3:::{bucket_name(settings, name)}/*" for name in ("raw", "curated"))
     return [raw] if direct else [raw, curated]

@@ -191,7 +191,7 @@ def _denials(
 ) -> list[iam.PolicyStatement]:
     """Returns the denials of a role, which hold whatever a later stack attaches to it."""
     denials = [deny("Never", record.never)]
-    if closed := role_table.closed_buckets(settings, record.name):
+    if closed := role_table.closed_buckets(settings, record):
         reading = ["s3:GetObject", "s3:GetObjectVersion"]
         denials.append(deny("NotPastLakeFormation", reading, resources=closed))
     if record.name == "pipeline":

@@ -49,14 +49,16 @@ def add_buckets(
     curated = _bucket(stack, "curated", key=lake_key, logs=logs)
     by_iam = () if settings.lake_formation.mode == "enforced" else _BY_IAM
     raw.only(*_OBJECT_READERS, actions=_READ)
-    curated.only(*_OBJECT_READERS, *by_iam, actions=_READ)
+    records = role_records(settings)
+    publishers = [one.name for one in records if one.publishes_tables]
+    curated.only(*_OBJECT_READERS, *by_iam, *publishers, actions=_READ)
     views = get_args(SnapshotView)
     scratch = [f"{view}/{folder}" for view in views for folder in ("scratch/", RESULTS)]
     expiring = dict.fromkeys(scratch, _SCRATCH)
     snapshots = _bucket(stack, "snapshots", key=snapshots_key, logs=logs, expiring=expiring)
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
     # The deployer's own policy allows it one file without rows, once.
-    facets = [one.name for one in role_records(settings) if one.rewrites_facets]
+    facets = [one.name for one in records if one.rewrites_facets]
     snapshots.only(*facets, "deployer", actions=["s3:PutObject"], prefix="facets/")
     snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")

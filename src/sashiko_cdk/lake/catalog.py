@@ -98,7 +98,7 @@ class LakeTables(Construct):
         captured: Mapping[str, GlueTable],
         removal_policy: RemovalPolicy,
     ) -> None:
-        """Makes them; `captured` has S3 location -> table of the requests that lie there."""
+        """Makes them; `captured` has S3 location -> table of a pack that lies there."""
         super().__init__(scope, id)
         self._settings = settings
         self.database = glue.CfnDatabase(
@@ -118,8 +118,10 @@ class LakeTables(Construct):
         self.tables = {  # a contract's table by its name
             table.name: self._table(table, f"{curated}/{table.name}/") for table in tables
         }
-        of_requests = [self._table(table, location) for location, table in captured.items()]
-        for table in (*self.tables.values(), *of_requests):
+        self.others = {
+            table.name: self._table(table, location) for location, table in captured.items()
+        }
+        for table in (*self.tables.values(), *self.others.values()):
             table.apply_removal_policy(removal_policy)
 
     def _defaults(self) -> list[glue.CfnDatabase.PrincipalPrivilegesProperty]:
@@ -133,9 +135,13 @@ class LakeTables(Construct):
         return [database.PrincipalPrivilegesProperty(principal=everybody, permissions=["ALL"])]
 
     def _table(self, table: GlueTable, location: str) -> glue.CfnTable:
-        """Makes a table. A query names its load, and no partition is ever registered."""
+        """Makes a table.
+
+        A query of a contract's table names its load, and no partition is ever registered. Those of
+        a table with a publisher are, so that each appears as a whole.
+        """
         parameters = {"EXTERNAL": "TRUE", "classification": "parquet"}
-        if table.partition_key:
+        if table.partition_key and not table.publisher:
             key = table.partition_key.name
             parameters |= {
                 "projection.enabled": "true",
@@ -172,6 +178,17 @@ def _column(column: GlueColumn) -> glue.CfnTable.ColumnProperty:
     return glue.CfnTable.ColumnProperty(name=column.name, type=column.type, comment=column.comment)
 
 
+def pack_tables(
+    settings: Settings, contracts: Sequence[Contract], *, recipes: Sequence[Recipe]
+) -> dict[str, GlueTable]:
+    """Returns the tables of packs by their locations: captured requests, and published answers."""
+    found: dict[str, GlueTable] = {}
+    for tables in pack_objects("lake_tables", load_packs(settings.packs, source="settings")):
+        for recipe in recipes:
+            found |= tables(settings, recipe, contracts)
+    return found
+
+
 def add_catalog(
     stack: EnvironmentStack,
     contracts: Sequence[Contract],
@@ -192,10 +209,7 @@ def add_catalog(
         dependencies: what has to exist before a location is registered.
     """
     settings, keep = stack.settings, stack.removal_policy
-    captured: dict[str, GlueTable] = {}
-    for tables in pack_objects("lake_tables", load_packs(settings.packs, source="settings")):
-        for recipe in recipes:
-            captured |= tables(settings, recipe, contracts)
+    captured = pack_tables(settings, contracts, recipes=recipes)
     lake = LakeTables(
         stack,
         "Lake",
@@ -214,7 +228,8 @@ def add_catalog(
     last.node.add_dependency(probe, lake.database)
     # The other buckets log to it, so a refused deploy has no buckets to delete.
     first.node.add_dependency(last)
-    for name, table in lake.tables.items():
+    published = [table.name for table in captured.values() if table.publisher]
+    for name, table in (*lake.tables.items(), *((name, lake.others[name]) for name in published)):
         location = GovernedLocation(stack, f"Location-{name}", settings=settings, table=name)
         # Lake Formation's changes come one after the other: see `add_governance`.
         location.node.add_dependency(*dependencies, last)

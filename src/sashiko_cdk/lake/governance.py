@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_lakeformation as lf
 from constructs import Construct
 
-from sashiko.account.names import Role, database_name, tag_key
+from sashiko.account.names import PackName, Role, database_name, tag_key
 from sashiko.contract import grants as contract_grants
 from sashiko.contract.glue import captured_name
 from sashiko.contract.grants import ColumnGrant, FilterGrant, Grant, TagAssignment, TagGrant
@@ -13,7 +13,7 @@ from sashiko.contract.model import Contract
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.lake.catalog import ClosedLakeCheck, table_location_arn
+from sashiko_cdk.lake.catalog import ClosedLakeCheck, pack_tables, table_location_arn
 from sashiko_cdk.stack import EnvironmentStack, content_id
 
 __all__ = ["add_governance"]
@@ -129,31 +129,38 @@ def add_governance(
     settings, environment = stack.settings, stack.settings.environment
     tables = [contract.table for contract in contracts]
     captured = [recipe_table(recipe) for recipe in recipes]
+    others = pack_tables(settings, contracts, recipes=recipes).values()
+    published = [table for table in others if table.publisher]
     grants = contract_grants.reader_grants(contracts, environment=environment)
     check = ClosedLakeCheck(
         stack,
         settings=settings,
-        tables=sorted([*tables, *map(captured_name, captured)]),
+        tables=sorted(
+            [*tables, *map(captured_name, captured), *(table.name for table in published)]
+        ),
         grants=content_id(stack, "", sorted(map(repr, grants))),
     )
     chain = _Chain(stack, first=check)
     for tag in contract_grants.tag_assignments(
-        contracts, environment=environment, captured=captured
+        contracts, environment=environment, captured=captured, published=published
     ):
         chain.add(TagAssociation(stack, settings=settings, tag=tag))
     for grant in grants:
         chain.grant(grant.persona, *chain.reading(grant))
-    chain.grant("etl", "DESCRIBE", the_database(settings))
-    for table in tables:
-        location = _Permissions.DataLocationResourceProperty(
-            catalog_id=settings.account, resource_arn=table_location_arn(settings, table)
-        )
-        chain.grant("etl", "DATA_LOCATION_ACCESS", Resource(data_location=location))
-        for permission in ("ALTER", "DESCRIBE", "INSERT"):
-            named = _Permissions.TableResourceProperty(
-                catalog_id=settings.account, database_name=database_name(settings), name=table
+    writers: list[tuple[Role, str]] = [("etl", table) for table in tables]
+    writers += [(PackName(str(table.publisher)), table.name) for table in published]
+    for role in dict.fromkeys(role for role, _ in (("etl", ""), *writers)):
+        chain.grant(role, "DESCRIBE", the_database(settings))
+        for table in (table for writer, table in writers if writer == role):
+            location = _Permissions.DataLocationResourceProperty(
+                catalog_id=settings.account, resource_arn=table_location_arn(settings, table)
             )
-            chain.grant("etl", permission, Resource(table=named))
+            chain.grant(role, "DATA_LOCATION_ACCESS", Resource(data_location=location))
+            for permission in ("ALTER", "DESCRIBE", "INSERT"):
+                named = _Permissions.TableResourceProperty(
+                    catalog_id=settings.account, database_name=database_name(settings), name=table
+                )
+                chain.grant(role, permission, Resource(table=named))
 
 
 class _Chain:

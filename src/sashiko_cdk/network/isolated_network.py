@@ -129,7 +129,8 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
         actions = tuple(sorted({*api.actions, *device_actions(settings)}))
         uses["sagemaker.api"] = Use(actions, ("device-check", *api.callers))
     for endpoints in pack_objects("endpoints", load_packs(settings.packs, source="settings")):
-        uses |= endpoints(settings)
+        for name, use in endpoints(settings).items():
+            uses[name] = _both(uses[name], use) if name in uses else use
     if settings.device_check == "endpoint":
         uses["sagemaker.runtime"] = Use((INVOKE,), ("device-check",))
     everybody = roles_of(settings, "job", "endpoint")
@@ -137,6 +138,12 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
         name: use if use.callers else replace(use, callers=everybody)
         for name, use in sorted(uses.items())
     }
+
+
+def _both(one: Use, other: Use) -> Use:
+    """Joins two uses of a service; what a caller may do of it, its own policy says."""
+    actions = tuple(sorted({*one.actions, *other.actions}))
+    return replace(one, actions=actions, callers=(*one.callers, *other.callers))
 
 
 class VpcEndpoints(Construct):

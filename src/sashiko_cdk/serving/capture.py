@@ -46,13 +46,16 @@ class Capture(Construct):
         super().__init__(scope, id)
         records = role_records(settings)
         readers = [one.name for one in records if one.reads_captures]
+        # They write answers of theirs as captures, and read none.
+        writers = [one.name for one in records if one.writes_captures]
         deleting = [one.name for one in records if one.deletes_requests]
         sleeps = settings.serving.sleeps
         others = ["inference", *_ASKERS, *deleting] if sleeps else []
         self.key = DomainKey(
             self, "Key", settings=settings, domain="capture", removal_policy=removal_policy
         )
-        opening = dict.fromkeys(("break-glass", "inference", *readers, *others))
+        # A multipart upload decrypts its data key for each part.
+        opening = dict.fromkeys(("break-glass", "inference", *readers, *writers, *others))
         self.key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="ForEndpointAndMonitor",
@@ -84,11 +87,10 @@ class Capture(Construct):
             ],
         )
         callers: tuple[Role, ...] = ("endpoint-caller",) if sleeps else ()
-        bucket.only("inference", *readers, *callers, actions=["s3:PutObject"])
+        bucket.only("inference", *readers, *writers, *callers, actions=["s3:PutObject"])
         bucket.only(*readers, "break-glass", *others, actions=["s3:GetObject*"])
         arn = f"arn:aws:s3:::{bucket_name(settings, 'capture')}"
         why = "SageMaker names captured files by variant and hour; nothing else lies there."
-        # A multipart upload decrypts its data key for each part.
         encrypting = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"]
         statements = [
             allow(["s3:AbortMultipartUpload", "s3:PutObject"], [f"{arn}/*"], why=why),

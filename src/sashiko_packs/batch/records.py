@@ -11,9 +11,9 @@ from sashiko.base.files import write_json
 from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.contract.glue import GlueColumn, GlueTable
 from sashiko.contract.glue_job.spec import TYPES
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Classification, Contract
 from sashiko.errors import InputError
-from sashiko_packs.batch.places import PARTITION, Batch, answers_table, read_time
+from sashiko_packs.batch.places import JOBS_ROLE, PARTITION, Batch, answers_table, read_time
 
 KEY = "key"
 
@@ -24,6 +24,7 @@ def answer_table(contract: Contract, *, table: str) -> GlueTable:
     The answers are those of the contract's classes, or of its number.
     """
     key = contract.column(contract.key)
+    classified: dict[str, Classification] = {KEY: key.classification}
     classes = f"`{'`, `'.join(contract.classes)}`"
     if contract.is_number:
         label = contract.label.column
@@ -53,11 +54,21 @@ def answer_table(contract: Contract, *, table: str) -> GlueTable:
         name=answers_table(table),
         description=f"Answers in batches: {contract.title}"[:255],
         columns=tuple(
-            GlueColumn(name=name, type=kind, comment=text[:255]) for name, kind, text in columns
+            GlueColumn(
+                name=name,
+                type=kind,
+                comment=text[:255],
+                classification=classified.get(name, "none"),
+            )
+            for name, kind, text in columns
         ),
         partition_key=GlueColumn(
-            name=PARTITION, type="string", comment="The rows and the version; published as one."
+            name=PARTITION,
+            type="string",
+            comment="The rows and the version; published as one.",
+            classification="none",
         ),
+        publisher=JOBS_ROLE,
     )
 
 

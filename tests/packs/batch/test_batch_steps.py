@@ -1,6 +1,7 @@
 """The steps of a batch alone: what a kill, a retry and a partial failure leave, and the limits."""
 
 import datetime as dt
+import importlib
 import json
 import runpy
 import shutil
@@ -313,3 +314,49 @@ def test_an_expired_waiver_a_changed_verdict_and_a_missing_gate_refuse_a_version
     with pytest.raises(InputError, match="is not the file that was registered"):
         check(holds)
         check(over)
+
+
+@pytest.mark.parametrize("kind", ["two", "classes", "number"])
+def test_monitoring_reads_the_answers_like_captured_ones_and_a_repeat_once(
+    kind, tmp_path, monkeypatch
+):
+    reading = pytest.importorskip("sashiko_packs.monitoring.capture.reading")
+    window = importlib.import_module("sashiko_packs.monitoring.window").Window
+    root = tmp_path / "project"
+    desk.make_project(root, kind=kind)
+    desk.register(root, kind=kind, threshold=0.8)
+    desk.load(root, desk.loans(600))
+    captures = tmp_path / "captures/version=1/loan-desk"
+    for run in ("r1", "r2"):  # the first was killed before it published
+        job = Job(root, tmp_path / run, monkeypatch, run)
+        job.plan(threshold=0.8)
+        job.rows()
+        job.score()
+        inputs = ("plan", "rows", "answers")
+        job.step("capture", "--percent", "50", inputs=inputs, outputs=("captures",))
+        shutil.copytree(job.folder("captures"), captures / f"batch-{run}")
+    contract = load_contract(root / "contracts/loans.odcs.yaml")
+    summary = reading.read_captures(
+        tmp_path / "captures", tmp_path / "rows.parquet",
+        window=window(desk.NOW - dt.timedelta(days=1), desk.NOW + dt.timedelta(hours=1)),
+        now=desk.NOW + dt.timedelta(hours=1), columns=["title"], has_texts=False,
+        classes=contract.classes if kind == "classes" else (),
+        first_favourable=contract.first_favourable, above=contract.label.above,
+    )  # fmt: skip
+    rows = pq.read_table(tmp_path / "rows.parquet").to_pylist()
+    answers = {
+        row["key"]: row
+        for row in pq.read_table(job.folder("answers") / "part-00000.parquet").to_pylist()
+    }
+    assert 130 < len(rows) < 270  # half of the 400 rows that are answered
+    assert all(row["key"] in answers and row["version"] == 1 for row in rows)
+    for row in rows:
+        answer = answers[row["key"]]
+        assert row["decision"] == answer["label"]
+        if kind != "classes":
+            assert row["score"] == answer["value" if kind == "number" else "score"]
+        else:
+            assert row["scores"] == answer["scores"]
+    assert summary.count("replay") == len(rows)
+    assert summary.count("without-output") > 0
+    assert not any(row["dominates"] for row in rows)

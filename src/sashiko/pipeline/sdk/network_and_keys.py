@@ -3,20 +3,24 @@
 What the pipeline role is denied (sashiko_cdk.identity.roles) includes a job that lacks any of it.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from sagemaker.core.shapes import Tag
 from sagemaker.core.workflow.entities import PipelineVariable
 
 from sashiko.account import deploy_time
 from sashiko.account.instances import has_local_disk
-from sashiko.account.names import bucket_name
+from sashiko.account.names import Bucket, KeyDomain, bucket_name
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
-# Each has the name of its key's domain.
-_BUCKETS_OF_ROWS: Final[tuple[Literal["snapshots", "capture"], ...]] = ("snapshots", "capture")
+# Bucket -> the domain of its key.
+_BUCKETS_OF_ROWS: Final[Mapping[Bucket, KeyDomain]] = {
+    "snapshots": "snapshots",
+    "capture": "capture",
+    "curated": "lake",
+}
 
 
 def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
@@ -44,12 +48,12 @@ def volume_key(settings: Settings, instance_type: str) -> str | None:
 def output_key(settings: Settings, uris: Iterable[Any]) -> str | None:
     """Returns the KMS key of a job's outputs: SageMaker takes one key for all of them.
 
-    A job that writes rows into the snapshots or the capture bucket encrypts all its outputs with
-    that bucket's key. Roles that read its verdict may use that key; rows under the artifacts key
-    would be readable by every role that reads artifacts.
+    A job that writes rows into the snapshots, the capture or the curated bucket encrypts all its
+    outputs with that bucket's key. Roles that read its verdict may use that key; rows under the
+    artifacts key would be readable by every role that reads artifacts.
 
     Raises:
-        InputError: if it writes into both, since each bucket's rows are for other readers.
+        InputError: if it writes into two of them, since each bucket's rows are for other readers.
     """
     if settings.tier == "local":
         return None
@@ -65,10 +69,10 @@ def output_key(settings: Settings, uris: Iterable[Any]) -> str | None:
     ]
     if len(keys) > 1:
         raise InputError(
-            "pipelines/: a job writes into the buckets snapshots and capture, and SageMaker "
+            f"pipelines/: a job writes into the buckets {' and '.join(keys)}, and SageMaker "
             "encrypts all its outputs with one key: make two steps of it"
         )
-    return deploy_time.key_arn(keys[0] if keys else "ml")
+    return deploy_time.key_arn(_BUCKETS_OF_ROWS[keys[0]] if keys else "ml")
 
 
 def tags(settings: Settings) -> list[Tag] | None:
