@@ -25,6 +25,7 @@ _ROOT = Path(__file__).parents[1]
 _SITE_PACKAGES = Path(f"lib/python3.{sys.version_info.minor}/site-packages")
 # What belongs to a pack and is in no record of it.
 _OWN = {
+    "batch": ("template/pipelines/batch.py",),
     "delivery": ("delivery.mk", "template/delivery.mk"),
     "operations": ("operations.mk", "template/operations.mk"),
     "monitoring": ("template/pipelines/monitor.py",),

@@ -14,7 +14,11 @@ _MAIN = "from sashiko.cli import main; main()"
 Attempt = subprocess.CompletedProcess[str]
 # Each can be left out.
 ALL_PACKS = tuple(pack.name for pack in enabled_packs(folder=REPOSITORY / "config"))
-PACK_FILES = {"monitoring": "pipelines/monitor.py", "delivery": "delivery.mk"}
+# The features that were part of the engine before there were packs.
+FIRST_PACKS = tuple(pack for pack in ALL_PACKS if pack != "batch")
+PACK_FILES = {
+    "monitoring": "pipelines/monitor.py", "batch": "pipelines/batch.py", "delivery": "delivery.mk",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
