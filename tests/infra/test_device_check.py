@@ -176,6 +176,7 @@ def test_the_janitor_deletes_what_a_check_made_and_makes_nothing() -> None:
 ARTIFACTS = bucket_name(settings_of("dev"), "artifacts")
 STAGED = ("code/*", "config/*", "source/*", "weights/*")
 MARKER = "monitor/sashiko-dev-complaint-triage/windows/none.json"  # no window was judged yet
+NO_BATCH = "batch/sashiko-dev-complaint-triage/published/none.json"
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,8 @@ def test_the_deployer_reads_and_writes_what_it_stages_and_reads_nothing_else(
     dev: Environment, handed_everything: Principal
 ) -> None:
     assert _allowed("s3:GetObject", ARTIFACTS) == STAGED
-    assert set(_allowed("s3:PutObject", ARTIFACTS)) == {*STAGED} | of_pack("monitoring", MARKER)
+    markers = of_pack("monitoring", MARKER) | of_pack("batch", NO_BATCH)
+    assert set(_allowed("s3:PutObject", ARTIFACTS)) == {*STAGED} | markers
     raw = bucket_name(dev.settings, "raw")
     assert _allowed("s3:PutObject", raw) == ("census/*", "complaints/*")
     lake = [bucket_name(dev.settings, name) for name in ("raw", "curated", "snapshots")]
