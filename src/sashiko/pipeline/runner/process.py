@@ -18,12 +18,29 @@ from sashiko.errors import InputError
 from sashiko.pipeline.runner.fork_server import Forked, ForkServer
 
 _POLL_SECONDS = 0.1
-# On Linux the kernel kills a child when the runner dies, even by SIGKILL.
+_LINUX = sys.platform == "linux"
+# A child must not outlive the runner, even one that SIGKILL ends. Linux's kernel sees to it.
 _GUARD = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
+"""
+# Elsewhere a process of the command's group, but not its child, waits until a pipe has no writer.
+_WATCHING_GUARD = """
+import os, signal, sys
+pipe = int(sys.argv[1])
+if (child := os.fork()) == 0:
+    if os.fork():
+        os._exit(0)
+    os.closerange(0, 3)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    os.read(pipe, 1)
+    os.killpg(0, signal.SIGKILL)
+os.waitpid(child, 0)
+os.close(pipe)
+os.execvp(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -56,15 +73,17 @@ class Processes:
         self._running: set[subprocess.Popen[bytes] | Forked] = set()
         self._stopping = False
         self._server: ForkServer | None = None
+        # This process alone holds the end that is written to.
+        self._pipe = () if _LINUX else os.pipe()
 
     def fork_early(self, *, environment: Mapping[str, str], imports: Sequence[str]) -> None:
         """Starts a process that imports modules once; Python commands of this environment fork it.
 
         It ends with `close`, or with the thread that calls this. Only on Linux.
         """
-        if sys.platform == "linux" and self._server is None:
+        if _LINUX and self._server is None:
             with contextlib.suppress(OSError):
-                guard = _guarded(())
+                guard = self._guarded(())
                 self._server = ForkServer(guard=guard, environment=environment, imports=imports)
 
     @contextmanager
@@ -123,7 +142,8 @@ class Processes:
                 if process is None:
                     with translate_disk_errors(f"cannot start {argv[0]}"):
                         process = subprocess.Popen(
-                            _guarded(argv),
+                            self._guarded(argv),
+                            pass_fds=self._pipe[:1],
                             env=dict(environment),
                             cwd=folder,
                             stdin=subprocess.DEVNULL,
@@ -168,6 +188,13 @@ class Processes:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+        pipe, self._pipe = self._pipe, ()
+        for end in pipe:
+            os.close(end)
+
+    def _guarded(self, argv: Sequence[str]) -> list[str]:
+        guard, number = (_WATCHING_GUARD, self._pipe[0]) if self._pipe else (_GUARD, os.getpid())
+        return [sys.executable, "-I", "-S", "-c", guard, str(number), *argv]
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -177,11 +204,6 @@ def last_lines(log: Path, count: int) -> list[str]:
         text = handle.read().decode(errors="replace").replace("\r", "\n")
         return [line for line in text.split("\n") if line.strip()][-count:]
     return []
-
-
-def _guarded(argv: Sequence[str]) -> list[str]:
-    guard = [sys.executable, "-I", "-S", "-c", _GUARD, str(os.getpid())]
-    return [*(guard if sys.platform == "linux" else ()), *argv]
 
 
 def _signal(process: "subprocess.Popen[bytes] | Forked", number: int) -> None:

@@ -231,3 +231,42 @@ def test_from_step_starts_a_finished_training_anew(tiny: Any, tmp_path: Path) ->
     tiny.run(step)
     tiny.run(step)
     assert started_from(tiny, tiny.run(step, from_step="T")) == "nothing"
+
+
+_HOLDS = """
+import sys, time
+from pathlib import Path
+from sashiko.pipeline.runner import process
+process._LINUX = sys.argv[2] == "linux"
+folder = Path(sys.argv[1])
+step = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
+process.Processes(1).run(
+    [sys.executable, "-c", step], environment={"PATH": "/usr/bin:/bin"}, folder=folder,
+    log=folder / "log", on_line=print, max_seconds=None,
+)
+"""
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        pytest.param(
+            "linux", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux's kernel")
+        ),
+        "other",
+    ],
+)
+def test_a_step_ends_with_a_runner_that_is_killed(tmp_path, system) -> None:
+    log = tmp_path / "log"
+    runner = subprocess.Popen([sys.executable, "-c", _HOLDS, str(tmp_path), system])
+    try:
+        while not (log.exists() and log.read_text().strip()):
+            assert runner.poll() is None
+            time.sleep(0.02)
+    finally:
+        runner.kill()
+        runner.wait()
+    deadline = time.monotonic() + 60
+    while is_alive(int(log.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
