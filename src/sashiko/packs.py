@@ -86,6 +86,9 @@ class Pack:
     bucket_parts: str = ""
     # Tables beside the contracts': `(settings, recipe, contracts) -> Mapping[location, table]`.
     lake_tables: str = ""
+    # What its processing jobs run on, beside `jobs` of the settings, so that the pipeline may start
+    # them: `(settings) -> Sequence[ProcessingJob]`.
+    jobs: str = ""
     # Contracts of further tables: `(settings, recipe, contracts) -> Sequence[Contract]`.
     lake_contracts: str = ""
     # Who reads what a job names by its arguments, in the artifacts bucket:

@@ -7,6 +7,7 @@ from aws_cdk import aws_iam as iam
 
 from sashiko.account.instances import families_with_local_disk, settings_for
 from sashiko.account.names import bucket_name, function_log_group, prefix
+from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import Recipe
@@ -93,13 +94,17 @@ def job_denials(settings: Settings, recipes: Sequence[Recipe]) -> list[iam.Polic
     """
     jobs = settings.jobs
     training = [settings_for(settings, recipe).jobs.training for recipe in recipes]
-    resources: Sequence[ProcessingJob | TrainingJob] = (jobs.processing, jobs.scoring, *training)
+    of_packs = pack_objects("jobs", load_packs(settings.packs, source="settings"))
+    more = [job for find_jobs in of_packs for job in find_jobs(settings)]
+    resources: Sequence[ProcessingJob | TrainingJob] = (
+        jobs.processing, jobs.scoring, *training, *more,
+    )  # fmt: skip
     types = sorted(
         {job.instance_type for job in resources}.union(
             *(job.fallback_instance_types for job in resources)
         )
     )
-    longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training))
+    longest = max(job.max_runtime for job in (jobs.processing, jobs.scoring, jobs.training, *more))
     local_disk = [f"ml.{family}.*" for family in families_with_local_disk()]
     keys = f"arn:aws:kms:{settings.region}:{settings.account}:key/*"
     volume, output = (

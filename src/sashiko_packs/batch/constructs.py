@@ -12,6 +12,7 @@ from sashiko.contract.glue import GlueTable
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import contract_file
 from sashiko.settings.environment import Settings
+from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventRule, StateMachine
 from sashiko_cdk.events.language import (
@@ -60,6 +61,11 @@ ROLES: Final = (
         writes_captures=True,
     ),
 )
+
+
+def scoring_jobs(settings: Settings) -> Sequence[ProcessingJob]:
+    """Returns what the job that scores runs on."""
+    return (settings.section(BatchJobs).job,)
 
 
 def scored_table(recipe: Recipe) -> str:

@@ -21,6 +21,7 @@ PACK: Final = Pack(
     lake_parts="sashiko_packs.batch.constructs:add_batch_access",
     lake_tables="sashiko_packs.batch.constructs:answer_tables",
     pipeline_parts="sashiko_packs.batch.constructs:add_schedule",
+    jobs="sashiko_packs.batch.constructs:scoring_jobs",
     roles="sashiko_packs.batch.constructs:ROLES",
     staged="sashiko_packs.batch.account:stage_records",
     actions=("glue:CreatePartition",),

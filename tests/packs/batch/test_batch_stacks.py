@@ -13,6 +13,7 @@ from sashiko.base import aws_calls
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.identity.roles import job_denials
 from sashiko_packs.batch import publishing
 from sashiko_packs.batch.constructs import answer_tables, batch_flow, lake_contracts
 from sashiko_packs.batch.cost import check_cost
@@ -218,3 +219,15 @@ def test_the_sections_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="EventBridge"):
         BatchJobs.model_validate(desk.BATCH | {"schedule": "0 5 * * *"})
     assert BatchSection().window is None
+
+
+def test_the_pipeline_may_start_the_instances_that_score_for_as_long_as_they_may_run():
+    job = SETTINGS.section(BatchJobs).job.model_copy(
+        update={"instance_type": "ml.c5.9xlarge", "max_runtime": 12 * 3600}
+    )
+    section = SETTINGS.section(BatchJobs).model_copy(update={"job": job})
+    settings = SETTINGS.model_copy(update={"batch": section})
+    statements = [statement.to_statement_json() for statement in job_denials(settings, ())]
+    text = json.dumps(statements)
+    assert "ml.c5.9xlarge" in text
+    assert str(12 * 3600) in text
