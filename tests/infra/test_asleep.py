@@ -129,7 +129,7 @@ def test_who_reads_and_writes_the_objects(role, may):
         named = {path.rpartition("/")[0].rpartition("/")[2] or "*" for path in paths}
         expected = set(may.get(action, "").split())
         if expected == {"judge"}:
-            assert {path.rpartition("/")[2] for path in paths} == {"judge-*"}
+            assert {path.rpartition("/")[2] for path in paths} == {"*judge-*"}
         else:
             assert named == expected, (action, paths)
 

@@ -14,6 +14,7 @@ import pytest
 from sashiko.account.account import Account
 from sashiko.account.asynchronous import ask, delete_requests
 from sashiko.account.names import bucket_name
+from sashiko.errors import InputError
 from sashiko.serving.container.pack import pack
 from sashiko.settings.serving import AsynchronousSection
 from tests.e2e.serving.tiny_artifact import build_artifact
@@ -135,7 +136,9 @@ def test_life(account: Emulator, tmp_path_factory: pytest.TempPathFactory) -> No
     assert (answer["id"], 0 <= answer["score"] <= 1) == ("a-1", True)
     wait_until(lambda: is_asleep(account))
 
-    # One request is not enough to judge an update by.
+    with pytest.raises(InputError, match="failed: 400"):
+        ask(serving_settings(**ASLEEP), recipe(), b'{"inputs": 1}', within=60)
+    # One answered request is not enough to judge an update by.
     output = refused(account, new("too-few"), versions["second"])
     assert f"1 requests are kept that were answered, and an update is judged by {NEEDED}" in output
 
@@ -171,7 +174,7 @@ def check_deletion(account: Emulator) -> None:
     """A request with a row of the key goes with its answer; others stay."""
     settings = serving_settings(**ASLEEP)
     kept = objects(account)
-    assert sum("/input/" in key for key in kept) == 3
+    assert sum("/input/" in key for key in kept) == 4
     doomed = delete_requests(Account(settings), settings, recipe(), ["b-2"], role="break-glass")
     assert doomed == 1
     gone = set(kept) - set(objects(account))

@@ -110,7 +110,8 @@ class Capture(Construct):
         """Lets roles put requests, read answers and delete both, where the endpoint sleeps."""
         answers = ("*/" + OUTPUT, "*/" + FAILURE)
         reading = allow(["kms:Decrypt"], [self.key.key_arn])
-        judged = [f"{folder}/{JUDGED}" for folder in answers]
+        # SageMaker makes an answer's name of the request's id; how, its API does not say.
+        judged = [f"{folder}/*{JUDGED}" for folder in answers]
         asking = [
             *_objects(settings, INPUT, actions=["s3:PutObject"]),
             *_objects(settings, *answers, actions=["s3:GetObject"]),

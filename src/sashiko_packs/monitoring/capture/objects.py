@@ -61,7 +61,7 @@ def _answers(folder: Path) -> Iterator[tuple[str, str, Path | None]]:
     for version in versions:
         outputs = {path.stem: path for path in (version / OUTPUT).rglob("*") if path.is_file()}
         for name, path in sorted(outputs.items()):
-            if not name.startswith(JUDGED):
+            if JUDGED not in name:
                 seen.add(name)
                 yield version.name, name, path
         # Their names are SageMaker's, and hold the request's.

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sashiko.base.async_requests import request_name
 from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.scratch import scratch_database
 from sashiko.errors import InputError
@@ -65,6 +66,21 @@ class Project:
             return [
                 key for (key,) in connection.sql("SELECT key FROM ledger ORDER BY key").fetchall()
             ]
+
+
+def test_objects_of_an_endpoint_that_sleeps_come_into_the_ledger(tmp_path, monkeypatch):
+    project = Project(tmp_path, monkeypatch)
+    for key in ("a", "b"):
+        name = request_name(LAST)
+        for place, text in (
+            (f"input/{name}.json", request([{"product": "Card", "complaint_text": key}], [key])),
+            (f"version=7/output/{name}.out", answer([0.7], [key])),
+        ):
+            path = project.captures / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    project.read(0)
+    assert project.ledger() == ["a", "b"]
 
 
 @pytest.fixture
