@@ -158,6 +158,7 @@ def serving(account: Account, environment: Environment) -> Iterator[Difference]:
             continue
         yield from _deployed(endpoint, live, environment)
         yield from _scaled(name, live, environment)
+        yield from _kept_awake(account, name, environment)
     known = set(expected)
     ours = f"{prefix(environment.settings)}-"
     for item in account.pages("sagemaker", "list_endpoints", "Endpoints", NameContains=ours):
@@ -248,3 +249,22 @@ def _scaled(name: str, live: Mapping[str, Any], environment: Environment) -> Ite
                     f"{name} --desired-weights-and-capacities {weights}"
                 )
                 yield differs(f"instances of endpoint {name}", f"{least} to {most}", count, fix=fix)
+
+
+def _kept_awake(account: Account, name: str, environment: Environment) -> Iterator[Difference]:
+    """Yields the minimum that an update has left of an endpoint that sleeps."""
+    for target in environment.templates.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
+        properties = target.properties
+        resource = str(properties["ResourceId"])
+        if int(properties["MinCapacity"]) or resource.split("/")[1] != name:
+            continue
+        call = ("application-autoscaling", "describe_scalable_targets", "ScalableTargets")
+        found = account.pages(*call, ServiceNamespace="sagemaker", ResourceIds=[resource])
+        for item in found:
+            if least := int(item["MinCapacity"]):
+                fix = (
+                    "aws application-autoscaling register-scalable-target --service-namespace "
+                    f"sagemaker --resource-id {resource} --scalable-dimension "
+                    f"{properties['ScalableDimension']} --min-capacity 0"
+                )
+                yield differs(f"least instances of endpoint {name}", "0", least, fix=fix)

@@ -59,6 +59,10 @@ def capture(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def audit(tmp_path: Path) -> Any:
     """Audits templates with one endpoint; keywords replace the expected answers."""
+    return _audit(tmp_path, **LIMITS)
+
+
+def _audit(folder: Path, **limits: int) -> Any:
     lake = SmallLake()
     lake.add("Endpoint", "AWS::SageMaker::Endpoint", EndpointName=NAME, EndpointConfigName=CONFIG)
     lake.add(
@@ -68,8 +72,8 @@ def audit(tmp_path: Path) -> Any:
         DataCaptureConfig=CAPTURE,
     )
     lake.add("Check", "Custom::Preflight", Image=IMAGE)
-    lake.add("Target", "AWS::ApplicationAutoScaling::ScalableTarget", **PLACE, **LIMITS)
-    environment = lake.read(tmp_path)
+    lake.add("Target", "AWS::ApplicationAutoScaling::ScalableTarget", **PLACE, **limits)
+    environment = lake.read(folder)
 
     def run(**changes: Any) -> list[Difference]:
         answers: dict[str, Any] = {
@@ -79,6 +83,23 @@ def audit(tmp_path: Path) -> Any:
         return list(serving(ScriptedAws(answers | changes).account(), environment))
 
     return run
+
+
+@pytest.mark.parametrize(("least", "differs"), [(0, False), (2, True)])
+def test_what_an_update_has_left_awake_is_told(tmp_path: Path, least: int, differs: bool) -> None:
+    target = {
+        **PLACE, "MinCapacity": least, "MaxCapacity": 4, "RoleARN": "arn:aws:iam::1:role/x",
+        "CreationTime": 0,
+    }  # fmt: skip
+    found = _audit(tmp_path, MinCapacity=0, MaxCapacity=4)(
+        DescribeScalableTargets={"ScalableTargets": [target]}
+    )
+    assert [item.resource for item in found] == (
+        [f"least instances of endpoint {NAME}"] if differs else []
+    )
+    if differs:
+        assert found[0].detail == "expected 0, found 2"
+        assert found[0].fix.endswith("--min-capacity 0")
 
 
 def test_what_is_served_otherwise_than_the_template_says_is_reported(audit: Any) -> None:
