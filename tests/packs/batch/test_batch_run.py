@@ -1,6 +1,8 @@
 """`sashiko batch` on this machine: what a reader of the table of answers sees."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,25 @@ def test_a_revoked_version_scores_nothing_and_the_next_window_takes_the_one_befo
     ]  # fmt: skip
     assert sorted(keys) == sorted(expected)
     assert Path(root / ".sashiko/batch").is_dir()
+
+
+def test_a_run_that_is_killed_while_it_scores_shows_nothing_and_the_next_one_scores_all(first):
+    root, _ = first
+    window = ("batch", "run", "--from", "2026-03-01", "--to", "2026-03-02")
+    before = desk.answers(root).keys()
+    command = [sys.executable, "-c", "from sashiko.cli import main; main()", *window]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as run:
+        for line in run.stderr:
+            if line.startswith("ScoreRows: running"):
+                run.kill()
+                break
+        else:
+            pytest.fail("it did not score")
+    assert desk.answers(root).keys() == before
+    assert not list((root / ".sashiko/lake").glob(".tmp-*"))
+    again = sashiko(*window, cwd=root)
+    assert again.returncode == 0, again.stderr
+    assert "already" not in again.stdout
+    (new,) = desk.answers(root).keys() - before
+    day = [row["loan_id"] for row in desk.loans(2010) if f"{row['lent_at']:%m-%d}" == "03-01"]
+    assert sorted(row["key"] for row in desk.answers(root)[new]) == sorted(day)
