@@ -38,7 +38,7 @@ class Rollout(Construct):
 
     Both are custom resources whose ids are content ids, as the preflight is. CloudFormation deletes
     the new ones last when an update fails, and the old ones last when it succeeds: either puts the
-    endpoint back to sleep. `docs/decisions/0047-asynchronous.md`.
+    endpoint back to sleep. `docs/decisions/0050-asynchronous.md`.
     """
 
     def __init__(
