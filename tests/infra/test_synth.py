@@ -94,6 +94,8 @@ def _edit(folder, file, old, new):
 
 def _region(folder, region):
     _edit(folder, "config/base.yaml", "region: us-east-1", f"region: {region}")
+    if unpriced and "max_usd: 10 " in (base := folder / "config/base.yaml").read_text():
+        base.write_text(base.read_text().replace("max_usd: 10 ", "max_usd: null "))
 
 
 def _account_stack_twice(folder):
@@ -107,7 +109,7 @@ BAD = {
         ["config/base.yaml: key `region`: AWS has no region us-east-9", "us-west-2"],
     ),
     "region without the prefix list": (
-        lambda folder: _region(folder, "eu-west-1"),
+        lambda folder: _region(folder, "eu-west-1", unpriced=True),
         ["config/dev.yaml", "`network.s3_prefix_lists`", "describe-managed-prefix-lists"],
     ),
     "another partition": (
