@@ -92,7 +92,7 @@ def _edit(folder, file, old, new):
     path.write_text(text.replace(old, new, 1))
 
 
-def _region(folder, region):
+def _region(folder, region, *, unpriced=False):
     _edit(folder, "config/base.yaml", "region: us-east-1", f"region: {region}")
     if unpriced and "max_usd: 10 " in (base := folder / "config/base.yaml").read_text():
         base.write_text(base.read_text().replace("max_usd: 10 ", "max_usd: null "))
