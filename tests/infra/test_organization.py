@@ -494,7 +494,7 @@ def test_another_way_to_the_same_is_denied_and_the_marketplace_is_open() -> None
     assert denying("serving", request) == set()
 
 
-@pytest.mark.parametrize("variant", ["serving", "serving_prod"])
+@pytest.mark.parametrize("variant", ["serving", "serving_prod", "asleep"])
 @pytest.mark.parametrize("bucket", ["raw", "curated", "snapshots", "capture"])
 def test_an_administrator_reads_no_object_and_those_read_whom_the_templates_let(
     variant: str, bucket: str

@@ -104,7 +104,7 @@ def _instance_that_training_lacks(resources: Document) -> str:
         item
         for item in resources.items()
         if item[1]["Type"] == "AWS::SageMaker::Pipeline"
-        and not item[1]["Properties"]["PipelineName"].endswith("-monitor")
+        and "ml.g5.xlarge" in json.dumps(item[1]["Properties"]["PipelineDefinition"])
     )
     definition = body["Properties"]["PipelineDefinition"]["PipelineDefinitionBody"]["Fn::Sub"]
     definition[0] = definition[0].replace("ml.g5.xlarge", "ml.g5.xlage")

@@ -63,7 +63,7 @@ def _read_part(given: Sequence[Any], *, earlier: Sequence[Part]) -> Part:
     inputs = dict(value.partition("=")[::2] for key, value in options if key == "--input")
     made = {part.name for part in earlier}
     for key, path in inputs.items():
-        kind, *folders = PurePosixPath(path).parts
+        kind, *folders = PurePosixPath(path).parts or ("",)
         known = kind == "input" or (kind == "output" and folders[:1] and folders[0] in made)
         if not known or not folders or ".." in folders:
             raise InputError(f"part `{name}`, input {key}: `{path}` is no input or earlier part's")
