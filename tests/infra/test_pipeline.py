@@ -79,6 +79,7 @@ def test_the_body_is_the_compiled_definition_with_references_in_it(
         ("DeployTime-NodesGroup", "NodesGroupId"),
         ("DeployTime-Key-ml", "Keyml"),
         ("DeployTime-Key-snapshots", "Keysnapshots"),
+        ("DeployTime-Key-lake", "Keylake"),
         ("DeployTime-Key-capture", "CaptureKey"),
         ("DeployTime-TrackingUri", "TrackingApp"),
     ):
