@@ -513,11 +513,10 @@ def test_what_is_captured_the_endpoint_writes_and_the_monitor_alone_reads(templa
     assert denied_but(bucket, "s3:GetObject*") == [f"{role}monitor", f"{role}break-glass"]
 
     environment = read_environment(settings, folder=variants.synthesized("serving"))
-    name = "sashiko-dev-capture-111122223333-us-east-1"
     readers = {
         principal.name
         for principal in environment.principals
-        if environment.object_paths(principal, "s3:GetObject", name)
+        if environment.object_paths(principal, "s3:GetObject", CAPTURE)
     }
     assert readers == {"monitor"}
 
