@@ -87,12 +87,12 @@ def _is_scaled(step: RolloutStep) -> bool:
 def _endpoint(step: RolloutStep) -> Mapping[str, Any] | None:
     sagemaker = boto3.client("sagemaker")
     try:
-        found: Mapping[str, Any] = sagemaker.describe_endpoint(EndpointName=step.endpoint)
+        endpoint: Mapping[str, Any] = sagemaker.describe_endpoint(EndpointName=step.endpoint)
     except ClientError as error:
         if "Could not find" not in error.response["Error"]["Message"]:
             raise
         return None
-    return found
+    return endpoint
 
 
 def _wake(step: RolloutStep, known: dict[str, Any], context: Any) -> bool:

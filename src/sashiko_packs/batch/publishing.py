@@ -97,8 +97,8 @@ class GlueAnswers:
 
     def _storage(self, glue: Any, table: str) -> dict[str, Any]:
         """Returns how the table's files are written and read."""
-        found = glue.get_table(DatabaseName=self.database, Name=table)["Table"]
-        return dict(found["StorageDescriptor"])
+        description = glue.get_table(DatabaseName=self.database, Name=table)["Table"]
+        return dict(description["StorageDescriptor"])
 
 
 def open_answers(uri: str) -> Answers:

@@ -146,12 +146,12 @@ class Scoring:
             for place, name in enumerate(keys)
             if name is None or name in repeated
         }
-        asked = [
+        acceptable = [
             {name: row[name] for name in self.columns}
             for place, row in enumerate(rows)
             if place not in refused
         ]
-        answers = iter(answer_rows(self._artifact, asked))
+        answers = iter(answer_rows(self._artifact, acceptable))
         return [refused.get(place) or next(answers) for place in range(len(rows))]
 
     def _values(self, answer: RowAnswer) -> dict[str, Any]:
