@@ -11,7 +11,8 @@ import pytest
 
 from sashiko.errors import InputError
 from sashiko.pipeline.compiled import CompiledPipeline
-from sashiko.pipeline.definition.validator.check import check_definition, job_shape, limit_problem
+from sashiko.pipeline.definition.validator.api_shapes import job_shape, limit_problem
+from sashiko.pipeline.definition.validator.check import check_definition
 from tests.pipeline import faults
 from tests.pipeline.every_definition import ROOT, names
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sashiko.base.files import read_json
+from sashiko.base.files import read_json, write_json
 from sashiko.base.problems import Place, join_problems, problems
 from sashiko.base.yaml_text import YamlError, parse_yaml
 from sashiko.errors import InputError
@@ -70,6 +70,25 @@ def read_record(model: type[M], path: Path) -> M:
         InputError: if it is missing or invalid.
     """
     return validate(model, read_json(path), source=path.name)
+
+
+class StepRecord(Frozen):
+    """What a step passes on: a JSON file that a later step reads."""
+
+    FILE: ClassVar[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads the file of a folder.
+
+        Raises:
+            InputError: if it is missing or invalid.
+        """
+        return read_record(cls, folder / cls.FILE)
+
+    def write(self, folder: Path) -> None:
+        """Writes the file into a folder."""
+        write_json(folder / self.FILE, self.model_dump(mode="json"))
 
 
 def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from sashiko.base.custom_resource import Answer, RefusedError, Request, respond
 from sashiko.base.function_input import RolloutStep
 
 _AWAKE: Final = 2  # instances: a canary is one, and half of the fleet at most
-_KNOWN: Final = "Known"  # key of the event: what an earlier call of the function has found out
+_KNOWN: Final = "Known"  # key of the event: what an earlier call of the function knows
 _KEPT_MILLISECONDS: Final = 60_000  # to call itself in
 _POLL_SECONDS: Final = 5
 # Seconds, all below an hour, after which CloudFormation gives up.

@@ -103,10 +103,7 @@ def run_pipeline(
             return run_definition(
                 definition,
                 home=home,
-                images={
-                    image.uri: Image(entrypoint=image.entrypoint)
-                    for image in job_images(settings, recipe.compile.target).of_jobs()
-                },
+                images=local_images(settings, recipe),
                 functions={function_arn(settings, "gatekeeper"): gatekeeper_handler.judge},
                 parameters={
                     "LakeUri": table.uri,
@@ -127,6 +124,27 @@ def run_pipeline(
                 command=command,
                 processes=processes,
             )
+
+
+def stage_pipeline(
+    settings: Settings, recipe: Recipe, *, home: Path, store: Store, module: str
+) -> str:
+    """Compiles a pipeline of a pack, and writes its channels into a store; returns the definition.
+
+    Raises:
+        InputError: if it cannot be compiled, or the store cannot be written.
+    """
+    pipeline = compile_pipeline(settings, recipe, home=home, pipeline=module)
+    for channel in pipeline.channels:
+        for name, content in channel.files.items():
+            write_bytes(store.path(channel.uri) / name, content)
+    return pipeline.definition
+
+
+def local_images(settings: Settings, recipe: Recipe) -> dict[str, Image]:
+    """Returns the image of each URI that a recipe's jobs name, as this machine starts it."""
+    images = job_images(settings, recipe.compile.target).of_jobs()
+    return {image.uri: Image(entrypoint=image.entrypoint) for image in images}
 
 
 def fetch_inputs(settings: Settings, recipe: Recipe, *, home: Path) -> None:

@@ -11,6 +11,8 @@ from sashiko.settings.environment import Settings
 State = dict[str, Any]
 _MOST_LOADS: Final = 50  # what a state holds is limited to 256 KiB
 # Throttling and a service's bad minutes: five attempts in about seven minutes.
+DAY_MS: Final = 24 * 3600 * 1000
+MIDNIGHT: Final = f"$floor($toMillis($states.input.time) / {DAY_MS}) * {DAY_MS}"  # of the event
 RETRY: Final = {
     "ErrorEquals": ["States.TaskFailed"],
     "IntervalSeconds": 5,
@@ -75,6 +77,36 @@ def either(condition: str, next_state: str, otherwise: str) -> State:
 def fail(error: str, cause: str) -> State:
     """Returns a state that ends the execution with an error, of which the alerts topic is told."""
     return {"Type": "Fail", "Error": error, "Cause": cause}
+
+
+_TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
+
+
+def time_of(milliseconds: str) -> str:
+    """Returns the expression of a time in UTC such as `20261128T000000Z`."""
+    return expression(f"$fromMillis({milliseconds}, {_TIME})")
+
+
+def start_pipeline(
+    pipeline: str, *, token: str, display_name: str, parameters: Mapping[str, str], **more: str
+) -> State:
+    """Returns the last state, which starts an execution of a pipeline.
+
+    SageMaker starts one execution for a token, however often the event is delivered.
+    """
+    return call(
+        "aws-sdk:sagemaker:startPipelineExecution",
+        {
+            "PipelineName": pipeline,
+            "ClientRequestToken": token,
+            "PipelineExecutionDisplayName": display_name,
+            **more,
+            "PipelineParameters": [
+                {"Name": name, "Value": value} for name, value in parameters.items()
+            ],
+        },
+        End=True,
+    )
 
 
 def find_load(settings: Settings, table: str, *, next_state: str) -> State:

@@ -11,7 +11,16 @@ from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows, StateMachine
-from sashiko_cdk.events.language import RETRY, call, either, expression, fail, flow, literal
+from sashiko_cdk.events.language import (
+    RETRY,
+    call,
+    either,
+    expression,
+    fail,
+    flow,
+    literal,
+    start_pipeline,
+)
 from sashiko_cdk.identity.allow import allow
 
 __all__ = ["Triggers"]
@@ -102,16 +111,12 @@ def training_flow(pipeline: str) -> dict[str, Any]:
                 },
                 Next="Start",
             ),
-            "Start": call(
-                "aws-sdk:sagemaker:startPipelineExecution",
-                {
-                    "PipelineName": pipeline,
-                    "ClientRequestToken": expression("$run"),
-                    "PipelineExecutionDisplayName": expression("'as-of-' & $as_of"),
-                    "PipelineExecutionDescription": expression("'ETL job run ' & $run"),
-                    "PipelineParameters": [{"Name": "AsOf", "Value": expression("$as_of")}],
-                },
-                End=True,
+            "Start": start_pipeline(
+                pipeline,
+                token=expression("$run"),
+                display_name=expression("'as-of-' & $as_of"),
+                parameters={"AsOf": expression("$as_of")},
+                PipelineExecutionDescription=expression("'ETL job run ' & $run"),
             ),
         },
     )

@@ -182,11 +182,11 @@ def pack_tables(
     settings: Settings, contracts: Sequence[Contract], *, recipes: Sequence[Recipe]
 ) -> dict[str, GlueTable]:
     """Returns the tables of packs by their locations: captured requests, and published answers."""
-    found: dict[str, GlueTable] = {}
+    by_location: dict[str, GlueTable] = {}
     for tables in pack_objects("lake_tables", load_packs(settings.packs, source="settings")):
         for recipe in recipes:
-            found |= tables(settings, recipe, contracts)
-    return found
+            by_location |= tables(settings, recipe, contracts)
+    return by_location
 
 
 def add_catalog(

@@ -16,6 +16,8 @@ from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventRule, StateMachine
 from sashiko_cdk.events.language import (
+    DAY_MS,
+    MIDNIGHT,
     call,
     either,
     expression,
@@ -23,7 +25,9 @@ from sashiko_cdk.events.language import (
     find_load,
     flow,
     literal,
+    start_pipeline,
     text,
+    time_of,
 )
 from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.identity.role_table import APPROVE, JOBS, REGISTER, RoleRecord
@@ -185,8 +189,6 @@ def interface_endpoints(settings: Settings) -> Mapping[str, Use]:  # noqa: ARG00
     return {"glue": Use(callers=(JOBS_ROLE,), actions=_PUBLISH)}
 
 
-_DAY_MS: Final = 24 * 3600 * 1000
-_TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
 _NAMED = "Versions are numbered; those of one group."
 
 
@@ -198,10 +200,9 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
     preflight, in the pipeline, decides whether the version may score.
     """
     window = recipe.section(BatchSection).window
-    midnight = f"$floor($toMillis($states.input.time) / {_DAY_MS}) * {_DAY_MS}"
     days = window.days if window else 0
     start, end = (
-        _time(f"{midnight} - {length * _DAY_MS}") if window else NO_TIME for length in (days, 0)
+        time_of(f"{MIDNIGHT} - {length * DAY_MS}") if window else NO_TIME for length in (days, 0)
     )
     name = group_name(settings, recipe.model_package_group)
     return flow(
@@ -212,7 +213,7 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
                 "Type": "Pass",
                 "Assign": {
                     "time": expression("$states.input.time"),
-                    "now": _time("$toMillis($states.input.time)"),
+                    "now": time_of("$toMillis($states.input.time)"),
                     "start": start,
                     "end": end,
                 },
@@ -246,33 +247,23 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
                 },
                 "Next": "Start",
             },
-            "Start": call(
-                "aws-sdk:sagemaker:startPipelineExecution",
-                {
-                    "PipelineName": batch_pipeline_name(settings, recipe.name),
-                    "ClientRequestToken": text(
-                        literal("batch-version-"), "$version", literal("-load-"), "$as_of",
-                        literal("-to-"), "$end",
-                    ),
-                    "PipelineExecutionDisplayName": text(
-                        literal("version-"), "$version", literal("-to-"), "$end"
-                    ),
-                    "PipelineParameters": [
-                        {"Name": parameter, "Value": expression(f"${variable}")}
-                        for parameter, variable in {
-                            "AsOf": "as_of", "WindowStart": "start", "WindowEnd": "end",
-                            "ModelVersion": "version", "Now": "now",
-                        }.items()
-                    ],
+            "Start": start_pipeline(
+                batch_pipeline_name(settings, recipe.name),
+                token=text(
+                    literal("batch-version-"), "$version", literal("-load-"), "$as_of",
+                    literal("-to-"), "$end",
+                ),
+                display_name=text(literal("version-"), "$version", literal("-to-"), "$end"),
+                parameters={
+                    parameter: expression(f"${variable}")
+                    for parameter, variable in {
+                        "AsOf": "as_of", "WindowStart": "start", "WindowEnd": "end",
+                        "ModelVersion": "version", "Now": "now",
+                    }.items()
                 },
-                End=True,
             ),
         },
     )  # fmt: skip
-
-
-def _time(milliseconds: str) -> str:
-    return expression(f"$fromMillis({milliseconds}, {_TIME})")
 
 
 def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:

@@ -6,17 +6,15 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.account.images.job_images import job_images
-from sashiko.base.files import walk_files, write_bytes, write_json
+from sashiko.base.files import walk_files, write_json
 from sashiko.base.yaml_models import read_record
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError, disk_reason
-from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.local_run import local_images, stage_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, contract_file, tracking_uri
 from sashiko.pipeline.runner.definition_run import run_definition
-from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import RunRecord, new_run_id, open_view
 from sashiko.pipeline.runner.store import Store
@@ -93,20 +91,16 @@ def run_batch(
     with run_lock(home, run_id):
         _pass_captures(folder)  # of a run that was killed
         _remove_rows(folder)
-        pipeline = compile_pipeline(settings, recipe, home=folder.home, pipeline="batch")
-        for channel in pipeline.channels:
-            for name, content in channel.files.items():
-                write_bytes(folder.store.path(channel.uri) / name, content)
+        definition = stage_pipeline(
+            settings, recipe, home=folder.home, store=folder.store, module="batch"
+        )
         write_json(folder.store.path(places.empty_file), {})
     try:
         with open_view() as view:
             record = run_definition(
-                json.loads(pipeline.definition),
+                json.loads(definition),
                 home=home,
-                images={
-                    image.uri: Image(entrypoint=image.entrypoint)
-                    for image in job_images(settings, recipe.compile.target).of_jobs()
-                },
+                images=local_images(settings, recipe),
                 parameters={
                     "LakeUri": f"duckdb://{lake}",
                     "AsOf": DuckDbLake(folder=lake).version(table),

@@ -5,10 +5,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from sashiko.base.files import write_json
-from sashiko.base.yaml_models import Frozen, read_record
+from sashiko.base.yaml_models import StepRecord, read_record
 from sashiko.contract.glue import GlueColumn, GlueTable
 from sashiko.contract.glue_job.spec import TYPES
 from sashiko.contract.model import Classification, Contract
@@ -72,26 +71,7 @@ def answer_table(contract: Contract, *, table: str) -> GlueTable:
     )
 
 
-class Record(Frozen):
-    """A JSON file that a later step reads."""
-
-    FILE: ClassVar[str]
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Reads the file of a folder.
-
-        Raises:
-            InputError: if it is missing or invalid.
-        """
-        return read_record(cls, folder / cls.FILE)
-
-    def write(self, folder: Path) -> None:
-        """Writes the file into a folder."""
-        write_json(folder / self.FILE, self.model_dump(mode="json"))
-
-
-class Publication(Record):
+class Publication(StepRecord):
     """A published batch."""
 
     FILE: ClassVar[str] = "published.json"
@@ -125,8 +105,8 @@ class Publication(Record):
         )
 
 
-class Plan(Record):
-    """What the preflight found: a version that may score."""
+class Plan(StepRecord):
+    """A version that has passed the preflight and may score."""
 
     FILE: ClassVar[str] = "plan.json"
 
@@ -137,7 +117,7 @@ class Plan(Record):
     published: Publication | None  # by an earlier run: nothing is left to do
 
 
-class PartRecord(Record):
+class PartRecord(StepRecord):
     """What one instance scored; the parts follow one another in the order of the keys."""
 
     FILE: ClassVar[str] = "_part-{part:05}.json"  # Athena reads no file that begins with `_`

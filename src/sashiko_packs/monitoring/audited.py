@@ -14,7 +14,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from pydantic import Field
 
-from sashiko.base.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen, StepRecord
 from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS
@@ -30,7 +30,6 @@ from sashiko_packs.monitoring.checks import (
 )
 from sashiko_packs.monitoring.e_detector import AuditTest, add_window, lowest_tolerated, start_test
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.window import WindowRecord
 
 
 class AuditedClass(Frozen):
@@ -156,7 +155,7 @@ class NumberErrors(Frozen):
     ordinary: tuple[AuditedMeasure, ...]  # of the window's rows that were labelled and not drawn
 
 
-class LabelSummary(WindowRecord):
+class LabelSummary(StepRecord):
     """The labels of one version's answers."""
 
     FILE: ClassVar[str] = "labels.json"
@@ -173,7 +172,7 @@ class LabelSummary(WindowRecord):
     number: NumberErrors | None = Field(None, exclude_if=lambda errors: errors is None)
 
 
-class Quality(WindowRecord):
+class Quality(StepRecord):
     """A version's quality since its deploy, by audited labels; and by the ordinary ones."""
 
     FILE: ClassVar[str] = "quality.json"

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.account.images.job_images import job_images
 from sashiko.account.names import bucket_name
-from sashiko.base.files import walk_files, write_bytes
+from sashiko.base.files import walk_files
 from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError
-from sashiko.pipeline.compiled import compile_pipeline
+from sashiko.pipeline.local_run import local_images, stage_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, command_options, recipe_table
 from sashiko.pipeline.runner.definition_run import run_definition
-from sashiko.pipeline.runner.local_job import Image
 from sashiko.pipeline.runner.run_lock import run_lock
 from sashiko.pipeline.runner.run_record import RunRecord, new_run_id, open_view
 from sashiko.pipeline.runner.store import Store, copy_files
@@ -99,10 +97,9 @@ def run_monitor(
     captures = f"{capture_uri(settings, endpoint=version.group)}/{run_id}"
     with run_lock(home, run_id):
         _remove_texts(folder)
-        pipeline = compile_pipeline(settings, recipe, home=folder.home, pipeline="monitor")
-        for channel in pipeline.channels:
-            for name, content in channel.files.items():
-                write_bytes(folder.path(channel.uri) / name, content)
+        definition = stage_pipeline(
+            settings, recipe, home=folder.home, store=folder.store, module="monitor"
+        )
         parameters = _references(folder, version)
         target = folder.path(captures)
         try:
@@ -112,12 +109,9 @@ def run_monitor(
     try:
         with open_view() as view:
             record = run_definition(
-                json.loads(pipeline.definition),
+                json.loads(definition),
                 home=home,
-                images={
-                    image.uri: Image(entrypoint=image.entrypoint)
-                    for image in job_images(settings, recipe.compile.target).of_jobs()
-                },
+                images=local_images(settings, recipe),
                 parameters={
                     "CaptureUri": captures,
                     "ModelVersion": str(version.version),

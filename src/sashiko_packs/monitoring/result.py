@@ -15,13 +15,12 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, model_validator
 
-from sashiko.base.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen, StepRecord
 from sashiko.errors import InputError
 from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.audited import AuditedMeasure, Quality
 from sashiko_packs.monitoring.capture.record import CaptureSummary
 from sashiko_packs.monitoring.checks import Measurement, MonitorCheck, WindowOutcome
-from sashiko_packs.monitoring.window import WindowRecord
 
 # Names of measurements; a column's is `drift of <column>`, which has no blank.
 CLASSES_DRIFT: Final = "drift of the predicted classes"  # of more than two
@@ -72,7 +71,7 @@ class Distribution(Frozen):
     window: Cells  # the same
 
 
-class Drift(WindowRecord):
+class Drift(StepRecord):
     """What Drift measured."""
 
     FILE: ClassVar[str] = "drift.json"
@@ -105,7 +104,7 @@ class AuditedGroup(Frozen):
     measures: tuple[AuditedMeasure, ...]
 
 
-class MonitorBias(WindowRecord):
+class MonitorBias(StepRecord):
     """What MonitorBias measured."""
 
     FILE: ClassVar[str] = "measurements.json"
@@ -123,7 +122,7 @@ class MonitorBias(WindowRecord):
         return self
 
 
-class Inputs(WindowRecord):
+class Inputs(StepRecord):
     """What InputQuality measured."""
 
     FILE: ClassVar[str] = "inputs.json"
@@ -142,7 +141,7 @@ class LabelFreeAccuracy(Frozen):
     withdrawn: str = ""  # why there is no estimate; else empty
 
 
-class MonitorResult(WindowRecord):
+class MonitorResult(StepRecord):
     """The outcome of a window."""
 
     FILE: ClassVar[str] = "monitor.json"

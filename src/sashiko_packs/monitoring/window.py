@@ -3,34 +3,12 @@
 import argparse
 import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import Final
 
-from sashiko.base.files import write_json
-from sashiko.base.yaml_models import Frozen, read_record
 from sashiko.errors import InputError
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-
-
-class WindowRecord(Frozen):
-    """What a step has found of a window: a JSON file that another step reads."""
-
-    FILE: ClassVar[str]
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Reads the file of a folder.
-
-        Raises:
-            InputError: if it is missing or invalid.
-        """
-        return read_record(cls, folder / cls.FILE)
-
-    def write(self, folder: Path) -> None:
-        """Writes the file into a folder."""
-        write_json(folder / self.FILE, self.model_dump(mode="json"))
 
 
 @dataclass(frozen=True)

@@ -259,8 +259,8 @@ def _kept_awake(account: Account, name: str, environment: Environment) -> Iterat
         if int(properties["MinCapacity"]) or resource.split("/")[1] != name:
             continue
         call = ("application-autoscaling", "describe_scalable_targets", "ScalableTargets")
-        found = account.pages(*call, ServiceNamespace="sagemaker", ResourceIds=[resource])
-        for item in found:
+        targets = account.pages(*call, ServiceNamespace="sagemaker", ResourceIds=[resource])
+        for item in targets:
             if least := int(item["MinCapacity"]):
                 fix = (
                     "aws application-autoscaling register-scalable-target --service-namespace "

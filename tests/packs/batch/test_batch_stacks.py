@@ -112,8 +112,8 @@ def test_a_schedule_scores_the_days_before_its_own_by_the_newest_approved_versio
         "AsOf": LOAD, "WindowStart": "20261116T000000Z", "WindowEnd": "20261123T000000Z",
         "ModelVersion": "7", "Now": "20261123T060000Z",
     }  # fmt: skip
-    (looked,) = (arguments for name, arguments in aws.calls if name == "ListModelPackages")
-    assert (looked["ModelPackageGroupName"], looked["ModelApprovalStatus"]) == (GROUP, "Approved")
+    (request,) = (arguments for name, arguments in aws.calls if name == "ListModelPackages")
+    assert (request["ModelPackageGroupName"], request["ModelApprovalStatus"]) == (GROUP, "Approved")
 
 
 def test_without_a_window_all_rows_are_scored_and_a_second_event_starts_nothing_new(aws):

@@ -5,7 +5,7 @@ from pathlib import Path
 from sashiko.account.prices import read_prices
 from sashiko.account.templates import read_templates
 from sashiko.base.files import canonical_json
-from sashiko_packs.operations.commands.cost import idle_cost, lines
+from sashiko_packs.operations.idle_cost import idle_cost, lines
 from tests.infra.variants import settings_of, synthesized
 
 FOLDER = Path(__file__).parent / "golden_files"

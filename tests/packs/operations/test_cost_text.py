@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from sashiko.account.prices import read_prices, total
 from sashiko.pipeline.use_cost import JobCost, PipelineCosts
-from sashiko_packs.operations.commands.cost import Charge, Costs, IdleCost, as_json, text
+from sashiko_packs.operations.commands.cost import Costs, as_json, text
+from sashiko_packs.operations.idle_cost import Charge, IdleCost
 from tests.infra.variants import settings_of
 
 SETTINGS = settings_of("dev")

@@ -8,9 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import boto3
 from sagemaker.core import shapes
-from sagemaker.core.config.config_manager import SageMakerConfig
 from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
 from sagemaker.core.training.configs import Compute, InputData, Networking, StoppingCondition
@@ -18,7 +16,7 @@ from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join
 from sagemaker.core.workflow.parameters import Parameter
 from sagemaker.core.workflow.pipeline_context import PipelineSession
-from sagemaker.mlops.workflow import Pipeline, retry, steps
+from sagemaker.mlops.workflow import Pipeline, retry
 from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, Step, TrainingStep
 from sagemaker.train import ModelTrainer
 
@@ -30,6 +28,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.sdk.network_and_keys import output_key, tags, volume_key, vpc
+from sashiko.pipeline.sdk.offline_session import pipeline_session
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
 from sashiko.settings.recipe import Recipe
@@ -188,28 +187,6 @@ def _outside(
 def _equal(one: Uri, other: Uri) -> bool:
     """Compares strings, and pipeline variables by what stands in the definition."""
     return bool(getattr(one, "expr", one) == getattr(other, "expr", other))
-
-
-def pipeline_session(settings: Settings) -> PipelineSession:
-    """Returns a session with a fixed bucket: it builds definitions without credentials or calls.
-
-    Two things that the SDK (3.27) repeats are spared: it validates the same configuration, and the
-    schema of it, for each of about 250 defaults that it reads (90 % of the time to build a
-    definition), where the session itself validates it once; and it creates a local-mode client with
-    all its clients for each processing step, to read the name of one method, which the class has.
-    """
-    config: dict[str, object] = {
-        "SchemaVersion": "1.0",
-        "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
-    }
-    SageMakerConfig.validate_sagemaker_config = staticmethod(lambda _config=None: None)
-    if isinstance(client := steps.LocalSagemakerClient, type):
-        steps.LocalSagemakerClient = lambda: client
-    return PipelineSession(
-        boto_session=boto3.Session(region_name=settings.region),
-        default_bucket=bucket_name(settings, "artifacts"),
-        sagemaker_config=config,
-    )
 
 
 def _types(job: TrainingJob) -> dict[str, Any]:

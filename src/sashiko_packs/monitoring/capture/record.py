@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sashiko.base.parquet import open_parquet
-from sashiko.base.yaml_models import Frozen
+from sashiko.base.yaml_models import Frozen, StepRecord
 from sashiko.errors import InputError, disk_reason
 from sashiko.evaluation.metrics.arrays import Ints
-from sashiko_packs.monitoring.window import Window, WindowRecord
+from sashiko_packs.monitoring.window import Window
 
 ASSIGNED = ("cluster", "dominates")  # columns of the rows that all rows of the window decide
 # Each line that was read has one of these; `answered` is none of them.
@@ -71,7 +71,7 @@ class VersionRows(Frozen):
     last: dt.datetime  # the last one
 
 
-class CaptureSummary(WindowRecord):
+class CaptureSummary(StepRecord):
     """What a read found; equal files give equal summaries."""
 
     FILE: ClassVar[str] = "capture.json"

@@ -140,14 +140,14 @@ def _of_kinds(group: str, *, sleeps: bool) -> str:
         _metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own),
         f"({accuracy} != null ? {_metric('AuditedAccuracy', accuracy, own)})",
     ]
-    asked = f" and {_OUTCOME}.outcome != 'no requests'" if sleeps else ""
+    unless_silent = f" and {_OUTCOME}.outcome != 'no requests'" if sleeps else ""
     for kind in KINDS:
         of_kind = [*own, (KIND, literal(kind))]
         checks = f"{_OUTCOME}.checks[kind = '{kind}']"
         judged = f"$count({checks}[outcome != 'not judged'])"
         in_alarm = f"$count({checks}[outcome = 'alarm'])"
         metrics += [
-            f"($count({checks}) > 0{asked} ? {_metric(CHECKS_JUDGED, judged, of_kind)})",
+            f"($count({checks}) > 0{unless_silent} ? {_metric(CHECKS_JUDGED, judged, of_kind)})",
             f"({judged} > 0 ? {_metric(CHECKS_IN_ALARM, in_alarm, of_kind)})",
         ]
     return f"[{', '.join(metrics)}]"

@@ -12,6 +12,8 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows, EventRule, StateMachine
 from sashiko_cdk.events.language import (
+    DAY_MS,
+    MIDNIGHT,
     call,
     either,
     expression,
@@ -19,7 +21,9 @@ from sashiko_cdk.events.language import (
     find_load,
     flow,
     literal,
+    start_pipeline,
     text,
+    time_of,
 )
 from sashiko_cdk.identity.allow import allow
 from sashiko_cdk.lake.private_bucket import decrypt_objects
@@ -34,9 +38,6 @@ from sashiko_packs.monitoring.places import (
 )
 
 __all__ = ["add_monitoring"]
-_DAY_MS: Final = 24 * 3600 * 1000
-_WINDOW_MS: Final = 7 * _DAY_MS
-_TIME: Final = literal("[Y0001][M01][D01]T[H01][m01][s01]Z")
 # Not `version`, which each event of EventBridge has.
 _CHOSEN: Final = "$states.input.model_version"
 _METADATA: Final = "$states.result.CustomerMetadataProperties"
@@ -62,7 +63,6 @@ def window_flow(
     """
     sleeps = settings.serving.sleeps
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
-    midnight = f"$floor($toMillis($states.input.time) / {_DAY_MS}) * {_DAY_MS}"  # of the event
     packages, _, served = package_arn.rpartition("/")
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
@@ -85,9 +85,9 @@ def window_flow(
                 "Type": "Pass",
                 "Assign": {
                     "time": expression("$states.input.time"),
-                    "now": _time("$toMillis($states.input.time)"),
-                    "end": _time(f"{midnight} - 0"),
-                    "start": _time(f"{midnight} - {_WINDOW_MS}"),
+                    "now": time_of("$toMillis($states.input.time)"),
+                    "end": time_of(f"{MIDNIGHT} - 0"),
+                    "start": time_of(f"{MIDNIGHT} - {7 * DAY_MS}"),
                     "version": expression(
                         f"$exists({_CHOSEN}) ? $string({_CHOSEN}) : {literal(served)}"
                     ),
@@ -119,44 +119,26 @@ def window_flow(
             "HasCaptures": either("$states.input.objects > 0", following, "NothingCaptured"),
             "NothingCaptured": nothing,
             **find,
-            "Start": call(
-                "aws-sdk:sagemaker:startPipelineExecution",
-                {
-                    "PipelineName": monitor_pipeline_name(settings, recipe.name),
-                    "ClientRequestToken": text(
-                        literal("monitor-version-"), "$version", literal("-window-to-"), "$end"
-                    ),
-                    "PipelineExecutionDisplayName": text(
-                        literal("version-"), "$version", literal("-to-"), "$end"
-                    ),
-                    "PipelineParameters": [
-                        # With a slash: the prefix alone would also match other endpoints' names.
-                        _parameter("CaptureUri", expression("$captures") if sleeps else captured),
-                        _parameter("ModelVersion", expression("$version")),
-                        _parameter("WindowStart", expression("$start")),
-                        _parameter("WindowEnd", expression("$end")),
-                        _parameter("Now", expression("$now")),
-                        *(
-                            _parameter(
-                                name.title().replace("_", ""), expression(f"$metadata.{name}")
-                            )
-                            for name in named
-                        ),
-                        *(_parameter("AsOf", expression("$as_of")) for _ in find),
-                    ],
+            "Start": start_pipeline(
+                monitor_pipeline_name(settings, recipe.name),
+                token=text(literal("monitor-version-"), "$version", literal("-window-to-"), "$end"),
+                display_name=text(literal("version-"), "$version", literal("-to-"), "$end"),
+                parameters={
+                    # With a slash: the prefix alone would also match other endpoints' names.
+                    "CaptureUri": expression("$captures") if sleeps else captured,
+                    "ModelVersion": expression("$version"),
+                    "WindowStart": expression("$start"),
+                    "WindowEnd": expression("$end"),
+                    "Now": expression("$now"),
+                    **{
+                        name.title().replace("_", ""): expression(f"$metadata.{name}")
+                        for name in named
+                    },
+                    **({"AsOf": expression("$as_of")} if find else {}),
                 },
-                End=True,
             ),
         },
     )
-
-
-def _time(milliseconds: str) -> str:
-    return expression(f"$fromMillis({milliseconds}, {_TIME})")
-
-
-def _parameter(name: str, value: str) -> dict[str, str]:
-    return {"Name": name, "Value": value}
 
 
 # Mondays: what was captured in a week's last minutes has arrived by then.

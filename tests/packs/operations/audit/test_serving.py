@@ -91,15 +91,15 @@ def test_what_an_update_has_left_awake_is_told(tmp_path: Path, least: int, diffe
         **PLACE, "MinCapacity": least, "MaxCapacity": 4, "RoleARN": "arn:aws:iam::1:role/x",
         "CreationTime": 0,
     }  # fmt: skip
-    found = _audit(tmp_path, MinCapacity=0, MaxCapacity=4)(
+    findings = _audit(tmp_path, MinCapacity=0, MaxCapacity=4)(
         DescribeScalableTargets={"ScalableTargets": [target]}
     )
-    assert [item.resource for item in found] == (
+    assert [item.resource for item in findings] == (
         [f"least instances of endpoint {NAME}"] if differs else []
     )
     if differs:
-        assert found[0].detail == "expected 0, found 2"
-        assert found[0].fix.endswith("--min-capacity 0")
+        assert findings[0].detail == "expected 0, found 2"
+        assert findings[0].fix.endswith("--min-capacity 0")
 
 
 def test_what_is_served_otherwise_than_the_template_says_is_reported(audit: Any) -> None:

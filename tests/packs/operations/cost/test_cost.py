@@ -18,7 +18,7 @@ from sashiko.pipeline.use_cost import (
     prediction_costs,
     run_cost,
 )
-from sashiko_packs.operations.commands.cost import IdleCost, describe_rise, idle_cost, lines
+from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
 from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
 

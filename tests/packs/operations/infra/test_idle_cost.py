@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from sashiko.account.prices import read_prices
 from sashiko.account.templates import read_templates
 from sashiko.cli import app
-from sashiko_packs.operations.commands.cost import describe_rise, idle_cost
+from sashiko_packs.operations.idle_cost import describe_rise, idle_cost
 from tests.infra.variants import PACKS, ROOT, settings_of, synthesized, write_config
 from tests.packs.operations.golden import FOLDER
 from tests.project_root import IMAGES

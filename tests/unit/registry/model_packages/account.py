@@ -11,7 +11,7 @@ import boto3
 from moto import mock_aws
 
 from sashiko.base.aws_calls import Clients
-from sashiko.pipeline.definition.validator.check import check_value, shape
+from sashiko.pipeline.definition.validator.api_shapes import check_value, shape
 from sashiko.registry.model_packages.registrar import PackageRegistrar, Placement
 from sashiko.registry.model_packages.registry import PackageRegistry
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sashiko.pipeline.definition.validator.check import check_value, shape
+from sashiko.pipeline.definition.validator.api_shapes import check_value, shape
 
 _WORDS = {
     "Model": "model",
