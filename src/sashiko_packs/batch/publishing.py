@@ -4,10 +4,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
 
@@ -19,97 +17,71 @@ connect = partial(calls.connect, "the table of answers", "glue")
 translate_errors = partial(calls.translate_errors, advice=())
 
 
-class Answers(Protocol):
-    """Where tables of answers are."""
+def publish_answers(
+    uri: str, table: str, batch: str, *, location: str, files: Sequence[Path]
+) -> str:
+    """Makes the answers of a batch visible, all at once.
 
-    def publish(self, table: str, batch: str, *, location: str, files: Sequence[Path]) -> str:
-        """Makes the answers of a batch visible, all at once; returns where they are.
+    Args:
+        uri: `AnswersUri`: `duckdb://<folder of the lake>` or `glue://<database>`.
+        table: of the answers.
+        batch: its name.
+        location: S3 URI of the answers' files.
+        files: copies of them.
 
-        Args:
-            table: of the answers.
-            batch: its name.
-            location: S3 URI of the answers' files.
-            files: copies of them.
-
-        Returns:
-            `location`, or that of an earlier run, which stays the batch's only one.
-
-        Raises:
-            InputError: if they cannot be published; then nothing is visible.
-        """
-
-
-@dataclass(frozen=True)
-class LocalAnswers:
-    """The local lake: a folder per table, and in it one per batch, which appears by a rename."""
-
-    folder: Path
-
-    def publish(self, table: str, batch: str, *, location: str, files: Sequence[Path]) -> str:  # noqa: ARG002 - the files are copied
-        """Publishes a batch; see `Answers.publish`."""
-        place = self.folder / table / f"{PARTITION}={batch}"
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            # Beside the table: a killed run leaves nothing in it.
-            with tempfile.TemporaryDirectory(dir=self.folder, prefix=".tmp-") as scratch:
-                new = Path(scratch, "new")
-                new.mkdir()
-                for file in files:
-                    shutil.copyfile(file, new / file.name)
-                if not place.exists():
-                    os.rename(new, place)  # noqa: PTH104 - it refuses a folder that has files
-        except FileExistsError:
-            pass  # another run was first
-        except OSError as error:
-            if not place.is_dir():
-                raise InputError(f"cannot write {place}: {disk_reason(error)}") from error
-        return str(place)
-
-
-@dataclass(frozen=True)
-class GlueAnswers:
-    """A Glue database. A partition is made by one call, and a second one of its name is refused.
-
-    CreatePartition, AlreadyExistsException: Glue's API Reference, as in botocore.
-    """
-
-    database: str
-
-    def publish(self, table: str, batch: str, *, location: str, files: Sequence[Path]) -> str:
-        """Publishes a batch; see `Answers.publish`. Without files there is nothing to see."""
-        if not files:
-            return location
-        glue, name = connect().glue, {"DatabaseName": self.database, "TableName": table}
-        with translate_errors(f"publish a batch of {self.database}.{table}"):
-            storage = self._storage(glue, table)
-            partition = {
-                "Values": [batch],
-                "StorageDescriptor": storage | {"Location": f"{location.rstrip('/')}/"},
-            }
-            try:
-                glue.create_partition(**name, PartitionInput=partition)
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "AlreadyExistsException":
-                    raise
-                existing = glue.get_partition(**name, PartitionValues=[batch])["Partition"]
-                return str(existing["StorageDescriptor"]["Location"]).rstrip("/")
-        return location
-
-    def _storage(self, glue: Any, table: str) -> dict[str, Any]:
-        """Returns how the table's files are written and read."""
-        description = glue.get_table(DatabaseName=self.database, Name=table)["Table"]
-        return dict(description["StorageDescriptor"])
-
-
-def open_answers(uri: str) -> Answers:
-    """Returns the tables of `AnswersUri`, `duckdb://<folder of the lake>` or `glue://<database>`.
+    Returns:
+        Where they are; the place of an earlier run stays the batch's only one.
 
     Raises:
-        InputError: if it is something else.
+        InputError: if they cannot be published; then nothing is visible.
     """
     scheme, _, rest = uri.partition("://")
     if scheme == "duckdb" and rest:
-        return LocalAnswers(Path(rest))
+        return _publish_here(Path(rest), f"{table}/{PARTITION}={batch}", files)
     if scheme == "glue" and rest:
-        return GlueAnswers(rest)
+        # Without files there is nothing to see.
+        return _publish_in_glue(rest, table, batch, location) if files else location
     raise InputError(f"answers {uri}: expected duckdb://<folder of the lake> or glue://<database>")
+
+
+def _publish_here(lake: Path, name: str, files: Sequence[Path]) -> str:
+    """Publishes into a folder, which appears by a rename."""
+    place = lake / name
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the table: a killed run leaves nothing in it.
+        with tempfile.TemporaryDirectory(dir=lake, prefix=".tmp-") as scratch:
+            new = Path(scratch, "new")
+            new.mkdir()
+            for file in files:
+                shutil.copyfile(file, new / file.name)
+            if not place.exists():
+                os.rename(new, place)  # noqa: PTH104 - it refuses a folder that has files
+    except FileExistsError:
+        pass  # another run was first
+    except OSError as error:
+        if not place.is_dir():
+            raise InputError(f"cannot write {place}: {disk_reason(error)}") from error
+    return str(place)
+
+
+def _publish_in_glue(database: str, table: str, batch: str, location: str) -> str:
+    """Makes a partition by one call; a second one of its name is refused.
+
+    CreatePartition, AlreadyExistsException: Glue's API Reference, as in botocore.
+    """
+    glue, name = connect().glue, {"DatabaseName": database, "TableName": table}
+    with translate_errors(f"publish a batch of {database}.{table}"):
+        # How the table's files are written and read.
+        storage = glue.get_table(DatabaseName=database, Name=table)["Table"]["StorageDescriptor"]
+        own = dict(storage) | {"Location": f"{location.rstrip('/')}/"}
+        try:
+            glue.create_partition(
+                **name, PartitionInput={"Values": [batch], "StorageDescriptor": own}
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "AlreadyExistsException":
+                raise
+            existing = glue.get_partition(**name, PartitionValues=[batch])["Partition"]
+            return str(existing["StorageDescriptor"]["Location"]).rstrip("/")
+    return location

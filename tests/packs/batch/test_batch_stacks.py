@@ -163,10 +163,13 @@ def test_a_partition_is_made_once_and_keeps_the_location_of_the_run_that_made_it
                 "StorageDescriptor": {"Location": "s3://b/t/", "Columns": []},
             },
         )  # fmt: skip
-        answers = publishing.open_answers("glue://lake")
-        files = [Path("part-00000.parquet")]
-        first = answers.publish("t", "one", location="s3://b/t/runs/r1", files=files)
-        second = answers.publish("t", "one", location="s3://b/t/runs/r2", files=files)
+        first, second = (
+            publishing.publish_answers(
+                "glue://lake", "t", "one", location=f"s3://b/t/runs/{run}",
+                files=[Path("part-00000.parquet")],
+            )
+            for run in ("r1", "r2")
+        )  # fmt: skip
         assert first == second == "s3://b/t/runs/r1"
         (partition,) = glue.get_partitions(DatabaseName="lake", TableName="t")["Partitions"]
         assert partition["Values"] == ["one"]

@@ -17,7 +17,7 @@ from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.preflight.registered import check_registered
-from sashiko_packs.batch.publishing import LocalAnswers
+from sashiko_packs.batch.publishing import publish_answers
 from sashiko_packs.batch.records import Plan, answer_table
 from sashiko_packs.batch.steps.publish import check_rows
 from sashiko_packs.batch.steps.score import answer_schema
@@ -184,9 +184,9 @@ def test_a_kill_while_publishing_leaves_nothing_that_a_reader_sees(job, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("sashiko_packs.batch.publishing.os.rename", killed)
         with pytest.raises(KeyboardInterrupt):
-            LocalAnswers(job.lake).publish("t", "b", location="s3://x", files=files)
+            publish_answers(f"duckdb://{job.lake}", "t", "b", location="s3://x", files=files)
     assert list(job.lake.glob("t/*")) == []
-    place = LocalAnswers(job.lake).publish("t", "b", location="s3://x", files=files)
+    place = publish_answers(f"duckdb://{job.lake}", "t", "b", location="s3://x", files=files)
     assert Path(place, "part-00000.parquet").read_bytes() == b"rows"
 
 

@@ -19,7 +19,7 @@ from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko.steps.snapshot import key_bytes
 from sashiko_packs.batch.places import answers_table
-from sashiko_packs.batch.publishing import open_answers
+from sashiko_packs.batch.publishing import publish_answers
 from sashiko_packs.batch.records import (
     KEY,
     PartRecord,
@@ -44,8 +44,8 @@ def main() -> None:
     check_rows(folder, parts, manifest)
     table = read_section(BatchSection, "batch").table or contract.table
     batch, options = arguments.batch, arguments.options
-    answers = open_answers(options["answers-uri"])
-    location = answers.publish(
+    location = publish_answers(
+        options["answers-uri"],
         answers_table(table),
         batch.name,
         location=options["location"],
