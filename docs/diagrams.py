@@ -21,7 +21,6 @@ from sashiko.contract.model import Contract
 from sashiko.pipeline.definition.definition_records import Definition, Step, parse_definition
 from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.definition.unchain import unchain
-from sashiko.run_report.lineage import place
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs/images"
@@ -104,7 +103,14 @@ def direct(edges: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Leaves out each edge that follows from others, and labels none; a circle is an error."""
     before = {end: [start for start, other in edges if other == end] for _, end in edges}
     order = list(TopologicalSorter(before).static_order())
-    return dict.fromkeys(place(order, edges).arrows, "")
+    reach: dict[str, set[str]] = {}
+    kept = []
+    for end in order:
+        starts = before.get(end, [])
+        further = set().union(*(reach[start] for start in starts))
+        reach[end] = further.union(starts)
+        kept += [(start, end) for start in order if start in starts and start not in further]
+    return dict.fromkeys(kept, "")
 
 
 def dag(definition: Definition) -> Diagram:

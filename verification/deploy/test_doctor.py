@@ -1,6 +1,5 @@
 """`sashiko env doctor` of an account in the emulator: ready, and with one obstacle."""
 
-import datetime as dt
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +10,6 @@ import pytest
 
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.plan import check_capacity
 from sashiko.errors import InputError
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
@@ -183,17 +181,6 @@ def test_what_the_account_stack_makes_fails_no_check_where_it_is_deployed(
         account.formation.delete_lf_tag(TagKey=tag["TagKey"])
     trouble(account)
     assert owner.failed() == []
-
-
-def test_a_training_plan_that_nobody_bought_fails_its_check(guest: Governed) -> None:
-    settings = guest.environment.settings
-    plan = f"arn:aws:sagemaker:{settings.region}:{ACCOUNT}:training-plan/spring"
-    training = settings.jobs.training.model_copy(update={"training_plan": plan})
-    jobs = settings.jobs.model_copy(update={"training": training})
-    settings = settings.model_copy(update={"jobs": jobs})
-    (check,) = check_capacity(Account(settings), settings, (), now=dt.datetime.now(dt.UTC))
-    assert check.status == "failed"
-    assert f"there is no training plan {plan}" in check.detail
 
 
 def test_no_credentials_and_no_connection_are_one_message(

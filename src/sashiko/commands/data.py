@@ -1,4 +1,4 @@
-"""`sashiko data ...`: check a file, measure its bias, fetch inputs, generate synthetic rows."""
+"""`sashiko data ...`: check a file, fetch inputs, generate synthetic rows."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from sashiko.commands.options import AsJson, Environment, Home, RecipeName
-from sashiko.data.draft.review import refuse_unreviewed
-from sashiko.errors import BLOCKED, CHECK_FAILED, InputError
-from sashiko.pipeline.project import HOME, choose_recipe, contract_file, find_recipe, open_recipe
+from sashiko.errors import CHECK_FAILED, InputError
+from sashiko.pipeline.project import HOME, choose_recipe, contract_file
 from sashiko.settings.environment import load_settings
-from sashiko.settings.recipe_bias import BiasSection
 
 app = typer.Typer(
-    help="Check a file of data, measure its bias, fetch a recipe's data, or make synthetic rows.",
+    help="Check a file of data, fetch a recipe's data, or make synthetic rows.",
     no_args_is_help=True,
 )
 
@@ -78,65 +76,3 @@ def check(
         typer.echo(verdict.summary.splitlines()[0])
     if not verdict.passed:
         raise typer.Exit(CHECK_FAILED)
-
-
-@app.command()
-def bias(
-    data: Annotated[
-        Path,
-        typer.Argument(help="A CSV or Parquet file with the contract's columns, or a folder."),
-    ],
-    contract: Annotated[Path, typer.Option(help="The data contract, with label and facets.")],
-    predictions: Annotated[
-        Path | None,
-        typer.Option(help="A file of the key and a prediction for each row, or a run's own file."),
-    ] = None,
-    predicted_label: Annotated[
-        str | None,
-        typer.Option(help="The predictions' column; default: predicted_label or predicted."),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Also judge the predictions by this recipe's bias gates.")
-    ] = None,
-    json_: AsJson = False,
-) -> None:
-    """Measure the bias of labels and predictions in a file: Clarify's metrics, with intervals.
-
-    The contract's group of each facet is compared with everyone else, then each combination of
-    several facets' groups, the worst off first. With --json, print Clarify's analysis.json and the
-    intervals. Exit status: 0; 3 a gate of --recipe blocks; 1 an error.
-    """
-    from sashiko.bias.clarify.analysis import analysis_json
-    from sashiko.commands.bias_analysis import analyse_file, file_verdict, text
-    from sashiko.contract.load import load_contract
-
-    if predictions is None and (recipe or predicted_label):
-        raise InputError("--recipe and --predicted-label apply to predictions: add --predictions")
-    data_contract = load_contract(contract)
-    refuse_unreviewed([contract])
-    judging_recipe = open_recipe(find_recipe(recipe)) if recipe else None
-    if judging_recipe and not judging_recipe.bias.judged:
-        raise InputError(f"recipe {recipe} says `bias: {{judged: false}}`: leave --recipe out")
-    section = judging_recipe.bias if judging_recipe else BiasSection()
-    analysis = analyse_file(
-        data_contract, data, predictions, column=predicted_label, section=section
-    )
-    verdict = None
-    if judging_recipe and predictions:
-        inputs = {"data": data, "predictions": predictions}
-        verdict = file_verdict(analysis, data_contract, judging_recipe, inputs=inputs)
-    if json_:
-        value = analysis_json(analysis.analysis)
-        value["intervals"] = [estimate.model_dump(mode="json") for estimate in analysis.estimates]
-        if analysis.by_class:
-            value["classes"] = [estimate.model_dump(mode="json") for estimate in analysis.by_class]
-        if verdict:
-            value["verdict"] = verdict.model_dump(mode="json", by_alias=True)
-        typer.echo(json.dumps(value, indent=2))
-    else:
-        for line in text(analysis, minimum_group_size=section.minimum_group_size):
-            typer.echo(line)
-        if verdict:
-            typer.echo(verdict.summary)
-    if verdict and not verdict.passed:
-        raise typer.Exit(BLOCKED)

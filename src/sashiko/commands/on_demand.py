@@ -45,7 +45,7 @@ _OBJECTS: Mapping[str, str] = {
 }
 _HIDDEN: Final = "env preflight"
 # Old name of a command of the core -> its name.
-_RENAMED: Mapping[str, str] = {"bias": "data bias", "clean": "runs clean"} | {
+_RENAMED: Mapping[str, str] = {"clean": "runs clean"} | {
     path.removeprefix("env "): path for path in _OBJECTS if path.startswith("env ")
 }
 _OLD_NAMES_GO_IN: Final = "0.3"

@@ -1,11 +1,5 @@
-"""Checks of what a run of the pipeline needs from the account; each one only reads.
+"""Checks of what a run of the pipeline needs from the account; each one only reads."""
 
-Those of the capacity that Train gets (on demand, spot, or a SageMaker training plan) follow two
-pages of the Amazon SageMaker AI Developer Guide: "Get compute capacity for SageMaker Training Jobs"
-and "Training plans utilization for SageMaker training jobs".
-"""
-
-import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +19,7 @@ from sashiko.account.images.job_images import job_images
 from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
-from sashiko.doctor.services import Check, Status, run_check
+from sashiko.doctor.services import Check, run_check
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
@@ -35,7 +29,6 @@ from sashiko.pipeline.definition.job_arguments import cluster_of, machine_types
 from sashiko.pipeline.project import contract_file, use_recipe
 from sashiko.pipeline.staging import Staged, staged_inputs
 from sashiko.settings.environment import Settings, file_of
-from sashiko.settings.types import instance_types
 
 RECIPE_KEY = "train.distributed.instance_type"
 # As the names of SageMaker's quotas have it: "ml.m5.large for processing job usage".
@@ -223,145 +216,6 @@ def _quota(settings: Settings, item: Needed, quota: Mapping[str, Any] | None) ->
     )
 
 
-_KEY = "jobs.training.training_plan"
-_USABLE = ("Active", "Scheduled")  # "The training plan must be in the Scheduled or Active status"
-# "When there are 30 minutes remaining in your Reserved Capacity, SageMaker training plans begin the
-# process of terminating any running instances within that Reserved Capacity."
-_TERMINATION = dt.timedelta(minutes=30)
-_Judgement = tuple[Status, str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """A reserved capacity of a plan."""
-
-    instance_type: str
-    count: int
-    zone: str | None
-    start: dt.datetime | None
-    end: dt.datetime | None
-
-    def __str__(self) -> str:
-        times = [f"{time:%Y-%m-%d %H:%M}" if time else "?" for time in (self.start, self.end)]
-        zone = self.zone or "an unknown zone"
-        return f"{self.count} x {self.instance_type} in {zone}, {' to '.join(times)} UTC"
-
-
-def check_capacity(
-    account: Account, settings: Settings, needed: Sequence[Needed], *, now: dt.datetime
-) -> Iterator[Check]:
-    """Yields what Train's capacity is and, of a training plan, whether it fits."""
-    training, name = settings.jobs.training, "training capacity"
-    count = max((item.count for item in needed if item.use == "training job"), default=1)
-    if training.training_plan is None:
-        detail = "on demand: what is free in the zones when the job starts"
-        if training.spot:
-            detail = "spot: may be interrupted, and Train continues from its checkpoint"
-        elif training.instance_type in instance_types("ReservedCapacityInstanceType"):
-            yield Check(
-                name,
-                "note",
-                f"{detail}, which of {training.instance_type} may be none; AWS reserves it",
-                fix="aws sagemaker search-training-plan-offerings --target-resources training-job "
-                f"--instance-type {training.instance_type} --instance-count {count} "
-                f"--duration-hours 24 --region {settings.region}; then its ARN as `{_KEY}` in "
-                f"{file_of('jobs', settings.environment)}",
-            )
-            return
-        yield Check(name, "ok", detail)
-        return
-    plan = account.read(
-        "sagemaker",
-        "describe_training_plan",
-        absent=("ResourceNotFound",),
-        TrainingPlanName=training.training_plan,
-    )
-    status, detail, fix = _judge_plan(plan, settings, count=count, now=now)
-    yield Check(name, status, detail, fix=fix)
-    reserved = int((plan or {}).get("TotalInstanceCount", 0))
-    if reserved > count:
-        # "For Flexible Training Plans, your service quota must be equal to or greater than the
-        # number of instances in your plan."
-        whole = Needed(
-            instance_type=training.instance_type, use="training job", count=reserved, key=_KEY
-        )
-        yield from check_quotas(account, settings, [whole])
-
-
-def _judge_plan(
-    plan: Mapping[str, Any] | None, settings: Settings, *, count: int, now: dt.datetime
-) -> _Judgement:
-    training, file = settings.jobs.training, file_of("jobs", settings.environment)
-    another = f"another plan, or null, as `{_KEY}` in {file}"
-    if plan is None:
-        return "failed", f"there is no training plan {training.training_plan}", another
-    name, status = f"plan {plan['TrainingPlanName']}", str(plan["Status"])
-    if status == "Pending":
-        return "later", f"{name} is Pending: it is not paid yet", "wait until it is Scheduled"
-    if status not in _USABLE:
-        reason = f"{status} {plan.get('StatusMessage', '')}".strip()
-        return "failed", f"{name} is {reason}", another
-    targets = plan.get("TargetResources")
-    if targets and "training-job" not in targets:
-        return "failed", f"{name} is for {', '.join(targets)}, not for training jobs", another
-    reserved = [
-        Block(
-            instance_type=item["InstanceType"],
-            count=item["TotalInstanceCount"],
-            zone=item.get("AvailabilityZone"),
-            start=_utc(item.get("StartTime")),
-            end=_utc(item.get("EndTime")),
-        )
-        for item in plan.get("ReservedCapacitySummaries", ())
-        if item["Status"] in _USABLE
-    ]
-    blocks = [block for block in reserved if block.end is None or block.end > now]
-    summary = f"{name}, {status}: {'; '.join(map(str, blocks)) or 'nothing reserved'}"
-    if fee := plan.get("UpfrontFee"):
-        summary += f"; paid upfront: {fee} {plan.get('CurrencyCode', '')}".rstrip()
-    fitting = [block for block in blocks if block.instance_type == training.instance_type]
-    if max((block.count for block in fitting), default=0) < count:
-        needed = f"{count} x {training.instance_type}"
-        return "failed", f"{summary}; Train uses {needed} at once", another
-    return _judge_place_and_time(fitting, settings, summary=summary, now=now)
-
-
-def _judge_place_and_time(
-    blocks: Sequence[Block], settings: Settings, *, summary: str, now: dt.datetime
-) -> _Judgement:
-    """Judges zones and end: a job in a VPC starts in the zones of its subnets only."""
-    zones = {f"{settings.region}{letter}" for letter in settings.network.zones}
-    outside = sorted({block.zone for block in blocks if block.zone and block.zone not in zones})
-    if outside:
-        inside = any(block.zone in zones for block in blocks)
-        return (
-            "note" if inside else "failed",
-            f"{summary}; the VPC has no subnet in {', '.join(outside)}, so a job cannot use it",
-            f"add its letter to `network.zones` in {file_of('network', settings.environment)}",
-        )
-    needed = dt.timedelta(seconds=settings.jobs.training.max_runtime)
-    ends = [block.end - _TERMINATION for block in blocks if block.end]
-    if ends and max(ends) - now < needed:
-        left = max(max(ends) - now, dt.timedelta(0))
-        return (
-            "note" if left else "failed",
-            f"{summary}; instances are terminated 30 minutes before the end: {_hours(left)} are "
-            f"left, and `jobs.training.max_runtime` is {_hours(needed)}",
-            "aws sagemaker search-training-plan-offerings --training-plan-arn "
-            f"{settings.jobs.training.training_plan} lists extensions",
-        )
-    return "ok", summary, ""
-
-
-def _utc(time: dt.datetime | None) -> dt.datetime | None:
-    """Converts a time: botocore gives them in the machine's time zone."""
-    return time.astimezone(dt.UTC) if time else None
-
-
-def _hours(length: dt.timedelta) -> str:
-    return f"{length.total_seconds() / 3600:.1f} hours"
-
-
 _APP_READY = ("Created", "Updated")
 _APP_BUSY = ("Creating", "Updating")
 
@@ -491,12 +345,8 @@ def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterato
     staged = staged_inputs(settings, recipe, *(pipeline.channels for pipeline in pipelines))
     needed = tuple(needed_machines(settings, definition, target=target))
     settings = settings_for(settings, recipe)
-    now = dt.datetime.now(dt.UTC)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
     yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
-    yield from run_check(
-        "training capacity", lambda: check_capacity(account, settings, needed, now=now)
-    )
     for pack in load_packs(settings.packs, source="settings"):
         for title, name in pack.checks.items():
             yield from run_check(title, partial(load_object(name), account, settings))

@@ -1,26 +1,19 @@
-"""Data and lineage of the run: rows, contract, splits, the graph of steps, inputs and outputs."""
+"""Data and lineage of the run: rows, contract, splits, steps, inputs and outputs."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from markupsafe import Markup, escape
-
 from sashiko.contract.model import TextHashSplit, TimeSplit
 from sashiko.data.splits import META_FILE, SPLITS, SplitMeta, read_split_meta
-from sashiko.errors import InputError
-from sashiko.pipeline.definition.graph import build_graph
 from sashiko.pipeline.project import SELECTION_FILE
 from sashiko.pipeline.runner.run_record import StepRecord
 from sashiko.registry.versions import MARKDOWN_FILE
 from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.gate_views import bias_not_judged
-from sashiko.report.svg import open_svg
-from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
+from sashiko.report.views import Cell, Fact, RowStyle, Section, Table, numeric, row
 from sashiko.report.words import duration, percent
 
 _FACETS = "SnapshotFacets"
@@ -134,144 +127,15 @@ def _class_tables(meta: SplitMeta | Missing) -> Iterator[Table]:
     yield Table("Rows of each class", ("class", *splits), tuple(rows))
 
 
-_SWEEPS = 8
-_STAND_IN = 0.16  # width of a passing arrow, in node widths
 State = Literal["ran", "cached", "failed", "blocked", "passed", "interrupted", "not reached"]
-_SYMBOLS: dict[State, str] = {
-    "ran": "✓", "cached": "↺", "failed": "✕", "blocked": "✕", "passed": "✓", "interrupted": "!",
-    "not reached": "–",
-}  # fmt: skip
-_BOX_WIDTH, _BOX_HEIGHT = 122, 40
-_COLUMN, _ROW = 134, 64
 _STATES: dict[str, State] = {
     "succeeded": "ran", "cached": "cached", "failed": "failed", "blocked": "blocked",
     "running": "interrupted", "interrupted": "interrupted",
 }  # fmt: skip
 
 
-# Lays out a directed graph in rows from top to bottom.
-#
-# The classic way (Sugiyama, Tagawa and Toda 1981): a row for each node by its longest path,
-# stand-ins where an arrow passes a row, and an order by the neighbours' mean position.
-
-
-_Neighbours = Mapping[str, list[str]]
-
-
-@dataclass(frozen=True)
-class Point:
-    """A place: `x` in node widths from the left, `row` from the top."""
-
-    x: float
-    row: int
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A placed graph."""
-
-    nodes: Mapping[str, Point]  # name -> centre of the node
-    # (from, to) -> the points that the arrow passes, both ends included.
-    arrows: Mapping[tuple[str, str], tuple[Point, ...]]
-    width: float  # in node widths
-    rows: int
-
-
-def place(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Placed:
-    """Places the nodes of an acyclic graph, whose edges go from earlier names to later ones."""
-    direct = _direct(names, edges)
-    level: dict[str, int] = {}
-    for name in names:
-        level[name] = max((level[other] + 1 for other in direct[name]), default=0)
-    rows: list[list[str]] = [[] for _ in range(max(level.values(), default=-1) + 1)]
-    for name in names:
-        rows[level[name]].append(name)
-    chains: dict[tuple[str, str], list[str]] = {}
-    above, below = defaultdict(list), defaultdict(list)
-    for end in names:
-        for start in sorted(direct[end], key=list(names).index):
-            between = {f"{start}>{end}@{at}": at for at in range(level[start] + 1, level[end])}
-            for stand_in, at in between.items():
-                rows[at].append(stand_in)
-            chains[start, end] = [start, *between, end]
-            for upper, lower in pairwise(chains[start, end]):
-                above[lower].append(upper)
-                below[upper].append(lower)
-    _order(rows, above, below)
-    x, width = _positions(rows)
-    points = {item: Point(x[item], at) for at, items in enumerate(rows) for item in items}
-    return Placed(
-        nodes={name: points[name] for name in names},
-        arrows={ends: tuple(points[item] for item in chain) for ends, chain in chains.items()},
-        width=width,
-        rows=len(rows),
-    )
-
-
-def _direct(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> dict[str, set[str]]:
-    """Returns each node's direct predecessors, without those implied by others."""
-    before = {name: {start for start, end in edges if end == name} for name in names}
-    reach: dict[str, set[str]] = {}
-    direct = {}
-    for name in names:
-        further = set().union(*(reach[other] for other in before[name]))
-        direct[name] = before[name] - further
-        reach[name] = before[name] | further
-    return direct
-
-
-def _order(rows: list[list[str]], above: _Neighbours, below: _Neighbours) -> None:
-    """Sorts each row by the mean position of its neighbours above, then below, and again."""
-    for sweep in range(_SWEEPS):
-        neighbours, order = (below, reversed(rows)) if sweep % 2 else (above, iter(rows))
-        for items in order:
-            x = {
-                item: index / max(len(tier) - 1, 1)
-                for tier in rows for index, item in enumerate(tier)
-            }  # fmt: skip
-            items.sort(key={item: _mean(x, item, neighbours[item]) for item in items}.__getitem__)
-
-
-def _positions(rows: Sequence[list[str]]) -> tuple[dict[str, float], float]:
-    """Sets the items of each row side by side, in the middle of the picture."""
-    size = {item: _STAND_IN if "@" in item else 1.0 for tier in rows for item in tier}
-    width = max((sum(size[item] for item in tier) for tier in rows), default=1.0)
-    x = {}
-    for tier in rows:
-        offset = (width - sum(size[item] for item in tier)) / 2
-        for item in tier:
-            x[item] = offset + size[item] / 2
-            offset += size[item]
-    return x, width
-
-
-def _mean(x: Mapping[str, float], item: str, neighbours: Sequence[str]) -> float:
-    return sum(x[other] for other in neighbours) / len(neighbours) if neighbours else x[item]
-
-
-def _arrow(points: Sequence[Point]) -> str:
-    (x, y), *rest = (_coordinates(point) for point in points)
-    y += _BOX_HEIGHT / 2
-    path = f"M{x:.1f} {y:.1f}"
-    for index, (next_x, next_y) in enumerate(rest):
-        last = index == len(rest) - 1
-        end = next_y - (_BOX_HEIGHT / 2 + 5 if last else _BOX_HEIGHT / 2)
-        middle = (y + end) / 2
-        path += f"C{x:.1f} {middle:.1f} {next_x:.1f} {middle:.1f} {next_x:.1f} {end:.1f}"
-        x, y = next_x, end
-        if not last:
-            y = next_y + _BOX_HEIGHT / 2
-            path += f"V{y:.1f}"
-    head = f"M{x - 3.5:.1f} {y - 1:.1f}h7l-3.5 6z"
-    return f'<path class="arrow" d="{path}"/><path class="head" d="{head}"/>'
-
-
-def _coordinates(point: Point) -> tuple[float, float]:
-    return point.x * _COLUMN, point.row * _ROW + _ROW / 2
-
-
 def lineage_section(evidence: Evidence) -> Section:
-    """Draws the executed pipeline and lists the data between its steps, with digests."""
+    """Lists the steps of the run and the data between them, with digests."""
     run = evidence.run
     counts = Counter(_state(step) for step in run.steps if step.type in ("Processing", "Training"))
     summary = ", ".join(f"{count} {state}" for state, count in counts.items())
@@ -293,8 +157,8 @@ def lineage_section(evidence: Evidence) -> Section:
             "the same code, configuration and inputs.",
         ),
         facts=(Fact("pipeline", run.pipeline), Fact("started", started), *took),
-        figures=(_picture(evidence),),
         tables=(
+            _steps(evidence),
             Table(
                 title="Inputs and outputs",
                 columns=("step", "way", "name", "where", "sha256"),
@@ -349,40 +213,17 @@ def _state(record: StepRecord | None) -> State:
     return _STATES.get(record.status, "not reached") if record else "not reached"
 
 
-def _picture(evidence: Evidence) -> Figure:
-    """Draws the steps and their states from top to bottom; a gate decides and does not compute."""
-    title = "The pipeline as it ran"
+def _steps(evidence: Evidence) -> Table:
+    """Lists the steps with their states and seconds; a gate decides and does not compute."""
     if isinstance(evidence.definition, Missing):
-        return Figure(title, absent=f"No picture: {evidence.definition.why}")
-    try:
-        graph = build_graph(evidence.definition)
-    except InputError as error:
-        return Figure(title, absent=f"No picture: {error}")
-    gates = {step.name for step in evidence.definition.steps if step.type == "Lambda"}
-    edges = [(other, name) for name in graph.order for other in graph.waits_for[name]]
-    placed = place(graph.order, edges)
-    states, boxes = [], []
-    for name in graph.order:
-        record = evidence.step(name)
+        return Table("Steps", absent=f"No list of steps: {evidence.definition.why}")
+    rows = []
+    for step in evidence.definition.steps:
+        record = evidence.step(step.name)
         state = _state(record)
-        if name in gates and state == "ran":
+        if step.type == "Lambda" and state == "ran":
             state = "passed"
-        states.append(f"{name} {state}")
-        line = f"{_SYMBOLS[state]} {state}"
-        if record and record.seconds is not None and state in ("ran", "failed", "interrupted"):
-            line += f" · {duration(record.seconds)}"
-        x, y = _coordinates(placed.nodes[name])
-        boxes.append(
-            f'<g class="step {state.replace(" ", "-")}">'
-            f'<rect x="{x - _BOX_WIDTH / 2:.1f}" y="{y - _BOX_HEIGHT / 2:.1f}" '
-            f'width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" '
-            f'rx="{_BOX_HEIGHT / 2 if name in gates else 5:g}"/>'
-            f'<text class="name" x="{x:.1f}" y="{y - 3:.1f}">{escape(name)}</text>'
-            f'<text class="state" x="{x:.1f}" y="{y + 12:.1f}">{escape(line)}</text></g>'
-        )
-    width, height = placed.width * _COLUMN, placed.rows * _ROW
-    alt = f"Steps and their states: {', '.join(states)}"
-    start = open_svg(view_box=f"0 0 {width:.0f} {height:.0f}", alt=alt)
-    parts = [start, *map(_arrow, placed.arrows.values()), *boxes, "</svg>"]
-    caption = "Round ends: a gate. Arrows that follow from others are left out."
-    return Figure(title, Markup("\n".join(parts)), caption)  # noqa: S704 - every text is escaped
+        took = "" if record is None or record.seconds is None else duration(record.seconds)
+        style: RowStyle = "failed" if state in ("blocked", "failed") else ""
+        rows.append(row(step.name, state, numeric(took), style=style))
+    return Table("Steps", ("step", "state", "took"), tuple(rows))

@@ -105,7 +105,7 @@ def test_options_mean_the_same_everywhere(path: str) -> None:
         assert options["--env"].envvar == "SASHIKO_ENV"
     if "--home" in options:
         assert options["--home"].envvar == "SASHIKO_HOME"
-    if "--recipe" in options and path != "data bias":  # there it adds a judgement
+    if "--recipe" in options:
         assert options["--recipe"].envvar == "SASHIKO_RECIPE"
 
 

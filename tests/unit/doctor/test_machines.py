@@ -1,6 +1,5 @@
 """Machines and images that a run needs: each check with answers that pass, and that do not."""
 
-import datetime as dt
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,7 +10,6 @@ import pytest
 from sashiko.account.images.job_images import job_images
 from sashiko.doctor.plan import (
     Needed,
-    check_capacity,
     check_images,
     check_quotas,
     check_zones,
@@ -20,8 +18,6 @@ from sashiko.doctor.plan import (
 )
 from sashiko.doctor.services import Check
 from sashiko.pipeline.definition.definition_records import Definition, parse_definition
-from sashiko.settings.environment import Settings
-from sashiko.settings.environment_sections import SpotSection
 from tests.infra.variants import ROOT, changed, settings_of
 from tests.unit.account.fake_account import Answer, FakeAccount
 from tests.unit.doctor.conftest import results
@@ -276,125 +272,3 @@ def test_our_image_that_is_not_there_is_built_by_a_deploy(own, status, detail):
 def test_an_image_of_aws_that_does_not_come_is_reported(aws, status):
     checks = [check for check in images(BUILT, aws) if check.status != "ok"]
     assert [check.status for check in checks] == [status]
-
-
-PLAN = "arn:aws:sagemaker:us-east-1:111122223333:training-plan/spring"
-NOW = dt.datetime(2026, 12, 1, 11, 0, tzinfo=dt.UTC)
-END = dt.datetime(2026, 12, 2, 11, 30, tzinfo=dt.UTC)
-P5 = "ml.p5.48xlarge"
-
-
-def settings(**changes: Any) -> Settings:
-    """The development account, which has a subnet in us-east-1a, with Train on two days' notice."""
-    dev = settings_of("dev")
-    values = {"instance_type": P5, "training_plan": PLAN, "max_runtime": 4 * 3600, **changes}
-    training = dev.jobs.training.model_copy(update=values)
-    jobs = dev.jobs.model_copy(update={"training": training})
-    return dev.model_copy(update={"jobs": jobs})
-
-
-def block(**changes: Any) -> dict[str, Any]:
-    return {
-        "ReservedCapacityArn": "arn:aws:sagemaker:us-east-1:111122223333:reserved-capacity/abc123",
-        "InstanceType": P5,
-        "TotalInstanceCount": 2,
-        "Status": "Active",
-        "AvailabilityZone": "us-east-1a",
-        "StartTime": END - dt.timedelta(days=2),
-        "EndTime": END,
-        **changes,
-    }
-
-
-def plan(*blocks: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    return {
-        "TrainingPlanArn": PLAN,
-        "TrainingPlanName": "spring",
-        "Status": "Active",
-        "TotalInstanceCount": 2,
-        "UpfrontFee": "1234.50",
-        "CurrencyCode": "USD",
-        "TargetResources": ["training-job"],
-        "ReservedCapacitySummaries": list(blocks or [block()]),
-        **changes,
-    }
-
-
-def capacity(answer: Any, *, count: int = 2, quota: float = 2, **changes: Any) -> list[Check]:
-    needed = [Needed(instance_type=P5, use="training job", count=count, key="k")]
-    name = f"{P5} for training job usage"
-    quotas = {"Quotas": [{"QuotaName": name, "QuotaCode": "L-1A2B3C4D", "Value": quota}]}
-    account = FakeAccount(
-        {
-            ("sagemaker", "describe_training_plan"): answer,
-            ("service-quotas", "list_service_quotas"): quotas,
-        }
-    )
-    return results(check_capacity(account, settings(**changes), needed, now=NOW))
-
-
-def test_a_plan_that_fits_is_described_however_late_it_ends():
-    tokyo = dt.timezone(dt.timedelta(hours=9))
-    (check,) = capacity(plan(block(EndTime=END.astimezone(tokyo))))
-    assert (check.status, check.fix) == ("ok", "")
-    assert check.detail == (
-        f"plan spring, Active: 2 x {P5} in us-east-1a, 2026-11-30 11:30 to 2026-12-02 11:30 UTC; "
-        "paid upfront: 1234.50 USD"
-    )
-    (check,) = capacity(plan(block(EndTime=NOW + dt.timedelta(hours=4.5))))
-    assert check.status == "ok"
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "detail"),
-    [
-        ("ResourceNotFound", "failed", f"there is no training plan {PLAN}"),
-        (plan(Status="Pending"), "later", "it is not paid yet"),
-        (plan(Status="Expired"), "failed", "plan spring is Expired"),
-        (plan(Status="Failed", StatusMessage="no money"), "failed", "is Failed no money"),
-        (plan(TargetResources=["hyperpod-cluster"]), "failed", "for hyperpod-cluster, not for"),
-        (plan(block(InstanceType="ml.trn1.32xlarge")), "failed", f"uses 2 x {P5} at"),
-        (plan(block(Status="Expired")), "failed", "nothing reserved"),
-        (plan(block(EndTime=NOW)), "failed", "nothing reserved"),
-        (plan(block(TotalInstanceCount=1)), "failed", f"Train uses 2 x {P5} at once"),
-        (plan(block(AvailabilityZone="us-east-1d")), "failed", "no subnet in us-east-1d"),
-        (
-            plan(block(), block(AvailabilityZone="us-east-1d")),
-            "note",
-            "no subnet in us-east-1d, so a job cannot use it",
-        ),
-        (
-            plan(block(EndTime=NOW + dt.timedelta(hours=4))),
-            "note",
-            "3.5 hours are left, and `jobs.training.max_runtime` is 4.0 hours",
-        ),
-        (plan(block(EndTime=NOW + dt.timedelta(minutes=29))), "failed", "0.0 hours are left"),
-        ("AccessDeniedException", "unknown", "describe_training_plan is denied"),
-    ],
-)
-def test_what_is_wrong_with_a_plan_is_reported_with_its_fix(answer, status, detail):
-    (check,) = capacity(answer)
-    assert check.status == status
-    assert detail in check.detail
-    assert check.fix or status == "unknown"
-
-
-@pytest.mark.parametrize(("quota", "status"), [(3, "failed"), (4, "ok")])
-def test_the_quota_must_hold_the_whole_plan(quota, status):
-    answer = plan(block(TotalInstanceCount=4), TotalInstanceCount=4)
-    first, second = capacity(answer, quota=quota)
-    assert first.status == "ok"
-    assert (second.status, second.name) == (status, f"quota: {P5} for training job usage")
-
-
-def test_without_a_plan_a_scarce_type_is_a_note_and_another_is_well():
-    (scarce,) = capacity({}, training_plan=None)
-    assert (scarce.status, scarce.name) == ("note", "training capacity")
-    assert (
-        f"search-training-plan-offerings --target-resources training-job --instance-type {P5}"
-        in (scarce.fix)
-    )
-    (common,) = capacity({}, training_plan=None, instance_type="ml.g5.xlarge")
-    assert common.status == "ok"
-    (spot,) = capacity({}, training_plan=None, spot=SpotSection(max_wait="12h"))
-    assert (spot.status, spot.detail[:5]) == ("ok", "spot:")

@@ -71,7 +71,7 @@ def test_every_picture_has_a_name_for_who_cannot_see_it(tab, page):
     tab.open(page, width=1200)
     tree = tab.call("Accessibility.getFullAXTree")["nodes"]
     names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
-    assert names
+    assert len(names) == tab.value("document.querySelectorAll('figure svg').length")
     assert all(names)
 
 

@@ -350,7 +350,6 @@ class SageMaker:
             "DeleteMlflowApp": self._delete,
             "ListTags": self._tags,
             "ListMlflowApps": lambda _: {"Summaries": list(self._apps.values())},
-            "DescribeTrainingPlan": self._refuse_plan,
             "UpdateModelPackage": self._update_package,
             "DeleteModelPackage": self._delete_package,
             "DeleteModelPackageGroup": self._delete_group,
@@ -403,11 +402,6 @@ class SageMaker:
     def _delete(self, request: dict[str, Any]) -> dict[str, Any]:
         del self._apps[self._get(request["Arn"])["Arn"]]
         return {"Arn": request["Arn"]}
-
-    def _refuse_plan(self, request: dict[str, Any]) -> None:
-        """A plan exists once it is paid for, and nothing is sold here."""
-        name = request["TrainingPlanName"]
-        raise ServiceError("ResourceNotFound", f"TrainingPlan {name} does not exist")
 
     def _tags(self, request: dict[str, Any]) -> dict[str, Any]:
         arn = request["ResourceArn"]
