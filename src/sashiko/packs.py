@@ -29,8 +29,8 @@ class PackPipeline:
 
     module: str  # of `pipelines/`; its name in an account ends with it
     description: str  # with a placeholder `{recipe}`
-    # What it costs: `(recipe, *, run, jobs) -> sashiko.pipeline.use_cost.PipelineCosts`.
-    costs: str = ""
+    costs: str  # the title of what `sashiko env cost` shows of its jobs
+    most_a_month: int | None = None  # executions in an account; None if a schedule is the team's
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,16 +112,6 @@ def _other(name: str, count: int, kind: str, *, limit: int, prices: Prices) -> J
 
 
 @dataclass(frozen=True, kw_only=True)
-class PipelineCosts:
-    """What a pipeline of a pack costs."""
-
-    key: str  # in JSON
-    title: str
-    jobs: tuple[JobCost, ...]  # of one execution
-    months: tuple[tuple[str, str, float | None], ...]  # key in JSON, words, US dollars at most
-
-
-@dataclass(frozen=True, kw_only=True)
 class PredictionCost:
     """What a million predictions cost at a steady load."""
 

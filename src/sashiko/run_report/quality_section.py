@@ -4,26 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from sashiko.base.files import read_json
-from sashiko.base.plugins import load
 from sashiko.bias.report.fairness import mitigation
-from sashiko.data.generators.base import Generator, TruthfulGenerator, order_of
-from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
-from sashiko.evaluation.metrics.arrays import Ints, ModelScores, class_members
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
 from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
-from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER, evaluate_scores
+from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
-from sashiko.report.evidence import Evidence, Missing, Predictions, runs_beside
+from sashiko.report.evidence import Evidence, Missing, runs_beside
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
-from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.settings.recipe_quality import AURC, SELECTIVE_METRICS
 from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
 from sashiko.steps.evaluation_notes import METRIC_NAMES
@@ -230,59 +221,6 @@ def _injection_tables(figures: record.InjectionFigures | None) -> Iterator[Table
     )
 
 
-def _truth_facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
-    """Describes the accuracy by the generator's truth, if the data have one.
-
-    The truth is made again here, from the recipe's seed: no file holds it and no step reads it. It
-    counts only if the labels that the generator makes again are those of the test rows.
-    """
-    recipe, predictions = evidence.recipe, evidence.predictions
-    if isinstance(recipe, Missing) or isinstance(predictions, Missing):
-        return
-    generated = (item for item in recipe.data.sources if isinstance(item, GeneratorSource))
-    truths = (_truth(source, predictions) for source in generated)
-    truth = next((truth for truth in truths if truth is not None), None)
-    if truth is None:
-        return
-    decisions = class_members(predictions.predicted, len(evaluation.labels))
-    accuracy = evaluate_scores(
-        truth,
-        ModelScores(decisions, threshold=1.0),
-        replicates=evaluation.bootstrap_replicates,
-        seed=0,
-    )["accuracy"]
-    ends = ""
-    if accuracy.low is not None and accuracy.high is not None:
-        ends = f" [{words.percent(accuracy.low)}, {words.percent(accuracy.high)}]"
-    agreed = words.percent(float((truth == predictions.labels).mean()))
-    yield Fact(
-        "accuracy by the truth",
-        f"{words.percent(accuracy.value or 0.0)}{ends}. The data are synthetic, so the fair "
-        "decision of each row is known. The labels include chance and any planted bias, and "
-        f"agree with it on {agreed}. Neither training nor any gate uses it.",
-    )
-
-
-def _truth(source: GeneratorSource, predictions: Predictions) -> Ints | None:
-    """Returns each test row's truth; None if the generator has none, or has other rows."""
-    try:
-        generator: Generator = load("generators", source.generator, key="data.sources")
-    except InputError:  # the project has it no longer
-        return None
-    if not isinstance(generator, TruthfulGenerator):
-        return None
-    keys = pa.array(predictions.keys, pa.string())
-    labels, truth = np.full((2, len(keys)), -1, dtype=np.int64)
-    for batch in generator.truth(order_of(source)):
-        positions = pc.index_in(batch["key"], value_set=keys)
-        among = positions.is_valid()
-        rows = positions.filter(among).to_numpy()
-        labels[rows], truth[rows] = (
-            batch[name].filter(among).to_numpy() for name in ("label", "truth")
-        )
-    return truth if (labels == predictions.labels).all() else None
-
-
 def quality_section(evidence: Evidence) -> Section:
     """Shows the metrics on the test split against baselines and champion."""
     evaluation = evidence.evaluation
@@ -381,7 +319,6 @@ def _facts(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Fact]:
         yield Fact("label", f"{spread}; mean {means[1]} in test")
     else:
         yield Fact("decision threshold", threshold)
-    yield from _truth_facts(evidence, evaluation)
     fit, before = evaluation.calibration.temperature, evaluation.calibration.before
     if fit is not None:
         changes = [

@@ -1,14 +1,12 @@
 """What a run of the batch pipeline costs at most."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from sashiko.account.prices import read_prices, total
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import Definition
-from sashiko.pipeline.use_cost import JobCost, PipelineCosts, run_cost
+from sashiko.pipeline.use_cost import run_cost
 from sashiko.settings.environment import Settings, file_of
-from sashiko.settings.recipe import Recipe
 from sashiko_packs.batch.settings import BatchJobs
 
 # A job and its repeats after faults of the service (`sashiko.pipeline.sdk.jobs.retries`).
@@ -39,16 +37,3 @@ def check_cost(settings: Settings, jobs: BatchJobs, definition: Definition) -> N
             f"its `max_runtime` and repeated {_ATTEMPTS - 1} times: shorten "
             "`batch.job.max_runtime`, take fewer or smaller instances, or raise the limit"
         )
-
-
-def batch_costs(
-    recipe: Recipe,  # noqa: ARG001 - a hook's
-    *,
-    run: Sequence[JobCost],  # noqa: ARG001 - a hook's
-    jobs: Sequence[JobCost],
-) -> PipelineCosts:
-    """Returns what a run costs; the schedule and the callers decide how many there are."""
-    return PipelineCosts(
-        key="batch", title="a run of the batch pipeline, about and at most:", jobs=tuple(jobs),
-        months=(),
-    )  # fmt: skip

@@ -12,7 +12,7 @@ PACK: Final = Pack(
         PackPipeline(
             module="batch",
             description="Scores rows of the lake by an approved version of {recipe}",
-            costs="sashiko_packs.batch.cost:batch_costs",
+            costs="a run of the batch pipeline, about and at most:",
         ),
     ),
     bucket_parts="sashiko_packs.batch.constructs:protect_rows",

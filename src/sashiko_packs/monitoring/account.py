@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +11,18 @@ from typing import Any, Final
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, split_uri
-from sashiko.account.names import Role, arn, model_package_group_name, pipeline_name, prefix
+from sashiko.account.names import Role, arn, prefix
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
-from sashiko.evaluation.gates.closed_gate import closing_summary
 from sashiko.pipeline.cloud.start import StagedPlace, put_place
-from sashiko.registry.versions import STANDING_TAG
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import Draw, draw_period
 from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
 from sashiko_packs.monitoring.result import MonitorResult, sort_history, unjudged_versions
-from sashiko_packs.monitoring.retraining import DECIDED, EXECUTION, Candidate, State
 from sashiko_packs.monitoring.window import Window
 
 # Somebody else has written the object, or is writing it.
@@ -203,19 +200,6 @@ class MonitoredModel(MonitorFiles):
             for version in others
         )
 
-    def candidates(self) -> list[Candidate]:
-        """Returns the recipe's candidates, the newest first.
-
-        Raises:
-            InputError: if the caller may not see them.
-        """
-        with self.account.translate_errors("sagemaker:ListPipelineExecutions", role=self.role):
-            return recipe_candidates(
-                self.account.client("sagemaker"),
-                pipeline=pipeline_name(self.settings, self.recipe.name),
-                group=model_package_group_name(self.settings, self.recipe.model_package_group),
-            )
-
     @contextmanager
     def draw(self, version: int, *, window: Window, rows: int) -> Iterator[Draw]:
         """Draws rows to label, and keeps the draw in the account.
@@ -261,75 +245,3 @@ class MonitoredModel(MonitorFiles):
             for path in sorted(labels.folder.iterdir()):
                 self.put(path, labels)
         return added
-
-
-_RUNNING: Final = ("Executing", "Stopping")
-
-
-def recipe_candidates(sagemaker: Any, *, pipeline: str, group: str) -> list[Candidate]:
-    """Returns the executions of a pipeline after the one of the first approved version.
-
-    Without such an execution all of them count, as where versions are promoted from another
-    environment: the guards rather propose a run too few than one too many.
-    """
-
-    def items(operation: str, key: str, **request: Any) -> Iterator[Mapping[str, Any]]:
-        for page in sagemaker.get_paginator(operation).paginate(**request):
-            yield from page[key]
-
-    def is_blocked(execution: Mapping[str, Any]) -> bool:
-        """Says whether a closed gate, and no failed job, has ended an execution."""
-        name = execution["PipelineExecutionArn"]
-        # The newest come first; of a step that was tried again the last try counts.
-        steps = items(
-            "list_pipeline_execution_steps", "PipelineExecutionSteps", PipelineExecutionArn=name
-        )
-        newest = {step["StepName"]: step for step in reversed([*steps])}
-        failed = (step for step in newest.values() if step["StepStatus"] == "Failed")
-        reasons = [step.get("FailureReason", "") for step in failed]
-        return bool(reasons) and all(closing_summary(reason) is not None for reason in reasons)
-
-    def state(execution: Mapping[str, Any], package: Mapping[str, Any] | None) -> State:
-        status = execution["PipelineExecutionStatus"]
-        if status in _RUNNING:
-            return "running"
-        if status == "Failed" and is_blocked(execution):
-            return "blocked"
-        if status != "Succeeded":
-            return "failed"
-        # Without a package it is the same model as an earlier version.
-        return "blocked" if package is None else DECIDED[package["ModelApprovalStatus"]]
-
-    packages = (
-        sagemaker.describe_model_package(ModelPackageName=item["ModelPackageArn"])
-        for item in items(
-            "list_model_packages", "ModelPackageSummaryList", ModelPackageGroupName=group
-        )
-    )
-    made = {_metadata(item).get(EXECUTION, ""): item for item in packages}
-    approved = {id_ for id_, item in made.items() if item["ModelApprovalStatus"] == "Approved"}
-    executions = [
-        *items(
-            "list_pipeline_executions",
-            "PipelineExecutionSummaries",
-            PipelineName=pipeline,
-            SortBy="CreationTime",
-            SortOrder="Descending",
-            PaginationConfig={"PageSize": 100},
-        )
-    ]
-    ids = [item["PipelineExecutionArn"].rpartition("/")[2] for item in executions]
-    first = max((place for place, id_ in enumerate(ids) if id_ in approved), default=len(ids))
-    return [
-        Candidate(
-            start=item["StartTime"],
-            state=state(item, made.get(id_)),
-            is_better=id_ in made and _metadata(made[id_]).get(STANDING_TAG) == "better",
-        )
-        for id_, item in list(zip(ids, executions, strict=True))[:first]
-    ]
-
-
-def _metadata(package: Mapping[str, Any]) -> Mapping[str, str]:
-    values: Mapping[str, str] = package.get("CustomerMetadataProperties") or {}
-    return values

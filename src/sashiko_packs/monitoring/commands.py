@@ -30,7 +30,6 @@ from sashiko.contract.model import Contract
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.pipeline import project
 from sashiko.pipeline.project import CAPTURES, HOME, command_options
-from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
@@ -83,7 +82,6 @@ Labels = Annotated[
 class Monitored:
     """What a command works on, on this machine."""
 
-    registry: MlflowRegistry
     version: ModelVersion
     folder: MonitorFolder
     contract: Contract
@@ -120,7 +118,7 @@ def open_monitored(
         contract, **{name: folder.path(uri) for name, uri in folder.places.stores.items()}
     )
     again = options + window_options(window, now, number)
-    return Monitored(registry, version, folder, contract, window_of(window, now), options, again)
+    return Monitored(version, folder, contract, window_of(window, now), options, again)
 
 
 def _load_contract(recipe: Recipe) -> Contract:
@@ -226,21 +224,15 @@ def monitor(
 
 def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
     from sashiko_packs.monitoring.local_run import run_monitor
-    from sashiko_packs.monitoring.retraining import local_candidates
 
     folder, version = monitored.folder, monitored.version
     command = shlex.join(["sashiko", *sys.argv[1:]])
     record, result = run_monitor(folder, version, window=monitored.window, command=command)
     if result is None:
         raise typer.Exit(record.exit_code)
-    candidates = local_candidates(
-        folder.home, folder.settings, folder.recipe, monitored.registry.versions(version.group)
-    )
-    section = folder.recipe.section(MonitorSection)
     results = folder.results()
     show_window(
-        results, result,
-        decide_retraining(section, result, candidates, now=dt.datetime.now(dt.UTC)),
+        results, result, decide_retraining(folder.recipe.section(MonitorSection), result),
         page=folder.report, options=monitored.options, again=monitored.window_options,
         others=partial(version_commands, history=results, options=monitored.options), json_=json_,
     )  # fmt: skip
@@ -255,9 +247,8 @@ def _show_last(model: "MonitoredModel", *, home: Path, json_: bool) -> MonitorRe
             "version is served and `serving.capture.percent` is above 0, one is each Monday"
         )
     last, options = results[-1], _account_options(model)
-    section, candidates = model.recipe.section(MonitorSection), model.candidates()
     show_window(
-        results, last, decide_retraining(section, last, candidates, now=dt.datetime.now(dt.UTC)),
+        results, last, decide_retraining(model.recipe.section(MonitorSection), last),
         page=home / "monitor" / f"{environment}-{last.group}.html", options=options, again=options,
         others=partial(model.start_commands, history=results), json_=json_,
     )  # fmt: skip

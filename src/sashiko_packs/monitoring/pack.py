@@ -11,7 +11,8 @@ PACK: Final = Pack(
         PackPipeline(
             module="monitor",
             description="Judges what the deployed model of {recipe} answered; changes no model",
-            costs="sashiko_packs.monitoring.cost:monitoring_costs",
+            costs="monitoring, where a version is served: one window of a week, about and at most:",
+            most_a_month=5,  # Mondays
         ),
     ),
     bucket_parts="sashiko_packs.monitoring.constructs.access:protect_stores",

@@ -80,9 +80,6 @@ class Drift(StepRecord):
     # values, and of texts.
     measurements: tuple[Measurement, ...]
     distributions: tuple[Distribution, ...]  # of columns, then of scores
-    # Rows of the window by the reference's cells of `right`, small ones too: JudgeMonitor alone
-    # reads them, for the label-free estimate, and passes none on.
-    scores: tuple[int, ...]
 
 
 class Disparity(Frozen):
@@ -130,17 +127,6 @@ class Inputs(StepRecord):
     measurements: tuple[Measurement, ...]  # one for each rule of a captured column
 
 
-CONDITION: Final = "if P(label | score) is unchanged"
-
-
-class LabelFreeAccuracy(Frozen):
-    """The estimate; never shown without its condition."""
-
-    value: float | None  # None if withdrawn
-    condition: str = CONDITION
-    withdrawn: str = ""  # why there is no estimate; else empty
-
-
 class MonitorResult(StepRecord):
     """The outcome of a window."""
 
@@ -161,7 +147,6 @@ class MonitorResult(StepRecord):
     without_facets: int | None  # decisions whose facets are unknown; likewise
     audited_groups: tuple[AuditedGroup, ...] = ()
     quality: Quality
-    label_free: LabelFreeAccuracy
     reference_accuracy: float  # of the held-out rows
     reference_sha256: str  # of `reference.json`
 

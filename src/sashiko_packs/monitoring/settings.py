@@ -71,15 +71,6 @@ class MonitorSection(Frozen):
         "propose",
         description="what an alarm does: nothing, or propose a run of the pipeline",
     )
-    retrain_cooldown_days: int = Field(
-        28, ge=1, le=365, description="days from one candidate's start to the next proposal"
-    )
-    retrain_most_per_year: int = Field(
-        3,
-        ge=1,
-        le=52,
-        description="most candidates of the recipe in 365 days; then none is proposed",
-    )
     retrain_labels: int = Field(
         500, ge=1, description="new labels of the version's answers that a proposal needs"
     )

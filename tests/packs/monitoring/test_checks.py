@@ -7,21 +7,6 @@ from pydantic import ValidationError
 from sashiko.evaluation.reference import SMALLEST_COUNT
 from sashiko_packs.monitoring.checks import Measurement, gaps, holm, judge_measurements, overall
 from sashiko_packs.monitoring.result import MonitorBias, hide_small_counts
-from sashiko_packs.monitoring.steps.judge import label_free_accuracy
-
-ROWS = np.array([100, 100, 0, 100])
-RIGHT = np.array([90, 60, 0, 80])
-
-
-@pytest.mark.parametrize("window", [[10, 30, 5, 60], [0, 0, 0, 0]])
-def test_it_says_nothing_of_scores_that_the_reference_has_not(window: list[int]) -> None:
-    checks = judge_measurements([_measured(unchanged=0.9)], false_alarms=0.01)
-    estimate = label_free_accuracy(
-        rows=ROWS, right=RIGHT, window=np.array(window), input_checks=checks
-    )
-    assert estimate.value is None
-    assert estimate.withdrawn == "the reference has no rows of these scores"
-
 
 COUNTS = st.lists(st.integers(0, 40), max_size=8)
 

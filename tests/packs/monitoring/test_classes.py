@@ -23,7 +23,6 @@ from sashiko_packs.monitoring.clusters import ClusteredCounts
 from sashiko_packs.monitoring.result import Drift, MonitorBias
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.steps import drift, join_labels, read_capture
-from sashiko_packs.monitoring.steps.judge import label_free_accuracy
 from tests.packs.monitoring.captures import COLUMNS, DAY, event, record, request, write
 from tests.packs.monitoring.label_stores import DAY as ONE_DAY
 from tests.packs.monitoring.label_stores import Stores, keys_of, week
@@ -224,22 +223,6 @@ def test_quiet_scores_of_many_classes_raise_few_alarms() -> None:
         }  # fmt: skip
         alarms += drift.measure_scores(each).p_unchanged < 0.05
     assert alarms < 24
-
-
-def test_the_estimate_without_labels_goes_by_the_score_of_the_decision(job) -> None:
-    """Where rows are right as often as their score says, surer ones are right more often."""
-    held_out, generator = draw(20_000, seed=4), np.random.default_rng(5)
-    labels = np.array([generator.choice(3, p=one) for one in held_out])
-    reference = reference_of(held_out, labels)
-    surer = draw(5000, mix=(1.0, 0.5, 0.25), seed=6)
-    measured = _drift(job, surer, reference)
-    estimate = label_free_accuracy(
-        rows=np.array(reference.confidence.counts), right=np.array(reference.right),
-        window=np.array(measured.scores),
-        input_checks=[outcomes_of(measured)["drift of product"]],
-    )  # fmt: skip
-    assert estimate.value == pytest.approx(surer.max(axis=1).mean(), abs=0.015)
-    assert estimate.value > reference.accuracy + 0.05
 
 
 @pytest.fixture

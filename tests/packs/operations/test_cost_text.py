@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 
-from sashiko.account.prices import read_prices, total
-from sashiko.pipeline.use_cost import JobCost, PipelineCosts
-from sashiko_packs.operations.commands.cost import Costs, as_json, text
+from sashiko.account.prices import read_prices
+from sashiko.packs import PackPipeline
+from sashiko.pipeline.use_cost import JobCost
+from sashiko_packs.operations.commands.cost import Costs, PipelineCosts, as_json, text
 from sashiko_packs.operations.idle_cost import Charge, IdleCost
 from tests.infra.variants import settings_of
 
@@ -28,18 +29,8 @@ TRAIN = replace(
     unknown=PRICES.no_price_of("ml.p5.48xlarge"),
 )
 KEY = Charge(stack="Lake", what="KMS key", quantity=1, price=PRICES.of("kms_key_month"))
+WATCH = PackPipeline(module="watch", description="", costs="of a pack:", most_a_month=5)
 ENDPOINT = Charge(stack="Serving", what="endpoint", quantity=730, price=None)
-
-
-def pipeline(run: tuple[JobCost, ...]) -> PipelineCosts:
-    """Of a pack: its windows, and the runs that they lead to."""
-    once = total(job.most for job in run)
-    runs = "at most in a month: 2 runs of the pipeline for its alarms"
-    months = (
-        ("month_at_most", "at most in a month: 5 windows", 10.0),
-        ("runs_at_most", runs, None if once is None else 2 * once),
-    )
-    return PipelineCosts(key="watch", title="of a pack:", jobs=(PREPARE,), months=months)
 
 
 def costs(*charges: Charge, run: tuple[JobCost, ...]) -> Costs:
@@ -48,7 +39,7 @@ def costs(*charges: Charge, run: tuple[JobCost, ...]) -> Costs:
         prices=PRICES,
         idle=IdleCost(charges=charges, instances=1, by_use={}),
         run=run,
-        pipelines=(pipeline(run),),
+        pipelines=(PipelineCosts(pack="watch", of=WATCH, jobs=run),),
         others=(),
         load=1,
         instance_types={},
@@ -71,13 +62,13 @@ def test_a_sum_names_the_part_whose_price_is_unknown() -> None:
         "unknown: Train: no price of ml.p5.48xlarge is known in us-east-1: give "
         "`instances.ml.p5.48xlarge` in your own file, as --prices FILE"
     ) in lines
-    assert "at most in a month: 2 runs of the pipeline for its alarms, unknown" in lines
-    assert "at most in a month: 5 windows, 10.00" in lines
+    assert "at most in a month: 5 of them, unknown" in lines
 
 
 def test_where_all_is_known_nothing_is_shown_as_unknown() -> None:
     lines = printed(KEY, run=(PREPARE,))
     assert "all of it 0.20 2.00" in lines
+    assert "at most in a month: 5 of them, 10.00" in lines
     assert not any("unknown" in line for line in lines)
 
 
@@ -89,4 +80,4 @@ def test_in_json_an_unknown_amount_is_null_and_so_is_its_sum() -> None:
     assert values["run"]["jobs"]["Train"]["at_most"] is None
     assert values["run"]["jobs"]["Train"]["unknown"].startswith("no price of ml.p5.48xlarge")
     assert values["run"]["jobs"]["Prepare"]["typical"] == 0.2
-    assert values["watch"]["runs_at_most"] is None
+    assert values["watch"]["month_at_most"] is None

@@ -9,11 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from sashiko.base.files import read_json, write_json
-from sashiko.base.plugins import load
-from sashiko.data.generators import Order
 from sashiko.evaluation.gates.verdict import Check, decide, not_judged
 from sashiko.registry.versions import Decision
 from sashiko.report.evidence import read_evidence
@@ -289,52 +286,3 @@ def test_the_previous_version_stands_beside_this_one_with_its_groups(tmp_path):
     quality = page_of(folder).text("quality")
     assert "Version 2 is not comparable: its classes are others." in quality
     assert "0.770 [0.900, 1.000]" not in quality  # it would stand in a baseline's column
-
-
-ORDER = Order(rows=600, seed=5)
-
-
-@pytest.fixture(params=["complaints"])
-def made(request, tmp_path):
-    """A run on a generator's rows, whose model is right by the truth in all but ten of 400.
-
-    Yields its folder, its predictions, and how many of the labels are the truth.
-    """
-    truth = pa.Table.from_batches(load("generators", request.param, key="k").truth(ORDER)).slice(
-        200
-    )
-    folder = runs.registered(tmp_path)
-    path = folder / "evidence" / "recipe.yaml"
-    recipe = yaml.safe_load(path.read_text())
-    recipe["data"]["sources"] = [
-        {"kind": "generator", "generator": request.param, "rows": ORDER.rows, "seed": ORDER.seed}
-    ]
-    path.write_text(yaml.safe_dump(recipe))
-    predicted = truth["truth"].to_numpy().copy()
-    predicted[:10] = 1 - predicted[:10]
-    predictions = folder.parents[1] / "s3/bucket/runs" / RUN_ID / "Evaluate/predictions"
-    table = pa.table({
-        "key": truth["key"],
-        "split": ["test"] * len(truth), "label": truth["label"],
-        "score": predicted.astype(float), "predicted": predicted,
-    })  # fmt: skip
-    pq.write_table(table, predictions / "predictions.parquet")
-    agreed = (truth["label"].to_numpy() == truth["truth"].to_numpy()).mean()
-    return folder, predictions / "predictions.parquet", agreed
-
-
-def test_predictions_and_labels_are_held_against_the_generators_truth(made):
-    folder, _, agreed = made
-    section = page_of(folder).text("quality")
-    assert "accuracy by the truth 97.5 % [9" in section
-    assert f"agree with it on {100 * agreed:.1f} %" in section
-    assert agreed < 1
-
-
-def test_rows_with_other_labels_are_not_the_generators(made):
-    folder, predictions, _ = made
-    table = pq.read_table(predictions)
-    labels = table["label"].to_numpy().copy()
-    labels[7] = 1 - labels[7]
-    pq.write_table(table.set_column(2, "label", pa.array(labels)), predictions)
-    assert "accuracy by the truth" not in page_of(folder).html

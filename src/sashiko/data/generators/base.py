@@ -10,7 +10,7 @@ from sashiko.errors import InputError
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
 
-__all__ = ["Generator", "Order", "ShiftingGenerator", "TruthfulGenerator"]
+__all__ = ["Generator", "Order", "ShiftingGenerator"]
 BATCH_ROWS = 65_536
 
 
@@ -41,19 +41,6 @@ class Generator(Protocol):
 
     def batches(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yields the rows in order; a row does not depend on `batch_rows`."""
-
-
-@runtime_checkable
-class TruthfulGenerator(Generator, Protocol):
-    """A generator that knows the fair decision for each row, which the report compares with."""
-
-    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields per row `key` (string), `label` and `truth` (class indices), in the same order.
-
-        The truth is the fair decision. It is not in the batches and is not written to a file:
-        nothing that trains or judges a model may read it. The label shows whether rows with these
-        keys are the generator's.
-        """
 
 
 @runtime_checkable

@@ -1,12 +1,11 @@
-"""Synthetic customer complaints to triage, with a known truth.
+"""Synthetic customer complaints to triage.
 
 A complaint has a severity (low, medium, high), which only its text expresses. A fair decision
-depends on the severity only and escalates medium and high ones: that is the truth
-(`Complaints.truth`). The label `escalate` is drawn from the severity and, if `bias` is on, from the
-customer's gender: women with a complaint of medium severity are escalated rarely. `age_band` has no
-effect, so a bias measured there is chance. With `drift`, the products' shares move steadily from
-equal ones to a mix in which the last product of the bank has eleven times the share of the first;
-nothing else changes.
+depends on the severity only and escalates medium and high ones. The label `escalate` is drawn from
+the severity and, if `bias` is on, from the customer's gender: women with a complaint of medium
+severity are escalated rarely. `age_band` has no effect, so a bias measured there is chance. With
+`drift`, the products' shares move steadily from equal ones to a mix in which the last product of
+the bank has eleven times the share of the first; nothing else changes.
 A row depends on its number and the seed only, except for `received_at` and what follows from it:
 the rows are spread evenly over the period, whatever their number. The weeks of a shift plan follow
 the period; the comment above `Weeks` says what each kind of shift changes.
@@ -113,8 +112,8 @@ def pick_weighted(numbers: Numbers, weights: Numbers) -> Indices:
 # - `label`: complaints of low and medium severity become severe ones; the size likewise.
 # - `phrases`: the severity is told by a phrase that no row of the period has.
 # - `concept`: the desk decides the other way round, whatever the severity.
-# - `bias`: medium and severe complaints by women are worded as low ones. Label and truth still
-#   follow the severity.
+# - `bias`: medium and severe complaints by women are worded as low ones. Labels still follow the
+#   severity.
 @dataclass(frozen=True)
 class Weeks:
     """The weeks that follow the period; none without a plan."""
@@ -213,22 +212,6 @@ class Complaints:
         for rows in row_batches(order, batch_rows):
             yield complaint_batch(order, rows)
 
-    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields per complaint `key`, `label` and `truth`, both 0 or 1, in the same order.
-
-        The truth is 1 where P(escalate) without the planted bias is above one half, by severity.
-        """
-        for rows in row_batches(order, batch_rows):
-            severity = severities(order, rows)
-            fair = np.array(ESCALATION["male"])[severity] > 0.5
-            label = _labels(order, rows, severity, genders(order, rows))
-            columns = {
-                "key": complaint_keys(rows),
-                "label": pc.equal(label, "yes").cast(pa.int64()),
-                "truth": pa.array(fair.astype(np.int64)),
-            }
-            yield pa.record_batch(columns)
-
     def planted(self, order: Order) -> Sequence[dict[str, Any]]:
         """Returns per week of the plan its first day, rows and distributions."""
         plan, records = order.plan, list[dict[str, Any]]()
@@ -281,11 +264,6 @@ def severities(order: Order, rows: Rows) -> Indices:
     return np.where(Weeks(order).concerned(rows, "label", of=others), high, severity)
 
 
-def complaint_keys(rows: Rows) -> pa.Array:
-    """Returns the complaints' keys."""
-    return _numbered("C", rows + np.uint64(1), digits=8)
-
-
 def genders(order: Order, rows: Rows) -> Indices:
     """Returns each customer's gender, as an index of `GENDERS`."""
     return pick(uniform(order.seed, "gender", rows), len(GENDERS))
@@ -322,7 +300,7 @@ def complaint_batch(order: Order, rows: Rows, *, topics: Topics = TOPICS) -> pa.
     local = pc.binary_join_element_wise(pc.utf8_lower(first), pc.utf8_lower(last), account, ".")
     phone = pick(draw("phone"), 1000).astype(np.uint64)
     columns = [
-        complaint_keys(rows),
+        _numbered("C", rows + np.uint64(1), digits=8),
         pa.array(received, pa.timestamp("us", tz="UTC")),
         take([tuple(bank.TOPICS)], 0, product),
         take([CHANNELS], 0, pick_weighted(draw("channel"), CHANNEL_SHARES)),

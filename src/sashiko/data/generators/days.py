@@ -1,11 +1,10 @@
-"""Synthetic complaints and the days that were left when each was closed, with a known truth.
+"""Synthetic complaints and the days that were left when each was closed.
 
 A bank has 56 days to close a complaint (`complaints.py`). The label `days_left` counts those that
 are left on the day of closing; it is negative if that day comes later. The work takes longer the
 more severe the complaint is, which only its text tells, and for some products. Two queues add days
-by chance. If `bias` is on, most complaints of women were set aside for some weeks first. The truth
-(`Days.truth`) is whether days would have been left had nothing been set aside. `age_band` has no
-effect. New phrases and `drift` are as in the complaints; a shift plan is refused.
+by chance. If `bias` is on, most complaints of women were set aside for some weeks first. `age_band`
+has no effect. New phrases and `drift` are as in the complaints; a shift plan is refused.
 """
 
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from sashiko.data.generators.complaints import (
     Indices,
     Rows,
     complaint_batch,
-    complaint_keys,
     genders,
     pick,
     products,
@@ -57,29 +55,12 @@ class Days:
             columns = [*map(complaints.column, _SHARED), pa.array(_days_left(order, rows))]
             yield pa.record_batch(columns, schema=_SCHEMA)
 
-    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields per complaint `key`, `label` and `truth`, both 0 or 1, in the same order.
 
-        Both are 1 where days were left; for the truth the days set aside do not count.
-        """
-        for rows in row_batches(order, batch_rows):
-            columns = {
-                "key": complaint_keys(rows),
-                "label": pa.array((_days_left(order, rows) > 0).astype(np.int64)),
-                "truth": pa.array((_fair_days_left(order, rows) > 0).astype(np.int64)),
-            }
-            yield pa.record_batch(columns)
-
-
-def _fair_days_left(order: Order, rows: Rows) -> Indices:
+def _days_left(order: Order, rows: Rows) -> Indices:
     days = np.array(WORK)[severities(order, rows)]
     days += np.array(PRODUCT_WORK)[products(order, rows)]
     for queue in ("queue 1", "queue 2"):
         days += pick(uniform(order.seed, queue, rows), QUEUE_DAYS)
-    return LIMIT - days
-
-
-def _days_left(order: Order, rows: Rows) -> Indices:
     women = genders(order, rows) == GENDERS.index("female")
     aside = order.bias & women & (uniform(order.seed, "set aside", rows) < SET_ASIDE_SHARE)
-    return np.where(aside, -SET_ASIDE_DAYS, 0) + _fair_days_left(order, rows)
+    return np.where(aside, -SET_ASIDE_DAYS, 0) + LIMIT - days

@@ -1,8 +1,8 @@
-"""Synthetic complaints to route to one of six desks, with a known truth.
+"""Synthetic complaints to route to one of six desks.
 
 A ticket is a complaint (`complaints.py`) whose product nobody has recorded: only its text tells it.
 Each product has a desk, and the two fast ones answer on the same day. A fair decision depends on
-the product only: that is the truth (`Tickets.truth`). The label `desk` is that of the product, but
+the product only. The label `desk` is that of the product, but
 for a few tickets that go to any desk and, if `bias` is on, for the women's tickets about a credit
 card: most of them were handed to the current-account desk, which is slow. So the recall of one
 class, `Credit card`, depends on the gender. `age_band` has no effect.
@@ -24,7 +24,6 @@ from sashiko.data.generators.complaints import (
     Rows,
     Topics,
     complaint_batch,
-    complaint_keys,
     genders,
     pick,
     products,
@@ -95,27 +94,10 @@ class Tickets:
             columns = [*map(complaints.column, _SHARED), take([DESKS], 0, _desks(order, rows))]
             yield pa.record_batch(columns, schema=_SCHEMA)
 
-    def truth(self, order: Order, *, batch_rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-        """Yields per ticket `key`, `label` and `truth`, in the same order.
-
-        The truth is the desk of the ticket's product. Both are indices of `DESKS`.
-        """
-        for rows in row_batches(order, batch_rows):
-            columns = {
-                "key": complaint_keys(rows),
-                "label": pa.array(_desks(order, rows)),
-                "truth": pa.array(_right_desks(order, rows)),
-            }
-            yield pa.record_batch(columns)
-
-
-def _right_desks(order: Order, rows: Rows) -> Indices:
-    desks = np.array([DESKS.index(product) for product in bank.TOPICS])
-    return desks[products(order, rows, topics=_TOPICS)]
-
 
 def _desks(order: Order, rows: Rows) -> Indices:
-    right = _right_desks(order, rows)
+    of_products = np.array([DESKS.index(product) for product in bank.TOPICS])
+    right = of_products[products(order, rows, topics=_TOPICS)]
     concerned = (right == DESKS.index("Credit card")) & (
         genders(order, rows) == GENDERS.index("female")
     )

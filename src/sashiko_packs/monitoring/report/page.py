@@ -234,9 +234,7 @@ _LONGEST = 160  # letters of a list of names
 _MOST_GROUPS = 8
 _ACCURACY = (
     "Only rows drawn at random and labelled judge the model. Labels that arrive on their own are "
-    "of the cases that somebody looked at, so their accuracy is shown and not judged. The "
-    "estimate without labels stays high when labels change their meaning; it is withdrawn, and "
-    "has a gap, where requests drifted or could not be judged."
+    "of the cases that somebody looked at, so their accuracy is shown and not judged."
 )
 
 
@@ -285,13 +283,6 @@ def history_section(history: History) -> Section:
         sentences.append("This is the first window: there is nothing to compare it with yet.")
     if history.deploys:
         sentences.append("After a deploy the reference is the new version's own test rows.")
-    latest = history.latest.label_free
-    if latest.value is None:
-        sentences.append(
-            f"No estimate without labels for this window: {shorten(latest.withdrawn, _LONGEST)}."
-        )
-    else:
-        sentences.append(f"Estimate without labels: {latest.value:.3f}, {latest.condition}.")
     if history.latest.disparities is None:
         sentences.append("The recipe does not judge bias, so no group's decisions are compared.")
     elif len(history.latest.disparities) > _MOST_GROUPS:

@@ -375,7 +375,7 @@ _BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
 
 
 def accuracy(history: History) -> Markup:
-    """Draws the accuracy of audited rows by period; ordinary labels' and the estimate apart."""
+    """Draws the accuracy of audited rows by period; that of ordinary labels apart."""
     with over_time(history, height=400) as axes:
         described, audited = _audited(axes, history, MEASURES["accuracy"])
         for term in history.terms:
@@ -386,7 +386,6 @@ def accuracy(history: History) -> Markup:
             axes.hlines(term[-1].quality.check.tolerance, *ends, color=BAD, linewidth=1.2,
                         linestyle=DASHED, label="lowest tolerated" if first else "")  # fmt: skip
         _ordinary(axes, history)
-        _estimates(axes, history)
         labels: set[Outcome] = set()
         for result in history.results:
             outcome = result.quality.check.outcome
@@ -403,7 +402,7 @@ def accuracy(history: History) -> Markup:
             value
             for result in history.results
             for value in (
-                result.reference_accuracy, result.quality.check.tolerance, result.label_free.value,
+                result.reference_accuracy, result.quality.check.tolerance,
                 result.quality.ordinary_accuracy,
             )
             if value is not None
@@ -486,16 +485,3 @@ def _ordinary(axes: "Axes", history: History) -> None:
         axes.plot(*zip(*points, strict=True), marker="s", markersize=4.5, linestyle="none",
                   markerfacecolor="white", markeredgecolor="#a65f10",
                   label="ordinary labels, not judged")  # fmt: skip
-
-
-def _estimates(axes: "Axes", history: History) -> None:
-    """Draws the label-free estimate, with gaps where it is withdrawn and at deploys."""
-    label = f"estimate without labels,\n{history.latest.label_free.condition}"
-    for term in history.terms:
-        values = [math.nan if r.label_free.value is None else r.label_free.value for r in term]
-        if all(math.isnan(value) for value in values):
-            continue
-        axes.plot([middle(result) for result in term], values, color=svg.MUTED, linewidth=1.1,
-                  linestyle=DOTTED, marker="d", markersize=4, markerfacecolor="white",
-                  label=label)  # fmt: skip
-        label = "_"  # named once

@@ -290,7 +290,7 @@ def measure_window(
         values = reference.scores.model_copy(update={"column": "predicted value"})
         described[-1:] = [predicted, (values, scores)]
     elif outputs:
-        predicted, *of_classes, _ = zip(class_outputs(reference), outputs, strict=True)
+        predicted, *of_classes = zip(class_outputs(reference), outputs, strict=True)
         measurements.append(_measure(CLASSES_DRIFT, *predicted, section.column_tolerance))
         drifted = measure_scores(
             {
@@ -327,12 +327,11 @@ def measure_window(
             )
             for counts, window in described
         ),
-        scores=tuple((outputs[-1] if reference.confidence else scores).counts.tolist()),
     )  # fmt: skip
 
 
 def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
-    """Returns the counts of decisions, of each class's score, and of the decisions' own scores.
+    """Returns the counts of decisions, and of each class's score.
 
     Of a number they are those of its outcomes. Of two classes, which have one score, there are
     none.
@@ -346,7 +345,7 @@ def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
                 counts=outcomes,
             ),
         )  # fmt: skip
-    if reference.confidence is None:
+    if not reference.classes:
         return ()
     decisions = ColumnCounts(
         column="predicted class",
@@ -360,7 +359,7 @@ def class_outputs(reference: Reference) -> tuple[ColumnCounts, ...]:
     )
     named = zip(reference.labels, reference.classes, strict=True)
     scores = (one.scores.model_copy(update={"column": f"score of {label}"}) for label, one in named)
-    return decisions, *scores, reference.confidence
+    return decisions, *scores
 
 
 def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters], list[Clusters]]:
@@ -375,16 +374,15 @@ def _count(path: Path, reference: Reference) -> tuple[Clusters, list[Clusters], 
     columns = [Clusters(len(counts.counts)) for counts in reference.columns]
     of_outputs = class_outputs(reference)
     outputs = [Clusters(len(counts.counts)) for counts in of_outputs]
-    more = ["decision", *(["scores"] if reference.confidence else [])] if outputs else []
+    more = ["decision", *(["scores"] if reference.classes else [])] if outputs else []
     for table in stream_rows(path, ["score", *more, "input", "cluster", "dominates"]):
         clusters, dominates = table["cluster"].to_numpy(), table["dominates"].to_numpy()
         scores.add(cells_of(reference.scores, table["score"]), clusters, dominates)
         values = [table["decision"]] if outputs else []
-        if reference.confidence:
-            each = [
+        if reference.classes:
+            values += [
                 pc.list_element(table["scores"], place) for place in range(len(reference.labels))
             ]
-            values += [*each, pc.max_element_wise(*each)]
         for counts, window, column in zip(of_outputs, outputs, values, strict=True):
             window.add(cells_of(counts, column), clusters, dominates)
         inputs = table["input"].combine_chunks()
@@ -431,11 +429,8 @@ def main() -> None:
     )
     drift.write(processing_output("drift"))
     measured = sum(item.is_judged for item in drift.measurements)
-    print(
-        f"{sum(drift.scores):,} rows: {measured} of {len(drift.measurements)} measurements have "
-        "enough rows",
-        file=sys.stderr,
-    )
+    count = len(drift.measurements)
+    print(f"{measured} of {count} measurements have enough rows", file=sys.stderr)
 
 
 def check_test(reference: Reference) -> None:

@@ -15,12 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from sashiko.base.files import sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
-from sashiko.errors import InputError
-from sashiko.evaluation.metrics.arrays import Ints
 from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_section
@@ -38,43 +34,14 @@ from sashiko_packs.monitoring.checks import (
     overall,
 )
 from sashiko_packs.monitoring.result import (
-    CLASSES_DRIFT,
-    OUTCOMES_DRIFT,
-    SCORES_DRIFT,
-    VALUES_DRIFT,
     Drift,
     Inputs,
-    LabelFreeAccuracy,
     MonitorBias,
     MonitorResult,
     read_history,
     unjudged_versions,
 )
 from sashiko_packs.monitoring.settings import MonitorSection
-
-
-def label_free_accuracy(
-    *, rows: Ints, right: Ints, window: Ints, input_checks: Sequence[MonitorCheck]
-) -> LabelFreeAccuracy:
-    """Estimates the accuracy of a window if scores still mean what they meant in the reference.
-
-    No label is needed, and nothing is learnt about a change of what the labels mean: the estimate
-    stays where it was while the accuracy falls. So it has a condition, raises no alarm, and has no
-    interval, since sampling is the smallest part of its error. It is withdrawn if inputs drifted or
-    could not be judged, or if scores lie where the reference has no rows.
-    `rows` of the reference, `right` of those that were decided as labelled, and `window` are by bin
-    of the score, shape (bins,); `input_checks` are of columns and texts, without the scores'.
-    """
-    drifted = [check.name for check in input_checks if check.outcome == "alarm"]
-    if drifted:
-        return LabelFreeAccuracy(value=None, withdrawn=f"alarm: {', '.join(drifted)}")
-    if not any(check.outcome == "ok" for check in input_checks):
-        return LabelFreeAccuracy(value=None, withdrawn="no input was judged")
-    if window.sum() == 0 or window[rows == 0].sum() > 0:
-        return LabelFreeAccuracy(value=None, withdrawn="the reference has no rows of these scores")
-    known = rows > 0
-    accuracy = np.divide(right, rows, out=np.zeros(len(rows)), where=known)
-    return LabelFreeAccuracy(value=float((window * accuracy).sum() / window.sum()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,9 +72,6 @@ def judge_window(
 
     Equal evidence gives an equal outcome. An endpoint that `sleeps` may be asked nothing: then
     nothing is judged, and what was in alarm before is so again when it is asked.
-
-    Raises:
-        InputError: if no measurement is that of the scores.
     """
     drift, bias, capture = evidence.drift, evidence.bias, evidence.capture
     inputs = judge_measurements(
@@ -146,7 +110,6 @@ def judge_window(
         disparities=bias.disparities if bias else None,
         without_facets=bias.without_facets if bias else None,
         audited_groups=bias.audited if bias else (), quality=quality,
-        label_free=_estimate_accuracy(evidence, inputs, judged[: len(drift.measurements)]),
         reference_accuracy=evidence.reference.accuracy, reference_sha256=evidence.reference_sha256,
     )  # fmt: skip
 
@@ -210,29 +173,6 @@ def _withdrawn(check: MonitorCheck, reason: str) -> MonitorCheck:
         return check
     reason = f"{reason}; until then, {check.reason}"
     return check.model_copy(update={"outcome": "not judged", "reason": reason})
-
-
-def _estimate_accuracy(
-    evidence: WindowEvidence,
-    input_checks: Sequence[MonitorCheck],
-    drift_checks: Sequence[MonitorCheck],
-) -> LabelFreeAccuracy:
-    """Estimates the accuracy; broken rules of the inputs withdraw it, and kept ones add nothing."""
-    reference = evidence.reference
-    scores = VALUES_DRIFT if reference.number else SCORES_DRIFT
-    outputs = (scores, CLASSES_DRIFT, OUTCOMES_DRIFT)
-    inputs = [check for check in drift_checks if check.name not in outputs]
-    if (count := [check.name for check in drift_checks].count(scores)) != 1:
-        raise InputError(
-            f"{Drift.FILE} needs one measurement `{scores}`, but has {count}; run Drift again"
-        )
-    broken = [check for check in input_checks if check.outcome == "alarm"]
-    return label_free_accuracy(
-        rows=np.array((reference.confidence or reference.scores).counts),
-        right=np.array(reference.right),
-        window=np.array(evidence.drift.scores),
-        input_checks=[*broken, *inputs],
-    )
 
 
 # Lines that no version is judged by, although somebody was answered.

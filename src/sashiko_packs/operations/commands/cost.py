@@ -15,14 +15,13 @@ from sashiko.account.templates import CDK_OUT, read_templates
 from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
 from sashiko.errors import CHECK_FAILED
-from sashiko.packs import load_object, load_packs
+from sashiko.packs import PackPipeline, load_packs
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
 from sashiko.pipeline.use_cost import (
     WAKE_HOURS,
     JobCost,
     ModeCosts,
-    PipelineCosts,
     PredictionCost,
     mode_costs,
     other_jobs,
@@ -39,6 +38,21 @@ from sashiko_packs.operations.idle_cost import (
     known_lines,
     lines,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineCosts:
+    """What a pipeline of a pack costs."""
+
+    pack: str
+    of: PackPipeline
+    jobs: tuple[JobCost, ...]  # of one execution
+
+    @property
+    def month(self) -> float | None:
+        """US dollars a month, each job until its limit; None if that is unknown."""
+        once = total(job.most for job in self.jobs)
+        return None if once is None or not self.of.most_a_month else self.of.most_a_month * once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +137,10 @@ def _delivery(costs: Costs) -> Iterator[str]:
 
 def _pipelines(costs: Costs) -> Iterator[str]:
     for one in costs.pipelines:
-        yield one.title
+        yield one.of.costs
         yield from _jobs(one.jobs)
-        for _, words, usd in one.months:
-            yield f"{words}, {_amount(usd, '.2f')}"
+        if times := one.of.most_a_month:
+            yield f"at most in a month: {times} of them, {_amount(one.month, '.2f')}"
 
 
 def _jobs(jobs: Sequence[JobCost]) -> Iterator[str]:
@@ -261,9 +275,9 @@ def as_json(costs: Costs) -> Mapping[str, object]:
             "at_most": _rounded(total(job.most for job in costs.run)),
         },
         **{
-            one.key: {
+            one.pack: {
                 "jobs": _jobs_as_json(one.jobs),
-                **{key: _rounded(usd) for key, _, usd in one.months},
+                **({"month_at_most": _rounded(one.month)} if one.of.most_a_month else {}),
             }
             for one in costs.pipelines
         },
@@ -328,7 +342,9 @@ def _costs(
         for item in compile_pipelines(settings, recipe, home=home)
     )
     packs = load_packs(settings.packs, source="settings")
-    of_packs = zip((one for pack in packs for one in pack.pipelines), others_of_packs, strict=True)
+    of_packs = zip(
+        ((pack.name, one) for pack in packs for one in pack.pipelines), others_of_packs, strict=True
+    )
     target, serving = recipe.compile.target, settings.serving
     instance_types = serving.known_instance_types() | {target: serving.instance_type(target)}
     device = None if settings.device_check == "off" else instance_types[target]
@@ -350,11 +366,8 @@ def _costs(
         idle=idle,
         run=run,
         pipelines=tuple(
-            load_object(one.costs)(
-                recipe, run=run, jobs=run_cost(definition, region_prices, device=None)
-            )
-            for one, definition in of_packs
-            if one.costs
+            PipelineCosts(pack=pack, of=one, jobs=run_cost(definition, region_prices, device=None))
+            for (pack, one), definition in of_packs
         ),
         others=others,
         load=load,

@@ -19,7 +19,6 @@ from sashiko_packs.monitoring.checks import KINDS
 from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
-from sashiko_packs.monitoring.cost import monitoring_costs
 from sashiko_packs.monitoring.steps.judge import capture_checks
 from tests.infra import variants
 from tests.infra.sample_events import execution_ended, scheduled
@@ -27,23 +26,6 @@ from tests.infra.step_functions import account
 from tests.infra.test_lake_buckets import buckets_of
 from tests.infra.test_pipeline_places import CAPTURE, GROUP
 from tests.packs.monitoring.report.windows import windows
-
-
-@pytest.mark.parametrize(
-    ("changes", "runs"),
-    [
-        ({}, 2),
-        ({"retrain": "off"}, 0),
-        ({"retrain_cooldown_days": 31}, 1),
-        ({"retrain_cooldown_days": 1}, 3),
-        ({"retrain_cooldown_days": 10, "retrain_most_per_year": 52}, 4),
-    ],
-)
-def test_the_ceiling_of_a_month_follows_from_the_recipes_guards(changes, runs) -> None:
-    overrides = tuple(f"monitor.{key}={json.dumps(value)}" for key, value in changes.items())
-    recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
-    costs = monitoring_costs(recipe, run=(), jobs=())
-    assert f"{runs} runs of the pipeline" in costs.months[1][1]
 
 
 def test_answered_requests_are_a_table_whose_every_column_is_pii(templates):

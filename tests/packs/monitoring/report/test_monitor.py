@@ -17,7 +17,7 @@ from sashiko_packs.monitoring.capture.record import CaptureProblem, ProblemKind
 from sashiko_packs.monitoring.report.page import columns, write_monitor_page
 from sashiko_packs.monitoring.report.plots import History, outcomes
 from sashiko_packs.monitoring.report.words import PROBLEMS
-from sashiko_packs.monitoring.result import CONDITION, Distribution, LabelFreeAccuracy
+from sashiko_packs.monitoring.result import Distribution
 from tests.packs.monitoring.report.windows import FIRST, WEEK, windows
 from tests.unit.run_report.page import HOSTILE, OUTSIDE, PAPER, WIDTHS, Page, opens_whole
 
@@ -76,17 +76,6 @@ def test_alarms_are_the_first_rows_and_the_plots_mark_a_deploy_once_each(alarmed
     charts = section(alarmed, "history").count("<svg")
     assert History(tuple(alarm)).deploys == ((alarm[5].start, 4),)
     assert section(alarmed, "history").count(">version 4</text>") == charts
-
-
-def test_a_withdrawn_estimate_leaves_a_gap_and_says_why():
-    results = windows(6)
-    without = [
-        changed(item, label_free=LabelFreeAccuracy(value=None, withdrawn="alarm: x"))
-        for item in results
-    ]
-    page = page_of(without)
-    assert "No estimate without labels for this window: alarm: x." in page.text("history")
-    assert CONDITION not in section(page, "history")
 
 
 def test_windows_that_were_not_judged_differ_from_ok_in_shape():

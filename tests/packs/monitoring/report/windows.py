@@ -28,7 +28,6 @@ from sashiko_packs.monitoring.checks import (
 from sashiko_packs.monitoring.result import (
     Disparity,
     Distribution,
-    LabelFreeAccuracy,
     MonitorResult,
 )
 from sashiko_packs.monitoring.steps.judge import capture_checks, summarise, version_checks
@@ -127,8 +126,6 @@ def _window(generator, *, week, rows, is_shifted, version, columns, cells, befor
         ),
         quality.check,
     )  # fmt: skip
-    drifted = [c.name for c in checks if c.outcome == "alarm" and c.effect in (COHENS_W, TEXT_AUC)]
-    judged = rows >= 100
     return MonitorResult(
         group="late-loans",
         version=version,
@@ -144,11 +141,6 @@ def _window(generator, *, week, rows, is_shifted, version, columns, cells, befor
         disparities=disparities,
         without_facets=12,
         quality=quality,
-        label_free=LabelFreeAccuracy(value=None, withdrawn=f"alarm: {', '.join(drifted)}")
-        if drifted
-        else LabelFreeAccuracy(value=reference + generator.normal(0, 0.004))
-        if judged
-        else LabelFreeAccuracy(value=None, withdrawn="no input was judged"),
         reference_accuracy=reference,
         reference_sha256=DIGEST,
     )  # fmt: skip

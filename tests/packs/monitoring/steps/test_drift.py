@@ -236,7 +236,7 @@ def _others(outcome: str, **changed: str) -> dict[str, str]:
 def test_a_window_like_the_reference_is_ok(job, capsys) -> None:
     measured = _run(job, _rows(400))
     assert _outcomes(measured) == _others("ok")
-    assert capsys.readouterr().err == "400 rows: 4 of 5 measurements have enough rows\n"
+    assert capsys.readouterr().err == "4 of 5 measurements have enough rows\n"
 
 
 def test_other_products_scores_and_texts_are_alarms_of_their_own(job) -> None:
@@ -260,7 +260,6 @@ def test_distributions_name_their_cells_and_hide_small_counts(job) -> None:
 def test_scores_are_counted_by_the_references_cells(job) -> None:
     scores = [0.1] * 60 + [0.25] * 30 + [0.3] * 5 + [0.9] * 25
     measured = _run(job, _rows(120, scores=scores))
-    assert measured.scores == (90, 5, 0, 25, 0, 0)
     assert measured.distributions[-1].window == (90, None, 0, None, 0, 0)
 
 

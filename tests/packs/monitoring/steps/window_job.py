@@ -261,9 +261,7 @@ def drift(product: Sequence[int], window_scores: Sequence[int]) -> Drift:
     distribution = Distribution(
         name="product", cells=("Book", "Film", "other"), reference=QUIET, window=tuple(product)
     )
-    return Drift(
-        measurements=measurements, distributions=(distribution,), scores=tuple(window_scores)
-    )
+    return Drift(measurements=measurements, distributions=(distribution,))
 
 
 def rule(outcome: Outcome) -> Measurement:

@@ -64,11 +64,9 @@ def test_the_command_tells_idle_run_and_predictions_and_what_is_old(
     less = f"less below {modes['asynchronous_costs_less_below_requests_a_month']:,} requests"
     assert less in process.stdout
     if "monitoring" in PACKS:
-        # 28 days between candidates: the first, and one more before a month has ended.
-        assert costs["monitoring"]["retraining_month_at_most"] == pytest.approx(
-            2 * costs["run"]["at_most"], abs=0.02
-        )
-        assert "2 runs of the pipeline for its alarms, " in process.stdout
+        windows = sum(job["at_most"] for job in costs["monitoring"]["jobs"].values())
+        assert costs["monitoring"]["month_at_most"] == pytest.approx(5 * windows, abs=0.02)
+        assert "at most in a month: 5 of them, " in process.stdout
         assert "JoinLabels: 1 x ml.m5.large" in process.stdout
 
     lines = costs["idle"]["lines"]

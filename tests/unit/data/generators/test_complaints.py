@@ -5,6 +5,7 @@ import re
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -13,7 +14,12 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.load import load_contract
 from sashiko.data.generators import complaints_texts as bank
 from sashiko.data.generators.base import Order
-from sashiko.data.generators.complaints import NEW_PHRASES_FROM, PERIOD_END, Complaints
+from sashiko.data.generators.complaints import (
+    NEW_PHRASES_FROM,
+    PERIOD_END,
+    Complaints,
+    severities,
+)
 from sashiko.errors import InputError
 from sashiko.settings.shifts import Shift, ShiftPlan
 
@@ -76,21 +82,6 @@ def test_label_follows_severity_and_gender(gender, rates):
     assert shares.tolist() == pytest.approx(rates, abs=0.03)
 
 
-def _truth(bias: bool = True):
-    order = Order(rows=20_000, seed=3, bias=bias)
-    return pa.Table.from_batches(Complaints().truth(order, batch_rows=999)).to_pandas()
-
-
-def test_the_truth_is_the_severity_alone_whatever_the_bias_and_no_column():
-    frame, truth = _with_severity(), _truth()
-    assert truth.key.tolist() == frame.complaint_id.tolist()
-    assert (truth.label == frame.escalated).all()
-    assert (truth.truth == (frame.severity > 0)).all()
-    assert (_truth().truth == _truth(bias=False).truth).all()
-    assert (_truth().label != _truth(bias=False).label).any()
-    assert "truth" not in Complaints().schema.names
-
-
 def test_without_bias_gender_plays_no_part_and_texts_tell_the_one_on_file_alone():
     rates = _with_severity(bias=False).groupby(["severity", "customer_gender"]).escalated.mean()
     gaps = rates.unstack()
@@ -150,9 +141,9 @@ def _table(plan: ShiftPlan | None, *, drift: bool = False, batch_rows: int = 65_
 def _weeks(*shifts: Shift, weeks: int = 2) -> pd.DataFrame:
     """Returns the rows of the weeks, each with its number and what only the generator knows."""
     plan = _plan(*shifts, weeks=weeks)
-    truth = Complaints().truth(Order(rows=ROWS, seed=3, plan=plan))
     frame = _table(plan).to_pandas()
-    frame["truth"] = pa.Table.from_batches(truth)["truth"].to_pandas()
+    order = Order(rows=ROWS, seed=3, plan=plan)
+    frame["severe"] = severities(order, np.arange(len(frame), dtype=np.uint64)) > 0
     frame = frame[ROWS:]
     frame["week"] = (frame.received_at - pd.Timestamp(PERIOD_END)).dt.days // 7 + 1
     frame["escalated"] = frame.escalate == "yes"
@@ -203,8 +194,8 @@ def test_a_shift_moves_its_share_of_one_thing_and_leaves_the_rest():
     quiet, shifted = (
         _weeks(*shifts)[WEEK_ROWS:] for shifts in ((), (Shift(kind="label", size=0.15, week=2),))
     )
-    assert quiet.truth.mean() == pytest.approx(0.60, abs=0.03)
-    assert shifted.truth.mean() == pytest.approx(1 - 0.4 * (1 - 0.15 / 0.75), abs=0.03)
+    assert quiet.severe.mean() == pytest.approx(0.60, abs=0.03)
+    assert shifted.severe.mean() == pytest.approx(1 - 0.4 * (1 - 0.15 / 0.75), abs=0.03)
     assert shifted.escalated.mean() > quiet.escalated.mean() + 0.05
     changed = shifted.escalate != quiet.escalate
     assert shifted.escalated[changed].mean() > 0.8
@@ -213,12 +204,12 @@ def test_a_shift_moves_its_share_of_one_thing_and_leaves_the_rest():
     reversed_ = quiet.escalate != shifted.escalate
     assert reversed_.groupby(shifted.week).mean().tolist() == pytest.approx([0, 0.12], abs=0.02)
     assert (quiet.complaint_text == shifted.complaint_text).all()
-    assert (quiet.truth == shifted.truth).all()
+    assert (quiet.severe == shifted.severe).all()
 
     quiet, shifted = _weeks(), _weeks(Shift(kind="bias", size=0.3, week=FIRST))
     changed = quiet.complaint_text != shifted.complaint_text
     assert (shifted.customer_gender[changed] == "female").all()
-    women = (shifted.week == 2) & (shifted.customer_gender == "female") & (shifted.truth == 1)
+    women = (shifted.week == 2) & (shifted.customer_gender == "female") & shifted.severe
     assert changed[women].mean() == pytest.approx(0.3, abs=0.03)
     assert (quiet.escalate == shifted.escalate).all()
     low = [any(phrase in text for phrase in bank.LOW) for text in shifted.complaint_text[changed]]

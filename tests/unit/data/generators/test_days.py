@@ -30,11 +30,6 @@ def _frame(*, rows: int = 20_000, seed: int = 3, bias: bool = True) -> pd.DataFr
     return frame
 
 
-def _truth(*, bias: bool = True, batch_rows: int = 999) -> pd.DataFrame:
-    order = Order(rows=20_000, seed=3, bias=bias)
-    return pa.Table.from_batches(Days().truth(order, batch_rows=batch_rows)).to_pandas()
-
-
 @pytest.mark.skipif(not CONTRACT.is_file(), reason="a project may delete the samples")
 def test_columns_label_and_split_are_those_of_the_contract():
     contract = load_contract(CONTRACT)
@@ -73,17 +68,7 @@ def test_most_of_the_womens_complaints_are_set_aside_for_four_weeks_and_only_the
     )
 
 
-def test_the_truth_is_whether_days_were_left_had_nothing_been_set_aside():
-    frame, truth = _frame(), _truth()
-    assert truth.key.tolist() == frame.complaint_id.tolist()
-    assert (truth.label == (frame.days_left > 0)).all()
-    assert (truth.truth == (_frame(bias=False).days_left > 0)).all()
-    assert (truth.label != truth.truth).sum() > 1000
-    assert (truth.truth == _truth(bias=False).label).all()
-
-
 def test_rows_do_not_depend_on_the_batch_size():
     order = Order(rows=500, seed=3)
     whole = pa.Table.from_batches(Days().batches(order))
     assert whole.equals(pa.Table.from_batches(Days().batches(order, batch_rows=7)))
-    assert _truth().equals(_truth(batch_rows=20_000))
