@@ -36,9 +36,8 @@ from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko.settings.recipe_quality import ThresholdSection
-from sashiko.steps.comparators import decide_threshold
 from sashiko_packs.selection.rows import COMPILE, Validation, read_validation
-from sashiko_packs.selection.sweep import THRESHOLDS, judge, keeps_margin, threshold_free_quality
+from sashiko_packs.selection.sweep import judge, keeps_margin
 from verification.benchmarks.bench import HOME, machine, options, recipe_of, show, table
 
 _MAXIMIZED = {
@@ -46,7 +45,10 @@ _MAXIMIZED = {
     "f1": ThresholdSection(metric="f1"),
     "accuracy": ThresholdSection(metric="accuracy"),
 }
-_FIXED = {f"fixed {value:g}": ThresholdSection(policy="fixed", value=value) for value in THRESHOLDS}
+_FIXED = {
+    f"fixed {step / 100:g}": ThresholdSection(policy="fixed", value=step / 100)
+    for step in range(1, 100)
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def main() -> None:
             for seed in chosen.seeds:
                 overrides = (f"reweighing.strength={strength}", f"train.seed={seed}")
                 trained = recipe_of(chosen.recipe, *overrides)
-                by_seed.append(_judge(_scored(trained, chosen.home), trained))
+                by_seed.append(_judge(_scored(trained, chosen.home), trained, strength))
             here = [
                 Setting(strength, policy, [one[policy] for one in by_seed], gate)
                 for policy in by_seed[0]
@@ -145,18 +147,18 @@ def run_until(step: str, recipe: Recipe, *, home: Path) -> RunRecord:
     return run
 
 
-def _judge(validation: Validation, recipe: Recipe) -> dict[str, Evaluated]:
+def _judge(validation: Validation, recipe: Recipe, strength: float) -> dict[str, Evaluated]:
     """Judges a model's validation scores by the gates, under each policy."""
-    fixed_metrics = threshold_free_quality(validation, recipe)
     by_policy = {}
-    for policy, section in (_MAXIMIZED | _FIXED).items():
-        threshold = decide_threshold(section, validation.labels, validation.scored.scores).threshold
-        point = judge(validation, recipe, threshold, threshold_free=fixed_metrics)
+    for policy, threshold in (_MAXIMIZED | _FIXED).items():
+        section = recipe.evaluate.model_copy(update={"threshold": threshold})
+        with_policy = recipe.model_copy(update={"evaluate": section})
+        point = judge(validation, with_policy, strength=strength, run="")
         [bias, *_] = point.bias.values()
         by_policy[policy] = Evaluated(
-            threshold=threshold,
+            threshold=point.threshold,
             bias=math.nan if bias.value is None else bias.value,
-            auc=fixed_metrics[0]["auc"].value or 0.0,
+            auc=point.quality["auc"].value or 0.0,
             accuracy=point.quality["accuracy"].value or 0.0,
             balanced_accuracy=point.quality["balanced_accuracy"].value or 0.0,
             failed=point.failed,

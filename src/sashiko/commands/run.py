@@ -43,8 +43,8 @@ def run(
         bool,
         typer.Option(
             "--sweep",
-            help="Train once per reweighing strength, judge each at every threshold on the "
-            "validation split, and recommend a point. Registers nothing.",
+            help="Train once per reweighing strength, judge each on the validation split, and "
+            "recommend one. Registers nothing.",
         ),
     ] = False,
     strengths: Annotated[

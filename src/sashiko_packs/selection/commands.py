@@ -114,8 +114,8 @@ def run_sweep(
     else:
         rows = page.text_rows(page.strengths_table(result))
         lines = [*align(rows), "", page.headline(result), *page.choice_lines(result)]
-        if result.chosen:
-            lines.append(f"  {result.chosen.command}")
+        if result.command:
+            lines.append(f"  {result.command}")
         typer.echo("\n".join([*lines, f"report: {report}"]))
     raise typer.Exit(0 if result.chosen else BLOCKED)
 

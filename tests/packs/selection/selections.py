@@ -21,7 +21,7 @@ from sashiko_packs.selection.candidates import Scored
 from sashiko_packs.selection.file import BedrockCandidate, Selection
 from sashiko_packs.selection.record import Answers, CandidateRecord, Cost
 from sashiko_packs.selection.rows import JudgedRows, Validation, outcome_texts
-from sashiko_packs.selection.sweep import Curve, Sweep, choose, curve, mark_front
+from sashiko_packs.selection.sweep import Point, Sweep, choose, command_for, judge
 from tests.unit.contract.documents import contract_of, document
 from tests.unit.run_report import runs
 
@@ -80,29 +80,32 @@ def validation_of(
 
 
 @cache
-def _curve(handicap: float, recipe_json: str) -> Curve:
-    """Makes a curve once for all tests: it takes a second."""
+def _point(handicap: float, recipe_json: str) -> Point:
+    """Judges a model once for all tests: it takes a second."""
     config = Recipe.model_validate_json(recipe_json)
-    return curve(validation(handicap=handicap), config, strength=0.0, run="run-0")
+    return judge(validation(handicap=handicap), config, strength=0.0, run="run-0")
 
 
-def curves(config: Recipe, handicaps: Sequence[float]) -> tuple[Curve, ...]:
-    """A curve per handicap, of strengths 0, 1 and so on."""
-    results = [
-        _curve(handicap, config.model_dump_json(include=set(Recipe.model_fields))).model_copy(
-            update={"strength": float(index), "run": f"run-{index}"}
-        )
-        for index, handicap in enumerate(handicaps)
-    ]
-    return mark_front(results, check=CHECK, metric="balanced_accuracy")
+def points(config: Recipe, handicaps: Sequence[float]) -> tuple[Point, ...]:
+    """A point per handicap, of strengths 0, 1 and so on."""
+    text = config.model_dump_json(include=set(Recipe.model_fields))
+    return tuple(
+        _point(handicap, text).model_copy(update={"strength": float(at), "run": f"run-{at}"})
+        for at, handicap in enumerate(handicaps)
+    )
 
 
 def sweep(config: Recipe, handicaps: Sequence[float] = (0.3, 0.1, 0.0)) -> Sweep:
-    all_curves = curves(config, handicaps)
+    return sweep_of(config, points(config, handicaps), metric="balanced_accuracy", rows=ROWS)
+
+
+def sweep_of(config: Recipe, swept: Sequence[Point], *, metric: str, rows: int) -> Sweep:
+    chosen = choose(swept, metric=metric)
     return Sweep(
-        id="20260102-030405-0001", recipe=config, metric="balanced_accuracy", rows=ROWS,
-        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST}, curves=all_curves,
-        chosen=choose(all_curves, config, metric="balanced_accuracy", command="sashiko run"),
+        id="20260102-030405-0001", recipe=config, metric=metric, rows=rows,
+        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST}, points=tuple(swept),
+        chosen=chosen,
+        command=command_for(chosen, config, command="sashiko run") if chosen else "",
     )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ from sashiko_packs.selection.report.page import next_commands, selection_view, t
 from sashiko_packs.selection.report.sweep_page import headline, sweep_view
 from sashiko_packs.selection.rows import JudgedRows, cached_scores, refuse_other_label
 from sashiko_packs.selection.run import judge
-from sashiko_packs.selection.sweep import Sweep, curve, mark_front
-from sashiko_packs.selection.sweep import choose as choose_point
+from sashiko_packs.selection.sweep import Sweep
+from sashiko_packs.selection.sweep import judge as judge_point
 from tests.packs.selection.converse_service import answered
 from tests.packs.selection.selections import (
     is_old,
@@ -36,12 +36,12 @@ from tests.packs.selection.selections import (
     scored,
     selection,
     selection_value,
+    sweep_of,
     validation_of,
     with_bedrock,
 )
 from tests.packs.selection.test_candidates import bedrock_service, named, outcomes, score
 from tests.unit.contract.documents import column_of, contract_of, custom, document, number
-from tests.unit.run_report import runs
 
 ROWS = 600
 NAMES = ("lost", "late, but back", "in time")  # the last one is favourable
@@ -341,17 +341,12 @@ def test_scores_come_back_from_the_cache_as_they_were(shape, monkeypatch, tmp_pa
 
 
 def swept(config: Recipe, *models: rows.Validation) -> Sweep:
-    curves = [
-        curve(model, config, strength=float(index), run=f"run-{index}")
+    points = [
+        judge_point(model, config, strength=float(index), run=f"run-{index}")
         for index, model in enumerate(models)
     ]
-    metric: Any = "rmse" if models[0].values is not None else "macro_f1"
-    marked = mark_front(curves, check="DI age=old", metric=metric)
-    return Sweep(
-        id="1", recipe=config, metric=metric, rows=ROWS,
-        inputs={"validation": runs.DIGEST, "facets": runs.DIGEST}, curves=marked,
-        chosen=choose_point(marked, config, metric=metric, command="sashiko run"),
-    )  # fmt: skip
+    metric = "rmse" if models[0].values is not None else "macro_f1"
+    return sweep_of(config, points, metric=metric, rows=ROWS)
 
 
 @pytest.mark.parametrize("label", ["classes", "numbers"])
@@ -370,11 +365,10 @@ def test_a_sweep_has_a_point_for_each_strength_and_takes_the_best(label, request
         said = "the lowest RMSE"
     models = [replace(fair, scored=replace(fair.scored, scores=each)) for each in (unfair, poor)]
     result = swept(judged.recipe, *models, fair)
-    assert [len(one.points) for one in result.curves] == [1, 1, 1]
-    assert "DI age=old" in result.curves[0].by_policy.failed
+    assert "DI age=old" in result.points[0].failed
     assert result.chosen.strength == 2
     assert said in headline(result)
     assert "threshold" not in headline(result)
     html = write_page(sweep_view(result), tmp_path / "page.html").read_text()
-    assert "A mark for each strength" in html
+    assert "A mark for each strength, which stands beside it" in html
     assert html.count("<svg") >= len(result.checks)

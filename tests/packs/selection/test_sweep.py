@@ -11,32 +11,23 @@ import pytest
 from sashiko.bias.clarify.analysis import AnalysisConfig
 from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.clarify.counting import Column
+from sashiko.evaluation.metrics.arrays import two_classes
 from sashiko.report.html import REPORT_FILE, write_page
 from sashiko.run_report.page import write_report
-from sashiko.settings.recipe import load_recipe
+from sashiko.settings.recipe import Recipe, load_recipe
 from sashiko.settings.recipe_bias import BiasGate
 from sashiko_packs.selection.report import sweep_page
 from sashiko_packs.selection.report.sweep_page import choice_lines, headline, sweep_view
 from sashiko_packs.selection.rows import Validation
-from sashiko_packs.selection.sweep import (
-    THRESHOLDS,
-    Curve,
-    best,
-    choose,
-    curve,
-    distance,
-    inner_bounds,
-    judge,
-    threshold_free_quality,
-    write_sweep,
-)
+from sashiko_packs.selection.sweep import Point, choose, inner_bounds, judge, write_sweep
 from tests.packs.selection.selections import (
     CHECK,
     FACETS_FILE,
     ROWS,
-    curves,
+    points,
     recipe,
     sweep,
+    sweep_of,
     validation,
 )
 from tests.unit import acme
@@ -67,12 +58,6 @@ def test_a_margin_is_half_of_the_way_to_no_difference(bias_gate, inner):
     assert inner_bounds(bias_gate) == pytest.approx(inner)
 
 
-def test_a_ratio_is_as_far_from_1_as_its_inverse():
-    assert distance(0.8, "DI") == pytest.approx(distance(1.25, "DI"))
-    assert distance(0.0, "DI") == math.inf
-    assert distance(-0.2, "RD") == 0.2
-
-
 METRIC = "balanced_accuracy"
 
 
@@ -82,72 +67,42 @@ def value(point):
 
 def test_the_best_of_what_will_do_is_recommended():
     result = sweep(recipe())
-    will_do = [point for curve in result.curves for point in curve.points if not point.lacking]
-    assert value(result.chosen.point) == max(map(value, will_do))
-    assert result.chosen.point.lacking == ()
-    assert max(value(p) for curve in result.curves for p in curve.points if p.lacking) > 0
+    will_do = [point for point in result.points if not point.lacking]
+    assert value(result.chosen) == max(map(value, will_do))
+    assert result.chosen.lacking == ()
 
 
 def test_its_command_sets_what_it_says(tmp_path):
-    config = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.9},
-                            "bootstrap_replicates": 100})  # fmt: skip
-    result = sweep(config)
-    assert not result.chosen.point.by_policy
-    arguments = shlex.split(result.chosen.command)
-    assert arguments[:2] == ["sashiko", "run"]
-    assert arguments[2::2] == ["--set"] * len(result.chosen.overrides)
+    result = sweep(recipe())
+    assert result.chosen.strength != result.recipe.reweighing.strength
+    arguments = shlex.split(result.command)
+    assert arguments[:3] == ["sashiko", "run", "--set"]
     path = tmp_path / "recipe.yaml"
-    path.write_text(config.model_dump_json())
-    again = load_recipe(path, overrides=tuple(arguments[3::2]))
+    path.write_text(result.recipe.model_dump_json())
+    again = load_recipe(path, overrides=tuple(arguments[3:]))
     assert again.reweighing.strength == result.chosen.strength
-    assert again.evaluate.threshold.value == result.chosen.point.threshold
 
 
 def test_a_recipe_that_is_best_already_is_left_alone():
     result = sweep(recipe(), handicaps=(0.3, 0.0))
-    assert result.chosen.strength == result.recipe.reweighing.strength
-    assert result.chosen.point.by_policy
-    assert result.chosen.overrides == ()
-    assert result.chosen.command == "sashiko run"
-    assert list(choice_lines(result)) == ["the recipe has these values already: nothing to change"]
+    assert result.chosen == result.present
+    assert result.command == "sashiko run"
+    assert list(choice_lines(result)) == ["the recipe has this strength already: nothing to change"]
 
 
 def test_of_equal_points_the_lower_strength_is_taken():
-    equal_curves = curves(recipe(), (0.0, 0.0, 0.0))
-    assert choose(equal_curves, recipe(), metric=METRIC, command="sashiko run").strength == 0
+    equal_points = points(recipe(), (0.0, 0.0, 0.0))
+    assert choose(equal_points, metric=METRIC).strength == 0
 
 
-def test_where_none_will_do_each_strength_says_what_its_best_lacks():
+def test_where_none_will_do_each_strength_says_what_it_lacks():
     config = recipe(quality={"gates": [{"metric": "auc", "minimum": 0.99, "reason": "a dream"}]})
     result = sweep(config)
-    assert result.chosen is None
-    assert headline(result).startswith("None of ")
+    assert (result.chosen, result.command) == (None, "")
+    assert headline(result).startswith("None of 3 strengths ")
     lines = list(choice_lines(result))
-    assert len(lines) == len(result.curves)
+    assert len(lines) == len(result.points)
     assert all("fails auc" in line for line in lines)
-    for item in result.curves:
-        fewest = min(len(point.lacking) for point in item.points)
-        assert len(best(item, METRIC).lacking) == fewest
-
-
-@pytest.mark.parametrize("handicaps", [(0.3, 0.1, 0.0), (0.2,)])
-def test_nothing_beats_the_front_both_ways_and_something_beats_the_rest(handicaps):
-    points = [
-        (distance(point.bias[CHECK].value, "DI"), value(point), point.on_front)
-        for curve in curves(recipe(), handicaps)
-        for point in curve.points
-        if point.bias[CHECK].value is not None
-    ]
-
-    def beaten(point):
-        return any(
-            other[0] <= point[0] and other[1] >= point[1] and other[:2] != point[:2]
-            for other in points
-        )
-
-    assert any(front for *_, front in points)
-    front = {point[:2] for point in points if point[2]}
-    assert front == {point[:2] for point in points if not beaten(point)}
 
 
 BOTH = {"metric": "DI", "facet": ["age", "sex"], "minimum": 0.01, "reason": "any"}
@@ -166,35 +121,38 @@ def two(folder: Path, *, handicap: float) -> Validation:
     )
 
 
+def at(threshold: float, **changes: Any) -> Recipe:
+    """A recipe that decides at a fixed threshold."""
+    policy = {"threshold": {"policy": "fixed", "value": threshold}, "bootstrap_replicates": 100}
+    return recipe(evaluate=policy | changes.pop("evaluate", {}), **changes)
+
+
+def point_of(rows: Validation, config: Recipe) -> Point:
+    return judge(rows, config, strength=1.0, run="run-1")
+
+
 def test_each_combination_is_judged_with_intervals_that_hold_at_once(tmp_path: Path) -> None:
     rows = two(tmp_path, handicap=0.3)
     gates = [AGE, BOTH | {"judged_by": "bound"}]
-    config = recipe(bias={"gates": gates, "bootstrap_replicates": 2000})
-    point = judge(rows, config, 0.5, threshold_free=threshold_free_quality(rows, config))
+    point = point_of(rows, at(0.5, bias={"gates": gates, "bootstrap_replicates": 2000}))
     assert list(point.bias) == [
         "DI age=old", "DI age=old & sex=f", "DI age=old & sex=m", "DI age=young & sex=f",
     ]  # fmt: skip
     old, old_f = point.bias["DI age=old"], point.bias["DI age=old & sex=f"]
     assert old_f.value < 0.5
-    alone = recipe(bias={"gates": [AGE], "bootstrap_replicates": 2000})
-    plain = judge(rows, alone, 0.5, threshold_free=threshold_free_quality(rows, alone))
+    plain = point_of(rows, at(0.5, bias={"gates": [AGE], "bootstrap_replicates": 2000}))
     assert plain.bias["DI age=old"] == old
 
 
 def test_a_check_is_drawn_with_the_bounds_of_its_own_gate(tmp_path: Path, monkeypatch) -> None:
     bounds = {}
     monkeypatch.setattr(
-        sweep_page, "trade_off", lambda _, *, gate, check, metric: bounds.update({check: gate})
+        sweep_page, "trade_off", lambda _, *, gate, check: bounds.update({check: gate})
     )
-    rows = two(tmp_path, handicap=0.1)
     gates = [AGE | {"minimum": 0.02}, BOTH]
-    config = recipe(bias={"gates": gates, "bootstrap_replicates": 1000})
-    threshold_free = threshold_free_quality(rows, config)
-    point = judge(rows, config, 0.5, threshold_free=threshold_free, by_policy=True)
-    curve = Curve(strength=1.0, run="run", quality=threshold_free[0], points=(point,))
-    result = sweep(recipe(bias={"gates": [AGE], "bootstrap_replicates": 1000}))
-    changes = {"curves": (curve,), "recipe": config}
-    sweep_page.trade_off_figures(result.model_copy(update=changes))
+    config = at(0.5, bias={"gates": gates, "bootstrap_replicates": 1000})
+    point = point_of(two(tmp_path, handicap=0.1), config)
+    sweep_page.trade_off_figures(sweep_of(config, [point], metric=METRIC, rows=ROWS))
     assert {check: gate.minimum for check, gate in bounds.items()} == {
         "DI age=old": 0.02,
         "DI age=old & sex=f": 0.01,
@@ -208,9 +166,7 @@ AUC = {"metric": "auc", "minimum": 0.7, "reason": "to be of use"}
 
 
 def judged(threshold, *, handicap=0.0, rows=2000, **changes):
-    config = recipe(**changes)
-    model = validation(handicap=handicap, rows=rows)
-    return judge(model, config, threshold, threshold_free=threshold_free_quality(model, config))
+    return point_of(validation(handicap=handicap, rows=rows), at(threshold, **changes))
 
 
 def test_numbers_are_those_of_the_rows():
@@ -247,7 +203,9 @@ def test_where_the_interval_decides_a_wide_one_fails():
 
 
 def test_nobody_predicted_positive_is_undefined_and_fails():
-    point = judged(1.01)
+    rows = validation(handicap=0.0)
+    none = replace(rows.scored, scores=two_classes(np.zeros(ROWS)))
+    point = point_of(replace(rows, scored=none), at(0.5))
     assert point.bias[CHECK].value is None
     assert CHECK in point.lacking
 
@@ -273,22 +231,14 @@ def test_a_gate_on_prompt_injections_waits_for_evaluate():
     assert "injection_flip_rate" not in point.failed
 
 
-def test_a_curve_has_every_threshold_and_the_policys_own_once():
-    config = recipe()
-    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
-    policy_point = result.by_policy
-    assert {point.threshold for point in result.points} == {*THRESHOLDS, policy_point.threshold}
-    best = max(point.quality["balanced_accuracy"].value for point in result.points)
-    assert policy_point.quality["balanced_accuracy"].value == best
-
-    config = recipe(evaluate={"threshold": {"policy": "fixed", "value": 0.4},
-                            "bootstrap_replicates": 100})  # fmt: skip
-    result = curve(validation(handicap=0.0), config, strength=1.0, run="run-1")
-    assert result.by_policy.threshold == 0.4
-    assert len(result.points) == len(THRESHOLDS)
+def test_a_point_is_at_the_threshold_of_the_recipes_policy():
+    rows = validation(handicap=0.0)
+    chosen = point_of(rows, recipe())
+    assert judged(0.4).threshold == 0.4
+    assert all(value(chosen) >= value(judged(other)) for other in (0.3, 0.4, 0.5, 0.6))
 
 
-def test_a_gate_on_the_projects_own_metric_counts_at_each_threshold(tmp_path, monkeypatch):
+def test_a_gate_on_the_projects_own_metric_counts_at_the_threshold(tmp_path, monkeypatch):
     acme.make(tmp_path / "src", monkeypatch)
     gate = {"metric": "acme.metrics:Cost", "reason": "the budget"}
     lead = gate | {"better_than": "majority"}
@@ -310,7 +260,7 @@ def test_a_run_of_a_sweep_is_not_reported_as_registered(tmp_path):
     assert "Waits for your decision" not in html
 
 
-@pytest.fixture(scope="module", params=["a point will do", "none will do"])
+@pytest.fixture(scope="module", params=["a strength will do", "none will do"])
 def page_path(request, tmp_path_factory):
     home = tmp_path_factory.mktemp("sweep")
     dream = {"gates": [{"metric": "auc", "minimum": 0.999, "reason": "a dream"}]}
@@ -325,8 +275,7 @@ def test_a_sweeps_page_opens_whole_and_says_its_pictures(tab, page_path, width):
     tree = tab.call("Accessibility.getFullAXTree")["nodes"]
     names = [node["name"]["value"] for node in tree if node.get("role", {}).get("value") == "image"]
     assert [name.partition(":")[0] for name in names] == [
-        f"{metric} against DI age=old on the validation split"
-        for metric in ("balanced accuracy", "accuracy")
+        "balanced accuracy against DI age=old on the validation split"
     ]
     tab.print_on(width=PAPER[0])
     assert tab.value("document.documentElement.scrollWidth") <= PAPER[0]

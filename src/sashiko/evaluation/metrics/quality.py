@@ -33,7 +33,6 @@ from sashiko.evaluation.metrics.own_metrics import OwnMetrics, own_statistics
 from sashiko.evaluation.metrics.uncertainty import (
     Estimate,
     estimate,
-    resampled_counts,
     resampled_weights,
 )
 
@@ -309,21 +308,6 @@ def difference(
     return ours.lead(theirs, own)
 
 
-def own_estimates(
-    own: OwnMetrics,
-    truth: Truth,
-    model: ModelScores,
-    other: ModelScores,
-    *,
-    replicates: int,
-    seed: int,
-) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Estimates only a project's metrics, and the leads in them, as `difference` does."""
-    models = [own_statistics(own, truth, each) for each in (model, other)]
-    ours, theirs = _resample(models, rows=len(truth), replicates=replicates, seed=seed)
-    return ours.estimates(), ours.lead(theirs, own)
-
-
 @dataclass(frozen=True)
 class SliceEstimates:
     """The estimates of a slice."""
@@ -433,37 +417,3 @@ def choose_threshold(labels: Ints, scores: Floats, *, metric: ThresholdMetric) -
     quality = threshold_metrics(len(positives) - fn, len(negatives) - tn, fn, tn)[metric]
     best = candidates[quality >= np.nanmax(quality) - 1e-12]
     return float(min(best, key=lambda threshold: (abs(threshold - 0.5), threshold)))
-
-
-@dataclass(frozen=True)
-class CountedQuality:
-    """Accuracy, balanced accuracy and F1 of the positive label."""
-
-    metrics: dict[str, Estimate]  # metric -> estimate
-    leads: dict[str, Estimate]  # metric -> estimate of the lead over a constant prediction
-
-
-def counted_quality(
-    counted: Confusion, *, always_positive: bool, replicates: int, seed: int
-) -> CountedQuality:
-    """Computes the metrics at one threshold by a multinomial bootstrap of the confusion counts.
-
-    Equivalent to resampling the rows with replacement, at a cost independent of their number, for
-    scans over many thresholds; the lead is paired, since both models share the resamples.
-    """
-    cells = np.array(
-        [counted.true_positives, counted.false_positives, counted.false_negatives,
-         counted.true_negatives],
-        dtype=np.int64,
-    )  # fmt: skip
-    resamples = np.concatenate(list(resampled_counts(cells, replicates=replicates, seed=seed)))
-    tp, fp, fn, tn = np.concatenate([cells[None], resamples]).astype(np.float64).T
-    positives, negatives, none = tp + fn, fp + tn, np.zeros_like(tp)
-    constant = (positives, negatives, none, none) if always_positive else (
-        none, none, positives, negatives)  # fmt: skip
-    model = threshold_metrics(tp, fp, fn, tn)
-    leads = {name: model[name] - value for name, value in threshold_metrics(*constant).items()}
-    return CountedQuality(
-        metrics={name: estimate(value[0], value[1:]) for name, value in model.items()},
-        leads={name: estimate(value[0], value[1:]) for name, value in leads.items()},
-    )

@@ -39,10 +39,16 @@ from sashiko_packs.selection.record import (
     metric_name,
     undecided,
 )
-from sashiko_packs.selection.report.sweep_page import STYLES, text_rows
+from sashiko_packs.selection.report.sweep_page import text_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+# Colours from light to dark, each with a mark of its own: in grey as in colour.
+_MARKS = (
+    ("#b5701c", "o"), ("#8fb4d6", "s"), ("#5e96c5", "D"), ("#2f74ae", "^"), (svg.DARK, "v"),
+    (svg.INK, "P"),
+)  # fmt: skip
 
 
 def headline(record: SelectionRecord) -> str:
@@ -156,9 +162,10 @@ def by_part(record: SelectionRecord) -> Markup:
             figures = [(one.figure.value, one.figure.low, one.figure.high) for one in item.parts]
             values, low, high = np.array(figures, dtype=np.float64).T
             heights = np.arange(len(names)) + 0.3 - 0.6 * place / max(1, len(items) - 1)
-            style = STYLES[place % len(STYLES)] | {"linestyle": "none"}
-            axes.errorbar(values, heights[::-1], xerr=(values - low, high - values), **style,
-                          markersize=7, elinewidth=1.4, label=item.name)  # fmt: skip
+            color, marker = _MARKS[place % len(_MARKS)]
+            axes.errorbar(values, heights[::-1], xerr=(values - low, high - values), color=color,
+                          marker=marker, linestyle="none", markersize=7, elinewidth=1.4,
+                          label=item.name)  # fmt: skip
         axes.set_yticks(range(len(names)), names[::-1])
         for height in range(1, len(names)):
             axes.axhline(height - 0.5, color=svg.RULE, linewidth=0.6)

@@ -47,7 +47,7 @@ def swept(new_project: Callable[[], Project]) -> Swept:
 
 @pytest.fixture(scope="module")
 def chosen(swept: Swept) -> Attempt:
-    return swept.project.sashiko(*shlex.split(swept.record["chosen"]["command"])[1:])
+    return swept.project.sashiko(*shlex.split(swept.record["command"])[1:])
 
 
 def test_ctrl_c_stops_it_and_the_same_command_takes_it_up(swept: Swept) -> None:
@@ -60,8 +60,8 @@ def test_ctrl_c_stops_it_and_the_same_command_takes_it_up(swept: Swept) -> None:
 
 def test_it_trains_once_per_strength_shares_the_rest_and_goes_no_further(swept: Swept) -> None:
     project, record = swept.project, swept.record
-    assert [curve["strength"] for curve in record["curves"]] == [0, 1]
-    first, second = (curve["run"] for curve in record["curves"])
+    assert [point["strength"] for point in record["points"]] == [0, 1]
+    first, second = (point["run"] for point in record["points"])
     for run in (first, second):
         assert set(project.statuses(run)) == UP_TO_THE_MODEL
         assert project.run_record(run)["status"] == "partial"
@@ -75,11 +75,11 @@ def test_it_says_what_to_take_and_where_the_picture_is(swept: Swept) -> None:
     out, record = swept.done.stdout, swept.record
     assert "customer_gender=female" in out
     assert "recommended" in out
-    assert record["chosen"]["command"] in out
+    assert record["command"] in out
     page = out.rpartition("report: ")[2].strip()
     html = (swept.project.root / page).read_text()
     assert "Balanced accuracy against Disparate impact (DI): customer_gender=female" in html
-    assert html.count("<svg") >= 2
+    assert html.count("<svg") >= 1
 
 
 def test_a_strength_that_has_run_is_not_trained_again(swept: Swept) -> None:
@@ -87,10 +87,10 @@ def test_a_strength_that_has_run_is_not_trained_again(swept: Swept) -> None:
     again = project.sashiko(*SWEEP, "--json")
     assert again.returncode == 0, again.stderr
     other = json.loads(again.stdout)
-    for ours, theirs in zip(swept.record["curves"], other["curves"], strict=True):
+    for ours, theirs in zip(swept.record["points"], other["points"], strict=True):
         assert project.step("Train", run=theirs["run"])["status"] == "cached"
         assert project.step("Compile", run=theirs["run"])["status"] == "cached"
-        assert ours["points"] == theirs["points"]
+        assert ours | {"run": ""} == theirs | {"run": ""}
     assert "scored" not in again.stderr
 
 
@@ -118,13 +118,14 @@ def test_other_test_rows_change_nothing(swept: Swept) -> None:
     assert done.returncode == 0, done.stderr
     after = project.step("Prepare")["outputs"]
     assert before["test"]["sha256"] != after["test"]["sha256"]
-    other = json.loads(done.stdout)
-    ours = swept.record
-    assert [c["points"] for c in other["curves"]] == [c["points"] for c in ours["curves"]]
-    assert other["chosen"]["point"] == ours["chosen"]["point"]
+    other, ours = json.loads(done.stdout), swept.record
+    for record in (other, ours):
+        for point in (record["chosen"], *record["points"]):
+            point.pop("run")
+    assert (other["points"], other["chosen"]) == (ours["points"], ours["chosen"])
 
 
-def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_picture(swept, chosen):
+def test_the_recommended_run_takes_the_model_from_the_sweep(swept, chosen):
     project = swept.project
     assert chosen.returncode == 0, chosen.stderr
     assert project.versions() == [1]
@@ -132,10 +133,7 @@ def test_the_recommended_run_takes_the_model_from_the_sweep_and_shows_the_pictur
     assert train["status"] == "cached"
     record = swept.record
     decision = json.loads((project.output("Evaluate", "decision") / "decision.json").read_text())
-    assert decision["threshold"] == pytest.approx(record["chosen"]["point"]["threshold"], abs=1e-6)
-    run = project.runs()[-1]
-    report = (project.home / "runs" / run / "report.html").read_text()
-    assert "against Disparate impact (DI): customer_gender=female, sweep " in report
+    assert decision["threshold"] == pytest.approx(record["chosen"]["threshold"], abs=1e-6)
     logs = project.sashiko("runs", "logs", "Train")
     assert logs.returncode == 0, logs.stderr
     assert "step" in logs.stdout
