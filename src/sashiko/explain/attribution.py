@@ -21,7 +21,7 @@ from sashiko.explain.tokens import Row
 from sashiko.serving.container.number import read_number
 from sashiko.serving.container.prompt import read_prompt
 from sashiko.training.encoder import load_tokenizer
-from sashiko.training.machine import best_device
+from sashiko.training.machine import best_device, uses_bf16
 
 if TYPE_CHECKING:
     import torch
@@ -188,7 +188,13 @@ class ExplainedModel:
         import torch
         from captum.attr import LayerIntegratedGradients
 
-        method = LayerIntegratedGradients(self._log_odds, self._model.get_input_embeddings())
+        device = self._model.device
+        # A third of the time on a CPU with bfloat16. Scores, and so the convergence delta, stay in
+        # float32: its median over the complaints is 0.010 instead of 0.008, of 2.1 log-odds.
+        gradients_of = torch.autocast(
+            device.type, dtype=torch.bfloat16, enabled=uses_bf16("auto", device)
+        )(self._log_odds)
+        method = LayerIntegratedGradients(gradients_of, self._model.get_input_embeddings())
         attributions: dict[int, RowAttribution] = {}
         for batch in _batches([row.ids for row in rows], min(_ROWS, self._passes)):
             part = [rows[index] for index in batch]

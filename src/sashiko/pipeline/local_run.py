@@ -38,10 +38,12 @@ from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.steps.sections import Channel
 
-# Packages that steps of every run import, in the order of their use, and of a first one, which
-# validates. They are imported beside what comes before the first step.
-_EARLY = ("pydantic", "numpy", "pyarrow", "mlflow")
-_FIRST = (*_EARLY, "great_expectations")
+# Packages that steps import, in the order of their use. Those of the first step are imported beside
+# what comes before it. That takes long enough in a first run, which validates and makes the
+# definition, for all of them.
+_EARLY = ("pydantic", "numpy", "pyarrow")
+_LATER = ("mlflow",)
+_FIRST = (*_EARLY, *_LATER, "great_expectations")
 
 
 def run_pipeline(
@@ -82,6 +84,7 @@ def run_pipeline(
             processes.fork_early(
                 environment=shared_environment({"OMP_NUM_THREADS": str(settings.threads)}),
                 imports=slow_modules(_EARLY if (home / "cache" / "steps").is_dir() else _FIRST),
+                later=slow_modules(_LATER),
             )
             with ThreadPoolExecutor(max_workers=1) as pool:
                 # Importing the SDK takes a process of its own seconds, with one core.

@@ -96,7 +96,7 @@ def _measure_locally(
             except RequestRefusedError as error:
                 raise DeviceFailedError(f"the handler refused a request: {error}") from error
 
-        measurement = measuring.measure(invoke, sample, batch_rows=rows)
+        measurement = measuring.measure(invoke, sample, batch_rows=rows, is_judged_by_latency=False)
     # Latency is not in the verdict, because a verdict must be reproducible.
     print(f"p50 {measurement.p50_ms:.1f} ms, p99 {measurement.p99_ms:.1f} ms here", file=sys.stderr)
     return measurement
@@ -125,7 +125,7 @@ def _measure_remotely(
     with stop_on_signals() as stop:
         if options.backend == "endpoint":
             with endpoint(clients, hosting, stop=stop) as invoke:
-                return measuring.measure(invoke, sample, batch_rows=rows)
+                return measuring.measure(invoke, sample, batch_rows=rows, is_judged_by_latency=True)
         bodies = list(measuring.requests(sample.texts, rows=rows))
         answers = transform(
             clients, hosting, bodies, scratch=options.scratch, key=options.output_key, stop=stop

@@ -149,6 +149,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
         # "How Amazon SageMaker AI Provides Training Information", Developer Guide.
         job=os.environ.get("TRAINING_JOB_NAME", "checkpoint"),
     )
+    fitted = meta.number is not None or settings.calibration == "temperature"
     with stop_on_signals() as stop:
         loop = Loop(
             model=model,
@@ -163,6 +164,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             store=store,
             stop=stop,
             processes=processes,
+            final_in_float32=fitted,
         )
         try:
             lines = loop.run()
@@ -170,7 +172,7 @@ def train(settings: Hyperparameters, processes: Processes) -> None:
             sys.exit(128 + stopped.signal)
 
     validation_logits = None
-    if meta.number or settings.calibration == "temperature":
+    if fitted:
         final = loop.final
         if final is None:
             itself = Compute(model, model)

@@ -75,8 +75,7 @@ class Loop:
     store: Store
     stop: Stop
     processes: Processes
-    # What it says of the validation split in the end, if that was computed in float32 like the
-    # artifact.
+    final_in_float32: bool  # the last outputs are computed like the artifact's, and kept as `final`
     final: Outputs | None = field(default=None, init=False)
     _tokens: int = field(default=0, init=False)
     _started: float = field(default=0.0, init=False)
@@ -200,8 +199,13 @@ class Loop:
         ended = position.step and position.step % self._steps_per_epoch == 0
         if not ended or (position.lines and position.lines[-1].step == position.step):
             return position
-        # A replica on an XLA device would be compiled once more.
-        exact = position.step == self._steps and self.compute.model is self.model
+        # Float32 takes three times as long on a CPU with bfloat16. A replica on an XLA device would
+        # be compiled once more.
+        exact = (
+            self.final_in_float32
+            and position.step == self._steps
+            and self.compute.model is self.model
+        )
         validation = outputs(
             self.compute,
             self.validation,

@@ -257,11 +257,15 @@ class Executor:
         if entry:
             outputs, source = entry.outputs, entry.run
             return Outcome("cached", entry.described, inputs, outputs, cached_from=source)
+        imports = self.code.slow_imports(job.command)
+        self.processes.import_early(imports)
         with self.processes.cores(all_cores=job.all_cores or len(job.hosts) > 1):
             events.started()
             work, several = self.run_folder / "work" / job.step, len(job.hosts) > 1
             workspaces = {host: Workspace(work / host if several else work) for host in job.hosts}
-            reasons = self._run_instances(job, workspaces, staged=staged, key=key, events=events)
+            reasons = self._run_instances(
+                job, workspaces, staged=staged, key=key, imports=imports, events=events
+            )
             if reasons:
                 return Outcome("failed", description, inputs, reason=reasons[0])
             places = tuple(workspaces.values())
@@ -284,6 +288,7 @@ class Executor:
         *,
         staged: Mapping[str, Mapping[str, Path]],
         key: str,
+        imports: Sequence[str],
         events: Events,
     ) -> list[str]:
         """Runs all instances side by side, and returns why some of them failed.
@@ -308,7 +313,7 @@ class Executor:
                 environment=environment,
                 folder=workspace.root,
                 log=logs[host],
-                imports=self.code.slow_imports(job.command),
+                imports=imports,
                 on_line=events.line,
                 max_seconds=job.max_seconds,
             )

@@ -30,6 +30,7 @@ from typing import Any
 _MODULE = "sashiko.pipeline.runner.fork_server"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LONGEST = 1 << 20  # bytes of a message
+_PAUSE = 0.2  # seconds without a request, after which the first commands have started
 # Variables of one job that no package reads while it is imported.
 _READ_LATER = frozenset({
     "AWS_REGION", "MLFLOW_TRACKING_URI", "OPT_ML", "SERVING_IMAGE", "TMPDIR", "TRAINING_JOB_NAME",
@@ -43,17 +44,26 @@ class ForkServer:
     """
 
     def __init__(
-        self, *, guard: Sequence[str], environment: Mapping[str, str], imports: Sequence[str]
+        self,
+        *,
+        guard: Sequence[str],
+        environment: Mapping[str, str],
+        imports: Sequence[str],
+        later: Sequence[str],
     ) -> None:
         """Starts it, and has it import modules while nothing else is to do.
 
-        `guard` are the words before a command that end it with this thread.
+        `guard` are the words before a command that end it with this thread. The modules `later`
+        have to wait for the first commands, which need none of them.
         """
         self._early = _early(environment)
         self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [*guard, sys.executable, "-m", _MODULE, str(theirs.fileno()), *imports],
+                [
+                    *(*guard, sys.executable, "-m", _MODULE),
+                    *(str(theirs.fileno()), ",".join(imports), ",".join(later)),
+                ],
                 pass_fds=[theirs.fileno()],
                 # As `sashiko.training.machine` has it, which is read when torch is imported.
                 env={"OMP_WAIT_POLICY": "PASSIVE", **self._early},
@@ -63,6 +73,11 @@ class ForkServer:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+
+    def import_early(self, imports: Sequence[str]) -> None:
+        """Has modules imported as soon as nothing else is to do."""
+        with contextlib.suppress(OSError):
+            self._connection.send(json.dumps({"imports": imports}).encode())
 
     def start(
         self,
@@ -133,13 +148,14 @@ class _Server:
 
     connection: socket.socket
     pending: list[str]  # modules to import while nothing else is to do
+    later: list[str]  # more of them, once the first commands have started
     # Handle of a child's process -> its id, and who waits for it.
     children: dict[int, tuple[int, socket.socket]] = field(default_factory=dict)
 
     def serve(self) -> Mapping[str, Any] | None:
         """Returns None when the runner is gone; in a child, what that has to run."""
         while True:
-            patience = 0 if self.pending else None
+            patience = 0 if self.pending else _PAUSE if self.later and self.children else None
             watched: list[Any] = [self.connection, *self.children]
             ready, *_ = select.select(watched, [], [], patience)
             for handle in self.children.keys() & set(ready):
@@ -153,6 +169,9 @@ class _Server:
                 if not message:
                     return None
                 request = json.loads(message)
+                if not handles:
+                    self.pending = [*request["imports"], *self.pending]
+                    continue
                 for name in request["imports"]:
                     _import(name)
                 if self._fork(socket.socket(fileno=handles[0])):
@@ -160,6 +179,8 @@ class _Server:
                     return run
             elif self.pending:
                 _import(self.pending.pop(0))
+            elif not ready:
+                self.pending, self.later = self.later, []
 
     def _fork(self, waiting: socket.socket) -> bool:
         """Forks, and tells who waits the child's id, or 0; returns whether this is the child."""
@@ -210,5 +231,8 @@ def _become(argv: Sequence[str], *, env: Mapping[str, str], folder: str, log: st
 
 if __name__ == "__main__":
     # A child runs its command here, and not below `serve`, whose sockets are the server's.
-    if (work := _Server(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]).serve()) is not None:
+    imports, later = (names.split(",") if names else [] for names in sys.argv[2:])
+    if (
+        work := _Server(socket.socket(fileno=int(sys.argv[1])), imports, later).serve()
+    ) is not None:
         _become(**work)

@@ -76,15 +76,25 @@ class Processes:
         # This process alone holds the end that is written to.
         self._pipe = () if _LINUX else os.pipe()
 
-    def fork_early(self, *, environment: Mapping[str, str], imports: Sequence[str]) -> None:
+    def fork_early(
+        self, *, environment: Mapping[str, str], imports: Sequence[str], later: Sequence[str] = ()
+    ) -> None:
         """Starts a process that imports modules once; Python commands of this environment fork it.
 
+        The modules `later` have to wait for the first commands, which need none of them.
         It ends with `close`, or with the thread that calls this. Only on Linux.
         """
         if _LINUX and self._server is None:
             with contextlib.suppress(OSError):
                 guard = self._guarded(())
-                self._server = ForkServer(guard=guard, environment=environment, imports=imports)
+                self._server = ForkServer(
+                    guard=guard, environment=environment, imports=imports, later=later
+                )
+
+    def import_early(self, imports: Sequence[str]) -> None:
+        """Has the process of `fork_early` import modules for a command that waits for cores."""
+        if server := self._server:
+            server.import_early(imports)
 
     @contextmanager
     def cores(self, *, all_cores: bool) -> Iterator[None]:

@@ -207,18 +207,20 @@ def read_answers(bodies: Sequence[bytes], *, expected: int) -> tuple[Answer, ...
     return answers
 
 
-def measure(invoke: Invoke, sample: Sample, *, batch_rows: int) -> Measurement:
-    """Sends the sample in batches, then twice row by row; the last pass measures latency.
+def measure(
+    invoke: Invoke, sample: Sample, *, batch_rows: int, is_judged_by_latency: bool
+) -> Measurement:
+    """Sends the sample in batches, then row by row; the last pass measures latency.
 
-    Requests of one row more than the largest compiled batch run a full batch and a padded one. The
-    first pass of single rows warms up each compiled length.
+    Requests of one row more than the largest compiled batch run a full batch and a padded one.
+    Where latency is judged, a first pass of single rows warms up each compiled length.
 
     Raises:
         DeviceFailedError: if the device fails or gives an invalid answer.
     """
     passes = []
     seconds: list[float] = []
-    for rows in (batch_rows, 1, 1):
+    for rows in (batch_rows, 1, 1) if is_judged_by_latency else (batch_rows, 1):
         bodies, seconds = [], []
         for number, body in enumerate(requests(sample.texts, rows=rows), 1):
             start = time.perf_counter()

@@ -94,6 +94,36 @@ def test_a_module_is_run_as_by_the_option_m(forks: Forks) -> None:
     assert forks.imports == 1
 
 
+def _wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)
+
+
+def test_a_module_for_later_is_imported_beside_the_first_command(forks: Forks) -> None:
+    forks.processes.fork_early(environment=forks.environment, imports=[], later=["slow"])
+    noted = forks.folder / "imports"
+    code = (
+        f"import pathlib, time\nwhile not pathlib.Path({str(noted)!r}).exists(): time.sleep(0.01)"
+    )
+    log = forks.folder / "first.log"
+    (forks.folder / "first.py").write_text(code)
+    forks.processes.run(
+        [sys.executable, str(forks.folder / "first.py")],
+        environment=forks.environment, folder=forks.folder, log=log,
+        on_line=lambda _: None, max_seconds=60,
+    )  # fmt: skip
+    assert forks.run("x", "import slow") == (0, "")
+    assert forks.imports == 1
+
+
+def test_what_a_waiting_command_needs_is_imported_before_it_starts(forks: Forks) -> None:
+    forks.processes.fork_early(environment=forks.environment, imports=[])
+    forks.processes.import_early(["slow"])
+    _wait_for(forks.folder / "imports")
+    assert forks.run("x", "import slow") == (0, "")
+    assert forks.imports == 1
+
+
 @pytest.mark.parametrize(
     ("code", "status", "says"),
     [
