@@ -163,6 +163,7 @@ _ASKED: dict[str, tuple[str, *tuple[str, ...]]] = {
     "broken-type": ("no Iceberg or S3 tables: CloudFormation breaks them", "AWS::Glue::Table"),
     "settings-by-function": ("a function writes the lake's settings", "Custom::DataLakeSettings"),
     "internet": ("the network has no route to or from the internet", _SUBNET),
+    "foreign-network": ("a network of others is named, with the reason", "AWS::SageMaker::*"),
     "open-group": ("no security group is open to every address", "AWS::EC2::SecurityGroup*"),
     "model-isolation": ("models run in the VPC and open no connection", _MODEL),
     "capture-key": ("captured requests have a key of their own", _ENDPOINT_CONFIG),

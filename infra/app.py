@@ -18,6 +18,7 @@ from infra.stacks.serving import Serving
 from sashiko.account.endpoint_spec import served_package
 from sashiko_cdk.app import run_app
 from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.network.job_network import existing_network
 from sashiko_cdk.pack_parts import first_pack_stacks, pack_stacks
 from sashiko_cdk.stack import EnvironmentStack
 
@@ -32,9 +33,12 @@ def add_stacks(app: App, deployment: Deployment) -> None:
     ]
     if enforced and settings.lake_formation.account_stack:
         stacks.append(LakeFormationAccount(app, deployment))
-    network = Network(app, deployment)
+    network = existing_network(settings)
+    if network is None:
+        stacks.append(own := Network(app, deployment))
+        network = own.jobs
     lake = DataLake(app, deployment)
-    stacks += [network, lake]
+    stacks.append(lake)
     if enforced:
         stacks.append(Governance(app, deployment))
     platform = Platform(app, deployment)

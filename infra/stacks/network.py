@@ -1,19 +1,21 @@
-"""The VPC that jobs and endpoints run in: no way to the internet, doors to AWS alone."""
+"""The VPC that jobs and endpoints run in: ours, without a way out, or what we make in another."""
 
 from constructs import Construct
 
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.network.isolated_network import add_network
+from sashiko_cdk.network.isolated_network import add_access, add_network
 from sashiko_cdk.stack import EnvironmentStack
 
 
 class Network(EnvironmentStack):
     """A VPC of isolated subnets, the endpoints, and the security groups of jobs and endpoints.
 
+    In an existing VPC it is the stack VpcAccess, with the endpoints and groups alone: a change
+    between the two ways makes one beside the other, since EC2 keeps subnets and groups while an
+    endpoint has interfaces in them, until Serving is deployed.
+
     Attributes:
-        subnet_ids: of the jobs' subnets, in the order of the settings' zones.
-        jobs_group_id: of the jobs' security group.
-        nodes_group_id: of the group of a job's several nodes; None if no job has several.
+        jobs: where jobs run.
     """
 
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
@@ -22,17 +24,18 @@ class Network(EnvironmentStack):
         Raises:
             InputError: if the settings lack S3's prefix list of the region.
         """
+        existing = deployment.settings.network.vpc_id is not None
         super().__init__(
             scope,
-            "Network",
+            "VpcAccess" if existing else "Network",
             deployment,
             stateful=False,
-            description="The VPC without internet, its endpoints and flow logs",
+            description="The endpoints and security groups in an existing VPC"
+            if existing
+            else "The VPC without internet, its endpoints and flow logs",
         )
         several_nodes = deployment.settings.jobs.scoring.instance_count > 1 or any(
             recipe.train.distributed.nodes > 1 for recipe in deployment.recipes
         )
-        network = add_network(self, several_nodes=several_nodes)
-        self.subnet_ids = network.subnet_ids
-        self.jobs_group_id = network.jobs_group_id
-        self.nodes_group_id = network.nodes_group_id
+        add = add_access if existing else add_network
+        self.jobs = add(self, several_nodes=several_nodes)

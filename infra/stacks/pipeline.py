@@ -4,12 +4,13 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.stacks.data_lake import DataLake
-from infra.stacks.network import Network
 from infra.stacks.platform import Platform
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.events.event_flows import EventFlows
 from sashiko_cdk.events.notifications import Notifications
 from sashiko_cdk.events.triggers import Triggers
+from sashiko_cdk.network.isolated_network import list_services
+from sashiko_cdk.network.job_network import JobNetwork
 from sashiko_cdk.pack_parts import PipelineParts, add_pipeline_parts
 from sashiko_cdk.pipeline.compiled_pipeline import CompiledPipeline, deploy_values
 from sashiko_cdk.pipeline.gatekeeper import Gatekeeper
@@ -24,7 +25,7 @@ class Pipeline(EnvironmentStack):
         scope: Construct,
         deployment: Deployment,
         *,
-        network: Network,
+        network: JobNetwork,
         lake: DataLake,
         platform: Platform,
     ) -> None:
@@ -51,13 +52,12 @@ class Pipeline(EnvironmentStack):
         settings, pipelines = deployment.settings, deployment.pipelines
         values = deploy_values(
             settings,
-            subnet_ids=network.subnet_ids,
-            security_group_id=network.jobs_group_id,
-            nodes_group_id=network.nodes_group_id,
+            network=network,
             key_arns=lake.key_arns,
             tracking_arn=platform.tracking_arn,
         )
         logs_key = kms.Key.from_key_arn(self, "LogsKey", lake.key_arns["logs"])
+        list_services(self)
         gatekeeper = Gatekeeper(
             self,
             "Gatekeeper",

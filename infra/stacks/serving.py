@@ -4,10 +4,10 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.stacks.data_lake import DataLake
-from infra.stacks.network import Network
 from sashiko.account.endpoint_spec import endpoint_name, endpoint_spec
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.deployment import Deployment
+from sashiko_cdk.network.job_network import JobNetwork
 from sashiko_cdk.serving.endpoint_alarms import EndpointAlarms, EndpointDashboard
 from sashiko_cdk.serving.model_endpoint import (
     EndpointConfig,
@@ -30,7 +30,7 @@ class Serving(EnvironmentStack):
         *,
         recipe: Recipe,
         package_arn: str,
-        network: Network,
+        network: JobNetwork,
         lake: DataLake,
     ) -> None:
         """Makes the endpoint.
@@ -73,8 +73,7 @@ class Serving(EnvironmentStack):
             spec=spec,
             package_arn=package_arn,
             threshold=preflight.threshold,
-            subnet_ids=network.subnet_ids,
-            group_id=network.jobs_group_id,
+            network=network,
         )
         config = EndpointConfig(
             self, "Configured", settings=settings, spec=spec, endpoint=name, model=model

@@ -47,7 +47,7 @@ class EnvironmentStack(Stack):
     @property
     def availability_zones(self) -> list[str]:
         """The zones by letter, so that synth needs no look-up in the account."""
-        return [f"{self.region}{letter}" for letter in self.settings.network.zones]
+        return [*self.settings.zone_names]
 
     @property
     def removal_policy(self) -> RemovalPolicy:

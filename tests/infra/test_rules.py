@@ -75,6 +75,10 @@ BROKEN = {
     "broken-type": _resource("S3Tables::TableBucket", TableBucketName="sashiko-dev-tables"),
     "settings-by-function": _resource("LakeFormation::DataLakeSettings", Admins=[]),
     "internet": _resource("EC2::InternetGateway"),
+    "foreign-network": _resource(
+        "SageMaker::Model",
+        VpcConfig={"Subnets": ["subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-1"]},
+    ),
     "open-group": _resource("EC2::SecurityGroup", GroupDescription="x", VpcId="vpc-1"),
     "model-isolation": _resource("SageMaker::Model", ExecutionRoleArn="arn:aws:iam::1:role/x"),
     # cdk-nag's: the same promise, kept by its pack.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from sashiko.account.endpoint_spec import endpoint_spec
+from sashiko_cdk.network.job_network import JobNetwork
 from sashiko_cdk.serving.model_endpoint import EndpointConfig, ServedModel
 from sashiko_cdk.stack import EnvironmentStack
 from tests.infra.variants import (
@@ -161,7 +162,7 @@ def test_an_endpoint_of_an_accelerator_pins_its_driver_and_has_time_to_load(targ
     stack = EnvironmentStack(app, "One", deployment, stateful=False, description="")
     model = ServedModel(
         stack, "Model", settings=settings, spec=spec, package_arn="arn", threshold="0.5",
-        subnet_ids=["subnet-1"], group_id="sg-1",
+        network=JobNetwork(subnet_ids=("subnet-1",), group_ids=("sg-1",), nodes_group_id=None),
     )  # fmt: skip
     EndpointConfig(stack, "Config", settings=settings, spec=spec, endpoint="one", model=model)
     template = json.loads((Path(app.synth().directory) / "One.template.json").read_text())

@@ -53,6 +53,26 @@ WHOLE = {page.stem for page in (ROOT / "docs/packs").glob("*.md")} == PACKS
 BEDROCK = (
     'bedrock: {enabled: true, models: ["amazon.nova-micro-v1:0"]}\n' if "bedrock" in PACKS else ""
 )
+# Their VPC with endpoints and a group of ours; subnets of another account, with all of it theirs.
+EXISTING = """\
+network:
+  vpc_id: vpc-0123456789abcdef0
+  subnets:
+    - {id: subnet-0123456789abcdef1, zone: us-east-1a, route_table: rtb-0123456789abcdef1}
+    - {id: subnet-0123456789abcdef2, zone: us-east-1a, route_table: rtb-0123456789abcdef1}
+    - {id: subnet-0123456789abcdef3, zone: us-east-1b, route_table: rtb-0123456789abcdef3}
+"""
+SHARED = """\
+network:
+  vpc_id: vpc-0123456789abcdef0
+  owner: "777788889999"
+  subnets:
+    - {id: subnet-0123456789abcdef1, zone: us-east-1a}
+    - {id: subnet-0123456789abcdef3, zone: us-east-1b}
+  endpoints: theirs
+  security_groups: [sg-0123456789abcdef1, sg-0123456789abcdef2]
+  proxy: {url: "http://proxy.example.com:3128", bypass: [athena.us-east-1.amazonaws.com]}
+"""
 TO_PROD = 'promotion: {target: {environment: prod, account: "444455556666"}}\n'
 FROM_DEV = 'promotion: {source: {environment: dev, account: "111122223333"}}\n'
 VARIANTS = {
@@ -74,6 +94,12 @@ VARIANTS = {
         + "lake_formation: {account_stack: true}\n"
         + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=0)
         + "  mode: asynchronous\n",
+    ),
+    "existing": ("dev", DEV.replace("network: {zones: [a]}\n", EXISTING)),
+    "shared": (
+        "dev",
+        DEV.replace("network: {zones: [a]}\n", SHARED)
+        + SERVING.format(arn=PACKAGE.format("111122223333", "dev"), least=1),
     ),
     "serving_prod": (
         "prod",

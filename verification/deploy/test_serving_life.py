@@ -145,7 +145,7 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
         kind(app, deployment) for kind in (Identity, Network, DataLake, Platform)
     )
     serving_stack = Serving(
-        app, deployment, recipe=recipe(), package_arn=arn, network=network, lake=lake
+        app, deployment, recipe=recipe(), package_arn=arn, network=network.jobs, lake=lake
     )
     stacks = (identity, network, lake, platform, serving_stack)
     for before, after in pairwise(stacks):

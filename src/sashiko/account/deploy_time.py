@@ -15,13 +15,15 @@ _ANY = re.compile(rf"{_MARK}-[A-Za-z-]+")
 
 
 def subnet_ids(settings: Settings) -> tuple[str, ...]:
-    """Returns placeholders of the ids of the jobs' subnets, one for each zone of the settings."""
-    return tuple(f"{_MARK}-Subnet-{zone}" for zone in settings.network.zones)
+    """Returns the ids of the jobs' subnets: existing ones, or a placeholder for each zone."""
+    if settings.network.vpc_id:
+        return tuple(subnet.id for subnet in settings.network.subnets)
+    return tuple(f"{_MARK}-Subnet-{zone}" for zone in settings.network.zones or ())
 
 
-def security_group_id() -> str:
-    """Returns the placeholder of the id of the jobs' security group."""
-    return f"{_MARK}-SecurityGroup"
+def security_group_ids(settings: Settings) -> tuple[str, ...]:
+    """Returns the ids of the jobs' security groups: existing ones, or a placeholder for ours."""
+    return settings.network.security_groups or (f"{_MARK}-SecurityGroup",)
 
 
 def nodes_group_id() -> str:

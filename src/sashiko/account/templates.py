@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sashiko.account.names import prefix
 from sashiko.errors import InputError
@@ -22,6 +22,9 @@ _NAMED = {
 }
 _NO_VALUE = object()
 CDK_OUT = Path("cdk.out")
+# In the metadata of a template of an existing network: endpoint service -> `actions`, the ARNs of
+# the `roles` that call it, and a `resource`.
+SERVICES: Final = "sashiko:services"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from sashiko.account.access.live import cap_fault, read_settings
 from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.account import Account
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, exec_role_arn
-from sashiko.doctor.services import Check, check_trail, run_check
+from sashiko.doctor.existing_network import check_network
+from sashiko.doctor.services import Check, check_trail, run_check, zones_key
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.tools import stages_tools
 
@@ -47,7 +48,7 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
         detail = f"EC2 lists no {', '.join(unknown)} in {region}: the Network stack would fail"
         yield Check(title, "failed", detail, fix=fix)
         return
-    zones = {f"{region}{letter}" for letter in network.zones}
+    zones = set(settings.zone_names)
     missing = {name: gone for name in services if (gone := sorted(zones - available[name]))}
     if not missing:
         yield Check(title, "ok", f"all {len(services)} in {', '.join(sorted(zones))}")
@@ -58,7 +59,7 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
         title,
         "failed",
         "; ".join(f"{name} is not in {', '.join(gone)}" for name, gone in missing.items()),
-        fix=f"choose zones that have all of them as `network.zones` in {file}: "
+        fix=f"choose zones that have all of them as `{zones_key(settings)}` in {file}: "
         f"{letters or 'none has; leave one service out'}",
     )
 
@@ -77,6 +78,8 @@ def examine(
     yield from run_check(CAP, lambda: check_cap(account, settings))
     yield from run_check("trust", lambda: check_trust(account, settings))
     yield from run_check("CloudTrail", lambda: check_trail(account, settings))
+    if settings.network.vpc_id:
+        yield from check_network(account, settings, environment)
     if environment is None:
         return
     if settings.lake_formation.mode == "enforced":

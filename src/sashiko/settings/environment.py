@@ -20,11 +20,11 @@ from sashiko.settings.environment_sections import (
     EnvironmentName,
     JobsSection,
     LakeFormationSection,
-    NetworkSection,
     PackageIndex,
     PromotionSection,
     TriggersSection,
 )
+from sashiko.settings.network_section import NetworkSection
 from sashiko.settings.sectioned import Sectioned, check_sections, with_sections
 from sashiko.settings.serving import DeviceCheck, ServingSection
 from sashiko.settings.types import ImageDigest, ImageName, instance_types
@@ -163,6 +163,14 @@ class Settings(Sectioned):
             )
         return value
 
+    @field_validator("network")
+    @classmethod
+    def _check_network(cls, value: NetworkSection, others: ValidationInfo) -> NetworkSection:
+        place = {key: others.data.get(key, "") for key in ("region", "account", "tier")}
+        if all(place.values()) and (fault := value.fault(**place)):
+            raise ValueError(fault)
+        return value
+
     @field_validator("device_check")
     @classmethod
     def _check_device_check(cls, value: str, others: ValidationInfo) -> str:
@@ -190,6 +198,13 @@ class Settings(Sectioned):
             if neighbour and neighbour.environment == own:
                 raise ValueError(f"`{own}` is this file's own environment: name another one")
         return value
+
+    @property
+    def zone_names(self) -> tuple[str, ...]:
+        """The availability zones of the jobs' subnets, each once, such as `us-east-1a`."""
+        if self.network.vpc_id:
+            return tuple(dict.fromkeys(subnet.zone for subnet in self.network.subnets))
+        return tuple(f"{self.region}{letter}" for letter in self.network.zones or ())
 
     def role_arn(self, role: str) -> str:
         """Returns the ARN of one of the fixed-name job roles, such as `broker`."""

@@ -186,37 +186,6 @@ class LakeFormationSection(Frozen):
     account_stack: bool
 
 
-ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
-
-
-def _check_distinct_zones(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
-    if len(set(letters)) < len(letters):
-        raise ValueError("a zone is named twice")
-    return letters
-
-
-class NetworkSection(Frozen):
-    """The VPC of the jobs, without internet access.
-
-    Attributes:
-        cidr: its addresses.
-        zones: the letters of the availability zones with a subnet. An account may lack some letters
-            of a region: `aws ec2 describe-availability-zones` lists those that it has.
-        s3_prefix_lists: region -> id of AWS's prefix list of S3, the only addresses that jobs may
-            reach. AWS has one per region, and CloudFormation cannot look it up.
-        mlflow_service: the endpoint service by which Track reaches the MLflow App, with a
-            placeholder `{region}`; null creates no endpoint and tracks no runs. AWS documents no
-            endpoint service for Apps.
-    """
-
-    cidr: str = Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")
-    zones: Annotated[
-        tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_check_distinct_zones)
-    ]
-    s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
-    mlflow_service: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\{region\}[a-z0-9.-]+$")] | None
-
-
 class BudgetSection(Frozen):
     """The monthly budget and its alerts.
 

@@ -117,7 +117,7 @@ def _measure_remotely(
         startup_timeout=options.startup_timeout,
         download_timeout=options.download_timeout,
         subnets=tuple(options.subnet),
-        security_group=options.security_group,
+        security_groups=tuple(options.security_group),
         volume_key=options.volume_key or None,
         tags=dict(pair.split("=", 1) for pair in options.tag),
     )
@@ -160,7 +160,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--setting", action="append", default=[], help="NAME=value of a variable")
     parser.add_argument("--role", help="ARN of the container's role")
     parser.add_argument("--subnet", action="append", default=[], help="id of a subnet")
-    parser.add_argument("--security-group", help="id of the security group")
+    parser.add_argument("--security-group", action="append", default=[], help="id of a group")
     parser.add_argument("--volume-key", help="ARN of the key of the instance's volume")
     parser.add_argument("--output-key", help="ARN of the key of a batch job's files")
     parser.add_argument("--scratch", help="S3 URI for a batch job's files")

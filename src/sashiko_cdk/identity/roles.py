@@ -27,12 +27,30 @@ __all__ = ["add_roles"]
 _OF_ACCOUNT: Final = frozenset({"etl", "lake-formation", "mlflow"})
 
 
+_ATTACH: Final = "ec2:CreateNetworkInterface"
+
+
 def container_basics(settings: Settings) -> list[Allowed]:
     """Returns the permissions of jobs and endpoints in a VPC, without any on data."""
     region, account = settings.region, settings.account
     ec2 = f"arn:aws:ec2:{region}:{account}"
     tags = {"project": settings.project, "environment": settings.environment}
-    own_network = {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+    tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
+    why = "Network comes after Identity; the condition on tags means its subnets and groups."
+    network = settings.network
+    # What another account shares has that account in its ARN, and none of its tags is seen here. A
+    # group may be of either.
+    owners = dict.fromkeys((account, network.owner or account))
+    existing = [
+        f"arn:aws:ec2:{region}:{network.owner or account}:subnet/{subnet.id}"
+        for subnet in network.subnets
+    ] + [
+        f"arn:aws:ec2:{region}:{owner}:security-group/{group}"
+        for group in network.security_groups
+        for owner in owners
+    ]
+    own = {"security-group": network.security_groups, "subnet": network.subnets}
+    made = [f"{ec2}:{kind}/*" for kind, theirs in own.items() if not theirs]
     kinds = ("Endpoints", "ProcessingJobs", "TrainingJobs")
     return [
         allow(
@@ -55,12 +73,8 @@ def container_basics(settings: Settings) -> list[Allowed]:
             },
             why="CloudWatch metrics have no ARN; the condition limits the three namespaces.",
         ),
-        allow(
-            ["ec2:CreateNetworkInterface"],
-            [f"{ec2}:security-group/*", f"{ec2}:subnet/*"],
-            conditions={"StringEquals": own_network},
-            why="Network comes after Identity; the condition on tags means its subnets and groups.",
-        ),
+        *([allow([_ATTACH], existing)] if existing else []),
+        *([allow([_ATTACH], made, conditions=tagged, why=why)] if made else []),
         allow(
             [
                 f"ec2:{verb}NetworkInterface{what}"

@@ -11,6 +11,7 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from sashiko.account.names import Role, arn, key_alias, prefix
+from sashiko.account.templates import SERVICES
 from sashiko.errors import InputError
 from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
@@ -20,10 +21,11 @@ from sashiko_cdk.identity.role_permissions import INVOKE, device_actions
 from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.identity.trust import service
 from sashiko_cdk.lake.domain_key import encrypt_logs, log_group
+from sashiko_cdk.network.job_network import JobNetwork
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
-__all__ = ["add_network"]
+__all__ = ["add_access", "add_network", "list_services"]
 
 # The VPC endpoints and their policies, from a table of who calls which service in the VPC. S3 and
 # Athena call KMS and Lake Formation on the service side; from inside the VPC, KMS is called for
@@ -41,6 +43,7 @@ class Use:
     service: str = "com.amazonaws.{region}.{name}"
 
 
+_HTTPS = 443
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
 _INTERFACES: Mapping[str, Use] = {
     "athena": Use(
@@ -140,6 +143,24 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
     }
 
 
+def list_services(stack: EnvironmentStack) -> None:
+    """Writes what jobs call by endpoints of others into a template, for the doctor."""
+    settings = stack.settings
+    if settings.network.vpc_id is None:
+        return
+    everybody = roles_of(settings, "job", "endpoint")
+    uses = {**interfaces(settings), "s3": replace(_S3, callers=everybody)}
+    services = {
+        use.service.format(region=settings.region, name=name): {
+            "actions": list(use.actions),
+            "roles": [settings.role_arn(role) for role in use.callers],
+            "resource": f"arn:aws:s3:::{prefix(settings)}-*" if name == "s3" else "*",
+        }
+        for name, use in uses.items()
+    }
+    stack.template_options.metadata = {SERVICES: services}
+
+
 def _both(one: Use, other: Use) -> Use:
     """Joins two uses of a service; what a caller may do of it, its own policy says."""
     actions = tuple(sorted({*one.actions, *other.actions}))
@@ -155,20 +176,22 @@ class VpcEndpoints(Construct):
         id: str,
         *,
         settings: Settings,
-        vpc: ec2.Vpc,
-        group: ec2.ISecurityGroup,
+        vpc_id: str,
+        subnet_ids: Sequence[str],
+        route_table_ids: Sequence[str],
+        group_id: str,
     ) -> None:
         super().__init__(scope, id)
         for name, use in interfaces(settings).items():
             endpoint = ec2.CfnVPCEndpoint(
                 self,
                 name.title().replace(".", ""),
-                vpc_id=vpc.vpc_id,
+                vpc_id=vpc_id,
                 service_name=use.service.format(region=settings.region, name=name),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=[subnet.subnet_id for subnet in vpc.isolated_subnets],
-                security_group_ids=[group.security_group_id],
+                subnet_ids=list(subnet_ids),
+                security_group_ids=[group_id],
                 policy_document=iam.PolicyDocument(statements=[_statement(settings, use)]),
                 tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
             )
@@ -187,10 +210,10 @@ class VpcEndpoints(Construct):
         endpoint = ec2.CfnVPCEndpoint(
             self,
             "S3",
-            vpc_id=vpc.vpc_id,
+            vpc_id=vpc_id,
             service_name=f"com.amazonaws.{settings.region}.s3",
             vpc_endpoint_type="Gateway",
-            route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
+            route_table_ids=list(route_table_ids),
             policy_document=iam.PolicyDocument(statements=[own, pull]),
         )
         acknowledge(
@@ -281,16 +304,7 @@ class FlowLogs(Construct):
         ).node.add_dependency(group)
 
 
-@dataclass(frozen=True, kw_only=True)
-class IsolatedNetwork:
-    """The network of an environment."""
-
-    subnet_ids: tuple[str, ...]  # of the jobs' subnets, in the order of the settings' zones
-    jobs_group_id: str  # of the jobs' security group
-    nodes_group_id: str | None  # of the one that the several nodes of a job are in too, if any
-
-
-def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> IsolatedNetwork:
+def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobNetwork:
     """Adds a VPC of isolated subnets, its endpoints, flow logs and security groups to a stack.
 
     One group is of the jobs and endpoint containers, one of the VPC endpoints. With `several_nodes`
@@ -304,7 +318,7 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> Isol
         stack,
         "Vpc",
         vpc_name=prefix(settings),
-        ip_addresses=ec2.IpAddresses.cidr(settings.network.cidr),
+        ip_addresses=ec2.IpAddresses.cidr(str(settings.network.cidr)),
         availability_zones=stack.availability_zones,
         nat_gateways=0,
         restrict_default_security_group=False,
@@ -331,47 +345,113 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> Isol
                 "the region does not move a subnet; looking zones up takes credentials."
             },
         )
-    doors = ec2.SecurityGroup(
+    subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
+    doors = _endpoints_group(stack, vpc)
+    to_doors = _tcp("AWS services", destination_security_group_id=doors)
+    group = _jobs_group(stack, vpc, [to_doors])
+    _let_in(stack, "EndpointsFromJobs", doors, group)
+    VpcEndpoints(
+        stack,
+        "Doors",
+        settings=settings,
+        vpc_id=vpc.vpc_id,
+        subnet_ids=subnet_ids,
+        route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
+        group_id=doors,
+    )
+    FlowLogs(stack, "FlowLogs", settings=settings, vpc=vpc, removal_policy=stack.removal_policy)
+    nodes = _nodes_group(stack, vpc, to_doors) if several_nodes else None
+    return JobNetwork(subnet_ids=subnet_ids, group_ids=(group,), nodes_group_id=nodes)
+
+
+def add_access(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobNetwork:
+    """Adds what the settings want made in an existing VPC to a stack: endpoints, a group, or both.
+
+    Of the subnets of a zone the first one gets the interfaces of endpoints: EC2 refuses two of a
+    zone (DuplicateSubnetsInSameZone of CreateVpcEndpoint).
+
+    Raises:
+        InputError: if a group is made and the settings lack S3's prefix list of the region.
+    """
+    network, zones = stack.settings.network, stack.availability_zones
+    vpc = ec2.Vpc.from_vpc_attributes(
+        stack, "Vpc", vpc_id=str(network.vpc_id), availability_zones=zones
+    )
+    groups, nodes, egress = network.security_groups, None, []
+    doors = _endpoints_group(stack, vpc) if network.endpoints == "ours" else None
+    if doors:
+        egress.append(_tcp("AWS services", destination_security_group_id=doors))
+    for cidr in network.egress:
+        egress.append(_tcp("AWS services", cidr_ip=cidr))
+        if network.proxy and network.proxy.port != _HTTPS:
+            egress.append(_tcp("proxy", port=network.proxy.port, cidr_ip=cidr))
+    if not groups:
+        groups = (_jobs_group(stack, vpc, egress),)
+        nodes = _nodes_group(stack, vpc, egress[0]) if several_nodes else None
+    if doors:
+        for number, group in enumerate(groups, start=1):
+            _let_in(stack, f"EndpointsFromJobs{number}", doors, group)
+        of_zones = {subnet.zone: subnet.id for subnet in reversed(network.subnets)}
+        VpcEndpoints(
+            stack,
+            "Doors",
+            settings=stack.settings,
+            vpc_id=vpc.vpc_id,
+            subnet_ids=sorted(of_zones.values()),
+            route_table_ids=sorted({str(subnet.route_table) for subnet in network.subnets}),
+            group_id=doors,
+        )
+    subnet_ids = tuple(subnet.id for subnet in network.subnets)
+    return JobNetwork(subnet_ids=subnet_ids, group_ids=groups, nodes_group_id=nodes)
+
+
+def _endpoints_group(stack: EnvironmentStack, vpc: ec2.IVpc) -> str:
+    """Adds the group of the endpoints, and returns its id."""
+    group = ec2.SecurityGroup(
         stack,
         "Endpoints",
         vpc=vpc,
-        security_group_name=f"{prefix(settings)}-endpoints",
+        security_group_name=f"{prefix(stack.settings)}-endpoints",
         description="VPC endpoints: HTTPS from the jobs",
         allow_all_outbound=False,
     )
+    return group.security_group_id
+
+
+def _jobs_group(
+    stack: EnvironmentStack, vpc: ec2.IVpc, egress: Sequence[ec2.CfnSecurityGroup.EgressProperty]
+) -> str:
+    """Adds the group of jobs and endpoint containers, and returns its id."""
+    s3 = _tcp("S3", destination_prefix_list_id=_s3_prefix_list(stack.settings))
     # Its rules stand in the group itself: a group without one may send anything anywhere, and
     # the construct of the higher level would put both rules beside it.
-    jobs = ec2.CfnSecurityGroup(
+    group = ec2.CfnSecurityGroup(
         stack,
         "Jobs",
         vpc_id=vpc.vpc_id,
-        group_name=f"{prefix(settings)}-jobs",
+        group_name=f"{prefix(stack.settings)}-jobs",
         group_description="Jobs and endpoint containers: HTTPS to AWS alone",
-        security_group_egress=[
-            _https("AWS services", destination_security_group_id=doors.security_group_id),
-            _https("S3", destination_prefix_list_id=_s3_prefix_list(settings)),
-        ],
+        security_group_egress=[*egress, s3],
     )
+    return group.attr_group_id
+
+
+def _let_in(stack: EnvironmentStack, id: str, doors: str, group: str) -> None:
     ec2.CfnSecurityGroupIngress(
         stack,
-        "EndpointsFromJobs",
-        group_id=doors.security_group_id,
-        source_security_group_id=jobs.attr_group_id,
+        id,
+        group_id=doors,
+        source_security_group_id=group,
         ip_protocol="tcp",
-        from_port=443,
-        to_port=443,
+        from_port=_HTTPS,
+        to_port=_HTTPS,
         description="jobs",
     )
-    VpcEndpoints(stack, "Doors", settings=settings, vpc=vpc, group=doors)
-    FlowLogs(stack, "FlowLogs", settings=settings, vpc=vpc, removal_policy=stack.removal_policy)
-    return IsolatedNetwork(
-        subnet_ids=tuple(subnet.subnet_id for subnet in vpc.isolated_subnets),
-        jobs_group_id=jobs.attr_group_id,
-        nodes_group_id=_nodes_group(stack, vpc, doors) if several_nodes else None,
-    )
 
 
-def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup) -> str:
+def _nodes_group(
+    stack: EnvironmentStack, vpc: ec2.IVpc, rule: ec2.CfnSecurityGroup.EgressProperty
+) -> str:
     """Adds a group whose members may send each other anything, and returns its id.
 
     An EFA "must be a member of a security group that allows all inbound and outbound traffic to and
@@ -387,9 +467,7 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
         group_name=f"{prefix(stack.settings)}-nodes",
         group_description="Nodes of one job: anything to each other",
         # One of the jobs' own, as a group without a rule in itself may send anything anywhere.
-        security_group_egress=[
-            _https("AWS services", destination_security_group_id=doors.security_group_id)
-        ],
+        security_group_egress=[rule],
     )
     ingress = ec2.CfnSecurityGroupIngress(
         stack,
@@ -417,9 +495,9 @@ def _nodes_group(stack: EnvironmentStack, vpc: ec2.Vpc, doors: ec2.SecurityGroup
     return nodes.attr_group_id
 
 
-def _https(description: str, **destination: Any) -> ec2.CfnSecurityGroup.EgressProperty:
+def _tcp(description: str, *, port: int = _HTTPS, **to: Any) -> ec2.CfnSecurityGroup.EgressProperty:
     return ec2.CfnSecurityGroup.EgressProperty(
-        ip_protocol="tcp", from_port=443, to_port=443, description=description, **destination
+        ip_protocol="tcp", from_port=port, to_port=port, description=description, **to
     )
 
 

@@ -1,7 +1,7 @@
 """A SageMaker pipeline whose body is the definition that `sashiko run` interprets."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from sashiko.errors import InputError
 from sashiko.packs import load_packs
 from sashiko.pipeline.project import FINETUNE
 from sashiko.settings.environment import Settings
+from sashiko_cdk.network.job_network import JobNetwork, acknowledge_network
 
 __all__ = ["CompiledPipeline", "deploy_values"]
 
@@ -25,9 +26,7 @@ LARGEST_BODY: Final = 200_000
 def deploy_values(
     settings: Settings,
     *,
-    subnet_ids: Sequence[str],
-    security_group_id: str,
-    nodes_group_id: str | None = None,
+    network: JobNetwork,
     key_arns: Mapping[KeyDomain, str],
     tracking_arn: str,
 ) -> Mapping[str, str]:
@@ -35,19 +34,18 @@ def deploy_values(
 
     Args:
         settings: the environment.
-        subnet_ids: where jobs run, in the order of the settings' zones.
-        security_group_id: of the jobs.
-        nodes_group_id: of the nodes of one job, where a job has several.
+        network: where jobs run.
         key_arns: domain -> ARN of the KMS key that jobs encrypt with.
         tracking_arn: of the MLflow App.
     """
-    subnets = zip(deploy_time.subnet_ids(settings), subnet_ids, strict=True)
-    nodes = {deploy_time.nodes_group_id(): nodes_group_id} if nodes_group_id else {}
+    subnets = zip(deploy_time.subnet_ids(settings), network.subnet_ids, strict=True)
+    groups = zip(deploy_time.security_group_ids(settings), network.group_ids, strict=True)
+    nodes = network.nodes_group_id
     return {
         **dict(subnets),
-        **nodes,
+        **dict(groups),
+        **({deploy_time.nodes_group_id(): nodes} if nodes else {}),
         **{deploy_time.key_arn(domain): arn for domain, arn in key_arns.items()},
-        deploy_time.security_group_id(): security_group_id,
         deploy_time.tracking_uri(): tracking_arn,
     }
 
@@ -125,3 +123,4 @@ class CompiledPipeline(Construct):
             role_arn=settings.role_arn("pipeline"),
         )
         Tags.of(pipeline).add("git-commit", compiled.commit)
+        acknowledge_network(pipeline, settings)

@@ -358,6 +358,17 @@ def _internet(resources: Sequence[Resource]) -> Iterator[Finding]:
             yield Finding(item, "Properties/MapPublicIpOnLaunch")
 
 
+_SUBNET = re.compile(r"\bsubnet-[0-9a-f]{8,17}\b")
+
+
+def _foreign_networks(resources: Sequence[Resource]) -> Iterator[Finding]:
+    """Finds what names a subnet by its id: no stack of the app makes it."""
+    for item in resources:
+        kind = item.kind.startswith("AWS::SageMaker::")
+        if kind and _SUBNET.search(json.dumps(item.properties)):
+            yield Finding(item, "Properties")
+
+
 def _open_groups(resources: Sequence[Resource]) -> Iterator[Finding]:
     for item in resources:
         if not item.kind.startswith("AWS::EC2::SecurityGroup"):
@@ -509,6 +520,13 @@ RULES = (
         _internet,
         "The network has a way to or from the internet.",
         fix="Reach services through VPC endpoints (src/sashiko_cdk/network/isolated_network.py).",
+    ),
+    Rule(
+        "foreign-network",
+        _foreign_networks,
+        "Jobs or an endpoint run in a network whose routes, endpoints and flow logs these "
+        "templates do not show.",
+        fix="Leave `network.vpc_id` out, or say at the resource who answers for the network.",
     ),
     Rule(
         "open-group",

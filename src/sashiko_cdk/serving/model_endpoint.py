@@ -16,6 +16,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import add_alarm
 from sashiko_cdk.functions.python_function import PythonFunction
+from sashiko_cdk.network.job_network import JobNetwork, acknowledge_network
 from sashiko_cdk.stack import content_id
 
 __all__ = ["EndpointConfig", "EndpointScaling", "ModelEndpoint", "Preflight", "ServedModel"]
@@ -99,12 +100,11 @@ class ServedModel(Construct):
         spec: EndpointSpec,
         package_arn: str,
         threshold: str,
-        subnet_ids: Sequence[str],
-        group_id: str,
+        network: JobNetwork,
     ) -> None:
         super().__init__(scope, id)
         vpc = sagemaker.CfnModel.VpcConfigProperty(
-            subnets=list(subnet_ids), security_group_ids=[group_id]
+            subnets=list(network.subnet_ids), security_group_ids=list(network.group_ids)
         )
         self.version = package_arn.rpartition("/")[2]
         self.name = content_id(self, f"{prefix(settings)}-", package_arn, spec.environment, vpc)
@@ -120,6 +120,7 @@ class ServedModel(Construct):
                 environment={"SASHIKO_THRESHOLD": threshold, **spec.environment},
             ),
         )
+        acknowledge_network(self.model, settings)
 
 
 class EndpointConfig(Construct):

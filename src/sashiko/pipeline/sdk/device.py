@@ -62,7 +62,7 @@ def _hosted(jobs: Jobs, *, artifact: Uri) -> Sequence[Uri]:
         *_each("--setting", [f"{name}={value}" for name, value in spec.environment.items()]),
         "--role", settings.role_arn("inference"),
         *_each("--subnet", deploy_time.subnet_ids(settings)),
-        "--security-group", deploy_time.security_group_id(),
+        *_each("--security-group", deploy_time.security_group_ids(settings)),
         *(["--volume-key", volume] if volume else []),
         *_each("--tag", [f"project={settings.project}", f"environment={settings.environment}"]),
         *(["--output-key", key] if batch else []),

@@ -27,7 +27,13 @@ from sashiko.base import chain_parts
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.sdk.network_and_keys import output_key, tags, volume_key, vpc
+from sashiko.pipeline.sdk.network_and_keys import (
+    output_key,
+    proxy_variables,
+    tags,
+    volume_key,
+    vpc,
+)
 from sashiko.pipeline.sdk.offline_session import pipeline_session
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
@@ -462,7 +468,11 @@ class Jobs:
             volume_kms_key=volume_key(settings, job.instance_type),
             output_kms_key=output_key(settings, outputs.values()),
             max_runtime_in_seconds=job.max_runtime,
-            env={"OMP_NUM_THREADS": str(settings.threads), **(part.environment or {})},
+            env={
+                "OMP_NUM_THREADS": str(settings.threads),
+                **({} if part.isolated else proxy_variables(settings)),
+                **(part.environment or {}),
+            },
             network_config=NetworkConfig(
                 enable_network_isolation=part.isolated,
                 encrypt_inter_container_traffic=None if settings.tier == "local" else True,

@@ -28,14 +28,27 @@ def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
 
     SageMaker asks for it of processing too: "you must allow communication between the different
     containers in the same processing job" ("Give SageMaker AI Processing Jobs Access to Resources
-    in Your Amazon VPC", Developer Guide).
+    in Your Amazon VPC", Developer Guide). Existing groups have to, which the doctor checks.
     """
     if settings.tier == "local":
         return {}
-    groups = [deploy_time.security_group_id()]
-    if nodes > 1:
+    groups = [*deploy_time.security_group_ids(settings)]
+    if nodes > 1 and not settings.network.security_groups:
         groups.append(deploy_time.nodes_group_id())
     return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
+
+
+def proxy_variables(settings: Settings) -> dict[str, str]:
+    """Returns the variables of the proxy, for a job with a network; none without a proxy.
+
+    In both cases of letters: urllib and requests prefer the lower one, other clients know one only.
+    """
+    proxy = settings.network.proxy
+    if settings.tier == "local" or proxy is None:
+        return {}
+    direct = settings.network.no_proxy(settings.region)
+    values = {"http_proxy": proxy.url, "https_proxy": proxy.url, "no_proxy": direct}
+    return {form(name): value for name, value in values.items() for form in (str.lower, str.upper)}
 
 
 def volume_key(settings: Settings, instance_type: str) -> str | None:

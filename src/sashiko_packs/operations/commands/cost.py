@@ -115,6 +115,9 @@ def _idle(costs: Costs) -> Iterator[str]:
     yield "not included, as it is billed by use:"
     for kind, how in costs.idle.by_use.items():
         yield f"  {kind}: {how}"
+    network = costs.settings.network
+    if network.endpoints == "theirs" and costs.settings.environment != TOOLS:
+        yield f"not included, as their owner pays for them: the endpoints that {network.vpc_id} has"
 
 
 def _run(costs: Costs) -> Iterator[str]:
