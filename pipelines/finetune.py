@@ -6,7 +6,7 @@ SageMaker runs the definition that this module builds; `sashiko run` interprets 
 from sagemaker.mlops.workflow import Pipeline
 
 from sashiko.account.names import pipeline_name
-from sashiko.pipeline.sdk.bias import BiasEvaluator, blocking_step
+from sashiko.pipeline.sdk.bias import BiasEvaluator
 from sashiko.pipeline.sdk.device import device_check
 from sashiko.pipeline.sdk.gates import Gates
 from sashiko.pipeline.sdk.governed import GovernedData
@@ -164,11 +164,10 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
         outputs=("explanations", "texts"),
         job=settings.jobs.scoring,
     )
-    blocking = blocking_step(jobs, prepare)
     bias_input, judge_bias = None, None
     if bias:
         bias_input, judge_bias = bias.post_training(
-            evaluate, pre_bias=bias.pre_training(), blocking=blocking, champion=champion
+            evaluate, pre_bias=bias.pre_training(), champion=champion
         )
     intervals_input = {"intervals": output_uri(judge_bias, "intervals")} if judge_bias else {}
 

@@ -54,9 +54,6 @@ class Pack:
     # Old name of a command -> its name, for one minor version.
     renamed: Mapping[str, str] = field(default_factory=dict)
     pipelines: tuple[PackPipeline, ...] = ()
-    # A step that says of each text of the test split whether something in front of the model blocks
-    # it: `(jobs, prepare) -> sashiko.pipeline.sdk.bias.BlockingStep | None`.
-    blocking_step: str = ""
     # Title of a check of `sashiko env doctor` -> `(account, settings) -> Iterator[Check]`.
     checks: Mapping[str, str] = field(default_factory=dict)
     # What `sashiko env drift` compares beside what the core has:

@@ -44,11 +44,6 @@ CHOICES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "bias not judged": ({},
         ('bias={judged: false, reason: "none are\\nknown", gates: []}', "reweighing={facets: []}")),
 }  # fmt: skip
-# A pack can be left out.
-if (ROOT / "src/sashiko_packs/bedrock").is_dir():
-    CHOICES["guardrail"] = ({"bedrock": {"enabled": True}}, ())
-# The recipe of a choice, if it is another one than upstream's first.
-RECIPES = {"guardrail": "complaints-llm"}
 
 
 def recipes() -> list[Path]:
@@ -131,8 +126,7 @@ def main() -> None:
     account = Layer("account", {"account": "111122223333", "environment": "dev", "tier": "dev"})
     for name, (change, overrides) in () if weekly else CHOICES.items():
         settings = validate_layers(model, [base, account, Layer(name, change)])
-        file = Path(f"recipes/{RECIPES.get(name, 'complaints')}.yaml")
-        recipe = load_recipe(file, overrides=overrides)
+        recipe = load_recipe(Path("recipes/complaints.yaml"), overrides=overrides)
         requested[name] = (settings, recipe)
     for name, (settings, recipe) in requested.items():
         built[name] = json.loads(

@@ -31,7 +31,6 @@ PACK = Pack(
         "{command}": "{name}_pack.commands:act",
         "model {command}": "{name}_pack.commands:act",
     }},
-    blocking_step="{name}_pack.sdk:blocks_nothing",
 )
 """
 FILES = {
@@ -40,7 +39,6 @@ FILES = {
         "from sashiko.base.yaml_models import Frozen\n\nclass Section(Frozen):\n    size: int = 1\n"
     ),
     "commands.py": 'def act() -> None:\n    """Acts as a pack."""\n    print("acted")\n',
-    "sdk.py": "def blocks_nothing(jobs, prepare):\n    return None\n",
 }
 
 
@@ -211,8 +209,8 @@ def test_a_definition_is_built_again_after_a_packs_code_changed(
 
     assert "building the definition" in said()
     assert said() == ""
-    (folder / "sdk.py").write_text(f"{FILES['sdk.py']}\n# changed\n")
-    assert "acme_pack/sdk.py has changed" in said()
+    (folder / "commands.py").write_text(f"{FILES['commands.py']}\n# changed\n")
+    assert "acme_pack/commands.py has changed" in said()
 
 
 def test_a_packs_step_runs_again_after_its_code_changed(project: Project) -> None:

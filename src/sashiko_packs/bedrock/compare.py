@@ -393,8 +393,7 @@ def _notes(rows: Sequence[_Row]) -> Iterator[Check]:
             passed=False,
             reason=f"the guardrail blocked {blocked:,} of {len(rows):,} rows, and for {unknown:,} "
             "neither answer is among the tokens that the service shows",
-            try_="a model without them was imported of another checkpoint, or reads another "
-            "prompt; the run's gate `guardrail` says whose texts the guardrail blocks",
+            try_="a model without them was imported of another checkpoint, or reads another prompt",
         )
     missed = Answered(rows=len(rows) - blocked, missed=bounded + unknown)
     if missed.missed:

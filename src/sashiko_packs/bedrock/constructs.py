@@ -19,7 +19,6 @@ from sashiko_cdk.identity.role_table import LAKE, RoleRecord
 from sashiko_cdk.identity.trust import by_alias
 from sashiko_cdk.lake.domain_key import DomainKey
 from sashiko_cdk.lake.private_bucket import PrivateBucket
-from sashiko_cdk.network.isolated_network import Use
 from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements_of, text, values_at
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
@@ -54,22 +53,10 @@ def readers(settings: Settings, job: JobObjects) -> Iterator[tuple[Role, str]]:
         yield "data-scientist", predictions_uri(job.arguments.get("--reference-uri", ""))
 
 
-APPLY_GUARDRAIL: Final = "bedrock:ApplyGuardrail"
-LIST_GUARDRAILS: Final = "bedrock:ListGuardrails"
 _INVOKE: Final = "bedrock:InvokeModel"
 _KINDS: Final = ("model-import-job", "imported-model")
 _BY_CONTENT = "Folders are named by their content."
 _MADE_UP = "Bedrock makes up the ids of jobs and models; the condition asks for their tags."
-
-
-def interface_endpoints(settings: Settings) -> Mapping[str, Use]:
-    """Returns what the step Guardrail calls: it finds the newest version, and asks it."""
-    if not settings.section(BedrockSection).enabled:
-        return {}
-    calls = {"bedrock": LIST_GUARDRAILS, "bedrock-runtime": APPLY_GUARDRAIL}
-    return {
-        name: Use(callers=("device-check",), actions=(action,)) for name, action in calls.items()
-    }
 
 
 class ModelAccess(Construct):
@@ -114,10 +101,6 @@ class ModelAccess(Construct):
             why="KMS makes up a key's id; the condition names its aliases.",
         )
         why = "Bedrock lists what an account has: id and number are looked up by the name."
-        guarding = [
-            allow([LIST_GUARDRAILS], ["*"], why=why),
-            allow([APPLY_GUARDRAIL], [guardrail_arn]),
-        ]
         policies: dict[str, tuple[Role, str, list[Allowed]]] = {
             # "Create a service role for importing pre-trained models", Bedrock User Guide.
             "Reads": (
@@ -177,17 +160,13 @@ class ModelAccess(Construct):
                     ),
                 ],
             ),
-            "Guards": (
-                "device-check",
-                "Asks the guardrail about the texts of a test split",
-                guarding,
-            ),
             "Invokes": (
                 "data-scientist",
                 "Invokes imported models through the guardrail, and named models",
                 [
                     allow([_INVOKE], imported, conditions={**own, **through}, why=_MADE_UP),
-                    *guarding,
+                    allow(["bedrock:ListGuardrails"], ["*"], why=why),
+                    allow(["bedrock:ApplyGuardrail"], [guardrail_arn]),
                     allow(["kms:Decrypt"], [models_key_arn], conditions=via),
                     *_asking(settings, profile_arns),
                     # To compare an imported model; ArtifactAccess lets the rows be read.

@@ -7,12 +7,10 @@ from sashiko.packs import Pack
 PACK: Final = Pack(
     name="bedrock",
     environment_sections={"bedrock": "sashiko_packs.bedrock.settings:BedrockSection"},
-    blocking_step="sashiko_packs.bedrock.sdk:guardrail_outcomes",
     checks={"Bedrock": "sashiko_packs.bedrock.doctor:check_bedrock"},
     drift="sashiko_packs.bedrock.drift:compare_models",
     artifact_readers="sashiko_packs.bedrock.constructs:readers",
     bucket_parts="sashiko_packs.bedrock.constructs:protect_imports",
-    endpoints="sashiko_packs.bedrock.constructs:interface_endpoints",
     rules="sashiko_packs.bedrock.constructs:RULES",
     roles="sashiko_packs.bedrock.constructs:ROLES",
     actions=(

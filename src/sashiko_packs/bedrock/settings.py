@@ -45,15 +45,11 @@ class BedrockSection(Frozen):
 
     Attributes:
         enabled: whether the stack `Bedrock` is deployed; `sashiko model bedrock import` needs it.
-        guardrail_difference: the largest difference, either way, between the share of a facet's
-            group whose texts the guardrail blocks and that of all other rows. The bias gate of a
-            causal LM judges it, by the value.
         models: ids of foundation models that people may ask beside imported ones. They answer in
             the environment's region: a profile that leaves it is refused.
     """
 
     enabled: bool
-    guardrail_difference: float = Field(gt=0, lt=1)
     models: Annotated[tuple[FoundationModel, ...], AfterValidator(_check_distinct)]
 
 

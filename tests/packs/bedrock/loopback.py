@@ -230,9 +230,6 @@ def _route(method: str, path: str) -> tuple[str, dict[str, Any]]:
 
 _RUNTIME = get_session().get_service_model("bedrock-runtime")
 _INVOKE = re.compile(r"/model/(?P<modelId>.+)/invoke")
-_APPLY = re.compile(
-    r"/guardrail/(?P<guardrailIdentifier>.+)/version/(?P<guardrailVersion>.+)/apply"
-)
 # Error code -> HTTP status, by the API reference.
 STATUS = {
     "AccessDeniedException": 403,
@@ -260,36 +257,11 @@ class Runtime:
     over: threading.Event = field(default_factory=threading.Event)  # set when the test ends
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def texts(self) -> list[str]:
-        return [
-            request["content"][0]["text"]["text"]
-            for operation, request in self.requests
-            if operation == "ApplyGuardrail"
-        ]
-
     def invoke(self, request: dict[str, Any]) -> Any:
         body = json.loads(request["body"])
         if self.blocks(body["prompt"]):
             return {INTERVENED: "INTERVENED", "choices": [{"text": "blocked"}]}
         return {INTERVENED: "NONE", **self.complete(body)}
-
-    def apply(self, request: dict[str, Any]) -> dict[str, Any]:
-        (item,) = request["content"]
-        blocked = self.blocks(item["text"]["text"])
-        policy = {"filters": [{"type": "PROMPT_ATTACK", "confidence": "HIGH", "action": "BLOCKED"}]}
-        usage = dict.fromkeys(_usage().required_members, 1)
-        answer = {
-            "usage": usage,
-            "action": "GUARDRAIL_INTERVENED" if blocked else "NONE",
-            "outputs": [{"text": "blocked"}] if blocked else [],
-            "assessments": [{"contentPolicy": policy}] if blocked else [],
-        }
-        validate_parameters(answer, _RUNTIME.operation_model("ApplyGuardrail").output_shape)
-        return answer
-
-
-def _usage() -> Any:
-    return _RUNTIME.operation_model("ApplyGuardrail").output_shape.members["usage"]
 
 
 @contextmanager
@@ -305,7 +277,7 @@ def serving(state: Runtime) -> Iterator[str]:
             return None
         if fault in STATUS:
             return error_answer(STATUS[fault], fault, "of the test")
-        answered = state.invoke(given) if operation == "InvokeModel" else state.apply(given)
+        answered = state.invoke(given)
         content = json.dumps(answered).encode()
         return Answer(200, content[: len(content) // 2] if fault == "cut" else content)
 
@@ -318,15 +290,13 @@ def serving(state: Runtime) -> Iterator[str]:
 
 def _operation(request: Request) -> tuple[str, dict[str, Any]]:
     path = unquote(request.path)
-    if match := _INVOKE.fullmatch(path):
-        members = _RUNTIME.operation_model("InvokeModel").input_shape.members
-        headers = {
-            name: request.headers[shape.serialization["name"]]
-            for name, shape in members.items()
-            if shape.serialization.get("location") == "header"
-            and shape.serialization["name"] in request.headers
-        }
-        return "InvokeModel", {**match.groupdict(), **headers, "body": request.body}
-    match = _APPLY.fullmatch(path)
+    match = _INVOKE.fullmatch(path)
     assert match, path
-    return "ApplyGuardrail", {**match.groupdict(), **json.loads(request.body)}
+    members = _RUNTIME.operation_model("InvokeModel").input_shape.members
+    headers = {
+        name: request.headers[shape.serialization["name"]]
+        for name, shape in members.items()
+        if shape.serialization.get("location") == "header"
+        and shape.serialization["name"] in request.headers
+    }
+    return "InvokeModel", {**match.groupdict(), **headers, "body": request.body}

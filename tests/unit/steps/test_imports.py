@@ -25,7 +25,6 @@ ALLOWED = {
     "sashiko.steps.evaluate": ARRAYS,
     "sashiko.steps.explain": ARRAYS,
     "sashiko.bias.steps.bias_input": ARRAYS,
-    "sashiko_packs.bedrock.steps.guardrail": ARRAYS,
     "sashiko.bias.steps.judge_bias": ARRAYS,
     "sashiko.steps.track": {"numpy"},
     "sashiko.steps.device_check": {*ARRAYS, "botocore"},

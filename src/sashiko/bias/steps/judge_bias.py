@@ -4,10 +4,9 @@
 
 Inputs `config` (contract and the recipe's bias, reweighing and evaluate), `pre-analysis` and
 `post-analysis` (`analysis.json` of the two bias steps), and the analysed rows: `facets`
-(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With
-`--blocking-difference` also `blocked` (texts that something blocks before the model, by key), whose
-differences between groups are checks of the same verdict. With a gate on the change of a label
-metric also `labels-of-champion`, ResolveChampion's record of the champion's.
+(the facet snapshot) and `data` (BiasInput's CSV), with `data-meta`, its source digests. With a gate
+on the change of a label metric also `labels-of-champion`, ResolveChampion's record of the
+champion's.
 Outputs `verdict` (`verdict.json`, gate "bias") and `intervals` (`intervals.json`: every metric,
 facet and group of both analyses, the intersections of facets, and the metrics of `number_bias`; the
 analyses are copied beside it; for more than two classes also `classes.json`, metrics of each class
@@ -58,7 +57,6 @@ from sashiko.bias.steps.bias_estimates import (
     looks_of,
 )
 from sashiko.bias.steps.bias_input import ANSWERED_FILE, DATA_FILE
-from sashiko.bias.steps.blocked_texts import blocking_checks
 from sashiko.contract.manifest import read_snapshots
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError
@@ -77,13 +75,7 @@ GroupRows = Mapping[str, Mapping[str, int]]
 
 def main() -> None:
     """Writes the bias verdict and the table of all bias metrics."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--blocking-difference",
-        type=float,
-        help="the largest difference in how often texts are blocked; reads the input `blocked`",
-    )
-    maximum = parser.parse_args().blocking_difference
+    argparse.ArgumentParser(description=__doc__).parse_args()
     contract = read_contract()
     section = read_section(BiasSection, "bias")
     check_gates(section, contract)
@@ -130,15 +122,6 @@ def main() -> None:
         checks += unjudged_groups(
             contract, section, snapshot_rows=snapshot_rows, test_rows=test_rows
         )
-        if maximum is not None:
-            inputs = (*inputs, "blocked")
-            checks += blocking_checks(
-                contract,
-                section,
-                outcomes=processing_input("blocked"),
-                facets_file=facets_file,
-                maximum=maximum,
-            )
     # BiasInput's facets may be older than this step's.
     joined = read_snapshots(processing_input("data-meta"))
     snapshots = {

@@ -12,28 +12,9 @@ from sashiko.bias.clarify.contract_config import analysis_config
 from sashiko.bias.gates.label_change import CHAMPION_LABELS
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko.packs import load_packs, pack_objects
 from sashiko.pipeline.sdk.jobs import Jobs, Part, PartOutput, PartStep, Uri, output_uri
 
-__all__ = ["BiasEvaluator", "blocking_step"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class BlockingStep:
-    """A step that says which texts something blocks before the model; its output is `outcomes`."""
-
-    step: ProcessingStep
-    maximum: float  # the largest difference of the shares of blocked texts of two groups
-
-
-def blocking_step(jobs: Jobs, prepare: ProcessingStep) -> BlockingStep | None:
-    """Creates the step of the pack whose service blocks texts; None where no pack has one.
-
-    `prepare` is the step with the test split.
-    """
-    makers = pack_objects("blocking_step", load_packs(jobs.settings.packs, source="settings"))
-    steps = (maker(jobs, prepare) for maker in makers)
-    return next((step for step in steps if step is not None), None)
+__all__ = ["BiasEvaluator"]
 
 
 @dataclass(frozen=True)
@@ -84,14 +65,12 @@ class BiasEvaluator:
         evaluate: ProcessingStep | PartStep,
         *,
         pre_bias: Part,
-        blocking: BlockingStep | None = None,
         champion: ProcessingStep | None = None,
     ) -> tuple[PartStep, PartStep]:
         """BiasInput, PostBias and JudgeBias: the bias of the predictions, and the verdict.
 
-        `evaluate` has the predictions; `blocking` is the step of what may block a text before the
-        model, if any; `champion` is ResolveChampion, which a gate on the change of a label metric
-        needs. Returns BiasInput and JudgeBias.
+        `evaluate` has the predictions; `champion` is ResolveChampion, which a gate on the change of
+        a label metric needs. Returns BiasInput and JudgeBias.
 
         Raises:
             InputError: if a gate needs the champion, and there is no such step.
@@ -127,7 +106,6 @@ class BiasEvaluator:
             module="sashiko.bias.steps.judge_bias",
             image=self._own_image(),
             config=("contract", "bias", "reweighing", "evaluate"),
-            arguments=["--blocking-difference", str(blocking.maximum)] if blocking else None,
             inputs={
                 "pre-analysis": PartOutput("PreBias", "analysis_result"),
                 "post-analysis": PartOutput("PostBias", "analysis_result"),
@@ -135,7 +113,6 @@ class BiasEvaluator:
                 "data": PartOutput("BiasInput", "data"),
                 "data-meta": PartOutput("BiasInput", "meta"),
                 **labels,
-                **({"blocked": output_uri(blocking.step, "outcomes")} if blocking else {}),
             },
             outputs=("verdict", "intervals", "evidence"),
         )

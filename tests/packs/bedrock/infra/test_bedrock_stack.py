@@ -7,7 +7,6 @@ import pytest
 from pydantic import ValidationError
 
 from sashiko.doctor.services import Check, run_check
-from sashiko_cdk.network.isolated_network import interfaces
 from sashiko_packs.bedrock.doctor import check_bedrock
 from sashiko_packs.bedrock.model_import import IMPORTED_BY
 from sashiko_packs.bedrock.settings import BedrockSection
@@ -158,17 +157,6 @@ def test_nobody_else_writes_there_and_nothing_is_written_over():
     assert {"Null": {"s3:if-none-match": "true"}} in denials
 
 
-def test_the_step_that_asks_the_guardrail_asks_no_other_and_no_model(stack):
-    own = statements(stack, "device-check")
-    assert {action for item in own for action in as_list(item["Action"])} == {
-        "bedrock:ApplyGuardrail",
-        "bedrock:ListGuardrails",
-    }
-    (applying,) = allowing(stack, "device-check", "bedrock:ApplyGuardrail")
-    ((guardrail, _),) = resources(stack, "AWS::Bedrock::Guardrail").items()
-    assert applying["Resource"] == {"Fn::GetAtt": [guardrail, "GuardrailArn"]}
-
-
 def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere_else():
     rows = {"runs/*/Prepare/test/*", "runs/*/Evaluate/predictions/*"}
 
@@ -192,18 +180,8 @@ def test_who_compares_reads_the_judged_rows_where_bedrock_is_enabled_and_nowhere
     assert not allowing(stack, "data-scientist", "bedrock:DeleteImportedModel")
 
 
-def test_bedrock_has_doors_for_who_asks_its_guardrail_and_only_where_it_is_enabled():
-    with_bedrock, without = (interfaces(settings_of(name)) for name in ("serving", "dev"))
-    assert with_bedrock.keys() - without.keys() == {"bedrock", "bedrock-runtime"}
-    doors = {name: with_bedrock[name] for name in ("bedrock", "bedrock-runtime")}
-    assert {name: (door.callers, door.actions) for name, door in doors.items()} == {
-        "bedrock": (("device-check",), ("bedrock:ListGuardrails",)),
-        "bedrock-runtime": (("device-check",), ("bedrock:ApplyGuardrail",)),
-    }
-
-
 def section(*models: str) -> BedrockSection:
-    return BedrockSection(enabled=True, guardrail_difference=0.02, models=models)
+    return BedrockSection(enabled=True, models=models)
 
 
 @pytest.mark.parametrize("geography", ["us", "eu", "apac", "global"])

@@ -20,10 +20,6 @@ from sashiko.bias.gates.label_change import (
 )
 from sashiko.bias.metrics.bias_table import stage_metrics
 from sashiko.bias.steps import judge_bias
-from sashiko.bias.steps.blocked_texts import (
-    Blocker,
-    write_outcomes,
-)
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.verdict import Verdict, read_verdict
 from tests.unit.bias.steps.bias_folders import (
@@ -82,7 +78,6 @@ def judge(job: Job, analyse):
         labels: pa.Table = FACETS,
         pre: Any = None,
         gates: Any = (FOUR_FIFTHS,),
-        arguments: Sequence[str] = (),
         contract: dict[str, Any] | None = None,
         facets: Sequence[str] = ("age",),
         **section: Any,
@@ -97,7 +92,7 @@ def judge(job: Job, analyse):
             job.text(name, json.dumps(value), file="analysis.json")
         job.parquet("facets", labels)
         job.text("data", csv)
-        job.run(judge_bias, *arguments)
+        job.run(judge_bias)
         return read_verdict(job.output("verdict"))
 
     return run
@@ -120,23 +115,6 @@ def test_a_fair_model_passes_with_its_number_and_interval(job: Job, judge) -> No
     assert verdict.inputs["facets-snapshot"] == counted
     assert verdict.inputs["joined-facets-snapshot"] == JOINED
     assert verdict.inputs["predictions"] == SCORED
-
-
-@pytest.mark.parametrize(("blocked", "passed"), [(0, True), (30, False)])
-def test_a_fair_model_whose_guardrail_blocks_a_group_is_blocked(job, judge, blocked, passed):
-    """The outcomes are joined with the facets by key; 60 of the group's 300 rows are late."""
-    keys = FACETS["loan_id"].to_pylist()
-    late = [int(value == "yes") for value in FACETS["late"].to_pylist()]
-    outcomes = [int(place < blocked) for place in range(len(keys))]
-    table = pa.table({"key": keys[::-1], "label": late[::-1], "blocked": outcomes[::-1]})
-    blocker = Blocker(kind="guardrail", name="g1, version 3", advice="Loosen a filter.")
-    folder = job.folder("blocked")
-    write_outcomes(table, blocker, folder)
-    verdict = judge(FAIR, arguments=["--blocking-difference", "0.02"])
-    assert verdict.passed is passed
-    assert [check.name for check in verdict.checks] == ["DI age=old", "guardrail blocks age=old"]
-    assert verdict.checks[1].value == pytest.approx(blocked / 300)
-    assert verdict.inputs["blocked"] == sha256_tree(folder)
 
 
 def test_an_unfair_model_is_blocked_with_number_interval_and_what_to_try(judge) -> None:

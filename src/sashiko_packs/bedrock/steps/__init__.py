@@ -1,1 +1,0 @@
-"""The guardrail's job."""
