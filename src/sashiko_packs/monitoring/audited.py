@@ -129,7 +129,7 @@ class AuditedMeasure(Frozen):
     """A share of the drawn rows of closed periods, as an estimate of that of all answers."""
 
     # Accuracy, recall, specificity, precision or balanced accuracy; or a class's recall. Of a
-    # number also a measure of its errors, in the label's unit.
+    # number also its interval's coverage and its error, in the label's unit.
     name: str
     rows: int  # labelled rows that it is a share of
     value: float | None = None  # None of too few rows
@@ -146,13 +146,11 @@ class AuditedMeasure(Frozen):
 GROUP_ERRORS: Final = ("mean_prediction_difference", "mean_error", "mae", "interval_coverage")
 
 
-class NumberErrors(Frozen):
-    """Measures of a number's errors that are shown and not judged."""
+class ErrorLimits(Frozen):
+    """Where the errors of a number are tested, in the label's unit."""
 
     half_width: float  # of the interval around each predicted value
-    cap: float  # of an error, where capped errors are tested
-    audited: tuple[AuditedMeasure, ...]  # of closed periods, each answer with the same weight
-    ordinary: tuple[AuditedMeasure, ...]  # of the window's rows that were labelled and not drawn
+    cap: float  # of an error
 
 
 class LabelSummary(StepRecord):
@@ -169,7 +167,7 @@ class LabelSummary(StepRecord):
     duplicated: int  # labels of answered rows that differ from an earlier one, which counts
     corrected: int  # labels of answered rows that a person replaced, with a trace
     unknown: int  # keys with a label that no version ever answered
-    number: NumberErrors | None = Field(None, exclude_if=lambda errors: errors is None)
+    number: ErrorLimits | None = Field(None, exclude_if=lambda limits: limits is None)
 
 
 class Quality(StepRecord):

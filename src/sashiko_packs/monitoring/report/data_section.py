@@ -6,12 +6,10 @@ from typing import Final
 from sashiko.bias.metrics.number_bias import NUMBER_METRICS
 from sashiko.report.views import Cell, Fact, Section, Table, numeric, row
 from sashiko.report.words import percent
-from sashiko.steps.evaluation_notes import METRIC_NAMES
 from sashiko_packs.monitoring.audited import (
     GROUP_ERRORS,
     AuditedMeasure,
     AuditedPeriod,
-    NumberErrors,
 )
 from sashiko_packs.monitoring.checks import CAPPED_ERROR, amount
 from sashiko_packs.monitoring.report.words import PROBLEMS, audit_state, span
@@ -34,7 +32,6 @@ def data_section(result: MonitorResult) -> Section:
             _versions_table(result),
             _problems_table(result),
             _measures_table(result),
-            *([_errors_table(errors)] if (errors := result.quality.labels.number) else []),
             *([_groups_table(result)] if result.audited_groups else []),
             _periods_table(result),
         ),
@@ -119,31 +116,6 @@ def _measures_table(result: MonitorResult) -> Table:
     )  # fmt: skip
 
 
-def _errors_table(errors: NumberErrors) -> Table:
-    return Table(
-        title="Errors, shown and not tested",
-        columns=(
-            "measure", "test split", "audited since the deploy", "labelled rows",
-            "ordinary labels of the window", "labelled rows",
-        ),
-        rows=tuple(
-            row(
-                METRIC_NAMES[item.name],
-                numeric(figure_of(item, item.reference)),
-                _audited_cell(item),
-                item.rows,
-                _audited_cell(other),
-                other.rows,
-            )
-            for item, other in zip(errors.audited, errors.ordinary, strict=True)
-        ),
-        note="In the label's unit, but for R². In brackets: 95 % interval of the bootstrap. One "
-        "row can be off by any amount, so no test of these holds at every look. Tested are the "
-        f"coverage of the interval of ± {amount(errors.half_width)}, and the mean absolute error "
-        f"with each error capped at {amount(errors.cap)}.",
-    )  # fmt: skip
-
-
 def _groups_table(result: MonitorResult) -> Table:
     return Table(
         title="Audited by group since the deploy",
@@ -170,10 +142,7 @@ def _groups_table(result: MonitorResult) -> Table:
     )
 
 
-_IN_UNIT: Final = (
-    CAPPED_ERROR, "rmse", "mae", "median_absolute_error", "mean_error",
-    "mean_prediction_difference",
-)  # fmt: skip
+_IN_UNIT: Final = (CAPPED_ERROR, "mae", "mean_error", "mean_prediction_difference")
 
 
 def figure_of(item: AuditedMeasure, value: float | None) -> str:

@@ -28,7 +28,7 @@ from sashiko.report.views import (
     row,
 )
 from sashiko.report.words import percent
-from sashiko_packs.monitoring.audited import AuditedMeasure, NumberErrors
+from sashiko_packs.monitoring.audited import AuditedMeasure, ErrorLimits
 from sashiko_packs.monitoring.checks import (
     CAPPED_ERROR,
     CLASS_RECALL,
@@ -343,15 +343,15 @@ def _explained(checks: Sequence[MonitorCheck]) -> str:
 
 
 def _number_figures(history: History) -> Iterator[Figure]:
-    if errors := history.latest.quality.labels.number:
+    if limits := history.latest.quality.labels.number:
         captions = {
             CAPPED_ERROR: "Mean distance from the predicted value, in the label's unit; a distance "
-            f"above {amount(errors.cap)} counts as that.",
+            f"above {amount(limits.cap)} counts as that.",
             INTERVAL_COVERAGE: "Share of audited rows whose number lies in the interval of the "
-            f"answer, ± {amount(errors.half_width)}.",
+            f"answer, ± {amount(limits.half_width)}.",
         }
         for effect, caption in captions.items():
-            cap = errors.cap if effect == CAPPED_ERROR else None
+            cap = limits.cap if effect == CAPPED_ERROR else None
             title = f"{effect.capitalize()} by period, since the deploy"
             yield Figure(title, plots.of_number(history, effect, cap=cap), caption)
 
@@ -484,8 +484,8 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     yield _measure_tile("Accuracy of audited rows", audit, check.outcome)
     if result.quality.by_class:
         yield _worst_class_tile(result)
-    if errors := result.quality.labels.number:
-        yield from _number_tiles(result, errors)
+    if limits := result.quality.labels.number:
+        yield from _number_tiles(result, limits)
     for effect, name in ((COHENS_W, "Largest drift"), (DISPARATE_IMPACT, "Disparate impact (DI)")):
         if checks := [item for item in result.checks if item.effect == effect]:
             judged = [item for item in checks if item.value is not None]
@@ -498,15 +498,14 @@ def _tiles(result: MonitorResult) -> Iterator[Tile]:
     yield Tile("Rows answered", rows, note=f"by version {result.version} in this window")
 
 
-def _number_tiles(result: MonitorResult, errors: NumberErrors) -> Iterator[Tile]:
-    tested = f"; tested with each error capped at {amount(errors.cap)}"
-    for name, effect, title, more in (
-        ("mae", CAPPED_ERROR, "Mean absolute error", tested),
-        (INTERVAL_COVERAGE, INTERVAL_COVERAGE, "Interval coverage", ""),
+def _number_tiles(result: MonitorResult, limits: ErrorLimits) -> Iterator[Tile]:
+    capped = f"; each error counts as {amount(limits.cap)} at most"
+    for name, title, more in (
+        (CAPPED_ERROR, "Mean absolute error", capped),
+        (INTERVAL_COVERAGE, "Interval coverage", ""),
     ):
-        measures = (*errors.audited, *result.quality.measures)
-        (item,) = (item for item in measures if item.name == name)
-        (check,) = (check for check in result.checks if check.effect == effect)
+        (item,) = (item for item in result.quality.measures if item.name == name)
+        (check,) = (check for check in result.checks if check.effect == name)
         yield _measure_tile(title, item, check.outcome, more=more)
 
 

@@ -4,7 +4,7 @@
 
 Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
 `reference`. Outputs `ledger` (the input with the window's answers of all versions), `labels`
-(`labels.json`: counts, and errors of a number) and `decisions` (`decisions.parquet`: the window's
+(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's
 decisions by key, and `audited.parquet`: the labelled drawn rows, both for the bias evaluator).
 """
 
@@ -13,7 +13,6 @@ import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +26,16 @@ from sashiko.base.parquet import ROW_GROUP_ROWS, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.contract.model import Contract
 from sashiko.errors import InputError, disk_reason
-from sashiko.evaluation.metrics.arrays import Floats, ModelScores
-from sashiko.evaluation.metrics.numbers import ScoredNumbers
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.metrics.uncertainty import estimate, resampled_weights
 from sashiko.evaluation.reference import REFERENCE_FILE, NumberCounts, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko.steps.sections import read_contract, read_section
 from sashiko_packs.monitoring.audited import (
     AuditedClass,
-    AuditedMeasure,
     AuditedNumbers,
     AuditedPeriod,
+    ErrorLimits,
     LabelSummary,
-    NumberErrors,
 )
 from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
@@ -93,9 +88,9 @@ WHERE version = $version
 _JUDGED: Final = """
 CREATE TABLE judged AS FROM (
     SELECT start, "end", drawn.answers, counted_labels.time, counted_labels.label, answers.decision,
-    value, score, abs(value - score) AS error
+    abs(value - score) AS error
     FROM drawn JOIN answers USING (key) LEFT JOIN counted_labels USING (key)
-    UNION ALL SELECT start, "end", answers, NULL, label, decision, NULL, NULL, error
+    UNION ALL SELECT start, "end", answers, NULL, label, decision, error
     FROM drawn WHERE key IS NULL AND label IS NOT NULL
 ) WHERE "end" <= $end
 """
@@ -117,15 +112,8 @@ FROM judged, (SELECT unnest($classes) AS class, generate_subscripts($classes, 1)
 GROUP BY start, place ORDER BY start, place
 """
 _OFF: Final = """
-SELECT start, answers, value, score AS predicted, error FROM judged WHERE error IS NOT NULL
-ORDER BY start, error, value
+SELECT start, error FROM judged WHERE error IS NOT NULL ORDER BY start, error
 """
-_ORDINARY_NUMBERS: Final = """
-SELECT value, score AS predicted FROM answers JOIN counted_labels USING (key)
-ANTI JOIN drawn USING (key) WHERE in_window ORDER BY value, predicted
-"""
-_FEWEST: Final = 30  # labelled rows, of a measure of errors
-_REPLICATES: Final = 1000  # of the bootstrap
 _ORDINARY: Final = """
 SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
 count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
@@ -226,18 +214,11 @@ def join_labels(
                 by_class[period].append(AuditedClass(**dict(zip(names, counts, strict=True))))
         wait = dt.timedelta(days=label_days)
         periods = tuple(_periods(connection, by_class, now=now, wait=wait, favourable=favourable))
-        errors = None
+        limits = None
         if number:
             off = connection.sql(_OFF).to_arrow_table()
             periods = tuple(_with_errors(period, off, number) for period in periods)
-            errors = NumberErrors(
-                half_width=number.half_width,
-                cap=number.error_cap,
-                audited=_measure_errors(off, number, periods),
-                ordinary=_measure_errors(
-                    connection.sql(_ORDINARY_NUMBERS).to_arrow_table(), number
-                ),
-            )
+            limits = ErrorLimits(half_width=number.half_width, cap=number.error_cap)
         ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
         ((known,),) = connection.execute(_KNOWN).fetchall()
@@ -245,7 +226,7 @@ def join_labels(
     return LabelSummary(
         version=version, periods=periods, ordinary_right=right, ordinary_wrong=wrong,
         waiting=waiting, known=known, duplicated=duplicated, corrected=corrected, unknown=unknown,
-        number=errors,
+        number=limits,
     )  # fmt: skip
 
 
@@ -257,45 +238,6 @@ def _with_errors(period: AuditedPeriod, off: pa.Table, number: NumberCounts) -> 
         capped=float(np.minimum(errors / number.error_cap, 1).sum()),
     )
     return period.model_copy(update={"number": counts})
-
-
-def _measure_errors(
-    rows: pa.Table, number: NumberCounts, periods: Sequence[AuditedPeriod] = ()
-) -> tuple[AuditedMeasure, ...]:
-    """Measures errors with intervals of the bootstrap; of too few rows, without values.
-
-    Rows of audited periods count by the inverse of the probability that they were drawn with. Those
-    of open ones are left out, and those whose key was deleted, as their number is gone.
-    """
-    if periods:
-        chances = {
-            microseconds(one.start): one.answers / one.drawn
-            for one in periods
-            if one.state != "open"
-        }
-        closed = pc.is_in(rows["start"], pa.array([*chances], pa.int64()))
-        rows = rows.filter(pc.and_(closed, rows["value"].is_valid()))
-    count = rows.num_rows
-    blank = tuple(
-        AuditedMeasure(name=name, rows=count, reference=known)
-        for name, known in number.metrics.items()
-    )
-    if count < _FEWEST:
-        return blank
-    weights: Floats = np.ones(count)
-    if periods:
-        weights = np.array([chances[start] for start in rows["start"].to_pylist()])
-    predicted = ModelScores(rows["predicted"].to_numpy()[:, None], 0.0)
-    scored = ScoredNumbers.of(rows["value"].to_numpy(), predicted)
-    blocks = [
-        scored.metrics(drawn * weights)
-        for drawn in resampled_weights(count, replicates=_REPLICATES, seed=0)
-    ]
-    figures = {
-        name: estimate(float(value[0]), np.concatenate([block[name] for block in blocks]))
-        for name, value in scored.metrics(weights[None]).items()
-    }
-    return tuple(one.model_copy(update=asdict(figures[one.name])) for one in blank)
 
 
 def _periods(
