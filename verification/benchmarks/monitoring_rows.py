@@ -182,13 +182,11 @@ def _decided(rows: pa.Table) -> pa.Table:
 def _fill_stores(weeks: _Weeks) -> None:
     """Fills the ledger with the week before, draws rows of it, and adds the labels."""
     places, scratch = weeks.folder.places, weeks.folder.home / "scratch.parquet"
-    ledger, labels, draws, facets, windows = (
+    ledger, labels, draws, windows = (
         weeks.folder.path(uri)
-        for uri in (places.ledger, places.labels, places.draws, places.facets, places.windows)
+        for uri in (places.ledger, places.labels, places.draws, places.windows)
     )
-    create_stores(
-        weeks.contract, ledger=ledger, labels=labels, draws=draws, facets=facets, windows=windows
-    )
+    create_stores(ledger=ledger, labels=labels, draws=draws, windows=windows)
 
     def answers() -> Iterator[pa.RecordBatch]:
         for rows in weeks.rows(_BEFORE):
@@ -210,7 +208,7 @@ def _fill_stores(weeks: _Weeks) -> None:
     drawn = read_columns(draw.path, ["key"])["key"].combine_chunks()
     schema = pa.schema([(_KEY, pa.string()), (_LABEL, pa.string())])
     write_batches(scratch, labelled(), schema=schema)
-    add_labels(scratch, weeks.contract, labels=labels, facets=facets, now=WINDOW.end)
+    add_labels(scratch, weeks.contract, labels=labels, now=WINDOW.end)
     scratch.unlink()
 
 

@@ -160,7 +160,7 @@ def test_from_a_deploy_to_an_execution(checkout: Checkout) -> None:
     assert names[0] == "_SUCCESS"
     assert [name.rpartition(".")[2] for name in names[1:]] == ["parquet"]
     stores = bucket_name(SETTINGS, "snapshots")
-    for store in (f"monitor/{GROUP}/ledger", f"monitor/{GROUP}/labels", f"facets/monitor/{GROUP}"):
+    for store in (f"monitor/{GROUP}/ledger", f"monitor/{GROUP}/labels", f"monitor/{GROUP}/draws"):
         (item,) = s3.list_objects_v2(Bucket=stores, Prefix=f"{store}/")["Contents"]
         assert item["Key"].endswith(".parquet")
     staged_again = json.loads(

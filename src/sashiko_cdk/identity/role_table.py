@@ -52,7 +52,6 @@ class RoleRecord:
     writes_captures: bool = False
     # Writes tables of the curated bucket, of which its own policy allows it the folders.
     publishes_tables: bool = False
-    rewrites_facets: bool = False  # in the folder of the snapshots bucket
     publishes_alerts: bool = False
 
 
@@ -68,7 +67,6 @@ CORE: Final = (
         "job",
         "Jobs: measure bias; read sensitive columns",
         _MODELS,
-        rewrites_facets=True,
     ),
     RoleRecord(
         "break-glass",

@@ -57,10 +57,8 @@ def add_buckets(
     expiring = dict.fromkeys(scratch, _SCRATCH)
     snapshots = _bucket(stack, "snapshots", key=snapshots_key, logs=logs, expiring=expiring)
     snapshots.only("broker", actions=["s3:PutObject"], prefix="training/")
-    # The deployer's own policy allows it one file without rows, once.
-    facets = [one.name for one in records if one.rewrites_facets]
-    snapshots.only(*facets, "deployer", actions=["s3:PutObject"], prefix="facets/")
-    snapshots.only(*facets, "break-glass", actions=_READ, prefix="facets/")
+    snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="facets/")
+    snapshots.only("bias-evaluator", "break-glass", actions=_READ, prefix="facets/")
     snapshots.only("bias-evaluator", actions=["s3:PutObject"], prefix="weights/")
     snapshots.only("bias-evaluator", "training", "break-glass", actions=_READ, prefix="weights/")
     # A finished training deletes its checkpoints; those of an abandoned one expire.

@@ -136,7 +136,11 @@ class Copy:
 
 
 def stage_stores(
-    settings: Settings, recipe: Recipe, *, contract: Contract, account: Account
+    settings: Settings,
+    recipe: Recipe,
+    *,
+    contract: Contract,  # noqa: ARG001 - a hook's
+    account: Account,
 ) -> Iterator[StagedPlace]:
     """Writes the monitor's stores without rows, where a file of them is missing.
 
@@ -151,7 +155,7 @@ def stage_stores(
     store, places = ContentStore(account), monitor_places(settings, recipe)
     with TemporaryDirectory() as scratch:
         folders = {name: Path(scratch) / name for name in places.stores}
-        create_stores(contract, **folders)
+        create_stores(**folders)
         for name, folder in folders.items():
             files = {file.name: file for file in sorted(folder.iterdir())}
             digests = {file: sha256_file(path) for file, path in files.items()}
@@ -226,22 +230,12 @@ class MonitoredModel(MonitorFiles):
         """Adds the labels of a file, as `sashiko_packs.monitoring.labels.add_labels`.
 
         Raises:
-            InputError: as `add_labels`; if the file has facets, which no person writes in an
-                account, or somebody else adds labels at the same time.
+            InputError: as `add_labels`; or if somebody else adds labels at the same time.
         """
-        with self.copies(self.places.labels) as (labels,), TemporaryDirectory() as scratch:
-            stores = {name: Path(scratch, name) for name in self.places.stores}
-            stores["labels"] = labels.folder
-            create_stores(contract, **stores)
+        with self.copies(self.places.labels) as (labels,):
             added = add_labels(
-                file, contract, labels=labels.folder, facets=stores["facets"], now=now,
-                corrected_by=corrected_by,
-            )  # fmt: skip
-            if added.facets is not None:
-                raise InputError(
-                    f"{file}: it has facets, but in an account only the bias evaluator's jobs "
-                    "write facets: leave those columns out"
-                )
+                file, contract, labels=labels.folder, now=now, corrected_by=corrected_by
+            )
             for path in sorted(labels.folder.iterdir()):
                 self.put(path, labels)
         return added

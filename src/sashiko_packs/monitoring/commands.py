@@ -72,8 +72,8 @@ Labels = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="First add the labels of this CSV or Parquet file: the contract's primary key, the "
-        "label and, if known, facets.",
+        help="First add the labels of this CSV or Parquet file: the contract's primary key and the "
+        "label.",
     ),
 ]
 
@@ -114,9 +114,7 @@ def open_monitored(
         )
     folder = MonitorFolder(home, settings, recipe_config)
     contract = _load_contract(recipe_config)
-    create_stores(
-        contract, **{name: folder.path(uri) for name, uri in folder.places.stores.items()}
-    )
+    create_stores(**{name: folder.path(uri) for name, uri in folder.places.stores.items()})
     again = options + window_options(window, now, number)
     return Monitored(version, folder, contract, window_of(window, now), options, again)
 
@@ -266,8 +264,8 @@ def _add_local_labels(monitored: Monitored, file: Path, *, corrected_by: str | N
     folder, places = monitored.folder, monitored.folder.places
     with run_lock(folder.home / FOLDER, "labels"):  # of two at once one would be lost
         added = add_labels(
-            file, monitored.contract, labels=folder.path(places.labels),
-            facets=folder.path(places.facets), now=monitored.window.end, corrected_by=corrected_by,
+            file, monitored.contract, labels=folder.path(places.labels), now=monitored.window.end,
+            corrected_by=corrected_by,
         )  # fmt: skip
     show_labels(file, added)
 
@@ -368,7 +366,7 @@ def forget(
     recipe: RecipeName = None,
     home: Home = HOME,
 ) -> None:
-    """Delete what monitoring keeps about rows, by key: answers, labels, facets, places in samples.
+    """Delete what monitoring keeps about rows, by key: answers, labels, places in samples.
 
     Reading a window again does not bring them back. On this machine, captured requests with such a
     row are deleted too, as a whole, and so are requests and answers of an endpoint that sleeps.
@@ -396,7 +394,7 @@ def forget(
             requests = f", {count:,} requests with their answers"
     typer.echo(
         f"deleted of {len(set(keys)):,} keys: {deleted.answers:,} answers, {deleted.labels:,} "
-        f"labels, {deleted.facets:,} facets, {deleted.draws:,} names in draws{requests}"
+        f"labels, {deleted.draws:,} names in draws{requests}"
     )
 
 
@@ -410,7 +408,7 @@ def _forget_here(
 
     monitored = open_monitored("1d", None, None, place=place)
     places = monitored.folder.places
-    names = ("ledger", "labels", "facets", "draws")
+    names = ("ledger", "labels", "draws")
     folders = {name: monitored.folder.path(getattr(places, name)) for name in names}
     now = monitored.window.end
     # Local captures have no retention, so the ledger never forgets what is to stay out.
@@ -578,5 +576,4 @@ def show_labels(file: Path, added: "AddedLabels") -> None:
             f"{added.duplicated:,} contradict an earlier one, which counts: --correct replaces it"
         )
     parts += [f"{added.corrected:,} corrected"] if added.corrected else []
-    parts += [f"facets of {added.facets:,} rows"] if added.facets is not None else []
     print(f"{file}: {'; '.join(parts)}", file=sys.stderr)

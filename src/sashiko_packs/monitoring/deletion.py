@@ -1,4 +1,4 @@
-"""Deletes what monitoring keeps of some keys: answers, labels, facets, and their names in draws.
+"""Deletes what monitoring keeps of some keys: answers, labels, and their names in draws.
 
 A drawn row that was labelled stays as a count: whether its decision agrees with its label, without
 key, score or time; of a number also how far off it was, without the number. Else a verdict could be
@@ -54,7 +54,6 @@ class DeletedRows(Frozen):
 
     answers: int
     labels: int
-    facets: int
     draws: int  # drawn rows, which stay without their key
 
 
@@ -63,7 +62,6 @@ def delete_rows(
     *,
     ledger: Path,
     labels: Path,
-    facets: Path,
     draws: Path,
     now: dt.datetime,
     retention: dt.timedelta,
@@ -94,7 +92,6 @@ def delete_rows(
                 # A draw that was written before has no columns for what was judged.
                 ("draws", draws, nameless, drawn),
                 ("labels", labels, _WITHOUT, None),
-                ("facets", facets, _WITHOUT, None),
             )
         }
     # Last, and it keeps the keys out: a window that is read meanwhile brings none back.
@@ -151,12 +148,12 @@ def delete_account_rows(
         )
     places = files.places
     # In the order of `delete_rows`: draws take over what was judged before the labels go.
-    with files.copies(places.draws, places.labels, places.facets, places.ledger) as copies:
-        draws, labels, facets, ledger = copies
+    with files.copies(places.draws, places.labels, places.ledger) as copies:
+        draws, labels, ledger = copies
         before = {path: sha256_file(path) for copy in copies for path in copy.folder.iterdir()}
         deleted = delete_rows(
-            keys, ledger=ledger.folder, labels=labels.folder, facets=facets.folder,
-            draws=draws.folder, now=now, above=above,
+            keys, ledger=ledger.folder, labels=labels.folder, draws=draws.folder, now=now,
+            above=above,
             retention=dt.timedelta(seconds=files.settings.serving.capture.retention) + _EXPIRY,
         )  # fmt: skip
         etags = {copy.uri: dict(copy.etags) for copy in copies}

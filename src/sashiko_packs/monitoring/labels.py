@@ -1,10 +1,9 @@
-"""The stores of labels and facets by key, as they arrive after the answers.
+"""The store of labels by key, as they arrive after the answers.
 
 The first label of a key counts. A later one that differs is kept beside it, so that it can be
 counted, and judges nothing: whoever sees a decision could else change a label after it unseen. A
 wrong label is corrected by name: the new one counts, and the store keeps both, with who replaced
-which label when. Nothing that is in the store is changed. Of facets
-the last ones count, apart from the labels, in a folder that only the bias evaluator reads.
+which label when. Nothing that is in the store is changed. Facets are the lake's alone.
 """
 
 import csv
@@ -13,8 +12,6 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -112,50 +109,38 @@ def _write_private(path: Path, content: bytes) -> None:
 _ROWS_COUNT: Final = "rows count from 1, without the header"
 
 
-@dataclass(frozen=True)
-class LabelFile:
-    """What is in the file, read into the table `file_rows`.
-
-    Its columns are `place` (the row's number, from 1), `key`, `label`, and those of `facets` as
-    `f0`, `f1` and so on; all but the first are strings, and null if empty.
-    """
-
-    rows: int
-    facets: tuple[str, ...] | None  # the contract's facets and group variable; None without facets
-
-
-def load_label_file(connection: Connection, path: Path, contract: Contract) -> LabelFile:
+def load_label_file(connection: Connection, path: Path, contract: Contract) -> int:
     """Reads a CSV or Parquet file as the contract's raw files are read, with bounded memory.
 
-    Rows without a label are not labelled yet. Everything else that is wrong is an error that names
-    the row, since a label that is dropped or attached to another row would judge the model. If it
-    has a facet, it needs all of them; the group variable may be absent. Other columns than the
-    contract's are ignored.
+    It fills the table `file_rows` with `place` (the row's number, from 1), `key` and `label`, null
+    if empty. Rows without a label are not labelled yet. Everything else that is wrong is an error
+    that names the row, since a label that is dropped or attached to another row would judge the
+    model. Other columns are ignored.
+
+    Returns:
+        The number of rows.
 
     Raises:
         InputError: if the file is empty or cannot be read, a column is missing, a label is not one
-            of the contract's, or no number within its limits, or has no key, a facet has a value
-            that the contract does not allow, or one key has two labels or two groups.
+            of the contract's, or no number within its limits, or has no key, or one key has two
+            labels.
     """
-    rules = contract.ingest
+    rules, label, key = contract.ingest, contract.label, contract.key
     first = next(raw_batches(path, delimiter=rules.delimiter, encoding=rules.encoding))
-    header = list(first.schema.names)
-    if contract.key == contract.ingest.row_number and not _has(header, contract, contract.key):
-        raise InputError(
-            f"{path}: column `{contract.key}` is missing; a label needs the key of its row"
-        )
-    facets = _facets(path, header, contract)
-    group = contract.group_variable
-    available = [name for name in facets or () if name != group or _has(header, contract, name)]
+    names = {key, contract.column(key).physical_name}
+    if key == rules.row_number and names.isdisjoint(first.schema.names):
+        raise InputError(f"{path}: column `{key}` is missing; a label needs the key of its row")
     rows = 0
-    for batch in typed_columns(path, contract, [contract.key, contract.label.column, *available]):
-        texts = dict(zip(batch.schema.names, batch.columns, strict=True))
-        insert(connection, "raw_rows", _table(texts, facets or (), contract, first=rows + 1))
+    for batch in typed_columns(path, contract, [key, label.column]):
+        keys = plain_keys(batch.column(key).cast(pa.string()), contract)
+        labels = batch.column(label.column).cast(pa.string())
+        places = pa.array(range(rows + 1, rows + 1 + len(keys)), pa.int64())
+        insert(connection, "raw_rows", pa.table([places, keys, labels], ["place", "key", "label"]))
         rows += batch.num_rows
-    names = ["key", "label", *(f"f{place}" for place in range(len(facets or ())))]
-    columns = ", ".join(f"CASE WHEN trim({name}) <> '' THEN {name} END AS {name}" for name in names)
-    connection.execute(f"CREATE VIEW file_rows AS SELECT place, {columns} FROM raw_rows")  # noqa: S608 - the code's own names
-    label, key = contract.label, contract.key
+    connection.execute(
+        "CREATE VIEW file_rows AS SELECT place, CASE WHEN trim(key) <> '' THEN key END AS key, "
+        "CASE WHEN trim(label) <> '' THEN label END AS label FROM raw_rows"
+    )
     ((count, place),) = connection.execute(
         "SELECT count(*), min(place) FROM file_rows WHERE key IS NULL AND label IS NOT NULL"
     ).fetchall()
@@ -177,10 +162,17 @@ def load_label_file(connection: Connection, path: Path, contract: Contract) -> L
             f"`{'`, `'.join(contract.classes)}`: {shorten(repr(value))} in row {place:,}; "
             f"correct them, or leave the cell empty if there is no label yet ({_ROWS_COUNT})"
         )
-    _check_one_value(connection, path, key=key, value="label", column=label.column)
-    if facets is not None:
-        _check_facets(connection, path, contract, facets)
-    return LabelFile(rows=rows, facets=facets)
+    differing = connection.execute(
+        "SELECT min(first), max(first) FROM (SELECT key, min(place) AS first FROM file_rows "
+        "WHERE key IS NOT NULL AND label IS NOT NULL GROUP BY key, label) "
+        "GROUP BY key HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+    ).fetchall()
+    for one, other in differing:
+        raise InputError(
+            f"{path}: rows {one:,} and {other:,} have the same `{key}` and "
+            f"different values of `{label.column}`; keep the right one ({_ROWS_COUNT})"
+        )
+    return rows
 
 
 def _check_numbers(path: Path, contract: Contract) -> None:
@@ -220,79 +212,6 @@ def _check_numbers(path: Path, contract: Contract) -> None:
         first += raw.num_rows
 
 
-def _has(header: Sequence[str], contract: Contract, name: str) -> bool:
-    return name in header or contract.column(name).physical_name in header
-
-
-def _facets(path: Path, header: Sequence[str], contract: Contract) -> tuple[str, ...] | None:
-    names = [facet.column for facet in contract.facets]
-    missing = [name for name in names if not _has(header, contract, name)]
-    if len(missing) == len(names):
-        return None
-    if missing:
-        raise InputError(
-            f"{path}: facet `{'`, `'.join(missing)}` of the contract `{contract.id}` is missing; "
-            "give all facets, or none"
-        )
-    return facet_columns(contract)
-
-
-def facet_columns(contract: Contract) -> tuple[str, ...]:
-    """Returns the names of the contract's facets, and of its group variable if it has one."""
-    group = () if contract.group_variable is None else (contract.group_variable,)
-    return (*(facet.column for facet in contract.facets), *group)
-
-
-def _table(
-    columns: dict[str, pa.Array], facets: Sequence[str], contract: Contract, *, first: int
-) -> pa.Table:
-    keys = plain_keys(columns[contract.key].cast(pa.string()), contract)
-    labels = columns[contract.label.column].cast(pa.string())
-    nulls = pa.nulls(len(keys), pa.string())
-    groups = [columns[name].cast(pa.string()) if name in columns else nulls for name in facets]
-    return pa.table(
-        [pa.array(range(first, first + len(keys)), pa.int64()), keys, labels, *groups],
-        ["place", "key", "label", *(f"f{place}" for place in range(len(facets)))],
-    )
-
-
-def _check_facets(
-    connection: Connection, path: Path, contract: Contract, facets: Sequence[str]
-) -> None:
-    for place, name in enumerate(facets):
-        value = f"f{place}"
-        column, allowed = contract.column(name), []
-        if column.logical_type == "string":
-            allowed = [str(one) for one in column.allowed_values]
-        ((count, first),) = connection.execute(
-            "SELECT count(*), min(place) FROM file_rows "  # noqa: S608 - the code's own name
-            f"WHERE len($1) > 0 AND NOT list_contains($1::VARCHAR[], {value})",
-            [allowed],
-        ).fetchall()
-        if count:
-            raise InputError(
-                f"{path}: column `{name}` has {count:,} values that the contract does not allow, "
-                f"the first in row {first:,}; correct them ({_ROWS_COUNT})"
-            )
-        _check_one_value(connection, path, key=contract.key, value=value, column=name)
-
-
-def _check_one_value(
-    connection: Connection, path: Path, *, key: str, value: str, column: str
-) -> None:
-    """Refuses a key with two values; an empty one is none."""
-    differing = connection.execute(
-        "SELECT min(first), max(first) FROM (SELECT key, min(place) AS first FROM file_rows "  # noqa: S608 - the code's own name
-        f"WHERE key IS NOT NULL AND {value} IS NOT NULL GROUP BY key, {value}) "
-        "GROUP BY key HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
-    ).fetchall()
-    for first, second in differing:
-        raise InputError(
-            f"{path}: rows {first:,} and {second:,} have the same `{key}` and "
-            f"different values of `{column}`; keep the right one ({_ROWS_COUNT})"
-        )
-
-
 LABEL_SCHEMA: Final = pa.schema(
     [
         ("key", pa.string()),
@@ -305,7 +224,6 @@ LABEL_SCHEMA: Final = pa.schema(
 )
 _LABELS_FILE: Final = "labels.parquet"
 _NO_WINDOW_FILE: Final = "none.json"
-_FACETS_FILE: Final = "facets.parquet"
 # A key's last correction, else its first label; `time` is that of the first one.
 _COUNTED_LABELS: Final = """
 CREATE VIEW counted_labels AS SELECT key, {label} AS label, {value} AS value, time FROM (
@@ -348,12 +266,9 @@ class AddedLabels(Frozen):
     known: int  # labels that the store had already
     duplicated: int  # labels that differ from the one that the key had, which counts
     corrected: int  # labels that replaced the one that the key had
-    facets: int | None  # keys whose facets were stored; None if the file has no facets
 
 
-def create_stores(
-    contract: Contract, *, ledger: Path, labels: Path, draws: Path, facets: Path, windows: Path
-) -> None:
+def create_stores(*, ledger: Path, labels: Path, draws: Path, windows: Path) -> None:
     """Creates the stores of the monitor where they are missing, without rows.
 
     A job's input may not be empty, so each of the folders has a file from the start.
@@ -365,7 +280,6 @@ def create_stores(
         (ledger / DELETIONS_FILE, DELETIONS),
         (draws / NONE_FILE, DRAW_SCHEMA),
         (labels / _LABELS_FILE, LABEL_SCHEMA),
-        (facets / _FACETS_FILE, facet_schema(contract)),
     ):
         if not path.exists():
             write_batches(path, [], schema=schema)
@@ -374,21 +288,15 @@ def create_stores(
         write_json(windows / _NO_WINDOW_FILE, {})
 
 
-def facet_schema(contract: Contract) -> pa.Schema:
-    """Returns the schema of `facets.parquet`: the key, facets and group variable, as strings."""
-    return pa.schema([(name, pa.string()) for name in ("key", *facet_columns(contract))])
-
-
 def add_labels(
     path: Path,
     contract: Contract,
     *,
     labels: Path,
-    facets: Path,
     now: dt.datetime,
     corrected_by: str | None = None,
 ) -> AddedLabels:
-    """Adds the labels of a file, and its facets if it has them, to stores of `create_stores`.
+    """Adds the labels of a file to a store of `create_stores`.
 
     A second call with the same file adds nothing, so whoever was interrupted repeats the command.
     Of `now` only whole seconds count. By the word of the person `corrected_by` labels that differ
@@ -399,7 +307,7 @@ def add_labels(
     """
     received = microseconds(now.replace(microsecond=0))
     with scratch_database(f"add the labels of {path}") as connection:
-        file = load_label_file(connection, path, contract)
+        rows = load_label_file(connection, path, contract)
         create_labels_view(connection, labels)
         create_counted_labels_view(connection)
         connection.execute(_FILE_LABELS)
@@ -407,16 +315,15 @@ def add_labels(
         ((unlabelled,),) = connection.execute(
             "SELECT count(*) FROM file_rows WHERE label IS NULL"
         ).fetchall()
-        stored = None if file.facets is None else _add_facets(connection, facets, contract)
         connection.execute(_STORED, {"now": received, "person": corrected_by})
         batches = stream_query(
             connection, "FROM stored ORDER BY rowid", schema=LABEL_SCHEMA, rows=ROW_GROUP_ROWS
         )
         write_batches(labels / _LABELS_FILE, batches, schema=LABEL_SCHEMA)
     return AddedLabels(
-        rows=file.rows, unlabelled=unlabelled, added=added, known=known,
+        rows=rows, unlabelled=unlabelled, added=added, known=known,
         duplicated=different if corrected_by is None else 0,
-        corrected=0 if corrected_by is None else different, facets=stored,
+        corrected=0 if corrected_by is None else different,
     )  # fmt: skip
 
 
@@ -448,30 +355,3 @@ def create_counted_labels_view(
         value, names = "label::DOUBLE", (above_bound(above), f"at most {bound_text(above)}")
         label = f"CASE WHEN {value} > {above!r}::DOUBLE THEN '{names[0]}' ELSE '{names[1]}' END"
     connection.execute(_COUNTED_LABELS.format(now=limit, label=label, value=value))
-
-
-def _add_facets(connection: Connection, folder: Path, contract: Contract) -> int:
-    """Writes the file's facets over those of the same keys; a row that lacks one is left out."""
-    path = folder / _FACETS_FILE
-    names = facet_columns(contract)
-    with open_parquet(path) as file:
-        stored = file.schema_arrow.names
-    connection.read_parquet(str(path)).create_view("stored_facets")
-    # A facet that joined the contract later is null in older rows.
-    old = ", ".join(f'"{name}"' if name in stored else "NULL" for name in names)
-    columns = [f"f{place}" for place in range(len(names))]
-    complete = " AND ".join(f"{name} IS NOT NULL" for name in columns[: len(contract.facets)])
-    connection.execute(
-        f"CREATE TABLE new_facets AS SELECT DISTINCT ON (key) key, {', '.join(columns)} "  # noqa: S608 - the code's own names
-        f"FROM file_rows WHERE key IS NOT NULL AND {complete} ORDER BY key, place"
-    )
-    batches = stream_query(
-        connection,
-        f"FROM new_facets UNION ALL SELECT key, {old} FROM stored_facets "  # noqa: S608 - the contract's names are checked
-        "ANTI JOIN new_facets USING (key) ORDER BY key",
-        schema=facet_schema(contract),
-        rows=ROW_GROUP_ROWS,
-    )
-    write_batches(path, batches, schema=facet_schema(contract))
-    ((count,),) = connection.execute("SELECT count(*) FROM new_facets").fetchall()
-    return int(count)

@@ -32,7 +32,6 @@ class MonitorPlaces:
         labels: labels by key, as they arrive.
         draws: the rows that were drawn to be labelled, a file a period.
         decisions: the window's decisions by key, for the bias evaluator; they expire in a week.
-        facets: facets by key, as they arrive; for the bias evaluator.
         windows: the outcome of every window; aggregates.
     """
 
@@ -41,13 +40,12 @@ class MonitorPlaces:
     labels: str
     draws: str
     decisions: str
-    facets: str
     windows: str
 
     @property
     def stores(self) -> dict[str, str]:
         """Returns the URIs of the stores, by the arguments of `labels.create_stores`."""
-        names = ("ledger", "labels", "draws", "facets", "windows")
+        names = ("ledger", "labels", "draws", "windows")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -60,7 +58,6 @@ class MonitorPlaces:
             f"{self.ledger}/deletions.parquet",
             f"{self.labels}/labels.parquet",
             f"{self.draws}/none.parquet",
-            f"{self.facets}/facets.parquet",
             f"{self.windows}/none.json",
         )
 
@@ -85,6 +82,5 @@ def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:
         labels=f"{rows}/labels",
         draws=f"{rows}/draws",
         decisions=f"{snapshots_uri(settings, FOLDER)}/{DECISIONS}/{group}",
-        facets=f"{snapshots_uri(settings, 'facets')}/{FOLDER}/{group}",
         windows=f"s3://{bucket_name(settings, 'artifacts')}/{FOLDER}/{group}/windows",
     )

@@ -174,7 +174,6 @@ class Monitoring:
             config=("contract", "bias", "monitor"),
             inputs={
                 "decisions": output_uri(labels, "decisions"),
-                "facets": self._places.facets,
                 "bias-rows": self.parameters.bias_rows_uri,
             },
             outputs=("bias",),

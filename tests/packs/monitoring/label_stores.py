@@ -27,7 +27,7 @@ def week(number: int) -> Window:
 
 @dataclass
 class Stores:
-    """Ledger, labels, draws and facets; all answers are `yes` unless a test says otherwise."""
+    """Ledger, labels and draws; all answers are `yes` unless a test says otherwise."""
 
     root: Path
     contract: Contract = field(init=False)
@@ -40,8 +40,7 @@ class Stores:
     def use(self, contract: dict) -> None:
         self.contract = contract_of(contract, self.root)
         create_stores(
-            self.contract, ledger=self.folder("ledger"), labels=self.folder("labels"),
-            draws=self.folder("draws"), facets=self.folder("facets"),
+            ledger=self.folder("ledger"), labels=self.folder("labels"), draws=self.folder("draws"),
             windows=self.folder("windows"),
         )  # fmt: skip
 
@@ -64,9 +63,8 @@ class Stores:
 
     def add(self, path: Path, *, now: dt.datetime, corrected_by: str | None = None) -> AddedLabels:
         return add_labels(
-            path, self.contract, labels=self.folder("labels"), facets=self.folder("facets"),
-            now=now, corrected_by=corrected_by,
-        )  # fmt: skip
+            path, self.contract, labels=self.folder("labels"), now=now, corrected_by=corrected_by
+        )
 
     def label(self, keys, label, *, now, corrected_by=None) -> AddedLabels:
         rows = "".join(f"{key},{label}\n" for key in keys)

@@ -28,12 +28,11 @@ from sashiko_packs.monitoring.account import (
     stage_stores,
 )
 from sashiko_packs.monitoring.deletion import DELETED_BY, DeletedRows, delete_account_rows
-from sashiko_packs.monitoring.labels import AddedLabels, add_labels
+from sashiko_packs.monitoring.labels import AddedLabels
 from sashiko_packs.monitoring.ledger import DRAW_SCHEMA
 from sashiko_packs.monitoring.places import monitor_pipeline_name
 from tests.packs.monitoring.label_stores import DAY, Stores, week
 from tests.packs.monitoring.report.windows import deploy_week, windows
-from tests.unit.contract.documents import ROWS
 
 NOW = week(0).end + DAY
 _ACCOUNT = "123456789012"  # moto's own; another one is refused by `ExpectedBucketOwner`
@@ -136,8 +135,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 def test_staging_makes_stores_and_keeps_what_they_hold(bench: Bench) -> None:
     assert sorted(bench.stage()) == [
-        "deletions.parquet", "facets.parquet", "labels.parquet", "none.json",
-        "none.parquet",
+        "deletions.parquet", "labels.parquet", "none.json", "none.parquet",
     ]  # fmt: skip
     bench.label("a")
     assert bench.stage() == []
@@ -193,18 +191,8 @@ def test_labels_that_another_person_adds_meanwhile_are_not_lost(bench, monkeypat
     assert [row["key"] for row in bench.labels()] == ["a", "b"]
 
 
-def test_a_file_with_facets_is_refused_and_a_correction_kept_with_who_made_it(
-    bench: Bench, tmp_path: Path
-) -> None:
+def test_a_correction_is_kept_with_who_made_it(bench: Bench) -> None:
     bench.stage()
-    file = tmp_path / "labels.csv"
-    columns = ["loan_id", "late", *(facet.column for facet in bench.contract.facets)]
-    row = {name: values[0] for name, values in ROWS.items()}
-    file.write_text(f"{','.join(columns)}\n{','.join(str(row[name]) for name in columns)}\n")
-    with pytest.raises(InputError, match="the bias evaluator's jobs write facets"):
-        bench.model.add_labels(file, bench.contract, now=NOW)
-    assert bench.labels() == []
-
     person = "arn:aws:sts::123456789012:assumed-role/data-scientist/ada"
     for label, by in (("yes", None), ("no", person)):
         added = bench.label("a", label=label, by=by)
@@ -242,22 +230,13 @@ KEYS = ("secret-a", "secret-b", "secret-c")
 
 @pytest.fixture
 def full(bench: Bench) -> Bench:
-    """Three answers, all of them drawn, labelled and with facets."""
+    """Three answers, all of them drawn and labelled."""
     bench.stage()
     bench.create_pipeline()
     bench.judge("Succeeded")
     bench.answer(*KEYS)
     bench.draw(rows=3)
     bench.label(*KEYS)
-    names = [facet.column for facet in bench.contract.facets]
-    row = ",".join(str(ROWS[name][0]) for name in names)
-    lines = [",".join(["loan_id", "late", *names]), *(f"{key},yes,{row}" for key in KEYS), ""]
-    file = bench.folder / "facets.csv"
-    file.write_text("\n".join(lines))
-    stores = {name: bench.local.folder(name) for name in ("labels", "facets")}
-    add_labels(file, bench.contract, **stores, now=NOW)
-    content = (stores["facets"] / "facets.parquet").read_bytes()
-    bench.put(f"{bench.places.facets}/facets.parquet", content)
     return bench
 
 
@@ -274,7 +253,7 @@ def _kept_out(full: Bench) -> int:
 
 def _stores(full: Bench) -> tuple[str, ...]:
     places = full.places
-    return (places.ledger, places.labels, places.draws, places.facets)
+    return (places.ledger, places.labels, places.draws)
 
 
 def _during_a_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
@@ -290,10 +269,10 @@ def _during_a_write(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
 
 
 def test_no_store_of_the_account_has_the_key_afterwards(full: Bench) -> None:
-    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 4
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 3
     deleted = _delete(full, KEYS[0], "nobody")
-    assert deleted == DeletedRows(answers=1, labels=1, facets=1, draws=1)
-    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 4
+    assert deleted == DeletedRows(answers=1, labels=1, draws=1)
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 3
     assert not any(_delete(full, KEYS[0]).model_dump().values())
 
 
@@ -330,7 +309,7 @@ def test_while_a_window_is_judged_nothing_is_deleted(full: Bench) -> None:
     running = full.judge("Executing")
     with pytest.raises(InputError, match=f"{running}.* run the command again when it has ended"):
         _delete(full, KEYS[0])
-    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 4
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS}] * 3
 
 
 @pytest.mark.parametrize("status", ["Executing", "Succeeded"])
@@ -357,7 +336,7 @@ def test_a_draw_that_is_made_meanwhile_is_named_and_the_next_command_deletes_fro
     with pytest.raises(InputError, match="may have added a deleted key; run the command again"):
         _delete(full, KEYS[0])
     assert _delete(full, KEYS[0]).draws == 1
-    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 4
+    assert [full.keys(store) for store in _stores(full)] == [{*KEYS[1:]}] * 3
 
 
 def test_a_denied_deletion_names_the_role_that_may(full, monkeypatch) -> None:

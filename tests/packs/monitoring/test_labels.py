@@ -199,13 +199,8 @@ def stored(stores):
     return [tuple(row.values())[:3] for row in table.to_pylist()]
 
 
-def facets(stores):
-    rows = pq.read_table(stores.folder("facets") / "facets.parquet").to_pylist()
-    return {row.pop("key"): tuple(row.values()) for row in rows}
-
-
 def test_no_store_is_empty_as_a_folder_and_none_can_be_read_by_others(stores) -> None:
-    for name in ("ledger", "labels", "draws", "facets"):
+    for name in ("ledger", "labels", "draws"):
         files = list(stores.folder(name).glob("*.parquet"))
         assert [pq.read_metadata(file).num_rows for file in files] == [0]
         assert stores.folder(name).stat().st_mode & 0o777 == 0o700
@@ -220,7 +215,7 @@ def test_a_store_that_exists_is_left_as_it_is(stores) -> None:
 def test_rows_without_a_label_are_not_labelled_yet(stores) -> None:
     sheet = "loan_id,probability,late\na,0.5,yes\nb,0.5,\nc,0.5,  \n,,\n"
     added = stores.add(stores.file(sheet), now=NOW)
-    assert (added.rows, added.added, added.unlabelled, added.facets) == (4, 1, 3, None)
+    assert (added.rows, added.added, added.unlabelled) == (4, 1, 3)
     assert [key for key, *_ in stored(stores)] == ["a"]
 
 
@@ -335,56 +330,6 @@ def test_parquet_is_read_too(stores) -> None:
     path = stores.root / "labels.parquet"
     pq.write_table(pa.table({"loan_id": ["a", "b"], "late": ["yes", None]}), path)
     assert stores.add(path, now=NOW).added == 1
-
-
-def test_facets_go_to_their_own_store_and_the_last_ones_count(stores) -> None:
-    text = "loan_id,late,age\na,yes,old\nb,,young\nc,no,\n"
-    assert stores.add(stores.file(text), now=NOW).facets == 2
-    assert facets(stores) == {"a": ("old",), "b": ("young",)}
-    stores.add(stores.file("loan_id,late,age\nb,yes,old\nd,no,young\n"), now=NOW)
-    assert facets(stores) == {"a": ("old",), "b": ("old",), "d": ("young",)}
-    labels = (stores.folder("labels") / "labels.parquet").read_bytes()
-    assert b"old" not in labels
-
-
-def test_a_group_variable_is_stored_with_the_facets_if_it_is_given(tmp_path) -> None:
-    stores = Stores(tmp_path / "grouped")
-    stores.contract = documents.contract_of(documents.grouped(), stores.root)
-    stores.add(stores.file("loan_id,late,age,branch\na,yes,old,north\n"), now=NOW)
-    stores.add(stores.file("loan_id,late,age\nb,yes,old\n"), now=NOW)
-    assert facets(stores) == {"a": ("old", "north"), "b": ("old", None)}
-    assert stores.add(stores.file("loan_id,late,branch\nc,yes,north\n"), now=NOW).facets is None
-
-
-def test_a_facet_that_joined_the_contract_later_is_unknown_of_older_rows(stores) -> None:
-    stores.add(stores.file("loan_id,late,age\na,yes,old\n"), now=NOW)
-    stores.contract = documents.contract_of(documents.two_facets(), stores.root)
-    stores.add(stores.file("loan_id,late,age,sex\nb,yes,old,f\n"), now=NOW)
-    assert facets(stores) == {"a": ("old", None), "b": ("old", "f")}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("loan_id,late,age\na,yes,old\n", "facet `sex`"),
-        ("loan_id,late,age,sex\na,yes,old,f\nb,no,ancient,m\n", "the first in row 2"),
-        ("loan_id,late,age,sex\na,yes,old,f\na,yes,old,m\n", "different values of `sex`"),
-    ],
-)
-def test_wrong_facets_are_refused_without_their_values(stores, text, message) -> None:
-    stores.contract = documents.contract_of(documents.two_facets(), stores.root)
-    with pytest.raises(InputError, match=r"labels\.csv") as caught:
-        stores.add(stores.file(text), now=NOW)
-    assert message in str(caught.value)
-    assert "ancient" not in str(caught.value)
-    assert stored(stores) == []
-
-
-def test_a_contract_without_facets_needs_none(stores) -> None:
-    edited = documents.document()
-    documents.custom(edited, "facets")["value"] = []
-    stores.contract = documents.contract_of(edited, stores.root)
-    assert stores.add(stores.file("loan_id,late,age\na,yes,old\n"), now=NOW).facets is None
 
 
 def test_a_missing_or_damaged_store_is_named_and_left_as_it_is(stores) -> None:

@@ -17,7 +17,6 @@ from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.captures import NOON, answer, one, record, request, write
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
 from tests.packs.monitoring.steps.window_job import make_reference
-from tests.unit.contract.documents import ROWS
 
 KEYS = [f"secret-{number}" for number in range(6)]
 NOW = week(0).end + DAY
@@ -25,32 +24,28 @@ NOW = week(0).end + DAY
 
 @pytest.fixture
 def stores(tmp_path):
-    """Six answers of a week, all of them drawn, labelled and with facets."""
+    """Six answers of a week, all of them drawn and labelled."""
     stores = Stores(tmp_path / "stores")
     stores.answer(KEYS)
     stores.draw(0, rows=6)
-    facets = [facet.column for facet in stores.contract.facets]
-    values = [str(ROWS[name][0]) for name in facets]
-    lines = [",".join([key, "yes", *values]) for key in KEYS]
-    header = ",".join(["loan_id", "late", *facets])
-    stores.add(stores.file("\n".join([header, *lines, ""])), now=NOW)
+    stores.label(KEYS, "yes", now=NOW)
     return stores
 
 
 def _delete(stores, *keys, now=NOW):
-    folders = {name: stores.folder(name) for name in ("ledger", "labels", "facets", "draws")}
+    folders = {name: stores.folder(name) for name in ("ledger", "labels", "draws")}
     return delete_rows(keys, **folders, now=now, retention=DAY)
 
 
 def test_no_file_has_the_key_and_the_others_are_judged_as_before(stores) -> None:
     before = stores.join(0, now=NOW)
     deleted = _delete(stores, KEYS[0], "nobody")
-    assert (deleted.answers, deleted.labels, deleted.facets, deleted.draws) == (1, 1, 1, 1)
-    kept = [path for name in ("ledger", "labels", "facets", "draws")
+    assert (deleted.answers, deleted.labels, deleted.draws) == (1, 1, 1)
+    kept = [path for name in ("ledger", "labels", "draws")
             for path in walk_files(stores.folder(name))]  # fmt: skip
     tables = [pq.read_table(path) for path in kept]
     columns = [table["key"].to_pylist() for table in tables if "key" in table.column_names]
-    assert len(columns) > 4
+    assert len(columns) > 3
     assert not [column for column in columns if KEYS[0] in column]
     assert KEYS[0].encode() not in b"".join(path.read_bytes() for path in kept)
     after = stores.join(0, now=NOW)
@@ -110,7 +105,7 @@ def test_a_draw_of_deleted_rows_alone_still_covers_its_period(stores) -> None:
 
 def test_a_second_time_nothing_is_left_to_delete(stores) -> None:
     _delete(stores, KEYS[0])
-    first = {name: sha256_tree(stores.folder(name)) for name in ("labels", "facets", "draws")}
+    first = {name: sha256_tree(stores.folder(name)) for name in ("labels", "draws")}
     deleted = _delete(stores, KEYS[0], now=NOW + dt.timedelta(hours=1))
     assert not any(deleted.model_dump().values())
     assert first == {name: sha256_tree(stores.folder(name)) for name in first}

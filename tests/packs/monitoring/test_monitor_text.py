@@ -190,7 +190,7 @@ def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path,
 
 
 def test_a_contradicting_label_names_the_option_that_corrects_it(capsys):
-    counts = {"rows": 3, "unlabelled": 0, "added": 1, "known": 0, "facets": None}
+    counts = {"rows": 3, "unlabelled": 0, "added": 1, "known": 0}
     commands.show_labels(Path("a.csv"), AddedLabels(**counts, duplicated=2, corrected=0))
     assert capsys.readouterr().err == (
         "a.csv: 1 new labels of 3 rows; 2 contradict an earlier one, which counts: --correct "

@@ -253,7 +253,7 @@ def test_a_bet_on_shares_of_an_error_gains_nothing_at_the_tolerated_mean() -> No
 
 def test_a_deleted_key_takes_nothing_from_the_verdict_and_leaves_no_number(stores) -> None:
     before = _joined(stores, factor=1.6)
-    folders = {name: stores.folder(name) for name in ("ledger", "labels", "facets", "draws")}
+    folders = {name: stores.folder(name) for name in ("ledger", "labels", "draws")}
     deleted = delete_rows(
         ["w0-007"], **folders, now=week(1).end, retention=ONE_DAY, above=stores.contract.label.above
     )

@@ -64,7 +64,6 @@ ROLES: Final = (
         kind="person",
         description="Person: deletes what monitoring keeps of a key",
         never=_NEVER,
-        rewrites_facets=True,
         deletes_requests=True,
     ),
 )
@@ -166,9 +165,7 @@ class MonitorAccess(Construct):
         self, places: Sequence[MonitorPlaces], recipes: Sequence[Recipe]
     ) -> Sequence[Allowed]:
         """Lets a person rewrite the stores without a key, and see whether a window is judged."""
-        kept = (
-            uri for item in places for uri in (item.ledger, item.labels, item.draws, item.facets)
-        )
+        kept = (uri for item in places for uri in (item.ledger, item.labels, item.draws))
         pipelines = [
             arn(
                 self._settings,
@@ -227,8 +224,7 @@ def protect_stores(settings: Settings, buckets: Mapping[Bucket, PrivateBucket]) 
     snapshots.add_lifecycle_rule(prefix=f"{prefix}{DECISIONS}/", expiration=_SCRATCH)
     # Old versions have the keys that were deleted since. Of two rules the shorter holds ("How
     # Amazon S3 handles conflicts in lifecycle configurations", S3 User Guide).
-    for folder in (prefix, f"facets/{prefix}"):
-        snapshots.add_lifecycle_rule(prefix=folder, noncurrent_version_expiration=_DELETED)
+    snapshots.add_lifecycle_rule(prefix=prefix, noncurrent_version_expiration=_DELETED)
 
 
 def captured_table(contract: Contract) -> GlueTable:

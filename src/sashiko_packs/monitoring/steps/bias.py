@@ -5,9 +5,8 @@
 
 Reads the facets of the lake's version, `--as-of none` if it has none yet. Inputs `config` (contract
 and the recipe's bias and monitor), `decisions` (JoinLabels' decisions by key, those of earlier
-windows among them, for groups of few rows), `facets` (facets by
-key of rows that the lake lacks, as they arrive) and `bias-rows` (BiasInput's CSV of the version's
-test split, the reference). Output `bias`: `measurements.json`.
+windows among them, for groups of few rows) and `bias-rows` (BiasInput's CSV of the version's test
+split, the reference). Output `bias`: `measurements.json`.
 
 Disparate impact needs decisions only, so a window is measured before it has any label. No key and
 no facet of a row is written or printed: the lake's rows are read here, and not by a step before, so
@@ -101,17 +100,13 @@ _DOMINANT = """
 CREATE TABLE dominant AS SELECT windows_ago, cluster FROM first_decisions
 GROUP BY windows_ago, cluster HAVING count(*) >= ?
 """
-# The lake's facets count, and where it has none those of files, of which the last line of a key.
 _KEY_FACETS = """
 CREATE TABLE key_facets AS
 WITH keys AS (SELECT key FROM first_decisions UNION SELECT key FROM audited), in_lake AS (
-    SELECT * FROM (SELECT key, {of_lake} FROM lake_rows SEMI JOIN keys USING (key))
+    SELECT key, {of_lake} FROM lake_rows SEMI JOIN keys USING (key)
     QUALIFY row_number() OVER (PARTITION BY key ORDER BY {names}) = 1
-), in_files AS (
-    SELECT key, {of_files} FROM facets
-    QUALIFY row_number() OVER (PARTITION BY key ORDER BY file_row_number DESC) = 1
 )
-SELECT key, {joined} FROM keys LEFT JOIN in_lake USING (key) LEFT JOIN in_files USING (key)
+SELECT key, {names} FROM keys LEFT JOIN in_lake USING (key)
 """
 _JOINED = """
 SELECT positive, {names}, windows_ago, (cluster + 7919 * windows_ago) % {groups} AS cluster_group,
@@ -158,7 +153,6 @@ def join_facets(
     decisions: Path,
     audited: Path,
     lake: Iterable[pa.RecordBatch],
-    facets: Path,
     *,
     key: str,
     columns: Sequence[str],
@@ -168,8 +162,7 @@ def join_facets(
 
     Memory grows only with the different combinations of facets. `decisions` is a file of
     `join_labels.DECISION_SCHEMA`, `audited` its `AUDITED_FILE`, `lake` rows with the primary `key`
-    and the facets' `columns`, those of other keys left out. `facets`, a Parquet file of key and
-    columns as strings, counts for what the lake does not have; it may have no rows.
+    and the facets' `columns`, those of other keys left out.
 
     Raises:
         InputError: if a file is missing or damaged, or lacks a column; it names no row.
@@ -177,7 +170,6 @@ def join_facets(
     for path, needed in (
         (decisions, ["key", "positive", "time", "cluster", "windows_ago"]),
         (audited, ["key", "label", "decision", *(AUDITED_NUMBERS.names if is_number else [])]),
-        (facets, ["key", *columns]),
     ):
         existing = open_parquet(path).schema_arrow.names
         if missing := [column for column in needed if column not in existing]:
@@ -188,14 +180,9 @@ def join_facets(
     texts = {
         "names": ", ".join(names),
         "of_lake": ", ".join(f"nullif({name}, '') AS {name}" for name in names),
-        "of_files": ", ".join(
-            f"nullif(\"{column}\", '') AS {name}"
-            for column, name in zip(columns, names, strict=True)
-        ),
-        "joined": ", ".join(f"coalesce(in_lake.{n}, in_files.{n}) AS {n}" for n in names),
         "groups": GROUPS,
     }
-    purpose = f"join {decisions} and {facets}"
+    purpose = f"join {decisions} with the lake's facets"
     with scratch_database(purpose, memory_mb=_MEMORY_MB) as connection:
 
         def query(sql: str, *more: tuple[str, pa.DataType]) -> pa.Table:
@@ -206,7 +193,6 @@ def join_facets(
 
         connection.read_parquet(str(decisions)).create_view("decisions")
         connection.read_parquet(str(audited)).create_view("audited")
-        connection.read_parquet(str(facets), file_row_number=True).create_view("facets")
         connection.execute(_FIRST_DECISIONS)
         sizes = connection.execute(_SIZES).fetchnumpy()
         least = None
@@ -371,7 +357,7 @@ def _count(
         predicted=np.asarray(table["positive"], dtype=np.bool_),
     )
     columns = [
-        Column(facet.name_or_index, table[f"f{place}"], processing_input("facets"))
+        Column(facet.name_or_index, table[f"f{place}"], processing_input("decisions"))
         for place, facet in enumerate(config.facet)
     ]
     counts = table["rows"].to_numpy()
@@ -493,7 +479,6 @@ def main() -> None:
             processing_input("decisions") / DECISIONS_FILE,
             processing_input("decisions") / AUDITED_FILE,
             lake,
-            processing_input("facets") / "facets.parquet",
             key=contract.key,
             columns=[facet.column for facet in contract.facets],
             is_number=contract.is_number,

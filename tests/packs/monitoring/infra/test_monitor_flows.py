@@ -514,11 +514,7 @@ def test_a_key_that_was_deleted_is_gone_from_old_versions_and_decisions_within_w
         for rule in rules
         if "monitor" in rule.get("Prefix", "")
     }
-    assert days == {
-        "monitor/decisions/": (7, None),
-        "monitor/": (None, 14),
-        "facets/monitor/": (None, 14),
-    }
+    assert days == {"monitor/decisions/": (7, None), "monitor/": (None, 14)}
 
 
 def denied_but(policy: Any, action: str) -> Any:

@@ -18,7 +18,7 @@ from tests.infra.job_requests import jobs_of
 from tests.infra.test_lake_buckets import let_through
 from tests.infra.test_pipeline_places import CAPTURE, GROUP, places_of, principals_of
 
-STORES = ("ledger", "labels", "draws", "facets", "windows")
+STORES = ("ledger", "labels", "draws", "windows")
 
 
 Templates = Callable[[str], dict[str, Any]]
@@ -80,16 +80,12 @@ def test_who_labels_reads_ledger_and_draws_and_the_bias_evaluator_decisions_alon
     )
     assert ledger == {"monitor", "privacy-officer"}
     assert given == [{"data-scientist", "privacy-officer"}] * 2
-    assert "monitor" not in principals_of(
-        dev, "s3:GetObject", f"facets/monitor/{GROUP}/x", bucket=bucket
-    )
 
 
 def test_who_deletes_keys_rewrites_the_stores_and_reads_nothing_else(dev: Environment) -> None:
     (officer,) = (item for item in dev.principals if item.name == "privacy-officer")
     bucket = bucket_name(dev.settings, "snapshots")
     stores = {f"monitor/{GROUP}/{name}" for name in ("ledger", "labels", "draws")}
-    stores |= {f"facets/monitor/{GROUP}"}
     for store in stores:
         for action in ("s3:GetObject", "s3:PutObject"):
             users = principals_of(dev, action, f"{store}/x.parquet", bucket=bucket)

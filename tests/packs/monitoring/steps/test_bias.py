@@ -116,8 +116,8 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WindowJob:
     return job
 
 
-def _measured(job: WindowJob, *lake: str) -> MonitorBias:
-    job.measure_bias(*lake)
+def _measured(job: WindowJob) -> MonitorBias:
+    job.measure_bias()
     return MonitorBias.read(job.output("bias"))
 
 
@@ -186,26 +186,23 @@ def test_gates_that_a_window_is_not_judged_by_are_named(job, capsys) -> None:
     assert f"not judged: {recall.name}: a window is judged only by disparate impact" in stderr
 
 
-def test_the_first_decision_of_a_key_counts_and_the_last_facets(job: WindowJob) -> None:
+def test_the_first_decision_of_a_key_counts(job: WindowJob) -> None:
     keys = [f"L{number}" for number in range(2000)]
     first = [number % 10 < 3 for number in range(2000)]
     job.decisions([*keys, *keys], [*first, *[True] * 2000])
-    job.facets([*keys, *keys], age=[*["young"] * 2000, *["old", "young"] * 1000])
+    job.facets(keys, age=["old", "young"] * 1000)
     measured = _measured(job)
     assert measured.rows == 2000
     assert measured.disparities[0].window == pytest.approx(400 / 200)
 
 
-def test_rows_that_are_not_in_the_lake_yet_are_counted_and_those_of_files_are_added(job) -> None:
+def test_rows_that_are_not_in_the_lake_yet_are_counted(job) -> None:
     keys = [f"L{number}" for number in range(1000)]
     job.decisions(keys, [number % 2 == 0 for number in range(1000)])
-    job.facets(keys[400:700], age=["old"] * 300)
-    # Of the lake are 500 rows, of files 200 more: where both have one, the lake's counts.
-    lake = job.lake([*keys[:500], "unasked"], age=["young", "old"] * 250 + ["old"])
-    measured = _measured(job, *lake)
-    assert (measured.rows, measured.without_facets) == (700, 300)
-    change = measured.measurements[0]
-    assert change.rows == 250  # the young, who are all of the lake
+    job.facets([*keys[:500], "unasked"], age=["young", "old"] * 250 + ["old"])
+    measured = _measured(job)
+    assert (measured.rows, measured.without_facets) == (500, 500)
+    assert measured.measurements[0].rows == 250
 
 
 def test_a_key_of_the_lake_may_be_a_number_and_a_facet_null(job: WindowJob) -> None:
@@ -214,9 +211,8 @@ def test_a_key_of_the_lake_may_be_a_number_and_a_facet_null(job: WindowJob) -> N
     job.contract(contract)
     job.text("bias-rows", "label,predicted_label,age,sex\n" + "1,1,old,f\n0,0,young,m\n" * 200)
     job.decisions([str(number) for number in range(800)], [number % 4 < 2 for number in range(800)])
-    job.facets(["0", "1"], age=["old", "young"], sex=["f", "f"])
-    lake = job.lake([*range(800)], age=["old", "young"] * 400, sex=[None] * 800)
-    measured = _measured(job, *lake)
+    job.facets([*range(800)], age=["old", "young"] * 400, sex=["f", "f", *[None] * 798])
+    measured = _measured(job)
     assert (measured.rows, measured.without_facets) == (2, 798)
     age, sex = measured.disparities
     assert age.window == pytest.approx(1)
@@ -225,9 +221,8 @@ def test_a_key_of_the_lake_may_be_a_number_and_a_facet_null(job: WindowJob) -> N
 
 def test_another_version_of_the_lake_is_refused(job: WindowJob) -> None:
     job.groups(**EQUAL)
-    uri, _ = job.lake(["L1"], age=["old"])
     with pytest.raises(InputError, match="was started for earlier"):
-        job.measure_bias(uri, "earlier")
+        job.measure_bias("earlier")
     assert not list(job.output("bias").glob("*"))
 
 
@@ -286,10 +281,6 @@ def test_nothing_is_judged_before_any_decision_or_facet_arrives(job: WindowJob) 
 
 
 def test_bad_input_is_named_without_a_row(job: WindowJob) -> None:
-    job.groups(**EQUAL)
-    job.parquet("facets", pa.table({"key": ["k1"], "sex": ["f"]}), file="facets.parquet")
-    with pytest.raises(InputError, match=r"facets\.parquet lacks column `age`"):
-        job.measure_bias()
     job.groups(**EQUAL)
     job.text("bias-rows", "label,predicted_label,age\n1,1,old,secret\n")
     with pytest.raises(InputError, match=r"with 3 columns: .*Expected 3 columns, got 4$"):
@@ -372,14 +363,6 @@ def test_errors_of_a_number_are_measured_by_group_as_training_measures_them(job:
 def test_a_facet_with_a_group_of_few_audited_rows_of_a_kind_is_hidden(job, few) -> None:
     enough = {"old": (10, 20, 30, 40), "young": (40, 10, 10, 40)}
     assert _audit(job, **(enough | few)).audited == ()
-
-
-def test_facets_of_audited_rows_are_those_of_the_lake_first(job: WindowJob) -> None:
-    _audit(job, old=(40, 40, 40, 40), young=(40, 40, 40, 40))
-    keys = [f"A{number}" for number in range(320)]
-    lake = job.lake(keys, age=["young"] * 160 + ["old"] * 160)
-    job.audited(keys, [number < 160 for number in range(320)], [True, False] * 160)
-    assert _measured(job, *lake).audited == ()  # each group has labels of one kind alone
 
 
 def test_decisions_of_a_request_are_a_cluster(job: WindowJob) -> None:

@@ -318,7 +318,7 @@ def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(rows, cells) 
 
 @pytest.mark.parametrize(
     ("name", "file"),
-    [("decisions", "decisions.parquet"), ("facets", "facets.parquet"), ("bias-rows", "data.csv")],
+    [("decisions", "decisions.parquet"), ("bias-rows", "data.csv")],
 )
 def test_a_damaged_input_is_refused_without_its_content(tmp_path, monkeypatch, name, file) -> None:
     job = WindowJob(tmp_path, monkeypatch)

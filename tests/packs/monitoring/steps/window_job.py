@@ -132,12 +132,14 @@ class WindowJob(Job):
         self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
         module.main()
 
-    def measure_bias(self, uri: str = "", as_of: str = "none") -> None:
-        """Runs MonitorBias, without an argument on a lake that has nothing yet."""
-        self.run(bias, "--lake-uri", uri or f"duckdb://{self.root}/lake", "--as-of", as_of)
+    def measure_bias(self, as_of: str = "") -> None:
+        """Runs MonitorBias, without an argument on the lake as it is, which may be empty."""
+        folder = self.root / "lake" / "loans"
+        as_of = as_of or (sha256_tree(folder) if folder.exists() else "none")
+        self.run(bias, "--lake-uri", f"duckdb://{folder.parent}", "--as-of", as_of)
 
-    def lake(self, keys: Sequence[Any], **columns: Sequence[Any]) -> tuple[str, str]:
-        """Loads rows of loans, in the contract's types; returns the lake's URI and version."""
+    def facets(self, keys: Sequence[Any], **columns: Sequence[Any]) -> None:
+        """Loads rows of loans into the lake, in the contract's types."""
         self._monkeypatch.setenv("OPT_ML", str(self.root))
         schema = arrow_schema(read_contract(), "all")
         given = {"loan_id": keys, **columns}
@@ -146,8 +148,8 @@ class WindowJob(Job):
             for name in schema.names
         }
         folder = self.root / "lake" / "loans"
-        write_table(folder / "data.parquet", pa.table(values, schema))
-        return f"duckdb://{folder.parent}", sha256_tree(folder)
+        if keys:  # else nothing is loaded yet
+            write_table(folder / "data.parquet", pa.table(values, schema))
 
     def bias_section(self, *gates: Any, **changes: Any) -> None:
         self.section("bias", {"gates": gates, "bootstrap_replicates": 1000, **changes})
@@ -176,15 +178,6 @@ class WindowJob(Job):
             "decision": pa.array(decisions, pa.bool_()),
         }
         self.parquet("decisions", pa.table(columns | numbers), file="audited.parquet")
-
-    def facets(self, keys: Sequence[str], **columns: Sequence[str | None]) -> None:
-        table = pa.table(
-            {
-                name: pa.array(values, pa.string())
-                for name, values in {"key": keys, **columns}.items()
-            }
-        )
-        self.parquet("facets", table, file="facets.parquet")
 
     def groups(self, **positives: tuple[int, int]) -> None:
         """Stages decisions: for each value of `age` the positive ones, and all."""
