@@ -31,15 +31,13 @@ def build_pipeline(jobs: Jobs) -> Pipeline:
     input_quality = monitoring.input_quality(capture)
     drift = monitoring.drift(capture)
     labels = monitoring.join_labels(capture)
-    quality = monitoring.quality(labels)
     bias = monitoring.bias(labels) if judges_bias else None
     judgement = monitoring.judge(
-        capture=capture, input_quality=input_quality, drift=drift, quality=quality, bias=bias
+        capture=capture, input_quality=input_quality, drift=drift, labels=labels, bias=bias
     )
-    publication = monitoring.publish(judgement)
 
     return jobs.pipeline(
         name=monitor_pipeline_name(jobs.settings, jobs.recipe.name),
         parameters=params.all(judges_bias=judges_bias),
-        ends=[publication],
+        ends=[judgement],
     )

@@ -153,10 +153,8 @@ class ErrorLimits(Frozen):
     cap: float  # of an error
 
 
-class LabelSummary(StepRecord):
+class LabelSummary(Frozen):
     """The labels of one version's answers."""
-
-    FILE: ClassVar[str] = "labels.json"
 
     version: int
     periods: tuple[AuditedPeriod, ...]  # by time; they do not overlap

@@ -131,8 +131,8 @@ def run_monitor(
             shutil.rmtree(folder.path(uri), ignore_errors=True)
     if record.status != "succeeded":
         return record, None
-    history = record.step("Publish").outputs["history"]
-    return record, MonitorResult.read(folder.path(history.uri))
+    result = record.step("JudgeMonitor").outputs["result"]
+    return record, MonitorResult.read(folder.path(result.uri))
 
 
 def _remove_texts(folder: MonitorFolder) -> None:

@@ -126,7 +126,7 @@ class Monitoring:
         )
 
     def join_labels(self, capture: ProcessingStep) -> ProcessingStep:
-        """JoinLabels: the ledger with the window, and the labels that have arrived by now."""
+        """JoinLabels: the ledger with the window, and how right it was by the labels so far."""
         places = self._places
         return self._step(
             "JoinLabels",
@@ -141,25 +141,12 @@ class Monitoring:
             },
             outputs={
                 "ledger": places.ledger,
-                "labels": self.jobs.execution_uri("JoinLabels", "labels"),
+                "quality": self.jobs.execution_uri("JoinLabels", "quality"),
                 "decisions": self.jobs.execution_uri(
                     "JoinLabels", "decisions", prefix=places.decisions
                 ),
             },
             arguments=[*self._window, *self._version],
-        )
-
-    def quality(self, labels: ProcessingStep) -> ProcessingStep:
-        """Quality: the accuracy on audited labels, judged; and on ordinary ones, shown apart."""
-        return self._step(
-            "Quality",
-            module="sashiko_packs.monitoring.steps.quality",
-            config=("monitor",),
-            inputs={
-                "labels": output_uri(labels, "labels"),
-                "reference": self.parameters.reference_uri,
-            },
-            outputs=("quality",),
         )
 
     def bias(self, labels: ProcessingStep) -> ProcessingStep:
@@ -189,7 +176,7 @@ class Monitoring:
         capture: ProcessingStep,
         input_quality: ProcessingStep,
         drift: ProcessingStep,
-        quality: ProcessingStep,
+        labels: ProcessingStep,
         bias: ProcessingStep | None,
     ) -> ProcessingStep:
         """JudgeMonitor: all checks of the window together, and what the report shows.
@@ -198,7 +185,7 @@ class Monitoring:
             capture: ReadCapture.
             input_quality: InputQuality.
             drift: Drift.
-            quality: Quality.
+            labels: JoinLabels.
             bias: MonitorBias; None if the recipe does not judge bias.
         """
         return self._step(
@@ -209,12 +196,20 @@ class Monitoring:
                 "summary": output_uri(capture, "summary"),
                 "checks": output_uri(input_quality, "checks"),
                 "drift": output_uri(drift, "drift"),
-                "quality": output_uri(quality, "quality"),
+                "quality": output_uri(labels, "quality"),
                 **({"bias": output_uri(bias, "bias")} if bias else {}),
                 "reference": self.parameters.reference_uri,
                 "history": self._places.windows,
             },
-            outputs=("result",),
+            # What the report, and the windows after it, are made of.
+            outputs={
+                "result": join_uri(
+                    self._places.windows,
+                    self.parameters.version,
+                    self.parameters.window_start,
+                    self.parameters.window_end,
+                )
+            },
             arguments=[
                 "--group",
                 model_package_group_name(self.jobs.settings, self.jobs.recipe.model_package_group),
@@ -223,21 +218,6 @@ class Monitoring:
                 *self._version,
                 *(["--sleeps"] if self.jobs.settings.serving.sleeps else []),
             ],
-        )
-
-    def publish(self, judgement: ProcessingStep) -> ProcessingStep:
-        """Publish: adds the window's outcome to the history that the report is made of."""
-        history = join_uri(
-            self._places.windows,
-            self.parameters.version,
-            self.parameters.window_start,
-            self.parameters.window_end,
-        )
-        return self._step(
-            "Publish",
-            module="sashiko_packs.monitoring.steps.publish",
-            inputs={"result": output_uri(judgement, "result")},
-            outputs={"history": history},
         )
 
     @property

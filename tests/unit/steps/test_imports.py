@@ -38,10 +38,8 @@ ALLOWED = {
     "sashiko_packs.monitoring.steps.input_quality": {*ARRAYS, "scipy"},
     "sashiko_packs.monitoring.steps.drift": {*ARRAYS, "pandas", "scipy", "sklearn"},
     "sashiko_packs.monitoring.steps.join_labels": ARRAYS,
-    "sashiko_packs.monitoring.steps.quality": ARRAYS,
     "sashiko_packs.monitoring.steps.bias": {*ARRAYS, "pandas", "scipy"},
     "sashiko_packs.monitoring.steps.judge": ARRAYS,
-    "sashiko_packs.monitoring.steps.publish": ARRAYS,
 }
 
 

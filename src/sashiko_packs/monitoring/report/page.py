@@ -231,7 +231,6 @@ _ORDER: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
 _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
 _MOST_STRIPS = 12
 _LONGEST = 160  # letters of a list of names
-_MOST_GROUPS = 8
 _ACCURACY = (
     "Only rows drawn at random and labelled judge the model. Labels that arrive on their own are "
     "of the cases that somebody looked at, so their accuracy is shown and not judged."
@@ -276,7 +275,6 @@ def history_section(history: History) -> Section:
         ),
         *_number_figures(history),
         *_drift_figures(history),
-        *_disparity_figures(history),
     ]  # fmt: skip
     sentences = []
     if len(history.results) == 1:
@@ -285,11 +283,6 @@ def history_section(history: History) -> Section:
         sentences.append("After a deploy the reference is the new version's own test rows.")
     if history.latest.disparities is None:
         sentences.append("The recipe does not judge bias, so no group's decisions are compared.")
-    elif len(history.latest.disparities) > _MOST_GROUPS:
-        sentences.append(
-            f"Of {len(history.latest.disparities)} groups, the {_MOST_GROUPS} that are farthest "
-            "from no difference are drawn; all are under Checks."
-        )
     return Section(
         "history",
         "Over time",
@@ -368,22 +361,6 @@ def _drift_figures(history: History) -> Iterator[Figure]:
     if len(checks) > len(ranked):
         caption += f" The {len(ranked)} largest of {len(checks)}."
     yield Figure("Drift", plots.drift(history, [check.name for check in ranked]), caption)
-
-
-def _disparity_figures(history: History) -> Iterator[Figure]:
-    # Unknown ones are last.
-    groups = sorted(
-        history.latest.disparities or (),
-        key=lambda item: -1.0 if item.window is None else abs(item.window - 1),
-        reverse=True,
-    )
-    for item in groups[:_MOST_GROUPS]:
-        yield Figure(
-            f"Disparate impact of {item.facet}: {item.group}",
-            plots.disparity(history, item.facet, item.group),
-            "Share of the group decided positive, divided by that of all others: 1 is no "
-            "difference. With 95 % intervals.",
-        )
 
 
 def _windows_table(history: History) -> Table:

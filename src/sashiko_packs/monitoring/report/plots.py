@@ -23,7 +23,7 @@ from sashiko_packs.monitoring.checks import (
     Outcome,
     tolerance,
 )
-from sashiko_packs.monitoring.result import Disparity, MonitorResult
+from sashiko_packs.monitoring.result import MonitorResult
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -80,13 +80,6 @@ class History:
         for result in self.results:
             yield from ((result, check) for check in result.checks if check.name == name)
 
-    def disparities(self, facet: str, group: str) -> Iterator[tuple[MonitorResult, Disparity]]:
-        """Yields the windows in which a group's disparate impact was measured, with it."""
-        for result in self.results:
-            for disparity in result.disparities or ():
-                if (disparity.facet, disparity.group) == (facet, group):
-                    yield result, disparity
-
 
 def days(time: dt.datetime) -> float:
     """Returns a time as days, for an axis."""
@@ -109,18 +102,6 @@ def worst(checks: Sequence[MonitorCheck]) -> Outcome:
     return min((check.outcome for check in checks), key=order.index, default="not judged")
 
 
-def change_check(result: MonitorResult, disparity: Disparity) -> MonitorCheck | None:
-    """Returns the check of a facet's disparate impact against the reference, if there is one."""
-    name = f"{DISPARATE_IMPACT} of {disparity.facet}"
-    return next((check for check in result.checks if check.name == name), None)
-
-
-def gate_checks(result: MonitorResult, disparity: Disparity) -> tuple[MonitorCheck, ...]:
-    """Returns the checks of a facet's disparate impact against the bounds of the recipe's gates."""
-    name = f"{DISPARATE_IMPACT} of {disparity.facet}, "
-    return tuple(check for check in result.checks if check.name.startswith(name))
-
-
 def relative(check: MonitorCheck) -> float | None:
     """Returns the size of a drift as a multiple of its tolerance; None if it has none."""
     neutral = 0.5 if check.effect == TEXT_AUC else 0.0
@@ -131,7 +112,6 @@ def relative(check: MonitorCheck) -> float | None:
 
 BAD: Final = "#8c1d18"
 DASHED: Final[Any] = (0, (4, 3))
-DOTTED: Final[Any] = (0, (1, 2))
 _WIDTH = 500
 _MOST_TICKS = 3
 # Told apart by shape, not by colour alone.
@@ -219,7 +199,6 @@ def _style(outcome: Outcome, size: float) -> dict[str, Any]:
 _OUTCOMES: tuple[Outcome, ...] = ("ok", "alarm", "not judged")
 _ROW = 19  # pixels of a row of outcomes
 _STRIP = 34  # pixels of a drift's strip
-_HIGHEST_RATIO = 3.0  # of disparate impact; higher ones are drawn at the top
 _HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
 
 
@@ -269,51 +248,6 @@ def drift(history: History, names: Sequence[str]) -> Markup:
         return svg.to_svg(axes, name="drift", alt=alt)
 
 
-def disparity(history: History, facet: str, group: str) -> Markup:
-    """Draws a group's disparate impact by window with its interval, against its reference."""
-    points = [*history.disparities(facet, group)]
-    with over_time(history, height=300) as axes:
-        axes.axhline(1.0, color=svg.MUTED, linewidth=0.8, linestyle=DOTTED)
-        values = [1.0]
-        for result, point in points:
-            ends = days(result.start), days(result.end)
-            if point.reference is not None:
-                axes.hlines(point.reference, *ends, color=svg.INK, linewidth=1.2)
-                values.append(point.reference)
-            change = change_check(result, point)
-            if change and change.tolerance > 0:
-                axes.hlines(change.tolerance, *ends, color=BAD, linewidth=1.2, linestyle=DASHED)
-                values.append(change.tolerance)
-            for gate in gate_checks(result, point):
-                axes.hlines(gate.tolerance, *ends, color=BAD, linewidth=1.6, linestyle=DOTTED)
-                values.append(gate.tolerance)
-            if point.low is not None and point.high is not None:
-                axes.vlines(middle(result), point.low, point.high, color=svg.DARK, linewidth=1.2)
-            values += [v for v in (point.window, point.low, point.high) if v is not None]
-        low, high = min(values), min(max(values), _HIGHEST_RATIO)
-        air = max((high - low) * 0.1, 0.05)
-        bottom, top = max(low - air, 0.0), high + air
-        axes.set(ylim=(bottom, top), ylabel="disparate impact")
-        draw_marks(
-            axes,
-            [
-                (middle(result), bottom if point.window is None else min(point.window, top),
-                 _disparity_outcome(result, point))
-                for result, point in points
-            ],
-            size=mark_size(history),
-        )  # fmt: skip
-        axes.grid(True, axis="y")
-        lines = [line_handle("reference", color=svg.INK),
-                 line_handle("lowest tolerated change", color=BAD, linestyle=DASHED)]  # fmt: skip
-        if any(gate_checks(result, point) for result, point in points):
-            lines.append(line_handle("bound of a gate", color=BAD, linestyle=DOTTED))
-        legend(axes, [*outcome_handles(), *lines], columns=3)
-        alt = f"Disparate impact of {facet}: {group}, by window: {_say_disparity(points)}."
-        name = f"disparity-{svg.identifier(facet)}-{svg.identifier(group)}"
-        return svg.to_svg(axes, name=name, alt=alt)
-
-
 def _strip(
     axes: "Axes", checks: Sequence[tuple[MonitorResult, MonitorCheck]], *, base: float, size: float
 ) -> str:
@@ -334,22 +268,6 @@ def _strip(
                   fontsize=9, fontweight="bold" if checks[-1][1].outcome == "alarm" else "normal"
                   )  # fmt: skip
     return f"{name} {text} ({checks[-1][1].outcome})"
-
-
-def _disparity_outcome(result: MonitorResult, point: Disparity) -> Outcome:
-    change = change_check(result, point)
-    return worst([*([change] if change else []), *gate_checks(result, point)])
-
-
-def _say_disparity(points: Sequence[tuple[MonitorResult, Disparity]]) -> str:
-    last = points[-1][1]
-    if last.window is None:
-        text = "none in the last window"
-    else:
-        text = f"{last.window:.2f} in the last window"
-        if last.low is not None and last.high is not None:
-            text += f", interval {last.low:.2f} to {last.high:.2f}"
-    return text + (f"; reference {last.reference:.2f}" if last.reference is not None else "")
 
 
 def _together(history: History, names: set[str]) -> list[tuple[MonitorResult, MonitorCheck]]:

@@ -76,7 +76,7 @@ _ALARMS: Final[Mapping[str, str]] = {
     "A flood of one sender's texts looks the same: if a run is proposed, start it only where "
     "the world's texts have changed.",
     DISPARATE_IMPACT: "Compared with the others, a group is now decided positive more rarely or "
-    "more often than is tolerated. See the group's plot under Over time, and "
+    "more often than is tolerated. See its check under Checks, and "
     "bring it to whoever answers for fairness: this alarm alone proposes no "
     "run.",
     **dict.fromkeys(

@@ -1,11 +1,12 @@
-"""JoinLabels: adds the window's answers to the ledger, and joins the labels that have arrived.
+"""JoinLabels: adds the window's answers to the ledger, and judges them by the labels so far.
 
     python -m sashiko_packs.monitoring.steps.join_labels --start ... --end ... --now ... --version 7
 
 Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
-`reference`. Outputs `ledger` (the input with the window's answers of all versions), `labels`
-(`labels.json`: counts) and `decisions` (`decisions.parquet`: the window's
-decisions by key, and `audited.parquet`: the labelled drawn rows, both for the bias evaluator).
+`reference`. Outputs `ledger` (the input with the window's answers of all versions), `quality`
+(`quality.json`: audited labels, judged, and ordinary ones, shown apart) and `decisions`
+(`decisions.parquet`: the window's decisions by key, and `audited.parquet`: the labelled drawn rows,
+both for the bias evaluator).
 """
 
 import datetime as dt
@@ -36,6 +37,8 @@ from sashiko_packs.monitoring.audited import (
     AuditedPeriod,
     ErrorLimits,
     LabelSummary,
+    count_held_out,
+    measure_quality,
 )
 from sashiko_packs.monitoring.capture.record import LATE_FILE, OTHERS_FILE, ROWS_FILE
 from sashiko_packs.monitoring.labels import create_counted_labels_view, create_labels_view
@@ -277,7 +280,7 @@ def main() -> None:
     arguments = parse_window("Joins labels with a version's answers.")
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
     check_labels(read_contract(), reference)
-    ledger = processing_output("ledger")
+    section, ledger = read_section(MonitorSection, "monitor"), processing_output("ledger")
     copy_ledger(processing_input("ledger"), ledger)
     # Of all versions, since each one's labels arrive after the capture is deleted.
     rows = processing_input("rows")
@@ -287,11 +290,15 @@ def main() -> None:
     summary = join_labels(
         processing_output("decisions"), ledger=ledger, labels=processing_input("labels"),
         draws=processing_input("draws"), version=arguments.version, window=arguments.window,
-        now=arguments.now, label_days=read_section(MonitorSection, "monitor").label_days,
+        now=arguments.now, label_days=section.label_days,
         classes=reference.labels, first_favourable=reference.first_favourable,
         number=reference.number, above=reference.threshold if reference.number else None,
     )  # fmt: skip
-    summary.write(processing_output("labels"))
+    quality = measure_quality(
+        summary, held_out=count_held_out(reference), settings=section, classes=reference.labels,
+        number=reference.number,
+    )  # fmt: skip
+    quality.write(processing_output("quality"))
     ordinary = summary.ordinary_right + summary.ordinary_wrong
     others = f", and {late:,} of late captures" if late else ""
     print(f"added {additions:,} rows to the ledger{others}", file=sys.stderr)
@@ -300,6 +307,8 @@ def main() -> None:
         f"{summary.waiting:,} of its rows have none",
         file=sys.stderr,
     )
+    for check in quality.checks:
+        print(f"{check.name}: {check.outcome}, {check.reason}", file=sys.stderr)
 
 
 def copy_ledger(source: Path, out: Path) -> None:

@@ -1,5 +1,4 @@
 import datetime as dt
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from sashiko_packs.monitoring.capture.record import VersionRows
 from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.report.words import headline
 from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.steps import judge, publish
+from sashiko_packs.monitoring.steps import judge
 from tests.packs.monitoring.steps.window_job import (
     ARGUMENTS,
     END,
@@ -47,11 +46,6 @@ def _judged(job: WindowJob) -> MonitorResult:
 
 def _alarms(result: MonitorResult) -> list[MonitorCheck]:
     return [check for check in result.checks if check.outcome == "alarm"]
-
-
-def _judge(job: WindowJob) -> None:
-    job.run(judge, *ARGUMENTS)
-    job.text("result", (job.output("result") / "monitor.json").read_text(), file="monitor.json")
 
 
 def _measure_bias(job: WindowJob, **groups: tuple[int, int]) -> None:
@@ -238,35 +232,11 @@ def test_answers_of_the_version_before_a_deploy_are_named_until_they_are_judged(
     assert name in [check.name for check in _judged(job).checks if check.outcome == "ok"]
 
 
-@pytest.fixture
-def judged(job: WindowJob) -> WindowJob:
-    """A job with an outcome to publish."""
-    job.window(audit="alarm")
-    _judge(job)
-    return job
-
-
-def test_the_outcome_is_added_as_it_is(judged: WindowJob, capsys) -> None:
-    judged.run(publish)
-    (copied,) = judged.output("history").iterdir()
-    assert copied.name == "monitor.json"
-    assert copied.read_bytes() == (judged.folder("result") / "monitor.json").read_bytes()
-    assert capsys.readouterr().err.endswith("2026-03-02 to 2026-03-09: alarm\n")
-
-
-def test_something_else_is_refused(judged: WindowJob) -> None:
-    judged.text("result", '{"outcome": "ok"}', file="monitor.json")
-    with pytest.raises(InputError, match=r"monitor\.json"):
-        judged.run(publish)
-    assert not list(judged.output("history").glob("*"))
-
-
-def test_a_count_that_must_be_hidden_is_not_published(judged: WindowJob) -> None:
-    text = (judged.folder("result") / "monitor.json").read_text().replace("1000", "7")
-    judged.text("result", text, file="monitor.json")
-    judged.run(publish)
-    published = json.loads((judged.output("history") / "monitor.json").read_text())
-    assert published["distributions"][0]["reference"] == [None, 600, None]
+def test_a_count_that_must_be_hidden_is_not_published(job: WindowJob) -> None:
+    job.window()
+    drift = job.folder("drift") / "drift.json"
+    drift.write_text(drift.read_text().replace("1000", "7"))
+    assert _judged(job).distributions[0].reference == (None, 600, None)
 
 
 GROUP, REST, UNKNOWN = "qx-elder", "qx-junior", "qx-unheard-of"
@@ -302,11 +272,10 @@ def test_no_key_text_or_facet_of_a_row_and_no_small_count_gets_out(rows, cells) 
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *values, **_: lines.append(" ".join(values)))
         _measure_bias(job)
-        _judge(job)
-        job.run(publish)
-        result = MonitorResult.read(job.output("history"))
+        job.run(judge, *ARGUMENTS)
+        result = MonitorResult.read(job.output("result"))
         outputs = [path.read_text() for path in walk_files(job.output())]
-    assert len(outputs) == 3
+    assert len(outputs) == 2
     assert lines
     for text in (*outputs, *lines):
         assert not [word for word in (KEY, TEXT, REST, UNKNOWN) if word in text]

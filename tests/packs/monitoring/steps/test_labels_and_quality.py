@@ -9,11 +9,11 @@ from sashiko.base.files import sha256_tree, write_json
 from sashiko.base.parquet import write_table
 from sashiko.errors import InputError
 from sashiko.evaluation.reference import REFERENCE_FILE, ColumnCounts
-from sashiko_packs.monitoring.audited import LabelSummary, Quality
+from sashiko_packs.monitoring.audited import Quality
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.ledger import LEDGER_SCHEMA
 from sashiko_packs.monitoring.settings import MonitorSection
-from sashiko_packs.monitoring.steps import join_labels, quality
+from sashiko_packs.monitoring.steps import join_labels
 from sashiko_packs.monitoring.window import basic_time
 from tests.packs.monitoring.label_stores import DAY, Stores, keys_of, week
 from tests.packs.monitoring.steps.window_job import make_reference
@@ -27,57 +27,44 @@ REFERENCE = make_reference(
 
 
 class Pipeline:
-    """The two steps over a test's stores."""
+    """The step over a test's stores."""
 
     def __init__(self, root, monkeypatch):
         self.root, self.monkeypatch = root, monkeypatch
         self.stores = Stores(root / "stores")
         self.captured = {}  # file -> rows of ReadCapture; the stores have those of older windows
 
-    def folder(self, step, name):
-        return self.root / step / "processing" / "input" / name
+    def folder(self, name):
+        return self.root / "JoinLabels" / "processing" / "input" / name
 
     def run(self, *, number=0, now=None, reference=None, label_days=28):
-        """Runs both, and returns the text of both results."""
         reference = reference or REFERENCE.model_dump(mode="json")
-        for step in ("JoinLabels", "Quality"):
-            shutil.rmtree(self.root / step, ignore_errors=True)
-            config = self.folder(step, "config")
-            config.mkdir(parents=True)
-            save(document(), config)
-            section = MonitorSection(label_days=label_days)
-            write_json(config / "monitor.json", section.model_dump(mode="json"))
-            write_json(self.folder(step, "reference") / REFERENCE_FILE, reference)
+        shutil.rmtree(self.root / "JoinLabels", ignore_errors=True)
+        config = self.folder("config")
+        config.mkdir(parents=True)
+        save(document(), config)
+        section = MonitorSection(label_days=label_days)
+        write_json(config / "monitor.json", section.model_dump(mode="json"))
+        write_json(self.folder("reference") / REFERENCE_FILE, reference)
         for name in ("ledger", "labels", "draws"):
-            shutil.copytree(self.stores.folder(name), self.folder("JoinLabels", name))
+            shutil.copytree(self.stores.folder(name), self.folder(name))
         for name, rows in {"rows.parquet": [], "late.parquet": [], **self.captured}.items():
-            path = self.folder("JoinLabels", "rows") / name
+            path = self.folder("rows") / name
             write_table(path, pa.Table.from_pylist(rows, row_schema(("title",))))
         window = {
             "--start": basic_time(week(number).start), "--end": basic_time(week(number).end),
             "--now": basic_time(now or week(number).end + DAY), "--version": "7",
         }  # fmt: skip
-        self._start("JoinLabels", join_labels, *[word for pair in window.items() for word in pair])
-        labels = self.output("JoinLabels", "labels")
-        shutil.copytree(labels, self.folder("Quality", "labels"))
-        self._start("Quality", quality)
-        return (labels / "labels.json").read_text("utf-8") + (
-            self.output("Quality", "quality") / "quality.json"
-        ).read_text("utf-8")
+        self.monkeypatch.setenv("OPT_ML", str(self.root / "JoinLabels"))
+        words = [word for pair in window.items() for word in pair]
+        self.monkeypatch.setattr(sys, "argv", ["join_labels", *words])
+        join_labels.main()
 
-    def output(self, step, name):
-        return self.root / step / "processing" / "output" / name
-
-    def labels(self):
-        return LabelSummary.read(self.output("JoinLabels", "labels"))
+    def output(self, name):
+        return self.root / "JoinLabels" / "processing" / "output" / name
 
     def quality(self):
-        return Quality.read(self.output("Quality", "quality"))
-
-    def _start(self, step, module, *arguments):
-        self.monkeypatch.setenv("OPT_ML", str(self.root / step))
-        self.monkeypatch.setattr(sys, "argv", [step, *arguments])
-        module.main()
+        return Quality.read(self.output("quality"))
 
 
 @pytest.fixture
@@ -136,7 +123,7 @@ def test_the_bias_evaluator_gets_the_labelled_drawn_rows_and_no_others(pipeline)
     stores.label([drawn[0], other], "yes", now=week(0).end)
     stores.label(drawn[1:2], "no", now=week(0).end)
     pipeline.run()
-    audited = pipeline.output("JoinLabels", "decisions") / "audited.parquet"
+    audited = pipeline.output("decisions") / "audited.parquet"
     assert [tuple(row.values()) for row in pq.read_table(audited).to_pylist()] == [
         (drawn[0], True, True),
         (drawn[1], False, True),
@@ -148,7 +135,7 @@ def test_the_recipe_says_how_long_a_period_waits_for_its_labels(pipeline) -> Non
     pipeline.stores.draw(0)
     for days, state in ((2, "open"), (1, "overdue")):
         pipeline.run(now=week(0).end + DAY, label_days=days)
-        assert pipeline.labels().periods[0].state == state
+        assert pipeline.quality().periods[0].state == state
 
 
 def test_the_ledger_gets_the_answers_of_all_versions_once(pipeline, capsys) -> None:
@@ -160,7 +147,7 @@ def test_the_ledger_gets_the_answers_of_all_versions_once(pipeline, capsys) -> N
     }
     pipeline.run()
     assert "added 2 rows to the ledger" in capsys.readouterr().err
-    ledger = pipeline.output("JoinLabels", "ledger")
+    ledger = pipeline.output("ledger")
     table = pq.read_table(ledger / "2026-03-03.parquet")
     assert table.schema == LEDGER_SCHEMA
     assert table.select(["key", "version"]).to_pylist() == [
@@ -168,7 +155,7 @@ def test_the_ledger_gets_the_answers_of_all_versions_once(pipeline, capsys) -> N
         {"key": "b", "version": 8},
         {"key": "old", "version": 7},
     ]
-    decisions = pipeline.output("JoinLabels", "decisions") / "decisions.parquet"
+    decisions = pipeline.output("decisions") / "decisions.parquet"
     assert pq.read_table(decisions)["key"].to_pylist() == ["a", "old"]
     first = sha256_tree(ledger)
     shutil.copytree(ledger, pipeline.stores.folder("ledger"), dirs_exist_ok=True)
@@ -183,4 +170,4 @@ def test_a_contract_of_other_labels_is_refused_before_it_judges(pipeline) -> Non
         InputError, match="`no` and `yes`, those of the version are `no` and `late`"
     ):
         pipeline.run(reference=other.model_dump(mode="json"))
-    assert not (pipeline.output("JoinLabels", "labels") / "labels.json").exists()
+    assert not (pipeline.output("quality") / "quality.json").exists()
