@@ -8,7 +8,6 @@ import pytest
 
 from sashiko.account.access.environment_access import Environment, read_environment
 from sashiko.account.names import bucket_name
-from sashiko.contract.load import load_contract
 from sashiko.settings.environment import load_settings
 from sashiko.settings.recipe import load_recipe
 from sashiko_packs.monitoring.labels import create_stores
@@ -33,7 +32,7 @@ def test_each_store_begins_with_the_file_that_its_places_name(tmp_path: Path) ->
     recipe = load_recipe(Path("recipes/complaints.yaml"))
     places = monitor_places(load_settings("local"), recipe)
     folders = {name: tmp_path / name for name in STORES}
-    create_stores(load_contract(Path(recipe.contract)), **folders)
+    create_stores(**folders)
     made = {
         f"{getattr(places, name)}/{file.name}"
         for name, folder in folders.items()
