@@ -20,6 +20,8 @@ from docs.faults import faults_page
 from docs.pack_pages import core_reference, pack_pages
 from docs.public_api import PAGE as API
 from docs.public_api import api_page
+from docs.records import PAGE as VERIFIED
+from docs.records import verified_page
 from sashiko.packs import enabled_packs
 from verification.benchmarks.inferentia import picture, tables
 
@@ -49,6 +51,7 @@ def generated() -> dict[Path, str]:
         CONFIGURATION: configuration_page(),
         FAULTS: faults_page(),
         API: api_page(),
+        VERIFIED: verified_page(packs),
         DECISIONS / "index.md": decisions_index(),
     }
 

@@ -27,6 +27,7 @@ def current() -> dict[Path, str]:
         "faults.md",
         "inferentia.md",
         "images/cost-per-million.svg",
+        "verified.md",
         *(f"packs/{pack.name}.md" for pack in enabled_packs(folder=ROOT / "config")),
     ],
 )

@@ -11,11 +11,14 @@ PACK: Final = Pack(
         "env destroy-data": "sashiko_packs.operations.commands.account:destroy_data",
         "env drift": "sashiko_packs.operations.commands.account:drift",
         "env images": "sashiko_packs.operations.commands.account:images",
+        "env prove": "sashiko_packs.operations.commands.prove:prove",
     },
     renamed={
         "audit": "env drift",
         "cost": "env cost",
         "empty": "env destroy-data",
         "images": "env images",
+        "prove": "env prove",
     },
+    home={"prove": "what probes of an account have still to remove"},
 )

@@ -1,0 +1,309 @@
+"""Each probe against answers that are made up: it holds, it differs, and it stays unknown."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sashiko_packs.operations.proofs.execution import Execution
+from sashiko_packs.operations.proofs.probe import Probe, all_probes
+from sashiko_packs.operations.proofs.record import Record, judge
+from tests.packs.operations.proofs.world import failure, place_of, world_of
+
+PROBES = {probe.id: probe for probe in all_probes()}
+WHOLE = {name: probe for name, probe in PROBES.items() if probe.steps}
+DONE: dict[str, Any] = {"ProcessingJobStatus": "Completed"}
+DENIED = failure("AccessDeniedException")
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"ProcessingJobStatus": "Completed", "ExitMessage": text}
+
+
+def state(name: str, reason: str = "") -> dict[str, Any]:
+    return {"QueryExecution": {"Status": {"State": name, "StateChangeReason": reason}}}
+
+
+def table(*values: str) -> dict[str, Any]:
+    return {"ResultSet": {"Rows": [{"Data": [{"VarCharValue": value}]} for value in values]}}
+
+
+def step(status: str, **more: Any) -> dict[str, Any]:
+    return {"PipelineExecutionSteps": [{"StepStatus": status, **more}]}
+
+
+def endpoint(status: str, **more: Any) -> dict[str, Any]:
+    return {"EndpointStatus": status, **more}
+
+
+def body(text: str) -> dict[str, Any]:
+    return {"Body": text}
+
+
+def run_state(name: str, error: str = "") -> dict[str, Any]:
+    return {"JobRun": {"JobRunState": name, "ErrorMessage": error}}
+
+
+def build(status: str, *values: str) -> dict[str, Any]:
+    exported = [{"name": "WORD", "value": value} for value in values]
+    built = {"buildStatus": status, "buildComplete": True, "exportedEnvironmentVariables": exported}
+    return {"builds": [built]}
+
+
+def alarm(name: str) -> dict[str, Any]:
+    return {"MetricAlarms": [{"StateValue": name}]}
+
+
+def files(*keys: str) -> dict[str, Any]:
+    return {"Contents": [{"Key": key} for key in keys]}
+
+
+GATE = "ClientError: gate closed: " + "x" * 780 + " end"
+UNASSUMED = "The role defined for the function cannot be assumed by Lambda."
+CAPTURED = "capture/prove-0a1b2c-endpoint/v/2026/12/01/10/a.jsonl"
+SERVICE = {"ServiceDetails": [{"PrivateDnsName": "*.mlflow.example"}]}
+EARLIER = {"PipelineExecutionArn": "arn:aws:sagemaker:us-east-1:111122223333:pipeline/prove-p/one"}
+SERVING = {"endpoint": endpoint("InService"), "answer": body('{"word": "probe"}')}
+# Probe -> answers with which its belief holds, then changes of them with which it differs.
+CASES: dict[str, tuple[dict[str, Any], ...]] = {
+    "trust-lambda": (
+        {"strict": failure("InvalidParameterValueException", UNASSUMED)},
+        {"strict": {"FunctionArn": "arn"}},
+    ),
+    "trust-glue": (
+        {"control": run_state("SUCCEEDED"), "strict": run_state("FAILED", "Role not trusted")},
+        {"strict": run_state("SUCCEEDED")},
+    ),
+    "trust-sagemaker": (
+        {"process": DONE},
+        {
+            "process_start": failure("ValidationException", "Could not assume role"),
+            "process": failure("ValidationException", "Could not find requested job"),
+        },
+    ),
+    "trust-states": (
+        {"run": {"status": "SUCCEEDED", "output": '"read probe"'}},
+        {"run": {"status": "FAILED", "output": ""}},
+        {
+            "flow": failure("AccessDeniedException", "not authorized to assume"),
+            "run_start": failure("StateMachineDoesNotExist"),
+        },
+    ),
+    "trust-events": (
+        {
+            "sent": {"FailedEntryCount": 0},
+            "started": {"executions": [{"executionArn": "a:b", "status": "SUCCEEDED"}]},
+            "run": {"status": "SUCCEEDED", "output": '"heard: probe"'},
+        },
+        {"started": {"executions": []}},
+        {"run": {"status": "FAILED", "output": ""}},
+    ),
+    "trust-codebuild": (
+        {"build": build("SUCCEEDED", "probe")},
+        {"build": build("SUCCEEDED")},
+        {
+            "project": failure("InvalidInputException", "CodeBuild cannot assume the role"),
+            "start": failure("ResourceNotFoundException"),
+        },
+    ),
+    "kms-request-alias": (
+        {"by_id": DENIED, "raw": DENIED},
+        {"by_id": {}},
+        {"raw": {}},
+        {"by_alias": DENIED},
+    ),
+    "kms-via-s3": ({"direct": DENIED}, {"direct": {}}, {"opened": failure("AccessDenied")}),
+    "kms-logs-context": (
+        {"other": failure("InvalidParameterException")},
+        {"other": {}},
+        {"named": failure("InvalidParameterException")},
+    ),
+    "lambda-step-failure": (
+        {"run": step("Failed", FailureReason=GATE)},
+        {"run": step("Failed", FailureReason="The Lambda function failed")},
+        {"run": step("Failed", FailureReason=GATE[:700])},
+        {"run": step("Failed", FailureReason=None)},
+    ),
+    "mlflow-service": (
+        {"service": SERVICE},
+        {"service": {"ServiceDetails": []}},
+        {"service": {"ServiceDetails": [{"PrivateDnsName": None}]}},
+        {"service": failure("InvalidServiceName")},
+    ),
+    "mlflow-route": (
+        {"service": SERVICE, "process": message("reached: private=True status=403")},
+        {"process": message("not reached: TimeoutError")},
+        {"process": message("reached: private=False status=403")},
+    ),
+    "definition-accepted": ({}, {"created": failure("ValidationException")}),
+    "job-in-vpc": (
+        {"process": message("hosts=['algo-1'] internet=False")},
+        {"process": message("hosts=['algo-1'] internet=True")},
+        {"process": {"ProcessingJobStatus": "Failed", "ExitMessage": ""}},
+    ),
+    "cache-hits": (
+        {
+            "run": step("Succeeded"),
+            "run_start": EARLIER,
+            "again": step(
+                "Succeeded",
+                CacheHitResult={"SourcePipelineExecutionArn": EARLIER["PipelineExecutionArn"]},
+            ),
+        },
+        {"again": step("Succeeded", CacheHitResult=None)},
+    ),
+    "two-hosts": (
+        {"process": DONE, "files": files("out/algo-1", "out/algo-2")},
+        {"files": files("out/algo-1")},
+    ),
+    "train-resumes": (
+        {
+            "stopped": {"TrainingJobStatus": "Stopped"},
+            "resumed": {"TrainingJobStatus": "Failed", "FailureReason": "resumed after sigterm"},
+        },
+        {"resumed": {"TrainingJobStatus": "Failed", "FailureReason": "resumed"}},
+    ),
+    "package-with-card": (
+        {
+            "package": {
+                "ModelApprovalStatus": "PendingManualApproval",
+                "ModelCard": {"ModelCardContent": '{"purpose": "probe"}'},
+            }
+        },
+        {"package": {"ModelCard": {"ModelCardContent": None}}},
+        {"created": failure("ValidationException")},
+    ),
+    "alias-moves": (
+        {"verified": failure("KMSInvalidSignatureException")},
+        {"verified": {"SignatureValid": True}},
+    ),
+    "alarm-looks-back": (
+        {"raised": alarm("ALARM"), "calm": alarm("OK")},
+        {"calm": alarm("ALARM")},
+        {"calm": alarm("INSUFFICIENT_DATA")},
+    ),
+    "break-glass-heard": ({}, {"heard": {"Messages": None}}),
+    "lake-columns": (
+        {
+            "shown": table("open", "one", "two"),
+            "shown_end": state("SUCCEEDED"),
+            "hidden_end": state("FAILED", "COLUMN_NOT_FOUND: line 1:8"),
+        },
+        {"hidden_end": state("SUCCEEDED")},
+        {"shown_end": state("FAILED"), "shown": failure("InvalidRequestException")},
+    ),
+    "lake-rows": (
+        {"shown": table("open", "one"), "shown_end": state("SUCCEEDED")},
+        {"shown": table("open", "one", "two")},
+    ),
+    "unload-twice": (
+        {
+            "first_end": state("SUCCEEDED"),
+            "second_end": state("FAILED", "HIVE_PATH_ALREADY_EXISTS: not empty"),
+        },
+        {"second_end": state("SUCCEEDED")},
+    ),
+    "iceberg-version": (
+        {
+            **{f"{name}_end": state("SUCCEEDED") for name in ("made", "added", "snapshots")},
+            "snapshots": table("snapshot_id", "1", "2"),
+            "unloaded_end": state("SUCCEEDED"),
+        },
+        {"unloaded_end": state("FAILED")},
+        {"snapshots_end": state("FAILED"), "snapshots": failure("InvalidRequestException")},
+    ),
+    "quality-rules": ({}, {"ruleset": failure("InvalidInputException")}),
+    "endpoint-isolated": (
+        SERVING,
+        {"endpoint": endpoint("Failed"), "answer": failure("ValidationError")},
+        {"answer": body("{}")},
+    ),
+    "status-codes": (
+        {
+            "endpoint": endpoint("InService"),
+            "refused": failure("ModelError", "Received client error (400) from primary"),
+            "fault": failure("ModelError", "Received server error (500) from primary"),
+        },
+        {"refused": failure("ModelError", "Received server error (500) from primary")},
+        {"fault": failure("ModelError", "Received client error (400) from primary")},
+    ),
+    "capture-files": (
+        {**SERVING, "files": files(CAPTURED)},
+        {"files": files("capture/x.jsonl")},
+        {"files": {"Contents": None}},
+    ),
+    "update-rolls-back": (
+        {**SERVING, "after": endpoint("InService", EndpointConfigName="prove-0a1b2c-endpoint")},
+        {"after": endpoint("InService", EndpointConfigName="prove-0a1b2c-broken")},
+        {"after": endpoint("Failed", EndpointConfigName="prove-0a1b2c-endpoint")},
+    ),
+}
+ALTERED = [
+    pytest.param(name, change, id=f"{name}-{index}")
+    for name, (_, *changes) in CASES.items()
+    for index, change in enumerate(changes)
+]
+
+
+def ran(
+    name: str, answers: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Record:
+    """Runs a probe in a world; whatever it answers, what was made is asked to go."""
+    with world_of(answers, monkeypatch) as world:
+        record = Execution(PROBES[name], place_of(folder)).record(usd=0)
+    assert not list(folder.iterdir())
+    made = {name.partition(":")[2] for name in world.operations()}
+    removed = {word[6:] for word in made if word.startswith("Delete")}
+    for word in made:
+        if word.startswith("Create") and word[6:] not in {"Table", "Key", "Grant", "BucketConf"}:
+            assert word[6:] in removed or {f"Delete{word[6:]}s", "DeleteVpcEndpoints"} & made, word
+    return record
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_belief_holds_by_the_answers_that_it_expects(name, tmp_path, monkeypatch) -> None:
+    record = ran(name, CASES[name][0], tmp_path, monkeypatch)
+    assert record.verdict == "holds", record.calls
+    assert record.endpoint_override  # nobody has seen AWS's host
+
+
+@pytest.mark.parametrize(("name", "change"), ALTERED)
+def test_a_belief_differs_by_other_answers(name, change, tmp_path, monkeypatch) -> None:
+    record = ran(name, {**CASES[name][0], **change}, tmp_path, monkeypatch)
+    assert record.verdict == "differs", record.calls
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_belief_is_unknown_without_any_answer_that_it_needs(name, tmp_path, monkeypatch) -> None:
+    probe = PROBES[name]
+    expected = f"{probe.given} {probe.holds}"
+    judged = [s.name for s in probe.steps if s.name and re.search(rf"\b{s.name}\.", expected)]
+    for failing in judged:
+        answers = {**CASES[name][0], failing: failure("ServiceUnavailable", "try later")}
+        assert ran(name, answers, tmp_path, monkeypatch).verdict == "unknown", failing
+    record = ran(name, CASES[name][0], tmp_path, monkeypatch)
+    for failing in judged:
+        without = [call for call in record.calls if call.name != failing]
+        assert judge(probe, without) == "unknown", failing
+
+
+def test_the_thirty_of_the_facts_are_listed_and_those_under_a_dollar_can_run() -> None:
+    cheap = [probe for probe in WHOLE.values() if probe.price < 1]
+    assert len(PROBES) >= 30
+    assert len(cheap) >= 20
+    assert next(iter(PROBES)).startswith("trust-")
+    assert all(probe.outline for probe in PROBES.values() if probe.id not in WHOLE)
+
+
+def test_a_verdict_follows_from_the_recorded_answers_alone(tmp_path, monkeypatch) -> None:
+    """What is not kept in a record cannot count."""
+    for name, (holds, *_) in CASES.items():
+        record = ran(name, holds, tmp_path, monkeypatch)
+        again = Record.model_validate_json(record.model_dump_json())
+        assert judge(PROBES[name], again.calls) == record.verdict
+
+
+def test_each_probe_has_its_case() -> None:
+    assert CASES.keys() == WHOLE.keys()
+    assert all(isinstance(probe, Probe) for probe in PROBES.values())
