@@ -86,6 +86,8 @@ class Pack:
     # What its processing jobs run on, beside `jobs` of the settings, so that the pipeline may start
     # them: `(settings) -> Sequence[ProcessingJob]`.
     jobs: str = ""
+    # Whether it writes captures by a schedule, also where nothing is served: `(settings) -> bool`.
+    captures: str = ""
     # Contracts of further tables: `(settings, recipe, contracts) -> Sequence[Contract]`.
     lake_contracts: str = ""
     # Who reads what a job names by its arguments, in the artifacts bucket:

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sashiko.account.names import etl_name
+from sashiko.account.names import arn, etl_name, model_package_group_name
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.settings.environment import Settings
+from sashiko_cdk.identity.allow import Allowed, allow
 
 State = dict[str, Any]
 _MOST_LOADS: Final = 50  # what a state holds is limited to 256 KiB
@@ -107,6 +108,50 @@ def start_pipeline(
         },
         End=True,
     )
+
+
+def find_approved_version(
+    settings: Settings, model_package_group: str, *, next_state: str
+) -> dict[str, State]:
+    """Returns the states from `FindVersion` on, which assign `$version`, the newest approved one.
+
+    The flow fails as `NoVersion` where none is.
+    """
+    name = model_package_group_name(settings, model_package_group)
+    return {
+        "FindVersion": call(
+            "aws-sdk:sagemaker:listModelPackages",
+            {
+                "ModelPackageGroupName": name,
+                "ModelApprovalStatus": "Approved",
+                "SortBy": "CreationTime",
+                "SortOrder": "Descending",
+                "MaxResults": 1,
+            },
+            Output={"packages": expression("$states.result.ModelPackageSummaryList")},
+            Next="IsApproved",
+        ),
+        "IsApproved": either("$count($states.input.packages) > 0", "NameVersion", "NoVersion"),
+        "NoVersion": fail("NoVersion", f"no version of {name} is approved"),
+        "NameVersion": {
+            "Type": "Pass",
+            "Assign": {
+                "version": expression("$string($states.input.packages[0].ModelPackageVersion)")
+            },
+            "Next": next_state,
+        },
+    }
+
+
+def list_versions(settings: Settings, model_package_group: str) -> Allowed:
+    """Allows what `find_approved_version` calls."""
+    group = model_package_group_name(settings, model_package_group)
+    packages = [
+        arn(settings, "sagemaker", f"model-package-group/{group}"),
+        arn(settings, "sagemaker", f"model-package/{group}/*"),
+    ]
+    why = "Versions are numbered; those of one group."
+    return allow(["sagemaker:ListModelPackages"], packages, why=why)
 
 
 def find_load(settings: Settings, table: str, *, next_state: str) -> State:

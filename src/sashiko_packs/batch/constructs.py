@@ -7,7 +7,6 @@ from aws_cdk import Duration
 from constructs import Construct
 
 from sashiko.account.names import Bucket, Role, arn, database_name, etl_name
-from sashiko.account.names import model_package_group_name as group_name
 from sashiko.contract.glue import GlueTable
 from sashiko.contract.model import Contract
 from sashiko.pipeline.project import contract_file
@@ -18,12 +17,13 @@ from sashiko_cdk.events.event_flows import EventRule, StateMachine
 from sashiko_cdk.events.language import (
     DAY_MS,
     MIDNIGHT,
-    call,
     either,
     expression,
     fail,
+    find_approved_version,
     find_load,
     flow,
+    list_versions,
     literal,
     start_pipeline,
     text,
@@ -189,9 +189,6 @@ def interface_endpoints(settings: Settings) -> Mapping[str, Use]:  # noqa: ARG00
     return {"glue": Use(callers=(JOBS_ROLE,), actions=_PUBLISH)}
 
 
-_NAMED = "Versions are numbered; those of one group."
-
-
 def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, Any]:
     """Returns the flow that a schedule starts: a batch by the newest approved version.
 
@@ -204,7 +201,6 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
     start, end = (
         time_of(f"{MIDNIGHT} - {length * DAY_MS}") if window else NO_TIME for length in (days, 0)
     )
-    name = group_name(settings, recipe.model_package_group)
     return flow(
         "Starts the batch pipeline on the newest load, by the newest approved version",
         start="NameWindow",
@@ -224,29 +220,7 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
             "NothingLoaded": fail(
                 "NothingLoaded", f"no load of the table {table} has succeeded yet"
             ),
-            "FindVersion": call(
-                "aws-sdk:sagemaker:listModelPackages",
-                {
-                    "ModelPackageGroupName": name,
-                    "ModelApprovalStatus": "Approved",
-                    "SortBy": "CreationTime",
-                    "SortOrder": "Descending",
-                    "MaxResults": 1,
-                },
-                Output={"packages": expression("$states.result.ModelPackageSummaryList")},
-                Next="IsApproved",
-            ),
-            "IsApproved": either("$count($states.input.packages) > 0", "NameVersion", "NoVersion"),
-            "NoVersion": fail("NoVersion", f"no version of {name} is approved"),
-            "NameVersion": {
-                "Type": "Pass",
-                "Assign": {
-                    "version": expression(
-                        "$string($states.input.packages[0].ModelPackageVersion)"
-                    )
-                },
-                "Next": "Start",
-            },
+            **find_approved_version(settings, recipe.model_package_group, next_state="Start"),
             "Start": start_pipeline(
                 batch_pipeline_name(settings, recipe.name),
                 token=text(
@@ -266,6 +240,11 @@ def batch_flow(settings: Settings, recipe: Recipe, *, table: str) -> dict[str, A
     )  # fmt: skip
 
 
+def is_scheduled(settings: Settings) -> bool:
+    """Returns whether a schedule scores rows."""
+    return settings.section(BatchJobs).schedule is not None
+
+
 def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
     """Adds the schedule of batches to a stack, and what it starts; nothing where there is none."""
     schedule = stack.settings.section(BatchJobs).schedule
@@ -275,11 +254,6 @@ def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMac
     for recipe in parts.deployment.recipes:
         scope, table = Construct(stack, f"Batch-{recipe.name}"), scored_table(recipe)
         settings, name = stack.settings, batch_pipeline_name(stack.settings, recipe.name)
-        group = group_name(settings, recipe.model_package_group)
-        packages = [
-            arn(settings, "sagemaker", f"model-package-group/{group}"),
-            arn(settings, "sagemaker", f"model-package/{group}/*"),
-        ]
         machine = parts.flows.add_machine(
             scope,
             "Start",
@@ -287,7 +261,7 @@ def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMac
             role="pipeline-starter",
             definition=batch_flow(settings, recipe, table=table),
             allowed=[
-                allow(["sagemaker:ListModelPackages"], packages, why=_NAMED),
+                list_versions(settings, recipe.model_package_group),
                 allow(
                     ["sagemaker:StartPipelineExecution"],
                     [arn(settings, "sagemaker", f"pipeline/{name}")],

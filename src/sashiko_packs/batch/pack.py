@@ -22,6 +22,7 @@ PACK: Final = Pack(
     lake_tables="sashiko_packs.batch.constructs:answer_tables",
     pipeline_parts="sashiko_packs.batch.constructs:add_schedule",
     jobs="sashiko_packs.batch.constructs:scoring_jobs",
+    captures="sashiko_packs.batch.constructs:is_scheduled",
     roles="sashiko_packs.batch.constructs:ROLES",
     staged="sashiko_packs.batch.account:stage_records",
     actions=("glue:CreatePartition",),

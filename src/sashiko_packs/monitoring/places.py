@@ -10,6 +10,7 @@ from sashiko.account.names import (
     pipeline_name,
     snapshots_uri,
 )
+from sashiko.packs import load_packs, pack_objects
 from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 
@@ -70,6 +71,18 @@ def monitor_pipeline_name(settings: Settings, recipe: str) -> str:
 def window_machine(recipe: str) -> str:
     """Names the state machine that starts a window of monitoring, without the prefix."""
     return f"monitor-{recipe}"
+
+
+def is_captured_by_schedule(settings: Settings) -> bool:
+    """Returns whether a pack answers rows by a schedule, and captures them like an endpoint's."""
+    packs = load_packs(settings.packs, source="settings")
+    return any(captures(settings) for captures in pack_objects("captures", packs))
+
+
+def may_be_silent(settings: Settings) -> bool:
+    """Returns whether nobody has to ask for a week, as with an endpoint that sleeps or none."""
+    serving = settings.serving
+    return serving.sleeps or (not serving.enabled and is_captured_by_schedule(settings))
 
 
 def monitor_places(settings: Settings, recipe: Recipe) -> MonitorPlaces:

@@ -14,7 +14,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 from sashiko.account.names import lake_uri, model_package_group_name
 from sashiko.pipeline.sdk.jobs import Jobs, Uri, join_uri, output_uri
 from sashiko.settings.environment import Settings
-from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.places import JOBS_ROLE, MonitorPlaces, may_be_silent, monitor_places
 
 __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
@@ -216,7 +216,7 @@ class Monitoring:
                 "--recipe",
                 self.jobs.recipe.name,
                 *self._version,
-                *(["--sleeps"] if self.jobs.settings.serving.sleeps else []),
+                *(["--sleeps"] if may_be_silent(self.jobs.settings) else []),
             ],
         )
 

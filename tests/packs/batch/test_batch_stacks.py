@@ -11,12 +11,19 @@ from moto import mock_aws
 
 from sashiko.base import aws_calls
 from sashiko.errors import InputError
+from sashiko.packs import pack_objects
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.identity.roles import job_denials
 from sashiko_packs.batch import publishing
-from sashiko_packs.batch.constructs import answer_tables, batch_flow, lake_contracts
+from sashiko_packs.batch.constructs import (
+    answer_tables,
+    batch_flow,
+    is_scheduled,
+    lake_contracts,
+)
 from sashiko_packs.batch.cost import check_cost
+from sashiko_packs.batch.pack import PACK
 from sashiko_packs.batch.records import Plan
 from sashiko_packs.batch.settings import BatchJobs, BatchSection
 from sashiko_packs.batch.steps.score import answer_schema
@@ -222,6 +229,13 @@ def test_the_sections_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="EventBridge"):
         BatchJobs.model_validate(desk.BATCH | {"schedule": "0 5 * * *"})
     assert BatchSection().window is None
+
+
+def test_what_a_schedule_scores_is_for_monitoring_without_an_endpoint():
+    assert not is_scheduled(SETTINGS)
+    nightly = SETTINGS.section(BatchJobs).model_copy(update={"schedule": "cron(0 5 * * ? *)"})
+    assert pack_objects("captures", [PACK]) == (is_scheduled,)
+    assert is_scheduled(SETTINGS.model_copy(update={"batch": nightly}))
 
 
 def test_the_pipeline_may_start_the_instances_that_score_for_as_long_as_they_may_run():

@@ -13,7 +13,7 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.language import call, either, expression, flow, literal, text
 from sashiko_packs.monitoring.checks import KINDS, ROWS
-from sashiko_packs.monitoring.places import monitor_places
+from sashiko_packs.monitoring.places import may_be_silent, monitor_places
 from sashiko_packs.monitoring.result import MonitorResult
 
 # By kind of check. Of a kind without a judged check the first is not published, so that an alarm
@@ -90,7 +90,7 @@ def outcome_flow(
                 Next="PublishKinds",
             ),
             "PublishKinds": publish(
-                _of_kinds(group, sleeps=settings.serving.sleeps), Next="HasAlarm"
+                _of_kinds(group, silent=may_be_silent(settings)), Next="HasAlarm"
             ),
             "HasAlarm": either(f"$count({_OUTCOME}.alarms) > 0", "SendAlarms", "HasValue"),
             "SendAlarms": call(
@@ -127,10 +127,10 @@ def _metric(name: str, value: str, dimensions: Sequence[tuple[str, str]]) -> str
     return f'{{"MetricName": "{name}", "Value": {value}, "Dimensions": [{pairs}]}}'
 
 
-def _of_kinds(group: str, *, sleeps: bool) -> str:
+def _of_kinds(group: str, *, silent: bool) -> str:
     """Returns the expression of the group's metrics, and of those by kind of check.
 
-    Of a window without requests to an endpoint that sleeps, no kind of check has a metric: each
+    Of a window without requests, which may be `silent`, no kind of check has a metric: each
     alarm keeps its state. JSONata leaves out of an array what has no value, such as a condition
     without an else.
     """
@@ -140,7 +140,7 @@ def _of_kinds(group: str, *, sleeps: bool) -> str:
         _metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own),
         f"({accuracy} != null ? {_metric('AuditedAccuracy', accuracy, own)})",
     ]
-    unless_silent = f" and {_OUTCOME}.outcome != 'no requests'" if sleeps else ""
+    unless_silent = f" and {_OUTCOME}.outcome != 'no requests'" if silent else ""
     for kind in KINDS:
         of_kind = [*own, (KIND, literal(kind))]
         checks = f"{_OUTCOME}.checks[kind = '{kind}']"
@@ -221,7 +221,7 @@ def add_alarms(
         if kind != "capture":  # always judged
             why = f"The last window had too few rows or labels to judge {kind}"
             alarm(f"{kind}-not-judged", why, metric_name=CHECKS_JUDGED, kind=kind)
-    if not settings.serving.sleeps:  # nobody has to ask one that does
+    if not may_be_silent(settings):
         alarm(
             "captured-rows",
             "In the last window no row was captured: the capture is dead, or nobody calls",

@@ -5,7 +5,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
-from sashiko.account.names import arn, bucket_name, etl_name, prefix
+from sashiko.account.names import arn, bucket_name, etl_name, model_package_group_name, prefix
 from sashiko.errors import InputError
 from sashiko.pipeline.project import recipe_table
 from sashiko.settings.environment import Settings, file_of
@@ -14,12 +14,15 @@ from sashiko_cdk.events.event_flows import EventFlows, EventRule, StateMachine
 from sashiko_cdk.events.language import (
     DAY_MS,
     MIDNIGHT,
+    State,
     call,
     either,
     expression,
     fail,
+    find_approved_version,
     find_load,
     flow,
+    list_versions,
     literal,
     start_pipeline,
     text,
@@ -32,6 +35,8 @@ from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.monitoring.constructs.alarms import add_alarms, add_dashboard, outcome_flow
 from sashiko_packs.monitoring.places import (
     PUBLISHER,
+    is_captured_by_schedule,
+    may_be_silent,
     monitor_pipeline_name,
     monitor_places,
     window_machine,
@@ -48,7 +53,7 @@ _NO_REFERENCE: Final = literal(
 
 
 def window_flow(
-    settings: Settings, recipe: Recipe, *, package_arn: str, table: str
+    settings: Settings, recipe: Recipe, *, package_arn: str | None, table: str
 ) -> dict[str, Any]:
     """Returns the flow that a schedule starts: a window of seven days up to the day's begin, UTC.
 
@@ -59,11 +64,13 @@ def window_flow(
     the event is delivered. SageMaker refuses a job whose input has no object, so the flow looks for
     captures first. An endpoint that sleeps may be asked nothing: the window is then judged without
     any, and in the place of captures the job copies the earlier windows, which are always there.
-    The table of the lake has the facets of the answers' rows.
+    The table of the lake has the facets of the answers' rows. Where nothing is served
+    (`package_arn` None), rows are scored by a schedule, and the newest approved version is judged.
     """
-    sleeps = settings.serving.sleeps
+    silent = may_be_silent(settings)
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
-    packages, _, served = package_arn.rpartition("/")
+    name = f"model-package/{model_package_group_name(settings, recipe.model_package_group)}"
+    packages, served = arn(settings, "sagemaker", name), (package_arn or "").rpartition("/")[2]
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
     find = (
@@ -74,7 +81,7 @@ def window_flow(
         "NothingCaptured",
         f"the endpoint {endpoint} has captured no request yet: {capture} has none",
     )
-    if sleeps:
+    if silent:
         windows = f"{monitor_places(settings, recipe).windows}/"
         nothing = {"Type": "Pass", "Assign": {"captures": windows}, "Next": following}
     return flow(
@@ -91,10 +98,11 @@ def window_flow(
                     "version": expression(
                         f"$exists({_CHOSEN}) ? $string({_CHOSEN}) : {literal(served)}"
                     ),
-                    **({"captures": captured} if sleeps else {}),
+                    **({"captures": captured} if silent else {}),
                 },
-                "Next": "ReadVersion",
+                "Next": "ReadVersion" if served else "IsChosen",
             },
+            **({} if served else _unserved(settings, recipe)),
             "ReadVersion": call(
                 "aws-sdk:sagemaker:describeModelPackage",
                 {"ModelPackageName": text(literal(f"{packages}/"), "$version")},
@@ -125,7 +133,7 @@ def window_flow(
                 display_name=text(literal("version-"), "$version", literal("-to-"), "$end"),
                 parameters={
                     # With a slash: the prefix alone would also match other endpoints' names.
-                    "CaptureUri": expression("$captures") if sleeps else captured,
+                    "CaptureUri": expression("$captures") if silent else captured,
                     "ModelVersion": expression("$version"),
                     "WindowStart": expression("$start"),
                     "WindowEnd": expression("$end"),
@@ -141,6 +149,11 @@ def window_flow(
     )
 
 
+def _unserved(settings: Settings, recipe: Recipe) -> dict[str, State]:
+    states = find_approved_version(settings, recipe.model_package_group, next_state="ReadVersion")
+    return {"IsChosen": either("$version != ''", "ReadVersion", "FindVersion"), **states}
+
+
 # Mondays: what was captured in a week's last minutes has arrived by then.
 _WEEKLY: Final = "cron(0 6 ? * MON *)"
 _DAY: Final = 24 * 3600
@@ -151,17 +164,20 @@ _METRICS = "CloudWatch metrics have no ARN; the condition limits the namespace."
 
 
 def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMachine]:
-    """Adds the monitoring of the served version to a stack, where requests are captured.
+    """Adds the monitoring of each recipe's version to a stack, where its answers are captured.
+
+    That is the served one, or without one what a schedule scores by.
 
     Returns:
-        Its state machines; none if nothing is served, or no request captured.
+        Its state machines; none if no answer is captured.
 
     Raises:
         InputError: if the keys of `serving` do not fit each other, the environment or a recipe, or
             captures are deleted before their week is judged.
     """
     settings = stack.settings
-    if not settings.serving.capture.percent:
+    scheduled = is_captured_by_schedule(settings)
+    if not settings.serving.capture.percent and not scheduled:
         return []
     monitored = [
         _Monitoring(
@@ -174,7 +190,7 @@ def add_monitoring(stack: EnvironmentStack, parts: PipelineParts) -> list[StateM
             artifacts_key_arn=parts.artifacts_key_arn,
         )
         for recipe in parts.deployment.recipes
-        if (package := served_package(settings, recipe))
+        if (package := served_package(settings, recipe)) or scheduled
     ]
     if monitored:
         days = settings.serving.capture.retention // _DAY
@@ -198,7 +214,7 @@ class _Monitoring(Construct):
         settings: Settings,
         flows: EventFlows,
         recipe: Recipe,
-        package_arn: str,
+        package_arn: str | None,
         artifacts_key_arn: str,
     ) -> None:
         super().__init__(scope, id)
@@ -217,11 +233,13 @@ class _Monitoring(Construct):
             self, settings=settings, namespace=self._namespace, group=group, name=self._name
         )
 
-    def _starter(self, package_arn: str) -> StateMachine:
+    def _starter(self, package_arn: str | None) -> StateMachine:
         settings, recipe = self._settings, self.recipe
         captures = f"{endpoint_name(settings, recipe)}/"
         job = arn(settings, "glue", f"job/{etl_name(settings, recipe_table(recipe))}")
         finding_load = allow(["glue:GetJobRuns"], [job])
+        group = model_package_group_name(settings, recipe.model_package_group)
+        versions = arn(settings, "sagemaker", f"model-package/{group}/*")
         return self._flows.add_machine(
             self,
             "Start",
@@ -231,11 +249,8 @@ class _Monitoring(Construct):
                 settings, recipe, package_arn=package_arn, table=recipe_table(recipe)
             ),
             allowed=[
-                allow(
-                    ["sagemaker:DescribeModelPackage"],
-                    [f"{package_arn.rpartition('/')[0]}/*"],
-                    why=_VERSIONS,
-                ),
+                allow(["sagemaker:DescribeModelPackage"], [versions], why=_VERSIONS),
+                *([] if package_arn else [list_versions(settings, recipe.model_package_group)]),
                 allow(
                     ["s3:ListBucket"],
                     [f"arn:aws:s3:::{bucket_name(settings, 'capture')}"],

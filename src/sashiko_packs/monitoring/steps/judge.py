@@ -246,7 +246,7 @@ def main() -> None:
     parser.add_argument("--group", required=True)
     parser.add_argument("--recipe", required=True)
     parser.add_argument("--version", type=int, required=True)
-    parser.add_argument("--sleeps", action="store_true", help="the endpoint is asynchronous")
+    parser.add_argument("--sleeps", action="store_true", help="nobody has to ask")
     arguments = parser.parse_args()
 
     result = judge_window(

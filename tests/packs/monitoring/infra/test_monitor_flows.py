@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import assertions
 from aws_cdk import aws_kms as kms
 
 from sashiko.account.access.environment_access import read_environment
@@ -222,6 +223,20 @@ def test_a_silent_endpoint_that_sleeps_is_judged_without_captures(aws):
     assert _parameters(_starts(aws)[-1])["CaptureUri"] == f"s3://{CAPTURE}/{GROUP}/"
 
 
+def test_where_nothing_is_served_the_newest_approved_version_is_judged(aws):
+    aws.answers["ListModelPackages"] = lambda _: {
+        "ModelPackageSummaryList": [{"ModelPackageVersion": 7}]
+    }
+    flow = window_flow(SETTINGS, RECIPE, package_arn=None, table="complaints")
+    assert aws.run(flow, scheduled(MONDAY)).status == "SUCCEEDED"
+    assert _parameters(_starts(aws)[-1])["ModelVersion"] == "7"
+    assert aws.run(flow, scheduled(MONDAY) | {"model_version": 5}).status == "SUCCEEDED"
+    assert _parameters(_starts(aws)[-1])["ModelVersion"] == "5"
+    aws.answers["ListModelPackages"] = lambda _: {"ModelPackageSummaryList": []}
+    assert aws.run(flow, scheduled(MONDAY)).error == "NoVersion"
+    assert len(_starts(aws)) == 2
+
+
 def _asleep():
     serving = SETTINGS.serving.model_copy(update={"mode": "asynchronous"})
     return SETTINGS.model_copy(update={"serving": serving})
@@ -355,13 +370,13 @@ def test_without_an_audited_accuracy_none_is_published(publish):
     assert (metrics, mails) == ({("CapturedRows",): result.capture.rows}, [])
 
 
-def _monitored(**capture):
+def _monitored(*, environment="serving", **capture):
     from sashiko_cdk.events.event_flows import EventFlows
     from sashiko_cdk.pack_parts import PipelineParts
     from sashiko_cdk.stack import EnvironmentStack
     from sashiko_packs.monitoring.constructs.flow import add_monitoring
 
-    settings = variants.settings_of("serving")
+    settings = variants.settings_of(environment)
     section = settings.serving.capture.model_copy(update=capture)
     serving = settings.serving.model_copy(update={"capture": section})
     deployment = replace(
@@ -375,14 +390,26 @@ def _monitored(**capture):
         stack, "Events", settings=stack.settings, logs_key=key, removal_policy=stack.removal_policy
     )
     parts = PipelineParts(deployment=deployment, flows=flows, artifacts_key_arn=key.key_arn)
-    return add_monitoring(stack, parts)
+    return stack, add_monitoring(stack, parts)
 
 
 def test_only_what_is_captured_for_long_enough_is_monitored():
-    assert len(_monitored()) == 2
-    assert _monitored(percent=0) == []
+    assert len(_monitored()[1]) == 2
+    assert _monitored(percent=0)[1] == []
     with pytest.raises(InputError, match=r"`serving.capture.retention`: 7d; .* for 9d or more"):
         _monitored(retention=7 * 24 * 3600)
+
+
+def test_without_an_endpoint_answers_are_monitored_where_a_schedule_scores(monkeypatch):
+    assert _monitored(environment="dev")[1] == []
+    by_schedule = "sashiko_packs.monitoring.places.pack_objects"
+    monkeypatch.setattr(by_schedule, lambda *_: (lambda _: True,))
+    stack, machines = _monitored(environment="dev")
+    assert len(machines) == 2
+    template = json.dumps(assertions.Template.from_stack(stack).to_json())
+    assert "sagemaker:ListModelPackages" in template
+    assert "did-not-run" in template
+    assert "captured-rows" not in template  # a week without batches is none of an alarm
 
 
 def test_each_kind_of_check_has_an_alarm_that_keeps_its_state_without_data(templates):
