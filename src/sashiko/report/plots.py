@@ -19,7 +19,6 @@ from sashiko.evaluation.metrics.selective import CoveragePoint
 from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.report import svg, words
 from sashiko.settings.recipe_quality import SELECTIVE_ACCURACY, SELECTIVE_COVERAGE
-from sashiko.steps.evaluation_notes import METRIC_NAMES
 
 # A metric's value in one group, its estimate, and the check that judged it, if a gate did.
 ForestRow = tuple[float, BiasEstimate, Check | None]
@@ -27,7 +26,6 @@ _CURVES = ((svg.DARK, "o"), (svg.LIGHT, "s"), (svg.INK, "^"), (svg.MUTED, "D"))
 MOST_CURVES = len(_CURVES)
 MOST_COUNTED = 12  # classes of a confusion matrix with counts in its cells
 _ABOVE: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2}
-_MARKS = (("o", svg.DARK, 8.0), ("s", svg.LIGHT, 6.5), ("D", "white", 6.5), ("^", "#8fb4d6", 7.5))
 
 
 def reliability(
@@ -59,30 +57,6 @@ def reliability(
         return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
 
 
-def score_distribution(
-    scores: Floats, labels: Ints, *, threshold: float, names: Sequence[str]
-) -> Markup:
-    """Draws the scores of truly negative and truly positive rows, with the decision threshold."""
-    edges = np.linspace(0, 1, svg.SCORE_BINS + 1)
-    with svg.chart() as axes:
-        for value, colour, filled in ((0, svg.LIGHT, True), (1, svg.DARK, False)):
-            part = scores[labels == value]
-            heights = np.histogram(part, bins=edges)[0] / max(len(part), 1)
-            label = f"{names[value]} ({len(part):,})"
-            axes.stairs(heights, edges, fill=filled, color=colour, linewidth=1.6, label=label)
-        svg.threshold_line(axes, threshold)
-        axes.set(xlim=(0, 1), xlabel="score of the model", ylabel="share of the label's rows")
-        axes.legend(title="true label", title_fontsize=9, **_ABOVE)
-        axes.grid(True, axis="y")
-        above = [float((scores[labels == value] >= threshold).mean()) for value in (0, 1)]
-        alt = (
-            f"Scores by true label. {above[0]:.0%} of the rows labelled {names[0]} and "
-            f"{above[1]:.0%} of those labelled {names[1]} are at or above the threshold of "
-            f"{threshold:.2f}."
-        )
-        return svg.to_svg(axes, name="scores", alt=alt)
-
-
 def learning_curve(lines: Sequence[MetricLine]) -> Markup:
     """Draws the losses over the optimiser's steps."""
     scored = [
@@ -105,43 +79,6 @@ def learning_curve(lines: Sequence[MetricLine]) -> Markup:
         if scored:
             alt += f"; validation loss {scored[-1][1]:.3f} at last"
         return svg.to_svg(axes, name="learning", alt=f"{alt}.")
-
-
-def comparison(
-    models: Sequence[tuple[str, Mapping[str, Estimate]]], metrics: Sequence[str], *, name: str
-) -> Markup:
-    """Draws metrics that are better on the same side, of four models at most."""
-    ends = [
-        end for _, estimates in models for metric in metrics if metric in estimates
-        for end in (estimates[metric].value, estimates[metric].high) if end is not None
-    ]  # fmt: skip
-    edge = 1.0 if 0.5 < max(ends, default=1.0) <= 1 else max(ends) * 1.15
-    start = 1.05 * min(0.0, *ends) if ends else 0.0  # an R² may be below 0
-    with svg.chart(height=90 + 58 * len(metrics)) as axes:
-        descriptions = []
-        for row, metric in enumerate(reversed(metrics)):
-            marked = zip(models, _MARKS, strict=False)
-            for index, ((model, estimates), (shape, colour, size)) in enumerate(marked):
-                # A run of an older engine lacks metrics that came later.
-                estimate, y = estimates.get(metric), row + 0.3 - 0.2 * index
-                if estimate is None or estimate.value is None:
-                    continue
-                if estimate.low is not None and estimate.high is not None:
-                    axes.hlines(y, estimate.low, estimate.high, color=svg.DARK, linewidth=1.4)
-                axes.plot(estimate.value, y, shape, markersize=size, markerfacecolor=colour,
-                          markeredgecolor=svg.DARK, linestyle="none", clip_on=False,
-                          label=model if row == 0 else None)  # fmt: skip
-                descriptions.append(f"{METRIC_NAMES[metric]} of {model} {estimate.value:.3f}")
-        axes.set_yticks(range(len(metrics)), [METRIC_NAMES[metric] for metric in reversed(metrics)])
-        axes.tick_params(axis="y", length=0, pad=8)  # a mark may stand at 0
-        axes.hlines(np.arange(len(metrics) - 1) + 0.5, start, edge, color=svg.RULE, linewidth=0.6)
-        axes.spines["left"].set_visible(False)
-        axes.set(xlim=(start, edge), ylim=(-0.5, len(metrics) - 0.5))
-        axes.grid(True, axis="x")
-        axes.figure.legend(
-            loc="outside upper center", ncols=4, columnspacing=1.2, handletextpad=0.3
-        )
-        return svg.to_svg(axes, name=name, alt=f"Comparison: {'; '.join(descriptions)}.")
 
 
 def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> Markup:
@@ -318,53 +255,6 @@ def coverage(bins: Sequence[CalibrationBin], overall: Estimate, *, aim: float) -
         shares = "; ".join(f"{part.positive_rate:.0%} at {part.mean_score:,.3f}" for part in bins)
         alt = f"Coverage of the interval: {overall.text} of all rows, aim {aim:g}; {shares}."
         return svg.to_svg(axes, name="coverage", alt=alt)
-
-
-def predicted_numbers(title: str, groups: Sequence["GroupScores"], *, bound: float) -> Markup:
-    """Draws the share of each group's rows at or below a predicted number, `MOST_CURVES` at most.
-
-    The largest vertical distance of two curves is their Kolmogorov distance.
-    """
-    shares = np.linspace(0, 1, 101)
-    texts = []
-    with svg.chart() as axes:
-        for (colour, _), group in zip(_CURVES, groups, strict=False):
-            values = np.quantile(group.scores, shares)
-            axes.plot(values, shares, color=colour, linewidth=1.6, label=group.name)
-            texts.append(f"{group.name} from {values[5]:.3g} to {values[95]:.3g}")
-        axes.axvline(bound, color=svg.INK, linewidth=1.2, linestyle=(0, (5, 3)),
-                     label=f"the bound, {bound:g}")  # fmt: skip
-        axes.legend(**_ABOVE)
-        axes.set(ylim=(0, 1), xlabel="predicted number", ylabel="share of the rows up to it")
-        axes.grid(True)
-        alt = f"{title}, 90 of 100 rows of each group: {'; '.join(texts)}."
-        return svg.to_svg(axes, name=svg.identifier(title), alt=alt)
-
-
-def group_rates(facet: str, groups: Sequence[tuple[str, Mapping[str, float]]]) -> Markup:
-    """Draws each rate of each group, at most `MOST_CURVES`, and at the right how far they differ.
-
-    `groups` are names with their rates by name; a rate that a group does not have is left out.
-    """
-    names = list(dict.fromkeys(rate for _, rates in groups for rate in rates))
-    described = []
-    with svg.row_chart(names, length=48, width=560) as axes:
-        for index, rate in enumerate(reversed(names)):
-            shares = [(group, rates[rate]) for group, rates in groups if rate in rates]
-            ends = [share for _, share in shares]
-            axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1.4)
-            svg.row_figure(axes, index, f"{100 * (max(ends) - min(ends)):.1f}")
-            texts = ", ".join(f"{name} {share:.0%}" for name, share in shares)
-            described.append(f"{rate} {texts}")
-        for (colour, marker), (group, rates) in zip(_CURVES, groups, strict=False):
-            at = [(rates[rate], len(names) - 1 - names.index(rate)) for rate in rates]
-            axes.plot(*zip(*at, strict=True), marker, color=colour, markersize=8, clip_on=False,
-                      markeredgecolor="white", label=group)  # fmt: skip
-        axes.set(xlim=(0, 1), xlabel="share; right: points apart")
-        axes.grid(True, axis="x")
-        axes.figure.legend(loc="outside upper right", ncols=4)
-        alt = f"Rates by {facet}: {'; '.join(reversed(described))}."
-        return svg.to_svg(axes, name=f"rates-{svg.identifier(facet)}", alt=alt)
 
 
 def forest(metric: str, rows: Sequence[ForestRow]) -> Markup:

@@ -24,7 +24,6 @@ RULE = "#d5dae0"
 DARK = "#0b4f8a"
 LIGHT = "#e6a04b"
 ALLOWED = "#dcebe3"
-SCORE_BINS = 25
 _ROW_HEIGHT = 30
 # On a logarithmic axis 0 has no place.
 _RATIOS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -150,15 +149,6 @@ def value_axis(axes: "Axes", values: Sequence[float], *, neutral: float) -> tupl
         axes.set_xticks(ticks, [f"{mark:g}" for mark in ticks])
     axes.set_xlim(limits)
     return limits
-
-
-def threshold_line(axes: "Axes", threshold: float) -> None:
-    """Marks the decision threshold on an axis of scores from 0 to 1."""
-    axes.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
-    left = threshold > 0.6
-    axes.annotate(f"threshold {threshold:.2f}", (threshold, 0.98), fontsize=8.5, va="top",
-                  xycoords=("data", "axes fraction"), textcoords="offset points",
-                  xytext=(-4 if left else 4, 0), ha="right" if left else "left")  # fmt: skip
 
 
 def allowed_range(check: Check) -> tuple[float, float] | None:

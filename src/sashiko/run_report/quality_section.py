@@ -10,7 +10,6 @@ from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
 from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
-from sashiko.evaluation.metrics.quality import LOWER_IS_BETTER
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
 from sashiko.report.evidence import Evidence, Missing, runs_beside
@@ -226,26 +225,11 @@ def quality_section(evidence: Evidence) -> Section:
     evaluation = evidence.evaluation
     if isinstance(evaluation, Missing):
         return Section("quality", "Metrics", absent=f"No figures. {evaluation.why}")
-    models = [("this model", evaluation.candidate)]
-    others = evaluation.others.items()
-    models += [(short_name(name, evaluation), estimates) for name, estimates in others]
-    sides = {False: "Higher is better", True: "Lower is better"}
-    measured = [name for name in METRIC_NAMES if name in evaluation.candidate and name != COVERAGE]
     binary = not evaluation.classes and evaluation.number is None
-    caption = "With 95 % intervals; an interval that is not visible is narrower than its mark."
     return Section(
         anchor="quality",
         title="Metrics",
-        figures=(
-            *(
-                Figure(title, plots.comparison(
-                    models, [key for key in measured if (key in LOWER_IS_BETTER) == lower],
-                    name=f"comparison-{lower}",
-                ), caption)
-                for lower, title in sides.items()
-            ),
-            *_figures(evidence, evaluation),
-        ),
+        figures=tuple(_figures(evidence, evaluation)),
         facts=tuple(_facts(evidence, evaluation)),
         tables=(
             _models_table(evidence, evaluation),
@@ -365,7 +349,7 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
     if evaluation.number is not None:
         yield from _number_figures(evidence, evaluation, evaluation.number)
         return
-    bins, threshold = {"this model": evaluation.calibration.curve}, evaluation.threshold
+    bins = {"this model": evaluation.calibration.curve}
     chance, several = evaluation.calibration.error_by_chance, bool(evaluation.classes)
     caption = _TOP_LABEL if several else _CALIBRATION
     if chance.value is not None and chance.high is not None:
@@ -379,15 +363,6 @@ def _figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figu
         yield from _class_figures(evidence, evaluation)
         return
     yield Figure("Calibration", plots.reliability("Calibration", bins), caption)
-    title, predictions, labels = "Scores by true label", evidence.predictions, evaluation.labels
-    if isinstance(predictions, Missing):
-        yield Figure(title, absent=f"No plot. {predictions.why}")
-    else:
-        scores, truth = predictions.scores, predictions.labels
-        drawn = plots.score_distribution(scores, truth, threshold=threshold, names=labels)
-        yield Figure(
-            title, drawn, "The less the two overlap, the better the model tells them apart."
-        )
 
 
 def _class_figures(evidence: Evidence, evaluation: record.Evaluation) -> Iterator[Figure]:

@@ -51,18 +51,10 @@ _COLUMNS = (
 _FOREST_CAPTION = (
     "Filled: with a gate; its range is shaded; a cross lies outside. Hollow: without a gate."
 )
-_RATES_CAPTION = (
-    "Each rate of each group on one scale; Clarify's metric of each difference is in brackets."
-)
 _CALIBRATION_CAPTION = (
     "On the diagonal, a score equals the share of positive rows. Bars: 95 % intervals of the "
     "share. Groups with different shares of positive labels cannot have both equal selection "
     "rates and calibrated scores (Kleinberg, Mullainathan and Raghavan, ITCS 2017)."
-)
-_NUMBERS_CAPTION = (
-    "The share of each group's rows up to a predicted number, on the test split. Right of the "
-    "bound, rows are positive. The largest vertical distance of a group's curve and that of all "
-    "others is the Kolmogorov distance."
 )
 _HOW_TO_READ = (
     "Each group is compared with all other rows. The facets were joined to the predictions by "
@@ -85,17 +77,14 @@ def fairness_section(evidence: Evidence) -> Section:
     if isinstance(estimates, Missing):
         return Section("fairness", title, absent=f"No figures. {estimates.why}")
     checks, minimum = _bias_checks(evidence), minimum_rows(evidence)
-    by_facet, groups = _scores_by_facet(evidence), group_counts(evidence)
-    contract = evidence.contract
-    bound = None if isinstance(contract, Missing) else contract.label.above
+    groups = group_counts(evidence)
     return Section(
         anchor="fairness",
         title=title,
         statements=(_HOW_TO_READ, *_positive_words(evidence)),
         figures=(
-            *_rate_figures(groups, minimum),
             *_forests(estimates, checks),
-            *_score_figures(by_facet, minimum, bound=bound),
+            *_calibration_figures(evidence, minimum),
         ),
         tables=(
             _groups_table(groups),
@@ -401,23 +390,6 @@ def _groups_table(groups: Mapping[tuple[str, str], Counts] | Missing) -> Table:
     return Table(title, ("facet", "group", "rows", *_SHARES), tuple(rows))
 
 
-def _rate_figures(
-    groups: Mapping[tuple[str, str], Counts] | Missing, minimum: int
-) -> Iterator[Figure]:
-    """Draws the rates of each facet's largest groups."""
-    if isinstance(groups, Missing):
-        yield Figure("Rates by group", absent=f"No plot. {groups.why}")
-        return
-    for facet in dict.fromkeys(facet for facet, _ in groups):
-        counts = {name: item for (other, name), item in groups.items() if other == facet}
-        enough = {name: item for name, item in counts.items() if sum(item.values()) >= minimum}
-        drawn = sorted(enough, key=lambda name: -sum(enough[name].values()))[: plots.MOST_CURVES]
-        if drawn:
-            shown = [(name, group_rates(counts[name])) for name in sorted(drawn)]
-            caption = f"{_RATES_CAPTION}{_rest(drawn, [*counts])}"
-            yield Figure(f"Rates by {facet}", plots.group_rates(facet, shown), caption)
-
-
 def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
     """Joins the predictions with every facet of the contract, or returns why it cannot."""
     contract, predictions = evidence.contract, evidence.predictions
@@ -439,23 +411,19 @@ def _scores_by_facet(evidence: Evidence) -> Facets | Missing:
     )
 
 
-def _score_figures(
-    by_facet: Facets | Missing, minimum: int, *, bound: float | None
-) -> Iterator[Figure]:
-    """Draws the reliability curves, or the predicted numbers, of each facet's largest groups."""
-    name = "Calibration" if bound is None else "Predicted numbers"
+def _calibration_figures(evidence: Evidence, minimum: int) -> Iterator[Figure]:
+    """Draws the reliability curves of each facet's largest groups; a number has none."""
+    if not isinstance(evidence.contract, Missing) and evidence.contract.is_number:
+        return
+    by_facet = _scores_by_facet(evidence)
     if isinstance(by_facet, Missing):
-        yield Figure(f"{name} by group", absent=f"No plot. {by_facet.why}")
+        yield Figure("Calibration by group", absent=f"No plot. {by_facet.why}")
         return
     for facet, groups in by_facet.items():
         if largest := _largest(groups, plots.MOST_CURVES, rows=minimum):
-            title, rest = f"{name} by {facet}", _rest(largest, groups)
-            if bound is None:
-                curves = {one.name: reliability_curve(one.labels, one.scores) for one in largest}
-                yield Figure(title, plots.reliability(title, curves), _CALIBRATION_CAPTION + rest)
-            else:
-                drawn = plots.predicted_numbers(title, largest, bound=bound)
-                yield Figure(title, drawn, _NUMBERS_CAPTION + rest)
+            title, rest = f"Calibration by {facet}", _rest(largest, groups)
+            curves = {one.name: reliability_curve(one.labels, one.scores) for one in largest}
+            yield Figure(title, plots.reliability(title, curves), _CALIBRATION_CAPTION + rest)
 
 
 def _largest(

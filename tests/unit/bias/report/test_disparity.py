@@ -79,17 +79,10 @@ def test_a_difference_says_for_whom_the_rate_is_higher(tmp_path, metric, value, 
     assert gap_words(measured(metric, value, group="female"), evidence) == sentence
 
 
-def test_each_rate_of_each_group_stands_in_one_picture_with_its_table(page):
-    [alt] = [alt for alt in pictures(page, "fairness") if alt.startswith("Rates by age")]
-    assert "predicted right (AD) old " in alt
-    assert "positive predictions right: precision (DAR) old" in alt
+def test_each_rate_of_each_group_stands_in_a_table(page):
     shown = page.text("fairness")
     assert "predicted right (AD) positives found: recall (RD)" in shown
-    old = re.search(r"age old 200 40.0 % ([\d.]+) % ([\d.]+) %", shown)
-    share = re.search(r"predicted right \(AD\) old (\d+)%", alt)
-    assert old
-    assert share
-    assert abs(float(old[2]) - float(share[1])) <= 0.5
+    assert re.search(r"age old 200 40.0 % [\d.]+ % [\d.]+ %", shown)
 
 
 def test_the_calibration_of_each_group_is_drawn(page):
@@ -253,7 +246,6 @@ def test_of_a_number_groups_are_compared_by_errors_and_by_the_whole_distribution
     assert "The largest errors come first: those of age=old." in table
     assert "intervals hold over all of 2 looks at once" in table
     drawn = pictures(page, "fairness")
-    assert any("by age, 90 of 100 rows of each group: old from" in alt for alt in drawn)
     assert any(
         alt.startswith("Interval coverage of the group: age=old 0.80, interval 0.75 to 0.85, outs")
         for alt in drawn
