@@ -107,26 +107,6 @@ def probabilities(logits: Floats) -> Floats:
     return scores
 
 
-def fit_linear(
-    rows: Sequence[str],
-    labels: Ints,
-    *,
-    kinds: Mapping[str, ColumnKind],
-    weights: Floats | None = None,
-    seed: int,
-) -> LinearModel:
-    """Fits features and coefficients on the rows of the train split; labels are class indices.
-
-    `kinds` are those of the columns, in the order of the features; `weights` those of the rows in
-    the loss, None for 1 each.
-
-    Raises:
-        InputError: if the train split has one label only.
-    """
-    features = fit_features(rows, kinds)
-    return fit_coefficients(features, matrix(features, rows), labels, weights=weights, seed=seed)
-
-
 def fit_features(rows: Sequence[str], kinds: Mapping[str, ColumnKind]) -> Features:
     """Fits vocabularies, categories and scales on the rows of the train split, JSON objects.
 

@@ -16,10 +16,9 @@ import numpy as np
 
 from sashiko.account.prices import Price, Prices, Speed, TokenPrice
 from sashiko.base.files import sha256_file
-from sashiko.data.splits import SplitMeta, read_split_meta
 from sashiko.errors import InputError
 from sashiko.evaluation.evaluation_record import InjectionFigures
-from sashiko.evaluation.metrics.arrays import Floats, ModelScores, class_members
+from sashiko.evaluation.metrics.arrays import ModelScores, class_members
 from sashiko.pipeline.local_models import open_local
 from sashiko.pipeline.runner.run_record import RunRecord, read_run
 from sashiko.pipeline.use_cost import prediction_costs
@@ -30,9 +29,6 @@ from sashiko.settings.recipe import Recipe
 from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.injection import Scorer, artifact_scorer, measure_injection
 from sashiko.steps.scored_splits import ARTIFACT, Split, load_split
-from sashiko.training.examples import read_split, read_weights
-from sashiko.training.linear_model import fit_features, fit_linear, fit_ridge, matrix
-from sashiko.training.scoring import fit_number
 from sashiko_packs.selection.converse import (
     Example,
     Ledger,
@@ -49,7 +45,6 @@ from sashiko_packs.selection.recording import Endpoint, Line, Recorder, Recordin
 from sashiko_packs.selection.rows import (
     COMPILE,
     PREPARE,
-    WEIGHTS,
     JudgedRows,
     Runs,
     cached_scores,
@@ -113,7 +108,7 @@ class Bench:
 
 
 def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
-    """Scores a candidate of this machine: a linear baseline, a recipe, or a registered version.
+    """Scores a candidate of this machine: a recipe, its linear model, or a registered version.
 
     Raises:
         IncompleteRunError: if the recipe's run was blocked, failed or interrupted.
@@ -124,8 +119,6 @@ def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
         return _version(name, candidate, recipe, bench)
     run = bench.runs.of(recipe)
     bench.runs.refuse_seen(run, bench.rows.test, name=name)
-    if candidate.kind == "linear":
-        return linear_candidate(name, recipe, bench)
     archive = bench.runs.output(run, COMPILE, "artifact") / ARTIFACT
     validation = load_split(bench.runs.output(run, PREPARE, "validation"))
     on_validation = cached_scores(
@@ -142,61 +135,6 @@ def score_local(name: str, recipe: Recipe, bench: Bench) -> Scored:
         model = model.replace("logistic", "ridge")
     what = f"{model}, {how} by recipe {recipe.name}"
     return _artifact(name, recipe, bench, archive, threshold, run=run, what=what)
-
-
-def linear_candidate(name: str, recipe: Recipe, bench: Bench) -> Scored:
-    """Fits the linear baseline of a recipe, with its weights and its threshold's policy."""
-    run = bench.runs.of(recipe)
-    folder = bench.runs.output(run, PREPARE, "train")
-    train, validation = (
-        load_split(bench.runs.output(run, PREPARE, split)) for split in ("train", "validation")
-    )
-    weights = None
-    if recipe.bias.judged:
-        channel = bench.runs.output(run, WEIGHTS, "weights")
-        weights = read_weights(channel, read_split(folder)["key"]).astype(np.float64)
-    meta = read_split_meta(bench.runs.output(run, PREPARE, "meta"))
-    test, labels = bench.rows.test, bench.rows.labels
-    linear = _fit(recipe, meta, train, weights)
-    on_validation = ModelScores(linear(validation.rows), 0.0)
-    threshold = threshold_of(recipe, bench.rows.contract, validation.labels, on_validation)
-    model, how = ModelScores(linear(test.rows), threshold), "logistic"
-    if meta.number is not None and validation.values is not None:
-        mean, scale = meta.number.mean, meta.number.standard_deviation
-        observed: Floats = (validation.values - mean) / scale
-        outputs: Floats = (on_validation.scores[:, 0] - mean) / scale
-        interval = fit_number(meta.number, observed, outputs)
-        model, how = replace(model, half_width=interval.half_width), "ridge"
-    latency = time_requests(lambda row: linear([row]), test.rows)
-    scorer = Scorer(scores=lambda rows: linear(rows)[:, 1].tolist())
-    record = CandidateRecord(
-        name=name,
-        kind="linear",
-        what=f"TF-IDF and {how} regression on {len(train.keys):,} rows of {recipe.name}",
-        injection=bench.injection(scorer, model, answers=labels, as_rows=True),
-        latency=latency,
-        cost=bench.instance_cost("cpu", latency),
-    )
-    return Scored(record, model)
-
-
-def _fit(
-    recipe: Recipe, meta: SplitMeta, train: Split, weights: Floats | None
-) -> Callable[[Sequence[str]], Floats]:
-    """Fits the linear model, and returns what scores rows; of a number it predicts values."""
-    number = meta.number
-    if number is None or train.values is None:
-        return fit_linear(
-            train.rows, train.labels, kinds=meta.kinds, weights=weights, seed=recipe.evaluate.seed
-        ).scores
-    features = fit_features(train.rows, meta.kinds)
-    targets = (train.values - number.mean) / number.standard_deviation
-    ridge = fit_ridge(features, matrix(features, train.rows), targets, weights=weights)
-
-    def predict(rows: Sequence[str]) -> Floats:
-        return number.mean + number.standard_deviation * ridge.logits(matrix(features, rows))
-
-    return predict
 
 
 def _version(name: str, candidate: VersionCandidate, recipe: Recipe, bench: Bench) -> Scored:

@@ -106,7 +106,7 @@ class Rows(Frozen):
 
 
 class LinearCandidate(Frozen):
-    """TF-IDF with logistic regression, fitted as Evaluate fits the recipe's linear baseline."""
+    """The linear model of a recipe: what `sashiko run --set model.family=linear` trains."""
 
     kind: Literal["linear"]
     recipe: RecipeFile

@@ -109,12 +109,10 @@ def _read_scores(cached: pa.Table) -> ModelScores:
     return ModelScores(scores, _ANY_THRESHOLD, half_width)
 
 
-PREPARE, WEIGHTS, COMPILE = "Prepare", "Weights", "Compile"
+PREPARE, COMPILE = "Prepare", "Compile"
 _RATIO = "DI"
-# Where a run may end, each with all that the one before has. Prepare does not wait for the gate.
+# Where a run for its test rows alone may end: Prepare does not wait for the gate.
 _SPLIT = f"DataGate,{PREPARE}"
-_WEIGHED = f"{_SPLIT},{WEIGHTS}"
-_ENDS = (_SPLIT, _WEIGHED, COMPILE)
 
 
 class IncompleteRunError(Exception):
@@ -224,12 +222,8 @@ def needed_runs(
     """
     needs = {recipe_sha256(rows): _SPLIT}
     for name, recipe in recipes.items():
-        kind = selection.candidates[name].kind
-        if kind == "version":  # its run is a past one
-            continue
-        end = COMPILE if kind == "recipe" else _WEIGHED if recipe.bias.judged else _SPLIT
-        digest = recipe_sha256(recipe)
-        needs[digest] = max(end, needs.get(digest, _SPLIT), key=_ENDS.index)
+        if selection.candidates[name].kind != "version":  # its run is a past one
+            needs[recipe_sha256(recipe)] = COMPILE
     return needs
 
 

@@ -172,7 +172,10 @@ def run_selection(
     overrides = () if limit is None else (f"data.test_rows={limit}",)
     rows_recipe = open_recipe(find_recipe(selection.rows.recipe), overrides=overrides)
     recipes = {
-        name: open_recipe(find_recipe(item.recipe))
+        name: open_recipe(
+            find_recipe(item.recipe),
+            overrides=("model.family=linear",) if item.kind == "linear" else (),
+        )
         for name, item in selection.candidates.items()
         if not isinstance(item, BedrockCandidate)
     }

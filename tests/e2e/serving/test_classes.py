@@ -16,9 +16,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from sashiko.serving.artifact import Artifact, open_artifact
 from sashiko.serving.container.adapter import merge
 from sashiko.serving.container.prompt import RowTokenizer, read_prompt
-from sashiko.training.linear_model import fit_linear
 from tests.e2e.serving.compile_job import Compiled
-from tests.unit.training.people import KINDS, labels_of, objects, people
+from tests.unit.training.people import KINDS, fit_linear, labels_of, objects, people
 from tests.unit.training.tiny_job import save_encoder, save_job
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_base
 

@@ -9,10 +9,10 @@ import pytest
 
 from sashiko.base.files import write_json
 from sashiko.serving.artifact import Artifact, RequestRefusedError, open_artifact
-from sashiko.training.linear_model import LinearModel, fit_linear
+from sashiko.training.linear_model import LinearModel
 from tests.e2e.serving.compile_job import job
 from tests.e2e.serving.tiny_artifact import NUMBER
-from tests.unit.training.people import KINDS, labels_of, objects, people
+from tests.unit.training.people import KINDS, fit_linear, labels_of, objects, people
 
 TRAIN, TEST = people(300, seed=1), people(120, seed=2)
 

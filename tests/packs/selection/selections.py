@@ -210,7 +210,7 @@ def every_kind(recipe: str, *, encoder: str) -> dict[str, Any]:
         rows={"recipe": recipe}, injections=20, musts=musts, privacy=PRIVACY,
         bedrock={"budget": {"tokens": 10_000_000, "usd": 100}, "concurrency": 8},
         candidates={
-            "linear": {"kind": "linear", "recipe": recipe},
+            "linear": {"kind": "linear", "recipe": encoder},
             "encoder": {"kind": "recipe", "recipe": encoder},
             "causal": {"kind": "recipe", "recipe": recipe},
             "version": {"kind": "version", "recipe": recipe, "version": 1},

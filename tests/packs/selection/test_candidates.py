@@ -20,7 +20,6 @@ from sashiko.evaluation.metrics.uncertainty import Estimate
 from sashiko.pipeline.project import recipe_sha256
 from sashiko.pipeline.runner.run_record import DataRecord, RunRecord, StepRecord
 from sashiko.settings.environment import Settings, load_settings
-from sashiko.settings.recipe import Recipe
 from sashiko.steps.injection import injection_set
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection.candidates import (
@@ -30,7 +29,6 @@ from sashiko_packs.selection.candidates import (
     bedrock_candidate,
     draw_examples,
     instance_cost,
-    linear_candidate,
     open_responder,
     time_requests,
 )
@@ -265,10 +263,7 @@ def latency(seconds: float) -> Latency:
 def test_each_recipe_runs_once_and_as_far_as_needed() -> None:
     rows = judged_rows().recipe
     other = rows.model_copy(update={"name": "other"})
-    unjudged = rows.model_copy(
-        update={"name": "unjudged", "bias": rows.bias.model_copy(update={"judged": False})}
-    )
-    kinds = {"a": "linear", "b": "recipe", "c": "linear", "d": "linear", "e": "version"}
+    kinds = {"a": "recipe", "c": "linear", "e": "version", "f": "version"}
     file = selection(
         candidates={
             name: {"kind": kind, "recipe": "x"} | ({"version": 1} if kind == "version" else {})
@@ -276,12 +271,12 @@ def test_each_recipe_runs_once_and_as_far_as_needed() -> None:
         }
     )
     past = rows.model_copy(update={"name": "past"})
-    recipes = {"a": rows, "b": rows, "c": other, "d": unjudged, "e": past}
+    recipes = {"a": rows, "c": other, "e": past, "f": past}
     needs = needed_runs(file, recipes, rows)
-    last = (
-        (rows, "Compile"), (other, "DataGate,Prepare,Weights"), (unjudged, "DataGate,Prepare"),
-    )  # fmt: skip
-    assert needs == {recipe_sha256(item): step for item, step in last}
+    assert needs == {recipe_sha256(item): "Compile" for item in (rows, other)}
+    versions = dict.fromkeys("ef", past)
+    alone = selection(candidates={name: file.candidates[name] for name in versions})
+    assert needed_runs(alone, versions, rows) == {recipe_sha256(rows): "DataGate,Prepare"}
 
 
 def prepared(home: Path, **splits: list[str]) -> RunRecord:
@@ -310,32 +305,6 @@ def prepared(home: Path, **splits: list[str]) -> RunRecord:
 
 def rows_of(**texts: str) -> Split:
     return Split(tuple(texts), tuple(texts.values()), np.zeros(len(texts), dtype=np.int64))
-
-
-class _PreparedRuns(Runs):
-    """Runs of which one is complete."""
-
-    run: RunRecord
-
-    def of(self, recipe: Recipe) -> RunRecord:
-        return self.run
-
-
-def test_a_linear_candidate_without_injections_has_every_other_figure(tmp_path: Path) -> None:
-    """The shipped selection of Bedrock asks for no injections, and ended in a traceback."""
-    rows, local = judged_rows(), load_settings("local")
-    recipe = rows.recipe.model_copy(
-        update={"bias": rows.recipe.bias.model_copy(update={"judged": False})}
-    )
-    runs = _PreparedRuns(local, {}, home=tmp_path, command="")
-    runs.run = prepared(tmp_path, train=["a", "b", "c", "d"], validation=["e", "f"])
-    bench = Bench(
-        selection=selection(), settings=local, prices=prices(), rows=rows, runs=runs, home=tmp_path
-    )
-    candidate = linear_candidate("linear", recipe, bench)
-    assert candidate.record.injection is None
-    assert len(candidate.model.scores) == len(rows.test.keys)
-    assert candidate.record.latency.requests > 0
 
 
 @pytest.mark.parametrize(("key", "split"), [("a", "train"), ("b", "validation")])

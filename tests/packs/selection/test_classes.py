@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,10 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, recall_score
 
 from sashiko.contract.model import Contract
-from sashiko.data.splits import NumberSummary, SplitMeta
 from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Floats, Ints, ModelScores, class_members
 from sashiko.report.html import write_page
-from sashiko.serving.container.number import Number
 from sashiko.settings.recipe import Recipe
-from sashiko.steps.comparators import RIDGE, linear_baselines
 from sashiko.steps.scored_splits import Split
 from sashiko_packs.selection import candidates, rows
 from sashiko_packs.selection.file import Selection
@@ -277,39 +273,6 @@ def test_answers_of_several_classes_are_read_by_name_and_the_rest_is_counted(
         )
         with pytest.raises(InputError, match=r"candidate nova: key `prompt\.answers`"):
             score(wrong, tmp_path, rows=few, record=False)
-
-
-def test_a_linear_model_of_a_number_is_the_baseline_with_an_interval(
-    numbers, monkeypatch, tmp_path
-) -> None:
-    judged = judged_numbers(numbers)
-    split = replace(judged.test, rows=tuple(
-        f'{{"title": "{"good " * int(value > 50)}book"}}' for value in VALUES))  # fmt: skip
-    kinds: dict[str, Any] = {"title": "text"}
-    summary = NumberSummary(
-        above=BOUND, mean=VALUES.mean(), standard_deviation=VALUES.std(), least=0.0, most=99.0
-    )
-    meta = SplitMeta(
-        kind="time", labels=numbers.classes, columns=("title",), kinds=kinds, splits={},
-        removed_repeats={}, removed_over_limit=0, number=summary,
-    )  # fmt: skip
-    monkeypatch.setattr(candidates, "load_split", lambda _: split)
-    monkeypatch.setattr(candidates, "read_split_meta", lambda _: meta)
-    run = SimpleNamespace(of=lambda _: None, output=lambda *_: tmp_path)
-    unjudged = recipe(bias={"judged": False, "reason": "not here"})
-    bench: Any = SimpleNamespace(
-        runs=run, rows=replace(judged, test=split), injection=lambda *_, **__: None,
-        instance_cost=lambda *_: {"usd": 1.0, "basis": "of the test"},
-    )  # fmt: skip
-    result = candidates.linear_candidate("linear", unjudged, bench)
-    scale = Number(summary.mean, summary.standard_deviation, 0.0, 0.9, BOUND)
-    baseline = linear_baselines(
-        unjudged.evaluate, split, split, split, kinds=kinds, weights=np.ones(ROWS), number=scale
-    )[RIDGE]
-    assert result.model.scores == pytest.approx(baseline.scores)
-    misses = np.sort(np.abs(VALUES - result.model.scores[:, 0]))
-    assert result.model.half_width == pytest.approx(misses[int(np.ceil(601 * 0.9)) - 1])
-    assert "ridge regression" in result.record.what
 
 
 @pytest.mark.parametrize("shape", [1, 2, 3])

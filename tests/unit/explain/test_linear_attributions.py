@@ -9,8 +9,8 @@ from scipy import integrate, special
 
 from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.settings.recipe_data import TextSection
-from sashiko.training.linear_model import LinearModel, fit_linear, matrix
-from tests.unit.training.people import KINDS, TEMPLATE, labels_of, objects, people
+from sashiko.training.linear_model import LinearModel, matrix
+from tests.unit.training.people import KINDS, TEMPLATE, fit_linear, labels_of, objects, people
 
 TRAIN, TEST = people(300, seed=1), people(40, seed=2)
 MISSING = dict.fromkeys(KINDS)

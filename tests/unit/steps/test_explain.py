@@ -24,9 +24,10 @@ from sashiko.explain.explanation_record import (
 )
 from sashiko.steps import explain
 from sashiko.steps.explain import EFFORT, compare_rounded, select_rows
-from sashiko.training.linear_model import fit_linear, fit_ridge, matrix
+from sashiko.training.linear_model import fit_ridge, matrix
 from tests.unit.contract.documents import custom
 from tests.unit.explain.planted import NUMBER, TELLING, lay_out, notes, save_model, write
+from tests.unit.training.people import fit_linear
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,14 @@
 """Made rows of people, which a linear model learns from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from sashiko.data.splits import ColumnKind
+from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.serving.container import text as texts_of
+from sashiko.training.linear_model import LinearModel, fit_coefficients, fit_features, matrix
 
 KINDS: dict[str, ColumnKind] = {
     "age": "number", "desk": "category", "note": "text", "seen": "date", "income": "number",
@@ -50,3 +52,16 @@ def labels_of(rows: list[dict[str, Any]], edges: Sequence[float] = (0.8,)) -> np
         (row["age"] - 50) / 20 + ("late" in row["note"]) + (row["desk"] == "north") for row in rows
     ]
     return np.digitize(np.array(points) + draw.normal(0, 1, len(rows)), edges)
+
+
+def fit_linear(
+    rows: Sequence[str],
+    labels: Ints,
+    *,
+    kinds: Mapping[str, ColumnKind],
+    weights: Floats | None = None,
+    seed: int,
+) -> LinearModel:
+    """Fits features and coefficients, as Train does."""
+    features = fit_features(rows, kinds)
+    return fit_coefficients(features, matrix(features, rows), labels, weights=weights, seed=seed)

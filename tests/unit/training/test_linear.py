@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sashiko.errors import InputError
-from sashiko.training.linear_model import LinearModel, fit_linear, load_linear
-from tests.unit.training.people import KINDS, labels_of, objects, people
+from sashiko.training.linear_model import LinearModel, load_linear
+from tests.unit.training.people import KINDS, fit_linear, labels_of, objects, people
 
 
 def fitted(rows: list[dict[str, Any]], labels: np.ndarray, **options: Any) -> LinearModel:

@@ -20,11 +20,11 @@ from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, linear_baselin
 from sashiko.steps.evaluate import seen_in_train
 from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
-from sashiko.training.linear_model import fit_linear
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
 from tests.unit import acme
 from tests.unit.steps import evaluate_job
 from tests.unit.steps.evaluate_job import evaluated, predictions, run
+from tests.unit.training.people import fit_linear
 
 
 def binary(scores: np.ndarray) -> ModelScores:
