@@ -30,7 +30,7 @@ def generate(
     drift: Annotated[bool, typer.Option(help="Shift the mix of topics over time.")] = False,
     plan: Annotated[
         Path | None,
-        typer.Option(help="A YAML file: add weeks with planted shifts, and list them beside OUT."),
+        typer.Option(help="A YAML file: add weeks with planted shifts."),
     ] = None,
 ) -> None:
     """Write synthetic rows to a Parquet file, in constant memory."""

@@ -12,7 +12,7 @@ from sashiko.base.plugins import folder_digest, load
 from sashiko.base.yaml_models import read_yaml, validate
 from sashiko.contract.model import Contract
 from sashiko.data.generators import Generator, Order
-from sashiko.data.generators.base import ShiftingGenerator, check_plan
+from sashiko.data.generators.base import check_plan
 from sashiko.data.ingest import ingest
 from sashiko.data.sources import fetch_data
 from sashiko.errors import InputError, disk_reason
@@ -85,8 +85,7 @@ def generate(
 ) -> None:
     """Writes a generator's rows to a Parquet file; None stands for the first generator by name.
 
-    With the file of a shift plan the rows of its weeks follow, and what is planted into each week
-    is written beside the Parquet file: `weeks.parquet`, `weeks.planted.json`.
+    With the file of a shift plan the rows of its weeks follow.
 
     Raises:
         InputError: if the generator is unknown, if the plan is not valid or the generator follows
@@ -98,5 +97,3 @@ def generate(
     order = Order(rows=rows, seed=seed, bias=bias, drift=drift, plan=shifts)
     check_plan(chosen, order, name=name)
     write_batches(path, chosen.batches(order), schema=chosen.schema)
-    if isinstance(chosen, ShiftingGenerator) and shifts is not None:
-        write_json(path.with_suffix(".planted.json"), chosen.planted(order))

@@ -1,8 +1,8 @@
 """The interface of generators."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -10,7 +10,7 @@ from sashiko.errors import InputError
 from sashiko.settings.recipe_data import GeneratorSource
 from sashiko.settings.shifts import ShiftPlan
 
-__all__ = ["Generator", "Order", "ShiftingGenerator"]
+__all__ = ["Generator", "Order"]
 BATCH_ROWS = 65_536
 
 
@@ -33,7 +33,10 @@ def order_of(source: GeneratorSource) -> Order:
 
 
 class Generator(Protocol):
-    """Generates a data set in batches; memory does not grow with the rows."""
+    """Generates a data set in batches; memory does not grow with the rows.
+
+    One that follows shift plans has the attribute `follows_plans`, which is true.
+    """
 
     @property
     def schema(self) -> pa.Schema:
@@ -43,26 +46,14 @@ class Generator(Protocol):
         """Yields the rows in order; a row does not depend on `batch_rows`."""
 
 
-@runtime_checkable
-class ShiftingGenerator(Generator, Protocol):
-    """A generator that follows a shift plan, and knows what it plants."""
-
-    def planted(self, order: Order) -> Sequence[dict[str, Any]]:
-        """Returns a JSON-serialisable record for each week of the order's plan.
-
-        It describes the week's distributions, not its rows. Nothing that monitors a model may read
-        it; benchmarks compare with it.
-        """
-
-
 def check_plan(generator: Generator, order: Order, *, name: str) -> None:
     """Refuses a plan that the generator called `name` would ignore.
 
     Raises:
         InputError: if the order has a plan and the generator follows none.
     """
-    if order.plan is not None and not isinstance(generator, ShiftingGenerator):
+    if order.plan is not None and not getattr(generator, "follows_plans", False):
         raise InputError(
-            f"generator `{name}` follows no shift plan: remove `plan`, or give the generator a "
-            "method `planted`"
+            f"generator `{name}` follows no shift plan: remove `plan`, or follow it and say "
+            "`follows_plans = True` in the generator"
         )

@@ -16,7 +16,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -202,6 +201,8 @@ def by_gender(texts: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
 class Complaints:
     """The generator; the module's docstring describes the planted bias."""
 
+    follows_plans = True
+
     @property
     def schema(self) -> pa.Schema:
         """The columns: strings, and `received_at` as UTC microseconds in whole seconds."""
@@ -211,35 +212,6 @@ class Complaints:
         """Yields the complaints in the order of receipt."""
         for rows in row_batches(order, batch_rows):
             yield complaint_batch(order, rows)
-
-    def planted(self, order: Order) -> Sequence[dict[str, Any]]:
-        """Returns per week of the plan its first day, rows and distributions."""
-        plan, records = order.plan, list[dict[str, Any]]()
-        if plan is None:
-            return records
-        for week in range(1, plan.weeks + 1):
-            size = partial(plan.size, week=week)
-            products = _more_of_the_last(_product_shares(order), size("covariate"))
-            mix = _more_of_the_last(SEVERITY_SHARES, size("label"))
-            records.append({
-                "week": week,
-                "starts": (PERIOD_END + (week - 1) * WEEK).date().isoformat(),
-                "rows": plan.rows_per_week,
-                "product": dict(zip(bank.TOPICS, products, strict=True)),
-                "severity": dict(zip(("low", "medium", "high"), mix, strict=True)),
-                "unheard_phrases": size("phrases"),
-                "reversed_labels": size("concept"),
-                "womens_complaints_worded_low": size("bias"),
-            })  # fmt: skip
-        return records
-
-
-def _more_of_the_last(shares: Numbers, more: float) -> list[float]:
-    """Moves a share of all rows to the last value, from each other one in proportion."""
-    moved = shares / shares.sum()
-    moved *= 1 - more / (1 - moved[-1])
-    moved[-1] = 1 - moved[:-1].sum()
-    return [round(float(share), 6) for share in moved]
 
 
 def _product_shares(order: Order) -> Numbers:

@@ -23,6 +23,7 @@ from sashiko.data.generators.complaints import (
 from sashiko.errors import InputError
 from sashiko.settings.shifts import Shift, ShiftPlan
 
+TOPICS = bank.TOPICS
 SEVERITIES = (bank.LOW, bank.MEDIUM, bank.HIGH)
 NEW = {phrase for phrases in SEVERITIES for phrase in phrases[-len(phrases) // 4 :]}
 CONTRACT = Path("contracts/complaints.odcs.yaml")
@@ -227,13 +228,12 @@ def test_new_phrases_are_in_their_share_grow_evenly_and_are_in_no_row_before():
     assert shares == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.4], abs=0.03)
 
 
-def test_the_planted_distributions_are_those_of_the_rows():
+def test_a_planned_week_has_the_mix_of_products_and_the_rows_that_the_plan_says():
     shifts = Shift(kind="covariate", size=0.2, week=2), Shift(kind="phrases", size=0.1)
     frame = _weeks(*shifts)
-    for week in Complaints().planted(Order(rows=ROWS, plan=_plan(*shifts))):
-        rows = frame[frame.week == week["week"]]
-        assert rows.received_at.min().date().isoformat() == week["starts"]
-        assert len(rows) == week["rows"]
-        shares = rows["product"].value_counts(normalize=True)
-        assert shares.to_dict() == pytest.approx(week["product"], abs=0.025)
-        assert rows.unheard.mean() == pytest.approx(week["unheard_phrases"], abs=0.025)
+    last = list(TOPICS)[-1]
+    quiet, shifted = (frame[frame.week == week] for week in (1, 2))
+    for rows, share in ((quiet, 1 / len(TOPICS)), (shifted, 1 / len(TOPICS) + 0.2)):
+        assert len(rows) == WEEK_ROWS
+        assert (rows["product"] == last).mean() == pytest.approx(share, abs=0.025)
+        assert rows.unheard.mean() == pytest.approx(0.1, abs=0.025)
