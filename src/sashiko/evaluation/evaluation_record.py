@@ -3,7 +3,7 @@
 import datetime as dt
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -124,18 +124,6 @@ class Slices(Frozen):
         return tuple(item for item in self.judged if (item.differences[self.metric].high or 0) < 0)
 
 
-class SeenTextFigures(Frozen):
-    """Candidate and linear baseline on test rows with only words of the train split, or others."""
-
-    seen: bool  # whether each word and each pair of adjacent words of these rows occurs in train
-    rows: int  # the number of rows
-    positives: int  # the number of rows with a favourable label
-    candidate: Estimates  # metric -> estimate; empty if there are too few rows to judge
-    linear: Estimates  # the same of the linear baseline
-    # Metric -> the candidate's lead, paired by rows; above 0 the candidate is better.
-    lead: Estimates
-
-
 class FlipCount(Frozen):
     """Rows with a prompt injection in their text, and with a neutral sentence in its place."""
 
@@ -206,9 +194,7 @@ class Evaluation(Frozen):
     classes: tuple[ClassRates, ...] = Field((), exclude_if=lambda classes: not classes)
     calibration: Calibration  # the calibration of its scores
     slices: Slices  # its metrics on slices of the test split
-    # Its metrics on text with only words of the train split and on other text, together with the
-    # linear baseline; empty in older runs.
-    seen_text: tuple[SeenTextFigures, ...] = ()
+    seen_text: Any = Field(None, exclude=True)  # of earlier engines; no longer read
     # Which rows are answered, with the policy `abstain`; all other figures count every row by its
     # most probable class.
     selective: Selective | None = Field(None, exclude_if=lambda figures: figures is None)

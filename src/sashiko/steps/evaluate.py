@@ -24,7 +24,7 @@ from sashiko.base.files import sha256_file, sha256_tree, write_json
 from sashiko.base.job_folders import pass_on, processing_input, processing_output
 from sashiko.base.parquet import read_columns, write_table
 from sashiko.contract.manifest import SNAPSHOTS_FILE, Snapshots
-from sashiko.data.splits import META_FILE, SPLITS, ColumnKind, SplitMeta
+from sashiko.data.splits import META_FILE, SPLITS, SplitMeta
 from sashiko.errors import InputError
 from sashiko.evaluation import evaluation_record as records
 from sashiko.evaluation.gates.own_gates import JudgedScores, ModelEvidence, own_checks
@@ -32,7 +32,6 @@ from sashiko.evaluation.gates.quality_checks import Training, own_metrics, quali
 from sashiko.evaluation.gates.verdict import decide, write_verdict
 from sashiko.evaluation.metrics import calibration
 from sashiko.evaluation.metrics.arrays import (
-    Bools,
     Floats,
     Ints,
     ModelScores,
@@ -53,7 +52,6 @@ from sashiko.evaluation.sagemaker_statistics import (
     regression_statistics,
 )
 from sashiko.serving.artifact import open_artifact
-from sashiko.serving.container.linear import parse_row
 from sashiko.serving.container.number import NUMBER_FILE, Number
 from sashiko.serving.container.tar_reader import read_files
 from sashiko.serving.container.text import columns
@@ -69,7 +67,6 @@ from sashiko.steps.scored_splits import ARTIFACT, Split, load_split, read_champi
 from sashiko.steps.sections import is_linear, read_section
 from sashiko.steps.slicing import Slice, read_slices, slice_figures
 from sashiko.training.examples import read_weights
-from sashiko.training.linear_model import fit_features
 from sashiko.training.scoring import TEMPERATURE_FILE
 
 __all__ = ["main"]
@@ -270,50 +267,6 @@ def read_training(archive: Path) -> TrainOutput:
     )
 
 
-def seen_in_train(
-    train_rows: Sequence[str], rows: Sequence[str], kinds: Mapping[str, ColumnKind]
-) -> Bools:
-    """Returns for each row whether all of its words and categories occur in train.
-
-    Rows are JSON objects, whose columns are of these kinds.
-
-    Returns:
-        Shape (rows,): True where each category, each word and each pair of adjacent words, as the
-        linear baseline counts them, occurs in that column of some train row.
-    """
-    features = fit_features(train_rows, kinds)
-    return np.array([features.knows(parse_row(row, features)) for row in rows], dtype=bool)
-
-
-def seen_text_figures(
-    section: EvaluateSection,
-    test: Split,
-    seen: Bools,
-    candidate: ModelScores,
-    linear: ModelScores,
-    *,
-    first_favourable: int = 1,
-) -> tuple[records.SeenTextFigures, ...]:
-    """Evaluates both models on the test rows whose words are all in train, and on the rest."""
-    parts = []
-    for is_seen, rows in ((True, seen), (False, ~seen)):
-        labels, truth = test.labels[rows], test.truth[rows]
-        figures: dict[str, records.Estimates] = {"candidate": {}, "linear": {}, "lead": {}}
-        if len(labels) >= section.slices.minimum_rows and len(np.unique(truth)) > 1:
-            scored = {
-                name: replace(model, scores=model.scores[rows])
-                for name, model in {"candidate": candidate, "linear": linear}.items()
-            }
-            models = comparators.resample_models(section, truth, scored, {})
-            figures = {name: model.estimates() for name, model in models.items()}
-            figures["lead"] = models["candidate"].lead(models["linear"])
-        positives = int((labels >= first_favourable).sum())
-        parts.append(
-            records.SeenTextFigures(seen=is_seen, rows=len(labels), positives=positives, **figures)
-        )
-    return tuple(parts)
-
-
 def evaluate(
     section: EvaluateSection,
     *,
@@ -347,12 +300,6 @@ def evaluate(
         scores = calibration.without_temperature(candidate.scores, fit.temperature)
         unscaled = ModelScores(scores, candidate.threshold)
         before = comparators.model_metrics(section, test.labels, unscaled, {})
-    seen_text: tuple[records.SeenTextFigures, ...] = ()
-    if linear := others.get(comparators.LINEAR) or others.get(comparators.RIDGE):
-        seen = seen_in_train(splits["train"].rows, test.rows, train_output.split.kinds)
-        seen_text = seen_text_figures(
-            section, test, seen, candidate, linear, first_favourable=first_favourable
-        )
     # What the reliability curve is of: the positive label, the predicted one of several, or the
     # interval around a number.
     certainty, came_true = candidate.scores[:, -1], test.labels
@@ -417,7 +364,6 @@ def evaluate(
             first_favourable=first_favourable,
             values=test.values,
         ),
-        seen_text=seen_text,
         selective=section.abstain
         and measure_selective(
             test.labels, candidate, replicates=section.bootstrap_replicates, seed=section.seed

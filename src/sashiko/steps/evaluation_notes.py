@@ -102,7 +102,6 @@ def limits(evaluation: Evaluation, decision: Decision) -> Iterator[str]:
         )
     yield from _calibration_notes(evaluation)
     yield from _slice_notes(evaluation)
-    yield from _seen_text_notes(evaluation)
     yield from _injection_notes(evaluation)
     if test.rows < _FEW_ROWS:
         yield f"The test split has only {test.rows:,} rows: the intervals are wide."
@@ -177,26 +176,6 @@ def _slice_notes(evaluation: Evaluation) -> Iterator[str]:
         f"the {len(judged)} lies below 0; by chance it would be about "
         f"{_BY_CHANCE * len(judged):.1f}."
     )
-
-
-def _seen_text_notes(evaluation: Evaluation) -> Iterator[str]:
-    rows, metric = sum(item.rows for item in evaluation.seen_text), evaluation.compared[0]
-    for item in evaluation.seen_text:
-        candidate, linear = item.candidate.get(metric), item.linear.get(metric)
-        lead = item.lead.get(metric)
-        if candidate is None or linear is None or lead is None or lead.low is None:
-            continue
-        description = (
-            "have only words and pairs of adjacent words that train has"
-            if item.seen
-            else "have a word, or a pair of adjacent words, that no train row has"
-        )
-        share, name = f"{100 * item.rows / rows:.0f} %", METRIC_NAMES[metric]
-        yield (
-            f"{share} of the test rows {description}: there the {name} is {candidate.value:.3f}, "
-            f"the linear baseline's {linear.value:.3f}, and the difference {lead.value:+.3f} "
-            f"[{lead.low:+.3f}, {lead.high:+.3f}]."
-        )
 
 
 def _injection_notes(evaluation: Evaluation) -> Iterator[str]:

@@ -172,13 +172,6 @@ class Features:
         length = math.sqrt(math.fsum(value * value for value in values.values()))
         return {term: (first + places[term], value / length) for term, value in values.items()}
 
-    def knows(self, row: Mapping[str, Scalar]) -> bool:
-        """Returns whether the training rows had each category, word and pair of words of a row."""
-        return all(
-            places.keys() >= set(_names(column, row[column.name]))
-            for column, _, places in self._places.values()
-        )
-
 
 def _names(column: Column, value: Scalar) -> "list[str]":
     """Returns the terms of a text, or the name of a category."""

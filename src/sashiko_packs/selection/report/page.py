@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
 from markupsafe import Markup
 
 from sashiko.bias.gates.estimates import BiasEstimate
@@ -43,12 +42,6 @@ from sashiko_packs.selection.report.sweep_page import text_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# Colours from light to dark, each with a mark of its own: in grey as in colour.
-_MARKS = (
-    ("#b5701c", "o"), ("#8fb4d6", "s"), ("#5e96c5", "D"), ("#2f74ae", "^"), (svg.DARK, "v"),
-    (svg.INK, "P"),
-)  # fmt: skip
 
 
 def headline(record: SelectionRecord) -> str:
@@ -152,33 +145,6 @@ def _point(axes: "Axes", item: CandidateRecord, metric: str, *, x: float, place:
     axes.annotate(item.name, (x, figure.value), xytext=(9, height), textcoords="offset points")
 
 
-def by_part(record: SelectionRecord) -> Markup:
-    """Draws each candidate's recall by class, or its error by fifth of a number, with intervals."""
-    items = [item for item in record.candidates if item.parts]
-    what, parts = _PARTS[record.label]
-    names = [f"{svg.shorten(part.name)} ({part.rows:,})" for part in items[0].parts]
-    with svg.chart(width=_WIDTH, height=90 + (20 + 14 * len(items)) * len(names)) as axes:
-        for place, item in enumerate(items):
-            figures = [(one.figure.value, one.figure.low, one.figure.high) for one in item.parts]
-            values, low, high = np.array(figures, dtype=np.float64).T
-            heights = np.arange(len(names)) + 0.3 - 0.6 * place / max(1, len(items) - 1)
-            color, marker = _MARKS[place % len(_MARKS)]
-            axes.errorbar(values, heights[::-1], xerr=(values - low, high - values), color=color,
-                          marker=marker, linestyle="none", markersize=7, elinewidth=1.4,
-                          label=item.name)  # fmt: skip
-        axes.set_yticks(range(len(names)), names[::-1])
-        for height in range(1, len(names)):
-            axes.axhline(height - 0.5, color=svg.RULE, linewidth=0.6)
-        axes.set(xlabel=what, ylim=(-0.6, len(names) - 0.4))
-        axes.grid(True, axis="x")
-        axes.figure.legend(loc="outside upper center", ncols=4, columnspacing=1.2)
-        texts = []
-        for item in items:
-            said = ", ".join(f"{part.name} {part.figure.text}" for part in item.parts)
-            texts.append(f"{item.name}: {said}")
-        return svg.to_svg(axes, name="parts", alt=f"{what}, by {parts}: {'; '.join(texts)}.")
-
-
 _METRICS = {
     "pair": ("accuracy", "balanced_accuracy", "f1", "auc", "expected_calibration_error"),
     "classes": ("macro_f1", "balanced_accuracy", "worst_class_recall", "log_loss",
@@ -220,7 +186,7 @@ def selection_view(record: SelectionRecord) -> Page:
     sections = (
         Section("candidates", "Candidates", warnings=warnings,
                 tables=(_candidates(record, behaviour=False),), figures=(_figure(record),)),
-        Section("quality", "Quality and bias", figures=tuple(_part_figures(record)),
+        Section("quality", "Quality and bias",
                 tables=(_quality(record), *_part_tables(record), _bias(record))),
         Section("behaviour", f"Answers, {'injections, ' if pair else ''}time and cost",
                 tables=(_behaviour(record), costs)),
@@ -370,14 +336,6 @@ def _figure(record: SelectionRecord) -> Figure:
     return Figure(title, svg=quality_against_cost(record), caption=caption)
 
 
-def _part_figures(record: SelectionRecord) -> Iterator[Figure]:
-    """Yields the picture of recalls by class, or of errors by fifth of a number."""
-    if any(item.parts for item in record.candidates):
-        what, parts = _PARTS[record.label]
-        caption = "Horizontal lines: 95 % intervals. In brackets: test rows."
-        yield Figure(f"{what.capitalize()} by {parts}", svg=by_part(record), caption=caption)
-
-
 def _part_tables(record: SelectionRecord) -> Iterator[Table]:
     items = [item for item in record.candidates if item.parts]
     if items:
@@ -387,7 +345,7 @@ def _part_tables(record: SelectionRecord) -> Iterator[Table]:
             for of_part in zip(*(item.parts for item in items), strict=True)
         )
         heads = (parts, "rows", *(item.name for item in items))
-        yield Table(f"{what.capitalize()} by {parts}", heads, tuple(rows), folded=True)
+        yield Table(f"{what.capitalize()} by {parts}", heads, tuple(rows))
 
 
 def _threshold(item: CandidateRecord) -> Cell:

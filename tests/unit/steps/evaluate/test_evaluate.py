@@ -17,7 +17,6 @@ from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from sashiko.settings.recipe_quality import EvaluateSection
 from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, linear_baselines
-from sashiko.steps.evaluate import seen_in_train
 from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
@@ -175,47 +174,6 @@ def test_a_metric_that_is_undefined_on_the_test_split_closes_the_gate(root, tmp_
     assert verdict.checks[0].reason.startswith("undefined on the test split; ")
 
 
-def test_seen_and_unseen_text_are_measured_apart_beside_the_linear_baseline(root) -> None:
-    inputs = evaluate_job.lay_out(root, slices={"minimum_rows": 30})
-    # Train has the words and pairs of the first 40 rows of test; the others' second word is new.
-    seen = pq.read_table(inputs / "test" / "data.parquet")["text"].to_pylist()[:40]
-    train = pq.read_table(inputs / "train" / "data.parquet")
-    known = pa.array([json.dumps({"tone": text.upper()}) for text in seen])
-    train = train.set_column(3, "row", known)
-    pq.write_table(train, inputs / "train" / "data.parquet")
-    evaluation = run(root)[0]
-    seen_rows, new = evaluation.seen_text
-    assert [(item.seen, item.rows) for item in evaluation.seen_text] == [(True, 40), (False, 80)]
-    assert seen_rows.positives + new.positives == evaluation.splits["test"].positives
-    labels = np.array([row["label"] for row in predictions(root) if row["split"] == "test"])
-    scores = np.array([row["score"] for row in predictions(root) if row["split"] == "test"])
-    expected = evaluate_scores(labels[40:], binary(scores[40:]), replicates=1, seed=0)
-    assert new.candidate["auc"].value == expected["auc"].value
-    lead = new.candidate["auc"].value - new.linear["auc"].value
-    assert new.lead["auc"].value == pytest.approx(lead)
-    start = "67 % of the test rows have a word, or a"
-    (note,) = (note for note in evaluation.notes if note.startswith(start))
-    aucs = f"{expected['auc'].value:.3f}, the linear baseline's {new.linear['auc'].value:.3f}"
-    assert f"there the AUC is {aucs}" in note
-
-
-def test_a_word_that_is_known_in_another_place_only_is_an_unseen_pair() -> None:
-    def rows(*texts: str) -> list[str]:
-        return [json.dumps({"note": text, "desk": "north"}) for text in texts]
-
-    kinds: dict[str, ColumnKind] = {"note": "text", "desk": "category"}
-    train, test = rows("no help came", "it came late"), rows("no help", "help no", "It came late!")
-    test.append(json.dumps({"note": "no help", "desk": "a desk that train has not"}))
-    assert seen_in_train(train, test, kinds).tolist() == [True, False, True, False]
-
-
-def test_too_few_seen_rows_are_counted_and_not_judged(root) -> None:
-    evaluation = evaluated(root, slices={"minimum_rows": 200})[0]
-    assert sum(item.rows for item in evaluation.seen_text) == 120
-    assert all(not item.candidate and not item.lead for item in evaluation.seen_text)
-    assert not any("of the test rows have" in note for note in evaluation.notes)
-
-
 def test_slices_come_with_their_support_the_worst_first(root) -> None:
     inputs = evaluate_job.lay_out(root, slices={"metric": "accuracy", "minimum_rows": 30})
     desks = ["north" if n % 4 in (0, 3) else "south" for n in range(120)]
@@ -345,7 +303,6 @@ def test_a_linear_candidate_is_compared_with_majority_and_champion_not_with_itse
     evaluate_job.write_weights(inputs, flipped=2)
     evaluation, _, verdict = run(root)
     assert evaluation.others.keys() == evaluation.leads.keys() == {"majority"}
-    assert evaluation.seen_text == ()
     assert not any("linear baseline" in note for note in evaluation.notes)
     assert any(note.startswith("On AUC the linear model is better") for note in evaluation.notes)
     (check,) = (check for check in verdict.checks if "linear" in check.name)
