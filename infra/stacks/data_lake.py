@@ -50,7 +50,7 @@ class DataLake(EnvironmentStack):
             self,
             "Access",
             settings=settings,
-            tables=[contract.table for contract in contracts],
+            contracts=contracts,
             lake_key=lake,
             snapshots_key=snapshots,
             ml_key=ml,
@@ -70,13 +70,14 @@ class DataLake(EnvironmentStack):
             dependencies=(*buckets, access),
         )
         add_workgroups(self, snapshots_key=snapshots, ml_key=ml, dependencies=buckets)
-        EtlJobs(
-            self,
-            "Etl",
-            settings=settings,
-            contracts=contracts,
-            security_configuration=add_etl_encryption(self, lake_key=lake, logs_key=logs),
-        )
+        if deployment.loaded:
+            EtlJobs(
+                self,
+                "Etl",
+                settings=settings,
+                contracts=deployment.loaded,
+                security_configuration=add_etl_encryption(self, lake_key=lake, logs_key=logs),
+            )
 
     def _key(self, domain: KeyDomain) -> DomainKey:
         return DomainKey(

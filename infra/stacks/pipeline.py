@@ -73,12 +73,17 @@ class Pipeline(EnvironmentStack):
             )
             pipeline.node.add_dependency(gatekeeper)
         recipes = deployment.recipes
-        tables = [contract.table for contract in deployment.contracts]
+        tables = [contract.table for contract in deployment.loaded]
         flows = EventFlows(
             self, "Events", settings=settings, logs_key=logs_key, removal_policy=self.removal_policy
         )
         triggers = Triggers(
-            self, "Triggers", settings=settings, flows=flows, tables=tables, recipes=recipes
+            self,
+            "Triggers",
+            settings=settings,
+            flows=flows,
+            contracts=deployment.contracts,
+            recipes=recipes,
         )
         parts = PipelineParts(
             deployment=deployment, flows=flows, artifacts_key_arn=lake.key_arns["ml"]

@@ -93,9 +93,8 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
             support one.
     """
     key = f"{file_of('contracts', settings.environment)}: key `contracts`"
-    contracts: dict[str, tuple[Path, Contract]] = {}
-    for name in settings.contracts:
-        file = Path("contracts") / f"{name}.odcs.yaml"
+    contracts: dict[str, Contract] = {}
+    for file in environments.contract_files(settings):
         if not file.is_file():
             names = sorted(
                 f.name.removesuffix(".odcs.yaml") for f in file.parent.glob("*.odcs.yaml")
@@ -104,18 +103,9 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
                 f"{key}: {file} does not exist; in config/{settings.environment}.yaml name those "
                 f"that belong in the lake, such as `contracts: [{', '.join(names)}]`"
             )
-        contract = load_contract(file)
-        if contract.table in contracts:
-            other = contracts[contract.table][0]
-            raise InputError(
-                f"{key}: {other} and {file} describe the same table `{contract.table}`: "
-                "name one of them, or change `physicalName` in the other"
-            )
-        contracts[contract.table] = (file, contract)
-    enforced = settings.lake_formation.mode == "enforced"
-    by_file = {str(file): contract for file, contract in contracts.values()}
-    check_lake(by_file, row_filters_hold=enforced)
-    return tuple(by_file.values())
+        contracts[str(file)] = load_contract(file)
+    check_lake(contracts, row_filters_hold=settings.lake_formation.mode == "enforced")
+    return tuple(contracts.values())
 
 
 def compile_pipelines(
@@ -150,11 +140,16 @@ class Deployment:
 
     settings: Settings  # the environment
     environments: tuple[str, ...]  # names of all that have an account
-    contracts: tuple[Contract, ...]  # of the lake's tables
+    contracts: tuple[Contract, ...]  # of the lake's tables, and of those of other owners
     recipes: tuple[Recipe, ...]  # what the environment's pipelines train
     pipelines: tuple[Compiled, ...]  # of each recipe, as `compile_pipelines` returns them
     github: GitHubTrust | None = None  # if GitHub Actions deploys the environment
     tools: Tools | None = None  # if a pipeline in the tools' account does
+
+    @property
+    def loaded(self) -> tuple[Contract, ...]:
+        """The contracts of the tables that the stacks declare and load."""
+        return tuple(contract for contract in self.contracts if contract.lake is None)
 
 
 def read_deployment(settings: Settings) -> Deployment:

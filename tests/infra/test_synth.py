@@ -135,10 +135,10 @@ BAD = {
     "one table twice": (
         _account_stack_twice,
         [
-            "config/base.yaml: key `contracts`",
             "census.odcs.yaml",
             "again.odcs.yaml",
-            "same table `census`",
+            "table `census`: 2 contracts of this environment",
+            "take one out of the key `contracts`",
         ],
     ),
 }

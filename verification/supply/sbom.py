@@ -32,6 +32,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko.settings.recipe_data import (
     DataSection,
     FileSource,
+    FolderSource,
     GeneratorSource,
     HuggingFaceSource,
     ModelSection,
@@ -224,8 +225,8 @@ def _data(recipe: str, data: DataSection) -> Component:
 def _says(source: Source) -> str:
     if isinstance(source, GeneratorSource):
         return f"generator {source.generator}, {source.rows} rows, seed {source.seed}"
-    if isinstance(source, FileSource):
-        return f"file {source.path}"
+    if isinstance(source, FileSource | FolderSource):
+        return f"{source.kind} {source.path}"
     return f"{source.kind} {source.member}"
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import typer
 
 from sashiko.account.account import Account
+from sashiko.contract.load import load_contract
 from sashiko.errors import INTERRUPTED, InputError
 from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
 from sashiko.pipeline.cloud.start import check_as_of, start
-from sashiko.pipeline.project import choose_recipe, command_options, use_recipe
+from sashiko.pipeline.project import choose_recipe, command_options, contract_file, use_recipe
 from sashiko.pipeline.runner.run_record import open_view
 from sashiko.settings.environment import Settings
 
@@ -28,9 +29,9 @@ def run_in_account(
     json_: bool,
 ) -> None:
     """Starts the deployed pipeline, follows it, and exits with the status of a local run."""
-    if as_of is not None:
-        check_as_of(as_of, option="--as-of")
     recipe_config = use_recipe(settings, recipe)
+    if as_of is not None and load_contract(contract_file(recipe_config)).lake is None:
+        check_as_of(as_of, option="--as-of")
     account = Account(settings)
     account.check_identity()
     execution = start(

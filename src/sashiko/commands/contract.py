@@ -22,8 +22,15 @@ _LISTED_RULES = 3  # rules
 
 @app.command()
 def init(
-    data: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
+    data: Annotated[
+        Path, typer.Argument(help="A CSV or Parquet file; with --from-glue, DATABASE.TABLE.")
+    ],
     label: Annotated[str, typer.Option(help="The column to predict, with 2 to 20 values.")],
+    from_glue: Annotated[
+        bool,
+        typer.Option("--from-glue", help="Draft the contract of a table in --env's Glue catalog."),
+    ] = False,
+    env: options.Environment = "local",
     facet: options.Facets = None,
     name: Annotated[
         str | None, typer.Option(help="The name of contract and recipe; default: the file's.")
@@ -42,10 +49,18 @@ def init(
     from sashiko.data.draft.naming import project_name
     from sashiko.data.draft.write import check_place, refuse_existing, source_path, write_draft
 
-    draft_name = project_name(data) if name is None else name
-    check_place(draft_name)
+    if name is None:
+        name = project_name(Path(data.suffix[1:]) if from_glue else data)
+    check_place(name)
     if not replace:
-        refuse_existing(draft_name)
+        refuse_existing(name)
+    if from_glue:
+        from sashiko.account.existing_lake import draft_from_glue
+        from sashiko.settings.environment import load_deployed
+
+        contract = draft_from_glue(load_deployed(env), data.name, name=name, label=label)
+        typer.echo(describe_lines(contract, review_lines(contract)))
+        return
     form = FormatOptions(
         delimiter=None if delimiter is None else options.DELIMITERS[delimiter],
         encoding=encoding,
@@ -54,7 +69,7 @@ def init(
     )
     draft = make_draft(
         data,
-        name=draft_name,
+        name=name,
         source=source_path(data),
         label=label,
         facets=tuple(facet or ()),
@@ -67,7 +82,7 @@ def init(
         typer.echo(describe_lines(path, review_lines(path)))
     print(
         "Read each line, correct it, and remove its `# review` comment; then: "
-        f"sashiko contract check {contract}, and sashiko run --recipe {draft_name}",
+        f"sashiko contract check {contract}, and sashiko run --recipe {name}",
         file=sys.stderr,
     )
 

@@ -16,6 +16,7 @@ from sashiko.commands.options import (
     problems_found,
 )
 from sashiko.contract.load import load_contract
+from sashiko.errors import InputError
 from sashiko.packs import pack_objects
 from sashiko.pipeline.project import FINETUNE, HOME, contract_file, use_recipe
 from sashiko.settings.environment import load_deployed, load_settings
@@ -58,6 +59,11 @@ def stage(
     pipelines = compile_pipelines(settings, recipe_config, home=home)
     staged = staged_inputs(settings, recipe_config, *(item.channels for item in pipelines))
     contract = load_contract(contract_file(recipe_config))
+    if seed_data is not None and contract.lake is not None:
+        raise InputError(
+            f"--seed-data: {contract.lake.full_name} has another owner, and nothing is loaded into "
+            "it: leave the option out"
+        )
     cache = home / "cache"
     places = list(stage_inputs(staged, recipe_config, account=account, cache=cache))
     for stage_more in pack_objects("staged"):

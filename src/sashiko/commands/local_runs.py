@@ -22,6 +22,7 @@ def run_locally(
     from_step: str | None,
     command: str,
     with_rows: bool = False,
+    as_of: str | None = None,
 ) -> tuple[RunRecord, str]:
     """Runs a recipe's pipeline on this machine, end to end, and writes its report.
 
@@ -33,7 +34,9 @@ def run_locally(
     """
     from sashiko.run_report import write_report
 
-    record = run_pipeline(settings, recipe, home=home, from_step=from_step, command=command)
+    record = run_pipeline(
+        settings, recipe, home=home, from_step=from_step, command=command, as_of=as_of
+    )
     print("writing the report", file=sys.stderr)
     report = None  # a failure to write it does not change the outcome of the run
     try:

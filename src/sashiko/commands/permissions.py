@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,10 +20,12 @@ from sashiko.account.access.environment_access import (
     read_environment,
 )
 from sashiko.account.access.lake_governance import Target
+from sashiko.account.existing_lake import owner_text
 from sashiko.account.names import tag_key
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder
-from sashiko.settings.environment import load_deployed
+from sashiko.contract.load import load_contract
+from sashiko.settings.environment import contract_files, load_deployed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +36,15 @@ _PLAIN_WIDTH = 200  # a file or a pipe has no width; nothing must be truncated
 
 
 def permissions(
-    env: DeployedEnvironment = "dev", templates: TemplatesFolder = CDK_OUT, json_: AsJson = False
+    env: DeployedEnvironment = "dev",
+    templates: TemplatesFolder = CDK_OUT,
+    for_owner: Annotated[
+        bool,
+        typer.Option(
+            "--for-owner", help="Print instead what owners of the contracts' other tables grant."
+        ),
+    ] = False,
+    json_: AsJson = False,
 ) -> None:
     """Print who can read which columns and rows, according to the synthesized templates.
 
@@ -42,7 +52,13 @@ def permissions(
     S3, so every column and row; `filtered`: some rows; `-`: nothing. A condition that cannot be
     evaluated counts as met in an Allow, and as not met in a Deny.
     """
-    environment = read_environment(load_deployed(env), folder=templates)
+    settings = load_deployed(env)
+    if for_owner:
+        for contract in map(load_contract, contract_files(settings)):
+            if contract.lake:
+                typer.echo(owner_text(settings, contract))
+        return
+    environment = read_environment(settings, folder=templates)
     if json_:
         typer.echo(json.dumps(as_json(environment), indent=2))
         return

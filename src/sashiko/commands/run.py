@@ -36,7 +36,8 @@ def run(
     as_of: Annotated[
         str | None,
         typer.Option(
-            help="In an account: the version of the data; default: the last that was loaded."
+            help="The version of the data: in an account, a load, by default the last; of an "
+            "Iceberg table a snapshot's id, by default the newest."
         ),
     ] = None,
     sweep: Annotated[
@@ -83,8 +84,6 @@ def run(
             )  # fmt: skip
         return
     if settings.tier == "local":
-        if as_of is not None:
-            raise InputError("--as-of: the local lake has one version of the data; leave it out")
         from sashiko.commands.local_runs import run_locally
 
         recipe_config = use_recipe(settings, recipe, overrides=tuple(set_ or ()))
@@ -94,6 +93,7 @@ def run(
                 record, summary = run_locally(
                     settings, recipe_config,
                     home=home, from_step=from_, command=command, with_rows=with_rows,
+                    as_of=as_of,
                 )  # fmt: skip
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -275,6 +275,8 @@ def _data(evidence: Evidence) -> Iterator[tuple[str, Value]]:
         manifest = evidence.manifest(step)
         if not isinstance(manifest, Missing):
             yield f"{step} as of", manifest.as_of
+            if manifest.source:
+                yield f"{step} from", manifest.source.text
             yield f"{step} rows", f"{manifest.rows:,}"
             yield f"{step} sha256", manifest.sha256
     evaluation = evidence.evaluation

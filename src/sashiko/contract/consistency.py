@@ -116,6 +116,7 @@ def contradictions(contract: Contract) -> list[str]:
         *_facets(contract),
         *_group_variable(contract),
         *_row_filter_problems(contract),
+        *_existing_table_problems(contract),
     ]
     try:
         expectations(contract, "all")
@@ -302,6 +303,13 @@ def _split_and_text(contract: Contract) -> Iterator[str]:
             yield (
                 f"key `acceptedLeaks`: `{leak.column}` is not one of the `textColumns`: remove it"
             )
+
+
+def _existing_table_problems(contract: Contract) -> Iterator[str]:
+    if contract.lake and contract.row_filters:
+        yield "key `rowFilters`: who sees which rows of the table of `lake` is its owner's to grant"
+    if contract.lake and contract.ingest.row_number:
+        yield "key `ingest.row_number`: the table of `lake` has no row numbers; use a column of it"
 
 
 def _formats(contract: Contract) -> Iterator[str]:

@@ -2,17 +2,26 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.contract.glue import AS_OF
-from sashiko.contract.model import Contract, View
+from sashiko.contract.glue import AS_OF, is_snapshot, quoted, table_sql
+from sashiko.contract.model import Column, Contract, ExistingTable, LogicalType, View
 from sashiko.errors import InputError
 
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_CASTS: Mapping[LogicalType, str] = {
+    "string": "CAST({} AS varchar)", "integer": "CAST({} AS bigint)",
+    "number": "CAST({} AS double)", "boolean": "CAST({} AS boolean)", "date": "CAST({} AS date)",
+}  # fmt: skip
+FOLDER_CASTS: Mapping[LogicalType, str] = {**_CASTS, "timestamp": "CAST({} AS TIMESTAMPTZ)"}
+# UNLOAD writes no time with a zone.
+_ATHENA_CASTS: Mapping[LogicalType, str] = {
+    **_CASTS, "timestamp": "CAST({} AT TIME ZONE 'UTC' AS timestamp)",
+}  # fmt: skip
 # Times are UTC with microseconds; Parquet marks them so.
 ARROW_TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_(),
@@ -89,7 +98,7 @@ class Period:
             bounds = [f"DATE '{time:%Y-%m-%d}'" for time in (self.start, self.end)]
         else:
             bounds = [f"TIMESTAMP '{time:%Y-%m-%d %H:%M:%S}'" for time in (self.start, self.end)]
-        name = _quoted(self.column)
+        name = quoted(self.column)
         return f"{name} >= {bounds[0]} AND {name} < {bounds[1]}"
 
 
@@ -100,29 +109,58 @@ def select_sql(
     as_of: str | None = None,
     is_sorted: bool = True,
     period: Period | None = None,
+    source: str | None = None,
 ) -> str:
     """Returns the governed SELECT of a view: its columns only, ordered by key if `is_sorted`.
 
     Identifiers are quoted as in standard SQL, which DuckDB and Athena's Trino both accept. `as_of`
     is the value of the partition key `as_of`, if the table has one; `period` leaves out the rows of
-    another time.
+    another time. `source` is what is read in place of the table, such as `existing_rows`.
 
     Raises:
         InputError: if `as_of` is not a valid version, or the period does not fit the contract.
     """
-    # It is used unquoted in SQL and in S3 keys.
-    if as_of is not None and not _VERSION.fullmatch(as_of):
+    if as_of is not None:
+        check_version(as_of)
+    columns = ", ".join(quoted(column.name) for column in contract.view_columns(view))
+    conditions = [] if as_of is None else [f"{quoted(AS_OF)} = '{as_of}'"]
+    conditions += [period.condition(contract)] if period else []
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    order = f" ORDER BY {quoted(contract.key)}" if is_sorted else ""
+    table = source or quoted(contract.table)
+    return f"SELECT {columns} FROM {table}{where}{order}"  # noqa: S608 - names are quoted
+
+
+def check_version(as_of: str) -> None:
+    """Checks a version, which is used unquoted in SQL and in S3 keys.
+
+    Raises:
+        InputError: if it is not valid.
+    """
+    if not _VERSION.fullmatch(as_of):
         raise InputError(
             f"AsOf `{as_of}`: expected up to 128 letters, digits, `.`, `_` and `-`, the first a "
             "letter or a digit; use the version that the lake's load printed"
         )
-    columns = ", ".join(_quoted(column.name) for column in contract.view_columns(view))
-    conditions = [] if as_of is None else [f"{_quoted(AS_OF)} = '{as_of}'"]
-    conditions += [period.condition(contract)] if period else []
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    order = f" ORDER BY {_quoted(contract.key)}" if is_sorted else ""
-    return f"SELECT {columns} FROM {_quoted(contract.table)}{where}{order}"  # noqa: S608 - names are quoted
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def typed_columns(columns: Iterable[Column], casts: Mapping[LogicalType, str]) -> str:
+    """Returns columns of a table of another owner, named and typed by the contract.
+
+    `casts` has the expression of each type, with `{}` for the column.
+    """
+    return ", ".join(
+        f"{casts[column.logical_type].format(quoted(column.physical_name.lower()))} "
+        f"AS {quoted(column.name)}"
+        for column in columns
+    )
+
+
+def existing_rows(lake: ExistingTable, columns: Sequence[Column], *, as_of: str) -> str:
+    """Returns what Athena reads of a table of another owner, in place of the table's name.
+
+    An `as_of` of digits alone is the id of an Iceberg snapshot and pins it ("Perform time travel
+    and version travel queries", Athena User Guide); of another table the rows are those of now.
+    """
+    version = f" FOR VERSION AS OF {as_of}" if is_snapshot(as_of) else ""
+    return f"(SELECT {typed_columns(columns, _ATHENA_CASTS)} FROM {table_sql(lake)}{version})"  # noqa: S608 - as above

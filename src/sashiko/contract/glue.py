@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sashiko.contract.glue_job.spec import TYPES
-from sashiko.contract.model import Classification, Contract
+from sashiko.contract.model import Classification, Contract, ExistingTable
 from sashiko.errors import InputError
 
 # Each load of a table is a full extract with its own value of this partition key; the values name
@@ -15,6 +15,9 @@ from sashiko.errors import InputError
 AS_OF = "as_of"
 # In place of such a value, where a table has no load yet and may be read without.
 NOTHING_LOADED = "none"
+# In place of such a value, the newest snapshot of another owner's table, where one job reads it.
+LATEST = "latest"
+_SNAPSHOT = re.compile(r"[0-9]{1,19}")
 # The ETL's folder of rejected rows, beside the tables; it is not registered as a table.
 QUARANTINE = "quarantine"
 _COMMENT_LENGTH = 255  # Glue's limit, in characters
@@ -65,6 +68,21 @@ def glue_table(contract: Contract) -> GlueTable:
     )
 
 
+def table_sql(lake: ExistingTable, suffix: str = "") -> str:
+    """Quotes the name of a table of another owner; `$snapshots` as a suffix is its metadata."""
+    return f"{quoted(lake.place.database)}.{quoted(lake.place.table + suffix)}"
+
+
+def is_snapshot(as_of: str) -> bool:
+    """Says whether a version can be the id of an Iceberg snapshot, a number of 64 bits."""
+    return _SNAPSHOT.fullmatch(as_of) is not None
+
+
+def quoted(name: str) -> str:
+    """Quotes an identifier as standard SQL does."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def captured_name(table: str) -> str:
     """Names the Glue table of the requests that a model of a table's rows has answered."""
     return f"{table}_captured"
@@ -104,9 +122,14 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
 
 
 def _problems(contract: Contract, *, row_filters_hold: bool) -> Iterator[str]:
+    if contract.lake is not None and not row_filters_hold:
+        yield (
+            "key `lake`: only Lake Formation lets a role read another owner's table without a "
+            "right to its bucket: set `lake_formation.mode: enforced`"
+        )
     if contract.table == QUARANTINE:
         yield "the lake keeps rejected rows under this name; choose another `physicalName`"
-    if AS_OF in [column.name for column in contract.columns]:
+    if contract.lake is None and AS_OF in [column.name for column in contract.columns]:
         yield (
             f"column `{AS_OF}`: the lake adds a partition key of this name; rename the column, "
             "and set `physicalName` to its name in the file"

@@ -85,7 +85,7 @@ def tag_assignments(
     the new value and then remove it together with the old one.
 
     Args:
-        contracts: of the lake's tables.
+        contracts: of the lake's tables; nothing is said of those of other owners.
         environment: its name.
         captured: those of the tables whose answered requests are kept. All columns of these are
             pii: a text holds whatever somebody wrote.
@@ -97,9 +97,12 @@ def tag_assignments(
     ]
     for contract in contracts:
         table = contract.table
-        assignments += _tags_of_table(contract, table, environment=environment)
+        if contract.lake is None:
+            assignments += _tags_of_table(contract, table, environment=environment)
         if table in captured:
             assignments += _tags_of_table(contract, captured_name(table), environment=environment)
+        if contract.lake is not None:
+            continue
         columns = {c.name: c.classification for c in contract.columns} | {AS_OF: "none"}
         assignments += [
             TagAssignment(kind="sensitivity", value=value, table=table, column=column)

@@ -33,6 +33,23 @@ class ContractVersion(Frozen):
         return cls(id=contract.id, version=contract.version, sha256=contract.sha256)
 
 
+class TableSource(Frozen):
+    """The table of another owner that a snapshot was copied from, and its version."""
+
+    table: str  # owner's catalog, database and table; of a folder its name
+    # The Iceberg snapshot. None if the table has none: what is read cannot be read again, and only
+    # the copied rows are kept.
+    snapshot_id: str | None
+    committed_at: str | None  # of that snapshot, ISO 8601 in UTC
+
+    @property
+    def text(self) -> str:
+        """The version in words, as card and provenance name it."""
+        if self.snapshot_id is None:
+            return f"{self.table}, which is not pinned: only the copied rows are kept"
+        return f"{self.table}, snapshot {self.snapshot_id} of {self.committed_at}"
+
+
 class Manifest(Frozen):
     """The description of a snapshot."""
 
@@ -46,6 +63,8 @@ class Manifest(Frozen):
     query: str  # the governed SELECT
     as_of: str  # the version of the lake's data
     columns: tuple[ColumnType, ...]
+    # Of a table that the engine does not make.
+    source: TableSource | None = Field(None, exclude_if=lambda source: source is None)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -47,6 +47,8 @@ def _check_lake_name(name: str) -> str:
 
 
 LakeName = Annotated[str, AfterValidator(_check_lake_name)]
+# Quoted wherever it is used; Glue stores names in lower case.
+GlueName = Annotated[str, Field(pattern=r"^[a-z0-9_][a-z0-9_-]{0,127}$")]
 
 
 class QualityRule(Frozen):
@@ -304,6 +306,42 @@ class RowFilter(Frozen):
     columns: tuple[str, ...] = Field(min_length=1)
 
 
+class TableName(Frozen):
+    """A table in a Glue catalog."""
+
+    database: GlueName
+    table: GlueName
+
+    def __str__(self) -> str:
+        return f"{self.database}.{self.table}"
+
+
+class ExistingTable(TableName):
+    """A table of another owner, by its own names; nothing of it is declared or changed here."""
+
+    # The account whose catalog has it; None for the environment's own.
+    catalog: str | None = Field(None, pattern=r"^\d{12}$")
+    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")  # None: the environment's
+    # The resource link in the environment's catalog that stands for a table of another catalog or
+    # region; None if it has the same names.
+    link: TableName | None = None
+
+    @property
+    def is_linked(self) -> bool:
+        """Whether Athena reaches it by a resource link."""
+        return bool(self.catalog or self.region or self.link)
+
+    @property
+    def place(self) -> TableName:
+        """The names that Athena reads it by in the environment's own catalog."""
+        return self.link or TableName(database=self.database, table=self.table)
+
+    @property
+    def full_name(self) -> str:
+        """Owner, database and table, as people write them."""
+        return f"{self.catalog}:{self}" if self.catalog else str(self)
+
+
 class AcceptedLeak(Frozen):
     """A column that tells the label apart alone, and may be trained on for a written reason."""
 
@@ -340,6 +378,8 @@ class Contract(Frozen):
     quality: tuple[QualityRule, ...] = ()  # rules of the table as a whole
     domain: str | None = None  # the part of the organisation that owns the data, if given
     row_filters: tuple[RowFilter, ...] = ()  # filters of readers who may see only part of the rows
+    # The table in an account, if its owner is another; None if the engine makes and loads it.
+    lake: ExistingTable | None = Field(None, exclude_if=lambda lake: lake is None)
 
     @property
     def key(self) -> str:

@@ -18,7 +18,7 @@ from sashiko.errors import InputError
 PROPERTY_FIELDS: Mapping[str, str] = {
     "label": "label", "facets": "facets", "groupVariable": "group_variable", "split": "split",
     "textColumns": "text_columns", "acceptedLeaks": "accepted_leaks", "ingest": "ingest",
-    "rowFilters": "row_filters",
+    "rowFilters": "row_filters", "lake": "lake",
 }  # fmt: skip
 # Arguments of quality rules -> fields of `QualityRule`.
 ARGUMENT_FIELDS: Mapping[str, str] = {

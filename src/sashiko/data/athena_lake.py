@@ -13,14 +13,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sashiko.base import aws_calls as calls
 from sashiko.base.job_folders import processing_job_name
 from sashiko.base.stopping import Stop, stop_on_signals
-from sashiko.contract.derive import Period, select_sql
-from sashiko.contract.glue import AS_OF
+from sashiko.contract.derive import Period, check_version, existing_rows, select_sql
+from sashiko.contract.glue import AS_OF, LATEST, is_snapshot
 from sashiko.contract.glue_job.spec import TYPES
+from sashiko.contract.manifest import TableSource
 from sashiko.contract.model import Contract, View
+from sashiko.data.existing_table import check_columns, pinned, read_table, snapshot_sql
 from sashiko.data.lake_reader import check_file, view_rows
 from sashiko.errors import InputError
 
@@ -116,9 +119,15 @@ def unload(athena: Any, select: str, *, to: str, workgroup: str, database: str, 
     """
     destination = to.replace("'", "''")
     options = "format = 'PARQUET', compression = 'SNAPPY'"
+    statement = f"UNLOAD ({select}) TO '{destination}' WITH ({options})"
+    run_query(athena, statement, workgroup=workgroup, database=database, stop=stop)
+
+
+def run_query(athena: Any, statement: str, *, workgroup: str, database: str, stop: Stop) -> str:
+    """Runs a statement, waits for it, and returns the query's id; errors as `unload`."""
     with translate_errors(f"start a query in workgroup `{workgroup}`"):
-        query = athena.start_query_execution(
-            QueryString=f"UNLOAD ({select}) TO '{destination}' WITH ({options})",
+        query: str = athena.start_query_execution(
+            QueryString=statement,
             QueryExecutionContext={"Catalog": "AwsDataCatalog", "Database": database},
             WorkGroup=workgroup,
         )["QueryExecutionId"]
@@ -163,6 +172,7 @@ def unload(athena: Any, select: str, *, to: str, workgroup: str, database: str, 
         if last.get("AthenaError", {}).get("Retryable"):
             reason += "; Athena says that another attempt may succeed: start the run again"
         raise InputError(with_advice(f"Athena query {query} {last['State'].lower()}: {reason}"))
+    return query
 
 
 @contextmanager
@@ -245,7 +255,37 @@ class AthenaLake:
         self, contract: Contract, view: View, *, as_of: str, period: Period | None = None
     ) -> str:
         """Returns the governed SELECT of one version of the table."""
-        return select_sql(contract, view, as_of=as_of, period=period)
+        if contract.lake is None:
+            return select_sql(contract, view, as_of=as_of, period=period)
+        source = existing_rows(contract.lake, contract.view_columns(view), as_of=as_of)
+        return select_sql(contract, view, period=period, source=source)
+
+    def source(self, contract: Contract, view: View, *, as_of: str) -> TableSource | None:
+        """Returns the table of another owner, and the snapshot that `as_of` pins; `Lake.source`."""
+        lake = contract.lake
+        if lake is None:
+            return None
+        check_version(as_of)
+        with translate_errors(f"see table {lake.full_name} in the Glue catalog"):
+            table = read_table(connect().glue.get_table, lake)
+        if as_of != LATEST and is_snapshot(as_of) != table.is_iceberg:
+            kind = "an Iceberg table, whose versions are" if table.is_iceberg else "no table with"
+            raise InputError(f"AsOf `{as_of}`: {lake.full_name} is {kind} ids of snapshots")
+        if table.types:  # a link to another region may show none: the query will tell
+            columns = contract.view_columns(view)
+            if gained := check_columns(table.types, contract, columns, name=lake.full_name):
+                print(f"{lake.full_name}: not read: {', '.join(gained)}", file=sys.stderr)
+        if not table.is_iceberg:
+            return TableSource(table=lake.full_name, snapshot_id=None, committed_at=None)
+        with tempfile.TemporaryDirectory() as folder:
+            files = self._fetch(snapshot_sql(lake, as_of), view, Path(folder))
+            rows = [row for file in files for row in pq.read_table(file).to_pylist()]
+        if len(rows) != 1:
+            raise InputError(
+                f"{lake.full_name} has no snapshot {as_of}: it has expired, or is another table's; "
+                "start the run without --as-of"
+            )
+        return pinned(lake.full_name, rows[0]["snapshot_id"], rows[0]["committed_at"])
 
     @contextmanager
     def rows(
@@ -258,16 +298,22 @@ class AthenaLake:
         period: Period | None = None,
     ) -> Iterator[Iterator[pa.RecordBatch]]:
         """Streams a view's rows; see `Lake.rows`."""
-        select = self.query(contract, view, as_of=as_of, period=period)
+        if as_of == LATEST and (source := self.source(contract, view, as_of=as_of)):
+            as_of = source.snapshot_id or LATEST
+        select, aws = self.query(contract, view, as_of=as_of, period=period), connect()
+        if contract.lake is None:
+            check_table(aws.glue, self.database, contract, view)
         with tempfile.TemporaryDirectory() as folder:
-            files = self._fetch(select, contract, view, Path(folder))
+            files = self._fetch(select, view, Path(folder))
             rows = sum(check_file(file, contract, view, zoneless=True) for file in files)
             if not rows and period:
                 yield iter(())
                 return
             if not rows:
+                name = contract.lake.full_name if contract.lake else None
+                name = name or f"{self.database}.{contract.table}"
                 raise InputError(
-                    f"{self.database}.{contract.table} has no rows as of `{as_of}` for this role: "
+                    f"{name} has no rows as of `{as_of}` for this role: "
                     "start the run with the `AsOf` of a load that succeeded; if it did, a row "
                     "filter hides its rows"
                 )
@@ -275,11 +321,10 @@ class AthenaLake:
             with view_rows(files, contract, view, is_sorted=is_sorted) as batches:
                 yield batches
 
-    def _fetch(self, select: str, contract: Contract, view: View, folder: Path) -> list[Path]:
+    def _fetch(self, select: str, view: View, folder: Path) -> list[Path]:
         """Downloads the rows of a SELECT into a folder, as the files that UNLOAD wrote."""
         aws, database = connect(), self.database
         with stop_on_signals() as stop:
-            check_table(aws.glue, database, contract, view)
             # A folder for each view: policies grant access by view. What is scored has the columns
             # of the training view.
             folder_of = "training" if view == "scoring" else view

@@ -9,11 +9,13 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from sashiko.base.files import sha256_tree
+from sashiko.base.files import read_json, sha256_tree
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet
 from sashiko.base.scratch import scratch_database, stream_query
+from sashiko.base.yaml_models import validate
 from sashiko.contract.derive import ARROW_TYPES, Period, arrow_schema, select_sql
 from sashiko.contract.glue import NOTHING_LOADED
+from sashiko.contract.manifest import TableSource
 from sashiko.contract.model import Contract, View
 from sashiko.errors import InputError
 
@@ -22,6 +24,10 @@ _ATHENA = re.compile(r"([A-Za-z0-9._-]{1,128})/([a-z0-9_]{1,255})")
 
 class Lake(Protocol):
     """A lake with governed views."""
+
+    def source(self, contract: Contract, view: View, *, as_of: str) -> TableSource | None:
+        """Checks and returns the table of another owner that is read; None of the lake's own."""
+        ...
 
     def query(
         self, contract: Contract, view: View, *, as_of: str, period: Period | None = None
@@ -61,6 +67,12 @@ class DuckDbLake:
         """Returns the version of a table; `NOTHING_LOADED` if it has none yet."""
         folder = self.folder / table
         return sha256_tree(folder) if any(folder.glob("*.parquet")) else NOTHING_LOADED
+
+    def source(self, contract: Contract, view: View, *, as_of: str) -> TableSource | None:  # noqa: ARG002 - the protocol's
+        """Returns the folder that the table was copied from, if it was."""
+        record = self.folder / f"{contract.table}.source.json"
+        source = read_json(record).get("folder") if record.is_file() else None
+        return None if source is None else validate(TableSource, source, source=str(record))
 
     def query(
         self,

@@ -107,6 +107,8 @@ def fetch_data(data: DataSection, *, cache: Path) -> Path:
     def get(source: kinds.Source) -> Path:
         if isinstance(source, kinds.FileSource):
             return _verified(Path(source.path), data.sha256)
+        if isinstance(source, kinds.FolderSource):
+            raise SourceUnavailable(f"{source.path} does not exist")
         if isinstance(source, kinds.GeneratorSource):
             return _generated(source, data.sha256, cache)
         name = PurePosixPath(source.member).name
@@ -146,8 +148,8 @@ def _describe(source: kinds.Source) -> str:
         return f"PyPI package {source.requirement}"
     if isinstance(source, kinds.HuggingFaceSource):
         return f"Hugging Face {source.repository} at {source.revision[:12]}"
-    if isinstance(source, kinds.FileSource):
-        return f"file {source.path}"
+    if isinstance(source, kinds.FileSource | kinds.FolderSource):
+        return f"{source.kind} {source.path}"
     if isinstance(source, kinds.OwnSource):
         return f"{source.source}, {source.member or 'its top'}"
     return f"generator {source.generator}, {source.rows:,} rows, seed {source.seed}"

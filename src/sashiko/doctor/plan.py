@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from sashiko.account.access.lake_governance import grants
 from sashiko.account.account import Account, NoBucketError
 from sashiko.account.content_store import (
     NO_REPOSITORY,
@@ -15,12 +16,14 @@ from sashiko.account.content_store import (
     image_request,
     is_built,
 )
+from sashiko.account.existing_lake import columns_read
 from sashiko.account.images.job_images import job_images
 from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
+from sashiko.contract.model import Contract
 from sashiko.doctor.existing_network import check_addresses
-from sashiko.doctor.services import Check, run_check, zones_key
+from sashiko.doctor.services import Check, Status, run_check, zones_key
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
@@ -309,6 +312,45 @@ def check_data(account: Account, settings: Settings, *, table: str) -> Check:
     return Check(name, "later", f"no load of {job} succeeded yet", fix=load)
 
 
+def check_grants(account: Account, settings: Settings, contract: Contract) -> Iterator[Check]:
+    """Holds the link to another owner's table, and the grants on it, against a contract.
+
+    Another account's table is listed by its own catalog id, and only to an administrator here.
+    """
+    lake, fix = contract.lake, "sashiko env permissions --for-owner"
+    if lake is None:
+        return
+    catalog = lake.catalog or settings.account
+    place = {"CatalogId": catalog, "DatabaseName": lake.database, "Name": lake.table}
+    if lake.is_linked:
+        answer = account.read(
+            "glue", "get_table", absent=("EntityNotFoundException",),
+            DatabaseName=lake.place.database, Name=lake.place.table,
+        )  # fmt: skip
+        target = (answer or {"Table": {}})["Table"].get("TargetTable")
+        leads = target is not None and target | place == target
+        status: Status = "ok" if leads else "failed"
+        yield Check(f"link {lake.place}", status, f"leads to {target or 'nothing'}", fix=fix)
+    pages = account.pages(
+        "lakeformation", "list_permissions", "PrincipalResourcePermissions",
+        CatalogId=catalog, ResourceType="TABLE", Resource={"Table": place},
+    )  # fmt: skip
+    granted = [grant for item in pages for grant in grants(item) if grant.permission == "SELECT"]
+    everything = {column.physical_name.lower() for column in contract.columns}
+    for role, names in columns_read(contract).items():
+        title, needed = f"table {lake.full_name} for {role}", set(names)
+        own = [one.securable for one in granted if one.principal == settings.role_arn(role)]
+        seen = {name for one in own for name in one.columns or everything - one.excluded}
+        if not granted:
+            yield Check(title, "unknown", "Lake Formation lists no grant to you", fix=fix)
+        elif seen != needed:
+            lacks, extra = (", ".join(sorted(part)) for part in (needed - seen, seen - needed))
+            detail = f"it lacks {lacks or 'nothing'}, and may read {extra or 'nothing'} besides"
+            yield Check(title, "failed", detail, fix=fix)
+        else:
+            yield Check(title, "ok", f"{len(names)} columns, and no others")
+
+
 def check_tracking(account: Account, settings: Settings) -> Check:
     """Checks the MLflow App's state; only a run shows whether a job in the VPC reaches it."""
     name = f"MLflow App {prefix(settings)}"
@@ -340,7 +382,7 @@ def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterato
     InputError if recipe or contract are wrong, or the definition cannot be built.
     """
     recipe = use_recipe(settings, None)
-    target, table = recipe.compile.target, load_contract(contract_file(recipe)).table
+    target, contract = recipe.compile.target, load_contract(contract_file(recipe))
     pipelines = compile_pipelines(settings, recipe, home=home)
     definition = parse_definition(json.loads(pipelines[0].definition))
     staged = staged_inputs(settings, recipe, *(pipeline.channels for pipeline in pipelines))
@@ -360,4 +402,7 @@ def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterato
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))
     yield from run_check("staged inputs", lambda: check_staged(account, settings, staged))
-    yield from run_check("data", lambda: check_data(account, settings, table=table))
+    if contract.lake:
+        yield from run_check("data", lambda: check_grants(account, settings, contract))
+    else:
+        yield from run_check("data", lambda: check_data(account, settings, table=contract.table))

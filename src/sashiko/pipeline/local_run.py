@@ -11,7 +11,7 @@ from sashiko.account.images.job_images import job_images
 from sashiko.account.names import function_arn, pipeline_name
 from sashiko.base.files import write_bytes
 from sashiko.contract.load import load_contract
-from sashiko.data.lake import seed_lake
+from sashiko.data.lake import seed_lake, table_folder
 from sashiko.data.sources import fetch_data, fetch_weights
 from sashiko.errors import InputError, disk_reason
 from sashiko.functions import gatekeeper_handler
@@ -54,8 +54,9 @@ def run_pipeline(
     from_step: str | None,
     command: str,
     until: str | None = None,
+    as_of: str | None = None,
 ) -> RunRecord:
-    """Runs a recipe's pipeline on this machine, up to the step `until`.
+    """Runs a recipe's pipeline on this machine, up to the step `until`; `as_of` is `seed_lake`'s.
 
     Raises:
         InputError: if the contract, the data, the weights or the machine do not allow a run.
@@ -91,7 +92,9 @@ def run_pipeline(
                 compilation = pool.submit(compile_pipeline, settings, recipe, home=home)
                 if from_step is not None:
                     check_step(json.loads(compilation.result().definition), from_step)
-                table = seed_lake(recipe, contract, lake=home / LAKE, cache=home / "cache")
+                table = seed_lake(
+                    recipe, contract, lake=home / LAKE, cache=home / "cache", as_of=as_of
+                )
                 fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
                 pipeline = compilation.result()
             staged = staged_inputs(settings, recipe, pipeline.channels)
@@ -158,7 +161,8 @@ def fetch_inputs(settings: Settings, recipe: Recipe, *, home: Path) -> None:
     """
     _make_private(home)
     with run_lock(home, "fetch"):
-        fetch_data(recipe.data, cache=home / "cache")
+        if table_folder(recipe, load_contract(contract_file(recipe))) is None:
+            fetch_data(recipe.data, cache=home / "cache")
         store = Store((home / "s3").resolve())
         fetch_weights(recipe.model, store.path(weights_uri(settings, recipe)))
 

@@ -152,7 +152,9 @@ def model_card(sources: CardSources) -> ModelCard:
     """Builds the card; texts that are too long for SageMaker are truncated."""
     card, contract, snapshot = sources.card, sources.contract, sources.snapshot
     splits = sources.evaluation.splits
-    data = _cut(f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}", 1024)
+    origin = f", from {snapshot.source.text}" if snapshot.source else ""
+    version = f"{snapshot.table} as of {snapshot.as_of}, sha256 {snapshot.sha256}"
+    data = _cut(f"{version}{origin}", 1024)
     source = sources.source_execution and f", on results of execution {sources.source_execution}"
     waived = [f"FAILED: {describe(check)}" for item in sources.verdicts for check in item.waived]
     return ModelCard(

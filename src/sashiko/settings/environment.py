@@ -217,6 +217,11 @@ def file_of(key: str, environment: str, *, folder: Path = Path("config")) -> Pat
     return own if key in read_yaml(own) else folder / "base.yaml"
 
 
+def contract_files(settings: Settings) -> tuple[Path, ...]:
+    """Returns the files of an environment's contracts."""
+    return tuple(Path("contracts") / f"{name}.odcs.yaml" for name in settings.contracts)
+
+
 def environment_names(*, folder: Path = Path("config")) -> tuple[str, ...]:
     """Returns the names of all environments."""
     names = {file.stem for file in folder.glob("*.yaml")}

@@ -43,6 +43,13 @@ class FileSource(Frozen):
     path: str
 
 
+class FolderSource(Frozen):
+    """A folder of Parquet files, or an Iceberg table's, in place of a table of another owner."""
+
+    kind: Literal["folder"]
+    path: str
+
+
 class OwnSource(Frozen):
     """Files that the project's own code fetches."""
 
@@ -78,7 +85,7 @@ class GeneratorSource(Frozen):
 
 
 Source = Annotated[
-    PypiSource | HuggingFaceSource | OwnSource | FileSource | GeneratorSource,
+    PypiSource | HuggingFaceSource | OwnSource | FileSource | FolderSource | GeneratorSource,
     Field(discriminator="kind"),
 ]
 ModelSource = Annotated[

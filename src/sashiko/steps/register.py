@@ -282,7 +282,9 @@ def package_hash(package: Path) -> str:
 def _data(sources: CardSources, facets: Manifest | None) -> Iterator[Resource]:
     for name, manifest in {"training snapshot": sources.snapshot, "facet snapshot": facets}.items():
         if manifest:
-            yield _file(name, manifest.sha256, table=manifest.table, **{"as of": manifest.as_of})
+            notes = {"as of": manifest.as_of}
+            notes |= {"source": manifest.source.text} if manifest.source else {}
+            yield _file(name, manifest.sha256, table=manifest.table, **notes)
     contract = sources.contract
     yield _file("contract", contract.sha256, id=contract.id, version=contract.version)
 

@@ -19,6 +19,7 @@ from sashiko.base.files import sha256_file, write_json
 from sashiko.base.job_folders import processing_output
 from sashiko.base.parquet import write_batches
 from sashiko.contract.derive import Period, arrow_schema
+from sashiko.contract.glue import LATEST
 from sashiko.contract.manifest import (
     MANIFEST_FILE,
     ColumnType,
@@ -69,6 +70,12 @@ def take_snapshot(
         InputError: if the table does not match the contract, cannot be read, has no version
             `as_of`, or has more than `max_rows` rows in the period.
     """
+    if as_of == LATEST:
+        raise InputError(
+            f"AsOf `{LATEST}`: the snapshots of a run could be of two versions: sashiko run names "
+            "the id of the newest snapshot"
+        )
+    source = lake.source(contract, view, as_of=as_of)
     schema = arrow_schema(contract, view)
     digest = hashlib.sha256()
 
@@ -96,6 +103,7 @@ def take_snapshot(
         query=lake.query(contract, view, as_of=as_of, period=period),
         as_of=as_of,
         columns=tuple(ColumnType(name=field.name, type=str(field.type)) for field in schema),
+        source=source,
     )
 
 

@@ -281,6 +281,8 @@ class Notifications(Construct):
                 {"pipelineArn": pipelines, "currentPipelineExecutionStatus": ["Failed", "Stopped"]},
             ),
         }
+        if not jobs:  # every table has another owner
+            del rules["etl-failed"]
         for status in ("PendingManualApproval", "Approved", "Rejected"):
             name = status.removesuffix("ManualApproval").lower()
             # Not while it is being made: SageMaker tells each of its states.

@@ -6,6 +6,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.names import arn, bucket_name, etl_name, pipeline_name
+from sashiko.contract.model import Contract
 from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
@@ -132,18 +133,22 @@ class Triggers(Construct):
         *,
         settings: Settings,
         flows: EventFlows,
-        tables: Sequence[str],
+        contracts: Sequence[Contract],
         recipes: Sequence[Recipe],
     ) -> None:
         """The load of a recipe's table, and of no other, starts the recipe's pipeline.
+
+        A table of another owner has no load here, so nothing starts the pipeline but a person.
 
         Raises:
             InputError: if a recipe's table is not in the lake.
         """
         super().__init__(scope, id)
         self.machines: list[StateMachine] = []
-        table_of = {recipe.name: _table(settings, recipe, tables) for recipe in recipes}
-        if settings.triggers.etl:
+        tables = [contract.table for contract in contracts if contract.lake is None]
+        known = [contract.table for contract in contracts]
+        table_of = {recipe.name: _table(settings, recipe, known) for recipe in recipes}
+        if settings.triggers.etl and tables:
             jobs = [arn(settings, "glue", f"job/{etl_name(settings, table)}") for table in tables]
             machine = flows.add_machine(
                 self,
@@ -171,6 +176,8 @@ class Triggers(Construct):
             )
         if settings.triggers.pipeline:
             for recipe, table in table_of.items():
+                if table not in tables:
+                    continue
                 self._pipeline(settings, flows, recipe, table)
 
     def _pipeline(self, settings: Settings, flows: EventFlows, recipe: str, table: str) -> None:

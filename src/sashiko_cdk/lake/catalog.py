@@ -202,7 +202,7 @@ def add_catalog(
 
     Args:
         stack: the stack.
-        contracts: of the lake's tables.
+        contracts: of the lake's tables; nothing is made of those of other owners.
         recipes: those whose models may be served: each has a table of decoded requests.
         logs_key: encrypts the log of the probe, which tries whether the lake is closed.
         first: the bucket that the others depend on; a refused deploy has made none.
@@ -214,7 +214,7 @@ def add_catalog(
         stack,
         "Lake",
         settings=settings,
-        tables=[glue_table(contract) for contract in contracts],
+        tables=[glue_table(contract) for contract in contracts if contract.lake is None],
         captured=captured,
         removal_policy=keep,
     )

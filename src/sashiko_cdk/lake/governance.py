@@ -123,15 +123,16 @@ def add_governance(
 
     Args:
         stack: the stack, which nothing else changes the lake in.
-        contracts: of the lake's tables.
+        contracts: of the lake's tables; those of other owners are theirs to grant.
         recipes: those whose models may be served: nobody is granted their decoded requests.
     """
     settings, environment = stack.settings, stack.settings.environment
-    tables = [contract.table for contract in contracts]
+    loaded = [contract for contract in contracts if contract.lake is None]
+    tables = [contract.table for contract in loaded]
     captured = [recipe_table(recipe) for recipe in recipes]
     others = pack_tables(settings, contracts, recipes=recipes).values()
     published = [table for table in others if table.publisher]
-    grants = contract_grants.reader_grants(contracts, environment=environment)
+    grants = contract_grants.reader_grants(loaded, environment=environment)
     check = ClosedLakeCheck(
         stack,
         settings=settings,

@@ -8,6 +8,7 @@ from constructs import Construct
 from sashiko.account import names
 from sashiko.account.names import Bucket, SnapshotView, arn
 from sashiko.contract.glue import QUARANTINE
+from sashiko.contract.model import Contract
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, RolePolicy, allow
 from sashiko_cdk.lake import private_bucket
@@ -15,6 +16,12 @@ from sashiko_cdk.lake.catalog import RESULTS
 from sashiko_cdk.lake.private_bucket import READ, WRITE, use_key
 
 __all__ = ["LakeAccess"]
+
+
+_SEE_TABLES = (
+    "glue:GetDatabase", "glue:GetPartition", "glue:GetPartitions", "glue:GetTable",
+    "glue:GetTables",
+)  # fmt: skip
 
 
 class LakeAccess(Construct):
@@ -26,14 +33,15 @@ class LakeAccess(Construct):
         id: str,
         *,
         settings: Settings,
-        tables: Sequence[str],
+        contracts: Sequence[Contract],
         lake_key: kms.IKey,
         snapshots_key: kms.IKey,
         ml_key: kms.IKey,
     ) -> None:
         super().__init__(scope, id)
         self._settings = settings
-        self._folders = [f"{table}/" for table in tables]
+        self._folders = [f"{one.table}/" for one in contracts if one.lake is None]
+        self._existing = [one.lake for one in contracts if one.lake is not None]
         self._lake_key = lake_key
         self._snapshots_key = snapshots_key
         self._enforced = settings.lake_formation.mode == "enforced"
@@ -118,6 +126,7 @@ class LakeAccess(Construct):
                 [arn(self._settings, "athena", f"workgroup/{workgroup}")],
             ),
             self._catalog(),
+            *self._other_catalogs(),
         ]
         if self._enforced:
             why = "the action knows no resources; which data it opens is Lake Formation's to grant"
@@ -128,19 +137,31 @@ class LakeAccess(Construct):
         database = names.database_name(self._settings)
         places = ("catalog", f"database/{database}", f"table/{database}/*")
         return allow(
-            [
-                "glue:GetDatabase",
-                "glue:GetPartition",
-                "glue:GetPartitions",
-                "glue:GetTable",
-                "glue:GetTables",
-            ],
+            _SEE_TABLES,
             [arn(self._settings, "glue", place) for place in places],
             why="all tables of this database; which of them, and which columns, is Lake "
             "Formation's to grant",
         )
 
+    def _other_catalogs(self) -> list[Allowed]:
+        """Allows seeing tables of other owners by name, as link and where they are.
+
+        Nothing is allowed in their S3 or under their keys ("Accessing the underlying data of a
+        shared table", Lake Formation Developer Guide).
+        """
+        settings, places = self._settings, set[str]()
+        for lake in self._existing:
+            there = lake.region or settings.region, lake.catalog or settings.account
+            for owner, name in (((settings.region, settings.account), lake.place), (there, lake)):
+                catalog = f"arn:aws:glue:{':'.join(owner)}"
+                table = f"{name.database}/{name.table}"
+                for place in ("catalog", f"database/{name.database}", f"table/{table}"):
+                    places.add(f"{catalog}:{place}")
+        return [allow(_SEE_TABLES, sorted(places))] if places else []
+
     def _objects(
         self, bucket: Bucket, folders: Sequence[str], actions: Sequence[str]
     ) -> list[Allowed]:
+        if not folders:  # of tables, where all have other owners
+            return []
         return private_bucket.use_objects(self._settings, bucket, folders, actions)

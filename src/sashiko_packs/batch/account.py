@@ -10,6 +10,7 @@ from typing import Any
 from sashiko.account.account import Account
 from sashiko.account.account_registry import AccountRegistry
 from sashiko.account.content_store import ContentStore, split_uri
+from sashiko.account.existing_lake import existing_version
 from sashiko.account.names import Role, model_package_group_name
 from sashiko.base.files import sha256_bytes, sha256_file, write_json
 from sashiko.base.yaml_models import validate
@@ -53,8 +54,10 @@ def start_batches(
     model = registry.champion(group) if version is None else registry.version(group, version)
     if model is None:
         raise InputError(f"{group} has no approved version: sashiko model list")
-    table = scored_contract(recipe).table
-    as_of = newest_load(account, settings, table, role=_CALLER)
+    scored = scored_contract(recipe)
+    table, lake = scored.table, scored.lake
+    as_of = existing_version(account, settings, lake) if lake else None
+    as_of = as_of or newest_load(account, settings, table, role=_CALLER)
     if as_of is None:
         raise InputError(f"no load of the table `{table}` has succeeded yet: docs/first-deploy.md")
     client = account.client("sagemaker")

@@ -8,9 +8,11 @@ from constructs import Construct
 
 from sashiko.account.names import Bucket, Role, arn, database_name, etl_name
 from sashiko.contract.glue import GlueTable
+from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
+from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file
-from sashiko.settings.environment import Settings
+from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventRule, StateMachine
@@ -74,8 +76,6 @@ def scoring_jobs(settings: Settings) -> Sequence[ProcessingJob]:
 
 def scored_table(recipe: Recipe) -> str:
     """Returns the table of the rows that a recipe's version scores."""
-    from sashiko.contract.load import load_contract
-
     return recipe.section(BatchSection).table or load_contract(contract_file(recipe)).table
 
 
@@ -83,8 +83,6 @@ def answer_tables(
     settings: Settings, recipe: Recipe, contracts: Sequence[Contract]
 ) -> Mapping[str, GlueTable]:
     """Returns the table of the answers to a recipe's rows, by its location."""
-    from sashiko.contract.load import load_contract
-
     own, table = load_contract(contract_file(recipe)).table, scored_table(recipe)
     places = batch_places(settings, recipe, table=table)
     return {
@@ -100,8 +98,6 @@ def lake_contracts(
     contracts: Sequence[Contract],
 ) -> Sequence[Contract]:
     """Returns the contract of a recipe's rows without a label, where they have a table."""
-    from sashiko.contract.load import load_contract
-
     own, section = load_contract(contract_file(recipe)).table, recipe.section(BatchSection)
     return [
         section.scored(contract)
@@ -253,6 +249,12 @@ def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMac
     machines = []
     for recipe in parts.deployment.recipes:
         scope, table = Construct(stack, f"Batch-{recipe.name}"), scored_table(recipe)
+        if all(one.table != table or one.lake for one in parts.deployment.contracts):
+            raise InputError(
+                f"{file_of('batch', stack.settings.environment)}: key `batch.schedule`: recipe "
+                f"{recipe.name} scores another owner's table, which has no loads to start on: set "
+                "null and use `sashiko batch run`, or name a table of this lake (`batch.table`)"
+            )
         settings, name = stack.settings, batch_pipeline_name(stack.settings, recipe.name)
         machine = parts.flows.add_machine(
             scope,

@@ -37,7 +37,8 @@ class BatchSection(Frozen):
             return contract
         label = contract.label.column
         columns = tuple(column for column in contract.columns if column.name != label)
-        return contract.model_copy(update={"table": self.table, "columns": columns})
+        # A table that is named here is one of this lake, whoever has the contract's own.
+        return contract.model_copy(update={"table": self.table, "columns": columns, "lake": None})
 
 
 def _check_schedule(schedule: str) -> str:

@@ -12,7 +12,9 @@ import yaml
 from sashiko.base.files import write_bytes
 from sashiko.contract.leaks import LEAK
 from sashiko.data.draft.column_drafts import describe_personal, near_key_repeats
+from sashiko.data.draft.naming import IDENTIFIER, classify_name, lake_names, name_matches
 from sashiko.data.draft.profile import Draft, Profile, RawTable, Repeats, SplitDraft
+from sashiko.data.existing_table import CatalogTable, logical_type
 from sashiko.data.ingest import describe_delimiter
 from sashiko.data.splits import FEWEST_OF_A_LABEL, FEWEST_ROWS
 from sashiko.errors import InputError
@@ -176,6 +178,32 @@ def write_draft(draft: Draft, *, replace: bool = False) -> tuple[Path, Path]:
         contract.unlink(missing_ok=True)
         raise
     return contract, recipe
+
+
+def write_catalog_draft(table: CatalogTable, *, name: str, label: str) -> Path:
+    """Writes `contracts/<name>.odcs.yaml` for a table of another owner from its catalog alone.
+
+    Columns of a type that a contract has not, such as structs, are left out.
+
+    Raises:
+        InputError: if the table has no such label, or the file cannot be written.
+    """
+    known = [one for one in table.columns if logical_type(one["Type"])]
+    names = lake_names([one["Name"] for one in known])
+    if label not in names:
+        raise InputError(f"--label {label}: {table.lake.full_name} has {', '.join(names)}")
+    classes = {own: classify_name(own) for own in names}
+    classes[label] = "none", "the label, which a model is trained on"
+    others = [own for own in names if own != label]
+    keys = [own for own in others if name_matches(IDENTIFIER, own)] or others or [label]
+    texts = [own for own in others if classes[own][0] == "none" and own != keys[0]]
+    values = {
+        "table": table, "name": name, "label": label, "key": keys[0], "texts": texts,
+        "columns": list(zip(names, known, strict=True)), "classes": classes, "type": logical_type,
+    }  # fmt: skip
+    contract, _ = _files(name)
+    write_bytes(contract, _render("catalog.yaml.j2", values).encode())
+    return contract
 
 
 def _files(name: str) -> tuple[Path, Path]:

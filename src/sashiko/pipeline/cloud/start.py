@@ -12,6 +12,7 @@ from typing import Any
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, is_built
+from sashiko.account.existing_lake import existing_version
 from sashiko.account.names import bucket_name, etl_name, pipeline_name
 from sashiko.base.files import sha256_bytes, sha256_file
 from sashiko.contract.load import load_contract
@@ -101,7 +102,8 @@ def start(
 ) -> Execution:
     """Starts an execution.
 
-    Without `as_of` it runs on the version of the newest successful load. With `from_step` it runs
+    Without `as_of` it runs on the version of the newest successful load, or on the newest snapshot
+    of a table of another owner. With `from_step` it runs
     from there on the results of an earlier execution, of the id `source` or the newest that fits,
     and on the version of its data.
 
@@ -138,8 +140,11 @@ def start(
             source=source,
             as_of=as_of,
         )
-    if as_of is None:
-        table = load_contract(contract_file(recipe)).table
+    contract = load_contract(contract_file(recipe))
+    table = contract.table
+    if contract.lake is not None and not problems and from_step is None:
+        as_of = existing_version(account, settings, contract.lake, as_of=as_of)
+    if as_of is None and contract.lake is None:
         as_of = newest_load(account, settings, table, role=STARTED_BY)
         if as_of is None:
             problems.append(

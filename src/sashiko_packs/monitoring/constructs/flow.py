@@ -6,8 +6,10 @@ from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
 from sashiko.account.names import arn, bucket_name, etl_name, model_package_group_name, prefix
+from sashiko.contract.glue import LATEST
+from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
-from sashiko.pipeline.project import recipe_table
+from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
 from sashiko_cdk.events.event_flows import EventFlows, EventRule, StateMachine
@@ -73,9 +75,11 @@ def window_flow(
     packages, served = arn(settings, "sagemaker", name), (package_arn or "").rpartition("/")[2]
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
-    find = (
-        {"FindLoad": find_load(settings, table, next_state="Start")} if recipe.bias.judged else {}
-    )
+    find: dict[str, Any] = {}
+    if recipe.bias.judged and load_contract(contract_file(recipe)).lake is None:
+        find = {"FindLoad": find_load(settings, table, next_state="Start")}
+    elif recipe.bias.judged:  # one job reads it, so that job may take the newest snapshot
+        find = {"FindLoad": {"Type": "Pass", "Assign": {"as_of": LATEST}, "Next": "Start"}}
     captured, following = f"s3://{capture}/{endpoint}/", next(iter(find), "Start")
     nothing = fail(
         "NothingCaptured",
@@ -236,6 +240,7 @@ class _Monitoring(Construct):
     def _starter(self, package_arn: str | None) -> StateMachine:
         settings, recipe = self._settings, self.recipe
         captures = f"{endpoint_name(settings, recipe)}/"
+        loaded = load_contract(contract_file(recipe)).lake is None
         job = arn(settings, "glue", f"job/{etl_name(settings, recipe_table(recipe))}")
         finding_load = allow(["glue:GetJobRuns"], [job])
         group = model_package_group_name(settings, recipe.model_package_group)
@@ -257,7 +262,7 @@ class _Monitoring(Construct):
                     conditions={"StringEquals": {"s3:prefix": captures}},
                 ),
                 allow(["sagemaker:StartPipelineExecution"], [self._pipeline]),
-                *([finding_load] if recipe.bias.judged else []),
+                *([finding_load] if recipe.bias.judged and loaded else []),
             ],
             description=f"Starts the pipeline {self._name}",
         )
