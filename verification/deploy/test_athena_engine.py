@@ -31,8 +31,10 @@ from sashiko.contract.model import Contract
 from sashiko.steps import snapshot
 from sashiko_packs.monitoring.result import MonitorBias
 from tests.packs.monitoring.steps.window_job import make_job
-from tests.unit.contract.documents import document, rows, save
+from tests.unit.contract.documents import document, rows, save, table_of
 
+# As "Perform time travel and version travel queries" of the Athena User Guide has it.
+_VERSION = re.compile(r'"shared"\."(\w+)" FOR VERSION AS OF (\d+)')
 _UNLOAD = re.compile(r"UNLOAD \((.*)\) TO 's3://([^/]+)/(.*)' WITH \(format = 'PARQUET', .*\)")
 
 
@@ -67,13 +69,38 @@ def _unload(s3: Any, statement: str) -> None:
                 connection.read_parquet(f"{table}/*/*.parquet", hive_partitioning=True).create_view(
                     table.name
                 )
-            rows = _as_athena_writes(connection.sql(select).to_arrow_table())
+            rows = _as_athena_writes(connection.sql(_iceberg(connection, select)).to_arrow_table())
     # Every other row, each file in the order of the key, and int96 in one of them.
     for number in range(min(2, rows.num_rows)):
         buffer = io.BytesIO()
         part = rows.take(pa.array(range(number, rows.num_rows, 2)))
         pq.write_table(part, buffer, use_deprecated_int96_timestamps=number == 1)
         s3.put_object(Bucket=bucket, Key=f"{prefix}part-{9 - number}", Body=buffer.getvalue())
+
+
+def _iceberg(connection: Any, select: str) -> str:
+    """Gives a statement on a shared Iceberg table the loads of the table as its snapshots.
+
+    A load's name is the snapshot's id, and the newest is what `main` refers to. A statement that
+    pins no snapshot, or one that is not there, is refused.
+    """
+    if '"shared".' not in select:
+        return select
+    connection.execute(
+        """CREATE SCHEMA shared; CREATE MACRO to_unixtime(time) AS epoch(time);
+        CREATE VIEW shared."loans$snapshots" AS SELECT DISTINCT as_of::BIGINT AS snapshot_id,
+            make_timestamptz(as_of::BIGINT * 1000000) AS committed_at FROM main.loans;
+        CREATE VIEW shared."loans$refs" AS
+            SELECT 'main' AS name, max(snapshot_id) AS snapshot_id FROM shared."loans$snapshots"
+        """
+    )
+    if "$snapshots" in select:
+        return select
+    table, version = _VERSION.findall(select)[0]
+    held = connection.sql('SELECT snapshot_id FROM shared."loans$snapshots"').fetchall()
+    assert (int(version),) in held, f"Iceberg snapshot ID does not exist: {version}"
+    rows = f"(SELECT * EXCLUDE (as_of) FROM main.{table} WHERE as_of = '{version}')"  # noqa: S608 - both matched above
+    return _VERSION.sub(rows, select)
 
 
 def _as_athena_writes(rows: pa.Table) -> pa.Table:
@@ -243,3 +270,71 @@ def test_a_job_that_sagemaker_stops_leaves_no_query_and_no_rows(
     assert status["Status"]["State"] == "CANCELLED"
     assert _left_over() == []
     assert not list((tmp_path / "processing" / "output").rglob("*.*"))
+
+
+@pytest.fixture
+def shared(account: str, tmp_path: Path) -> tuple[str, Contract]:
+    """The table as another account's, by a link: an Iceberg table of the snapshots 41 and 42."""
+    glue, s3 = boto3.client("glue"), boto3.client("s3")
+    edited = document()
+    lake = {"catalog": "222233334444", "database": "sales", "table": "loans_v2"}
+    value = lake | {"link": {"database": "shared", "table": "loans"}}
+    table_of(edited)["customProperties"].append({"property": "lake", "value": value})
+    contract = load_contract(save(edited, tmp_path / "processing/input/config"))
+    for old, new in (("load-1/part-0", 42), ("load-1/part-1", 42), ("load-2/part-0", 41)):
+        key = f"loans/as_of={old}.parquet"
+        s3.copy_object(
+            Bucket="curated", Key=f"loans/as_of={new}/{old.partition('/')[2]}.parquet",
+            CopySource={"Bucket": "curated", "Key": key},
+        )  # fmt: skip
+        s3.delete_object(Bucket="curated", Key=key)
+    columns = [{"Name": c.name, "Type": _TYPES[c.logical_type]} for c in contract.columns]
+    columns += [
+        {"Name": "branch", "Type": "string"},
+        {"Name": "shelf", "Type": "int", "Parameters": {"iceberg.field.current": "false"}},
+    ]
+    target = {"CatalogId": lake["catalog"], "DatabaseName": "sales", "Name": "loans_v2"}
+    own = {
+        "StorageDescriptor": {"Columns": columns, "Location": "s3://theirs/loans/"},
+        "Parameters": {"table_type": "ICEBERG"},
+    }
+    for database, name, described in (
+        ("sales", "loans_v2", own), ("shared", "loans", {"TargetTable": target}),
+    ):  # fmt: skip
+        glue.create_database(DatabaseInput={"Name": database})
+        glue.create_table(DatabaseName=database, TableInput={"Name": name} | described)
+    return account, contract
+
+
+def test_both_roles_read_one_snapshot_of_a_shared_table_and_an_older_one_again(
+    shared: tuple[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, contract = shared
+    for as_of, keys in (("42", ["a", "b", "c", "d"]), ("41", ["a", "d"])):
+        for view in ("training", "facets"):
+            manifest, table = _run(monkeypatch, tmp_path, uri, as_of, view)
+            expected = rows(contract).sort_by("loan_id").select(table.column_names)
+            kept = pc.is_in(expected["loan_id"], pa.array(keys))
+            assert table.equals(expected.filter(kept))
+            assert manifest.source is not None
+            assert manifest.source.model_dump() == {
+                "table": "222233334444:sales.loans_v2",
+                "snapshot_id": as_of,
+                "committed_at": f"1970-01-01T00:00:{as_of}.000+00:00",
+            }
+    assert _left_over() == []
+
+
+def test_the_monitor_reads_the_facets_of_the_newest_snapshot(
+    shared: tuple[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "processing/input/config/contract.odcs.yaml"
+    content = config.read_bytes()
+    job = make_job(tmp_path, monkeypatch)
+    config.write_bytes(content)
+    job.reference_groups(old=(3, 10), young=(3, 10))
+    job.decisions([*"abcd"], [True, False, True, False])
+    job.facets([], age=[])
+    job.measure_bias(shared[0], "latest")
+    measured = MonitorBias.read(job.output("bias"))
+    assert (measured.rows, measured.without_facets) == (4, 0)
