@@ -3,7 +3,7 @@
 from constructs import Construct
 
 from sashiko_cdk.deployment import Deployment
-from sashiko_cdk.network.isolated_network import add_access, add_network
+from sashiko_cdk.network.isolated_network import add_network
 from sashiko_cdk.stack import EnvironmentStack
 
 
@@ -37,5 +37,4 @@ class Network(EnvironmentStack):
         several_nodes = deployment.settings.jobs.scoring.instance_count > 1 or any(
             recipe.train.distributed.nodes > 1 for recipe in deployment.recipes
         )
-        add = add_access if existing else add_network
-        self.jobs = add(self, several_nodes=several_nodes)
+        self.jobs = add_network(self, several_nodes=several_nodes)

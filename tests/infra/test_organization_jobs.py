@@ -123,7 +123,7 @@ HOSTING = Hosting(
     startup_timeout=600,
     download_timeout=600,
     subnets=("subnet-1",),
-    security_groups=("sg-1",),
+    groups=("sg-1",),
     volume_key=KEY,
     tags={},
 )

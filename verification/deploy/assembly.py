@@ -30,20 +30,26 @@ def synthesize(
     *,
     contract: Callable[[Document], None] | None = None,
     image_digests: Mapping[str, str] | None = None,
+    network: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes `cdk.out`, `config` and `definition.json` of a variant into a folder and returns it.
 
     A variant as it is, is synthesized once for all test processes. `contract` changes the
-    complaints contract's YAML, as a fork would; `image_digests` are of AWS's images.
+    complaints contract's YAML, as a fork would; `image_digests` are of AWS's images, `network` has
+    keys of an existing one.
     """
     from infra.app import add_stacks
     from sashiko.contract.load import load_contract
 
-    if not (contract or image_digests):
+    if not (contract or image_digests or network):
         return _unchanged(folder, variant)
     (folder / "config").mkdir()
     write_config(folder / "config", variant)
     settings = settings_of(variant).model_copy(update={"image_digests": image_digests or {}})
+    if network:
+        own = settings.network.model_dump(include={"s3_prefix_lists", "mlflow_service"})
+        section = type(settings.network).model_validate({**own, **network})
+        settings = settings.model_copy(update={"network": section})
     (recipe,) = recipes_of(settings)
     contracts = []
     for name in settings.contracts:

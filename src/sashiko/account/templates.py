@@ -22,8 +22,8 @@ _NAMED = {
 }
 _NO_VALUE = object()
 CDK_OUT = Path("cdk.out")
-# In the metadata of a template of an existing network: endpoint service -> `actions`, the ARNs of
-# the `roles` that call it, and a `resource`.
+# In a template's metadata: endpoint service -> `actions`, the ARNs of the `roles` that call it, and
+# a `resource`.
 SERVICES: Final = "sashiko:services"
 
 

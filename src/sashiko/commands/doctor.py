@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -95,9 +95,15 @@ def doctor(
     env: DeployedEnvironment = "dev",
     templates: TemplatesFolder = CDK_OUT,
     home: Home = HOME,
+    probe: Annotated[
+        bool, typer.Option("--probe-network", help="Also run a job in each subnet: it is billed.")
+    ] = False,
     json_: AsJson = False,
 ) -> None:
     """Check an account before a deploy and a run; print a fix for each failed check. Read-only.
+
+    `--probe-network` alone starts something: a short job in each subnet of the deployed pipeline,
+    which connects to each service that jobs call.
 
     Without the output of `make synth`, what needs it is skipped. Status `later` means a step that
     you have not taken yet, `note` something to review, `unknown` what your credentials may not
@@ -105,7 +111,7 @@ def doctor(
     another account.
     """
     checks = []
-    for check in _checks(load_deployed(env), templates, home):
+    for check in _checks(load_deployed(env), templates, home, probe=probe):
         checks.append(check)
         if not json_:
             typer.echo(f"{check.status:<{_WIDTH}}{check.name}: {check.detail}")
@@ -118,12 +124,13 @@ def doctor(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
+def _checks(settings: Settings, templates: Path, home: Path, *, probe: bool) -> Iterator[Check]:
     from sashiko.account.access.environment_access import read_environment
     from sashiko.account.account import Account
     from sashiko.doctor.deploy import examine
+    from sashiko.doctor.network_probe import cost_at_most, probe_network
     from sashiko.doctor.plan import examine_plan
-    from sashiko.doctor.services import check_tools
+    from sashiko.doctor.services import check_tools, run_check
 
     environment, account = None, Account(settings)
     yield from check_tools(templates)
@@ -134,3 +141,6 @@ def _checks(settings: Settings, templates: Path, home: Path) -> Iterator[Check]:
         yield Check("templates", "later", detail, fix=f"make synth ENV={settings.environment}")
     yield from examine(account, settings, environment)
     yield from examine_plan(account, settings, home=home)
+    if probe and environment:
+        print(f"network probe: {cost_at_most(settings)}", file=sys.stderr)
+        yield from run_check("network probe", partial(probe_network, account, environment))

@@ -10,7 +10,7 @@ from sashiko.account.access.policy_evaluation import statements
 from sashiko.account.account import Account
 from sashiko.account.names import BootstrapRole, bootstrap_role_arn, exec_role_arn
 from sashiko.doctor.existing_network import check_network
-from sashiko.doctor.services import Check, check_trail, run_check, zones_key
+from sashiko.doctor.services import Check, check_trail, run_check
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.tools import stages_tools
 
@@ -59,7 +59,7 @@ def check_endpoints(account: Account, environment: Environment) -> Iterator[Chec
         title,
         "failed",
         "; ".join(f"{name} is not in {', '.join(gone)}" for name, gone in missing.items()),
-        fix=f"choose zones that have all of them as `{zones_key(settings)}` in {file}: "
+        fix=f"choose zones that have all of them as `network.zones`, or subnets, in {file}: "
         f"{letters or 'none has; leave one service out'}",
     )
 

@@ -118,11 +118,11 @@ def _routes(account: Account, settings: Settings) -> Iterator[Check]:
     network, ours = settings.network, settings.network.endpoints == "ours"
     s3 = network.s3_prefix_lists.get(settings.region)
     tables = _described(account, "route_tables", "vpc-id", [str(network.vpc_id)])
+    # The main table, whose association has no subnet, is of subnets without one of their own.
+    of_subnets = {one.get("SubnetId"): it for it in tables for one in it.get("Associations", ())}
     for subnet in network.subnets:
         name = f"routes of {subnet.id}"
-        # A subnet without a table of its own has the VPC's main one.
-        own = [table for table in tables if _is_of(table, "SubnetId", subnet.id)]
-        table = next(iter([*own, *(one for one in tables if _is_of(one, "Main", True))]), None)
+        table = of_subnets.get(subnet.id, of_subnets.get(None))
         if table is None:
             yield Check(name, "unknown", "the account sees no route table of it")
             continue
@@ -139,10 +139,6 @@ def _routes(account: Account, settings: Settings) -> Iterator[Check]:
             yield Check(name, "note", detail)
         else:
             yield Check(name, "ok", f"{table_id} has no default route")
-
-
-def _is_of(table: Mapping[str, Any], key: str, value: object) -> bool:
-    return any(one.get(key) == value for one in table.get("Associations", ()))
 
 
 def _rules(account: Account, settings: Settings) -> Iterator[Check]:

@@ -23,7 +23,7 @@ from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.doctor.existing_network import check_addresses
-from sashiko.doctor.services import Check, Status, run_check, zones_key
+from sashiko.doctor.services import Check, Status, run_check
 from sashiko.packs import load_object, load_packs
 from sashiko.pipeline.cloud.executions import newest_load
 from sashiko.pipeline.compiled import compile_pipelines
@@ -142,7 +142,7 @@ def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) 
     available = {zone["ZoneName"] for zone in response.get("AvailabilityZones", ())}
     if missing := sorted(set(names) - available):
         detail = f"the account has no {', '.join(missing)}; it has {', '.join(sorted(available))}"
-        fix = f"choose others as `{zones_key(settings)}` in {file}"
+        fix = f"choose others as `network.zones`, or `network.subnets`, in {file}"
         yield Check("availability zones", "failed", detail, fix=fix)
         return
     yield Check("availability zones", "ok", ", ".join(names))
@@ -161,12 +161,11 @@ def check_zones(account: Account, settings: Settings, needed: Sequence[Needed]) 
     for kind, of_kind in sorted(uses.items()):
         trains = all("training" in use for use in of_kind)
         caveat = "by what EC2 offers" if trains else _CAVEAT
-        place = f"`{zones_key(settings)}` in {file}"
-        yield _zones_of(kind, offers.get(kind, set()), names, place=place, caveat=caveat)
+        yield _zones_of(kind, offers.get(kind, set()), names, file=str(file), caveat=caveat)
 
 
 def _zones_of(
-    kind: str, offered: set[str], names: Sequence[str], *, place: str, caveat: str
+    kind: str, offered: set[str], names: Sequence[str], *, file: str, caveat: str
 ) -> Check:
     name, matching = f"{kind} by zone", [zone for zone in names if zone in offered]
     everywhere = ", ".join(sorted(offered)) or "no zone"
@@ -176,7 +175,7 @@ def _zones_of(
         detail = f"only in {', '.join(matching)} of {', '.join(names)}, {caveat}"
         return Check(name, "note", detail)
     detail = f"in none of {', '.join(names)}, {caveat}; the region has it in {everywhere}"
-    fix = f"add such a zone to {place}, or choose another type"
+    fix = f"add such a zone to `network.zones`, or subnets, in {file}, or choose another type"
     return Check(name, "failed", detail, fix=fix)
 
 
@@ -390,10 +389,8 @@ def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterato
     settings = settings_for(settings, recipe)
     yield from run_check("zones and types", lambda: check_zones(account, settings, needed))
     if settings.network.vpc_id:
-        instances = sum(item.count for item in needed if item.use != "training warm pool")
-        yield from run_check(
-            "free addresses", lambda: check_addresses(account, settings, instances)
-        )
+        counts = [item.count for item in needed if item.use != "training warm pool"]
+        yield from run_check("addresses", lambda: check_addresses(account, settings, sum(counts)))
     yield from run_check("quotas", lambda: check_quotas(account, settings, needed))
     for pack in load_packs(settings.packs, source="settings"):
         for title, name in pack.checks.items():

@@ -25,11 +25,6 @@ class Check:
     fix: str = ""  # the command or the step that fixes it; empty where there is nothing to do
 
 
-def zones_key(settings: Settings) -> str:
-    """Returns the key of the settings that decides on the zones."""
-    return "network.subnets" if settings.network.vpc_id else "network.zones"
-
-
 def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
     """Yields the results of a check; one of status `unknown` where the account does not answer."""
     try:

@@ -166,7 +166,7 @@ class Settings(Sectioned):
     @field_validator("network")
     @classmethod
     def _check_network(cls, value: NetworkSection, others: ValidationInfo) -> NetworkSection:
-        place = {key: others.data.get(key, "") for key in ("region", "account", "tier")}
+        place = {key: others.data.get(key, "") for key in ("region", "tier")}
         if all(place.values()) and (fault := value.fault(**place)):
             raise ValueError(fault)
         return value

@@ -57,8 +57,6 @@ class ProxySection(Frozen):
 # Where a job finds its credentials ("IAM roles for tasks", Amazon ECS Developer Guide), the
 # instance's metadata, and a server of its own.
 _OWN_ADDRESSES: Final = ("169.254.170.2", "169.254.169.254", "localhost", "127.0.0.1")
-# ProcessingEnvironmentValue of SageMaker's API.
-_LONGEST_VARIABLE: Final = 256
 _Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/([89]|[12]\d|3[0-2])$")]
 _OWN_KEYS: Final = ("cidr", "zones")
 _EXISTING_KEYS: Final = ("owner", "subnets", "endpoints", "security_groups", "egress", "proxy")
@@ -169,12 +167,10 @@ class NetworkSection(Frozen):
                 hosts.append(f"sagemaker.{region}.app.aws")  # sagemaker-mlflow 0.5.0
         return ",".join([*hosts, *(self.proxy.bypass if self.proxy else ())])
 
-    def fault(self, *, region: str, account: str, tier: str) -> str | None:
+    def fault(self, *, region: str, tier: str) -> str | None:
         """Returns what is wrong with an existing network in an environment; None if nothing is."""
         if self.vpc_id is None:
             return None
-        if self.owner == account:
-            return "`owner` is the environment's own account: leave it out"
         zones = {subnet.zone for subnet in self.subnets}
         if elsewhere := sorted(zone for zone in zones if zone[:-1] != region):
             return f"`subnets`: {elsewhere[0]} is no zone of {region} (`region`)"
@@ -182,11 +178,5 @@ class NetworkSection(Frozen):
             return (
                 f"`subnets`: all are in {zones.pop()}; tier `prod` needs two zones, as the "
                 "endpoint's instances are spread over them: add a subnet of another zone"
-            )
-        if self.proxy and len(self.no_proxy(region)) > _LONGEST_VARIABLE:
-            return (
-                f"`proxy.bypass`: with the hosts of AWS it has {len(self.no_proxy(region))} "
-                f"characters, and a job's variable holds {_LONGEST_VARIABLE}: name a domain for "
-                "several hosts"
             )
         return None

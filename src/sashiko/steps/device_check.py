@@ -117,7 +117,7 @@ def _measure_remotely(
         startup_timeout=options.startup_timeout,
         download_timeout=options.download_timeout,
         subnets=tuple(options.subnet),
-        security_groups=tuple(options.security_group),
+        groups=tuple(options.security_group),
         volume_key=options.volume_key or None,
         tags=dict(pair.split("=", 1) for pair in options.tag),
     )

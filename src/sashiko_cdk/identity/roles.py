@@ -38,19 +38,17 @@ def container_basics(settings: Settings) -> list[Allowed]:
     tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
     why = "Network comes after Identity; the condition on tags means its subnets and groups."
     network = settings.network
-    # What another account shares has that account in its ARN, and none of its tags is seen here. A
-    # group may be of either.
+    known = {"security-group": network.security_groups, "subnet": [s.id for s in network.subnets]}
+    # No tag of what another account shares is seen here, and the ARN has that account. An id is of
+    # one account alone, so that both may be named.
     owners = dict.fromkeys((account, network.owner or account))
     existing = [
-        f"arn:aws:ec2:{region}:{network.owner or account}:subnet/{subnet.id}"
-        for subnet in network.subnets
-    ] + [
-        f"arn:aws:ec2:{region}:{owner}:security-group/{group}"
-        for group in network.security_groups
+        f"arn:aws:ec2:{region}:{owner}:{kind}/{id_}"
+        for kind, ids in known.items()
+        for id_ in ids
         for owner in owners
     ]
-    own = {"security-group": network.security_groups, "subnet": network.subnets}
-    made = [f"{ec2}:{kind}/*" for kind, theirs in own.items() if not theirs]
+    made = [f"{ec2}:{kind}/*" for kind, ids in known.items() if not ids]
     kinds = ("Endpoints", "ProcessingJobs", "TrainingJobs")
     return [
         allow(

@@ -25,7 +25,7 @@ from sashiko_cdk.network.job_network import JobNetwork
 from sashiko_cdk.security_rules.acknowledge import acknowledge
 from sashiko_cdk.stack import EnvironmentStack
 
-__all__ = ["add_access", "add_network", "list_services"]
+__all__ = ["add_network", "list_services"]
 
 # The VPC endpoints and their policies, from a table of who calls which service in the VPC. S3 and
 # Athena call KMS and Lake Formation on the service side; from inside the VPC, KMS is called for
@@ -144,10 +144,8 @@ def interfaces(settings: Settings) -> Mapping[str, Use]:
 
 
 def list_services(stack: EnvironmentStack) -> None:
-    """Writes what jobs call by endpoints of others into a template, for the doctor."""
+    """Writes what jobs call by endpoints into a template's metadata, for the doctor."""
     settings = stack.settings
-    if settings.network.vpc_id is None:
-        return
     everybody = roles_of(settings, "job", "endpoint")
     uses = {**interfaces(settings), "s3": replace(_S3, callers=everybody)}
     services = {
@@ -176,21 +174,22 @@ class VpcEndpoints(Construct):
         id: str,
         *,
         settings: Settings,
-        vpc_id: str,
-        subnet_ids: Sequence[str],
-        route_table_ids: Sequence[str],
+        vpc: ec2.IVpc,
         group_id: str,
     ) -> None:
         super().__init__(scope, id)
+        # EC2 refuses two subnets of a zone (DuplicateSubnetsInSameZone of CreateVpcEndpoint).
+        of_zones = {one.availability_zone: one.subnet_id for one in vpc.isolated_subnets[::-1]}
+        tables = dict.fromkeys(one.route_table.route_table_id for one in vpc.isolated_subnets)
         for name, use in interfaces(settings).items():
             endpoint = ec2.CfnVPCEndpoint(
                 self,
                 name.title().replace(".", ""),
-                vpc_id=vpc_id,
+                vpc_id=vpc.vpc_id,
                 service_name=use.service.format(region=settings.region, name=name),
                 vpc_endpoint_type="Interface",
                 private_dns_enabled=True,
-                subnet_ids=list(subnet_ids),
+                subnet_ids=list(of_zones.values())[::-1],
                 security_group_ids=[group_id],
                 policy_document=iam.PolicyDocument(statements=[_statement(settings, use)]),
                 tags=[CfnTag(key="Name", value=f"{prefix(settings)}-{name}")],
@@ -210,10 +209,10 @@ class VpcEndpoints(Construct):
         endpoint = ec2.CfnVPCEndpoint(
             self,
             "S3",
-            vpc_id=vpc_id,
+            vpc_id=vpc.vpc_id,
             service_name=f"com.amazonaws.{settings.region}.s3",
             vpc_endpoint_type="Gateway",
-            route_table_ids=list(route_table_ids),
+            route_table_ids=list(tables),
             policy_document=iam.PolicyDocument(statements=[own, pull]),
         )
         acknowledge(
@@ -308,11 +307,75 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobN
     """Adds a VPC of isolated subnets, its endpoints, flow logs and security groups to a stack.
 
     One group is of the jobs and endpoint containers, one of the VPC endpoints. With `several_nodes`
-    a third lets the nodes of one job talk to each other.
+    a third lets the nodes of one job talk to each other. In an existing VPC only those endpoints
+    and groups are made that the settings want made.
 
     Raises:
-        InputError: if the settings lack S3's prefix list of the region.
+        InputError: if a group is made and the settings lack S3's prefix list of the region.
     """
+    settings, network = stack.settings, stack.settings.network
+    vpc = _existing_vpc(stack) if network.vpc_id else _own_vpc(stack)
+    groups, nodes, egress, doors = network.security_groups, None, [], None
+    if network.endpoints == "ours":
+        doors = ec2.SecurityGroup(
+            stack,
+            "Endpoints",
+            vpc=vpc,
+            security_group_name=f"{prefix(settings)}-endpoints",
+            description="VPC endpoints: HTTPS from the jobs",
+            allow_all_outbound=False,
+        ).security_group_id
+        egress.append(_tcp("AWS services", destination_security_group_id=doors))
+    for cidr in network.egress:
+        egress.append(_tcp("AWS services", cidr_ip=cidr))
+        if network.proxy and network.proxy.port != _HTTPS:
+            egress.append(_tcp("proxy", port=network.proxy.port, cidr_ip=cidr))
+    if not groups:
+        s3 = _tcp("S3", destination_prefix_list_id=_s3_prefix_list(settings))
+        # Its rules stand in the group itself: a group without one may send anything anywhere, and
+        # the construct of the higher level would put both rules beside it.
+        jobs = ec2.CfnSecurityGroup(
+            stack,
+            "Jobs",
+            vpc_id=vpc.vpc_id,
+            group_name=f"{prefix(settings)}-jobs",
+            group_description="Jobs and endpoint containers: HTTPS to AWS alone",
+            security_group_egress=[*egress, s3],
+        )
+        groups = (jobs.attr_group_id,)
+        nodes = _nodes_group(stack, vpc, egress[0]) if several_nodes else None
+    if doors:
+        for number, group in enumerate(groups):
+            ec2.CfnSecurityGroupIngress(
+                stack,
+                f"EndpointsFromJobs{number or ''}",
+                group_id=doors,
+                source_security_group_id=group,
+                ip_protocol="tcp",
+                from_port=_HTTPS,
+                to_port=_HTTPS,
+                description="jobs",
+            )
+        VpcEndpoints(stack, "Doors", settings=settings, vpc=vpc, group_id=doors)
+    subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
+    return JobNetwork(subnet_ids=subnet_ids, group_ids=groups, nodes_group_id=nodes)
+
+
+def _existing_vpc(stack: EnvironmentStack) -> ec2.IVpc:
+    subnets = stack.settings.network.subnets
+    return ec2.Vpc.from_vpc_attributes(
+        stack,
+        "Vpc",
+        vpc_id=str(stack.settings.network.vpc_id),
+        availability_zones=[subnet.zone for subnet in subnets],
+        isolated_subnet_ids=[subnet.id for subnet in subnets],
+        # Where endpoints are theirs it may be missing, and nothing reads it.
+        isolated_subnet_route_table_ids=[str(subnet.route_table) for subnet in subnets],
+    )
+
+
+def _own_vpc(stack: EnvironmentStack) -> ec2.IVpc:
+    """Adds a VPC of isolated subnets, and its flow logs."""
     settings = stack.settings
     vpc = ec2.Vpc(
         stack,
@@ -345,108 +408,8 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobN
                 "the region does not move a subnet; looking zones up takes credentials."
             },
         )
-    subnet_ids = tuple(subnet.subnet_id for subnet in vpc.isolated_subnets)
-    doors = _endpoints_group(stack, vpc)
-    to_doors = _tcp("AWS services", destination_security_group_id=doors)
-    group = _jobs_group(stack, vpc, [to_doors])
-    _let_in(stack, "EndpointsFromJobs", doors, group)
-    VpcEndpoints(
-        stack,
-        "Doors",
-        settings=settings,
-        vpc_id=vpc.vpc_id,
-        subnet_ids=subnet_ids,
-        route_table_ids=[subnet.route_table.route_table_id for subnet in vpc.isolated_subnets],
-        group_id=doors,
-    )
     FlowLogs(stack, "FlowLogs", settings=settings, vpc=vpc, removal_policy=stack.removal_policy)
-    nodes = _nodes_group(stack, vpc, to_doors) if several_nodes else None
-    return JobNetwork(subnet_ids=subnet_ids, group_ids=(group,), nodes_group_id=nodes)
-
-
-def add_access(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobNetwork:
-    """Adds what the settings want made in an existing VPC to a stack: endpoints, a group, or both.
-
-    Of the subnets of a zone the first one gets the interfaces of endpoints: EC2 refuses two of a
-    zone (DuplicateSubnetsInSameZone of CreateVpcEndpoint).
-
-    Raises:
-        InputError: if a group is made and the settings lack S3's prefix list of the region.
-    """
-    network, zones = stack.settings.network, stack.availability_zones
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack, "Vpc", vpc_id=str(network.vpc_id), availability_zones=zones
-    )
-    groups, nodes, egress = network.security_groups, None, []
-    doors = _endpoints_group(stack, vpc) if network.endpoints == "ours" else None
-    if doors:
-        egress.append(_tcp("AWS services", destination_security_group_id=doors))
-    for cidr in network.egress:
-        egress.append(_tcp("AWS services", cidr_ip=cidr))
-        if network.proxy and network.proxy.port != _HTTPS:
-            egress.append(_tcp("proxy", port=network.proxy.port, cidr_ip=cidr))
-    if not groups:
-        groups = (_jobs_group(stack, vpc, egress),)
-        nodes = _nodes_group(stack, vpc, egress[0]) if several_nodes else None
-    if doors:
-        for number, group in enumerate(groups, start=1):
-            _let_in(stack, f"EndpointsFromJobs{number}", doors, group)
-        of_zones = {subnet.zone: subnet.id for subnet in reversed(network.subnets)}
-        VpcEndpoints(
-            stack,
-            "Doors",
-            settings=stack.settings,
-            vpc_id=vpc.vpc_id,
-            subnet_ids=sorted(of_zones.values()),
-            route_table_ids=sorted({str(subnet.route_table) for subnet in network.subnets}),
-            group_id=doors,
-        )
-    subnet_ids = tuple(subnet.id for subnet in network.subnets)
-    return JobNetwork(subnet_ids=subnet_ids, group_ids=groups, nodes_group_id=nodes)
-
-
-def _endpoints_group(stack: EnvironmentStack, vpc: ec2.IVpc) -> str:
-    """Adds the group of the endpoints, and returns its id."""
-    group = ec2.SecurityGroup(
-        stack,
-        "Endpoints",
-        vpc=vpc,
-        security_group_name=f"{prefix(stack.settings)}-endpoints",
-        description="VPC endpoints: HTTPS from the jobs",
-        allow_all_outbound=False,
-    )
-    return group.security_group_id
-
-
-def _jobs_group(
-    stack: EnvironmentStack, vpc: ec2.IVpc, egress: Sequence[ec2.CfnSecurityGroup.EgressProperty]
-) -> str:
-    """Adds the group of jobs and endpoint containers, and returns its id."""
-    s3 = _tcp("S3", destination_prefix_list_id=_s3_prefix_list(stack.settings))
-    # Its rules stand in the group itself: a group without one may send anything anywhere, and
-    # the construct of the higher level would put both rules beside it.
-    group = ec2.CfnSecurityGroup(
-        stack,
-        "Jobs",
-        vpc_id=vpc.vpc_id,
-        group_name=f"{prefix(stack.settings)}-jobs",
-        group_description="Jobs and endpoint containers: HTTPS to AWS alone",
-        security_group_egress=[*egress, s3],
-    )
-    return group.attr_group_id
-
-
-def _let_in(stack: EnvironmentStack, id: str, doors: str, group: str) -> None:
-    ec2.CfnSecurityGroupIngress(
-        stack,
-        id,
-        group_id=doors,
-        source_security_group_id=group,
-        ip_protocol="tcp",
-        from_port=_HTTPS,
-        to_port=_HTTPS,
-        description="jobs",
-    )
+    return vpc
 
 
 def _nodes_group(

@@ -100,7 +100,7 @@ def test_each_zone_needs_each_service_and_those_that_lack_one_are_named():
     check = check_zones_of(sts="abcd", athena="bcf")
     assert check.status == "failed"
     assert check.detail == f"{ATHENA} is not in us-east-1a"
-    assert check.fix.endswith("`network.zones` in config/dev.yaml: b, c")
+    assert check.fix.endswith("in config/dev.yaml: b, c")
     assert "none has; leave one service out" in check_zones_of(sts="b", athena="c").fix
     check = check_zones_of(sts="a")
     assert check.status == "failed"

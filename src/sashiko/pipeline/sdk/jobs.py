@@ -27,13 +27,7 @@ from sashiko.base import chain_parts
 from sashiko.errors import InputError
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.definition.graph import build_graph
-from sashiko.pipeline.sdk.network_and_keys import (
-    output_key,
-    proxy_variables,
-    tags,
-    volume_key,
-    vpc,
-)
+from sashiko.pipeline.sdk.network_and_keys import output_key, proxy_env, tags, volume_key, vpc
 from sashiko.pipeline.sdk.offline_session import pipeline_session
 from sashiko.settings.environment import Settings
 from sashiko.settings.environment_sections import ProcessingJob, TrainingJob
@@ -470,7 +464,7 @@ class Jobs:
             max_runtime_in_seconds=job.max_runtime,
             env={
                 "OMP_NUM_THREADS": str(settings.threads),
-                **({} if part.isolated else proxy_variables(settings)),
+                **({} if part.isolated else proxy_env(settings)),
                 **(part.environment or {}),
             },
             network_config=NetworkConfig(

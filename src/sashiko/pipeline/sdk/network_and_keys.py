@@ -38,7 +38,7 @@ def vpc(settings: Settings, *, nodes: int) -> dict[str, Sequence[str]]:
     return {"security_group_ids": groups, "subnets": list(deploy_time.subnet_ids(settings))}
 
 
-def proxy_variables(settings: Settings) -> dict[str, str]:
+def proxy_env(settings: Settings) -> dict[str, str]:
     """Returns the variables of the proxy, for a job with a network; none without a proxy.
 
     In both cases of letters: urllib and requests prefer the lower one, other clients know one only.

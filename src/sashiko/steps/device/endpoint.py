@@ -57,7 +57,7 @@ class Hosting:
     startup_timeout: int  # seconds that the container may take to load the model
     download_timeout: int  # seconds that the download of the artifact may take
     subnets: tuple[str, ...]
-    security_groups: tuple[str, ...]
+    groups: tuple[str, ...]
     # ARN of the key of the instance's volume; None for instances with local disks.
     volume_key: str | None
     tags: Mapping[str, str]
@@ -100,10 +100,7 @@ def create_model(sagemaker: Any, hosting: Hosting) -> None:
                 "ModelDataUrl": hosting.model_data,
                 "Environment": dict(hosting.environment),
             },
-            VpcConfig={
-                "Subnets": [*hosting.subnets],
-                "SecurityGroupIds": [*hosting.security_groups],
-            },
+            VpcConfig={"Subnets": [*hosting.subnets], "SecurityGroupIds": [*hosting.groups]},
             EnableNetworkIsolation=True,
             Tags=hosting.tag_list(),
         )
