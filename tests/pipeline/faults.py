@@ -345,66 +345,14 @@ def top(key: str, value: Any) -> Fault:
 
 # As in `ARGUMENT_FAULTS`.
 RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "spot without a wait": (spot(MaxRuntimeInSeconds=3600),
-        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "is missing, and managed spot training needs it"),
-    "a wait shorter than the run": (spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3599),
-        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "3599, less than MaxRuntimeInSeconds (3600), which it includes"),
-    "a wait shorter than the default run": (spot(MaxWaitTimeInSeconds=86_399),
-        f"{IN_TRAIN}.StoppingCondition.MaxWaitTimeInSeconds",
-        "86399, less than MaxRuntimeInSeconds (86400, the default of a day)"),
     "a run longer than SageMaker's": (set_in(*STOPPING, "MaxRuntimeInSeconds", to=28 * 86_400 + 1),
         f"{IN_TRAIN}.StoppingCondition.MaxRuntimeInSeconds",
         "2419201; a training job runs for at most 2419200 seconds, which are 28 days"),
-    "a warm pool of spot instances": (
-        several(
-            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
-            set_in(*TRAIN, "ResourceConfig", "KeepAlivePeriodInSeconds", to=600),
-        ),
-        f"{IN_TRAIN}.ResourceConfig.KeepAlivePeriodInSeconds",
-        "600, and managed spot training has no warm pool",
-    ),
-    "a list of types and a type": (
-        one_of({"InstanceType": "ml.g5.xlarge"}, InstanceType="ml.g5.xlarge"),
-        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "excludes InstanceType"),
-    "a type twice": (
-        one_of({"InstanceType": "ml.g5.xlarge"}, {"InstanceType": "ml.g5.xlarge"}),
-        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "ml.g5.xlarge is there twice"),
-    "a list of types and spot": (
-        several(
-            one_of({"InstanceType": "ml.g5.xlarge"}),
-            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
-        ),
-        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "excludes EnableManagedSpotTraining"),
-    "a count for the job and for a type": (
-        one_of({"InstanceType": "ml.g5.xlarge", "InstanceCount": 2}),
-        f"{IN_TRAIN}.ResourceConfig.InstancePreferences", "give InstanceCount once for the job"),
     "a volume key and a type with disks in a list": (
         one_of(
             {"InstanceType": "ml.m5.xlarge"}, {"InstanceType": "ml.g5.xlarge"}, VolumeKmsKeyId=KEY
         ),
         f"{IN_TRAIN}.ResourceConfig.VolumeKmsKeyId", "ml.g5.xlarge has its own disks"),
-    "a training plan and spot": (
-        several(
-            train_on("ml.p5.48xlarge", "TrainingPlanArn", PLAN),
-            spot(MaxRuntimeInSeconds=3600, MaxWaitTimeInSeconds=3600),
-        ),
-        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
-        "EnableManagedSpotTraining is true: a job runs on the capacity of a plan or on spot",
-    ),
-    "a training plan of a type that none reserves": (
-        train_on("ml.g6e.48xlarge", "TrainingPlanArn", PLAN),
-        f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn",
-        "no training plan reserves ml.g6e.48xlarge; remove the plan, or set InstanceType"),
-    "EFA on a type without it": (
-        several(
-            set_in(*TRAIN, "ResourceConfig", "InstanceType", to="ml.g6.xlarge"),
-            set_in(*TRAIN, "Environment", "FI_PROVIDER", to="efa"),
-        ),
-        f"{IN_TRAIN}.Environment.FI_PROVIDER",
-        "efa, and ml.g6.xlarge has no Elastic Fabric Adapter",
-    ),
     "no ARN of a training plan": (set_in(*TRAIN, "ResourceConfig", "TrainingPlanArn", to="p" * 50),
         f"{IN_TRAIN}.ResourceConfig.TrainingPlanArn", "does not match the pattern arn:aws[a-z"),
     **{

@@ -5,17 +5,17 @@ import math
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import typer
 
 from sashiko import __version__
 from sashiko.base.files import read_json, sha256_file
-from sashiko.bias.gates.estimates import INTERVALS_FILE, BiasEstimate, read_estimates
+from sashiko.bias.gates.estimates import BiasEstimate
 from sashiko.errors import CHECK_FAILED, InputError
 from sashiko.evaluation.gates.verdict import Check, Verdict, read_verdict
 from sashiko.evaluation.metrics.uncertainty import Estimate
@@ -31,10 +31,8 @@ from sashiko.report.gate_views import known, verdicts
 
 # Replayed on another machine, the last places of a number differ.
 _TOLERANCE = 1e-6
-_MOST_NAMED = 3
 _VERSION = re.compile(r":(\d+\.\d+\.\d+)$")
-_NUMBERS = ("value", "low", "high")
-T = TypeVar("T", Check, BiasEstimate)
+_WORDS, _NUMBERS = ("passed", "threshold", "comparison"), ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,13 @@ def _judged_again(
             again = replay(evidence.run, definition, step, store=evidence.store, folder=folder)
             replayed = read_verdict(again["verdict"])
             differences = "; ".join(_differences(verdict, replayed))
-            judged = [Finding(f"{subject}: {_outcome(replayed)}", differences)]
-            judged += _figures(evidence, step, again)
+            finding = Finding(f"{subject}: {_outcome(replayed)}", differences)
         except InputError as error:
-            judged = [Finding(subject, str(error))]
-    engine = _engine(definition, step)
-    for finding in judged:
-        if finding.problem and engine != __version__:
-            versions = f"the run is of engine {engine}, but this is {__version__}"
-            yield Finding(finding.subject, otherwise=f"{versions}: {finding.problem}")
-        else:
-            yield finding
+            finding = Finding(subject, str(error))
+    if finding.problem and (engine := _engine(definition, step)) != __version__:
+        versions = f"the run is of engine {engine}, but this is {__version__}"
+        finding = Finding(finding.subject, otherwise=f"{versions}: {finding.problem}")
+    yield finding
 
 
 def _engine(definition: Definition, name: str) -> str:
@@ -123,31 +117,6 @@ def _engine(definition: Definition, name: str) -> str:
     image = step.arguments.get("AppSpecification", {}).get("ImageUri", "") if step else ""
     version = _VERSION.search(str(image))
     return version[1] if version else __version__
-
-
-def _figures(evidence: Evidence, step: str, again: Mapping[str, Path]) -> Iterator[Finding]:
-    """Checks the bias metrics of a verdict, including ungated intersections."""
-    if "intervals" not in again:
-        return
-    recomputed = read_estimates(again["intervals"] / INTERVALS_FILE)
-    subject = f"{step}: {len(recomputed)} bias metrics computed again"
-    recorded = evidence.read(step, "intervals", INTERVALS_FILE, read_estimates)
-    if isinstance(recorded, Missing):
-        yield Finding(subject, recorded.why)
-        return
-    before, after = (
-        {f"{item.stage} {item.metric} {item.subgroup}": item for item in estimates}
-        for estimates in (recorded, recomputed)
-    )
-    exact = BiasEstimate.model_fields.keys() - set(_NUMBERS)
-    differing = [
-        name
-        for name in before | after
-        if not (name in before and name in after and _alike(before[name], after[name], exact=exact))
-    ]
-    names = ", ".join(differing[:_MOST_NAMED])
-    more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
-    yield Finding(subject, f"{names}{more} differ from the record" if differing else "")
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -163,15 +132,15 @@ def _differences(recorded: Verdict, verdict: Verdict) -> Iterator[str]:
         if name not in before or name not in after:
             where = "on record" if name in before else "found now"
             yield f"check `{name}` is {where} only"
-        elif not _alike(before[name], after[name], exact=("passed", "threshold", "comparison")):
+        elif not _alike(before[name], after[name]):
             yield f"check `{name}` is {_format(after[name])}, not {_format(before[name])}"
     if (recorded.passed, recorded.judged) != (verdict.passed, verdict.judged):
         yield f"it is {_outcome(verdict)}, not {_outcome(recorded)} as on record"
 
 
-def _alike(one: T, other: T, *, exact: Iterable[str]) -> bool:
-    """Whether two checks or estimates have the same words and, nearly, the same numbers."""
-    if any(getattr(one, key) != getattr(other, key) for key in exact):
+def _alike(one: Check, other: Check) -> bool:
+    """Whether two checks have the same words and, nearly, the same numbers."""
+    if any(getattr(one, key) != getattr(other, key) for key in _WORDS):
         return False
     numbers = [(getattr(one, key), getattr(other, key)) for key in _NUMBERS]
     return all(

@@ -2,25 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from sashiko.base.files import write_json
 from sashiko.evaluation.metrics.arrays import Bools, Floats, ratio
 from sashiko.evaluation.metrics.uncertainty import Estimate, estimate, resampled_weights
 from sashiko.explain.attribution import RowAttribution
 from sashiko.explain.explanation_record import (
     TEMPLATE,
     ColumnImportance,
-    Explanations,
     FeatureAttributions,
     PartAttribution,
     PartDescription,
 )
 from sashiko.explain.tokens import Row
 
-ANALYSIS_FILE = "analysis.json"
 REPLICATES = 2000
 _SEED = 0
 
@@ -97,22 +93,6 @@ def word_spans(row: Row, attribution: RowAttribution) -> Iterator[Span]:
             end=int(row.ends[tokens[-1]]),
             attribution=float(attribution.tokens[tokens].sum()),
         )
-
-
-def write_analysis(explanations: Explanations, folder: Path) -> None:
-    """Writes `analysis.json` in the schema that Clarify's readers know.
-
-    The schema requires the key `kernel_shap`. `attribution_method` records the method: integrated
-    gradients, which are the Aumann-Shapley values along the line from the baseline, or Shapley
-    values sampled by orders of the words.
-
-    Source: "Analysis Results" in the Amazon SageMaker AI Developer Guide.
-    """
-    values = {column.name: column.mean_absolute for column in explanations.columns}
-    label = {"global_shap_values": values, "expected_value": explanations.expected_value}
-    analysis = {"attribution_method": explanations.method, "version": "1.0"}
-    shap = {"kernel_shap": {"label0": label}}
-    write_json(folder / ANALYSIS_FILE, {**analysis, "explanations": shap})
 
 
 def features(row: Row, attribution: RowAttribution) -> tuple[FeatureAttributions, ...]:

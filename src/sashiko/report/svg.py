@@ -106,20 +106,15 @@ def to_svg(picture: "Figure | Axes", *, name: str, alt: str) -> Markup:
         figure.savefig(buffer, format="svg")
     text = _WRAPPING.sub("", buffer.getvalue())
     text = _REFERENCE.sub(rf"\g<1>{name}-", text)
-    text = _ROOT.sub(
-        lambda match: open_svg(view_box=match[1], alt=alt, scale=_PIXELS_PER_POINT), text, count=1
-    )
-    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # noqa: S704 - matplotlib escapes its texts
-
-
-def open_svg(*, view_box: str, alt: str, scale: float = 1.0) -> str:
-    """Returns the opening tag of a picture of `scale` CSS pixels a unit at most, with its text."""
-    width = float(view_box.split()[2])
-    return (
+    view_box = _ROOT.search(text)[1]  # type: ignore[index]  # matplotlib writes one
+    width = float(view_box.split()[2]) * _PIXELS_PER_POINT
+    start = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        f'viewBox="{view_box}" style="max-width:{width * scale:.0f}px" '
+        f'viewBox="{view_box}" style="max-width:{width:.0f}px" '
         f'role="img" aria-label="{escape(alt)}">'
     )
+    text = _ROOT.sub(lambda _: start, text, count=1)
+    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # noqa: S704 - matplotlib escapes its texts
 
 
 def identifier(text: str) -> str:

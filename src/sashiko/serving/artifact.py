@@ -87,8 +87,7 @@ class Artifact:
         self._handler, self._at_once = handler, at_once
         try:
             self._model = handler.model_fn(str(folder))
-        # The handlers of artifacts older than this class do not define it.
-        except getattr(handler, "CannotServeError", ()) as error:
+        except handler.CannotServeError as error:
             raise InputError(str(error)) from error
         bundle = json.loads((folder / "serving.json").read_text())
         self._bundle, self._folder = bundle, folder
@@ -108,11 +107,7 @@ class Artifact:
         """
         handler, model = self._handler, self._model
         try:
-            if hasattr(handler, "transform_fn"):
-                return str(handler.transform_fn(model, body, content_type, accept))
-            # That of an older champion has three functions in its place.
-            inputs = handler.input_fn(body, content_type)
-            return str(handler.output_fn(handler.predict_fn(inputs, model), accept))
+            return str(handler.transform_fn(model, body, content_type, accept))
         except handler.BadRequestError as error:
             reason = error.reason
             raise RequestRefusedError(str(error), position=error.position, reason=reason) from error

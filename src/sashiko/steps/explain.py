@@ -38,7 +38,7 @@ from sashiko.explain import explanation_record as records
 from sashiko.explain.attribution import ExplainedModel, RowAttribution
 from sashiko.explain.explanation_checks import deletion_test, swap_check
 from sashiko.explain.explanation_notes import NEAR
-from sashiko.explain.importance import column_importance, features, write_analysis
+from sashiko.explain.importance import column_importance, features
 from sashiko.explain.linear_attribution import LinearExplanation
 from sashiko.explain.tokens import Piece, Row, read_tokens, token_ids
 from sashiko.serving.container.linear import is_linear
@@ -103,7 +103,7 @@ class RowSelection:
 
 
 def main() -> None:
-    """Writes `explanations.json`, `analysis.json` and the texts of rows."""
+    """Writes `explanations.json` and the texts of rows."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     depth = read_section(ExplainSection, "explain").depth
     text = read_section(TextSection, "text")
@@ -208,7 +208,6 @@ def main() -> None:
     )
     explanations, texts = processing_output("explanations"), processing_output("texts")
     records.write_explanations(figures, explanations)
-    write_analysis(figures, explanations)
     write_snapshots(training_snapshot(processing_input("data")), explanations)
     table: list[dict[str, Any]] = selection.table.to_pylist()
     errors = [

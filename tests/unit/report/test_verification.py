@@ -75,7 +75,6 @@ class JudgedRun:
 
 HASHES = "Judge: 1 inputs and 2 outputs"
 VERDICT = "Judge: verdict computed again"
-FIGURES = "Judge: 1 bias metrics computed again"
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def test_a_run_that_is_as_on_record_says_what_was_checked_and_is_left_alone(judg
 
     before = content()
     findings = list(verify(judged.evidence, registry=None))
-    assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks"), Finding(FIGURES)]
+    assert findings == [Finding(HASHES), Finding(f"{VERDICT}: passed, 1 checks")]
     assert content() == before
 
 
@@ -115,13 +114,12 @@ def test_a_failed_verdict_that_fails_again_is_as_on_record(tmp_path):
 def test_changed_data_are_detected_by_their_hash_and_by_what_they_are_judged_now(judged):
     judged.tiny.put(f"{RAW}/x", "0.5")
     problem_of = problems(judged)
-    assert set(problem_of) == {HASHES, f"{VERDICT}: failed, 1 checks", FIGURES}
+    assert set(problem_of) == {HASHES, f"{VERDICT}: failed, 1 checks"}
     assert problem_of[HASHES].startswith(f"input data ({RAW}) has sha256 ")
     assert judged.record.step("Judge").inputs["data"].sha256 in problem_of[HASHES]
     message = problem_of[f"{VERDICT}: failed, 1 checks"]
     assert "check `auc` is failed at 0.5, not passed at 0.8" in message
     assert "it is failed, 1 checks, not passed, 1 checks as on record" in message
-    assert problem_of[FIGURES] == "post_training DI age=old & sex=f differ from the record"
 
 
 @pytest.mark.parametrize(("change", "message"), [
@@ -167,19 +165,8 @@ def test_the_last_places_of_a_number_may_differ_on_another_machine(judged):
 def test_a_figure_that_is_in_no_check_is_detected_too(judged, change):
     judged.bend("intervals", **change)
     problem_of = problems(judged)
-    assert set(problem_of) == {HASHES, FIGURES}
+    assert set(problem_of) == {HASHES}
     assert "output intervals (" in problem_of[HASHES]
-    assert problem_of[FIGURES] == "post_training DI age=old & sex=f differ from the record"
-
-
-def test_many_figures_are_named_by_the_first_and_their_number(judged):
-    file = judged.output("intervals")
-    (one,) = json.loads(file.read_text())
-    others = [{**one, "metric": metric} for metric in ("AD", "DAR", "DCA", "DCR", "DPPL")]
-    file.write_text(json.dumps(others))
-    message = problems(judged)[FIGURES]
-    assert message.startswith("post_training AD age=old & sex=f, post_training DAR ")
-    assert message.endswith(" and 3 more differ from the record")
 
 
 def test_data_that_are_gone_are_reported_and_nothing_can_be_judged_again(judged):

@@ -21,7 +21,6 @@ import torch
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
-from sashiko.serving.container.pack import pack
 from sashiko.serving.file_prediction import predict_file
 from sashiko.serving.inspection import inspect_artifact, unpack
 from tests.e2e.serving.tiny_artifact import (
@@ -32,28 +31,6 @@ from tests.e2e.serving.tiny_artifact import (
 )
 from tests.unit.contract import documents
 from verification.fuzz.archives import member, tar_of
-
-OLDER = """
-import json
-
-from payload import BadRequestError, parse_request
-
-
-def model_fn(model_dir, context=None):
-    return 0.75
-
-
-def input_fn(body, content_type):
-    return parse_request(body, content_type).inputs
-
-
-def predict_fn(inputs, model):
-    return [{"label": "yes", "score": model} for _ in inputs]
-
-
-def output_fn(predictions, accept):
-    return json.dumps(predictions)
-"""
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
@@ -79,17 +56,6 @@ def test_the_threshold_is_the_callers(tmp_path, monkeypatch):
     ):
         assert strict.predict(["bad"])[0].label == "no"
         assert mild.predict(["bad"])[0].label == "yes"
-
-
-def test_a_champion_of_the_handlers_older_form_is_still_scored(tmp_path):
-    build_artifact(tmp_path)
-    (tmp_path / "artifact" / "code" / "inference.py").write_text(OLDER)
-    pack(tmp_path / "artifact", tmp_path / "older.tar.gz")
-    with open_artifact(tmp_path / "older.tar.gz", threshold=0.5) as artifact:
-        (answer,) = artifact.predict(["bad"])
-        assert (answer.label, answer.score) == ("yes", 0.75)
-        with pytest.raises(RequestRefusedError, match="expected application/json"):
-            artifact.respond(b"a", content_type="text/csv", accept=None)
 
 
 def test_two_artifacts_in_one_process_use_their_own_code(tmp_path, monkeypatch):

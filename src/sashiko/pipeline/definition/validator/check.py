@@ -1,12 +1,11 @@
 """Validates a whole definition offline, for `sashiko definition --check` and for deployments."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sashiko.account.instances import has_local_disk, size_of
+from sashiko.account.instances import has_local_disk
 from sashiko.base.problems import shorten
 from sashiko.errors import InputError
 from sashiko.pipeline.definition import expressions
@@ -38,9 +37,7 @@ from sashiko.pipeline.definition.validator.api_shapes import (
 __all__ = ["check_definition"]
 
 
-_DAY = 86_400  # seconds
-# APIReference/API_StoppingCondition: "The default value is 1 day. The maximum value is 28 days."
-_DEFAULT_RUNTIME, _MAX_RUNTIME = _DAY, 28 * _DAY
+_MAX_RUNTIME = 28 * 86_400  # seconds
 _PROCESSING, _OUTPUTS = "/opt/ml/processing", "ProcessingOutputConfig.Outputs"
 # APIReference/API_AlgorithmSpecification, `TrainingImage`: registry/repository[:tag] or
 # registry/repository[@digest]; the registry is ECR's, unless TrainingImageConfig is set.
@@ -66,7 +63,8 @@ _MAX_ARN_LENGTH = 256
 _VERSION = "2020-12-01"
 
 
-# SageMaker's rules between a job's arguments, which its API's shapes do not contain.
+# SageMaker's rules between a job's arguments, which its API's shapes do not contain. Those between
+# spot capacity, plans, warm pools and lists of types are the settings'.
 #
 # Sources are pages of the SageMaker API Reference and the Developer Guide, below
 # https://docs.aws.amazon.com/sagemaker/latest/; each rule cites its own.
@@ -99,65 +97,14 @@ class Arguments:
         return f"step `{self.step.name}`, Arguments.{path}"
 
 
-def _check_times(arguments: Arguments) -> Iterator[str]:
-    """APIReference/API_StoppingCondition, and dg/model-managed-spot-training."""
+def _check_runtime(arguments: Arguments) -> Iterator[str]:
+    """APIReference/API_StoppingCondition: "The maximum value is 28 days"."""
     max_runtime = arguments.get("StoppingCondition", "MaxRuntimeInSeconds")
-    max_wait = arguments.get("StoppingCondition", "MaxWaitTimeInSeconds")
-    condition = arguments.get("StoppingCondition") or {}
-    if _is_number(max_runtime) and max_runtime > _MAX_RUNTIME:
+    number = isinstance(max_runtime, int) and not isinstance(max_runtime, bool)
+    if number and max_runtime > _MAX_RUNTIME:
         yield (
             f"{arguments.where('StoppingCondition.MaxRuntimeInSeconds')}: {max_runtime}; a "
             f"training job runs for at most {_MAX_RUNTIME} seconds, which are 28 days"
-        )
-    if arguments.get("EnableManagedSpotTraining") is not True:
-        return
-    location = arguments.where("StoppingCondition.MaxWaitTimeInSeconds")
-    if "MaxWaitTimeInSeconds" not in condition:
-        yield (
-            f"{location}: is missing, and managed spot training needs it: the seconds in which the "
-            "job must end, the wait for capacity included"
-        )
-    minimum = max_runtime if "MaxRuntimeInSeconds" in condition else _DEFAULT_RUNTIME
-    if _is_number(max_wait) and _is_number(minimum) and max_wait < minimum:
-        default = "" if "MaxRuntimeInSeconds" in condition else ", the default of a day"
-        yield (
-            f"{location}: {max_wait}, less than MaxRuntimeInSeconds ({minimum}{default}), which it "
-            "includes; raise it, or lower MaxRuntimeInSeconds"
-        )
-
-
-def _check_warm_pool(arguments: Arguments) -> Iterator[str]:
-    """dg/train-warm-pools, "Considerations": none with spot instances."""
-    seconds = arguments.get("ResourceConfig", "KeepAlivePeriodInSeconds")
-    spot = arguments.get("EnableManagedSpotTraining") is True
-    if _is_number(seconds) and seconds > 0 and spot:
-        yield (
-            f"{arguments.where('ResourceConfig.KeepAlivePeriodInSeconds')}: {seconds}, and "
-            "managed spot training has no warm pool; remove one of the two"
-        )
-
-
-def _check_training_plan(arguments: Arguments) -> Iterator[str]:
-    """dg/use-training-plan-for-training-jobs-using-api-cli-sdk: the job's type is the plan's.
-
-    The guide's page "Get compute capacity for SageMaker Training Jobs" has spot instances and plans
-    as alternatives. APIReference/API_ResourceConfig, `InstancePreferences`: plans or on demand.
-    """
-    config = arguments.get("ResourceConfig")
-    if not isinstance(config, Mapping) or "TrainingPlanArn" not in config:
-        return
-    where = arguments.where("ResourceConfig.TrainingPlanArn")
-    if arguments.get("EnableManagedSpotTraining") is True:
-        yield (
-            f"{where}: is set, and EnableManagedSpotTraining is true: a job runs on the capacity "
-            "of a plan or on spot capacity; remove one of the two"
-        )
-    types = _types(arguments, config)  # a plan is for the one type of a list that it reserves
-    reservable = shape("ReservedCapacityInstanceType").metadata["enum"]
-    if types and not set(types).intersection(reservable):
-        yield (
-            f"{where}: no training plan reserves {' or '.join(types)}; remove the plan, or set "
-            f"InstanceType to the plan's: {', '.join(reservable)}"
         )
 
 
@@ -169,28 +116,6 @@ def _types(arguments: Arguments, config: Any) -> list[str]:
     return [name for name in names if isinstance(name, str) and "." in name]
 
 
-def _check_preferences(arguments: Arguments, path: str) -> Iterator[str]:
-    """dg/train-instance-preferences and dg/processing-job-instance-preferences."""
-    config = arguments.get(*path.split("."))
-    if not isinstance(config, Mapping) or "InstancePreferences" not in config:
-        return
-    where = f"{arguments.where(path)}.InstancePreferences"
-    excluded = ("InstanceType", "InstanceGroups", "InstancePlacementConfig")
-    others = [name for name in excluded if name in config]
-    if arguments.get("EnableManagedSpotTraining") is True:
-        others.append("EnableManagedSpotTraining")
-    for name in others:
-        yield f"{where}: excludes {name}; remove one of the two"
-    for name, times in Counter(_types(arguments, config)).items():
-        if times > 1:
-            yield f"{where}: {name} is there twice; remove one"
-    preferences = config["InstancePreferences"]
-    items = preferences if isinstance(preferences, list) else []
-    counts = sum("InstanceCount" in item for item in items if isinstance(item, Mapping))
-    if counts != (0 if "InstanceCount" in config else len(items)):
-        yield f"{where}: give InstanceCount once for the job, or for each type"
-
-
 def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
     """APIReference/API_ResourceConfig and API_ProcessingClusterConfig, `VolumeKmsKeyId`."""
     config = arguments.get(*path.split("."))
@@ -199,22 +124,6 @@ def _check_volume(arguments: Arguments, path: str) -> Iterator[str]:
             yield (
                 f"{arguments.where(path)}.VolumeKmsKeyId: {instance} has its own disks, which the "
                 "machine encrypts; SageMaker refuses a key for them: remove it"
-            )
-
-
-def _check_efa(arguments: Arguments) -> Iterator[str]:
-    """Amazon EC2 User Guide, "Elastic Fabric Adapter", lists the types that have it.
-
-    With `FI_PROVIDER`, libfabric looks for that adapter alone (fabric(7)).
-    """
-    if arguments.get("Environment", "FI_PROVIDER") != "efa":
-        return
-    for instance in _types(arguments, arguments.get("ResourceConfig")):
-        size = size_of(instance)
-        if size and not size.efa:
-            yield (
-                f"{arguments.where('Environment.FI_PROVIDER')}: efa, and {instance} has no Elastic "
-                "Fabric Adapter; take it away, or choose a type that has one"
             )
 
 
@@ -271,10 +180,6 @@ def _check_tags(arguments: Arguments) -> Iterator[str]:
         seen.setdefault(key, index)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def check_step(
     step: Step, definition: Definition, *, context: expressions.Context
 ) -> Iterator[str | None]:
@@ -309,15 +214,10 @@ def check_step(
     arguments = Arguments(step, resolve)  # these rules ignore values of a wrong shape
     yield from _check_tags(arguments)
     if step.type == "Training":
-        yield from _check_times(arguments)
-        yield from _check_warm_pool(arguments)
-        yield from _check_training_plan(arguments)
-        yield from _check_preferences(arguments, "ResourceConfig")
+        yield from _check_runtime(arguments)
         yield from _check_volume(arguments, "ResourceConfig")
-        yield from _check_efa(arguments)
         yield from _check_image(arguments, "AlgorithmSpecification.TrainingImage")
     else:
-        yield from _check_preferences(arguments, "ProcessingResources.ClusterConfig")
         yield from _check_volume(arguments, "ProcessingResources.ClusterConfig")
         yield from _check_image(arguments, "AppSpecification.ImageUri")
         yield from _check_paths(arguments)
