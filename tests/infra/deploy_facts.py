@@ -49,7 +49,6 @@ THROUGH = {
 CONTEXT = {"AWS::Lambda::Function": f"{_ASSETS}/some.zip"}
 # What is made with its tags, under an id that nobody knows before.
 WITHOUT_ID = {
-    "AWS::Bedrock::ApplicationInferenceProfile": {"bedrock:TagResource"},
     "AWS::Bedrock::Guardrail": {"bedrock:CreateGuardrail", "bedrock:TagResource"},
     "AWS::KMS::Key": {"kms:CreateKey", "kms:PutKeyPolicy", "kms:TagResource"},
     "AWS::SageMaker::MlflowApp": {"sagemaker:AddTags", "sagemaker:CreateMlflowApp"},
@@ -69,7 +68,6 @@ WITHOUT_REGION = {"iam", "route53"}
 EVERYTHING = "everything"
 
 _GUARDRAIL = "arn:aws:bedrock:{here}:guardrail/some"
-_PROFILE = "arn:aws:bedrock:{here}:application-inference-profile/some"
 _GLUE = "arn:aws:glue:{here}"
 _CATALOG = {
     "rootcatalog": f"{_GLUE}:catalog",
@@ -91,10 +89,6 @@ ARNS: Mapping[str, Mapping[str, str]] = {
     },
     "AWS::ApplicationAutoScaling::ScalingPolicy": {
         "ScalableTarget": "arn:aws:application-autoscaling:{here}:scalable-target/some"
-    },
-    "AWS::Bedrock::ApplicationInferenceProfile": {
-        "application-inference-profile": _PROFILE,
-        "foundation-model": "arn:aws:bedrock:{region}::foundation-model/some",
     },
     "AWS::Bedrock::Guardrail": {"guardrail": _GUARDRAIL},
     "AWS::Bedrock::GuardrailVersion": {"guardrail": _GUARDRAIL},

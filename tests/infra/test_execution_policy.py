@@ -199,7 +199,6 @@ def test_another_projects_resources_are_out_of_reach() -> None:
 def _without_names(action: str) -> bool:
     return action.startswith(("application-autoscaling:", "ec2:", "lakeformation:")) or action in {
         "bedrock:CreateGuardrail",
-        "bedrock:CreateInferenceProfile",
         "billing:GetBillingViewData",
         # Application Auto Scaling tries them with no name.
         "cloudwatch:DeleteAlarms",

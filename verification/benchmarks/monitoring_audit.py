@@ -329,7 +329,7 @@ def _period(
 
 def _verdict(periods: Sequence[AuditedPeriod]) -> Outcome:
     """Judges the accuracy, against a test split with .85."""
-    none = ("ordinary_right", "ordinary_wrong", "waiting", "known", "duplicated", "corrected")
+    none = ("waiting", "known", "duplicated", "corrected")
     counts = dict.fromkeys((*none, "unknown"), 0)
     summary = LabelSummary(version=1, periods=tuple(periods), **counts)
     right = round(0.85 * REFERENCE_ROWS)

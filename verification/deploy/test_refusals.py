@@ -137,10 +137,6 @@ _NO_GROUP = {"CloudWatchLogsLogGroup": {
 _APP = {"Name": "some-app", "ArtifactStoreUri": "s3://some/x",
         "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/none"}  # fmt: skip
 _JOB = {"Role": "any", "Command": {"Name": "glueetl"}, "WorkerType": "G.3X"}
-_PROFILE = {
-    "InferenceProfileName": "some-profile",
-    "ModelSource": {"CopyFrom": "arn:aws:bedrock:eu-west-1::foundation-model/amazon.x-v1:0"},
-}
 _LOCATION = {"DataLocation": {"CatalogId": ACCOUNT, "ResourceArn": "arn:aws:s3:::lake/t"}}
 _LOGGING = {"LogFilePrefix": "any/", "TargetObjectKeyFormat": {"SimplePrefix": {}}}
 # A stack that fails at its creation -> the reason.
@@ -225,9 +221,6 @@ REFUSED: dict[str, tuple[Template, str]] = {
     "a guardrail of no rules": (
         one("AWS::Bedrock::Guardrail", **guardrail(ContentPolicyConfig=None)),
         "at least one policy"),
-    "another region's model": (
-        one("AWS::Bedrock::ApplicationInferenceProfile", **_PROFILE),
-        "is no model of this region"),
 }  # fmt: skip
 
 
@@ -402,7 +395,6 @@ def test_bedrock_is_deployed_as_it_says_and_its_destroy_leaves_nothing(
 
     assert inventory(account) == before
     assert api.list_guardrails()["guardrails"] == []
-    assert api.list_inference_profiles()["inferenceProfileSummaries"] == []
 
 
 def test_a_version_stays_as_it_was_and_its_number_is_not_given_twice(stacks: Stacks) -> None:

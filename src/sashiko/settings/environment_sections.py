@@ -193,13 +193,10 @@ class BudgetSection(Frozen):
         amount: US dollars a month; alerts are sent at 80 % actual and at 100 % forecast spend.
         covers: `account`, the whole account; `environment`, resources with the tags `project` and
             `environment`, which must be activated in billing first.
-        idle_rise: US dollars a month by which a change may raise the idle cost; `sashiko env cost
-            --against` and the tests fail above it.
     """
 
     amount: float = Field(gt=0)
     covers: Literal["account", "environment"]
-    idle_rise: float = Field(ge=0)
 
 
 class PackageIndex(Frozen):

@@ -1,6 +1,5 @@
-"""What approved causal LMs need on Amazon Bedrock: a guardrail, a key, roles' rights, profiles."""
+"""What approved causal LMs need on Amazon Bedrock: a guardrail, a key, roles' rights."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -8,7 +7,7 @@ from aws_cdk import App, CfnOutput, RemovalPolicy
 from aws_cdk import aws_bedrock as bedrock
 from constructs import Construct
 
-from sashiko.account.names import MODELS, Bucket, Role, arn, bucket_name, prefix
+from sashiko.account.names import MODELS, Bucket, Role, arn, bucket_name
 from sashiko.base.files import canonical_json, sha256_bytes
 from sashiko.pipeline.definition.graph import JobObjects
 from sashiko.registry.versions import predictions_uri
@@ -23,7 +22,7 @@ from sashiko_cdk.security_rules.rules import Finding, Resource, Rule, statements
 from sashiko_cdk.stack import EnvironmentStack
 from sashiko_packs.bedrock.settings import IMPORT_ROLE, IMPORTS, KEY, BedrockSection, guardrail_name
 
-__all__ = ["ModelAccess", "ModelGuardrail", "ModelProfiles"]
+__all__ = ["ModelAccess", "ModelGuardrail"]
 
 
 ROLES: Final = (
@@ -71,7 +70,6 @@ class ModelAccess(Construct):
         artifacts_key_arn: str,
         models_key_arn: str,
         guardrail_arn: str,
-        profile_arns: Sequence[str],
     ) -> None:
         """Lets the endpoint deployer import, Bedrock read, and the data scientist invoke.
 
@@ -82,7 +80,6 @@ class ModelAccess(Construct):
             artifacts_key_arn: of the key of the artifacts bucket.
             models_key_arn: of the key that encrypts imported models.
             guardrail_arn: without which no imported model is invoked.
-            profile_arns: of the inference profiles of foundation models.
         """
         super().__init__(scope, id)
         artifacts = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"
@@ -168,7 +165,7 @@ class ModelAccess(Construct):
                     allow(["bedrock:ListGuardrails"], ["*"], why=why),
                     allow(["bedrock:ApplyGuardrail"], [guardrail_arn]),
                     allow(["kms:Decrypt"], [models_key_arn], conditions=via),
-                    *_asking(settings, profile_arns),
+                    *_asking(settings),
                     # To compare an imported model; ArtifactAccess lets the rows be read.
                     allow(["bedrock:GetImportedModel"], imported, conditions=own, why=_MADE_UP),
                     allow(["s3:GetObject"], models, why=_BY_CONTENT),
@@ -181,12 +178,12 @@ class ModelAccess(Construct):
             RolePolicy(self, name, settings, role, allowed, description=description)
 
 
-def _asking(settings: Settings, profile_arns: Sequence[str]) -> list[Allowed]:
+def _asking(settings: Settings) -> list[Allowed]:
     place = f"arn:aws:bedrock:{settings.region}::foundation-model"
     named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
     if not named:
         return []
-    return [allow([_INVOKE], [*profile_arns, *named]), allow(["bedrock:CountTokens"], named)]
+    return [allow([_INVOKE, "bedrock:CountTokens"], named)]
 
 
 def _tags(settings: Settings, key: str) -> dict[str, dict[str, str]]:
@@ -267,38 +264,6 @@ class ModelGuardrail(Construct):
         self.version: str = version.attr_version
 
 
-_LONGEST_NAME = 64  # characters, CreateInferenceProfile
-
-
-class ModelProfiles(Construct):
-    """Application inference profiles of models in the environment's own region.
-
-    Attributes:
-        arns: of the profiles, in the order of `bedrock.models`; what a request names as its model.
-    """
-
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
-        """Makes a profile for each model of the settings."""
-        super().__init__(scope, id)
-        place = f"arn:aws:bedrock:{settings.region}::foundation-model"
-
-        def name(model: str) -> str:
-            words = re.sub(r"[^0-9a-zA-Z]+", "-", model)
-            return f"{prefix(settings)}-{words}"[:_LONGEST_NAME].rstrip("-")
-
-        source = bedrock.CfnApplicationInferenceProfile.InferenceProfileModelSourceProperty
-        self.arns: Sequence[str] = [
-            bedrock.CfnApplicationInferenceProfile(
-                self,
-                model,
-                inference_profile_name=name(model),
-                description=f"{prefix(settings)}: {model}",
-                model_source=source(copy_from=f"{place}/{model}"),
-            ).attr_inference_profile_arn
-            for model in settings.section(BedrockSection).models
-        ]
-
-
 _GUARDED = "bedrock:guardrailidentifier"
 
 
@@ -352,13 +317,12 @@ class Bedrock(EnvironmentStack):
             "Bedrock",
             deployment,
             stateful=True,
-            description="Guardrail, key, inference profiles and permissions on Amazon Bedrock",
+            description="Guardrail, key and permissions on Amazon Bedrock",
         )
         settings = self.settings
         kept: Any = {"settings": settings, "removal_policy": self.removal_policy}
         key = DomainKey(self, "Key", domain=KEY, **kept)
         guardrail = ModelGuardrail(self, "Rules", **kept)
-        profiles = ModelProfiles(self, "Profiles", settings=settings)
         ModelAccess(
             self,
             "Access",
@@ -366,7 +330,6 @@ class Bedrock(EnvironmentStack):
             artifacts_key_arn=artifacts_key_arn,
             models_key_arn=key.key_arn,
             guardrail_arn=guardrail.arn,
-            profile_arns=profiles.arns,
         )
         # What a request to an imported model names.
         CfnOutput(self, "GuardrailId", value=guardrail.guardrail_id)

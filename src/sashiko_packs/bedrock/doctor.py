@@ -1,4 +1,4 @@
-"""Checks of what the stack `Bedrock` and an import need: Region, access to models, no log."""
+"""Checks of what the stack `Bedrock` and an import need: Region, no log."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,13 +9,7 @@ from sashiko.settings.environment import Settings, file_of
 from sashiko_packs.bedrock.checkpoint import read_import_facts
 from sashiko_packs.bedrock.settings import BedrockSection
 
-_ABSENT = ("ResourceNotFoundException", "ValidationException")
 _LOGGING: Final = "Bedrock's invocation log"
-_AVAILABLE = {
-    "regionAvailability": "AVAILABLE",
-    "authorizationStatus": "AUTHORIZED",
-    "entitlementAvailability": "AVAILABLE",
-}
 
 
 def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
@@ -35,32 +29,7 @@ def check_bedrock(account: Account, settings: Settings) -> Iterator[Check]:
         else "choose one of these as `region`, or turn `bedrock.enabled` off in "
         f"{file_of('bedrock', settings.environment)}",
     )
-    for model in settings.section(BedrockSection).models:
-        yield _access(account, settings, model)
     yield _logging(account, settings)
-
-
-def _access(account: Account, settings: Settings, model: str) -> Check:
-    name = f"access to {model}"
-    answer = account.read(
-        "bedrock", "get_foundation_model_availability", absent=_ABSENT, modelId=model
-    )
-    if answer is None:
-        fix = f"correct `bedrock.models` in {file_of('bedrock', settings.environment)}"
-        return Check(name, "failed", f"Bedrock in {settings.region} knows no such model", fix=fix)
-    agreement = answer["agreementAvailability"]
-    problems = [f"{key} {answer[key]}" for key, good in _AVAILABLE.items() if answer[key] != good]
-    if agreement["status"] != "AVAILABLE":
-        problems.append(f"agreement {agreement['status']} {agreement.get('errorMessage', '')}")
-    if not problems:
-        return Check(name, "ok", "agreed to, authorized, in the Region")
-    return Check(
-        name,
-        "failed",
-        ", ".join(problem.rstrip() for problem in problems),
-        fix="agree to the model's terms in Bedrock's console (Model catalog), or leave it out of "
-        f"`bedrock.models` in {file_of('bedrock', settings.environment)}",
-    )
 
 
 def _logging(account: Account, settings: Settings) -> Check:

@@ -1,4 +1,4 @@
-"""A version's quality from its labels: drawn rows judge, ordinary labels are shown apart.
+"""A version's quality from the labels of drawn rows.
 
 Rows without a label may be the hard ones, so what the labelled ones say is not enough for either
 verdict. An alarm counts unlabelled rows as decided right, and `ok` counts those of closed periods
@@ -19,7 +19,7 @@ from sashiko.evaluation.metrics.arrays import Floats, Ints
 from sashiko.evaluation.metrics.calibration import wilson_interval
 from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS
 from sashiko.evaluation.metrics.quality import Confusion
-from sashiko.evaluation.reference import SMALLEST_COUNT, NumberCounts, Reference
+from sashiko.evaluation.reference import NumberCounts, Reference
 from sashiko_packs.monitoring.checks import (
     CAPPED_ERROR,
     CLASS_RECALL,
@@ -158,8 +158,6 @@ class LabelSummary(Frozen):
 
     version: int
     periods: tuple[AuditedPeriod, ...]  # by time; they do not overlap
-    ordinary_right: int  # labels of rows that were not drawn, of the window, that agree
-    ordinary_wrong: int  # those that do not
     waiting: int  # rows of the window without a label
     known: int  # labels of all of this version's answers, drawn or not, whenever they were given
     duplicated: int  # labels of answered rows that differ from an earlier one, which counts
@@ -169,7 +167,7 @@ class LabelSummary(Frozen):
 
 
 class Quality(StepRecord):
-    """A version's quality since its deploy, by audited labels; and by the ordinary ones."""
+    """A version's quality since its deploy, by audited labels."""
 
     FILE: ClassVar[str] = "quality.json"
 
@@ -180,8 +178,6 @@ class Quality(StepRecord):
     periods: tuple[AuditedPeriod, ...]
     since_deploy: AuditedMeasure  # accuracy
     measures: tuple[AuditedMeasure, ...]  # the others
-    ordinary_rows: int  # labels of other rows of the window
-    ordinary_accuracy: float | None  # on those; never judged. None of fewer than 10 rows
     labels: LabelSummary
 
     @property
@@ -402,7 +398,6 @@ def measure_quality(
     )
     if len(classes) <= 2:
         others.append(balance(*others[:2]))
-    ordinary = summary.ordinary_right + summary.ordinary_wrong
     return Quality(
         checks=tuple(
             _check(measure, summary, held_out=held_out.get(measure.name), settings=settings)
@@ -411,8 +406,6 @@ def measure_quality(
         periods=summary.periods,
         since_deploy=accuracy,
         measures=tuple(others),
-        ordinary_rows=ordinary,
-        ordinary_accuracy=summary.ordinary_right / ordinary if ordinary >= SMALLEST_COUNT else None,
         labels=summary,
     )
 

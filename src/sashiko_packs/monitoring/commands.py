@@ -454,36 +454,6 @@ def replay(
     typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
 
 
-@app.command()
-def case(
-    key: Annotated[str, typer.Argument(help="The primary key of the row.")],
-    env: Environment = "local",
-    recipe: RecipeName = None,
-    home: Home = HOME,
-) -> None:
-    """Show the captured row of a key with the answer, for a person who labels it.
-
-    Works only on this machine: in an account no person reads captured requests.
-    """
-    from sashiko_packs.monitoring.capture.requests import find_requests
-
-    settings = load_settings(env)
-    if settings.tier != "local":
-        raise InputError(
-            f"--env {env}: in an account only jobs of the role `monitor` read captured requests: "
-            "look the case up by its key in the system that it comes from"
-        )
-    captured = home / CAPTURES / project.choose_recipe(settings, recipe).model_package_group
-    requests = list(find_requests(captured, {key}))
-    if not requests:
-        raise InputError(f"{captured}: no captured request has a row with the key {key}")
-    for request in requests:
-        place = request.ids.index(key)
-        row = {"time": request.time, "input": request.inputs[place]}
-        answers = json.loads(request.answer) if request.answer else []
-        typer.echo(json.dumps(row | ({"answer": answers[place]} if answers else {}), indent=2))
-
-
 def describe_monitor(
     result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
 ) -> Iterator[str]:

@@ -148,7 +148,6 @@ _RULES: Mapping[str, _Rule] = {
 PRICED = frozenset({*_RULES, _CONFIG, _TARGET})
 # A function of ours that CloudFormation calls in a deploy: it is priced as the function is.
 _CUSTOM = ("Custom::", "AWS::CloudFormation::CustomResource")
-_CENT = 0.005
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,36 +188,6 @@ def idle_cost(templates: Templates, prices: Prices) -> IdleCost:
         charges=tuple(all_charges),
         instances=max(1, least_instances(templates)),
         by_use={kind: unpriced.by_use[kind] for kind in sorted(kinds) if kind in unpriced.by_use},
-    )
-
-
-def describe_rise(cost: IdleCost, *, before: Any, allowed: float) -> str | None:
-    """Returns a message if an environment's idle cost rose by more than is allowed.
-
-    `before` is an earlier output of `sashiko env cost --json`, `allowed` is in US dollars a month.
-    InputError if `before` is not such an output, or an amount of the two is unknown.
-    """
-    current = known_lines(cost)
-    try:
-        earlier = {str(name): float(usd) for name, usd in before["idle"]["lines"].items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError("--against: expected an output of `sashiko env cost --json`") from error
-    if unknown := sorted({*lines(cost)} - {*current}):
-        raise InputError(
-            f"--against: the rise is unknown, as the cost is of {'; '.join(unknown)}: give the "
-            "price in your own file, as --prices FILE"
-        )
-    rise = sum(current.values()) - sum(earlier.values())
-    if rise <= allowed:
-        return None
-    changes = {
-        name: current.get(name, 0) - earlier.get(name, 0)
-        for name in current.keys() | earlier.keys()
-    }
-    listing = [f"{usd:+.2f} {name}" for name, usd in sorted(changes.items()) if abs(usd) >= _CENT]
-    return (
-        f"idle it costs {rise:.2f} dollars a month more, from {sum(earlier.values()):.2f} to "
-        f"{sum(current.values()):.2f}; `budget.idle_rise` allows {allowed:g}: {'; '.join(listing)}"
     )
 
 

@@ -148,10 +148,9 @@ def reference(accuracy):
     )
 
 
-def quality(*periods, right=0, wrong=0, held_out=None, accuracy=0.8):
+def quality(*periods, held_out=None, accuracy=0.8):
     summary = LabelSummary(
-        version=7, periods=periods, ordinary_right=right, ordinary_wrong=wrong, waiting=0, known=0,
-        duplicated=0, corrected=0, unknown=0,
+        version=7, periods=periods, waiting=0, known=0, duplicated=0, corrected=0, unknown=0,
     )  # fmt: skip
     counts = count_held_out(held_out or reference(accuracy))
     return measure_quality(summary, held_out=counts, settings=SETTINGS)
@@ -169,20 +168,7 @@ def test_a_fall_that_lasts_raises_an_alarm_though_a_row_is_still_waited_for() ->
     assert quality(*periods).check.outcome == "alarm"
 
 
-def test_ordinary_labels_are_shown_and_judge_nothing() -> None:
-    audited = [period(number, 80, 20) for number in range(4)]
-    good, bad = quality(*audited, right=9_000), quality(*audited, wrong=9_000)
-    assert (good.ordinary_accuracy, bad.ordinary_accuracy) == (1.0, 0.0)
-    assert good.ordinary_rows == 9_000
-    assert good.checks == bad.checks
-    assert (good.since_deploy, good.measures) == (bad.since_deploy, bad.measures)
-    assert quality(wrong=9_000).check.outcome == "not judged"
-
-
 def test_of_few_labels_no_accuracy_is_shown_and_how_many_are_needed_is() -> None:
-    assert quality(right=9).ordinary_accuracy is None
-    assert quality(right=9, wrong=1).ordinary_accuracy == 0.9
-
     result = quality(period(0, 50, 3, unlabelled=47, is_open=True))
     assert result.check.outcome == "not judged"
     assert result.check.reason == "53 audited labels, 100 are needed"

@@ -534,9 +534,7 @@ def captures(tmp_path: Path) -> Path:
 
 def test_a_row_is_found_by_its_key_in_every_file(captures: Path) -> None:
     first, second = find_requests(captures, {"L1"})
-    assert first.inputs == ("they cut my heating", "no answer")
-    assert json.loads(first.answer)[0]["label"] == "yes"
-    assert (second.inputs, second.answer) == (("again",), "")
+    assert (first.ids, second.ids) == (("L1", "L2"), ("L1",))
     assert not list(find_requests(captures, {"L"}))
 
 
@@ -557,4 +555,4 @@ def test_a_server_that_writes_at_the_same_time_loses_nothing(captures: Path) -> 
         delete_requests(captures, {"L3"})
         server.write(json.dumps(line("nine", L9="new")).encode() + b"\n")
     [request] = find_requests(captures, {"L9"})
-    assert request.inputs == ("new",)
+    assert request.ids == ("L9",)

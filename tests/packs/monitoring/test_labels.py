@@ -392,7 +392,7 @@ def test_labels_of_other_rows_complete_no_period(stores) -> None:
     stores.label(others, "yes", now=week(0).end)
     summary = stores.join(0, now=week(0).end + DAY)
     assert counts(summary.periods[0]) == (0, 0, "open")
-    assert (summary.ordinary_right, summary.ordinary_wrong, summary.waiting) == (10, 0, 10)
+    assert (summary.known, summary.waiting) == (10, 10)
 
 
 def test_labels_that_come_after_the_deadline_count_and_are_named_as_late(stores) -> None:
@@ -454,7 +454,7 @@ def test_of_a_replayed_row_the_first_answer_is_judged(stores) -> None:
     stores.label(["a"], "yes", now=week(1).end)
     summary = stores.join(1, now=week(1).end + DAY)
     assert [counts(period) for period in summary.periods] == [(1, 0, "complete")]
-    assert (summary.ordinary_right, summary.ordinary_wrong, summary.waiting) == (0, 0, 0)
+    assert summary.waiting == 0
 
 
 def test_a_deleted_answer_is_in_no_period_any_more(stores) -> None:
@@ -470,14 +470,6 @@ def test_periods_after_the_window_are_left_out_and_earlier_ones_are_not(stores) 
         week_of(stores, number)
     ends = [period.end for period in stores.join(1, now=week(2).end).periods]
     assert ends == [week(0).end, week(1).end]
-
-
-def test_a_row_that_was_drawn_is_never_an_ordinary_one(stores) -> None:
-    stores.answer(["a"])
-    both = Window(week(0).start, week(1).end)
-    draw_period(stores.folder("draws"), stores.folder("ledger"), version=7, window=both, rows=10)
-    stores.label(["a"], "yes", now=week(0).end)
-    assert stores.join(0, now=week(1).end).ordinary_right == 0
 
 
 def test_decisions_of_earlier_windows_follow_while_there_are_few(stores, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""Captured requests of this machine, to show or delete by key, and those that a replay makes.
+"""Captured requests of this machine, to delete by key, and those that a replay makes.
 
 A replay answers a file of rows as the server would have, at the times in the file. So monitoring
 can be tried on rows of the past, or on generated ones with a planted shift.
@@ -32,10 +32,7 @@ class CapturedRequest:
     path: Path
     offset: int  # of the line in its file
     length: int  # of the line, without its end
-    time: str  # of the answer
     ids: tuple[str, ...]  # of its rows
-    inputs: tuple[Any, ...]  # its rows: texts, or objects of columns
-    answer: str  # as the server gave it; empty if there was none
 
 
 def find_requests(folder: Path, keys: Collection[str]) -> Iterator[CapturedRequest]:
@@ -82,16 +79,12 @@ def _parse(line: bytes, path: Path, offset: int) -> CapturedRequest | None:
     """Reads a line; None if it is no record of a request with ids."""
     try:
         record = json.loads(line)
-        sides = record["captureData"]
-        body = json.loads(_text(sides["endpointInput"]))
+        body = json.loads(_text(record["captureData"]["endpointInput"]))
         return CapturedRequest(
             path=path,
             offset=offset,
             length=len(line.rstrip(b"\r\n")),
-            time=str(record["eventMetadata"]["inferenceTime"]),
             ids=tuple(str(item) for item in body["ids"]),
-            inputs=tuple(body["inputs"]),
-            answer=_text(sides["endpointOutput"]) if "endpointOutput" in sides else "",
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -45,10 +45,6 @@ def _facts(result: MonitorResult) -> Iterator[Fact]:
     drawn = sum(period.drawn for period in quality.periods)
     labelled = sum(period.right + period.wrong for period in quality.periods)
     yield Fact("audited since the deploy", f"{drawn:,} rows drawn, {labelled:,} labelled")
-    ordinary = f"{quality.ordinary_rows:,} rows of the window"
-    if quality.ordinary_accuracy is not None:
-        ordinary += f", accuracy {quality.ordinary_accuracy:.3f} (not judged)"
-    yield Fact("ordinary labels", ordinary)
     yield Fact("without a label yet", f"{labels.waiting:,} rows of the window")
     yield Fact("labels left out: another one for the same row", f"{labels.duplicated:,}")
     yield Fact("labels that were corrected", f"{labels.corrected:,}")

@@ -232,8 +232,8 @@ _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
 _MOST_STRIPS = 12
 _LONGEST = 160  # letters of a list of names
 _ACCURACY = (
-    "Only rows drawn at random and labelled judge the model. Labels that arrive on their own are "
-    "of the cases that somebody looked at, so their accuracy is shown and not judged."
+    "Only rows drawn at random and labelled judge the model: labels that arrive on their own are "
+    "of the cases that somebody looked at."
 )
 
 

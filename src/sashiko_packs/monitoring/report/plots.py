@@ -293,7 +293,7 @@ _BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
 
 
 def accuracy(history: History) -> Markup:
-    """Draws the accuracy of audited rows by period; that of ordinary labels apart."""
+    """Draws the accuracy of audited rows by period."""
     with over_time(history, height=400) as axes:
         described, audited = _audited(axes, history, MEASURES["accuracy"])
         for term in history.terms:
@@ -303,7 +303,6 @@ def accuracy(history: History) -> Markup:
                         label="reference: held-out rows" if first else "")  # fmt: skip
             axes.hlines(term[-1].quality.check.tolerance, *ends, color=BAD, linewidth=1.2,
                         linestyle=DASHED, label="lowest tolerated" if first else "")  # fmt: skip
-        _ordinary(axes, history)
         labels: set[Outcome] = set()
         for result in history.results:
             outcome = result.quality.check.outcome
@@ -316,15 +315,9 @@ def accuracy(history: History) -> Markup:
                          label=text if outcome not in labels else None)  # fmt: skip
             labels.add(outcome)
         axes.set(ylabel="accuracy")
-        values = audited + [
-            value
-            for result in history.results
-            for value in (
-                result.reference_accuracy, result.quality.check.tolerance,
-                result.quality.ordinary_accuracy,
-            )
-            if value is not None
-        ]  # fmt: skip
+        values = [*audited]
+        for result in history.results:
+            values += [result.reference_accuracy, result.quality.check.tolerance]
         # Room below for the marks of periods without enough labels.
         axes.set_ylim(max(min(values) - 0.06, -0.05), min(max(values) + 0.03, 1.02))
         axes.grid(True, axis="y")
@@ -390,16 +383,3 @@ def _audited(axes: "Axes", history: History, rule: Measure) -> tuple[str, list[f
                   label=text if text not in labels else None)  # fmt: skip
         labels.add(text)
     return last or "No period has enough audited labels yet.", ends
-
-
-def _ordinary(axes: "Axes", history: History) -> None:
-    """Draws the accuracy on labels that arrived on their own, which is not judged."""
-    points = [
-        (middle(result), result.quality.ordinary_accuracy)
-        for result in history.results
-        if result.quality.ordinary_accuracy is not None
-    ]
-    if points:
-        axes.plot(*zip(*points, strict=True), marker="s", markersize=4.5, linestyle="none",
-                  markerfacecolor="white", markeredgecolor="#a65f10",
-                  label="ordinary labels, not judged")  # fmt: skip

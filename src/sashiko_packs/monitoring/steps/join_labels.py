@@ -4,7 +4,7 @@
 
 Inputs `config` (contract and the recipe's monitor), `rows`, `ledger`, `labels`, `draws` and
 `reference`. Outputs `ledger` (the input with the window's answers of all versions), `quality`
-(`quality.json`: audited labels, judged, and ordinary ones, shown apart) and `decisions`
+(`quality.json`: what audited labels say) and `decisions`
 (`decisions.parquet`: the window's decisions by key, and `audited.parquet`: the labelled drawn rows,
 both for the bias evaluator).
 """
@@ -117,13 +117,11 @@ GROUP BY start, place ORDER BY start, place
 _OFF: Final = """
 SELECT start, error FROM judged WHERE error IS NOT NULL ORDER BY start, error
 """
-_ORDINARY: Final = """
-SELECT count(*) FILTER (counted_labels.label = answers.decision AND drawn.key IS NULL),
-count(*) FILTER (counted_labels.label <> answers.decision AND drawn.key IS NULL),
-count(*) FILTER (counted_labels.label IS NULL)
-FROM answers LEFT JOIN drawn USING (key) LEFT JOIN counted_labels USING (key) WHERE in_window
+# Labels of all answers, and answers of the window without one.
+_KNOWN: Final = """
+SELECT count(label), count(*) FILTER (in_window AND label IS NULL)
+FROM answers LEFT JOIN counted_labels USING (key)
 """
-_KNOWN: Final = "SELECT count(*) FROM counted_labels SEMI JOIN answers USING (key)"
 # Labels that do not count beside the first one of their key, and corrections.
 _FURTHER: Final = """
 SELECT count(*) FILTER (person IS NULL) - count(DISTINCT key), count(person)
@@ -222,14 +220,12 @@ def join_labels(
             off = connection.sql(_OFF).to_arrow_table()
             periods = tuple(_with_errors(period, off, number) for period in periods)
             limits = ErrorLimits(half_width=number.half_width, cap=number.error_cap)
-        ((right, wrong, waiting),) = connection.execute(_ORDINARY).fetchall()
         ((duplicated, corrected),) = connection.execute(_FURTHER, [microseconds(now)]).fetchall()
-        ((known,),) = connection.execute(_KNOWN).fetchall()
+        ((known, waiting),) = connection.execute(_KNOWN).fetchall()
         ((unknown,),) = connection.execute(_UNKNOWN).fetchall()
     return LabelSummary(
-        version=version, periods=periods, ordinary_right=right, ordinary_wrong=wrong,
-        waiting=waiting, known=known, duplicated=duplicated, corrected=corrected, unknown=unknown,
-        number=limits,
+        version=version, periods=periods, waiting=waiting, known=known, duplicated=duplicated,
+        corrected=corrected, unknown=unknown, number=limits,
     )  # fmt: skip
 
 
@@ -299,12 +295,11 @@ def main() -> None:
         number=reference.number,
     )  # fmt: skip
     quality.write(processing_output("quality"))
-    ordinary = summary.ordinary_right + summary.ordinary_wrong
     others = f", and {late:,} of late captures" if late else ""
     print(f"added {additions:,} rows to the ledger{others}", file=sys.stderr)
     print(
-        f"{len(summary.periods):,} audited periods; {ordinary:,} other labels of the window, "
-        f"{summary.waiting:,} of its rows have none",
+        f"{len(summary.periods):,} audited periods; "
+        f"{summary.waiting:,} rows of the window have no label",
         file=sys.stderr,
     )
     for check in quality.checks:

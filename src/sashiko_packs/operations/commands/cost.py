@@ -12,9 +12,7 @@ import typer
 
 from sashiko.account.prices import Price, Prices, read_prices, stale, total
 from sashiko.account.templates import CDK_OUT, read_templates
-from sashiko.base.files import read_json
 from sashiko.commands.options import AsJson, Home, Place, TemplatesFolder
-from sashiko.errors import CHECK_FAILED
 from sashiko.packs import PackPipeline, load_packs
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.pipeline.project import HOME, use_recipe
@@ -33,7 +31,6 @@ from sashiko.settings.targets import load_target
 from sashiko.settings.tools import TOOLS, load_place
 from sashiko_packs.operations.idle_cost import (
     IdleCost,
-    describe_rise,
     idle_cost,
     known_lines,
     lines,
@@ -233,9 +230,6 @@ def cost(
     load: Annotated[
         float, typer.Option(min=0.001, help="Predictions per second, all month.")
     ] = 10.0,
-    against: Annotated[
-        Path | None, typer.Option(help="An earlier --json output to compare idle costs with.")
-    ] = None,
     home: Home = HOME,
     json_: AsJson = False,
 ) -> None:
@@ -243,8 +237,7 @@ def cost(
 
     It needs `make synth`, but no account. Prices are on demand in US dollars, without tax, free
     tiers and discounts. A cost without a known price is `unknown` (`null` in JSON), and a sum names
-    what it lacks. Exit status: 0; 4 the idle cost rose over --against by more than
-    `budget.idle_rise`; 1 an error.
+    what it lacks.
     """
     settings = load_place(env)
     costs = _costs(settings, templates=templates, prices=prices, load=load, home=home)
@@ -255,13 +248,6 @@ def cost(
             typer.echo(line)
     for line in _warnings(costs, today=dt.datetime.now(dt.UTC).date()):
         print(f"warning: {line}", file=sys.stderr)
-    if against:
-        problem = describe_rise(
-            costs.idle, before=read_json(against), allowed=settings.budget.idle_rise
-        )
-        if problem:
-            print(f"error: {problem}", file=sys.stderr)
-            raise typer.Exit(CHECK_FAILED)
 
 
 def as_json(costs: Costs) -> Mapping[str, object]:

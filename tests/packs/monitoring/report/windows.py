@@ -213,11 +213,8 @@ def _quality(generator, *, version, start, accuracy, tolerated, before, rows) ->
         periods=periods,
         since_deploy=measure,
         measures=(measure.model_copy(update={"name": "recall"}),),
-        ordinary_rows=40,
-        ordinary_accuracy=min(accuracy + 0.08 + generator.normal(0, 0.02), 1.0),
-        labels=LabelSummary(version=version, periods=periods, ordinary_right=34, ordinary_wrong=6,
-                             waiting=rows - 54, known=rows, duplicated=2,
-                            corrected=5, unknown=1),
+        labels=LabelSummary(version=version, periods=periods, waiting=rows - 54, known=rows,
+                            duplicated=2, corrected=5, unknown=1),
     )  # fmt: skip
 
 

@@ -287,12 +287,11 @@ def quality(audit: Outcome, *, closed: dt.datetime = START) -> Quality:
         reference=0.75,
     )  # fmt: skip
     labels = LabelSummary(
-        version=7, periods=periods, ordinary_right=3, ordinary_wrong=1, waiting=0, known=4,
-        duplicated=0, corrected=0, unknown=0,
+        version=7, periods=periods, waiting=0, known=4, duplicated=0, corrected=0, unknown=0,
     )  # fmt: skip
     return Quality(
         checks=(check("audited accuracy", audit, kind="accuracy"),), periods=periods,
-        since_deploy=accuracy, measures=(), ordinary_rows=4, ordinary_accuracy=None, labels=labels,
+        since_deploy=accuracy, measures=(), labels=labels,
     )  # fmt: skip
 
 

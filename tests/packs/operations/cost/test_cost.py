@@ -19,7 +19,7 @@ from sashiko.pipeline.use_cost import (
     run_cost,
 )
 from sashiko_packs.operations.commands.cost import Costs, text
-from sashiko_packs.operations.idle_cost import IdleCost, describe_rise, idle_cost, lines
+from sashiko_packs.operations.idle_cost import IdleCost, idle_cost, lines
 from tests.infra.variants import ROOT, assembly_of, settings_of
 from tests.unit.account.small_lake import SmallLake
 
@@ -117,8 +117,6 @@ def test_the_instances_of_an_endpoint_cost_all_month_and_an_unknown_price_is_not
     (name,) = [name for name, usd in lines(cost).items() if usd is None]
     assert name.endswith("primary: 2 x ml.c7i.48xlarge")
     assert cost.monthly is None
-    with pytest.raises(InputError, match=r"the rise is unknown.*2 x ml\.c7i\.48xlarge: give the"):
-        describe_rise(cost, before={"idle": {"lines": {}}}, allowed=1e9)
 
 
 def test_scaling_takes_an_endpoint_down_to_its_minimum_and_brings_two_alarms(
@@ -144,23 +142,6 @@ def test_a_type_that_nobody_has_judged_is_an_error(tmp_path: Path) -> None:
 def test_what_is_billed_by_use_is_named(tmp_path: Path) -> None:
     cost = idle(tmp_path, ("Job", "AWS::Glue::Job", {}), ("Role", "AWS::IAM::Role", {}))
     assert list(cost.by_use) == ["AWS::Glue::Job"]
-
-
-def test_a_rise_above_what_is_allowed_is_reported_line_by_line(tmp_path: Path) -> None:
-    key = ("Key", "AWS::KMS::Key", {})
-    before = {"idle": {"lines": dict(lines(idle(tmp_path / "old", key)))}}
-    dashboard = ("Board", "AWS::CloudWatch::Dashboard", {"DashboardName": "b"})
-    now = idle(tmp_path / "new", key, dashboard)
-    assert describe_rise(now, before=before, allowed=3) is None
-    problem = describe_rise(now, before=before, allowed=2.99)
-    assert problem is not None
-    assert "3.00 dollars a month more, from 1.00 to 4.00" in problem
-    assert problem.endswith("+3.00 sashiko-dev-All: dashboard b")
-
-
-def test_what_is_no_output_of_the_command_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected an output of `sashiko env cost --json`"):
-        describe_rise(idle(tmp_path), before={"idle": 3}, allowed=1)
 
 
 def run(device: str | None, *, machines: int = 1, **instances: Any) -> dict[str, JobCost]:

@@ -1,4 +1,4 @@
-"""Bedrock's guardrails and inference profiles, which moto lacks, by the routes of botocore's model.
+"""Bedrock's guardrails, which moto lacks, by the routes of botocore's model.
 
 A guardrail is a draft and numbered copies of it: a copy never changes, a number is given once.
 """
@@ -19,19 +19,15 @@ from .json_api import Handler, ServiceError
 _DRAFT = "DRAFT"
 _POLICIES = ("contentPolicyConfig", "sensitiveInformationPolicyConfig")
 _NAME = re.compile(r"[0-9a-zA-Z-_]{1,50}")
-_PROFILE_NAME = re.compile(r"([0-9a-zA-Z][ _-]?)+")
-_LONGEST_PROFILE_NAME = 64
 
 
 class Bedrock:
-    """The guardrails and profiles of one account in one region."""
+    """The guardrails of one account in one region."""
 
     def __init__(self, account: str, region: str, _: object) -> None:
         self._place = f"arn:aws:bedrock:{region}:{account}"
-        self._models = f"arn:aws:bedrock:{region}::foundation-model/"
         self._guardrails: dict[str, dict[str, dict[str, Any]]] = {}  # id -> version -> rules
         self._numbers: dict[str, Iterator[int]] = {}
-        self._profiles: dict[str, dict[str, Any]] = {}
         self._tags: dict[str, dict[str, str]] = {}
         self.operations: dict[str, Handler] = {
             "CreateGuardrail": self._create,
@@ -42,12 +38,6 @@ class Bedrock:
             "ListGuardrails": self._list,
             # No import job runs here.
             "ListImportedModels": lambda _: {"modelSummaries": []},
-            "CreateInferenceProfile": self._create_profile,
-            "GetInferenceProfile": self._profile,
-            "DeleteInferenceProfile": self._delete_profile,
-            "ListInferenceProfiles": lambda _: {
-                "inferenceProfileSummaries": list(self._profiles.values())
-            },
             "TagResource": self._tag,
             "UntagResource": self._untag,
             "ListTagsForResource": lambda request: {
@@ -153,37 +143,6 @@ class Bedrock:
                 for item in shown
             ]
         }
-
-    def _create_profile(self, request: dict[str, Any]) -> dict[str, Any]:
-        name, source = request["inferenceProfileName"], request["modelSource"]["copyFrom"]
-        if not _PROFILE_NAME.fullmatch(name) or len(name) > _LONGEST_PROFILE_NAME:
-            raise ServiceError("ValidationException", f"{name!r} is no name of a profile")
-        if not source.startswith(self._models):
-            raise ServiceError("ValidationException", f"{source} is no model of this region")
-        arn = f"{self._place}:application-inference-profile/{uuid.uuid4().hex[:12]}"
-        self._tags[arn] = {tag["key"]: tag["value"] for tag in request.get("tags", ())}
-        self._profiles[arn] = {
-            "inferenceProfileName": name,
-            "description": request.get("description", ""),
-            "inferenceProfileArn": arn,
-            "inferenceProfileId": arn.rpartition("/")[2],
-            "models": [{"modelArn": source}],
-            "status": "ACTIVE",
-            "type": "APPLICATION",
-            "createdAt": _now(),
-            "updatedAt": _now(),
-        }
-        return {"inferenceProfileArn": arn, "status": "ACTIVE"}
-
-    def _profile(self, request: dict[str, Any]) -> dict[str, Any]:
-        arn = request["inferenceProfileIdentifier"]
-        if arn not in self._profiles:
-            raise ServiceError("ResourceNotFoundException", f"there is no profile {arn}")
-        return self._profiles[arn]
-
-    def _delete_profile(self, request: dict[str, Any]) -> None:
-        arn = self._profile(request)["inferenceProfileArn"]
-        del self._profiles[arn], self._tags[arn]
 
     def _tag(self, request: dict[str, Any]) -> None:
         self._tags[request["resourceARN"]] |= {t["key"]: t["value"] for t in request["tags"]}

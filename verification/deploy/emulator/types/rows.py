@@ -64,16 +64,6 @@ TYPES = (
         tags="arn:aws:athena:{region}:{account}:workgroup/{id}",
     ),
     Api(
-        name="AWS::Bedrock::ApplicationInferenceProfile", service="bedrock",
-        noun="inference_profile", by="inferenceProfileIdentifier",
-        named="InferenceProfileName", id_path="inferenceProfileArn",
-        result="{InferenceProfileName: inferenceProfileName, Description: description, "
-        "ModelSource: {CopyFrom: models[0].modelArn}}",
-        calls={"update": ""}, updated=words("Tags"), tags="{id}",
-        more=words("Description InferenceProfileName ModelSource"),
-        values={"InferenceProfileArn": "{id}", "InferenceProfileIdentifier": "{id}"},
-    ),
-    Api(
         name="AWS::Bedrock::Guardrail", service="bedrock", noun="guardrail",
         by="guardrailIdentifier", id_path="guardrailArn", tags="{id}",
         result="""{
