@@ -24,6 +24,41 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def list_objects(account: Account, uri: str, *, role: Role) -> dict[str, dict[str, Any]]:
+    """Lists the objects below a prefix: the rest of each one's URI -> what S3 says of it.
+
+    `uri` has no slash at its end; errors name `role`, which may list it.
+
+    Raises:
+        NoBucketError: if there is no such bucket.
+        InputError: if the caller may not list it, or the bucket is somebody else's.
+    """
+    bucket, key = split_uri(uri)
+    prefix = f"{key}/"
+    with account.translate_errors(f"s3:ListBucket of {uri}", role=role):
+        place = {"Bucket": bucket, "ExpectedBucketOwner": account.number}
+        pages = account.client("s3").get_paginator("list_objects_v2")
+        return {
+            item["Key"].removeprefix(prefix): item
+            for page in pages.paginate(Prefix=prefix, **place)
+            for item in page.get("Contents", ())
+        }
+
+
+def read_object(account: Account, uri: str, *, role: Role) -> tuple[bytes, str]:
+    """Reads an object, and its ETag.
+
+    Raises:
+        InputError: if the caller may not read it; the error names `role`, which may.
+    """
+    bucket, key = split_uri(uri)
+    owner = account.number
+    response: Any = account.read(
+        "s3", "get_object", role=role, Bucket=bucket, Key=key, ExpectedBucketOwner=owner
+    )
+    return response["Body"].read(), str(response["ETag"])
+
+
 class ContentStore:
     """Writes and lists objects whose URI identifies their content.
 
@@ -36,24 +71,9 @@ class ContentStore:
         self._role: Role = role
 
     def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
-        """Lists the objects below a prefix: name -> bytes.
-
-        `uri` has no slash at its end; errors name `role`, which may list it.
-
-        Raises:
-            NoBucketError: if there is no such bucket.
-            InputError: if the caller may not list it, or the bucket is somebody else's.
-        """
-        bucket, key = split_uri(uri)
-        prefix = f"{key}/"
-        with self._account.translate_errors(f"s3:ListBucket of {uri}", role=role):
-            place = {"Bucket": bucket, "ExpectedBucketOwner": self._account.number}
-            pages = self._account.client("s3").get_paginator("list_objects_v2")
-            return {
-                item["Key"].removeprefix(prefix): item["Size"]
-                for page in pages.paginate(Prefix=prefix, **place)
-                for item in page.get("Contents", ())
-            }
+        """Lists the objects below a prefix: name -> bytes. Errors as `list_objects`."""
+        listed = list_objects(self._account, uri, role=role)
+        return {name: item["Size"] for name, item in listed.items()}
 
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
         """Writes an object unless it exists, and returns whether it was written now.

@@ -5,11 +5,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from sashiko.account.account import Account
 from sashiko.account.account_registry import AccountRegistry
-from sashiko.account.content_store import ContentStore, split_uri
+from sashiko.account.content_store import ContentStore, list_objects, read_object
 from sashiko.account.existing_lake import existing_version
 from sashiko.account.names import Role, model_package_group_name
 from sashiko.base.files import sha256_bytes, sha256_file, write_json
@@ -89,20 +88,12 @@ def publications_of(settings: Settings, recipe: Recipe) -> tuple[Publication, ..
     account = Account(settings)
     account.check_identity()
     published = batch_places(settings, recipe, table=scored_contract(recipe).table).published
-    bucket, prefix = split_uri(f"{published}/")
-    of = {"Bucket": bucket, "ExpectedBucketOwner": account.number}
     records = []
-    with account.translate_errors(f"s3:ListBucket of {published}", role=_CALLER):
-        pages = account.client("s3").get_paginator("list_objects_v2").paginate(**of, Prefix=prefix)
-        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    for key in keys:
-        if key.endswith(f"/{Publication.FILE}"):
-            answer: Any = account.read(
-                "s3", "get_object", role=_CALLER, Bucket=bucket, Key=key,
-                ExpectedBucketOwner=account.number,
-            )  # fmt: skip
-            content = json.loads(answer["Body"].read())
-            records.append(validate(Publication, content, source=f"s3://{bucket}/{key}"))
+    for name in list_objects(account, published, role=_CALLER):
+        if name.endswith(f"/{Publication.FILE}"):
+            uri = f"{published}/{name}"
+            content = json.loads(read_object(account, uri, role=_CALLER)[0])
+            records.append(validate(Publication, content, source=uri))
     return tuple(sorted(records, key=lambda record: (record.time, record.batch)))
 
 
@@ -117,7 +108,7 @@ def stage_records(
     Raises:
         InputError: if the caller may not write there.
     """
-    table = recipe.section(BatchSection).scored(contract).table
+    table = recipe.section(BatchSection).table or contract.table
     published = batch_places(settings, recipe, table=table).published
     with TemporaryDirectory() as scratch:
         file = Path(scratch) / "none.json"

@@ -56,21 +56,13 @@ def read_time(text: str, *, option: str) -> dt.datetime | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """The rows of a run and the version that scores them: each batch is published once.
+    """The rows of a run and the version that scores them: each batch is published once."""
 
-    Attributes:
-        contract: first 16 digits of the SHA-256 of the contract's file.
-        as_of: the version of the table's data.
-        start: begin of the window in UTC; None for all rows of the table.
-        end: its end, which is not part of it; None likewise.
-        version: the model's.
-    """
-
-    contract: str
-    as_of: str
-    start: dt.datetime | None
-    end: dt.datetime | None
-    version: int
+    contract: str  # first 16 digits of the SHA-256 of the contract's file
+    as_of: str  # the version of the table's data
+    start: dt.datetime | None  # begin of the window in UTC; None for all rows of the table
+    end: dt.datetime | None  # its end, which is not part of it; None likewise
+    version: int  # the model's
 
     def __post_init__(self) -> None:
         """Refuses half a window, or one without rows."""
@@ -106,20 +98,14 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchPlaces:
-    """S3 URIs of a model package group's batches, without a trailing slash.
+    """S3 URIs of a model package group's batches, without a trailing slash."""
 
-    Attributes:
-        rows: the snapshots of rows to score; they expire.
-        answers: the table of answers; each run writes below a prefix of its own, which nobody
-            reads before the run publishes it.
-        published: a record of each published batch.
-        captures: the endpoint's captures: the store of what monitoring reads.
-    """
-
-    rows: str
+    rows: str  # the snapshots of rows to score; they expire
+    # The table of answers; each run writes below a prefix of its own, which nobody reads before the
+    # run publishes it.
     answers: str
-    published: str
-    captures: str
+    published: str  # a record of each published batch
+    captures: str  # the endpoint's captures: the store of what monitoring reads
 
     @property
     def empty_file(self) -> str:

@@ -35,29 +35,17 @@ __all__ = ["BatchParameters", "BatchScoring", "batch_parameters"]
 
 @dataclass(frozen=True)
 class BatchParameters:
-    """The parameters of the batch pipeline; times are such as `20261128T000000Z`.
+    """The parameters of the batch pipeline; times are such as `20261128T000000Z`."""
 
-    Attributes:
-        lake_uri: location of the lake; its scheme selects the engine.
-        as_of: the version of the table's data.
-        window_start: begin of the window, or `all`.
-        window_end: its end, which is not part of it, or `all`.
-        version: the version that scores.
-        now: when the run begins.
-        registry: which kind of registry.
-        tracking_uri: of MLflow.
-        answers_uri: where the tables of answers are; its scheme selects the catalog.
-    """
-
-    lake_uri: ParameterString
-    as_of: ParameterString
-    window_start: ParameterString
-    window_end: ParameterString
-    version: ParameterString
-    now: ParameterString
-    registry: ParameterString
-    tracking_uri: ParameterString
-    answers_uri: ParameterString
+    lake_uri: ParameterString  # location of the lake; its scheme selects the engine
+    as_of: ParameterString  # the version of the table's data
+    window_start: ParameterString  # begin of the window, or `all`
+    window_end: ParameterString  # its end, which is not part of it, or `all`
+    version: ParameterString  # the version that scores
+    now: ParameterString  # when the run begins
+    registry: ParameterString  # which kind of registry
+    tracking_uri: ParameterString  # of MLflow
+    answers_uri: ParameterString  # where the tables of answers are; its scheme selects the catalog
 
 
 def batch_parameters(settings: Settings) -> BatchParameters:
@@ -82,15 +70,10 @@ def batch_parameters(settings: Settings) -> BatchParameters:
 
 @dataclass(frozen=True)
 class BatchScoring:
-    """Creates the steps of the batch pipeline.
+    """Creates the steps of the batch pipeline."""
 
-    Attributes:
-        jobs: creates steps.
-        parameters: of the pipeline.
-    """
-
-    jobs: Jobs
-    parameters: BatchParameters
+    jobs: Jobs  # creates steps
+    parameters: BatchParameters  # of the pipeline
 
     def preflight(self) -> ProcessingStep:
         """BatchPreflight: the version's artifact, if it may score."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 
 from sashiko.account.account import Account
-from sashiko.account.content_store import ContentStore, split_uri
+from sashiko.account.content_store import list_objects, read_object
 from sashiko.account.names import Role
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import GuardrailVersion, ask, newest_guardrail
@@ -340,16 +340,11 @@ def _copy_rows(account: Account, judged: Judged, files: Path, scratch: Path) -> 
 
 
 def _copy(account: Account, uri: str, folder: Path) -> None:
-    bucket, key = split_uri(uri)
     folder.mkdir()
-    for name in ContentStore(account).sizes(uri, role=COMPARED_BY):
+    for name in list_objects(account, uri, role=COMPARED_BY):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with account.translate_errors(f"s3:GetObject of {uri}/{name}", role=COMPARED_BY):
-            body = account.client("s3").get_object(
-                Bucket=bucket, Key=f"{key}/{name}", ExpectedBucketOwner=account.number
-            )["Body"]
-            path.write_bytes(body.read())
+        path.write_bytes(read_object(account, f"{uri}/{name}", role=COMPARED_BY)[0])
 
 
 def _ask(

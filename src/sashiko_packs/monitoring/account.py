@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from sashiko.account.account import Account
-from sashiko.account.content_store import ContentStore, split_uri
+from sashiko.account.content_store import ContentStore, list_objects, read_object, split_uri
 from sashiko.account.names import Role, arn, prefix
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
@@ -49,16 +49,8 @@ class MonitorFiles:
         Raises:
             InputError: if the caller may not list them.
         """
-        bucket, prefix = split_uri(f"{uri}/")
-        with self.account.translate_errors(f"s3:ListBucket of {uri}", role=self.role):
-            pages = self.account.client("s3").get_paginator("list_objects_v2")
-            return {
-                item["Key"].removeprefix(prefix): str(item["ETag"])
-                for page in pages.paginate(
-                    Bucket=bucket, Prefix=prefix, ExpectedBucketOwner=self.account.number
-                )
-                for item in page.get("Contents", ())
-            }
+        listed = list_objects(self.account, uri, role=self.role)
+        return {name: str(item["ETag"]) for name, item in listed.items()}
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Reads an object, and its ETag.
@@ -66,12 +58,7 @@ class MonitorFiles:
         Raises:
             InputError: if the caller may not read it.
         """
-        bucket, key = split_uri(uri)
-        response: Any = self.account.read(
-            "s3", "get_object", role=self.role, Bucket=bucket, Key=key,
-            ExpectedBucketOwner=self.account.number,
-        )  # fmt: skip
-        return response["Body"].read(), str(response["ETag"])
+        return read_object(self.account, uri, role=self.role)
 
     @contextmanager
     def copies(self, *uris: str) -> Iterator[tuple["Copy", ...]]:

@@ -25,23 +25,14 @@ DECISIONS: Final = "decisions"  # below `monitor/` of the snapshots bucket, for 
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorPlaces:
-    """S3 URIs of a model package group's monitoring, without a trailing slash.
+    """S3 URIs of a model package group's monitoring, without a trailing slash."""
 
-    Attributes:
-        decoded: the captured requests as rows, with the text; they expire with the capture.
-        ledger: what was decided for which row: no text (`sashiko_packs.monitoring.ledger`).
-        labels: labels by key, as they arrive.
-        draws: the rows that were drawn to be labelled, a file a period.
-        decisions: the window's decisions by key, for the bias evaluator; they expire in a week.
-        windows: the outcome of every window; aggregates.
-    """
-
-    decoded: str
-    ledger: str
-    labels: str
-    draws: str
-    decisions: str
-    windows: str
+    decoded: str  # the captured requests as rows, with the text; they expire with the capture
+    ledger: str  # what was decided for which row: no text (`sashiko_packs.monitoring.ledger`)
+    labels: str  # labels by key, as they arrive
+    draws: str  # the rows that were drawn to be labelled, a file a period
+    decisions: str  # the window's decisions by key, for the bias evaluator; they expire in a week
+    windows: str  # the outcome of every window; aggregates
 
     @property
     def stores(self) -> dict[str, str]:

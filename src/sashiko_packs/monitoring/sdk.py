@@ -21,31 +21,19 @@ __all__ = ["MonitorParameters", "Monitoring", "monitor_parameters"]
 
 @dataclass(frozen=True)
 class MonitorParameters:
-    """The parameters of the monitoring pipeline.
+    """The parameters of the monitoring pipeline."""
 
-    Attributes:
-        capture_uri: S3 URI of the endpoint's captures, above `version=<n>`.
-        version: the version that is judged.
-        window_start: begin of the window, ISO 8601 in UTC.
-        window_end: its end, likewise; not part of it.
-        now: the time of the read, likewise.
-        reference_uri: S3 URI of the folder with the version's `reference.json`.
-        test_uri: S3 URI of the test split that the reference describes.
-        bias_rows_uri: S3 URI of that split's decisions and facets.
-        lake_uri: location of the lake, whose facets are read; its scheme selects the engine.
-        as_of: the version of the table's data, or `none`.
-    """
-
-    capture_uri: ParameterString
-    version: ParameterString
-    window_start: ParameterString
-    window_end: ParameterString
-    now: ParameterString
-    reference_uri: ParameterString
-    test_uri: ParameterString
-    bias_rows_uri: ParameterString
+    capture_uri: ParameterString  # S3 URI of the endpoint's captures, above `version=<n>`
+    version: ParameterString  # the version that is judged
+    window_start: ParameterString  # begin of the window, ISO 8601 in UTC
+    window_end: ParameterString  # its end, likewise; not part of it
+    now: ParameterString  # the time of the read, likewise
+    reference_uri: ParameterString  # S3 URI of the folder with the version's `reference.json`
+    test_uri: ParameterString  # S3 URI of the test split that the reference describes
+    bias_rows_uri: ParameterString  # S3 URI of that split's decisions and facets
+    # Location of the lake, whose facets are read; its scheme selects the engine.
     lake_uri: ParameterString
-    as_of: ParameterString
+    as_of: ParameterString  # the version of the table's data, or `none`
 
     def all(self, *, judges_bias: bool) -> list[ParameterString]:
         """Returns them in the order of the definition."""
@@ -74,15 +62,10 @@ def monitor_parameters(settings: Settings) -> MonitorParameters:
 
 @dataclass(frozen=True)
 class Monitoring:
-    """Creates the steps of the monitoring pipeline.
+    """Creates the steps of the monitoring pipeline."""
 
-    Attributes:
-        jobs: creates steps.
-        parameters: of the pipeline.
-    """
-
-    jobs: Jobs
-    parameters: MonitorParameters
+    jobs: Jobs  # creates steps
+    parameters: MonitorParameters  # of the pipeline
 
     def read_capture(self) -> ProcessingStep:
         """ReadCapture: the window's requests as rows."""

@@ -135,11 +135,7 @@ def _of_kinds(group: str, *, silent: bool) -> str:
     without an else.
     """
     own = [(GROUP, literal(group))]
-    accuracy = f"{_OUTCOME}.quality.since_deploy.value"
-    metrics = [
-        _metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own),
-        f"({accuracy} != null ? {_metric('AuditedAccuracy', accuracy, own)})",
-    ]
+    metrics = [_metric(CAPTURED_ROWS, f"{_OUTCOME}.capture.rows", own)]
     unless_silent = f" and {_OUTCOME}.outcome != 'no requests'" if silent else ""
     for kind in KINDS:
         of_kind = [*own, (KIND, literal(kind))]

@@ -4,12 +4,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
-
-from markupsafe import Markup
+from typing import Final
 
 from sashiko.evaluation.reference import SMALLEST_COUNT
-from sashiko.report import svg, views
+from sashiko.report import views
 from sashiko.report.html import write_page
 from sashiko.report.svg import shorten
 from sashiko.report.views import (
@@ -62,10 +60,9 @@ from sashiko_packs.monitoring.report.words import (
 )
 from sashiko_packs.monitoring.result import Distribution, MonitorResult
 
-_MOST_FIGURES = 8
-_MOST_CELLS = 24  # of a figure; of more, the most changed ones are drawn
-_ROW = 19  # pixels
+_MOST_COLUMNS = 8  # of a table that is not folded
 _HIDDEN = "hidden"
+_MOST_CELLS = 5  # of a column
 _NOTE = (
     f"Cells of 1 to {SMALLEST_COUNT - 1} rows could stand for a person: they are hidden, as are "
     "others where a total would give them away."
@@ -106,8 +103,8 @@ def window_section(result: MonitorResult) -> Section:
     if not result.distributions:
         return Section("window", "This window", absent="No distribution was measured.")
     ranked = sorted(columns(result.distributions), key=lambda item: item.moved, reverse=True)
-    drawn, others = ranked[:_MOST_FIGURES], ranked[_MOST_FIGURES:]
-    tables = [_summary("What moved", drawn)]
+    first, others = ranked[:_MOST_COLUMNS], ranked[_MOST_COLUMNS:]
+    tables = [_summary("What moved", first)]
     if others:
         tables.append(replace(_summary("What moved less", others), folded=True))
     return Section(
@@ -119,7 +116,6 @@ def window_section(result: MonitorResult) -> Section:
             "Checks.",
         ),
         tables=tuple(tables),
-        figures=tuple(_figure(item, number) for number, item in enumerate(drawn)),
     )
 
 
@@ -160,7 +156,7 @@ def _summary(title: str, items: Sequence[ColumnShares]) -> Table:
             row(
                 item.name,
                 numeric(percent(item.moved)),
-                "; ".join(_change(share) for share in _most_changed(item.shares, 3)),
+                "; ".join(_change(share) for share in _most_changed(item.shares, _MOST_CELLS)),
             )
             for item in items
         ),
@@ -174,52 +170,6 @@ def _change(share: Share) -> str:
     return f"{plain(share.cell)}: {percent(share.reference or 0)} to {percent(share.window or 0)}"
 
 
-def _figure(column: ColumnShares, number: int) -> Figure:
-    items, captions = column.shares, []
-    if len(items) > _MOST_CELLS:
-        items = tuple(_most_changed(items, _MOST_CELLS // 2))
-        captions.append(f"The {len(items)} most changed of {len(column.shares)} cells.")
-    if any(share.reference is None or share.window is None for share in items):
-        captions.append("A missing mark is hidden.")
-    return Figure(
-        column.name, svg=_plot(column.name, items, number=number), caption=" ".join(captions)
-    )
-
-
-def _plot(name: str, items: Sequence[Share], *, number: int) -> Markup:
-    from matplotlib.lines import Line2D
-
-    with svg.chart(width=500, height=86 + _ROW * len(items)) as axes:
-        for index, item in enumerate(reversed(items)):
-            if item.change is not None:
-                ends = [100 * (item.reference or 0), 100 * (item.window or 0)]
-                axes.hlines(index, min(ends), max(ends), color=svg.MUTED, linewidth=1)
-                points = round(100 * item.change, 1) + 0.0  # never a negative zero
-                axes.annotate(f"{points:+.1f}", (1.02, index),
-                              xycoords=("axes fraction", "data"), va="center", fontsize=9
-                              )  # fmt: skip
-            for value, style in ((item.reference, _REFERENCE), (item.window, _WINDOW)):
-                if value is not None:
-                    axes.plot(100 * value, index, linestyle="none", clip_on=False, **style)
-        axes.set_yticks(range(len(items)), [plain(item.cell) for item in reversed(items)])
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_ylim(-0.6, len(items) - 0.4)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("% of the rows; right: change in points")
-        axes.grid(True, axis="x")
-        entries = [Line2D([], [], linestyle="none", label=label, **style)
-                   for label, style in (("reference", _REFERENCE), ("window", _WINDOW))
-                   ]  # fmt: skip
-        axes.figure.legend(handles=entries, loc="outside upper left", ncols=2)
-        changes = "; ".join(_change(share) for share in _most_changed(items, 5))
-        alt = f"{name}: shares of the reference and of the window. Largest changes: {changes}."
-        return svg.to_svg(axes, name=f"distribution-{number}", alt=alt)
-
-
-_REFERENCE: dict[str, Any] = {"marker": "s", "markersize": 6.5, "markerfacecolor": "white",
-              "markeredgecolor": "#a65f10", "markeredgewidth": 1.3}  # fmt: skip
-_WINDOW: dict[str, Any] = {"marker": "o", "markersize": 5, "color": svg.DARK}
 _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
     "ok": "ok",
     "alarm": "alarm",
@@ -265,10 +215,11 @@ def history_section(history: History) -> Section:
     }
     ranked = sorted(names, key=lambda name: (not counts[name][-1], -sum(counts[name])))
     shown = [name for name in names if name in ranked[:_MOST_ROWS]]
+    caption = "DI: disparate impact."
+    if len(names) > len(shown):
+        caption += f" The {len(shown)} of {len(names)} checks with an alarm now, or most often."
     figures = [
-        Figure("Outcome of every check", plots.outcomes(
-            history, shown, [name for name in names if name not in shown]
-        ), "DI: disparate impact."),
+        Figure("Outcome of every check", plots.outcomes(history, shown), caption),
         Figure(
             "Accuracy", accuracy(history),
             _ACCURACY + (OF_OUTCOME if history.latest.quality.labels.number else ""),

@@ -202,11 +202,9 @@ _STRIP = 34  # pixels of a drift's strip
 _HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
 
 
-def outcomes(history: History, names: Sequence[str], others: Sequence[str]) -> Markup:
+def outcomes(history: History, names: Sequence[str]) -> Markup:
     """Draws the outcome of checks by window, a row for each."""
     rows = [(name, [*history.checks(name)]) for name in names]
-    if others:
-        rows.append((f"{len(others)} other checks", _together(history, set(others))))
     with over_time(history, height=96 + _ROW * len(rows)) as axes:
         size = mark_size(history)
         for index, (_, checks) in enumerate(reversed(rows)):
@@ -268,15 +266,6 @@ def _strip(
                   fontsize=9, fontweight="bold" if checks[-1][1].outcome == "alarm" else "normal"
                   )  # fmt: skip
     return f"{name} {text} ({checks[-1][1].outcome})"
-
-
-def _together(history: History, names: set[str]) -> list[tuple[MonitorResult, MonitorCheck]]:
-    """Returns one check for several: the first of those that have their overall outcome."""
-    both = []
-    for result in history.results:
-        checks = [check for check in result.checks if check.name in names]
-        both += [(result, c) for c in checks if c.outcome == worst(checks)][:1]
-    return both
 
 
 def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorCheck]]) -> str:

@@ -296,7 +296,6 @@ def test_each_kind_of_check_has_metrics_and_the_message_names_each_check_in_alar
         assert metrics["ChecksJudged", kind] == judged
     assert metrics["ChecksInAlarm", "drift"] > 0 == metrics["ChecksInAlarm", "capture"]
     assert metrics["CapturedRows",] == alarm.capture.rows
-    assert metrics["AuditedAccuracy",] == alarm.quality.since_deploy.value
     values = {key[1:]: value for key, value in metrics.items() if key[0] == "CheckValue"}
     assert values == {
         (check.kind, check.name): pytest.approx(check.value)
@@ -347,7 +346,7 @@ def test_a_silent_week_of_an_endpoint_that_sleeps_moves_no_alarm(publish):
     metrics, mails = publish(last.model_copy(update=silent), _asleep())
     assert mails == []
     # The one that `did-not-run` counts, and what has been audited before.
-    assert {name for name, *_ in metrics} <= {"CapturedRows", "AuditedAccuracy"}
+    assert {name for name, *_ in metrics} == {"CapturedRows"}
     assert metrics["CapturedRows",] == 0
 
 
