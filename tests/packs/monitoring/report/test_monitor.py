@@ -82,11 +82,11 @@ def test_windows_that_were_not_judged_differ_from_ok_in_shape():
     few, quiet = (History(tuple(windows(4, rows=rows))) for rows in (60, 2_000))
     ok, not_judged = "fill: #0b4f8a", "fill: #ffffff; stroke: #59636e"
     for history, shape, other in ((quiet, ok, not_judged), (few, not_judged, ok)):
-        drawn = outcomes(history, ["drift of product"], [])
+        drawn = outcomes(history, ["drift of product"])
         marks = drawn.split('id="outcomes-axes_1"')[1].split('id="outcomes-legend_1"')[0]
         assert shape in marks
         assert other not in marks
-    assert "drift of product 4 not judged" in outcomes(few, ["drift of product"], [])
+    assert "drift of product 4 not judged" in outcomes(few, ["drift of product"])
     top = page_of(few.results[:1])
     said = "! No alarm - inputs, drift, bias and accuracy not judged"
     assert top.text("decision").startswith(said)
