@@ -68,7 +68,7 @@ def test_the_guardrail_is_numbered_and_models_are_named(stack):
         for item in allowing(stack, "data-scientist", "bedrock:InvokeModel")
         if MODEL not in as_list(item["Resource"])
     ]
-    named = [item for item in statement["Resource"] if isinstance(item, str)]
+    named = as_list(statement["Resource"])
     assert named == ["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-micro-v1:0"]
 
 
