@@ -371,10 +371,6 @@ RULE_FAULTS: dict[str, tuple[Fault, str, str]] = {
         f"{IN_SNAPSHOT}.ProcessingResources.ClusterConfig.VolumeKmsKeyId",
         "ml.r5d.large has its own disks",
     ),
-    "a tag that AWS keeps": (set_in(*TRAIN, "Tags", to=[{"Key": "AWS:team", "Value": "x"}]),
-        f"{IN_TRAIN}.Tags[0].Key", "`AWS:team`: AWS keeps keys that begin with `aws:` for itself"),
-    "a tag twice": (set_in(*SNAPSHOT, "Tags", to=[{"Key": "team", "Value": v} for v in ("x", "y")]),
-        f"{IN_SNAPSHOT}.Tags[1].Key", "`team` is the key of Tags[0] too"),
     **{
         f"no image: {image}": (
             set_in(*SNAPSHOT, "AppSpecification", "ImageUri", to=image),

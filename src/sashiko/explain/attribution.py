@@ -190,7 +190,8 @@ class ExplainedModel:
 
         device = self._model.device
         # A third of the time on a CPU with bfloat16. Scores, and so the convergence delta, stay in
-        # float32: its median over the complaints is 0.010 instead of 0.008, of 2.1 log-odds.
+        # float32: its median over the shipped encoder's texts is 0.010 instead of
+        # 0.008, of 2.1 log-odds.
         gradients_of = torch.autocast(
             device.type, dtype=torch.bfloat16, enabled=uses_bf16("auto", device)
         )(self._log_odds)

@@ -162,24 +162,6 @@ def _check_paths(arguments: Arguments) -> Iterator[str]:
         users[folder] = mount
 
 
-def _check_tags(arguments: Arguments) -> Iterator[str]:
-    """APIReference/API_Tag: keys are unique; in every service AWS keeps the prefix `aws:`.
-
-    The latter in any case of its letters: AWS Batch User Guide, "Tag restrictions", among others.
-    """
-    seen: dict[str, int] = {}
-    for index, tag in enumerate(arguments.each("Tags")):
-        key = arguments.get("Key", start=tag)
-        if not isinstance(key, str):
-            continue
-        where = arguments.where(f"Tags[{index}].Key")
-        if key.lower().startswith("aws:"):
-            yield f"{where}: `{key}`: AWS keeps keys that begin with `aws:` for itself; rename it"
-        if key in seen:
-            yield f"{where}: `{key}` is the key of Tags[{seen[key]}] too; a tag's key is used once"
-        seen.setdefault(key, index)
-
-
 def check_step(
     step: Step, definition: Definition, *, context: expressions.Context
 ) -> Iterator[str | None]:
@@ -212,7 +194,6 @@ def check_step(
     )
     yield from problem_of(check_names, step, step.arguments)
     arguments = Arguments(step, resolve)  # these rules ignore values of a wrong shape
-    yield from _check_tags(arguments)
     if step.type == "Training":
         yield from _check_runtime(arguments)
         yield from _check_volume(arguments, "ResourceConfig")
