@@ -73,13 +73,7 @@ class ModelAccess(Construct):
     ) -> None:
         """Lets the endpoint deployer import, Bedrock read, and the data scientist invoke.
 
-        Args:
-            scope: the stack.
-            id: the construct's.
-            settings: the environment.
-            artifacts_key_arn: of the key of the artifacts bucket.
-            models_key_arn: of the key that encrypts imported models.
-            guardrail_arn: without which no imported model is invoked.
+        No imported model is invoked without the guardrail.
         """
         super().__init__(scope, id)
         artifacts = f"arn:aws:s3:::{bucket_name(settings, 'artifacts')}"

@@ -241,13 +241,8 @@ def commit_message(
 ) -> str:
     """Says version, what it replaces, who approved it, and its signed figures.
 
-    Args:
-        passed: the version, checked.
-        environment: that serves it.
-        arn: the version's.
-        before: the ARN that it replaces; None where nothing is served.
-        rollback: whether it was served before.
-        superseded: open branches that change the same line.
+    `before` is None where nothing is served; `superseded` are open branches that change the same
+    line.
     """
     verb = "goes back to" if rollback else "serves"
     subject = f"model: {environment} {verb} version {version_number(arn)}"

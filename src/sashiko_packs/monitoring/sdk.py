@@ -47,8 +47,7 @@ class MonitorParameters:
 def monitor_parameters(settings: Settings) -> MonitorParameters:
     """Declares the parameters; each execution names its window, its version and the data's.
 
-    Args:
-        settings: the environment. `local` has no lake by default: `sashiko monitor` passes it.
+    `local` has no lake by default: `sashiko monitor` passes it.
     """
     lake = None if settings.tier == "local" else lake_uri(settings)
     return MonitorParameters(
@@ -164,12 +163,7 @@ class Monitoring:
     ) -> ProcessingStep:
         """JudgeMonitor: all checks of the window together, and what the report shows.
 
-        Args:
-            capture: ReadCapture.
-            input_quality: InputQuality.
-            drift: Drift.
-            labels: JoinLabels.
-            bias: MonitorBias; None if the recipe does not judge bias.
+        `bias` is None if the recipe does not judge bias.
         """
         return self._step(
             "JudgeMonitor",

@@ -78,13 +78,7 @@ class ApprovedModels(Construct):
     ) -> None:
         """Makes the rule and the policies: "Sending events between AWS accounts", EventBridge.
 
-        Args:
-            scope: the stack.
-            id: the construct's.
-            settings: the environment.
-            recipes: whose models it serves.
-            tools: the tools' account, if one delivers.
-            undelivered: gets the approvals that EventBridge cannot hand over.
+        `undelivered` gets the approvals that EventBridge cannot hand over.
         """
         super().__init__(scope, id)
         reading = [*reading_models(settings), reading_targets()]

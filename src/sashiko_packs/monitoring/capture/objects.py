@@ -21,10 +21,8 @@ _VERSION: Final = "version="
 def collect_lines(folder: Path, out: Path, *, since: dt.datetime) -> Path:
     """Writes objects as captured lines, in the layout of captures; equal objects give equal bytes.
 
-    Args:
-        folder: the copy of what is below an endpoint's prefix in the capture bucket.
-        out: an empty folder.
-        since: earlier requests are left out.
+    `folder` is a copy of what is below an endpoint's prefix in the capture bucket, `out` an empty
+    folder. Requests before `since` are left out.
 
     Returns:
         `out`; `folder` itself where a real-time endpoint has captured.
