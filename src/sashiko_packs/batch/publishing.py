@@ -22,12 +22,8 @@ def publish_answers(
 ) -> str:
     """Makes the answers of a batch visible, all at once.
 
-    Args:
-        uri: `AnswersUri`: `duckdb://<folder of the lake>` or `glue://<database>`.
-        table: of the answers.
-        batch: its name.
-        location: S3 URI of the answers' files.
-        files: copies of them.
+    `uri` is `duckdb://<folder of the lake>` or `glue://<database>`, `location` the S3 URI of the
+    answers' files, and `files` are copies of them.
 
     Returns:
         Where they are; the place of an earlier run stays the batch's only one.

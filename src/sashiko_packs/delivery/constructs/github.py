@@ -39,12 +39,8 @@ def add_github_roles(stack: EnvironmentStack, *, trust: GitHubTrust) -> None:
     where GitHub asks its reviewers. The reader is for jobs on that branch outside an environment:
     it compares, before a person is asked, and proposes approved models.
 
-    Args:
-        stack: where they are made.
-        trust: the repository, and whether the stack makes the account's OIDC provider too.
-
-    Raises:
-        InputError: if the source has no ids.
+    `trust` also says whether the stack makes the account's OIDC provider. InputError if the source
+    has no ids.
     """
     settings, source = stack.settings, trust.source
     provider = None
