@@ -104,7 +104,8 @@ def read_contracts(settings: Settings) -> tuple[Contract, ...]:
                 f"that belong in the lake, such as `contracts: [{', '.join(names)}]`"
             )
         contracts[str(file)] = load_contract(file)
-    check_lake(contracts, row_filters_hold=settings.lake_formation.mode == "enforced")
+    enforced = settings.lake_formation.mode == "enforced"
+    check_lake(contracts, row_filters_hold=enforced, region=settings.region)
     return tuple(contracts.values())
 
 

@@ -40,6 +40,7 @@ def run(emulator: Emulator, line: str) -> None:
                 files,
             )
             for option, values in _options(options)
+            if option != "region"  # of every command; the emulator has one
         }
         getattr(client, method)(**arguments)
 

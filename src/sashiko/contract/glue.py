@@ -88,7 +88,7 @@ def captured_name(table: str) -> str:
     return f"{table}_captured"
 
 
-def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> None:
+def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool, region: str) -> None:
     """Checks that the contracts of an environment can share a lake.
 
     `contracts` has file -> contract.
@@ -99,7 +99,7 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
     problems = [
         f"{file}: table `{contract.table}`: {problem}"
         for file, contract in contracts.items()
-        for problem in _problems(contract, row_filters_hold=row_filters_hold)
+        for problem in _problems(contract, row_filters_hold=row_filters_hold, region=region)
     ]
     names = {contract.table for contract in contracts.values()}
     problems += [
@@ -121,7 +121,12 @@ def check_lake(contracts: Mapping[str, Contract], *, row_filters_hold: bool) -> 
         raise InputError("\n".join(problems))
 
 
-def _problems(contract: Contract, *, row_filters_hold: bool) -> Iterator[str]:
+def _problems(contract: Contract, *, row_filters_hold: bool, region: str) -> Iterator[str]:
+    if contract.lake and contract.lake.region not in (None, region):
+        yield (
+            f"key `lake.region`: {contract.lake.region} is not the environment's {region}, which "
+            "the boundary of its roles lets no call leave; ask the owner for a copy there"
+        )
     if contract.lake is not None and not row_filters_hold:
         yield (
             "key `lake`: only Lake Formation lets a role read another owner's table without a "

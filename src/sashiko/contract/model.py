@@ -321,15 +321,10 @@ class ExistingTable(TableName):
 
     # The account whose catalog has it; None for the environment's own.
     catalog: str | None = Field(None, pattern=r"^\d{12}$")
-    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")  # None: the environment's
-    # The resource link in the environment's catalog that stands for a table of another catalog or
-    # region; None if it has the same names.
+    region: str | None = None  # of that catalog, for a check: no role leaves its environment's
+    # The resource link in the environment's catalog that stands for a table of another account;
+    # None if it has the same names.
     link: TableName | None = None
-
-    @property
-    def is_linked(self) -> bool:
-        """Whether Athena reaches it by a resource link."""
-        return bool(self.catalog or self.region or self.link)
 
     @property
     def place(self) -> TableName:

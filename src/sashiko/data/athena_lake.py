@@ -271,10 +271,9 @@ class AthenaLake:
         if as_of != LATEST and is_snapshot(as_of) != table.is_iceberg:
             kind = "an Iceberg table, whose versions are" if table.is_iceberg else "no table with"
             raise InputError(f"AsOf `{as_of}`: {lake.full_name} is {kind} ids of snapshots")
-        if table.types:  # a link to another region may show none: the query will tell
-            columns = contract.view_columns(view)
-            if gained := check_columns(table.types, contract, columns, name=lake.full_name):
-                print(f"{lake.full_name}: not read: {', '.join(gained)}", file=sys.stderr)
+        columns = contract.view_columns(view)
+        if gained := check_columns(table.types, contract, columns, name=lake.full_name):
+            print(f"{lake.full_name}: not read: {', '.join(gained)}", file=sys.stderr)
         if not table.is_iceberg:
             return TableSource(table=lake.full_name, snapshot_id=None, committed_at=None)
         with tempfile.TemporaryDirectory() as folder:

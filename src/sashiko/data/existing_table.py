@@ -38,21 +38,15 @@ def read_table(get_table: Callable[..., Any], lake: ExistingTable) -> CatalogTab
     """Reads a table by Glue's GetTable, or what calls it.
 
     The answer for a resource link may lack the columns, so its target's catalog is asked
-    ("Accessing the underlying data of a shared table", Lake Formation Developer Guide); of another
-    region only the link can be. A column that Iceberg has dropped stays in the answer, with the
-    parameter `iceberg.field.current: false`.
+    ("Accessing the underlying data of a shared table", Lake Formation Developer Guide). A column
+    that Iceberg has dropped stays in the answer, with the parameter `iceberg.field.current: false`.
     """
-    place, own = lake.place if lake.region else lake, {}
-    if lake.catalog and not lake.region:
-        own = {"CatalogId": lake.catalog}
-    table = get_table(DatabaseName=place.database, Name=place.table, **own)["Table"]
-    target = table.get("TargetTable")
-    if target and not lake.region:
-        link, names = lake.place, {"database": target["DatabaseName"], "table": target["Name"]}
-        followed = ExistingTable(
-            **names, catalog=target["CatalogId"], region=target.get("Region"), link=link
-        )
-        return read_table(get_table, followed)
+    own = {"CatalogId": lake.catalog} if lake.catalog else {}
+    table = get_table(DatabaseName=lake.database, Name=lake.table, **own)["Table"]
+    if target := table.get("TargetTable"):
+        names = {"database": target["DatabaseName"], "table": target["Name"]}
+        link = lake.model_copy(update=names | {"catalog": target["CatalogId"], "link": lake.place})
+        return read_table(get_table, link)
     columns = table.get("StorageDescriptor", {}).get("Columns", [])
     current = [
         c for c in columns if c.get("Parameters", {}).get("iceberg.field.current") != "false"
@@ -130,10 +124,8 @@ def folder_source(folder: Path, *, as_of: str | None) -> TableSource:
     name = folder.name
     if not any(folder.glob("metadata/*.metadata.json")):
         if as_of is not None or not any(folder.rglob("*.parquet")):
-            raise InputError(
-                f"{folder}: it has no Iceberg table's metadata"
-                + (" and no snapshots: leave --as-of out" if as_of else ", and no Parquet files")
-            )
+            why = "so no snapshots: leave --as-of out" if as_of else "and no Parquet files"
+            raise InputError(f"{folder} has no metadata of an Iceberg table, {why}")
         return TableSource(table=name, snapshot_id=None, committed_at=None)
     table = _open_iceberg(folder)
     snapshots = {str(one.snapshot_id): one for one in table.snapshots()}

@@ -314,14 +314,15 @@ def check_data(account: Account, settings: Settings, *, table: str) -> Check:
 def check_grants(account: Account, settings: Settings, contract: Contract) -> Iterator[Check]:
     """Holds the link to another owner's table, and the grants on it, against a contract.
 
-    Another account's table is listed by its own catalog id, and only to an administrator here.
+    For a table ListPermissions returns the grants of columns too; another account's is listed by
+    its own catalog id, and only to an administrator here.
     """
     lake, fix = contract.lake, "sashiko env permissions --for-owner"
     if lake is None:
         return
     catalog = lake.catalog or settings.account
     place = {"CatalogId": catalog, "DatabaseName": lake.database, "Name": lake.table}
-    if lake.is_linked:
+    if lake.catalog or lake.link:
         answer = account.read(
             "glue", "get_table", absent=("EntityNotFoundException",),
             DatabaseName=lake.place.database, Name=lake.place.table,
@@ -332,7 +333,7 @@ def check_grants(account: Account, settings: Settings, contract: Contract) -> It
         yield Check(f"link {lake.place}", status, f"leads to {target or 'nothing'}", fix=fix)
     pages = account.pages(
         "lakeformation", "list_permissions", "PrincipalResourcePermissions",
-        CatalogId=catalog, ResourceType="TABLE", Resource={"Table": place},
+        CatalogId=catalog, Resource={"Table": place},
     )  # fmt: skip
     granted = [grant for item in pages for grant in grants(item) if grant.permission == "SELECT"]
     everything = {column.physical_name.lower() for column in contract.columns}

@@ -149,14 +149,13 @@ class LakeAccess(Construct):
         Nothing is allowed in their S3 or under their keys ("Accessing the underlying data of a
         shared table", Lake Formation Developer Guide).
         """
-        settings, places = self._settings, set[str]()
+        places, own = set[str](), self._settings.account
         for lake in self._existing:
-            there = lake.region or settings.region, lake.catalog or settings.account
-            for owner, name in (((settings.region, settings.account), lake.place), (there, lake)):
-                catalog = f"arn:aws:glue:{':'.join(owner)}"
-                table = f"{name.database}/{name.table}"
-                for place in ("catalog", f"database/{name.database}", f"table/{table}"):
-                    places.add(f"{catalog}:{place}")
+            for owner, name in ((own, lake.place), (lake.catalog or own, lake)):
+                catalog = f"arn:aws:glue:{self._settings.region}:{owner}"
+                table = f"table/{name.database}/{name.table}"
+                parts = ("catalog", f"database/{name.database}", table)
+                places |= {f"{catalog}:{part}" for part in parts}
         return [allow(_SEE_TABLES, sorted(places))] if places else []
 
     def _objects(

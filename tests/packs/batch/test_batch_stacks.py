@@ -4,12 +4,14 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from sashiko.base import aws_calls
+from sashiko.contract.model import ExistingTable
 from sashiko.errors import InputError
 from sashiko.packs import pack_objects
 from sashiko.pipeline.definition.definition_records import parse_definition
@@ -17,6 +19,7 @@ from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.identity.roles import job_denials
 from sashiko_packs.batch import publishing
 from sashiko_packs.batch.constructs import (
+    add_schedule,
     answer_tables,
     batch_flow,
     is_scheduled,
@@ -229,6 +232,18 @@ def test_the_sections_refuse_what_does_not_fit():
     with pytest.raises(ValueError, match="EventBridge"):
         BatchJobs.model_validate(desk.BATCH | {"schedule": "0 5 * * *"})
     assert BatchSection().window is None
+
+
+def test_no_schedule_scores_another_owners_table():
+    table = variants.contracts_of(SETTINGS)[0]
+    lake = ExistingTable(database="sales", table="claims")
+    nightly = SETTINGS.section(BatchJobs).model_copy(update={"schedule": "cron(0 5 * * ? *)"})
+    contracts = (table.model_copy(update={"lake": lake}),)
+    deployment = SimpleNamespace(contracts=contracts, recipes=variants.recipes_of(SETTINGS))
+    stack, parts = variants.new_app(), SimpleNamespace(deployment=deployment)
+    stack.settings = SETTINGS.model_copy(update={"batch": nightly})
+    with pytest.raises(InputError, match=r"`batch.schedule`: .* has no loads to start on"):
+        add_schedule(stack, parts)
 
 
 def test_what_a_schedule_scores_is_for_monitoring_without_an_endpoint():

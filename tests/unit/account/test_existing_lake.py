@@ -20,7 +20,7 @@ from sashiko.doctor.plan import check_grants
 from sashiko.errors import InputError
 from tests.infra.variants import settings_of
 from tests.unit.account.fake_account import FakeAccount
-from tests.unit.data.existing import LAKE, TYPES, existing, glue_answer, link_answer
+from tests.unit.data.existing import TYPES, existing, glue_answer, link_answer
 
 DEV = settings_of("dev")
 QUERY = "11111111-2222-3333-4444-555555555555"
@@ -63,6 +63,8 @@ def test_a_run_is_started_on_the_newest_snapshot_or_the_one_that_is_named(tmp_pa
         existing_version(_account(glue_answer(TYPES)), DEV, lake, as_of="41")
     with pytest.raises(InputError, match="has snapshots: name the id of one"):
         existing_version(account, DEV, lake, as_of="20261201T000000Z")
+    with pytest.raises(InputError, match=r"shows you no table .*sales.*--for-owner"):
+        existing_version(_account("EntityNotFoundException"), DEV, lake)
 
 
 def test_a_table_without_snapshots_is_copied_under_the_present_time_alone(tmp_path):
@@ -72,13 +74,6 @@ def test_a_table_without_snapshots_is_copied_under_the_present_time_alone(tmp_pa
     assert re.fullmatch(r"\d{8}T\d{6}Z", existing_version(account, DEV, lake))
     with pytest.raises(InputError, match="has no snapshots: leave it out"):
         existing_version(account, DEV, lake, as_of="20261201T000000Z")
-
-
-def test_a_table_that_is_not_shown_is_refused_with_the_way_to_its_grants(tmp_path):
-    lake = existing(tmp_path).lake
-    assert lake
-    with pytest.raises(InputError, match=r"shows you no table .*sales.*--for-owner"):
-        existing_version(_account("EntityNotFoundException"), DEV, lake)
 
 
 def _calls(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -138,15 +133,6 @@ def test_a_table_of_the_same_account_needs_no_share_and_no_link(tmp_path):
     text = owner_text(DEV, existing(tmp_path, {"database": "sales", "table": "loans_v2"}))
     assert {verb for verb, _ in _calls(text)} == {"lakeformation grant-permissions"}
     assert [permission for _, permission, _ in _granted(text)] == ["SELECT"] * 3
-
-
-def test_another_regions_table_is_granted_there_and_linked_here(tmp_path):
-    text = owner_text(DEV, existing(tmp_path, LAKE | {"region": "eu-west-1"}))
-    (link,) = [options for verb, options in _calls(text) if verb == "glue create-table"]
-    assert link["--region"] == "us-east-1"
-    assert json.loads(link["--table-input"])["TargetTable"]["Region"] == "eu-west-1"
-    regions = {options["--permissions"]: options["--region"] for _, options in _calls(text)[5:]}
-    assert regions == {"DESCRIBE": "us-east-1", "SELECT": "eu-west-1"}
 
 
 def _grant(role: str, *columns: str) -> dict[str, Any]:

@@ -11,12 +11,14 @@ from aws_cdk import aws_kms as kms
 from sashiko.account.access.environment_access import read_environment
 from sashiko.account.names import alerts_topic_arn, bucket_name, etl_name, lake_uri
 from sashiko.contract.load import load_contract
+from sashiko.contract.model import ExistingTable
 from sashiko.errors import InputError
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.events.notifications import notice_flow
 from sashiko_cdk.identity.role_table import CORE, role_records
 from sashiko_packs.monitoring.capture.record import row_schema
 from sashiko_packs.monitoring.checks import KINDS
+from sashiko_packs.monitoring.constructs import flow as flows
 from sashiko_packs.monitoring.constructs.access import captured_table
 from sashiko_packs.monitoring.constructs.alarms import outcome_flow
 from sashiko_packs.monitoring.constructs.flow import window_flow
@@ -105,6 +107,14 @@ def _starts(aws):
 
 def _parameters(start):
     return {item["Name"]: item["Value"] for item in start["PipelineParameters"]}
+
+
+def test_of_another_owners_table_the_one_job_takes_the_newest_snapshot(aws, monkeypatch):
+    contract = load_contract(Path(RECIPE.contract))
+    other = contract.model_copy(update={"lake": ExistingTable(database="sales", table="claims")})
+    monkeypatch.setattr(flows, "load_contract", lambda _: other)
+    assert _started(aws)["AsOf"] == "latest"
+    assert not [operation for operation, _ in aws.calls if operation == "GetJobRuns"]
 
 
 @pytest.mark.parametrize("time", [MONDAY, "2026-11-23T23:59:59Z"])

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from sashiko.account.names import bucket_name
+from sashiko.contract.load import load_contract
+from sashiko.contract.model import ExistingTable
 from sashiko.errors import InputError
 from sashiko.pipeline.cloud import start as module
 from sashiko.pipeline.cloud.start import start
@@ -132,6 +134,24 @@ def test_a_named_version_is_taken_and_what_aws_refuses_is_reported(cloud: Cloud)
     cloud.aws.answers["DescribePipeline"] = Refusal("ResourceNotFound")
     with pytest.raises(InputError, match="no pipeline sashiko-dev-complaints in dev: make deploy"):
         cloud.start()
+
+
+def test_of_another_owners_table_the_newest_snapshot_is_pinned(cloud: Cloud, monkeypatch: Any):
+    contract = load_contract(Path(RECIPE.contract))
+    lake = ExistingTable(database="sales", table="claims")
+    other = contract.model_copy(update={"lake": lake})
+    monkeypatch.setattr(module, "load_contract", lambda _: other)
+    rows = [{"Data": [{"VarCharValue": text}]} for text in ("snapshot_id", "42")]
+    cloud.aws.answers |= {
+        "GetTable": {"Table": {"Name": "claims", "Parameters": {"table_type": "ICEBERG"}}},
+        "StartQueryExecution": {"QueryExecutionId": "11111111-2222-3333-4444-555555555555"},
+        "GetQueryExecution": {"QueryExecution": {"Status": {"State": "SUCCEEDED"}}},
+        "GetQueryResults": {"ResultSet": {"Rows": rows}},
+    }
+    cloud.start()
+    (request,) = cloud.aws.requests("StartPipelineExecution")
+    assert request["PipelineParameters"] == [{"Name": "AsOf", "Value": "42"}]
+    assert not cloud.aws.requests("GetJobRuns")
 
 
 FIRST = sorted(RECIPE.model.files)[0]

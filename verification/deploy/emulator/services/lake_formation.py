@@ -109,6 +109,13 @@ def _with_catalog(resource: Record, account: str) -> Record:
     return {kind: named}
 
 
+def _is_of(granted: Record, resource: Record) -> bool:
+    """Says whether a listing of a resource has a grant: a table's has those of its columns."""
+    if "Table" not in resource or "TableWithColumns" not in granted:
+        return granted == resource
+    return resource["Table"].items() <= granted["TableWithColumns"].items()
+
+
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"
 _EVERYONE = {"Principal": {"DataLakePrincipalIdentifier": EVERYBODY}, "Permissions": ["ALL"]}
 
@@ -423,7 +430,7 @@ class LakeFormation:
             grants = [grant for grant in grants if grant["Principal"] == request["Principal"]]
         if "Resource" in request:
             resource = _with_catalog(request["Resource"], self.account)
-            grants = [grant for grant in grants if grant["Resource"] == resource]
+            grants = [grant for grant in grants if _is_of(grant["Resource"], resource)]
         if kind := request.get("ResourceType"):
             names = _RESOURCE_TYPES.get(kind, ())
             grants = [grant for grant in grants if set(names) & set(grant["Resource"])]
