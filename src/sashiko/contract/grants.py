@@ -150,7 +150,7 @@ def reader_grants(contracts: Sequence[Contract], *, environment: str) -> list[Gr
         )
         if any(f.persona == persona for contract in contracts for f in contract.row_filters):
             for contract in contracts:
-                grants += _named_grants(contract, persona)
+                grants += _named_grants(contract, persona) if contract.lake is None else []
         else:
             grants.append(tags(permission="SELECT", resource_type="TABLE", expression=expression))
     return grants

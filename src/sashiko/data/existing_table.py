@@ -1,7 +1,8 @@
 """Tables of another owner: what a catalog says of them, and copies of them on this machine."""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,18 @@ def pinned(name: str, snapshot_id: object, committed: float) -> TableSource:
     return TableSource(table=name, snapshot_id=str(snapshot_id), committed_at=time)
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        # Of DuckDB, Arrow, pyiceberg and pydantic, whose errors have no class in common.
+        reason = str(error).partition("\n")[0].partition(" Detail:")[0]
+        raise InputError(f"{folder} cannot be read: {reason}; copy it again, as a whole") from error
+
+
 def folder_source(folder: Path, *, as_of: str | None) -> TableSource:
     """Returns what a folder is, and its snapshot `as_of`, by default the newest one.
 
@@ -127,7 +140,8 @@ def folder_source(folder: Path, *, as_of: str | None) -> TableSource:
             why = "so no snapshots: leave --as-of out" if as_of else "and no Parquet files"
             raise InputError(f"{folder} has no metadata of an Iceberg table, {why}")
         return TableSource(table=name, snapshot_id=None, committed_at=None)
-    table = _open_iceberg(folder)
+    with _reading(folder):
+        table = _open_iceberg(folder)
     snapshots = {str(one.snapshot_id): one for one in table.snapshots()}
     current = table.current_snapshot()
     version = as_of or str(current.snapshot_id if current else "")
@@ -151,7 +165,7 @@ def copy_folder(
     from sashiko.contract.derive import FOLDER_CASTS, arrow_schema, typed_columns
 
     schema = arrow_schema(contract, "all")
-    with scratch_database(f"read {folder}") as connection:
+    with _reading(folder), scratch_database(f"read {folder}") as connection:
         connection.execute("SET TimeZone = 'UTC'")
         if source.snapshot_id is None:
             files = [str(file) for file in sorted(folder.rglob("*.parquet"))]
@@ -172,7 +186,7 @@ def copy_folder(
 def _read_iceberg(folder: Path, snapshot_id: int, columns: Sequence[Column]) -> Any:
     """Streams those of the columns that a snapshot has, as Arrow record batches."""
     table = _open_iceberg(folder)
-    schema = table.schemas()[table.snapshot_by_id(snapshot_id).schema_id]
+    schema = table.schemas().get(table.snapshot_by_id(snapshot_id).schema_id, table.schema())
     wanted = {column.physical_name.lower() for column in columns}
     names = tuple(field.name for field in schema.fields if field.name.lower() in wanted)
     return table.scan(selected_fields=names, snapshot_id=snapshot_id).to_arrow_batch_reader()

@@ -127,12 +127,11 @@ def add_governance(
         recipes: those whose models may be served: nobody is granted their decoded requests.
     """
     settings, environment = stack.settings, stack.settings.environment
-    loaded = [contract for contract in contracts if contract.lake is None]
-    tables = [contract.table for contract in loaded]
+    tables = [contract.table for contract in contracts if contract.lake is None]
     captured = [recipe_table(recipe) for recipe in recipes]
     others = pack_tables(settings, contracts, recipes=recipes).values()
     published = [table for table in others if table.publisher]
-    grants = contract_grants.reader_grants(loaded, environment=environment)
+    grants = contract_grants.reader_grants(contracts, environment=environment)
     check = ClosedLakeCheck(
         stack,
         settings=settings,

@@ -13,7 +13,7 @@ from sashiko.contract.grants import (
     tag_assignments,
     tag_values,
 )
-from sashiko.contract.model import Contract, LogicalType
+from sashiko.contract.model import Contract, ExistingTable, LogicalType
 from sashiko.errors import InputError
 from tests.unit.contract.documents import column_of, contract_of, document, table_of
 
@@ -66,7 +66,10 @@ def test_a_domain_is_a_tag_of_the_table_and_a_comment_one_line_that_glue_takes(t
 
 
 def test_who_has_a_row_filter_gets_it_and_other_tables_by_name(tmp_path):
-    grants = reader_grants([_filtered(tmp_path), _other(tmp_path)], environment="dev")
+    contracts = [_filtered(tmp_path), _other(tmp_path)]
+    lake = ExistingTable(database="sales", table="claims")
+    existing = contracts[1].model_copy(update={"table": "claims", "lake": lake})
+    grants = reader_grants([*contracts, existing], environment="dev")
     mine = [grant for grant in grants if grant.persona == "data-scientist"]
     assert [grant for grant in mine if isinstance(grant, FilterGrant)] == [FilterGrant(
         persona="data-scientist", table="loans", filter="late = 'a  b'",

@@ -257,6 +257,17 @@ def test_an_older_snapshot_of_an_iceberg_folder_gives_the_older_rows(
         assert manifest.source.committed_at.endswith("+00:00")
     with pytest.raises(InputError, match=f"has no snapshot 42; it has {first}, {second}"):
         _seed(tmp_path, contract, folder, as_of="42")
+    newest = max(folder.glob("metadata/*.json"), key=lambda file: file.name)
+    text = newest.read_text()
+    newest.write_text(text.replace("/made/db/loans/metadata/snap-", "/elsewhere/snap-"))
+    with pytest.raises(InputError, match=r"the table has files elsewhere: .*/elsewhere/snap-"):
+        _seed(tmp_path, contract, folder, as_of=first)
+    newest.write_text(text)
+    for pattern in ("data/*", "metadata/snap-*"):
+        for file in folder.glob(pattern):
+            file.write_bytes(file.read_bytes()[:60])
+        with pytest.raises(InputError, match=r"copied cannot be read: .*; copy it again"):
+            _seed(tmp_path, contract, folder, as_of=first)
 
 
 def test_a_folder_that_does_not_fit_is_refused_and_the_lake_is_left_alone(contract, tmp_path):
