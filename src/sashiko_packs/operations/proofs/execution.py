@@ -5,6 +5,7 @@ import io
 import json
 import re
 import secrets
+import tarfile
 import time
 import zipfile
 from collections import deque
@@ -87,11 +88,11 @@ def _find(path: str, known: Mapping[str, Any]) -> Any:
     return value
 
 
-def encode(value: Any, definition: Callable[[str], str]) -> Any:
+def encode(value: Any, definition: Callable[[str], str]) -> Any:  # noqa: PLR0911  # by kind
     """Returns a request as it is sent: `{$json: ...}` as text, `{$zip: {name: text}}` as bytes.
 
-    Also `$definition`, a recipe's pipeline. The record has them as they are in the probe, so that
-    it can be sent again.
+    Also `$tar`, gzipped, `$lines`, a list of a text's lines, and `$definition`, a recipe's
+    pipeline. The record has them as they are in the probe, so that it can be sent again.
     """
     if isinstance(value, list):
         return [encode(item, definition) for item in value]
@@ -101,11 +102,20 @@ def encode(value: Any, definition: Callable[[str], str]) -> Any:
         return json.dumps(value["$json"], sort_keys=True)
     if "$definition" in value:
         return definition(value["$definition"])
+    if "$lines" in value:
+        return value["$lines"].splitlines()
+    buffer = io.BytesIO()
     if "$zip" in value:
-        buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, text in value["$zip"].items():
                 archive.writestr(zipfile.ZipInfo(name), text)
+        return buffer.getvalue()
+    if "$tar" in value:
+        with tarfile.open(fileobj=buffer, mode="w:gz") as folder:
+            for name, text in value["$tar"].items():
+                member = tarfile.TarInfo(name)
+                member.size = len(text.encode())
+                folder.addfile(member, io.BytesIO(text.encode()))
         return buffer.getvalue()
     return {key: encode(item, definition) for key, item in value.items()}
 

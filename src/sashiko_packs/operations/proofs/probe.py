@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from sashiko.account.prices import PRICE_FILE, Prices
 from sashiko.base.yaml_models import Frozen, read_yaml, validate
@@ -67,17 +67,6 @@ class Probe(Frozen):
     given: str = "`true`"  # without which nothing follows from the other answers
     holds: str = ""
     differs: str = ""
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> Self:
-        if bool(self.outline) == bool(self.steps and self.holds and self.differs):
-            raise ValueError("give `steps`, `holds` and `differs`, or `outline`")
-        if bool(self.usd) != bool(self.source):
-            raise ValueError("give `usd` with its `source`")
-        names = [step.name for step in self.steps if step.name]
-        if len(set(names)) < len(names):
-            raise ValueError("two steps have one name")
-        return self
 
     def judged(self, step: Step) -> bool:
         """Says whether the verdict names a step, so that its error is an answer."""

@@ -14,6 +14,7 @@ from botocore.endpoint import Endpoint
 from botocore.model import OperationModel, Shape
 
 from sashiko.account.account import Account
+from sashiko.pipeline.definition.validator.api_shapes import limit_problem
 from sashiko_packs.operations.proofs import execution
 from sashiko_packs.operations.proofs.execution import Place
 from sashiko_packs.operations.proofs.probe import Call, Step
@@ -24,6 +25,12 @@ DEV = settings_of("dev")
 CALLER = f"arn:aws:sts::{DEV.account}:assumed-role/Sandbox/alice.example"
 
 
+EXECUTION = f"arn:aws:sagemaker:us-east-1:{DEV.account}:pipeline/prove-p/execution/one"
+_TEXTS = {
+    "PipelineExecutionArn": EXECUTION,
+    "Arn": f"arn:aws:iam::{DEV.account}:role/prove-role", "GroupId": "sg-0a1b2c3d", "Policy": "{}",
+    "SubnetId": "subnet-0a1b2c3d",
+}  # fmt: skip
 # No second page.
 _LEFT_OUT = {
     "ContinuationToken", "Errors", "Marker", "NextMarker", "NextToken", "PaginationToken",
@@ -73,6 +80,9 @@ def world_of(answers: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Ite
         world.step = getattr(call, "name", "")
         if call.until and not isinstance(call, Step):  # waits until something is gone
             return None, ErrorRecord(code="NotFound")
+        model = client.meta.service_model.operation_model(call.operation)
+        problems = [*_problems(request, model.input_shape)]
+        assert not problems, f"{call.call}: {problems}"
         try:
             return plain(account, client, call, request)
         finally:
@@ -99,7 +109,17 @@ def place_of(folder: Path) -> Place:
     )
 
 
-def _made_up(shape: Shape | None, name: str, depth: int = 0) -> Any:  # noqa: PLR0911  # by type
+def _problems(value: Any, shape: Shape) -> Iterator[str]:
+    """Yields what breaks the model's limits and patterns, which botocore leaves to the service."""
+    if not isinstance(value, bytes) and (problem := limit_problem(value, shape)):
+        yield f"{shape.name}: {problem}"
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield from _problems(item, shape.value if shape.type_name == "map" else shape.members[key])
+    for item in value if isinstance(value, list) else ():
+        yield from _problems(item, shape.member)
+
+
+def _made_up(shape: Shape | None, name: str, depth: int = 0) -> Any:  # by type
     """Makes an answer up that has every member."""
     if shape is None or depth > 6 or getattr(shape, "document", False):
         return {}
@@ -116,9 +136,8 @@ def _made_up(shape: Shape | None, name: str, depth: int = 0) -> Any:  # noqa: PL
         "boolean": False, "integer": 0, "long": 0, "double": 0.0, "float": 0.0,
         "timestamp": dt.datetime(2026, 12, 1, tzinfo=dt.UTC),
     }  # fmt: skip
-    if name == "Policy":
-        return "{}"
-    return made.get(shape.type_name, f"arn:aws:made:us-east-1:{DEV.account}:up/prove-{name}")
+    text = f"arn:aws:sagemaker:us-east-1:{DEV.account}:made/prove-{name}"
+    return made.get(shape.type_name, _TEXTS.get(name, text))
 
 
 def _merge(base: Any, change: Any) -> Any:
