@@ -110,7 +110,6 @@ def _place(settings: Settings, home: Path) -> Place:
     return Place(
         settings=settings,
         account=account,
-        caller=caller,
         names=(*aliases.get("AccountAliases", ()), *caller.split("/")[1:], *own),
         state=home / "prove" / settings.environment,
         definition=lambda recipe: (

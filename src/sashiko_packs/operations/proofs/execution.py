@@ -27,7 +27,7 @@ from sashiko.base.files import canonical_json, read_json, write_bytes
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 from sashiko_packs.operations.commands.account import empty_bucket
-from sashiko_packs.operations.proofs.probe import Call, Probe, Step, kept_fields, sweep_rows
+from sashiko_packs.operations.proofs.probe import Call, Probe, Step, data
 from sashiko_packs.operations.proofs.record import (
     CallRecord,
     ErrorRecord,
@@ -51,14 +51,13 @@ _ABSENT: Final = re.compile(
 _STREAM_BYTES: Final = 1 << 16
 
 
-def first_values(settings: Settings, *, caller: str, run: str) -> dict[str, Any]:
+def first_values(settings: Settings, *, run: str) -> dict[str, Any]:
     """Returns what references such as `${region}` stand for before any call."""
     region, tags = settings.region, [{"Key": _TAG, "Value": run}]
     place = {} if region == "us-east-1" else {"LocationConstraint": region}
     return {
         "account": settings.account,
         "region": region,
-        "caller": caller,
         "prefix": f"{PREFIX}{run}",
         "image": {name: aws_image(settings, f"{name}-cpu").uri for name in ("job", "serving")},
         "tags": tags,
@@ -122,11 +121,10 @@ def encode(value: Any, definition: Callable[[str], str]) -> Any:  # noqa: PLR091
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where and for whom probes run."""
+    """Where probes run."""
 
     settings: Settings
     account: Account
-    caller: str  # the caller's ARN
     names: tuple[str, ...]  # what a record must not hold, such as the account's alias
     state: Path  # a folder: for each probe, what is still to be removed
     definition: Callable[[str], str]  # a recipe's pipeline
@@ -142,7 +140,7 @@ class Execution:
         self._probe, self._place = probe, place
         self._state = place.state / f"{probe.id}.json"
         self._run = secrets.token_hex(3)
-        self._known = first_values(place.settings, caller=place.caller, run=self._run)
+        self._known = first_values(place.settings, run=self._run)
         self._scrubber = Scrubber(account=place.settings.account, prefix=PREFIX, names=place.names)
         self._undo: list[Call] = []
         self._hosts: set[str] = set()
@@ -196,6 +194,7 @@ class Execution:
                 response, error = _call(self._place.account, client, step, sent)
                 if is_true(step.until or "ok", seen(response, error)):
                     break
+            kept = data("answers").get(step.call, ())
             if error:
                 error = error.model_copy(update={"message": self._scrubber.text(error.message)})
             call = CallRecord(
@@ -203,7 +202,7 @@ class Execution:
                 role=step.as_,
                 operation=step.call,
                 request=self._scrubber.scrub(request),
-                response=response and self._scrubber.answer(response, kept_fields(step)),
+                response=response and self._scrubber.answer(response, kept),
                 error=error,
             )
             self._calls.append(call)
@@ -252,7 +251,7 @@ def _call(
     """
     with account.translate_errors(call.call):
         try:
-            response = getattr(client, xform_name(call.operation))(**request)
+            response = getattr(client, xform_name(call.call.partition(":")[2]))(**request)
         except ClientError as error:
             details, meta = (error.response.get(part, {}) for part in ("Error", "ResponseMetadata"))
             code = str(details.get("Code", "Unknown"))
@@ -314,8 +313,8 @@ def remove(call: Call, account: Account, *, sleep: Callable[[float], object] = t
 
 def leftovers(place: Place) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Yields each resource that probes have left, by name or tag, and the calls that remove it."""
-    known = first_values(place.settings, caller=place.caller, run="")
-    for row in sweep_rows():
+    known = first_values(place.settings, run="")
+    for row in data("sweep")["rows"]:
         for item in _listed(place.account, row):
             name = item if isinstance(item, str) else next(iter(item.values()))
             if row.get("tagged") or _NAME.fullmatch(name):
@@ -325,7 +324,7 @@ def leftovers(place: Place) -> Iterator[tuple[str, tuple[Call, ...]]]:
 
 def _listed(account: Account, row: Mapping[str, Any]) -> Iterator[Any]:
     call = Call.model_validate({"call": row["list"], "with": row.get("with", {})})
-    client, method = account.client(call.service), xform_name(call.operation)
+    client, method = account.client(call.service), xform_name(row["list"].partition(":")[2])
     with account.translate_errors(call.call):
         if client.can_paginate(method):
             pages = client.get_paginator(method).paginate(**call.with_)

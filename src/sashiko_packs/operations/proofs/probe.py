@@ -6,7 +6,7 @@ role, and `answers.yaml` which fields of each operation's answer a record keeps.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,11 +33,6 @@ class Call(Frozen):
     def service(self) -> str:
         """Returns the service's name in boto3."""
         return self.call.partition(":")[0]
-
-    @property
-    def operation(self) -> str:
-        """Returns the operation, as the service's API has it."""
-        return self.call.partition(":")[2]
 
 
 class Step(Call):
@@ -73,10 +68,10 @@ class Probe(Frozen):
         texts = (self.given, self.holds, self.differs)
         return bool(step.name) and any(re.search(rf"\b{step.name}\b", text) for text in texts)
 
-    @property
+    @cached_property
     def price(self) -> float:
         """What it costs at most, in US dollars of us-east-1: elsewhere prices differ by tenths."""
-        prices = validate(Prices, _data(PRICE_FILE), source=PRICE_FILE.name)
+        prices = validate(Prices, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
         known = (*prices.prices.items(), *prices.instances.items())
         table = {str(name): price.usd for name, price in known}
         costs = (table[name] * amount for name, amount in self.costs.items())
@@ -86,21 +81,21 @@ class Probe(Frozen):
 @cache
 def all_probes() -> tuple[Probe, ...]:
     """Reads the probes, in the order in which they are best run; InputError if one is not valid."""
-    fixtures, probes = read_yaml(_FOLDER / "fixtures.yaml"), []
+    probes = []
     for file in sorted((_FOLDER / "probes").glob("*.yaml")):
         for item in read_yaml(file)["probes"]:
-            steps = list(_expand(item.get("steps", ()), fixtures))
+            steps = list(_expand(item.get("steps", ())))
             probes.append(validate(Probe, {**item, "steps": steps}, source=item["id"]))
     return tuple(probes)
 
 
-def _expand(steps: Sequence[Mapping[str, Any]], fixtures: Mapping[str, Any]) -> Iterator[Any]:
+def _expand(steps: Sequence[Mapping[str, Any]]) -> Iterator[Any]:
     """Yields the steps, with those of fixtures: each has `args`, with defaults, and `steps`."""
     for step in steps:
         if "use" in step:
-            fixture = fixtures[step["use"]]
+            fixture = data("fixtures")[step["use"]]
             arguments = {**fixture.get("args", {}), **step}
-            yield from _expand(_fill(fixture["steps"], arguments), fixtures)
+            yield from _expand(_fill(fixture["steps"], arguments))
         else:
             yield step
 
@@ -119,18 +114,7 @@ def _fill(value: Any, arguments: Mapping[str, Any]) -> Any:
     return _ARGUMENT.sub(lambda match: str(arguments[match[1]]), value)
 
 
-def kept_fields(call: Call) -> Sequence[str]:
-    """Returns the fields of an operation's answer that a record keeps."""
-    fields: Sequence[str] = _data(_FOLDER / "answers.yaml").get(call.call, ())
-    return fields
-
-
-def sweep_rows() -> Sequence[Mapping[str, Any]]:
-    """Returns what the sweeper lists and deletes."""
-    rows: Sequence[Mapping[str, Any]] = _data(_FOLDER / "sweep.yaml")["rows"]
-    return rows
-
-
 @cache
-def _data(path: Path) -> Mapping[str, Any]:
-    return read_yaml(path)
+def data(name: str) -> Mapping[str, Any]:
+    """Returns `fixtures`, `answers` (operation -> fields that a record keeps) or `sweep`."""
+    return read_yaml(_FOLDER / f"{name}.yaml")

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 _SHORTEST_NAME: Final = 4  # a shorter one is a part of too many words
+_WORD: Final = "(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"  # `Role` is a part of a parameter's name
 _NESTED: Final = 4  # encodings inside one another
 _TOKEN: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _ARN: Final = re.compile(r"(arn:aws[a-z-]*:([a-z0-9-]*):[a-z0-9-]*):([^:\s\"']*):([^\s\"',;)\]}]*)")
@@ -49,7 +50,7 @@ class Scrubber:
         """Takes the account's id, the prefix of what the probe makes, and names to hide."""
         self._prefix = prefix
         words = sorted({name for name in names if len(name) >= _SHORTEST_NAME}, key=len)
-        self._names = [re.compile(re.escape(word), re.IGNORECASE) for word in reversed(words)]
+        self._names = [re.compile(_WORD.format(re.escape(w)), re.IGNORECASE) for w in words[::-1]]
         self._placeholders = {account: "<account-1>"}
 
     def answer(self, value: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
@@ -81,11 +82,8 @@ class Scrubber:
             text = name.sub(lambda match: self._placeholder("name", match[0].lower()), text)
         text = _S3.sub(lambda match: self._own_or("bucket", match[0]), _ARN.sub(self._arn, text))
         for kind, pattern in _PATTERNS.items():
-            text = pattern.sub(partial(self._by_pattern, kind), text)
+            text = pattern.sub(partial(self._placeholder, kind), text)
         return _TOKEN.sub(lambda match: self._token(match[0], depth), text)
-
-    def _by_pattern(self, kind: str, match: re.Match[str]) -> str:
-        return self._placeholder(kind, match[0])
 
     def _arn(self, match: re.Match[str]) -> str:
         head, service, account, resource = match.groups()
@@ -110,7 +108,8 @@ class Scrubber:
         random = all(re.search(letters, token) for letters in (r"[a-z]", r"[A-Z]", r"\d"))
         return self._placeholder("token", token) if random else token
 
-    def _placeholder(self, kind: str, value: str) -> str:
+    def _placeholder(self, kind: str, found: str | re.Match[str]) -> str:
+        value = found if isinstance(found, str) else found[0]
         if not value or value.startswith("<") or value in _PUBLIC:
             return value
         value = value.replace("-", "") if kind == "account" else value

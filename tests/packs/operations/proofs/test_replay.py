@@ -43,7 +43,6 @@ def place(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     place = Place(
         settings=settings,
         account=Account(settings),
-        caller=f"arn:aws:iam::{settings.account}:user/somebody",
         names=(),
         state=tmp_path / "state",
         definition=definition,

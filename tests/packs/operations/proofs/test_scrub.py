@@ -117,3 +117,5 @@ def test_only_the_listed_fields_of_an_answer_are_kept() -> None:
     kept = scrubber().answer(answer, ["Steps[].Name", "Steps[].Deep.A", "Empty", "Absent.B"])
     assert kept == {"Steps": [{"Name": "Gate"}, {"Name": "Train", "Deep": {"A": 1}}]}
     assert scrubber().answer(answer, ()) == {}
+    named = Scrubber(account=ACCOUNT, prefix="prove-", names=["Role"])
+    assert named.scrub({"RoleName": "by role/x"}) == {"RoleName": "by <name-1>/x"}

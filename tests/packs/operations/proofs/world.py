@@ -80,7 +80,7 @@ def world_of(answers: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> Ite
         world.step = getattr(call, "name", "")
         if call.until and not isinstance(call, Step):  # waits until something is gone
             return None, ErrorRecord(code="NotFound")
-        model = client.meta.service_model.operation_model(call.operation)
+        model = client.meta.service_model.operation_model(call.call.partition(":")[2])
         problems = [*_problems(request, model.input_shape)]
         assert not problems, f"{call.call}: {problems}"
         try:
@@ -100,7 +100,6 @@ def place_of(folder: Path) -> Place:
     return Place(
         settings=DEV,
         account=Account(DEV),
-        caller=CALLER,
         names=("alice.example", "acme-sandbox"),
         state=folder,
         definition=lambda recipe: f'{{"recipe": "{recipe}"}}',
