@@ -220,7 +220,7 @@ _NO_CALL = {
     "intervals": "statistics", "explanations": "a GPU", "promotion": "two deployed accounts",
     "delivery": "a repository", "`sashiko model deliver`": "a repository",
     "organization policies": "an organization", "selection with Bedrock": "Amazon Bedrock",
-    "labels of more": "other targets", "existing": "what is a team's own",
+    "labels of more": "other targets", "its grants": "another account's",
     "`sashiko env doctor`": "a deployed account", "a project": "its images", "faults": "machines",
     "reports": "browsers",
 }  # fmt: skip
