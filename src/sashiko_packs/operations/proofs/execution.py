@@ -44,9 +44,11 @@ _TAG: Final = "sashiko-prove"
 _REFERENCE: Final = re.compile(r"\$\{([^}]+)\}")
 _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 _EXPIRED: Final = re.compile(r"Expired|InvalidClientTokenId|UnrecognizedClient")
-# How services say that what is to be deleted is not there: most by a code, SageMaker by a message.
+# How services say that what is to be deleted is not there, most by a code, SageMaker by a text; or
+# that what is to be stopped has ended (github.com/awslabs/benchmark-ai/issues/928).
 _ABSENT: Final = re.compile(
     r"NoSuch|NotFound|not found|NotExist|not exist|Could not find|cannot find|pending deletion"
+    r"|No permissions revoked|sagemaker:Stop\w+ (?:Validation|Conflict)Exception"
 )
 _STREAM_BYTES: Final = 1 << 16
 
@@ -301,7 +303,7 @@ def remove(call: Call, account: Account, *, sleep: Callable[[float], object] = t
     for attempt in range(call.times):
         sleep(call.every if attempt else call.pause)
         response, error = _call(account, account.client(call.service), call, call.with_)
-        gone = error and _ABSENT.search(f"{error.code} {error.message}")
+        gone = error and _ABSENT.search(f"{call.call} {error.code} {error.message}")
         if gone or is_true(call.until or "ok", seen(response, error)):
             return ""
         if error and "AccessDenied" in error.code:

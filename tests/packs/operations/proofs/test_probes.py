@@ -17,10 +17,6 @@ DONE: dict[str, Any] = {"ProcessingJobStatus": "Completed"}
 DENIED = failure("AccessDeniedException")
 
 
-def message(text: str) -> dict[str, Any]:
-    return {"ProcessingJobStatus": "Completed", "ExitMessage": text}
-
-
 def state(name: str, reason: str = "") -> dict[str, Any]:
     return {"QueryExecution": {"Status": {"State": name, "StateChangeReason": reason}}}
 
@@ -121,14 +117,17 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"service": failure("InvalidServiceName")},
     ),
     "mlflow-route": (
-        {"service": SERVICE, "process": message("reached: private=True status=403")},
-        {"process": message("not reached: TimeoutError")},
-        {"process": message("reached: private=False status=403")},
+        {
+            "service": SERVICE,
+            "process": {**DONE, "ExitMessage": "reached: private=True status=403"},
+        },
+        {"process": {**DONE, "ExitMessage": "not reached: TimeoutError"}},
+        {"process": {**DONE, "ExitMessage": "reached: private=False status=403"}},
     ),
     "definition-accepted": ({}, {"created": failure("ValidationException")}),
     "job-in-vpc": (
-        {"process": message("hosts=['algo-1'] internet=False")},
-        {"process": message("hosts=['algo-1'] internet=True")},
+        {"process": {**DONE, "ExitMessage": "hosts=['algo-1'] internet=False"}},
+        {"process": {**DONE, "ExitMessage": "hosts=['algo-1'] internet=True"}},
         {"process": {"ProcessingJobStatus": "Failed", "ExitMessage": ""}},
     ),
     "cache-hits": (
@@ -151,7 +150,7 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "stopped": {"TrainingJobStatus": "Stopped"},
             "resumed": {"TrainingJobStatus": "Failed", "FailureReason": "resumed after sigterm"},
         },
-        {"resumed": {"TrainingJobStatus": "Failed", "FailureReason": "resumed"}},
+        {"resumed": {"TrainingJobStatus": "Completed", "FailureReason": None}},
     ),
     "package-with-card": (
         {
@@ -280,6 +279,13 @@ def test_a_belief_is_unknown_without_any_answer_that_it_needs(name, tmp_path, mo
     for failing in judged:
         without = [call for call in record.calls if call.name != failing]
         assert judge(probe, without) == "unknown", failing
+
+
+@pytest.mark.parametrize("name", ["endpoint-isolated", "broken-model-healthy", "job-in-vpc"])
+def test_a_region_without_machines_says_nothing_of_a_belief(name, tmp_path, monkeypatch) -> None:
+    failed = {"FailureReason": "CapacityError: Unable to provision", "EndpointStatus": "Failed"}
+    answers = {"endpoint": failed, "process": {**failed, "ProcessingJobStatus": "Failed"}}
+    assert ran(name, answers, tmp_path, monkeypatch).verdict == "unknown"
 
 
 def test_the_thirty_of_the_facts_are_listed_and_those_under_a_dollar_can_run() -> None:
