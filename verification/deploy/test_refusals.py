@@ -132,6 +132,20 @@ def github(change: str = "") -> Template:
     return {"Resources": resources}
 
 
+def _endpoints(names: tuple[str, ...], cidrs: tuple[str, ...]) -> Template:
+    vpc = {"VpcId": {"Ref": "Vpc"}}
+    subnets = {f"Subnet{n}": {"CidrBlock": one, **vpc} for n, one in enumerate(cidrs)}
+    door = {"ServiceName": f"com.amazonaws.{REGION}.sts", "PrivateDnsEnabled": True, **vpc,
+            "SubnetIds": [{"Ref": key} for key in subnets]}  # fmt: skip
+    return template(
+        resource("Vpc", "AWS::EC2::VPC", {"CidrBlock": "10.0.0.0/16"}),
+        *(resource(name, "AWS::EC2::Subnet", {"AvailabilityZone": f"{REGION}a", **subnet})
+          for name, subnet in subnets.items()),
+        *(resource(name, "AWS::EC2::VPCEndpoint", door | {"VpcEndpointType": "Interface"})
+          for name in names),
+    )  # fmt: skip
+
+
 _NO_GROUP = {"CloudWatchLogsLogGroup": {
     "LogGroupArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/none:*"}}  # fmt: skip
 _APP = {"Name": "some-app", "ArtifactStoreUri": "s3://some/x",
@@ -221,6 +235,11 @@ REFUSED: dict[str, tuple[Template, str]] = {
     "a guardrail of no rules": (
         one("AWS::Bedrock::Guardrail", **guardrail(ContentPolicyConfig=None)),
         "at least one policy"),
+    # EC2.
+    "two endpoints of a service": (
+        _endpoints(("One", "Two"), ("10.0.0.0/24",)), "conflicting DNS domain"),
+    "two subnets of a zone": (
+        _endpoints(("One",), ("10.0.0.0/24", "10.0.1.0/24")), "DuplicateSubnetsInSameZone"),
 }  # fmt: skip
 
 

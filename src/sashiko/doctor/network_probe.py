@@ -88,6 +88,8 @@ def _request(step: Mapping[str, Any], hosts: list[str]) -> dict[str, Any]:
             "ContainerArguments": hosts,
         },
         "Environment": {k: v for k, v in step["Environment"].items() if isinstance(v, str)},
+        # organization/scp-jobs.json asks for the key of outputs.
+        "ProcessingOutputConfig": step["ProcessingOutputConfig"] | {"Outputs": []},
         "StoppingCondition": {"MaxRuntimeInSeconds": _LONGEST},
     }
 

@@ -116,7 +116,7 @@ class NetworkSection(Frozen):
         if given := [key for key in _OWN_KEYS if value.get(key) is not None]:
             raise ValueError(
                 f"`{given[0]}` is of a network of ours, and `vpc_id` names an existing one: "
-                "remove one of them"
+                "remove one of them, or set it to null"
             )
         return {**value, **dict.fromkeys(_OWN_KEYS)}
 

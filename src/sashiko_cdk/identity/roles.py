@@ -27,9 +27,6 @@ __all__ = ["add_roles"]
 _OF_ACCOUNT: Final = frozenset({"etl", "lake-formation", "mlflow"})
 
 
-_ATTACH: Final = "ec2:CreateNetworkInterface"
-
-
 def container_basics(settings: Settings) -> list[Allowed]:
     """Returns the permissions of jobs and endpoints in a VPC, without any on data."""
     region, account = settings.region, settings.account
@@ -48,6 +45,7 @@ def container_basics(settings: Settings) -> list[Allowed]:
         for id_ in ids
         for owner in owners
     ]
+    attach = ["ec2:CreateNetworkInterface"]
     made = [f"{ec2}:{kind}/*" for kind, ids in known.items() if not ids]
     kinds = ("Endpoints", "ProcessingJobs", "TrainingJobs")
     return [
@@ -71,8 +69,8 @@ def container_basics(settings: Settings) -> list[Allowed]:
             },
             why="CloudWatch metrics have no ARN; the condition limits the three namespaces.",
         ),
-        *([allow([_ATTACH], existing)] if existing else []),
-        *([allow([_ATTACH], made, conditions=tagged, why=why)] if made else []),
+        *([allow(attach, existing)] if existing else []),
+        *([allow(attach, made, conditions=tagged, why=why)] if made else []),
         allow(
             [
                 f"ec2:{verb}NetworkInterface{what}"

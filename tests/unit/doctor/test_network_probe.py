@@ -103,7 +103,7 @@ def completed(*answers):
     [
         (
             completed("private", "TimeoutError timed out", "public", "proxy"),
-            "r.ecr.us-east-1.amazon",
+            "ecr.us-east-1.amazonaws.com: TimeoutError",
         ),
         ({"ProcessingJobStatus": "Failed", "FailureReason": "no interface"}, "job: no interface"),
     ],
@@ -122,7 +122,9 @@ def test_each_subnet_has_a_job_as_deployed_and_its_report_is_judged(second, said
         assert one["AppSpecification"]["ContainerArguments"] == HOSTS
         assert one["RoleArn"].endswith("-registry-reader")
         assert one["Environment"]["https_proxy"] == "http://proxy.example.com:3128"
-        assert not {"ProcessingInputs", "ProcessingOutputConfig"} & one.keys()
+        outputs = one["ProcessingOutputConfig"]  # scp-jobs.json asks for the key
+        assert outputs == {"Outputs": [], "KmsKeyId": "DeployTime-Key-ml"}
+        assert "ProcessingInputs" not in one
 
 
 def test_what_was_started_is_stopped_when_a_job_is_refused():

@@ -91,6 +91,17 @@ class SubnetRouteTableAssociation(ResourceType):
 
 
 class VpcEndpoint(Ec2):
+    def create(self, place: Place, desired: Properties) -> str:
+        ec2, ids, service = place.aws("ec2"), desired.get("SubnetIds", []), desired["ServiceName"]
+        subnets = ec2.describe_subnets(SubnetIds=ids)["Subnets"] if ids else []
+        if len({item["AvailabilityZone"] for item in subnets}) < len(ids):
+            raise ResourceError("DuplicateSubnetsInSameZone")
+        for item in ec2.describe_vpc_endpoints()["VpcEndpoints"]:
+            there = item["VpcId"] == desired["VpcId"] and item["State"] != "deleted"
+            if there and item["ServiceName"] == service and desired.get("PrivateDnsEnabled"):
+                raise ResourceError(f"there is already a conflicting DNS domain for {service}")
+        return super().create(place, desired)
+
     def update(self, place: Place, physical_id: str, old: Properties, new: Properties) -> None:
         changes: Properties = {}
         for key in ("RouteTableIds", "SecurityGroupIds", "SubnetIds"):
