@@ -166,9 +166,15 @@ class Settings(Sectioned):
     @field_validator("network")
     @classmethod
     def _check_network(cls, value: NetworkSection, others: ValidationInfo) -> NetworkSection:
-        place = {key: others.data.get(key, "") for key in ("region", "tier")}
-        if all(place.values()) and (fault := value.fault(**place)):
-            raise ValueError(fault)
+        region, zones = others.data.get("region"), {subnet.zone for subnet in value.subnets}
+        elsewhere = sorted(zone for zone in zones if zone[:-1] != region)
+        if region and elsewhere:
+            raise ValueError(f"`subnets`: {elsewhere[0]} is no zone of {region} (`region`)")
+        if others.data.get("tier") == "prod" and len(zones) == 1:
+            raise ValueError(
+                f"`subnets`: all are in {zones.pop()}; tier `prod` needs two zones, as the "
+                "endpoint's instances are spread over them: add a subnet of another zone"
+            )
         return value
 
     @field_validator("device_check")

@@ -122,7 +122,7 @@ class NetworkSection(Frozen):
 
     @model_validator(mode="after")
     def _check_existing(self) -> Self:
-        """Judges one way at a time; `Settings` judges what depends on the environment."""
+        """Judges what depends on nothing else; `Settings` judges the zones."""
         defaults = {key: type(self).model_fields[key].default for key in _EXISTING_KEYS}
         given = [key for key in _EXISTING_KEYS if getattr(self, key) != defaults[key]]
         ids = [*(subnet.id for subnet in self.subnets), *self.security_groups]
@@ -166,17 +166,3 @@ class NetworkSection(Frozen):
             if self.mlflow_service:
                 hosts.append(f"sagemaker.{region}.app.aws")  # sagemaker-mlflow 0.5.0
         return ",".join([*hosts, *(self.proxy.bypass if self.proxy else ())])
-
-    def fault(self, *, region: str, tier: str) -> str | None:
-        """Returns what is wrong with an existing network in an environment; None if nothing is."""
-        if self.vpc_id is None:
-            return None
-        zones = {subnet.zone for subnet in self.subnets}
-        if elsewhere := sorted(zone for zone in zones if zone[:-1] != region):
-            return f"`subnets`: {elsewhere[0]} is no zone of {region} (`region`)"
-        if tier == "prod" and len(zones) == 1:
-            return (
-                f"`subnets`: all are in {zones.pop()}; tier `prod` needs two zones, as the "
-                "endpoint's instances are spread over them: add a subnet of another zone"
-            )
-        return None
