@@ -39,8 +39,8 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
     "account": re.compile(r"(?<!\d)(?:\d{12}|\d{4}-\d{4}-\d{4})(?!\d)"),
     "hex": re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])"),
 }
-# Of the scratch network of the fixtures, and all addresses.
-_PUBLIC: Final = frozenset({"10.77.0.0/24", "0.0.0.0/0", "127.0.0.1"})
+# Of the scratch network of the fixtures, all addresses, and every account.
+_PUBLIC: Final = frozenset({"10.77.0.0/24", "0.0.0.0/0", "127.0.0.1", "root"})
 
 
 class Scrubber:

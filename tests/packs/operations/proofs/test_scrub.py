@@ -83,7 +83,7 @@ def test_what_is_planted_is_not_seen(text: str, way: str) -> None:
     "ResourceNotFoundException", "arn:aws:iam::aws:policy/AmazonSageMakerFullAccess",
     "prove-0a1b2c-endpoint", "10.77.0.0/24", "s3://prove-0a1b2c-bucket/out/algo-1",
     "hosts=['algo-1'] internet=False", "at 12:30:45", "HIVE_PATH_ALREADY_EXISTS: line 1:8",
-    "print('ok')", "Mozilla/5.0 botocore/1.44.8", "com.amazonaws.us-east-1.s3",
+    "arn:aws:iam::<account-1>:root", "Mozilla/5.0 botocore/1.44.8", "com.amazonaws.us-east-1.s3",
 ])  # fmt: skip
 def test_what_a_verdict_needs_stays(text: str) -> None:
     assert scrubber().text(text) == text
