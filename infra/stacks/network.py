@@ -1,7 +1,10 @@
 """The VPC that jobs and endpoints run in: ours, without a way out, or what we make in another."""
 
+import json
+
 from constructs import Construct
 
+from sashiko.account.deploy_time import nodes_group_id
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.network.isolated_network import add_network
 from sashiko_cdk.stack import EnvironmentStack
@@ -34,7 +37,6 @@ class Network(EnvironmentStack):
             if existing
             else "The VPC without internet, its endpoints and flow logs",
         )
-        several_nodes = deployment.settings.jobs.scoring.instance_count > 1 or any(
-            recipe.train.distributed.nodes > 1 for recipe in deployment.recipes
-        )
+        group = nodes_group_id()
+        several_nodes = any(group in json.dumps(one.definition) for one in deployment.pipelines)
         self.jobs = add_network(self, several_nodes=several_nodes)

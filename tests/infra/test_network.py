@@ -5,12 +5,11 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from sashiko.settings.recipe import load_recipe
-from sashiko_cdk.deployment import Deployment
+from sashiko.account.deploy_time import nodes_group_id
+from sashiko_cdk.deployment import Compiled, Deployment
 from sashiko_cdk.identity.role_table import roles_of
 from sashiko_cdk.network.isolated_network import interfaces
 from tests.infra.variants import (
-    ROOT,
     as_list,
     changed,
     named,
@@ -104,28 +103,26 @@ def test_jobs_reach_the_doors_and_s3_and_nothing_else(network):
     assert not resources(network, "AWS::EC2::SecurityGroupEgress")
 
 
-def _network_of(*overrides, instances=1):
+def _network_of(*groups):
     from aws_cdk.assertions import Template
 
     from infra.stacks.network import Network
 
-    recipe = load_recipe(ROOT / "recipes/complaints.yaml", overrides=overrides)
+    definition = {"SecurityGroupIds": groups}
+    compiled = Compiled(recipe="r", module="batch", definition=definition, commit="c")
     deployment = Deployment(
-        settings=changed(settings_of("dev"), "jobs.scoring", instance_count=instances),
+        settings=settings_of("dev"),
         environments=("dev",),
         contracts=(),
-        recipes=(recipe,),
-        pipelines=(),
+        recipes=(),
+        pipelines=(compiled,),
     )
     return Template.from_stack(Network(new_app(), deployment)).to_json()
 
 
-@pytest.mark.parametrize(
-    ("overrides", "instances"), [(("train.distributed={strategy: fsdp, nodes: 2}",), 1), ((), 2)]
-)
-def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else(overrides, instances):
-    """What an Elastic Fabric Adapter needs, and only where a job has several nodes."""
-    network = _network_of(*overrides, instances=instances)
+def test_the_nodes_of_a_job_may_send_anything_to_each_other_and_nothing_else():
+    """What an Elastic Fabric Adapter needs, and only where a job of a pipeline has several."""
+    network = _network_of(nodes_group_id())
     ((name, nodes),) = [
         (name, group["Properties"])
         for name, group in resources(network, "AWS::EC2::SecurityGroup").items()
