@@ -15,6 +15,7 @@ from sashiko.contract.derive import arrow_schema
 from sashiko.contract.load import load_contract
 from sashiko.registry.attestation import MANIFEST_FILE
 from sashiko.registry.mlflow import MlflowRegistry, experiment_id, mlflow_client
+from sashiko_packs.batch.records import Publication
 from tests.e2e.serving.tiny_artifact import NUMBER, build_artifact
 from tests.unit.contract import documents
 
@@ -132,6 +133,15 @@ def loans(count: int, *, label: bool = True) -> list[dict[str, Any]]:
         for number in range(count)
     ]  # fmt: skip
     return rows if label else [{k: v for k, v in row.items() if k != "late"} for row in rows]
+
+
+def publication(run: str) -> Publication:
+    """Of a batch `b` of the table `t`, by a run of that id."""
+    return Publication(
+        batch="b", table="t", location=f"s3://b/t/runs/{run}", run=run, time=NOW, as_of="load",
+        start=None, end=None, group=GROUP, version=1, threshold=0.5, artifact_sha256="a",
+        contract_sha256="c", rows=1, refused=0, abstained=0, parts={}, keys_sha256="k",
+    )  # fmt: skip
 
 
 def answers(root: Path, *, table: str = "loans_answers") -> dict[str, list[dict[str, Any]]]:

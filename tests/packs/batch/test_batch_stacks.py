@@ -10,17 +10,19 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from infra.stacks.data_lake import DataLake
+from infra.stacks.governance import Governance
 from sashiko.base import aws_calls
 from sashiko.contract.model import ExistingTable
 from sashiko.errors import InputError
 from sashiko.packs import pack_objects
 from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
+from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.roles import job_denials
 from sashiko_packs.batch import publishing
 from sashiko_packs.batch.constructs import (
     add_schedule,
-    answer_tables,
     batch_flow,
     is_scheduled,
     lake_contracts,
@@ -83,12 +85,36 @@ def test_one_role_publishes_and_every_reader_reads_by_tags(templates):
 def test_a_table_without_a_label_is_one_of_the_lake_with_the_same_rules():
     recipe = load_recipe(FILE, overrides=("batch.table=complaints_open",))
     contracts = variants.contracts_of(SETTINGS)
-    (own,) = (c for c in contracts if c.table == "complaints")
-    (rows,) = lake_contracts(SETTINGS, recipe, contracts)
-    assert rows.table == "complaints_open"
-    assert {c.name for c in own.columns} - {c.name for c in rows.columns} == {own.label.column}
-    (location,) = answer_tables(SETTINGS, recipe, contracts)
-    assert location.endswith("/complaints_open_answers/")
+    own = next(contract for contract in contracts if contract.table == "complaints")
+    deployment = Deployment(
+        settings=SETTINGS, environments=("dev",), recipes=(recipe,), pipelines=(),
+        contracts=(*contracts, *lake_contracts(SETTINGS, recipe, contracts)),
+    )  # fmt: skip
+    app = variants.new_app()
+    DataLake(app, deployment)
+    Governance(app, deployment)
+    files = sorted(Path(app.synth().directory).glob("*.template.json"))
+    lake, governance = (json.loads(file.read_text()) for file in files)
+    tables = {
+        item["Properties"]["TableInput"]["Name"]: item["Properties"]["TableInput"]
+        for item in variants.some(lake, "AWS::Glue::Table").values()
+    }
+    assert "complaints_open_answers" in tables
+    columns = tables["complaints_open"]["StorageDescriptor"]["Columns"]
+    names = {column["Name"] for column in columns}
+    assert {column.name for column in own.columns} - names == {own.label.column}
+    assert "sashiko-dev-etl-complaints_open" in variants.named(lake, "AWS::Glue::Job", "Name")
+    places = [
+        item["Properties"]["Resource"].get("TableWithColumns", {"Name": ""})
+        for item in variants.some(governance, "AWS::LakeFormation::TagAssociation").values()
+    ]
+    tagged = {one["ColumnNames"][0] for one in places if one["Name"] == "complaints_open"}
+    personal = {column.name for column in own.columns if column.classification == "pii"}
+    assert tagged == names - personal | {"as_of"}
+    policies = map(json.dumps, variants.some(lake, "AWS::IAM::ManagedPolicy").values())
+    (scores,) = (text for text in policies if "Scores rows, and publishes answers" in text)
+    assert "/complaints_open_answers/*" in scores
+    assert "/complaints_open/" not in scores
 
 
 @pytest.fixture
@@ -161,7 +187,7 @@ def test_a_run_that_may_cost_more_than_its_limit_is_refused():
         check_cost(elsewhere, jobs, parsed)
 
 
-def test_a_partition_is_made_once_and_keeps_the_location_of_the_run_that_made_it(monkeypatch):
+def test_a_partition_is_made_once_and_keeps_the_record_of_the_run_that_made_it(monkeypatch):
     with mock_aws():
         glue = boto3.client("glue", region_name="us-east-1")
         monkeypatch.setattr(publishing, "connect", lambda: aws_calls.Clients(glue=glue))
@@ -175,14 +201,13 @@ def test_a_partition_is_made_once_and_keeps_the_location_of_the_run_that_made_it
         )  # fmt: skip
         first, second = (
             publishing.publish_answers(
-                "glue://lake", "t", "one", location=f"s3://b/t/runs/{run}",
-                files=[Path("part-00000.parquet")],
+                "glue://lake", desk.publication(run), [Path("part-00000.parquet")]
             )
             for run in ("r1", "r2")
-        )  # fmt: skip
-        assert first == second == "s3://b/t/runs/r1"
+        )
+        assert first == second == desk.publication("r1")
         (partition,) = glue.get_partitions(DatabaseName="lake", TableName="t")["Partitions"]
-        assert partition["Values"] == ["one"]
+        assert partition["Values"] == ["b"]
         assert partition["StorageDescriptor"]["Location"] == "s3://b/t/runs/r1/"
 
 
@@ -199,7 +224,14 @@ def test_the_preflight_of_an_account_takes_a_signed_version_and_refuses_a_revoke
     desk.make_project(root)
     (root / ".sashiko/lake/loans").mkdir(parents=True)
     job = Job(root, tmp_path / "work", monkeypatch)
-    monkeypatch.setattr("sashiko.registry.preflight.signed_files.connect", lambda _: signed.clients)
+
+    def connect(client):
+        # A job has this variable, and not `AWS_DEFAULT_REGION`, which alone boto3 knows by itself.
+        assert client("kms").meta.region_name == "eu-west-1"
+        return signed.clients
+
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.setattr("sashiko.registry.preflight.signed_files.connect", connect)
     for name, content in {
         "expected/expected.json": asdict(signed.expected()), "published/none.json": {},
     }.items():  # fmt: skip

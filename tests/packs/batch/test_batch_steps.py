@@ -184,10 +184,14 @@ def test_a_kill_while_publishing_leaves_nothing_that_a_reader_sees(job, monkeypa
     with monkeypatch.context() as patch:
         patch.setattr("sashiko_packs.batch.publishing.os.rename", killed)
         with pytest.raises(KeyboardInterrupt):
-            publish_answers(f"duckdb://{job.lake}", "t", "b", location="s3://x", files=files)
+            publish_answers(f"duckdb://{job.lake}", desk.publication("r1"), files)
     assert list(job.lake.glob("t/*")) == []
-    place = publish_answers(f"duckdb://{job.lake}", "t", "b", location="s3://x", files=files)
-    assert Path(place, "part-00000.parquet").read_bytes() == b"rows"
+    published = publish_answers(f"duckdb://{job.lake}", desk.publication("r2"), files)
+    assert Path(published.location, "part-00000.parquet").read_bytes() == b"rows"
+    # A run beside it, or after one that was killed before it passed its record on.
+    again = publish_answers(f"duckdb://{job.lake}", desk.publication("r3"), files)
+    assert again == published
+    assert again.run == "r2"
 
 
 def test_more_rows_than_the_limit_score_nothing(job):

@@ -14,6 +14,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from sashiko.base.aws_calls import job_session
 from sashiko.base.custom_resource import RefusedError
 from sashiko.base.files import read_json, sha256_file
 from sashiko.base.job_folders import processing_input, processing_output
@@ -76,8 +77,6 @@ def _registered(expected: Expected, number: int, folder: Path) -> float:
 
 def _signed(expected: Expected, number: int, folder: Path) -> float:
     """Checks and fetches a version of SageMaker's registry; returns its signed threshold."""
-    import boto3
-
     from sashiko.registry.preflight.signed_files import connect
     from sashiko.registry.preflight.version_check import judge
 
@@ -86,7 +85,7 @@ def _signed(expected: Expected, number: int, folder: Path) -> float:
         try:
             with translate_errors(f"check version {number}"):
                 wanted = replace(expected, model_package_arn=f"{group}/{number}")
-                judged = judge(connect(boto3.client), wanted)
+                judged = judge(connect(job_session("the registry").client), wanted)
                 judged.files.save(Path(scratch))
         except RefusedError as error:
             raise InputError(f"preflight refused: {error}") from error

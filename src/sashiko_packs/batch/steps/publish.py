@@ -44,17 +44,10 @@ def main() -> None:
     check_rows(folder, parts, manifest)
     table = read_section(BatchSection, "batch").table or contract.table
     batch, options = arguments.batch, arguments.options
-    location = publish_answers(
-        options["answers-uri"],
-        answers_table(table),
-        batch.name,
-        location=options["location"],
-        files=[folder / part.file for part in parts] if manifest.rows else [],
-    )
-    publication = Publication(
+    own = Publication(
         batch=batch.name,
         table=answers_table(table),
-        location=location,
+        location=options["location"],
         run=arguments.run,
         time=arguments.now,
         as_of=batch.as_of,
@@ -71,6 +64,8 @@ def main() -> None:
         parts={part.file: part.sha256 for part in parts},
         keys_sha256=manifest.keys_sha256,
     )
+    files = [folder / part.file for part in parts] if manifest.rows else []
+    publication = publish_answers(options["answers-uri"], own, files)
     publication.write(processing_output("published"))
     print(f"published: {publication.describe()}", file=sys.stderr)
 
