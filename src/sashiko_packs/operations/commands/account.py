@@ -59,11 +59,7 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
 
     It first turns access logging off and denies writes.
     """
-    s3, versions, policy = (
-        account.client("s3"),
-        _versions(account, bucket),
-        _policy(account, bucket),
-    )
+    s3, policy = account.client("s3"), _policy(account, bucket)
     with account.translate_errors(f"s3:PutBucketLogging of {bucket}"):
         s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
     if all(item.get("Sid") != _CLOSED for item in policy.get("Statement", [])):
@@ -77,7 +73,8 @@ def empty_bucket(bucket: str, account: Account) -> Iterator[int]:
         policy["Statement"] = [*policy.get("Statement", []), deny]
         with account.translate_errors(f"s3:PutBucketPolicy of {bucket}"):
             s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
-    while batch := list(islice(versions, _KEYS_A_CALL)):
+    # Listed from the start each time: the marker of a next page would name a deleted version.
+    while batch := list(islice(_versions(account, bucket), _KEYS_A_CALL)):
         keys = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in batch]
         with account.translate_errors(f"s3:DeleteObjectVersion in {bucket}"):
             answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
