@@ -81,7 +81,8 @@ def account() -> Iterator[Account]:
         validation = ParamValidator().validate(arguments, shape)
         assert not validation.has_errors(), validation.generate_report()
         fake.calls.append((operation, arguments))
-        return fake.answers[operation](arguments)
+        with mock.patch.object(BaseClient, "_make_api_call", call):  # an answer may call AWS
+            return fake.answers[operation](arguments)
 
     with (
         mock.patch.dict(
@@ -109,9 +110,10 @@ def _declared(bindings: Mapping[str, Any]) -> str:
     Times are texts, as Step Functions has them.
     """
     return "".join(
-        f"{name}:={json.dumps(value, default=_instant)};" for name, value in bindings.items()
+        f"{name}:={json.dumps(value, default=instant)};" for name, value in bindings.items()
     )
 
 
-def _instant(value: dt.datetime) -> str:
+def instant(value: dt.datetime) -> str:
+    """Writes a time as Step Functions does."""
     return value.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,19 +1,16 @@
 """What reads the lake through the Athena engine, against moto's server on loopback."""
 
-import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -32,50 +29,10 @@ from sashiko.steps import snapshot
 from sashiko_packs.monitoring.result import MonitorBias
 from tests.packs.monitoring.steps.window_job import make_job
 from tests.unit.contract.documents import document, rows, save, table_of
+from verification.deploy.emulator.services.athena import unloading
 
 # As "Perform time travel and version travel queries" of the Athena User Guide has it.
 _VERSION = re.compile(r'"shared"\."(\w+)" FOR VERSION AS OF (\d+)')
-_UNLOAD = re.compile(r"UNLOAD \((.*)\) TO 's3://([^/]+)/(.*)' WITH \(format = 'PARQUET', .*\)")
-
-
-def run_unloads(monkeypatch: pytest.MonkeyPatch, *, endpoint: str) -> None:
-    """Makes a query to moto write the files that Athena would write.
-
-    The table is read as a Hive table with the partition key `as_of`: the statement's own text
-    decides which rows and columns come out. As with Athena, the files come in no order of their
-    own, times are milliseconds without a zone, and a prefix that holds something is refused.
-    """
-    start: Callable[..., str] = AthenaBackend.start_query_execution
-
-    def start_execution(backend: AthenaBackend, query: str, *rest: Any, **more: Any) -> str:
-        _unload(boto3.client("s3", endpoint_url=endpoint), query)
-        return start(backend, query, *rest, **more)
-
-    monkeypatch.setattr(AthenaBackend, "start_query_execution", start_execution)
-
-
-def _unload(s3: Any, statement: str) -> None:
-    parts = _UNLOAD.fullmatch(statement)
-    assert parts, statement
-    select, bucket, prefix = parts.groups()
-    assert not s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["KeyCount"], prefix
-    with tempfile.TemporaryDirectory() as folder:
-        for item in s3.list_objects_v2(Bucket="curated")["Contents"]:
-            file = Path(folder, item["Key"])
-            file.parent.mkdir(parents=True, exist_ok=True)
-            s3.download_file("curated", item["Key"], str(file))
-        with duckdb.connect() as connection:
-            for table in Path(folder).iterdir():
-                connection.read_parquet(f"{table}/*/*.parquet", hive_partitioning=True).create_view(
-                    table.name
-                )
-            rows = _as_athena_writes(connection.sql(_iceberg(connection, select)).to_arrow_table())
-    # Every other row, each file in the order of the key, and int96 in one of them.
-    for number in range(min(2, rows.num_rows)):
-        buffer = io.BytesIO()
-        part = rows.take(pa.array(range(number, rows.num_rows, 2)))
-        pq.write_table(part, buffer, use_deprecated_int96_timestamps=number == 1)
-        s3.put_object(Bucket=bucket, Key=f"{prefix}part-{9 - number}", Body=buffer.getvalue())
 
 
 def _iceberg(connection: Any, select: str) -> str:
@@ -101,14 +58,6 @@ def _iceberg(connection: Any, select: str) -> str:
     assert (int(version),) in held, f"Iceberg snapshot ID does not exist: {version}"
     rows = f"(SELECT * EXCLUDE (as_of) FROM main.{table} WHERE as_of = '{version}')"  # noqa: S608 - both matched above
     return _VERSION.sub(rows, select)
-
-
-def _as_athena_writes(rows: pa.Table) -> pa.Table:
-    for index, field in enumerate(rows.schema):
-        if pa.types.is_timestamp(field.type):
-            utc = pc.cast(rows.column(index), pa.timestamp("us", tz="UTC"))
-            rows = rows.set_column(index, field.name, pc.cast(utc, pa.timestamp("ms")))
-    return rows
 
 
 _TYPES = {"string": "string", "timestamp": "timestamp", "integer": "bigint", "number": "double"}
@@ -176,7 +125,8 @@ def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) 
             "PartitionKeys": [{"Name": "as_of", "Type": "string"}],
         },
     )
-    run_unloads(monkeypatch, endpoint=endpoint)
+    start = unloading(boto3.client, lake="curated", rewrite=_iceberg)
+    monkeypatch.setattr(AthenaBackend, "start_query_execution", start)
     return "athena://group/lake"
 
 
@@ -233,7 +183,7 @@ def test_a_window_reads_the_facets_of_a_load(
     job.decisions([*"abcd", "not loaded yet"], [True, False, True, False, True])
     job.facets([], age=[])
     for as_of, rows_ in (("load-1", 4), ("load-2", 2)):
-        job.measure_bias(account, as_of)
+        job.measure_bias(as_of, lake=account)
         measured = MonitorBias.read(job.output("bias"))
         assert (measured.rows, measured.without_facets) == (rows_, 5 - rows_)
     assert _left_over() == []
@@ -335,6 +285,6 @@ def test_the_monitor_reads_the_facets_of_the_newest_snapshot(
     job.reference_groups(old=(3, 10), young=(3, 10))
     job.decisions([*"abcd"], [True, False, True, False])
     job.facets([], age=[])
-    job.measure_bias(shared[0], "latest")
+    job.measure_bias("latest", lake=shared[0])
     measured = MonitorBias.read(job.output("bias"))
     assert (measured.rows, measured.without_facets) == (4, 0)

@@ -91,9 +91,9 @@ class Checkout:
     def recipe(self) -> Path:
         return self.folder / "recipes/complaints.yaml"
 
-    def load(self) -> None:
+    def load(self, table: str = "complaints") -> None:
         """Runs the Glue job, which in the emulator does nothing and succeeds."""
-        glue, job = self.emulator.client("glue"), etl_name(SETTINGS, "complaints")
+        glue, job = self.emulator.client("glue"), etl_name(SETTINGS, table)
         glue.start_job_run(JobName=job, Arguments={"--as-of": AS_OF})
         while glue.get_job_runs(JobName=job)["JobRuns"][0]["JobRunState"] != "SUCCEEDED":
             pass
@@ -107,14 +107,11 @@ class Checkout:
             ecr.put_image(repositoryName=name, imageTag=tag, imageManifest=json.dumps(manifest))
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    from infra.app import add_stacks
-
-    folder = tmp_path_factory.mktemp("checkout")
+def write_checkout(folder: Path, variant: str) -> None:
+    """Writes a repository of a variant into a folder, whose recipes have tiny weights."""
     (folder / "config").mkdir()
     shutil.copytree(ROOT / "recipes", folder / "recipes")
-    write_config(folder / "config", "serving")
+    write_config(folder / "config", variant)
     for name in ("contracts", "pipelines", *IMAGES):
         (folder / name).symlink_to(ROOT / name)
     files = {name: sha256_bytes(content) for name, content in WEIGHTS.items()}
@@ -123,13 +120,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
         if "model" in document:  # the others extend one
             document["model"]["files"] = files
             recipe.write_text(yaml.safe_dump(document, sort_keys=False))
-    file = folder / "recipes/complaints.yaml"
     place = sha256_bytes(canonical_json(files))[:16]
     weights = folder / ".sashiko/cache/weights" / place
     weights.mkdir(parents=True)
     for name, content in WEIGHTS.items():
         (weights / name).write_bytes(content)
 
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    from infra.app import add_stacks
+
+    folder = tmp_path_factory.mktemp("checkout")
+    write_checkout(folder, "serving")
+    file = folder / "recipes/complaints.yaml"
     app = new_app()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_DIR", NO_GIT["GIT_DIR"])

@@ -155,14 +155,21 @@ def synthesize(folder: Path, arn: str, **serving: Any) -> Path:
     return folder
 
 
-def lock(**change: Any) -> Mapping[str, Any]:
+def lock(target: str = COMPILED, **change: Any) -> Mapping[str, Any]:
     """The compile lock that fits the endpoint, with a change."""
-    image = endpoint_spec(serving_settings(), COMPILED).image.reference
-    return {"target": COMPILED, "image": image, "cores": 1, **change}
+    image = endpoint_spec(serving_settings(), target).image.reference
+    cores = 1 if target == COMPILED else None
+    return {"target": target, "image": image, "cores": cores, **change}
 
 
 def register(
-    account: Emulator, folder: Path, *, execution: str, status: str = "Approved", **evidence: Any
+    account: Emulator,
+    folder: Path,
+    *,
+    execution: str,
+    status: str = "Approved",
+    target: str = COMPILED,
+    **evidence: Any,
 ) -> str:
     """Registers a version by the project's own registrar and decides on it; returns its ARN."""
     settings = serving_settings()
@@ -170,11 +177,11 @@ def register(
     placement = Placement(
         models_uri=f"s3://{bucket_name(settings, 'artifacts')}/{MODELS}",
         signing_key=key_alias(settings, "signing"),
-        serving_image=endpoint_spec(settings, COMPILED).image.uri,
+        serving_image=endpoint_spec(settings, target).image.uri,
         made_from="s3://snapshots/training",
     )
     folder.mkdir()
-    inputs = {"lock": lock(), "artifact": execution.encode(), **evidence}
+    inputs = {"lock": lock(target), "artifact": execution.encode(), **evidence}
     version, new = PackageRegistrar(clients, placement).register(
         model_package_group_name(settings, recipe().model_package_group),
         files=write_evidence(folder, **inputs),

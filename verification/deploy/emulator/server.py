@@ -68,6 +68,7 @@ def serve(account: str) -> BaseWSGIServer:
     os.environ["MOTO_ACCOUNT_ID"] = account
     os.environ["MOTO_IAM_LOAD_MANAGED_POLICIES"] = "true"
 
+    from moto.athena.models import AthenaBackend
     from moto.moto_server.werkzeug_app import (
         DomainDispatcherApplication,
         MotoRequestHandler,
@@ -75,7 +76,7 @@ def serve(account: str) -> BaseWSGIServer:
     )
 
     from .engine import cloudformation
-    from .services import functions, patches
+    from .services import athena, functions, patches
     from .services.bedrock import Bedrock
     from .services.codebuild import CodeBuild
     from .services.glue import Glue
@@ -98,6 +99,7 @@ def serve(account: str) -> BaseWSGIServer:
 
     lake_formation = regional(LakeFormation)
     patches.install(lake_formation)
+    AthenaBackend.start_query_execution = athena.unloading(clients)
     cloudformation.install(account, clients)
     functions.install(url)
     services = {

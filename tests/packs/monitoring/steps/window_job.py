@@ -132,11 +132,11 @@ class WindowJob(Job):
         self._monkeypatch.setattr(sys, "argv", [module.__name__, *arguments])
         module.main()
 
-    def measure_bias(self, as_of: str = "") -> None:
+    def measure_bias(self, as_of: str = "", *, lake: str = "") -> None:
         """Runs MonitorBias, without an argument on the lake as it is, which may be empty."""
         folder = self.root / "lake" / "loans"
         as_of = as_of or (sha256_tree(folder) if folder.exists() else "none")
-        self.run(bias, "--lake-uri", f"duckdb://{folder.parent}", "--as-of", as_of)
+        self.run(bias, "--lake-uri", lake or f"duckdb://{folder.parent}", "--as-of", as_of)
 
     def facets(self, keys: Sequence[Any], **columns: Sequence[Any]) -> None:
         """Loads rows of loans into the lake, in the contract's types."""

@@ -82,6 +82,7 @@ class Executions:
         self._registry = registry
         self._steps: dict[str, Mapping[str, Record]] = {}  # ARN -> step -> record
         self._configs: dict[str, Record] = {}
+        self._started: dict[tuple[str, str], str] = {}  # pipeline and token -> ARN
         self.operations: dict[str, Handler] = {
             "StartPipelineExecution": self._start,
             "ListPipelineExecutionSteps": self._list_steps,
@@ -94,6 +95,9 @@ class Executions:
         name = request["PipelineName"].rpartition("/")[2]
         if name not in pipelines:
             raise ServiceError("ResourceNotFound", f"Pipeline {name} does not exist")
+        token = name, request["ClientRequestToken"]
+        if token in self._started:
+            return {"PipelineExecutionArn": self._started[token]}
         plan = _Plan(pipelines[name].pipeline_definition)
         config = request.get("SelectiveExecutionConfig", {})
         selection = {item["StepName"] for item in config.get("SelectedSteps", ())}
@@ -110,6 +114,7 @@ class Executions:
         fails = _FAILS.fullmatch(request.get("PipelineExecutionDescription") or "")
         failing, reason = fails.groups() if fails else ("", "")
         started = plan.run(selection or set(plan.names), failing, reason)
+        self._started[token] = arn
         self._steps[arn] = {**reused, **started}
         self._configs[arn] = config
         if failing in started:

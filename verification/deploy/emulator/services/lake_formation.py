@@ -221,7 +221,7 @@ class LakeFormation:
     def check_visible(self, role: str, resource: Record) -> None:
         """Raises ServiceError if a role, an ARN, sees nothing of a database or table.
 
-        As in "Troubleshooting Lake Formation" of AWS's guide; grants by tags are not considered.
+        As in "Troubleshooting Lake Formation" of AWS's guide.
         """
         self._check_resource(resource)
         admins = [a["DataLakePrincipalIdentifier"] for a in self._settings["DataLakeAdmins"]]
@@ -441,9 +441,25 @@ class LakeFormation:
         path = named(resource)
         return any(
             grant["Principal"]["DataLakePrincipalIdentifier"] in principals
-            and named(grant["Resource"]) in (path, (*path[:-1], "*"))
+            and (
+                named(grant["Resource"]) in (path, (*path[:-1], "*"))
+                or self._is_tagged(path, grant["Resource"].get("LFTagPolicy"))
+            )
             for grant in self._grants
         )
+
+    def _is_tagged(self, path: tuple[str, ...], policy: Record | None) -> bool:
+        """Says whether a database, or a table or a column of it, has each tag of a grant."""
+        if policy is None or policy["ResourceType"] != ("DATABASE", "TABLE")[len(path) - 1]:
+            return False
+        columns = [key for key in self._assigned if len(path) == 2 and key[:-1] == path]
+        for place in (path, *columns):
+            tags: dict[str, str] = {}
+            for length in range(1, len(place) + 1):  # its own come last
+                tags |= self._assigned.get(place[:length], {})
+            if all(tags.get(tag["TagKey"]) in tag["TagValues"] for tag in policy["Expression"]):
+                return True
+        return False
 
     def _opt_out(self, request: dict[str, Any]) -> None:
         if request not in self._opt_ins:
