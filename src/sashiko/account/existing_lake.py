@@ -1,14 +1,20 @@
 """A table of another owner, seen from an account: its version, and the grants that it needs."""
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sashiko.account.account import Account
-from sashiko.account.names import Role, database_name, exploration_workgroup_name
+from sashiko.account.names import (
+    Role,
+    bucket_name,
+    database_name,
+    exploration_workgroup_name,
+)
 from sashiko.base.yaml_models import validate
-from sashiko.contract.glue import LATEST, is_snapshot
+from sashiko.contract.glue import LATEST, is_snapshot, quoted
 from sashiko.contract.model import Contract, ExistingTable
 from sashiko.data.existing_table import CatalogTable, read_table, snapshot_sql
 from sashiko.errors import InputError
@@ -76,6 +82,47 @@ def existing_version(
     if len(rows) != 1:
         raise InputError(f"{lake.full_name} has no snapshot {as_of or ''}".strip())
     return str(rows[0]["Data"][0]["VarCharValue"])
+
+
+def pull_sample(
+    account: Account, settings: Settings, contract: Contract, *, rows: int, folder: Path
+) -> str:
+    """Copies rows that a hash of the key chooses into a new folder; returns their version.
+
+    It has the columns that the contract does not call pii and that the caller may see. What Athena
+    writes on the way lies with the results of queries, and expires as they do.
+
+    Raises:
+        InputError: if the contract names no such table, the folder exists, or the caller may not.
+    """
+    from sashiko.base.stopping import Stop
+    from sashiko.contract.derive import existing_rows
+    from sashiko.data.athena_lake import download, unload
+
+    lake = contract.lake
+    if lake is None or folder.exists():
+        why = f"contract `{contract.id}` names no `lake`" if lake is None else f"{folder} exists"
+        raise InputError(f"{why}: nothing is pulled")
+    shown = describe(account, lake).types
+    columns = [
+        # By its own name: the folder stands for the table.
+        column.model_copy(update={"name": column.physical_name.lower()})
+        for column in contract.columns
+        if column.classification != "pii" and column.physical_name.lower() in shown
+    ]
+    as_of, stop = existing_version(account, settings, lake), Stop()
+    key = contract.column(contract.key).physical_name.lower()
+    chosen = f"ORDER BY xxhash64(to_utf8(CAST({quoted(key)} AS varchar))) LIMIT {rows}"
+    uri = f"s3://{bucket_name(settings, 'artifacts')}/athena/pull-{uuid.uuid4().hex}/"
+    unload(
+        account.client("athena"),
+        f"SELECT * FROM {existing_rows(lake, columns, as_of=as_of)} {chosen}",  # noqa: S608 - names are quoted
+        to=uri, workgroup=exploration_workgroup_name(settings),
+        database=database_name(settings), stop=stop,
+    )  # fmt: skip
+    folder.mkdir(parents=True, mode=0o700)
+    download(account.client("s3"), uri, folder, stop=stop)
+    return as_of
 
 
 def columns_read(contract: Contract) -> dict[Role, list[str]]:

@@ -50,6 +50,25 @@ def fetch(env: Environment = "local", recipe: RecipeName = None, home: Home = HO
 
 
 @app.command()
+def pull(
+    out: Annotated[Path, typer.Argument(help="The new folder, as a recipe's source names it.")],
+    limit: Annotated[int, typer.Option(min=1, help="The number of rows.")],
+    env: Environment = "local",
+    recipe: RecipeName = None,
+) -> None:
+    """Copy rows of the recipe's table, if it has another owner, from --env's account."""
+    from sashiko.account.account import Account
+    from sashiko.account.existing_lake import pull_sample
+    from sashiko.contract.load import load_contract
+    from sashiko.settings.environment import load_deployed
+
+    settings = load_deployed(env)
+    contract = load_contract(contract_file(choose_recipe(settings, recipe)))
+    version = pull_sample(Account(settings), settings, contract, rows=limit, folder=out)
+    typer.echo(f"{out}: at most {limit:,} rows of {version}")
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="A CSV or Parquet file.")],
     contract: Annotated[

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from botocore.validate import validate_parameters
 
-from sashiko.account.existing_lake import existing_version, owner_text
+from sashiko.account.existing_lake import existing_version, owner_text, pull_sample
 from sashiko.contract.load import load_contract
+from sashiko.data import athena_lake
 from sashiko.data.draft.review import review_lines
 from sashiko.data.draft.write import write_catalog_draft
 from sashiko.data.existing_table import read_table
@@ -74,6 +75,26 @@ def test_a_table_without_snapshots_is_copied_under_the_present_time_alone(tmp_pa
     assert re.fullmatch(r"\d{8}T\d{6}Z", existing_version(account, DEV, lake))
     with pytest.raises(InputError, match="has no snapshots: leave it out"):
         existing_version(account, DEV, lake, as_of="20261201T000000Z")
+
+
+def test_a_sample_has_what_its_reader_may_see_and_no_personal_column(tmp_path, monkeypatch):
+    contract, sql = existing(tmp_path), list[str]()
+    seen = {name: kind for name, kind in TYPES.items() if name != "age_group"}
+    account = _account(glue_answer(seen), "42", sql=sql)
+    monkeypatch.setattr(athena_lake, "download", lambda *_, **__: [])
+    folder = tmp_path / "sample"
+    assert pull_sample(account, DEV, contract, rows=100, folder=folder) == "42"
+    unload = sql[-1]
+    assert "FOR VERSION AS OF 42" in unload
+    assert 'ORDER BY xxhash64(to_utf8(CAST("loan_id" AS varchar))) LIMIT 100' in unload
+    assert "TO 's3://sashiko-dev-artifacts-111122223333-us-east-1/athena/pull-" in unload
+    assert "reader" not in unload
+    assert "age" not in unload.replace("pages", "")
+    with pytest.raises(InputError, match="sample exists: nothing is pulled"):
+        pull_sample(account, DEV, contract, rows=100, folder=folder)
+    ours = contract.model_copy(update={"lake": None})
+    with pytest.raises(InputError, match="names no `lake`"):
+        pull_sample(account, DEV, ours, rows=100, folder=tmp_path / "other")
 
 
 def _calls(text: str) -> list[tuple[str, dict[str, str]]]:
