@@ -76,11 +76,8 @@ def test_each_snapshot_has_one_writer_the_facets_one_reader_and_nobody_the_lakes
         return let_through(lake, "snapshots", action, f"{view}/")
 
     assert let("s3:PutObject", "training") == {"sashiko-dev-broker"}
-    # The deployer's own policy allows it a file without rows, once: test_pipeline_places.py.
-    # Of an officer it is the stores of a pack: there too.
-    officers = {evaluator} | of_pack("monitoring", "sashiko-dev-privacy-officer")
-    assert let("s3:PutObject", "facets") == officers | {"sashiko-dev-deployer"}
-    assert let("s3:GetObject", "facets") == officers | {"sashiko-dev-break-glass"}
+    assert let("s3:PutObject", "facets") == {evaluator}
+    assert let("s3:GetObject", "facets") == {evaluator, "sashiko-dev-break-glass"}
     assert let("s3:PutObject", "weights") == {evaluator}
     readers = {evaluator, "sashiko-dev-training", "sashiko-dev-break-glass"}
     assert let("s3:GetObject", "weights") == readers

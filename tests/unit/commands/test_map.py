@@ -124,7 +124,7 @@ def test_a_command_says_what_it_does_in_a_sentence(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [
-    "contract check", "data check", "definition", "env cost", "env doctor", "env drift",
+    "contract check", "data check", "definition", "env doctor", "env drift",
     "env preflight", "model lineage", "monitor", "runs verify", "upgrade",
 ])  # fmt: skip
 def test_a_check_says_which_status_means_problems(path: str) -> None:
