@@ -11,7 +11,7 @@ from verification.deploy.stacks import ACCOUNT, Stacks
 # Each deploys for minutes. A worker that begins one last leaves the others without work.
 LONG_FILES = (
     "test_three_accounts.py", "test_hands_off.py", "test_life_cycle.py", "test_serving_life.py",
-    "test_run.py", "test_delivery.py",
+    "test_run.py", "test_delivery.py", "test_batch_life.py",
 )  # fmt: skip
 
 # CDK's own check of every template takes 4 s; tests/infra runs it.

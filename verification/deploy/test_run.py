@@ -316,7 +316,7 @@ def test_from_the_schedule_to_the_metrics_of_a_window(checkout: Checkout) -> Non
     assert f"{GROUP}, version 1" in page.read_text()
 
     deleted = checkout.sashiko("monitor", "forget", "nobody", "--recipe", "complaints").stdout
-    assert deleted.startswith("deleted of 1 keys: 0 answers, 0 labels, 0 facets, 0 names in draws")
+    assert deleted.startswith("deleted of 1 keys: 0 answers, 0 labels, 0 names in draws")
 
 
 def _show_outcome(checkout: Checkout, result: MonitorResult) -> subprocess.CompletedProcess[str]:
