@@ -9,7 +9,6 @@ import pytest
 
 from sashiko.base.files import sha256_file
 from sashiko.explain.explanation_record import EXPLANATIONS_FILE, read_explanations
-from sashiko.explain.importance import ANALYSIS_FILE
 from tests.e2e.project import RUN, Attempt, Project
 from tests.e2e.tiny import make_project
 from tests.unit.training.tiny_llama import CHAT_TEMPLATE_SHA256, prompt, save_llama
@@ -75,8 +74,6 @@ def test_its_explanations_are_shapley_values_that_add_up(project: Project, run: 
     explanations = read_explanations(folder / EXPLANATIONS_FILE)
     assert (explanations.method, explanations.steps) == ("shapley_sampling", 2)
     assert explanations.convergence.largest < 1e-3 * explanations.convergence.explained
-    analysis = json.loads((folder / ANALYSIS_FILE).read_text())
-    assert analysis["attribution_method"] == "shapley_sampling"
 
 
 def test_only_as_many_rows_are_judged_as_the_recipe_says(project: Project, run: Attempt) -> None:
