@@ -104,13 +104,13 @@ def direct(edges: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     before = {end: [start for start, other in edges if other == end] for _, end in edges}
     order = list(TopologicalSorter(before).static_order())
     reach: dict[str, set[str]] = {}
-    kept = []
+    pairs = []
     for end in order:
         starts = before.get(end, [])
         further = set().union(*(reach[start] for start in starts))
         reach[end] = further.union(starts)
-        kept += [(start, end) for start in order if start in starts and start not in further]
-    return dict.fromkeys(kept, "")
+        pairs += [(start, end) for start in order if start in starts and start not in further]
+    return dict.fromkeys(pairs, "")
 
 
 def dag(definition: Definition) -> Diagram:

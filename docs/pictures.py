@@ -2,8 +2,7 @@
 
 The live view is a screen of a terminal while a run trains, as SVG. The others are what a browser
 shows first: of the report of a run that the bias gate blocked, and of the pages of the monitor and
-a selection. From that report comes the picture of its steps too. Needs tmux and Chromium. The runs'
-state is in `build/pictures`.
+a selection. Needs tmux and Chromium. The runs' state is in `build/pictures`.
 """
 
 import io
@@ -42,7 +41,6 @@ def main() -> None:
     _sashiko("run", "--recipe", "complaints-unmitigated", check=False)
     report = max((ROOT / HOME / "runs").iterdir()) / "report.html"
     screen(browser, report.as_uri(), IMAGES / "report-blocked.png")
-    (IMAGES / "lineage.svg").write_text(steps(report.read_text("utf-8")), encoding="utf-8")
     screen(browser, selected(), IMAGES / "selection.png")
 
 
@@ -82,18 +80,6 @@ def monitored() -> str:
         server.terminate()
     _sashiko("monitor", check=False)
     return max((ROOT / HOME / "monitor").rglob("*.html"), key=lambda f: f.stat().st_mtime).as_uri()
-
-
-def steps(report: str) -> str:
-    """Takes the picture of a run's steps out of its report, with the styles for light and dark."""
-    picture = re.findall(r'<svg [^>]*aria-label="Steps and.*?</svg>', report, re.DOTALL)[0]
-    light, dark = re.findall(r":root {(?:\s*color-scheme.*?;)?(.*?)}", report, re.DOTALL)[:2]
-    rules = "\n".join(re.findall(r"^\.(?:step|arrow|head)\b.*$", report, re.MULTILINE))
-    light = light.replace("#fff", "#f5f7f9")  # a box that shows on a white page
-    colours = f":root {{{light}}}\n@media (prefers-color-scheme: dark) {{ :root {{{dark}}} }}"
-    style = f"<style>\n{colours}\ntext {{ font-family: sans-serif; }}\n{rules}\n</style>"
-    sized = re.sub(r'"0 0 (\d+) (\d+)"', r'"0 0 \1 \2" width="\1" height="\2"', picture, count=1)
-    return sized.replace(">", f">{style}", 1) + "\n"
 
 
 def selected() -> str:

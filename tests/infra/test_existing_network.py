@@ -147,8 +147,8 @@ def test_jobs_with_a_network_get_the_proxy_and_isolated_ones_do_not():
     assert len(proxied) >= 3
     check = next(item for name, item in _steps().items() if "DeviceCheck" in name)
     words = check["AppSpecification"]["ContainerArguments"]
-    given = [words[n + 1] for n, word in enumerate(words) if word == "--security-group"]
-    assert given == GROUPS
+    groups = [words[n + 1] for n, word in enumerate(words) if word == "--security-group"]
+    assert groups == GROUPS
 
 
 @pytest.mark.parametrize(

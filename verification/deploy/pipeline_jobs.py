@@ -43,8 +43,8 @@ class PipelineJobs:
         sagemaker, by = self.emulator.client("sagemaker"), {"PipelineExecutionArn": execution}
         described = sagemaker.describe_pipeline_definition_for_execution(**by)
         definition = parse_definition(json.loads(described["PipelineDefinition"]))
-        given = sagemaker.list_pipeline_parameters_for_execution(**by)["PipelineParameters"]
-        texts = {item["Name"]: item["Value"] for item in given}
+        parameters = sagemaker.list_pipeline_parameters_for_execution(**by)["PipelineParameters"]
+        texts = {item["Name"]: item["Value"] for item in parameters}
         number = execution.rpartition("/")[2]
         steps = resolve_steps(
             definition,

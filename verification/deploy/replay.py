@@ -93,6 +93,6 @@ def _bind(recorded: Any, answered: Any, bound: dict[str, Any]) -> None:
     elif isinstance(recorded, str) and isinstance(answered, str):
         names = [match[0] for match in _PLACEHOLDER.finditer(recorded)]
         pattern = "(.+?)".join(map(re.escape, _PLACEHOLDER.split(recorded)[::3]))
-        if names and (found := re.fullmatch(pattern, answered)):
-            for name, value in zip(names, found.groups(), strict=True):
+        if names and (match := re.fullmatch(pattern, answered)):
+            for name, value in zip(names, match.groups(), strict=True):
                 bound.setdefault(name, value)

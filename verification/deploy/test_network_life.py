@@ -112,6 +112,6 @@ def test_there_and_back(dev: Emulator, tmp_path_factory: pytest.TempPathFactory)
     (made,) = own_vpcs(dev)
     assert vpc_of_jobs(dev)[1] == {group_of(dev, made)}
     assert not vpc_of_jobs(dev)[0] & subnets
-    found = dev.client("ec2").describe_subnets(SubnetIds=sorted(subnets))["Subnets"]
-    assert {item["State"] for item in found} == {"available"}
+    answer = dev.client("ec2").describe_subnets(SubnetIds=sorted(subnets))["Subnets"]
+    assert {item["State"] for item in answer} == {"available"}
     assert dev.client("s3").get_object(**fill)["Body"].read() == b"rows"

@@ -72,8 +72,8 @@ class ContentStore:
 
     def sizes(self, uri: str, *, role: Role = STAGED_BY) -> dict[str, int]:
         """Lists the objects below a prefix: name -> bytes. Errors as `list_objects`."""
-        listed = list_objects(self._account, uri, role=role)
-        return {name: item["Size"] for name, item in listed.items()}
+        objects = list_objects(self._account, uri, role=role)
+        return {name: item["Size"] for name, item in objects.items()}
 
     def put(self, uri: str, content: bytes | Path, *, sha256: str) -> bool:
         """Writes an object unless it exists, and returns whether it was written now.

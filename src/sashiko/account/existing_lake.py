@@ -103,20 +103,20 @@ def pull_sample(
     if lake is None or folder.exists():
         why = f"contract `{contract.id}` names no `lake`" if lake is None else f"{folder} exists"
         raise InputError(f"{why}: nothing is pulled")
-    shown = describe(account, lake).types
+    visible = describe(account, lake).types
     columns = [
         # By its own name: the folder stands for the table.
         column.model_copy(update={"name": column.physical_name.lower()})
         for column in contract.columns
-        if column.classification != "pii" and column.physical_name.lower() in shown
+        if column.classification != "pii" and column.physical_name.lower() in visible
     ]
     as_of, stop = existing_version(account, settings, lake), Stop()
     key = contract.column(contract.key).physical_name.lower()
-    chosen = f"ORDER BY xxhash64(to_utf8(CAST({quoted(key)} AS varchar))) LIMIT {rows}"
+    sample = f"ORDER BY xxhash64(to_utf8(CAST({quoted(key)} AS varchar))) LIMIT {rows}"
     uri = f"s3://{bucket_name(settings, 'artifacts')}/athena/pull-{uuid.uuid4().hex}/"
     unload(
         account.client("athena"),
-        f"SELECT * FROM {existing_rows(lake, columns, as_of=as_of)} {chosen}",  # noqa: S608 - names are quoted
+        f"SELECT * FROM {existing_rows(lake, columns, as_of=as_of)} {sample}",  # noqa: S608 - names are quoted
         to=uri, workgroup=exploration_workgroup_name(settings),
         database=database_name(settings), stop=stop,
     )  # fmt: skip
@@ -125,7 +125,7 @@ def pull_sample(
     return as_of
 
 
-def columns_read(contract: Contract) -> dict[Role, list[str]]:
+def columns_by_role(contract: Contract) -> dict[Role, list[str]]:
     """Returns who reads a table of another owner: role -> columns, by their names in the table."""
     training, facets = (
         [column.physical_name.lower() for column in contract.view_columns(view)]
@@ -148,7 +148,7 @@ def owner_text(settings: Settings, contract: Contract) -> str:
         loader=PackageLoader("sashiko", "account"),
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    readers = columns_read(contract)
+    readers = columns_by_role(contract)
     return environment.get_template("owner_grants.j2").render(
         settings=settings, contract=contract, lake=contract.lake, readers=readers,
         columns=list(dict.fromkeys(name for names in readers.values() for name in names)),

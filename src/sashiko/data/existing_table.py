@@ -61,7 +61,7 @@ def read_table(get_table: Callable[..., Any], lake: ExistingTable) -> CatalogTab
 def logical_type(kind: str) -> LogicalType | None:
     """Returns the contract's type of a catalog's or an engine's, such as `decimal(10,2)`."""
     base = kind.lower().partition("<")[0].partition("(")[0].removesuffix(" with time zone").strip()
-    return next((logical for logical, known in _TYPES.items() if base in known.split()), None)
+    return next((logical for logical, types in _TYPES.items() if base in types.split()), None)
 
 
 def check_columns(
@@ -105,9 +105,9 @@ def snapshot_sql(lake: ExistingTable, as_of: str) -> str:
     """
     snapshots, refs = table_sql(lake, "$snapshots"), table_sql(lake, "$refs")
     newest = f"(SELECT snapshot_id FROM {refs} WHERE name = 'main')"  # noqa: S608 - names are quoted
-    chosen = as_of if is_snapshot(as_of) else newest
+    snapshot = as_of if is_snapshot(as_of) else newest
     columns = "snapshot_id, to_unixtime(committed_at) AS committed_at"
-    return f"SELECT {columns} FROM {snapshots} WHERE snapshot_id = {chosen}"  # noqa: S608 - as above
+    return f"SELECT {columns} FROM {snapshots} WHERE snapshot_id = {snapshot}"  # noqa: S608 - as above
 
 
 def pinned(name: str, snapshot_id: object, committed: float) -> TableSource:
@@ -187,8 +187,8 @@ def _read_iceberg(folder: Path, snapshot_id: int, columns: Sequence[Column]) -> 
     """Streams those of the columns that a snapshot has, as Arrow record batches."""
     table = _open_iceberg(folder)
     schema = table.schemas().get(table.snapshot_by_id(snapshot_id).schema_id, table.schema())
-    wanted = {column.physical_name.lower() for column in columns}
-    names = tuple(field.name for field in schema.fields if field.name.lower() in wanted)
+    physical = {column.physical_name.lower() for column in columns}
+    names = tuple(field.name for field in schema.fields if field.name.lower() in physical)
     return table.scan(selected_fields=names, snapshot_id=snapshot_id).to_arrow_batch_reader()
 
 

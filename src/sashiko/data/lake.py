@@ -78,10 +78,11 @@ def seed_lake(
         "contract_sha256": contract.sha256,
         "code_sha256": folder_digest(Path(__file__).parent),
     }
-    read = [*contract.view_columns("training")]
+    used = [*contract.view_columns("training")]
     if origin is not None:
-        read += [c for c in contract.view_columns("facets") if recipe.bias.judged and c not in read]
-        columns = [column.name for column in read]
+        facets = contract.view_columns("facets") if recipe.bias.judged else ()
+        used += [column for column in facets if column not in used]
+        columns = [column.name for column in used]
         source |= {"folder": origin.model_dump(mode="json"), "columns": columns}
     loaded = table.is_file() and record.is_file()
     as_of = sha256_tree(folder) if loaded else ""
@@ -95,7 +96,7 @@ def seed_lake(
                 if origin is None:
                     rows = ingest(raw, contract, Path(scratch, _FILE))
                 else:
-                    rows = copy_folder(raw, contract, read, origin, Path(scratch, _FILE))
+                    rows = copy_folder(raw, contract, used, origin, Path(scratch, _FILE))
                 Path(scratch, _FILE).replace(table)
         except OSError as error:
             raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error

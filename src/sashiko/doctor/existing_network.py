@@ -24,8 +24,8 @@ _PROBE = "sashiko env doctor --env {} --probe-network"
 def called_services(environment: Environment) -> Mapping[str, Any]:
     """Returns what jobs call by endpoints, as `SERVICES` describes it; nothing without one."""
     stacks = environment.templates.stacks.values()
-    listed = [scope.template.get("Metadata", {}).get(SERVICES, {}) for scope in stacks]
-    return next(filter(None, listed), {})
+    services = [scope.template.get("Metadata", {}).get(SERVICES, {}) for scope in stacks]
+    return next(filter(None, services), {})
 
 
 def check_network(
@@ -44,7 +44,7 @@ def check_network(
         "security_groups": ("security_groups", dict.fromkeys(network.security_groups, in_vpc)),
     }
     for key, (kind, expected) in places.items():
-        yield from run_check(kind, partial(_compared, account, settings, key, kind, expected))
+        yield from run_check(kind, partial(_compare, account, settings, key, kind, expected))
     for name, check in {"DNS": _dns, "routes": _routes, "rules of groups": _rules}.items():
         yield from run_check(name, partial(check, account, settings))
     if environment:
@@ -59,14 +59,14 @@ def check_addresses(account: Account, settings: Settings, instances: int) -> Che
     SageMaker AI Training Jobs Access to Resources in Your Amazon VPC", Developer Guide).
     """
     ids = [subnet.id for subnet in settings.network.subnets]
-    found = _described(account, "subnets", "subnet-id", ids)
-    free = sum(int(item["AvailableIpAddressCount"]) for item in found)
+    subnets = _describe(account, "subnets", "subnet-id", ids)
+    free = sum(int(item["AvailableIpAddressCount"]) for item in subnets)
     detail = f"{free}, and up to {instances} instances at once need {2 * instances}"
     faults = [detail] if free < 2 * instances else []
-    return _judged("free addresses", faults, detail, f"add a subnet to {_key(settings)}")
+    return _check("free addresses", faults, detail, f"add a subnet to {_key(settings)}")
 
 
-def _judged(name: str, faults: Sequence[str], ok: str, fix: str) -> Check:
+def _check(name: str, faults: Sequence[str], ok: str, fix: str) -> Check:
     if faults:
         return Check(name, "failed", "; ".join(faults), fix=fix)
     return Check(name, "ok", ok)
@@ -76,7 +76,7 @@ def _key(settings: Settings, key: str = "subnets") -> str:
     return f"`network.{key}` in {file_of('network', settings.environment)}"
 
 
-def _described(account: Account, kind: str, key: str, values: Sequence[str]) -> list[Any]:
+def _describe(account: Account, kind: str, key: str, values: Sequence[str]) -> list[Any]:
     """Describes what matches a filter: an id that nobody sees is no error then."""
     member = "".join(part.title() for part in kind.split("_"))
     filters = [{"Name": key, "Values": [*values]}]
@@ -86,21 +86,21 @@ def _described(account: Account, kind: str, key: str, values: Sequence[str]) -> 
 _IDS = {"vpcs": "vpc-id", "subnets": "subnet-id", "security_groups": "group-id"}
 
 
-def _compared(
+def _compare(
     account: Account, settings: Settings, key: str, kind: str, expected: Mapping[str, Any]
 ) -> Iterator[Check]:
     """Yields a check of each id of `expected`: the account sees it, with those properties."""
     member = _IDS[kind].title().replace("-", "")
-    found = _described(account, kind, _IDS[kind], [*expected]) if expected else []
-    seen = {item[member]: item for item in found}
+    items = _describe(account, kind, _IDS[kind], [*expected]) if expected else []
+    by_id = {item[member]: item for item in items}
     for name, properties in expected.items():
-        item = seen.get(name, {})
+        item = by_id.get(name, {})
         faults = [
             f"{k} is {item.get(k)}, not {v}" for k, v in properties.items() if item.get(k) != v
         ]
         ok = ", ".join([*map(str, properties.values()), item.get("AvailabilityZoneId", "seen")])
         faults = faults if item else ["the account does not see it"]
-        yield _judged(name, faults, ok, f"correct {_key(settings, key)}")
+        yield _check(name, faults, ok, f"correct {_key(settings, key)}")
 
 
 def _dns(account: Account, settings: Settings) -> Iterator[Check]:
@@ -111,13 +111,13 @@ def _dns(account: Account, settings: Settings) -> Iterator[Check]:
         )
         value = (answer or {}).get(name[0].upper() + name[1:], {}).get("Value")
         faults = [] if value else ["off: the private names of endpoints do not resolve"]
-        yield _judged(name, faults, "on", "the VPC's owner turns it on")
+        yield _check(name, faults, "on", "the VPC's owner turns it on")
 
 
 def _routes(account: Account, settings: Settings) -> Iterator[Check]:
     network, ours = settings.network, settings.network.endpoints == "ours"
     s3 = network.s3_prefix_lists.get(settings.region)
-    tables = _described(account, "route_tables", "vpc-id", [str(network.vpc_id)])
+    tables = _describe(account, "route_tables", "vpc-id", [str(network.vpc_id)])
     # The main table, whose association has no subnet, is of subnets without one of their own.
     of_subnets = {one.get("SubnetId"): it for it in tables for one in it.get("Associations", ())}
     for subnet in network.subnets:
@@ -143,11 +143,11 @@ def _routes(account: Account, settings: Settings) -> Iterator[Check]:
 
 def _rules(account: Account, settings: Settings) -> Iterator[Check]:
     network, ids = settings.network, settings.network.security_groups
-    rules = _described(account, "security_group_rules", "group-id", ids) if ids else []
+    rules = _describe(account, "security_group_rules", "group-id", ids) if ids else []
     for port in sorted({443, network.proxy.port if network.proxy else 443}) if ids else ():
         fix = "their owner adds a rule to the endpoints, S3 or the proxy"
         faults = [] if any(_allows(rule, port) for rule in rules) else ["no rule allows it"]
-        yield _judged(f"egress to port {port}", faults, ", ".join(ids), fix)
+        yield _check(f"egress to port {port}", faults, ", ".join(ids), fix)
     inside = [r for r in rules if r.get("ReferencedGroupInfo", {}).get("GroupId") == r["GroupId"]]
     if ids and {r["IsEgress"] for r in inside if r["IpProtocol"] == "-1"} != {True, False}:
         detail = "no group lets its members send each other anything, which several nodes need"
@@ -163,29 +163,29 @@ def _endpoints(
     account: Account, settings: Settings, services: Mapping[str, Any]
 ) -> Iterator[Check]:
     network, title = settings.network, "VPC endpoints"
-    found = _described(account, "vpc_endpoints", "vpc-id", [str(network.vpc_id)])
+    endpoints = _describe(account, "vpc_endpoints", "vpc-id", [str(network.vpc_id)])
     if network.endpoints == "ours":
         # A service's private name is of one endpoint of a VPC, and a table has one route to S3.
         own = {"Key": "project", "Value": settings.project}
-        others = [item for item in found if own not in item.get("Tags", ())]
-        taken = [i["VpcEndpointId"] for i in others if i["ServiceName"] in services]
-        faults = [f"{', '.join(taken)} of others serve what ours would"] if taken else []
-        yield _judged(title, faults, "none of others is in the way", _key(settings, "endpoints"))
+        others = [item for item in endpoints if own not in item.get("Tags", ())]
+        rivals = [i["VpcEndpointId"] for i in others if i["ServiceName"] in services]
+        faults = [f"{', '.join(rivals)} of others serve what ours would"] if rivals else []
+        yield _check(title, faults, "none of others is in the way", _key(settings, "endpoints"))
         return
     probe = f"try them: {_PROBE.format(settings.environment)}"
-    if not found:
+    if not endpoints:
         detail = f"the account sees none in {network.vpc_id}: they are its owner's, or elsewhere"
         yield Check(title, "unknown", detail, fix=probe)
         return
     for service, called in services.items():
-        matching = [item for item in found if item["ServiceName"] == service]
+        matching = [item for item in endpoints if item["ServiceName"] == service]
         faults = [fault for item in matching for fault in _faults(item, called, settings.account)]
         if not matching and network.proxy:
             yield Check(service, "note", "no endpoint: calls go by the proxy", fix=probe)
             continue
         faults = faults if matching else [f"no endpoint in {network.vpc_id}"]
         listing = ", ".join(item["VpcEndpointId"] for item in matching)
-        yield _judged(service, faults, listing, "the VPC's owner changes it")
+        yield _check(service, faults, listing, "the VPC's owner changes it")
 
 
 def _faults(item: Mapping[str, Any], called: Any, account: str) -> Iterator[str]:

@@ -67,7 +67,7 @@ def probe_network(account: Account, environment: Environment) -> Iterator[Check]
                 if ended[job]["ProcessingJobStatus"] == "InProgress":
                     client.stop_processing_job(ProcessingJobName=job)
     for job, subnet in jobs.items():
-        yield _judged(f"from {subnet}", hosts, ended[job])
+        yield _judge(f"from {subnet}", hosts, ended[job])
 
 
 def _host(service: str, settings: Settings) -> str:
@@ -94,7 +94,7 @@ def _request(step: Mapping[str, Any], hosts: list[str]) -> dict[str, Any]:
     }
 
 
-def _judged(name: str, hosts: list[str], job: Mapping[str, Any]) -> Check:
+def _judge(name: str, hosts: list[str], job: Mapping[str, Any]) -> Check:
     status = job["ProcessingJobStatus"]
     if status != "Completed":
         reason = job.get("FailureReason", "did not end in time, and was stopped")

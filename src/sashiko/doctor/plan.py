@@ -16,7 +16,7 @@ from sashiko.account.content_store import (
     image_request,
     is_built,
 )
-from sashiko.account.existing_lake import columns_read
+from sashiko.account.existing_lake import columns_by_role
 from sashiko.account.images.job_images import job_images
 from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
@@ -335,16 +335,16 @@ def check_grants(account: Account, settings: Settings, contract: Contract) -> It
         "lakeformation", "list_permissions", "PrincipalResourcePermissions",
         CatalogId=catalog, Resource={"Table": place},
     )  # fmt: skip
-    granted = [grant for item in pages for grant in grants(item) if grant.permission == "SELECT"]
+    selects = [grant for item in pages for grant in grants(item) if grant.permission == "SELECT"]
     everything = {column.physical_name.lower() for column in contract.columns}
-    for role, names in columns_read(contract).items():
-        title, needed = f"table {lake.full_name} for {role}", set(names)
-        own = [one.securable for one in granted if one.principal == settings.role_arn(role)]
-        seen = {name for one in own for name in one.columns or everything - one.excluded}
-        if not granted:
+    for role, names in columns_by_role(contract).items():
+        title, due = f"table {lake.full_name} for {role}", set(names)
+        own = [one.securable for one in selects if one.principal == settings.role_arn(role)]
+        columns = {name for one in own for name in one.columns or everything - one.excluded}
+        if not selects:
             yield Check(title, "unknown", "Lake Formation lists no grant to you", fix=fix)
-        elif seen != needed:
-            lacks, extra = (", ".join(sorted(part)) for part in (needed - seen, seen - needed))
+        elif columns != due:
+            lacks, extra = (", ".join(sorted(part)) for part in (due - columns, columns - due))
             detail = f"it lacks {lacks or 'nothing'}, and may read {extra or 'nothing'} besides"
             yield Check(title, "failed", detail, fix=fix)
         else:

@@ -113,9 +113,9 @@ class NetworkSection(Frozen):
     def _check_own_keys(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or value.get("vpc_id") is None:
             return value
-        if given := [key for key in _OWN_KEYS if value.get(key) is not None]:
+        if keys := [key for key in _OWN_KEYS if value.get(key) is not None]:
             raise ValueError(
-                f"`{given[0]}` is of a network of ours, and `vpc_id` names an existing one: "
+                f"`{keys[0]}` is of a network of ours, and `vpc_id` names an existing one: "
                 "remove one of them, or set it to null"
             )
         return {**value, **dict.fromkeys(_OWN_KEYS)}
@@ -124,7 +124,7 @@ class NetworkSection(Frozen):
     def _check_existing(self) -> Self:
         """Judges what depends on nothing else; `Settings` judges the zones."""
         defaults = {key: type(self).model_fields[key].default for key in _EXISTING_KEYS}
-        given = [key for key in _EXISTING_KEYS if getattr(self, key) != defaults[key]]
+        keys = [key for key in _EXISTING_KEYS if getattr(self, key) != defaults[key]]
         ids = [*(subnet.id for subnet in self.subnets), *self.security_groups]
         twice = sorted({one for one in ids if ids.count(one) > 1})
         unrouted = [subnet.id for subnet in self.subnets if subnet.route_table is None]
@@ -132,7 +132,7 @@ class NetworkSection(Frozen):
         faults = {
             "a network of ours needs `cidr` and `zones`": not existing
             and None in (self.cidr, self.zones),
-            f"`{(given or ['-'])[0]}` is of an existing network: set `vpc_id` too": given
+            f"`{(keys or ['-'])[0]}` is of an existing network: set `vpc_id` too": keys
             and not existing,
             "`vpc_id` needs `subnets: [{id: subnet-..., zone: us-east-1a}]`": existing
             and not self.subnets,
@@ -150,8 +150,8 @@ class NetworkSection(Frozen):
             and (self.proxy or not ours)
             and not (self.security_groups or self.egress),
         }
-        for fault, found in faults.items():
-            if found:
+        for fault, applies in faults.items():
+            if applies:
                 raise ValueError(fault)
         return self
 

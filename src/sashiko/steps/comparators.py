@@ -42,7 +42,6 @@ from sashiko.training.linear_model import (
 MAJORITY, LINEAR = CLASS_BASELINES
 MEAN, RIDGE = NUMBER_BASELINES
 UNMITIGATED = "_unmitigated"  # after the name of a linear baseline
-LINEAR_UNMITIGATED = f"{LINEAR}{UNMITIGATED}"
 MAJORITY_THRESHOLD = 0.5
 
 

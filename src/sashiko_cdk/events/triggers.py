@@ -146,8 +146,8 @@ class Triggers(Construct):
         super().__init__(scope, id)
         self.machines: list[StateMachine] = []
         tables = [contract.table for contract in contracts if contract.lake is None]
-        known = [contract.table for contract in contracts]
-        table_of = {recipe.name: _table(settings, recipe, known) for recipe in recipes}
+        all_tables = [contract.table for contract in contracts]
+        table_of = {recipe.name: _table(settings, recipe, all_tables) for recipe in recipes}
         if settings.triggers.etl and tables:
             jobs = [arn(settings, "glue", f"job/{etl_name(settings, table)}") for table in tables]
             machine = flows.add_machine(

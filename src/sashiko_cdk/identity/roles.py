@@ -35,18 +35,19 @@ def container_basics(settings: Settings) -> list[Allowed]:
     tagged = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
     why = "Network comes after Identity; the condition on tags means its subnets and groups."
     network = settings.network
-    known = {"security-group": network.security_groups, "subnet": [s.id for s in network.subnets]}
+    subnets = [subnet.id for subnet in network.subnets]
+    existing_ids = {"security-group": network.security_groups, "subnet": subnets}
     # No tag of what another account shares is seen here, and the ARN has that account. An id is of
     # one account alone, so that both may be named.
     owners = dict.fromkeys((account, network.owner or account))
     existing = [
         f"arn:aws:ec2:{region}:{owner}:{kind}/{id_}"
-        for kind, ids in known.items()
+        for kind, ids in existing_ids.items()
         for id_ in ids
         for owner in owners
     ]
     attach = ["ec2:CreateNetworkInterface"]
-    made = [f"{ec2}:{kind}/*" for kind, ids in known.items() if not ids]
+    own = [f"{ec2}:{kind}/*" for kind, ids in existing_ids.items() if not ids]
     kinds = ("Endpoints", "ProcessingJobs", "TrainingJobs")
     return [
         allow(
@@ -70,7 +71,7 @@ def container_basics(settings: Settings) -> list[Allowed]:
             why="CloudWatch metrics have no ARN; the condition limits the three namespaces.",
         ),
         *([allow(attach, existing)] if existing else []),
-        *([allow(attach, made, conditions=tagged, why=why)] if made else []),
+        *([allow(attach, own, conditions=tagged, why=why)] if own else []),
         allow(
             [
                 f"ec2:{verb}NetworkInterface{what}"

@@ -49,8 +49,8 @@ class MonitorFiles:
         Raises:
             InputError: if the caller may not list them.
         """
-        listed = list_objects(self.account, uri, role=self.role)
-        return {name: str(item["ETag"]) for name, item in listed.items()}
+        objects = list_objects(self.account, uri, role=self.role)
+        return {name: str(item["ETag"]) for name, item in objects.items()}
 
     def read(self, uri: str) -> tuple[bytes, str]:
         """Reads an object, and its ETag.

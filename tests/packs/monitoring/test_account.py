@@ -350,9 +350,3 @@ def test_a_denied_deletion_names_the_role_that_may(full, monkeypatch) -> None:
         InputError, match=r"denied in dev .*use the role sashiko-dev-privacy-officer"
     ):
         _delete(full, KEYS[0])
-
-
-PIPELINE, GROUP = "loans-dev-loans", "loans-dev"
-ARN = f"arn:aws:sagemaker:us-east-1:111122223333:pipeline/{PIPELINE}/execution"
-GATE, CAPACITY = "gate closed: too unfair", "no capacity"
-JUNE = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)

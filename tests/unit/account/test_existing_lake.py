@@ -79,8 +79,8 @@ def test_a_table_without_snapshots_is_copied_under_the_present_time_alone(tmp_pa
 
 def test_a_sample_has_what_its_reader_may_see_and_no_personal_column(tmp_path, monkeypatch):
     contract, sql = existing(tmp_path), list[str]()
-    seen = {name: kind for name, kind in TYPES.items() if name != "age_group"}
-    account = _account(glue_answer(seen), "42", sql=sql)
+    types = {name: kind for name, kind in TYPES.items() if name != "age_group"}
+    account = _account(glue_answer(types), "42", sql=sql)
     monkeypatch.setattr(athena_lake, "download", lambda *_, **__: [])
     folder = tmp_path / "sample"
     assert pull_sample(account, DEV, contract, rows=100, folder=folder) == "42"
@@ -108,7 +108,7 @@ def _calls(text: str) -> list[tuple[str, dict[str, str]]]:
     return calls
 
 
-def _granted(text: str) -> list[tuple[str, str, Any]]:
+def _grants(text: str) -> list[tuple[str, str, Any]]:
     """Principal, permission and resource of each grant, each valid for the API."""
     shape = botocore.session.get_session().get_service_model("lakeformation").shape_for("Resource")
     grants = []
@@ -131,7 +131,7 @@ def test_the_owner_of_a_shared_table_is_told_what_to_grant_in_order(tmp_path):
     ]  # fmt: skip
     table = {"CatalogId": "222233334444", "DatabaseName": "sales", "Name": "loans_v2"}
     link = {"CatalogId": "111122223333", "DatabaseName": "shared", "Name": "loans"}
-    grants = _granted(text)
+    grants = _grants(text)
     every = [*_TRAINING, "age_group"]
     assert grants[:2] == [
         ("111122223333", "DESCRIBE", {"Table": table}),
@@ -153,7 +153,7 @@ def test_the_owner_of_a_shared_table_is_told_what_to_grant_in_order(tmp_path):
 def test_a_table_of_the_same_account_needs_no_share_and_no_link(tmp_path):
     text = owner_text(DEV, existing(tmp_path, {"database": "sales", "table": "loans_v2"}))
     assert {verb for verb, _ in _calls(text)} == {"lakeformation grant-permissions"}
-    assert [permission for _, permission, _ in _granted(text)] == ["SELECT"] * 3
+    assert [permission for _, permission, _ in _grants(text)] == ["SELECT"] * 3
 
 
 def _grant(role: str, *columns: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What must be so in an account before a deploy: each fault by name, with its fix."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -28,7 +28,6 @@ EVERYBODY = {
 TAGS = {"sashiko-sensitivity": ["none", "sensitive", "pii"], "sashiko-environment": ["dev", "prod"]}
 ID = "DataLakePrincipalIdentifier"
 Answers = dict[tuple[str, str], Answer]
-Doctor = Callable[..., Mapping[str, Check]]
 
 
 def lake(*, admins: list[str] | None = None, **more: Any) -> dict[str, Any]:

@@ -80,10 +80,10 @@ def checks(variant="shared", settings=None, **answers):
 
 
 def test_a_network_as_it_should_be_passes_and_says_the_ids_of_zones():
-    found = checks()
-    assert {check.status for check in found} == {"ok"}
-    assert len(found) == 13  # a VPC; two each of subnets, groups, DNS, routes, ports and endpoints
-    (one,) = [check for check in found if check.name == A]
+    results = checks()
+    assert {check.status for check in results} == {"ok"}
+    assert len(results) == 13  # a VPC; two of subnets, groups, DNS, routes, ports and endpoints
+    (one,) = [check for check in results if check.name == A]
     assert "use1-az4" in one.detail and OWNER in one.detail
 
 
@@ -115,7 +115,7 @@ DENIED = "denies athena:GetWorkGroup to sashiko-dev-broker"
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "said"),
+    ("change", "status", "said"),
     [
         (answer("vpcs"), "failed", "does not see it"),
         (answer("vpcs", VPC_OF_ACCOUNT), "failed", f"OwnerId is {ACCOUNT}, not {OWNER}"),
@@ -138,21 +138,21 @@ DENIED = "denies athena:GetWorkGroup to sashiko-dev-broker"
         (policy('"Action": "*"', '"Action": "s3:*"'), "failed", DENIED),
     ],
 )
-def test_what_is_wrong_is_named(given, status, said):
-    found = [check for check in checks(**dict([given])) if check.status != "ok"]
-    (worst, *_) = [check for check in found if said in check.detail]
+def test_what_is_wrong_is_named(change, status, said):
+    results = [check for check in checks(**dict([change])) if check.status != "ok"]
+    (worst, *_) = [check for check in results if said in check.detail]
     assert worst.status == status
-    assert {check.status for check in found} <= {status, "note"}
+    assert {check.status for check in results} <= {status, "note"}
     assert status != "failed" or worst.fix
 
 
 @pytest.mark.parametrize("operation", GOOD)
 def test_what_the_caller_may_not_read_is_unknown(operation):
-    found = [
+    results = [
         check for check in checks(**{operation: "UnauthorizedOperation"}) if check.status != "ok"
     ]
-    assert {check.status for check in found} == {"unknown"}
-    assert all("is denied" in check.detail for check in found)
+    assert {check.status for check in results} == {"unknown"}
+    assert all("is denied" in check.detail for check in results)
 
 
 OURS = [{"Key": "project", "Value": "sashiko"}]
@@ -173,14 +173,14 @@ def test_nothing_of_others_may_be_in_the_way_of_our_endpoints(tags, table, faili
         {"RouteTableId": name, "Associations": [{"SubnetId": f"subnet-0123456789abcdef{n}"}]}
         for n, name in ((1, table), (2, "rtb-0123456789abcdef1"), (3, "rtb-0123456789abcdef3"))
     ]
-    found = checks(
+    results = checks(
         "existing",
         describe_vpcs={"Vpcs": [{"VpcId": VPC, "State": "available", "OwnerId": ACCOUNT}]},
         describe_subnets={"Subnets": subnets},
         describe_route_tables={"RouteTables": tables},
         describe_vpc_endpoints={"VpcEndpoints": [endpoint("vpce-2", ATHENA, Tags=tags)]},
     )
-    assert {check.name for check in found if check.status != "ok"} == failing
+    assert {check.name for check in results if check.status != "ok"} == failing
 
 
 @pytest.mark.parametrize(("instances", "status"), [(20, "ok"), (21, "failed")])

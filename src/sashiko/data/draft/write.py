@@ -188,8 +188,8 @@ def write_catalog_draft(table: CatalogTable, *, name: str, label: str) -> Path:
     Raises:
         InputError: if the table has no such label, or the file cannot be written.
     """
-    known = [one for one in table.columns if logical_type(one["Type"])]
-    names = lake_names([one["Name"] for one in known])
+    columns = [one for one in table.columns if logical_type(one["Type"])]
+    names = lake_names([one["Name"] for one in columns])
     if label not in names:
         raise InputError(f"--label {label}: {table.lake.full_name} has {', '.join(names)}")
     classes = {own: classify_name(own) for own in names}
@@ -199,7 +199,7 @@ def write_catalog_draft(table: CatalogTable, *, name: str, label: str) -> Path:
     texts = [own for own in others if classes[own][0] == "none" and own != keys[0]]
     values = {
         "table": table, "name": name, "label": label, "key": keys[0], "texts": texts,
-        "columns": list(zip(names, known, strict=True)), "classes": classes, "type": logical_type,
+        "columns": list(zip(names, columns, strict=True)), "classes": classes, "type": logical_type,
     }  # fmt: skip
     contract, _ = _files(name)
     write_bytes(contract, _render("catalog.yaml.j2", values).encode())

@@ -63,5 +63,5 @@ def _days_left(order: Order, rows: Rows) -> Indices:
         days += pick(uniform(order.seed, queue, rows), QUEUE_DAYS)
     women = genders(order, rows) == GENDERS.index("female")
     aside = order.bias & women & (uniform(order.seed, "set aside", rows) < SET_ASIDE_SHARE)
-    left: Indices = np.where(aside, -SET_ASIDE_DAYS, 0) + LIMIT - days
-    return left
+    rest: Indices = np.where(aside, -SET_ASIDE_DAYS, 0) + LIMIT - days
+    return rest

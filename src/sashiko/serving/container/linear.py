@@ -173,13 +173,6 @@ class Features:
         return {term: (first + places[term], value / length) for term, value in values.items()}
 
 
-def _names(column: Column, value: Scalar) -> "list[str]":
-    """Returns the terms of a text, or the name of a category."""
-    if column.kind == "category":
-        return [as_category(value)]
-    return term_list(as_text(value)) if column.kind == "text" else []
-
-
 def as_text(value: Scalar) -> str:
     """Returns a value of a text column as text, none as an empty one."""
     return "" if value is None else value if isinstance(value, str) else json.dumps(value)

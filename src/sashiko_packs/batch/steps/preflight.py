@@ -84,13 +84,13 @@ def _signed(expected: Expected, number: int, folder: Path) -> float:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         try:
             with translate_errors(f"check version {number}"):
-                wanted = replace(expected, model_package_arn=f"{group}/{number}")
-                judged = judge(connect(job_session("the registry").client), wanted)
-                judged.files.save(Path(scratch))
+                target = replace(expected, model_package_arn=f"{group}/{number}")
+                judgement = judge(connect(job_session("the registry").client), target)
+                judgement.files.save(Path(scratch))
         except RefusedError as error:
             raise InputError(f"preflight refused: {error}") from error
         shutil.copyfile(Path(scratch) / ARTIFACT_FILE, folder / ARTIFACT_FILE)
-    return float(judged.threshold)
+    return float(judgement.threshold)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ class MonitorAccess(Construct):
         self, places: Sequence[MonitorPlaces], recipes: Sequence[Recipe]
     ) -> Sequence[Allowed]:
         """Lets a person rewrite the stores without a key, and see whether a window is judged."""
-        kept = (uri for item in places for uri in (item.ledger, item.labels, item.draws))
+        stores = (uri for item in places for uri in (item.ledger, item.labels, item.draws))
         pipelines = [
             arn(
                 self._settings,
@@ -176,7 +176,7 @@ class MonitorAccess(Construct):
         ]
         return [
             *self._objects(
-                "snapshots", self._folders("snapshots", kept), ["s3:GetObject", "s3:PutObject"]
+                "snapshots", self._folders("snapshots", stores), ["s3:GetObject", "s3:PutObject"]
             ),
             use_key(self._snapshots_key, writes=True),
             allow(["sagemaker:ListPipelineExecutions"], pipelines),

@@ -48,9 +48,9 @@ def prove(
 
     Exit status: 0 all beliefs hold; 4 one differs or stays unknown; 1 an error.
     """
-    known = read_records()
+    records = read_records()
     if list_:
-        _print_list(known, json_=json_)
+        _print_list(records, json_=json_)
         return
     settings = load_deployed(env)
     if settings.tier == "prod" or re.match(r"prod|stag|live", settings.environment):
@@ -58,7 +58,7 @@ def prove(
             f"probes make and delete roles, keys and endpoints: not in `{env}`. Write "
             "config/sandbox.yaml with `tier: dev` and a sandbox's `account`, and add --env sandbox"
         )
-    probes = () if sweep else _chosen(names or (), up_to, known)
+    probes = () if sweep else _choose(names or (), up_to, records)
     if probes and not yes:
         _confirm_price(probes, settings)
     place = _place(settings, home)
@@ -74,8 +74,8 @@ def prove(
         raise typer.Exit(CHECK_FAILED)
 
 
-def _chosen(
-    names: Sequence[str], up_to: float | None, known: Mapping[str, Record]
+def _choose(
+    names: Sequence[str], up_to: float | None, records: Mapping[str, Record]
 ) -> Sequence[Probe]:
     probes = {probe.id: probe for probe in all_probes()}
     if bool(names) == (up_to is not None):
@@ -84,13 +84,13 @@ def _chosen(
         if name not in probes or probes[name].outline:
             state = "not written yet" if name in probes else "not known"
             raise InputError(f"the probe `{name}` is {state}; --list shows all")
-    chosen = [probes[name] for name in names]
+    choice = [probes[name] for name in names]
     for probe in () if up_to is None else probes.values():
-        verdict = counted(known.get(probe.id), probe)
-        total = sum(one.price for one in (*chosen, probe))
+        verdict = counted(records.get(probe.id), probe)
+        total = sum(one.price for one in (*choice, probe))
         if probe.steps and verdict in (None, "unknown") and total <= (up_to or 0):
-            chosen.append(probe)
-    return chosen
+            choice.append(probe)
+    return choice
 
 
 def _confirm_price(probes: Sequence[Probe], settings: Settings) -> None:
@@ -120,9 +120,9 @@ def _place(settings: Settings, home: Path) -> Place:
 
 
 def _run(probes: Sequence[Probe], place: Place) -> Sequence[str]:
-    for left in sorted(place.state.glob("*.json")):
-        print(f"{left.stem}: removing what an earlier run has left", file=sys.stderr)
-        clean(left, place)
+    for state in sorted(place.state.glob("*.json")):
+        print(f"{state.stem}: removing what an earlier run has left", file=sys.stderr)
+        clean(state, place)
     verdicts: list[str] = []
     for probe in probes:
         print(f"{probe.id}: {probe.belief}", file=sys.stderr)
@@ -145,10 +145,10 @@ def _sweep(place: Place, *, yes: bool) -> None:
     typer.echo(f"{len(items)} resources removed")
 
 
-def _print_list(known: Mapping[str, Record], *, json_: bool) -> None:
+def _print_list(records: Mapping[str, Record], *, json_: bool) -> None:
     rows, today = [], dt.datetime.now(dt.UTC).date()
     for probe in all_probes():
-        record = known.get(probe.id)
+        record = records.get(probe.id)
         state = "not written yet" if probe.outline else "never recorded"
         if record and (verdict := counted(record, probe)):
             old = ", more than a year ago" * record.is_old(today=today)

@@ -32,9 +32,9 @@ from sashiko_packs.operations.proofs.record import (
     CallRecord,
     ErrorRecord,
     Record,
+    answer_values,
     is_true,
     judge,
-    seen,
 )
 from sashiko_packs.operations.proofs.scrub import Scrubber
 
@@ -70,21 +70,21 @@ def first_values(settings: Settings, *, run: str) -> dict[str, Any]:
     }
 
 
-def resolve(value: Any, known: Mapping[str, Any]) -> Any:
+def resolve(value: Any, values: Mapping[str, Any]) -> Any:
     """Fills references in; LookupError if an answer lacks what one names."""
     if isinstance(value, Mapping):
-        return {key: resolve(item, known) for key, item in value.items()}
+        return {key: resolve(item, values) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [resolve(item, known) for item in value]
+        return [resolve(item, values) for item in value]
     if not isinstance(value, str):
         return value
     if match := _REFERENCE.fullmatch(value):
-        return _find(match[1], known)
-    return _REFERENCE.sub(lambda match: str(_find(match[1], known)), value)
+        return _find(match[1], values)
+    return _REFERENCE.sub(lambda match: str(_find(match[1], values)), value)
 
 
-def _find(path: str, known: Mapping[str, Any]) -> Any:
-    if (value := jmespath.search(path, known)) is None:
+def _find(path: str, values: Mapping[str, Any]) -> Any:
+    if (value := jmespath.search(path, values)) is None:
         raise LookupError(path)
     return value
 
@@ -142,7 +142,7 @@ class Execution:
         self._probe, self._place = probe, place
         self._state = place.state / f"{probe.id}.json"
         self._run = secrets.token_hex(3)
-        self._known = first_values(place.settings, run=self._run)
+        self._values = first_values(place.settings, run=self._run)
         self._scrubber = Scrubber(account=place.settings.account, prefix=PREFIX, names=place.names)
         self._undo: list[Call] = []
         self._hosts: set[str] = set()
@@ -171,7 +171,7 @@ class Execution:
             id=probe.id,
             belief=probe.belief,
             row=probe.row,
-            region=self._known["region"],
+            region=self._values["region"],
             date=dt.datetime.now(dt.UTC).date(),
             botocore=botocore.__version__,
             endpoint_override=not (self._hosts and all(h.endswith(_AWS) for h in self._hosts)),
@@ -184,19 +184,19 @@ class Execution:
     def _make(self, step: Step) -> bool:
         """Makes a step's call, for each recipe if it names `${each}`; says whether to go on."""
         recipes = self._place.recipes if "${each}" in str(step.with_) else ("",)
-        for self._known["each"] in recipes:
+        for self._values["each"] in recipes:
             self._keep_undo(step)
             try:
-                request, client = resolve(step.with_, self._known), self._client(step)
+                request, client = resolve(step.with_, self._values), self._client(step)
             except LookupError:
                 return False  # an earlier call has failed
-            sent = encode(request, self._place.definition)
+            message = encode(request, self._place.definition)
             for attempt in range(step.times if step.until else 1):
                 self._place.sleep(step.every if attempt else step.pause)
-                response, error = _call(self._place.account, client, step, sent)
-                if is_true(step.until or "ok", seen(response, error)):
+                response, error = _call(self._place.account, client, step, message)
+                if is_true(step.until or "ok", answer_values(response, error)):
                     break
-            kept = data("answers").get(step.call, ())
+            fields = data("answers").get(step.call, ())
             if error:
                 error = error.model_copy(update={"message": self._scrubber.text(error.message)})
             call = CallRecord(
@@ -204,13 +204,13 @@ class Execution:
                 role=step.as_,
                 operation=step.call,
                 request=self._scrubber.scrub(request),
-                response=response and self._scrubber.answer(response, kept),
+                response=response and self._scrubber.answer(response, fields),
                 error=error,
             )
             self._calls.append(call)
             if error:
-                return self._probe.judged(step) and len(recipes) == 1
-            self._known[step.name] = response
+                return self._probe.is_judged(step) and len(recipes) == 1
+            self._values[step.name] = response
             self._keep_undo(step)
         return True
 
@@ -218,7 +218,7 @@ class Execution:
         """Writes down what will remove what a call makes, before the call if it can be known."""
         for undo in reversed(step.undo):
             try:
-                call = undo.model_copy(update={"with_": resolve(undo.with_, self._known)})
+                call = undo.model_copy(update={"with_": resolve(undo.with_, self._values)})
             except LookupError:
                 continue  # the answer has it
             if call not in self._undo:
@@ -230,10 +230,10 @@ class Execution:
         """Returns the client of the caller, or of a role that an earlier step has assumed."""
         client = self._place.account.client(step.service)
         if step.as_:
-            key = self._known[step.as_]["Credentials"]
+            key = self._values[step.as_]["Credentials"]
             client = boto3.client(
                 step.service,
-                region_name=self._known["region"],
+                region_name=self._values["region"],
                 aws_access_key_id=key["AccessKeyId"],
                 aws_secret_access_key=key["SecretAccessKey"],
                 aws_session_token=key["SessionToken"],
@@ -271,14 +271,14 @@ def _call(
 
 def clean(state: Path, place: Place) -> None:
     """Removes what a probe has left, by its state; InputError for what stays there."""
-    left = [Call.model_validate(item) for item in read_json(state)] if state.exists() else []
+    calls = [Call.model_validate(item) for item in read_json(state)] if state.exists() else []
     problems = []
-    for call in tuple(left):
+    for call in tuple(calls):
         if problem := remove(call, place.account, sleep=place.sleep):
             problems.append(problem)
         else:
-            left.remove(call)
-            _write(state, left)
+            calls.remove(call)
+            _write(state, calls)
     if problems:
         raise InputError(
             f"{state.stem}: not removed: {'; '.join(problems)}; run the command again, or with "
@@ -303,8 +303,8 @@ def remove(call: Call, account: Account, *, sleep: Callable[[float], object] = t
     for attempt in range(call.times):
         sleep(call.every if attempt else call.pause)
         response, error = _call(account, account.client(call.service), call, call.with_)
-        gone = error and _ABSENT.search(f"{call.call} {error.code} {error.message}")
-        if gone or is_true(call.until or "ok", seen(response, error)):
+        absent = error and _ABSENT.search(f"{call.call} {error.code} {error.message}")
+        if absent or is_true(call.until or "ok", answer_values(response, error)):
             return ""
         if error and "AccessDenied" in error.code:
             break
@@ -315,16 +315,16 @@ def remove(call: Call, account: Account, *, sleep: Callable[[float], object] = t
 
 def leftovers(place: Place) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Yields each resource that probes have left, by name or tag, and the calls that remove it."""
-    known = first_values(place.settings, run="")
+    values = first_values(place.settings, run="")
     for row in data("sweep")["rows"]:
-        for item in _listed(place.account, row):
+        for item in _list(place.account, row):
             name = item if isinstance(item, str) else next(iter(item.values()))
             if row.get("tagged") or _NAME.fullmatch(name):
-                calls = resolve(row["delete"], {**known, "item": item})
+                calls = resolve(row["delete"], {**values, "item": item})
                 yield f"{row['list']}: {name}", tuple(map(Call.model_validate, calls))
 
 
-def _listed(account: Account, row: Mapping[str, Any]) -> Iterator[Any]:
+def _list(account: Account, row: Mapping[str, Any]) -> Iterator[Any]:
     call = Call.model_validate({"call": row["list"], "with": row.get("with", {})})
     client, method = account.client(call.service), xform_name(row["list"].partition(":")[2])
     with account.translate_errors(call.call):

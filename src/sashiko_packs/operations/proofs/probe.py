@@ -46,7 +46,7 @@ class Step(Call):
 class Probe(Frozen):
     """A belief about AWS, and how a call settles it.
 
-    `given`, `holds` and `differs` are JMESPath over the named answers: of a step `sign` there are
+    `premise`, `holds` and `differs` are JMESPath over the named answers: of a step `sign` there are
     `sign.ok`, `sign.answer.Signature`, and of an error `sign.code`, `sign.message`, `sign.status`.
     """
 
@@ -59,21 +59,21 @@ class Probe(Frozen):
     minutes: int = Field(ge=1)
     outline: str = ""  # the calls in words, of a probe that nobody has written yet
     steps: tuple[Step, ...] = ()
-    given: str = "`true`"  # without which nothing follows from the other answers
+    premise: str = "`true`"  # without which nothing follows from the other answers
     holds: str = ""
     differs: str = ""
 
-    def judged(self, step: Step) -> bool:
+    def is_judged(self, step: Step) -> bool:
         """Says whether the verdict names a step, so that its error is an answer."""
-        texts = (self.given, self.holds, self.differs)
+        texts = (self.premise, self.holds, self.differs)
         return bool(step.name) and any(re.search(rf"\b{step.name}\b", text) for text in texts)
 
     @cached_property
     def price(self) -> float:
         """What it costs at most, in US dollars of us-east-1: elsewhere prices differ by tenths."""
         prices = validate(Prices, read_yaml(PRICE_FILE), source=PRICE_FILE.name)
-        known = (*prices.prices.items(), *prices.instances.items())
-        table = {str(name): price.usd for name, price in known}
+        all_prices = (*prices.prices.items(), *prices.instances.items())
+        table = {str(name): price.usd for name, price in all_prices}
         costs = (table[name] * amount for name, amount in self.costs.items())
         return round(self.usd + sum(costs), 3)
 

@@ -84,14 +84,14 @@ def judge(probe: Probe, calls: Sequence[CallRecord]) -> Verdict:
 
     `unknown`: a call is missing or failed otherwise, or the answers fit neither side, or both.
     """
-    answers = {call.name: seen(call.response, call.error) for call in calls if call.name}
+    answers = {call.name: answer_values(call.response, call.error) for call in calls if call.name}
     holds, differs = is_true(probe.holds, answers), is_true(probe.differs, answers)
-    if holds == differs or not is_true(probe.given, answers):
+    if holds == differs or not is_true(probe.premise, answers):
         return "unknown"
     return "holds" if holds else "differs"
 
 
-def seen(response: Mapping[str, Any] | None, error: ErrorRecord | None) -> dict[str, Any]:
+def answer_values(response: Mapping[str, Any] | None, error: ErrorRecord | None) -> dict[str, Any]:
     """Returns what expressions see of an answer."""
     return {"ok": error is None, "answer": response, **(error.model_dump() if error else {})}
 

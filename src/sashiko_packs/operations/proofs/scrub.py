@@ -55,10 +55,10 @@ class Scrubber:
 
     def answer(self, value: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
         """Returns what a record keeps of an answer."""
-        kept: dict[str, Any] = {}
+        copy: dict[str, Any] = {}
         for field in fields:
-            _copy(value, field.split("."), kept)
-        return dict(self.scrub(kept))
+            _copy(value, field.split("."), copy)
+        return dict(self.scrub(copy))
 
     def scrub(self, value: Any) -> Any:
         """Returns a value, such as a request, with placeholders in all its texts."""
@@ -108,8 +108,8 @@ class Scrubber:
         random = all(re.search(letters, token) for letters in (r"[a-z]", r"[A-Z]", r"\d"))
         return self._placeholder("token", token) if random else token
 
-    def _placeholder(self, kind: str, found: str | re.Match[str]) -> str:
-        value = found if isinstance(found, str) else found[0]
+    def _placeholder(self, kind: str, match: str | re.Match[str]) -> str:
+        value = match if isinstance(match, str) else match[0]
         if not value or value.startswith("<") or value in _PUBLIC:
             return value
         value = value.replace("-", "") if kind == "account" else value
@@ -140,6 +140,6 @@ def _copy(value: Any, path: list[str], into: dict[str, Any]) -> None:
     elif key == name:
         _copy(value[name], rest, into.setdefault(name, {}))
     else:
-        kept = into.setdefault(name, [{} for _ in value[name]])
-        for source, target in zip(value[name], kept, strict=True):
+        targets = into.setdefault(name, [{} for _ in value[name]])
+        for source, target in zip(value[name], targets, strict=True):
             _copy(source, rest, target)

@@ -190,8 +190,8 @@ SERVING = settings_of("serving")
 
 
 def checks(settings: Any = SERVING, **answers: Any) -> dict[str, Check]:
-    given: dict[str, Any] = {"get_model_invocation_logging_configuration": {}} | answers
-    account = FakeAccount({("bedrock", name): answer for name, answer in given.items()})
+    replies: dict[str, Any] = {"get_model_invocation_logging_configuration": {}} | answers
+    account = FakeAccount({("bedrock", name): answer for name, answer in replies.items()})
     return {
         check.name: check
         for check in run_check("Bedrock", lambda: check_bedrock(account, settings))

@@ -110,5 +110,5 @@ def test_labels_of_drawn_rows_judge_the_model_and_a_shift_is_an_alarm(weeks: Wee
         assert error["low"] < error["reference"] < error["high"]
     assert quality["since_deploy"]["value"] == pytest.approx(right / 150)
     (page,) = (weeks.project.home / "monitor").glob("*.html")
-    wanted = "Recall of the worst class" if column == "desk" else "Mean absolute error"
-    assert wanted in page.read_text()
+    name = "Recall of the worst class" if column == "desk" else "Mean absolute error"
+    assert name in page.read_text()

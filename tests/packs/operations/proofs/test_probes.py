@@ -270,7 +270,7 @@ def test_a_belief_differs_by_other_answers(name, change, tmp_path, monkeypatch) 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_belief_is_unknown_without_any_answer_that_it_needs(name, tmp_path, monkeypatch) -> None:
     probe = PROBES[name]
-    expected = f"{probe.given} {probe.holds}"
+    expected = f"{probe.premise} {probe.holds}"
     judged = [s.name for s in probe.steps if s.name and re.search(rf"\b{s.name}\.", expected)]
     for failing in judged:
         answers = {**CASES[name][0], failing: failure("ServiceUnavailable", "try later")}

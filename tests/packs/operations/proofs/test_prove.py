@@ -129,20 +129,21 @@ def test_a_sum_runs_what_has_no_record_and_the_same_command_goes_on_after_a_stop
         for file in folder.glob("*.json"):  # as if AWS had answered
             other = json.loads(file.read_text()) | {"endpoint_override": False}
             file.write_text(json.dumps(other))
-        held = {name for name, made in read_records(folder).items() if made.verdict != "unknown"}
+        verdicts = {name: one.verdict for name, one in read_records(folder).items()}
+        settled = {name for name, verdict in verdicts.items() if verdict != "unknown"}
         again = sashiko(*words, cwd=here)
     assert again.returncode == 4  # some stay unknown
     ran = {line.partition(":")[0] for line in again.stdout.splitlines()}
-    assert held and not held & ran
+    assert settled and not settled & ran
     assert "lambda-step-failure" in ran
     assert "which does not count: the endpoint is not AWS's" in again.stdout
 
 
 def test_what_a_killed_run_has_left_goes_first(here, monkeypatch) -> None:
-    left = {"call": "lambda:DeleteFunction", "with": {"FunctionName": "prove-0a1b2c-control"}}
+    call = {"call": "lambda:DeleteFunction", "with": {"FunctionName": "prove-0a1b2c-control"}}
     state = here / ".sashiko/prove/dev/trust-lambda.json"
     state.parent.mkdir(parents=True)
-    state.write_text(json.dumps([left]))
+    state.write_text(json.dumps([call]))
     with world_of({}, monkeypatch) as world:
         done = sashiko("env", "prove", "quality-rules", "--yes", cwd=here)
     assert world.operations()[:2] == ["iam:ListAccountAliases", "lambda:DeleteFunction"]
@@ -151,8 +152,8 @@ def test_what_a_killed_run_has_left_goes_first(here, monkeypatch) -> None:
 
 def test_a_sweep_asks_first_and_removes_by_name_and_tag_and_nothing_else(here, monkeypatch) -> None:
     with world_of({}, monkeypatch) as world:
-        asked = sashiko("env", "prove", "--sweep", cwd=here)
-        assert "deleting the resources above needs a confirmation: add --yes" in asked.stderr
+        first = sashiko("env", "prove", "--sweep", cwd=here)
+        assert "deleting the resources above needs a confirmation: add --yes" in first.stderr
         assert not [name for name in world.operations() if ":Delete" in name]
         done = sashiko("env", "prove", "--sweep", "--yes", cwd=here)
     assert done.stdout == "5 resources removed\n"  # tagged; the names of others are not of probes
@@ -201,15 +202,15 @@ def test_a_record_by_another_endpoint_never_counts() -> None:
 @pytest.mark.parametrize("probe", PROBES.values(), ids=list(PROBES))
 def test_no_record_differs_from_what_is_believed(probe) -> None:
     """If this fails, AWS does something else: change the code, or the belief."""
-    found = read_records(ROOT / record.FOLDER).get(probe.id)
-    assert counted(found, probe) != "differs"
-    if found and found.is_old(today=dt.datetime.now(dt.UTC).date()):
-        warnings.warn(f"{probe.id} was recorded on {found.date}: ask AWS again", stacklevel=1)
+    last = read_records(ROOT / record.FOLDER).get(probe.id)
+    assert counted(last, probe) != "differs"
+    if last and last.is_old(today=dt.datetime.now(dt.UTC).date()):
+        warnings.warn(f"{probe.id} was recorded on {last.date}: ask AWS again", stacklevel=1)
 
 
 def test_no_record_holds_what_is_an_accounts_own() -> None:
-    for name, found in read_records(ROOT / record.FOLDER).items():
-        text = found.model_dump_json()
+    for name, one in read_records(ROOT / record.FOLDER).items():
+        text = one.model_dump_json()
         assert not re.search(r"\d{12}|A[KS]IA[A-Z0-9]{12}|[\w.]+@[\w.]+\.\w+", text), name
         assert name in PROBES
 

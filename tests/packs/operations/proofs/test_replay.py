@@ -50,15 +50,15 @@ def place(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     yield place
     sweep(place)
-    assert not left(place)
+    assert not leftovers_but_keys(place)
 
 
 def sweep(place: Place) -> None:
-    for calls in left(place).values():
+    for calls in leftovers_but_keys(place).values():
         assert not any(remove(call, place.account, sleep=place.sleep) for call in calls)
 
 
-def left(place: Place) -> dict[str, tuple[Call, ...]]:
+def leftovers_but_keys(place: Place) -> dict[str, tuple[Call, ...]]:
     """Without keys, which wait for a week: moto's server ends with 500 if one is deleted twice."""
     return {name: calls for name, calls in leftovers(place) if ":kms:" not in name}
 
@@ -69,7 +69,7 @@ def test_a_probe_runs_to_its_end_leaves_nothing_and_is_replayed(
 ) -> None:
     Execution(PROBES[name], place).record(usd=0).write(tmp_path)
     record = read_records(tmp_path)[name]
-    assert not left(place)
+    assert not leftovers_but_keys(place)
     assert len(record.calls) == len(PROBES[name].steps)
     assert (record.endpoint_override, counted(record, PROBES[name])) == (True, None)
     assert list(replay(record, emulator.client, definition)) == []
@@ -84,8 +84,8 @@ def test_another_answer_than_awss_is_seen(place: Place, emulator: Emulator) -> N
         "2: sagemaker:CreatePipeline: AWS: ValidationException; here: success"
     ]
     wrong = json.dumps({"Version": "2020-12-01", "Steps": [{"Name": "x", "Type": "Nothing"}]})
-    *_, seen = replay(record, emulator.client, lambda _: wrong)
-    assert "AWS: success; here: refused by the validator" in seen
+    *_, line = replay(record, emulator.client, lambda _: wrong)
+    assert "AWS: success; here: refused by the validator" in line
 
 
 def test_each_record_is_answered_as_aws_did(place: Place, emulator: Emulator) -> None:

@@ -16,7 +16,7 @@ from sashiko.evaluation.metrics.arrays import ModelScores, two_classes
 from sashiko.evaluation.metrics.quality import choose_threshold, evaluate_scores
 from sashiko.evaluation.reference import read_reference
 from sashiko.settings.recipe_quality import EvaluateSection
-from sashiko.steps.comparators import LINEAR, LINEAR_UNMITIGATED, linear_baselines
+from sashiko.steps.comparators import LINEAR, UNMITIGATED, linear_baselines
 from sashiko.steps.injection import Scorer, injection_set, measure_injection, plan_attacks
 from sashiko.steps.scored_splits import Split
 from tests.e2e.serving.tiny_artifact import WORDS, build_artifact, expected_score
@@ -239,7 +239,7 @@ def test_the_linear_baseline_gets_the_candidates_weights(root) -> None:
     evaluation, _, verdict = run(root)
     assert plain["auc"].value > 0.9
     assert evaluation.others[LINEAR]["auc"].value < 0.5
-    assert evaluation.others[LINEAR_UNMITIGATED] == plain
+    assert evaluation.others[LINEAR + UNMITIGATED] == plain
     assert set(evaluation.leads) == {"majority", LINEAR}
     lead = evaluation.candidate["auc"].value - evaluation.others[LINEAR]["auc"].value
     assert evaluation.leads[LINEAR]["auc"].value == pytest.approx(lead)

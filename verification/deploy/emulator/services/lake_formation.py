@@ -109,11 +109,11 @@ def _with_catalog(resource: Record, account: str) -> Record:
     return {kind: named}
 
 
-def _is_of(granted: Record, resource: Record) -> bool:
+def _is_of(grant: Record, resource: Record) -> bool:
     """Says whether a listing of a resource has a grant: a table's has those of its columns."""
-    if "Table" not in resource or "TableWithColumns" not in granted:
-        return granted == resource
-    return resource["Table"].items() <= granted["TableWithColumns"].items()
+    if "Table" not in resource or "TableWithColumns" not in grant:
+        return grant == resource
+    return resource["Table"].items() <= grant["TableWithColumns"].items()
 
 
 EVERYBODY = "IAM_ALLOWED_PRINCIPALS"

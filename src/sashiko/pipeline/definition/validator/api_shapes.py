@@ -107,8 +107,8 @@ class _UnknownFloat(_Unknown, float):
 def stand_in(kind: str) -> Any:
     """Returns an unknown value of one of the API's types; a boolean's is any of them."""
     integer, number = _UnknownInteger(), _UnknownFloat()
-    known = {"string": _MARK, "integer": integer, "long": integer, "boolean": True}
-    return (known | {"float": number, "double": number}).get(kind, Anything(_MARK))
+    values = {"string": _MARK, "integer": integer, "long": integer, "boolean": True}
+    return (values | {"float": number, "double": number}).get(kind, Anything(_MARK))
 
 
 def is_known(value: Any) -> bool:
