@@ -26,15 +26,15 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 def deploy(dev: Emulator, folder: Path) -> None:
     """Deploys all stacks: nothing that holds data is another one then, and templates are true."""
-    before = kept(dev)
+    before = data_holders(dev)
     dev.cdk("deploy", "--all", "--require-approval=never", folder=folder)
-    assert before.items() <= kept(dev).items()
+    assert before.items() <= data_holders(dev).items()
     assert [item for item in Stacks(dev).replacements() if item[1] in STATEFUL] == []
     assert [text for item in deployed(dev) for text in item.differences()] == []
     assert "differences: 0" in dev.cdk("diff", "--all", "--fail", folder=folder)
 
 
-def kept(dev: Emulator) -> dict[str, str]:
+def data_holders(dev: Emulator) -> dict[str, str]:
     """What holds data; the key of the flow logs goes with the network."""
     return {name: it for name, it in identities(dev).items() if not name.endswith("-dev-network")}
 

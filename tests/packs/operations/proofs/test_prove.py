@@ -23,7 +23,7 @@ from tests.unit.commands.in_process import ROOT, sashiko
 PROBES = {probe.id: probe for probe in all_probes()}
 
 
-def made(*, refused: bool = False, **changes: Any) -> Record:
+def make_record(*, refused: bool = False, **changes: Any) -> Record:
     """Returns a record of `quality-rules`, whose one call AWS accepts, or refuses."""
     error = {"code": "InvalidInputException"} if refused else None
     call = {"name": "ruleset", "operation": "glue:CreateDataQualityRuleset", "request": {}}
@@ -47,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_list_has_price_time_belief_and_record_of_each(tmp_path: Path) -> None:
-    assert made(date=dt.date(2024, 1, 1)).write(tmp_path / "verification/records").exists()
+    assert make_record(date=dt.date(2024, 1, 1)).write(tmp_path / "verification/records").exists()
     (tmp_path / "config").symlink_to(ROOT / "config")
     rows = json.loads(sashiko("env", "prove", "--list", "--json", cwd=tmp_path).stdout)
     assert [row["probe"] for row in rows] == [*PROBES]
@@ -193,10 +193,10 @@ def test_a_record_that_the_scrubber_would_still_change_is_not_written(
 
 def test_a_record_by_another_endpoint_never_counts() -> None:
     probe = PROBES["quality-rules"]
-    assert counted(made(), probe) == "holds"
-    assert counted(made(endpoint_override=True), probe) is None
+    assert counted(make_record(), probe) == "holds"
+    assert counted(make_record(endpoint_override=True), probe) is None
     # By today's belief, whatever the record says of itself.
-    assert counted(made(refused=True), probe) == "differs"
+    assert counted(make_record(refused=True), probe) == "differs"
 
 
 @pytest.mark.parametrize("probe", PROBES.values(), ids=list(PROBES))
