@@ -1,6 +1,7 @@
 """A table of another owner, seen from an account: its version, and the grants that it needs."""
 
 import datetime as dt
+import tempfile
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from sashiko.account.names import (
     database_name,
     exploration_workgroup_name,
 )
+from sashiko.base.stopping import Stop
 from sashiko.base.yaml_models import validate
 from sashiko.contract.glue import LATEST, is_snapshot, quoted
 from sashiko.contract.model import Contract, ExistingTable
@@ -61,7 +63,6 @@ def existing_version(
     Raises:
         InputError: if there is no such snapshot, or the caller may not read the table.
     """
-    from sashiko.base.stopping import Stop
     from sashiko.data.athena_lake import run_query
 
     is_iceberg = describe(account, lake).is_iceberg
@@ -95,7 +96,6 @@ def pull_sample(
     Raises:
         InputError: if the contract names no such table, the folder exists, or the caller may not.
     """
-    from sashiko.base.stopping import Stop
     from sashiko.contract.derive import existing_rows
     from sashiko.data.athena_lake import download, unload
 
@@ -110,8 +110,10 @@ def pull_sample(
         for column in contract.columns
         if column.classification != "pii" and column.physical_name.lower() in visible
     ]
-    as_of, stop = existing_version(account, settings, lake), Stop()
     key = contract.column(contract.key).physical_name.lower()
+    if key not in [column.name for column in columns]:
+        raise InputError(f"the key `{key}` is pii, or not granted to you: nothing is pulled")
+    as_of, stop = existing_version(account, settings, lake), Stop()
     sample = f"ORDER BY xxhash64(to_utf8(CAST({quoted(key)} AS varchar))) LIMIT {rows}"
     uri = f"s3://{bucket_name(settings, 'artifacts')}/athena/pull-{uuid.uuid4().hex}/"
     unload(
@@ -120,8 +122,10 @@ def pull_sample(
         to=uri, workgroup=exploration_workgroup_name(settings),
         database=database_name(settings), stop=stop,
     )  # fmt: skip
-    folder.mkdir(parents=True, mode=0o700)
-    download(account.client("s3"), uri, folder, stop=stop)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as half:
+        download(account.client("s3"), uri, Path(half), stop=stop)
+        Path(half).rename(folder)
     return as_of
 
 

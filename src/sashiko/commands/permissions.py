@@ -54,9 +54,9 @@ def permissions(
     """
     settings = load_deployed(env)
     if for_owner:
-        for contract in map(load_contract, contract_files(settings)):
-            if contract.lake:
-                typer.echo(owner_text(settings, contract))
+        contracts = map(load_contract, contract_files(settings))
+        texts = [owner_text(settings, contract) for contract in contracts if contract.lake]
+        typer.echo("\n".join(texts) or f"# no contract of {env} names a `lake`: nothing to grant")
         return
     environment = read_environment(settings, folder=templates)
     if json_:

@@ -116,7 +116,7 @@ def _dns(account: Account, settings: Settings) -> Iterator[Check]:
 
 def _routes(account: Account, settings: Settings) -> Iterator[Check]:
     network, ours = settings.network, settings.network.endpoints == "ours"
-    s3 = network.s3_prefix_lists.get(settings.region)
+    s3 = network.s3_prefix_lists.get(settings.region, "whose prefix list the settings lack")
     tables = _describe(account, "route_tables", "vpc-id", [str(network.vpc_id)])
     # The main table, whose association has no subnet, is of subnets without one of their own.
     of_subnets = {one.get("SubnetId"): it for it in tables for one in it.get("Associations", ())}
@@ -127,7 +127,7 @@ def _routes(account: Account, settings: Settings) -> Iterator[Check]:
             yield Check(name, "unknown", "the account sees no route table of it")
             continue
         table_id, routes = str(table["RouteTableId"]), table.get("Routes", ())
-        out = any(route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in routes)
+        out = any({*route.values()} & {"0.0.0.0/0", "::/0"} for route in routes)
         if ours and subnet.route_table != table_id:
             fix = f"route_table: {table_id} in {_key(settings)}"
             yield Check(name, "failed", f"its route table is {table_id}", fix=fix)

@@ -78,11 +78,6 @@ def _synthesize(add: Callable[[App, Any], None], of: Deployment | Tools) -> Temp
         return read_templates(of.settings, folder=Path(folder))
 
 
-def _tools_templates(tools: Tools) -> Templates:
-    """Synthesizes the stack of the tools' account."""
-    return _synthesize(add_tools_stack, tools)
-
-
 def _leave_out(subject: str, error: InputError) -> None:
     print(f"note: {subject} is left out of what CloudFormation may do: {error}", file=sys.stderr)
 
@@ -108,7 +103,7 @@ def main() -> None:
         )
     tools = load_tools() if name == TOOLS else None
     if tools:
-        settings, templates = tools.settings, [_tools_templates(tools)]
+        settings, templates = tools.settings, [_synthesize(add_tools_stack, tools)]
     else:
         settings = cloud_settings(name)
         templates = [templates_of(environment) for environment in environments_of(settings)]

@@ -92,6 +92,12 @@ def test_a_sample_has_what_its_reader_may_see_and_no_personal_column(tmp_path, m
     assert "age" not in unload.replace("pages", "")
     with pytest.raises(InputError, match="sample exists: nothing is pulled"):
         pull_sample(account, DEV, contract, rows=100, folder=folder)
+    with pytest.raises(InputError, match="key `loan_id` is pii, or not granted"):
+        pull_sample(_account(glue_answer({})), DEV, contract, rows=100, folder=tmp_path / "other")
+    monkeypatch.setattr(athena_lake, "download", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        pull_sample(account, DEV, contract, rows=100, folder=tmp_path / "other")
+    assert not [*tmp_path.glob("other"), *tmp_path.glob(".tmp-*")]
     ours = contract.model_copy(update={"lake": None})
     with pytest.raises(InputError, match="names no `lake`"):
         pull_sample(account, DEV, ours, rows=100, folder=tmp_path / "other")

@@ -127,6 +127,7 @@ DENIED = "denies athena:GetWorkGroup to sashiko-dev-broker"
         (answer("route_tables"), "unknown", "no route table"),
         (routes(), "failed", "no route to S3"),
         (routes(OUT), "note", "default route"),
+        (routes({"DestinationIpv6CidrBlock": "::/0"}), "note", "default route"),
         (answer("security_groups", *ELSEWHERE), "failed", "VpcId is vpc-1"),
         (answer("security_group_rules", rule(443), *SELF[1:]), "failed", "no rule allows it"),
         (answer("security_group_rules", rule(-1, protocol="-1")), "note", "several nodes need"),

@@ -8,7 +8,6 @@ import secrets
 import tarfile
 import time
 import zipfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -297,7 +296,7 @@ def remove(call: Call, account: Account, *, sleep: Callable[[float], object] = t
     error: ErrorRecord | None = None
     if call.call == "s3:DeleteBucket":
         try:
-            deque(empty_bucket(call.with_["Bucket"], account), maxlen=0)
+            list(empty_bucket(call.with_["Bucket"], account))
         except NoBucketError:
             return ""
     for attempt in range(call.times):

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 _SHORTEST_NAME: Final = 4  # a shorter one is a part of too many words
 _WORD: Final = "(?<![A-Za-z0-9]){}(?![A-Za-z0-9])"  # `Role` is a part of a parameter's name
 _NESTED: Final = 4  # encodings inside one another
-_TOKEN: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")  # `10.1.2.3` has 11 in base64
 _ARN: Final = re.compile(r"(arn:aws[a-z-]*:([a-z0-9-]*):[a-z0-9-]*):([^:\s\"']*):([^\s\"',;)\]}]*)")
 _S3: Final = re.compile(r"(?<=s3://)[^/\s\"'<]+")
 # Kind of placeholder -> pattern, in this order.
@@ -29,13 +29,15 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
         r"(?:[\w-]+\.)+(?:internal|local|lan|corp)\b|\bip-\d+-\d+-\d+-\d+\b"
         r"|(?:[\w-]+\.)*vpce-[\w-]+(?:\.[\w-]+)+|(?:[\w-]+\.)+compute(?:-\d)?\.amazonaws\.com"
     ),
-    "key": re.compile(r"\bA[A-Z]{3}[A-Z2-7]{12,}\b"),
+    "key": re.compile(r"\bA[A-Z]{3}[A-Z0-9]{12,}\b"),
     "id": re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
     "net": re.compile(
-        r"\b(?:vpc|subnet|sgr?|eni|vpce(?:-svc)?|rtb|igw|acl|pl|fl|i|dopt|nat|vol)-[0-9a-f]{8,17}\b"
+        r"\b(?:vpc|subnet|sgr?|eni|ami|snap|tgw|vpce(?:-svc)?|rtb|igw|acl|pl|fl|i|dopt|nat|vol)-[0-9a-f]{8,17}\b"
     ),
     "ip": re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?!\d|\.\d)(?:/\d{1,2})?"),
-    "ipv6": re.compile(r"(?<![\w:.])(?:[0-9a-fA-F]{1,4}:+){3,7}[0-9a-fA-F]{1,4}(?![\w:])"),
+    "ipv6": re.compile(
+        r"(?i)(?<![\w:.])(?=[\da-f:]*::|(?:[\da-f]+:){3})[\da-f]+:[\da-f:]+(?![\w:])"
+    ),
     "account": re.compile(r"(?<!\d)(?:\d{12}|\d{4}-\d{4}-\d{4})(?!\d)"),
     "hex": re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{32,}(?![0-9a-fA-F])"),
 }
@@ -87,8 +89,8 @@ class Scrubber:
 
     def _arn(self, match: re.Match[str]) -> str:
         head, service, account, resource = match.groups()
-        if account == "aws" or (not account and service != "s3"):
-            return match[0]  # one of AWS's own
+        if account == "aws" or (not account and service == "states"):
+            return match[0]  # of AWS: a policy, or a call by a flow
         if account.isdigit():
             account = self._placeholder("account", account)
         first, *others = re.split(r"([/:])", resource)
@@ -105,7 +107,7 @@ class Scrubber:
         if depth < _NESTED and (plain := _plain_text(token)) is not None:
             clean = self.text(plain, depth + 1) == plain
             return token if clean else self._placeholder("base64", token)
-        random = all(re.search(letters, token) for letters in (r"[a-z]", r"[A-Z]", r"\d"))
+        random = all(re.search(letters, token) for letters in (r"[a-z]", r"[A-Z]", r"\d", ".{20}"))
         return self._placeholder("token", token) if random else token
 
     def _placeholder(self, kind: str, match: str | re.Match[str]) -> str:

@@ -254,9 +254,9 @@ def test_what_a_delivery_costs(tmp_path, monkeypatch):
 def test_the_bootstrap_of_the_tools_account_covers_its_stack():
     """The policies of `make bootstrap ENV=delivery` follow from the stack that the pack adds."""
     code = (
-        "from sashiko_cdk.bootstrap.__main__ import _tools_templates\n"
+        "from sashiko_cdk.bootstrap.__main__ import _synthesize, add_tools_stack\n"
         "from tests.infra.delivery import tools_of\n"
-        "print(*_tools_templates(tools_of()).stacks)\n"
+        "print(*_synthesize(add_tools_stack, tools_of()).stacks)\n"
     )
     context = json.loads((REPOSITORY / "cdk.json").read_text())["context"]
     variables = {"CDK_CONTEXT_JSON": json.dumps(context), "PYTHONPATH": str(REPOSITORY)}

@@ -20,24 +20,24 @@ PLANTED = {
     ],
     "another account": ["123456789012", "arn:aws:s3:us-west-2:123456789012:accesspoint/p"],
     "access key": [
-        "AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "AROADBQP57FF2AEXAMPLE:alice.example",
+        "AKIAI44QH8DHB9018XYZ", "ASIAIOSFODNN7EXAMPLE", "AROADBQP57FF2AEXAMPLE:alice.example",
     ],
     "secret": ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "FwoGZXIvYXdzEBYaDHqa0AP1Ui7" * 5],
     "email": ["ada.lovelace@example.com", "mailto:bob+x@mail.corp.example.co.uk"],
     "address": [
         "10.12.13.14", "52.94.133.131", "10.12.0.0/16", "ip-10-12-13-14.ec2.internal",
-        "2600:1f18:6f2a:2800:aaaa:bbbb:cccc:dddd", "2600:1f18:6f2a::1",
+        "2600:1f18:6f2a:2800:aaaa:bbbb:cccc:dddd", "2600:1f18:6f2a::1", "fd00:ec2::23",
         "ec2-52-94-133-131.compute-1.amazonaws.com",
         "vpce-0123456789abcdef0-h3x7k2p1.sts.us-east-1.vpce.amazonaws.com",
     ],
     "name": ["alice.example", "ALICE.EXAMPLE", "arn:aws:iam::aws:user/acme-sandbox/x"],
     "id": [
         "1234abcd-12ab-34cd-56ef-1234567890ab", "vpc-0123456789abcdef0", "eni-0a1b2c3d",
-        "d41d8cd98f00b204e9800998ecf8427e", "subnet-0123456789abcdef0",
+        "d41d8cd98f00b204e9800998ecf8427e", "subnet-0123456789abcdef0", "ami-0123456789abcdef0",
     ],
     "resource": [
         "arn:aws:s3:::payroll-of-acme/2026/rows.csv", "s3://payroll-of-acme/rows.csv",
-        f"arn:aws:glue:us-east-1:{ACCOUNT}:table/payroll-of-acme/rows",
+        f"arn:aws:glue:us-east-1:{ACCOUNT}:table/payroll-of-acme/rows", "arn:aws:ram:::z/payroll",
     ],
     "signed URL": [
         "https://bucket.s3.amazonaws.com/k?X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20261201"
@@ -49,7 +49,7 @@ WRITTEN = {
     "plain": lambda text: text,
     "message": lambda text: f"User: {text} is not authorized to perform: kms:Sign on {text}.",
     "quoted": lambda text: json.dumps({"Message": f"denied for '{text}'", "Key": text}),
-    "base64": lambda text: base64.b64encode(f"by {text} of it".encode()).decode(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "URL base64": lambda text: base64.urlsafe_b64encode(f"by>>>??? {text}".encode()).decode(),
     "twice": lambda text: base64.b64encode(base64.b64encode(f"see {text}!".encode())).decode(),
     "URL": lambda text: f"https://console.aws.amazon.com/x?y={quote(text, safe='')}",
@@ -57,10 +57,10 @@ WRITTEN = {
     "zipped": lambda text: base64.b64encode(gzip.compress(text.encode())).decode(),
 }
 SECRETS = (
-    ACCOUNT, "9876-5432-1098", "123456789012", "IOSFODNN7", "bPxRfiCY", "FwoGZXIv", "lovelace",
+    ACCOUNT, "9876-5432-1098", "123456789012", "IOSFODNN7", "I44QH8", "fd00:", "bPxRfiCY",
     "bob+x", "10.12.", "52.94", "10-12-13", "52-94", "2600:1f18", "vpce-0123", "alice.example",
     "acme-sandbox", "1234abcd", "0123456789abcdef0", "eni-0a1b", "d41d8cd98f00b204", "payroll",
-    "fe5f80f7",
+    "fe5f80f7", "lovelace", "FwoGZXIv",
 )  # fmt: skip
 
 
