@@ -31,10 +31,10 @@ _TEXTS = {
     "Arn": f"arn:aws:iam::{DEV.account}:role/prove-role", "GroupId": "sg-0a1b2c3d", "Policy": "{}",
     "SubnetId": "subnet-0a1b2c3d",
 }  # fmt: skip
-# No second page.
+# No second page, and a bucket that is empty when it is listed again.
 _LEFT_OUT = {
-    "ContinuationToken", "Errors", "Marker", "NextMarker", "NextToken", "PaginationToken",
-    "nextToken",
+    "ContinuationToken", "DeleteMarkers", "Errors", "Marker", "NextMarker", "NextToken",
+    "PaginationToken", "Versions", "nextToken",
 }  # fmt: skip
 
 
