@@ -37,7 +37,7 @@ def probe_network(account: Account, environment: Environment) -> Iterator[Check]
     Whatever ends this ends the jobs. They leave no object: their report is the exit message of
     `sashiko.steps.connections`. Errors as `Account.translate_errors`.
     """
-    from botocore.exceptions import WaiterError
+    from botocore.exceptions import ClientError, WaiterError
 
     settings, client = environment.settings, account.client("sagemaker")
     hosts = [_host(service, settings) for service in called_services(environment)]
@@ -48,7 +48,10 @@ def probe_network(account: Account, environment: Environment) -> Iterator[Check]
         definition = json.loads(client.describe_pipeline(PipelineName=name)["PipelineDefinition"])
         arguments = [step["Arguments"] for step in definition["Steps"]]
         role = settings.role_arn(_ROLE)
-        request = _request(next(one for one in arguments if one.get("RoleArn") == role), hosts)
+        of_role = next((one for one in arguments if one.get("RoleArn") == role), None)
+        if of_role is None:
+            raise InputError(f"the deployed pipeline {name} has no job of the role {_ROLE}: deploy")
+        request = _request(of_role, hosts)
         vpc = request["NetworkConfig"]["VpcConfig"]
         try:
             for subnet in vpc["Subnets"]:
@@ -63,11 +66,12 @@ def probe_network(account: Account, environment: Environment) -> Iterator[Check]
                     waiter.wait(ProcessingJobName=job, WaiterConfig=_WAIT)
         finally:
             for job in jobs:
-                ended[job] = client.describe_processing_job(ProcessingJobName=job)
-                if ended[job]["ProcessingJobStatus"] == "InProgress":
-                    client.stop_processing_job(ProcessingJobName=job)
+                with suppress(ClientError):  # the other jobs are to be stopped too
+                    ended[job] = client.describe_processing_job(ProcessingJobName=job)
+                    if ended[job]["ProcessingJobStatus"] == "InProgress":
+                        client.stop_processing_job(ProcessingJobName=job)
     for job, subnet in jobs.items():
-        yield _judge(f"from {subnet}", hosts, ended[job])
+        yield _judge(f"from {subnet}", hosts, ended.get(job, {}))
 
 
 def _host(service: str, settings: Settings) -> str:
@@ -95,8 +99,8 @@ def _request(step: Mapping[str, Any], hosts: list[str]) -> dict[str, Any]:
 
 
 def _judge(name: str, hosts: list[str], job: Mapping[str, Any]) -> Check:
-    status = job["ProcessingJobStatus"]
-    if status != "Completed":
+    status = job.get("ProcessingJobStatus")
+    if status != "Completed" or "ExitMessage" not in job:
         reason = job.get("FailureReason", "did not end in time, and was stopped")
         return Check(name, "failed" if status == "Failed" else "unknown", f"the job: {reason}")
     answers = dict(zip(hosts, json.loads(job["ExitMessage"]), strict=True))

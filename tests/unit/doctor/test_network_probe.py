@@ -98,6 +98,11 @@ def completed(*answers):
     return {"ProcessingJobStatus": "Completed", "ExitMessage": json.dumps(answers)}
 
 
+def test_a_job_without_a_report_says_nothing():
+    (first, _), _ = probed({"ProcessingJobStatus": "Completed"}, completed(*["public"] * 4))
+    assert first.status == "unknown"
+
+
 @pytest.mark.parametrize(
     ("second", "said"),
     [

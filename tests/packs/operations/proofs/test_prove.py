@@ -68,6 +68,7 @@ def test_the_list_has_price_time_belief_and_record_of_each(tmp_path: Path) -> No
     (("nothing",), "the probe `nothing` is not known; --list shows all"),
     (("stacks-deploy",), "the probe `stacks-deploy` is not written yet"),
     ((), "name probes, or give --up-to"),
+    (("--sweep", "trust-lambda"), "--list and --sweep take no probes"),
     (("trust-lambda", "--up-to", "1"), "name probes, or give --up-to"),
     (("trust-glue",), "up to 0.01 US dollars in the account 111122223333 for trust-glue (8 min)"),
 ])  # fmt: skip
@@ -137,6 +138,14 @@ def test_a_sum_runs_what_has_no_record_and_the_same_command_goes_on_after_a_stop
     assert settled and not settled & ran
     assert "lambda-step-failure" in ran
     assert "which does not count: the endpoint is not AWS's" in again.stdout
+
+
+def test_a_record_that_differs_is_not_asked_again_and_is_still_a_problem(here, monkeypatch) -> None:
+    monkeypatch.setattr(command, "counted", lambda _, probe: "differs")
+    with world_of({}, monkeypatch) as world:
+        done = sashiko("env", "prove", "--up-to", "5", "--yes", cwd=here)
+    assert (done.returncode, "the records differ: trust-lambda" in done.stderr) == (4, True)
+    assert world.operations() == ["iam:ListAccountAliases"]
 
 
 def test_what_a_killed_run_has_left_goes_first(here, monkeypatch) -> None:
