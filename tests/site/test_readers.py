@@ -32,7 +32,11 @@ READERS = {
     "platform engineer": (
         ("What do I need in an account?", ("The first day in an account",), "Before you start"),
         ("What does it cost?", ("The first day in an account",), "81.20 a month"),
-        ("A deploy failed: what now?", ("The first day", "troubleshooting"), "you see"),
+        (
+            "A deploy failed: what now?",
+            ("The first day in an account", "troubleshooting"),
+            "you see",
+        ),
         ("Which keys has a recipe?", ("Configuration",), "learning_rate"),
         ("How do merges reach prod?", ("Delivery: from a merge to the accounts",), "approves"),
         ("Back to the last model?", ("Serve a model, update it, promote it to prod",),
