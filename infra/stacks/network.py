@@ -1,10 +1,7 @@
 """The VPC that jobs and endpoints run in: ours, without a way out, or what we make in another."""
 
-import json
-
 from constructs import Construct
 
-from sashiko.account.deploy_time import nodes_group_id
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.network.isolated_network import add_network
 from sashiko_cdk.stack import EnvironmentStack
@@ -37,6 +34,4 @@ class Network(EnvironmentStack):
             if existing
             else "The VPC without internet, its endpoints and flow logs",
         )
-        group = nodes_group_id()
-        several_nodes = any(group in json.dumps(one.definition) for one in deployment.pipelines)
-        self.jobs = add_network(self, several_nodes=several_nodes)
+        self.jobs = add_network(self, definitions=[one.definition for one in deployment.pipelines])

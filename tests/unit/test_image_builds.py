@@ -118,6 +118,7 @@ PLUGINS = {"sagemaker-mlflow"}
 READ_BY_TORCH = {"onnx", "onnxscript"}
 BUILD, FROM_THE_BASE, WITH_BOTO3 = {"setuptools"}, {"torch"}, {"botocore"}
 IN_VLLMS_SERVER = {"starlette"}  # what the artifact's file in it imports; no step does
+FROM_A_FOLDER = {"pyiceberg"}  # read on a laptop before its run; in an account Athena reads
 
 
 def test_mlflow_reaches_an_app_by_its_arn():
@@ -169,7 +170,7 @@ def what_the_steps_import():
 def test_the_job_image_has_what_the_steps_import_and_no_more():
     lines = (ROOT / "requirements/job.in").read_text().splitlines()
     packages = {re.split("[=<> ]", line)[0] for line in lines if line[:1].isalpha()}
-    elsewhere = FROM_THE_BASE | WITH_BOTO3 | IN_VLLMS_SERVER
+    elsewhere = FROM_THE_BASE | WITH_BOTO3 | IN_VLLMS_SERVER | FROM_A_FOLDER
     needed = [names for names in what_the_steps_import() if not names & elsewhere]
     assert [names for names in needed if not names & packages] == []
     assert packages - PLUGINS - BUILD - READ_BY_TORCH - set().union(*needed) == set()

@@ -1,6 +1,7 @@
 """The VPC that jobs and endpoints run in: no way to the internet, doors to AWS alone."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from sashiko.account.deploy_time import nodes_group_id
 from sashiko.account.names import Role, arn, key_alias, prefix
 from sashiko.account.templates import SERVICES
 from sashiko.errors import InputError
@@ -303,12 +305,12 @@ class FlowLogs(Construct):
         ).node.add_dependency(group)
 
 
-def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobNetwork:
+def add_network(stack: EnvironmentStack, *, definitions: Iterable[Mapping[str, Any]]) -> JobNetwork:
     """Adds a VPC of isolated subnets, its endpoints, flow logs and security groups to a stack.
 
-    One group is of the jobs and endpoint containers, one of the VPC endpoints. With `several_nodes`
-    a third lets the nodes of one job talk to each other. In an existing VPC only those endpoints
-    and groups are made that the settings want made.
+    One group is of the jobs and endpoint containers, one of the VPC endpoints. Where a job of the
+    pipelines' `definitions` has several nodes, a third lets them talk to each other. In an existing
+    VPC only those endpoints and groups are made that the settings want made.
 
     Raises:
         InputError: if a group is made and the settings lack S3's prefix list of the region.
@@ -343,6 +345,7 @@ def add_network(stack: EnvironmentStack, *, several_nodes: bool = False) -> JobN
             security_group_egress=[*egress, s3],
         )
         groups = (jobs.attr_group_id,)
+        several_nodes = any(nodes_group_id() in json.dumps(one) for one in definitions)
         nodes = _nodes_group(stack, vpc, egress[0]) if several_nodes else None
     if doors:
         for number, group in enumerate(groups):

@@ -30,7 +30,7 @@ def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_tree(REPOSITORY, root)
     set_version(root, NEXT)
     edit(root / "config/base.yaml", "threads: 2", "threads: 3")
-    edit(root / "config/base.yaml", "cidr: 10.0.0.0/16", "cidr: 10.1.0.0/16")
+    edit(root / "config/base.yaml", "amount: 200", "amount: 250")
     edit(root / "infra/stacks/network.py", '"""The', '"""Version 0.2: the')
     edit(root / "recipes/complaints-inf2.yaml", "The same model", "The very same model")
     (root / "template/tests/test_more.py").write_text('"""New in 0.2."""\n')
@@ -86,7 +86,7 @@ def test_a_conflict_is_marked_and_named_and_the_status_is_4(upgraded):
 @pytest.mark.slow
 def test_what_did_not_meet_is_merged(upgraded: tuple[Project, dict[str, bytes], Attempt]) -> None:
     project, _, done = upgraded
-    assert "cidr: 10.1.0.0/16" in (project.root / "config/base.yaml").read_text()
+    assert "amount: 250" in (project.root / "config/base.yaml").read_text()
     network = (project.root / "infra/stacks/network.py").read_text()
     assert network.startswith('"""Version 0.2: the')
     assert network.endswith(MARK)

@@ -19,6 +19,7 @@ from sashiko.serving.container.prompt import RowTokenizer, read_prompt
 from tests.unit.training.tiny_job import BAD, GOOD, Job, Train, metric_lines
 from tests.unit.training.tiny_llama import causal_hyperparameters, save_base
 
+BASE = "llama"  # for the fixture of jobs
 _SETTINGS = causal_hyperparameters() | {"max_length": "64"}
 
 

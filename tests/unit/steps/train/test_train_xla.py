@@ -27,6 +27,7 @@ from tests.unit.steps.train.faulty_processes import spread
 from tests.unit.training.tiny_job import TRAIN_ROWS, Job, Train, metric_lines, save_weights
 from tests.unit.training.tiny_llama import causal_hyperparameters
 
+BASE = "llama"  # for the fixture of jobs
 _WITH_XLA = REPOSITORY / ".venv-xla/bin/python"
 _AGENT = {"TORCHELASTIC_RUN_ID": "none", "RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
 # What torch_xla does for Neuron before its device is used (torch_xla/__init__.py, 2.9.0).
