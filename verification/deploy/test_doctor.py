@@ -9,7 +9,7 @@ import jmespath
 import pytest
 
 from sashiko.account.account import Account
-from sashiko.account.existing_lake import columns_read, owner_text
+from sashiko.account.existing_lake import columns_by_role, owner_text
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
 from sashiko.doctor.plan import check_grants
 from sashiko.errors import InputError
@@ -244,7 +244,7 @@ def test_what_is_printed_for_a_tables_owner_is_what_the_doctor_looks_for(
         glue.create_database(DatabaseInput={"Name": database})
     table = {"Name": "loans_v2", "StorageDescriptor": {"Columns": columns}}
     glue.create_table(DatabaseName="sales", TableInput=table)
-    for role in columns_read(contract):
+    for role in columns_by_role(contract):
         name = settings.role_arn(role).rpartition("/")[2]
         iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
 
