@@ -151,11 +151,12 @@ class _Server:
     later: list[str]  # more of them, once the first commands have started
     # Handle of a child's process -> its id, and who waits for it.
     children: dict[int, tuple[int, socket.socket]] = field(default_factory=dict)
+    started: bool = False  # whether a command has been
 
     def serve(self) -> Mapping[str, Any] | None:
         """Returns None when the runner is gone; in a child, what that has to run."""
         while True:
-            patience = 0 if self.pending else _PAUSE if self.later and self.children else None
+            patience = 0 if self.pending else _PAUSE if self.later and self.started else None
             watched: list[Any] = [self.connection, *self.children]
             ready, *_ = select.select(watched, [], [], patience)
             for handle in self.children.keys() & set(ready):
@@ -170,7 +171,7 @@ class _Server:
                     return None
                 request = json.loads(message)
                 if not handles:
-                    self.pending = [*request["imports"], *self.pending]
+                    self.later = [*request["imports"], *self.later]
                     continue
                 for name in request["imports"]:
                     _import(name)
@@ -198,6 +199,7 @@ class _Server:
                     other.close()
                 return True
         if pid:
+            self.started = True
             os.setpgid(pid, pid)  # before the runner may signal the group
             self.children[os.pidfd_open(pid)] = pid, waiting
         with contextlib.suppress(OSError):

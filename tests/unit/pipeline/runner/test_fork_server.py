@@ -118,6 +118,12 @@ def test_a_module_for_later_is_imported_beside_the_first_command(forks: Forks) -
 
 def test_what_a_waiting_command_needs_is_imported_before_it_starts(forks: Forks) -> None:
     forks.processes.fork_early(environment=forks.environment, imports=[])
+    script = forks.folder / "first.py"
+    script.write_text("")
+    forks.processes.run(
+        [sys.executable, str(script)], environment=forks.environment, folder=forks.folder,
+        log=forks.folder / "first.log", on_line=lambda _: None, max_seconds=60,
+    )  # fmt: skip
     forks.processes.import_early(["slow"])
     _wait_for(forks.folder / "imports")
     assert forks.run("x", "import slow") == (0, "")
