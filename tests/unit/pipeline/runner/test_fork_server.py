@@ -166,7 +166,9 @@ def test_what_a_library_computes_in_threads_is_the_same_in_a_fork(forks: Forks) 
 
 def test_without_its_server_a_command_starts_by_itself(forks: Forks) -> None:
     forks.start()
-    forks.run("x", "import slow, os; os.kill(os.getppid(), 9); import time; time.sleep(60)")
+    # The server has to say the child's id first, or else the command starts by itself at once.
+    code = "import slow, os, time; time.sleep(1); os.kill(os.getppid(), 9); time.sleep(60)"
+    forks.run("x", code)
     assert forks.run("y", "print('here')") == (0, "here\n")
 
 
