@@ -162,7 +162,7 @@ def test_jobs_with_a_network_get_the_proxy_and_isolated_ones_do_not():
         ("athena.us-east-1.amazonaws.com", True),  # `bypass`
         ("kms.us-east-1.amazonaws.com", False),
         ("notathena.us-east-1.amazonaws.com", False),
-        ("pypi.org", False),
+        ("packages.example.com", False),
     ],
 )
 @pytest.mark.parametrize("case", [str.lower, str.upper])
