@@ -239,7 +239,7 @@ ALTERED = [(name, change) for name, (_, *changes) in CASES.items() for change in
 def ran(
     name: str, answers: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Record:
-    """Runs a probe in a world; and checks that it deletes what it has made, whatever the answers."""
+    """Runs a probe in a world, and checks that it deletes what it has made."""
     with world_of(answers, monkeypatch) as world:
         record = Execution(PROBES[name], place_of(folder)).record(usd=0)
     assert not list(folder.iterdir())
