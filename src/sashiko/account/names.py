@@ -240,6 +240,12 @@ def model_package_group_name(settings: Settings, group: str) -> str:
     return name
 
 
+def model_package_arn(settings: Settings, group: str, version: int | str) -> str:
+    """Returns the ARN of a version of a recipe's group; SageMaker writes it in lower case."""
+    name = model_package_group_name(settings, group).lower()
+    return arn(settings, "sagemaker", f"model-package/{name}/{version}")
+
+
 def bootstrap_role_arn(settings: Settings, role: BootstrapRole) -> str:
     """Returns a role of CDK's bootstrap in the environment's account and region."""
     name = f"cdk-{settings.qualifier}-{role}-role-{settings.account}-{settings.region}"

@@ -21,6 +21,7 @@ from sashiko.account.names import (
     arn,
     bucket_name,
     key_alias,
+    model_package_arn,
     role_name,
     trusted_signing_aliases,
 )
@@ -53,9 +54,8 @@ class Route:
     recipe: Recipe  # the recipe of the model package group
 
     def package(self, number: int) -> str:
-        """Returns the ARN of a version of the source; SageMaker writes it in lower case."""
-        group = endpoint_name(self.source, self.recipe).lower()
-        return arn(self.source, "sagemaker", f"model-package/{group}/{number}")
+        """Returns the ARN of a version of the source."""
+        return model_package_arn(self.source, self.recipe.model_package_group, number)
 
     def expected(self, number: int) -> Expected:
         """Returns the properties that the source's version needs to be served by the target.

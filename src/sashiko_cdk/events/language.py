@@ -4,7 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sashiko.account.names import arn, etl_name, model_package_group_name
+from sashiko.account.names import (
+    arn,
+    etl_name,
+    model_package_arn,
+    model_package_group_name,
+)
 from sashiko.contract.glue import NOTHING_LOADED
 from sashiko.settings.environment import Settings
 from sashiko_cdk.identity.allow import Allowed, allow
@@ -148,7 +153,7 @@ def list_versions(settings: Settings, model_package_group: str) -> Allowed:
     group = model_package_group_name(settings, model_package_group)
     packages = [
         arn(settings, "sagemaker", f"model-package-group/{group}"),
-        arn(settings, "sagemaker", f"model-package/{group}/*"),
+        model_package_arn(settings, model_package_group, "*"),
     ]
     why = "Versions are numbered; those of one group."
     return allow(["sagemaker:ListModelPackages"], packages, why=why)

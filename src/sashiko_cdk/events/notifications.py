@@ -9,7 +9,7 @@ from sashiko.account.names import (
     alerts_topic_arn,
     arn,
     etl_name,
-    model_package_group_name,
+    model_package_arn,
     pipeline_name,
     prefix,
 )
@@ -235,7 +235,6 @@ class Notifications(Construct):
         triggers: Sequence[StateMachine],
     ) -> None:
         super().__init__(scope, id)
-        groups = [model_package_group_name(settings, item.model_package_group) for item in recipes]
         pipelines = [
             arn(
                 settings, "sagemaker", f"pipeline/{pipeline_name(settings, item.name, module=name)}"
@@ -244,7 +243,8 @@ class Notifications(Construct):
             for name in ("", *pipeline_modules(settings)[1:])
         ]
         runs = [f"{pipeline}/execution/*" for pipeline in pipelines]
-        versions = [arn(settings, "sagemaker", f"model-package/{group}/*") for group in groups]
+        groups = [item.model_package_group for item in recipes]
+        versions = [model_package_arn(settings, group, "*") for group in groups]
         self.machine = flows.add_machine(
             self,
             "Notify",

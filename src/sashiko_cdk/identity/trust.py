@@ -16,7 +16,7 @@ from sashiko.account.names import (
     bucket_name,
     key_alias,
     model_build_role_arn,
-    model_package_group_name,
+    model_package_arn,
     neighbour,
     prefix,
 )
@@ -179,7 +179,6 @@ def group_policy(settings: Settings, group: str) -> dict[str, Any] | None:
     target = settings.promotion.target
     if target is None:
         return None
-    name = model_package_group_name(settings, group)
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -188,8 +187,7 @@ def group_policy(settings: Settings, group: str) -> dict[str, Any] | None:
                 "Effect": "Allow",
                 "Principal": {"AWS": f"arn:aws:iam::{target.account}:root"},
                 "Action": "sagemaker:DescribeModelPackage",
-                # SageMaker writes a group's name in small letters there.
-                "Resource": arn(settings, "sagemaker", f"model-package/{name.lower()}/*"),
+                "Resource": model_package_arn(settings, group, "*"),
                 "Condition": _as_promoter(neighbour(settings, target)),
             }
         ],

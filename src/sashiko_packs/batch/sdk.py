@@ -13,7 +13,12 @@ from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from sashiko.account import deploy_time
 from sashiko.account.endpoint_spec import expected_of
-from sashiko.account.names import arn, database_name, lake_uri, model_package_group_name
+from sashiko.account.names import (
+    database_name,
+    lake_uri,
+    model_package_arn,
+    model_package_group_name,
+)
 from sashiko.base.files import canonical_json, sha256_file
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
@@ -78,8 +83,7 @@ class BatchScoring:
     def preflight(self) -> ProcessingStep:
         """BatchPreflight: the version's artifact, if it may score."""
         settings, recipe = self.jobs.settings, self.jobs.recipe
-        group = model_package_group_name(settings, recipe.model_package_group)
-        version = arn(settings, "sagemaker", f"model-package/{group.lower()}/0")
+        version = model_package_arn(settings, recipe.model_package_group, 0)
         expected = asdict(expected_of(settings, recipe, version))
         return self._step(
             "BatchPreflight",

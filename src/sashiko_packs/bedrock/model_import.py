@@ -14,9 +14,9 @@ from sashiko.account.content_store import ContentStore
 from sashiko.account.endpoint_spec import expected_of
 from sashiko.account.names import (
     Role,
-    arn,
     bucket_name,
     key_alias_arn,
+    model_package_arn,
     model_package_group_name,
     prefix,
 )
@@ -267,9 +267,7 @@ def save_version(
     InputError, with `role`, which may read them, if it is not approved, a gate did not pass, its
     manifest is not signed by this environment's key, a file was changed, or AWS refuses a call.
     """
-    group = model_package_group_name(settings, recipe.model_package_group)
-    # SageMaker writes a version's ARN in lower case.
-    package = arn(settings, "sagemaker", f"model-package/{group.lower()}/{number}")
+    package = model_package_arn(settings, recipe.model_package_group, number)
     with account.translate_errors(f"reading {package}", role=role):
         try:
             judged = judge(

@@ -5,7 +5,7 @@ from typing import Any, Final
 from constructs import Construct
 
 from sashiko.account.endpoint_spec import endpoint_name, served_package
-from sashiko.account.names import arn, bucket_name, etl_name, model_package_group_name, prefix
+from sashiko.account.names import arn, bucket_name, etl_name, model_package_arn, prefix
 from sashiko.contract.glue import LATEST
 from sashiko.contract.load import load_contract
 from sashiko.errors import InputError
@@ -71,8 +71,8 @@ def window_flow(
     """
     silent = may_be_silent(settings)
     capture, endpoint = bucket_name(settings, "capture"), endpoint_name(settings, recipe)
-    name = f"model-package/{model_package_group_name(settings, recipe.model_package_group)}"
-    packages, served = arn(settings, "sagemaker", name), (package_arn or "").rpartition("/")[2]
+    packages = model_package_arn(settings, recipe.model_package_group, "")
+    served = (package_arn or "").rpartition("/")[2]
     named = ["reference_uri", "test_uri", *(["bias_rows_uri"] if recipe.bias.judged else [])]
     complete = " and ".join(f"$exists($metadata.{name})" for name in named)
     find: dict[str, Any] = {}
@@ -109,7 +109,7 @@ def window_flow(
             **({} if served else _unserved(settings, recipe)),
             "ReadVersion": call(
                 "aws-sdk:sagemaker:describeModelPackage",
-                {"ModelPackageName": text(literal(f"{packages}/"), "$version")},
+                {"ModelPackageName": text(literal(packages), "$version")},
                 Assign={"metadata": expression(f"$exists({_METADATA}) ? {_METADATA} : {{}}")},
                 Next="HasReference",
             ),
@@ -243,8 +243,7 @@ class _Monitoring(Construct):
         loaded = load_contract(contract_file(recipe)).lake is None
         job = arn(settings, "glue", f"job/{etl_name(settings, recipe_table(recipe))}")
         finding_load = allow(["glue:GetJobRuns"], [job])
-        group = model_package_group_name(settings, recipe.model_package_group)
-        versions = arn(settings, "sagemaker", f"model-package/{group}/*")
+        versions = model_package_arn(settings, recipe.model_package_group, "*")
         return self._flows.add_machine(
             self,
             "Start",

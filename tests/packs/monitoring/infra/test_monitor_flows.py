@@ -242,9 +242,15 @@ def test_where_nothing_is_served_the_newest_approved_version_is_judged(aws):
     assert _parameters(_starts(aws)[-1])["ModelVersion"] == "7"
     assert aws.run(flow, scheduled(MONDAY) | {"model_version": 5}).status == "SUCCEEDED"
     assert _parameters(_starts(aws)[-1])["ModelVersion"] == "5"
+    # As SageMaker writes it, whatever the group's case: IAM compares ARNs by it.
+    capitals = RECIPE.model_copy(update={"model_package_group": "Triage"})
+    flow = window_flow(SETTINGS, capitals, package_arn=None, table="complaints")
+    aws.run(flow, scheduled(MONDAY) | {"model_version": 5})
+    (*_, read) = (call for name, call in aws.calls if name == "DescribeModelPackage")
+    assert read["ModelPackageName"].endswith(":model-package/sashiko-dev-triage/5")
     aws.answers["ListModelPackages"] = lambda _: {"ModelPackageSummaryList": []}
     assert aws.run(flow, scheduled(MONDAY)).error == "NoVersion"
-    assert len(_starts(aws)) == 2
+    assert len(_starts(aws)) == 3
 
 
 def _asleep():
