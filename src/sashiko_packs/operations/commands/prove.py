@@ -113,13 +113,10 @@ def _confirm_price(probes: Sequence[Probe], settings: Settings) -> None:
 
 def _place(settings: Settings, home: Path) -> Place:
     account = Account(settings)
-    caller = account.check_identity()
-    aliases = account.read("iam", "list_account_aliases", absent=("AccessDenied",)) or {}
-    own = () if settings.project == "sashiko" else (settings.project,)
+    account.check_identity()
     return Place(
         settings=settings,
         account=account,
-        names=(*aliases.get("AccountAliases", ()), *caller.split("/")[1:], *own),
         state=home / "prove" / settings.environment,
         definition=lambda recipe: (
             compile_pipeline(settings, use_recipe(settings, recipe), home=home).definition

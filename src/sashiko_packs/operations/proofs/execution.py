@@ -5,6 +5,7 @@ import io
 import json
 import re
 import secrets
+import sys
 import tarfile
 import time
 import zipfile
@@ -21,7 +22,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from sashiko.account.account import Account, NoBucketError
-from sashiko.account.images.job_images import aws_image
+from sashiko.account.images.job_images import aws_image, image_map
 from sashiko.base.files import canonical_json, read_json, write_bytes
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
@@ -35,7 +36,7 @@ from sashiko_packs.operations.proofs.record import (
     is_true,
     judge,
 )
-from sashiko_packs.operations.proofs.scrub import Scrubber
+from sashiko_packs.operations.proofs.scrub import Scrubber, is_private, keep
 
 PREFIX: Final = "prove-"  # begins the name of everything that a probe makes
 _NAME: Final = re.compile(rf"(?:.*[/:])?{PREFIX}[0-9a-f]{{6}}(?:[-/_.].*)?")
@@ -56,11 +57,12 @@ def first_values(settings: Settings, *, run: str) -> dict[str, Any]:
     """Returns what references such as `${region}` stand for before any call."""
     region, tags = settings.region, [{"Key": _TAG, "Value": run}]
     place = {} if region == "us-east-1" else {"LocationConstraint": region}
+    images = [name for name in image_map().images if region in image_map().regions(name)]
     return {
         "account": settings.account,
         "region": region,
         "prefix": f"{PREFIX}{run}",
-        "image": {name: aws_image(settings, f"{name}-cpu").uri for name in ("job", "serving")},
+        "image": {name.replace("-", "_"): aws_image(settings, name).uri for name in images},
         "tags": tags,
         "lower_tags": [{"key": _TAG, "value": run}],
         "kms_tags": [{"TagKey": _TAG, "TagValue": run}],
@@ -126,7 +128,6 @@ class Place:
 
     settings: Settings
     account: Account
-    names: tuple[str, ...]  # what a record must not hold, such as the account's alias
     state: Path  # a folder: for each probe, what is still to be removed
     definition: Callable[[str], str]  # a recipe's pipeline
     recipes: tuple[str, ...]  # the project's
@@ -140,9 +141,13 @@ class Execution:
         """Calls nothing."""
         self._probe, self._place = probe, place
         self._state = place.state / f"{probe.id}.json"
-        self._run = secrets.token_hex(3)
-        self._values = first_values(place.settings, run=self._run)
-        self._scrubber = Scrubber(account=place.settings.account, prefix=PREFIX, names=place.names)
+        self._values = first_values(place.settings, run=secrets.token_hex(3))
+        self._scrubber = Scrubber(probe, account=place.settings.account)
+        # What references stand for in the record.
+        settings = place.settings.model_copy(update={"account": "<account-1>"})
+        self._recorded = first_values(settings, run="<run>")
+        images = enumerate(self._recorded["image"], 1)
+        self._recorded["image"] = {name: f"<image-{number}>" for number, name in images}
         self._undo: list[Call] = []
         self._hosts: set[str] = set()
         self._calls: list[CallRecord] = []
@@ -159,13 +164,10 @@ class Execution:
                     break
         finally:
             clean(self._state, self._place)
-        calls = [call.model_dump(mode="json") for call in self._calls]
-        scrubbed = json.loads(json.dumps(calls).replace(self._run, "<run>"))
-        if self._scrubber.scrub(scrubbed) != scrubbed:  # it changes nothing of what it has changed
+        if any(is_private(call.model_dump_json()) for call in self._calls):
             raise InputError(
-                f"{probe.id}: nothing was recorded, as its answers resist the scrubber"
+                f"{probe.id}: nothing was recorded, as the scrubber overlooks something: report it"
             )
-        recorded = tuple(CallRecord.model_validate(call) for call in scrubbed)
         return Record(
             id=probe.id,
             belief=probe.belief,
@@ -174,8 +176,8 @@ class Execution:
             date=dt.datetime.now(dt.UTC).date(),
             botocore=botocore.__version__,
             endpoint_override=not (self._hosts and all(h.endswith(_AWS) for h in self._hosts)),
-            calls=recorded,
-            verdict=judge(probe, recorded),
+            calls=tuple(self._calls),
+            verdict=judge(probe, self._calls),
             cost_usd=usd,
             seconds=round(time.monotonic() - started, 1),
         )
@@ -183,33 +185,38 @@ class Execution:
     def _make(self, step: Step) -> bool:
         """Makes a step's call, for each recipe if it names `${each}`; says whether to go on."""
         recipes = self._place.recipes if "${each}" in str(step.with_) else ("",)
-        for self._values["each"] in recipes:
+        for number, self._values["each"] in enumerate(recipes, 1):
+            self._recorded["each"] = f"<recipe-{number}>"
             self._keep_undo(step)
             try:
                 request, client = resolve(step.with_, self._values), self._client(step)
+                recorded = resolve(step.with_, self._recorded)
             except LookupError:
                 return False  # an earlier call has failed
+            self._scrubber.learn(request, recorded)
             message = encode(request, self._place.definition)
             for attempt in range(step.times if step.until else 1):
                 self._place.sleep(step.every if attempt else step.pause)
                 response, error = _call(self._place.account, client, step, message)
                 if is_true(step.until or "ok", answer_values(response, error)):
                     break
-            fields = data("answers").get(step.call, ())
+            model = client.meta.service_model.operation_model(step.call.partition(":")[2])
+            answer = self._scrubber.scrub(response, model.output_shape)
             if error:
-                error = error.model_copy(update={"message": self._scrubber.text(error.message)})
+                print(f"{step.call}: {error.code}: {error.message}", file=sys.stderr)
+                error = self._scrubber.error(error)
             call = CallRecord(
                 name=step.name,
                 role=step.as_,
                 operation=step.call,
-                request=self._scrubber.scrub(request),
-                response=response and self._scrubber.answer(response, fields),
+                request=recorded,
+                response=answer and keep(answer, data("answers").get(step.call, ())),
                 error=error,
             )
             self._calls.append(call)
             if error:
                 return self._probe.is_judged(step) and len(recipes) == 1
-            self._values[step.name] = response
+            self._values[step.name], self._recorded[step.name] = response, answer
             self._keep_undo(step)
         return True
 

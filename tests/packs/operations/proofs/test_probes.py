@@ -9,7 +9,7 @@ import pytest
 from sashiko_packs.operations.proofs.execution import Execution
 from sashiko_packs.operations.proofs.probe import all_probes
 from sashiko_packs.operations.proofs.record import Record, judge
-from tests.packs.operations.proofs.world import EXECUTION, failure, place_of, world_of
+from tests.packs.operations.proofs.world import DEV, EXECUTION, failure, place_of, world_of
 
 PROBES = {probe.id: probe for probe in all_probes()}
 WHOLE = {name: probe for name, probe in PROBES.items() if probe.steps}
@@ -41,6 +41,14 @@ def build(status: str, *values: str) -> dict[str, Any]:
 
 def files(*keys: str) -> dict[str, Any]:
     return {"Contents": [{"Key": key} for key in keys]}
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"process": {**DONE, "ExitMessage": text}}
+
+
+def nodes(text: str) -> dict[str, Any]:
+    return {"ended": {"TrainingJobStatus": "Failed", "FailureReason": f"AlgorithmError: {text}"}}
 
 
 GATE = "ClientError: gate closed: " + "x" * 780 + " end"
@@ -104,6 +112,15 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"other": {}},
         {"named": failure("InvalidParameterException")},
     ),
+    "kms-grant": (
+        {"direct": DENIED, "process": DONE},
+        {"direct": {"GrantId": "a"}},
+        {"process": {"ProcessingJobStatus": "Failed", "FailureReason": "ClientError: no grant"}},
+        {
+            "process_start": failure("ValidationException", "Could not create a grant"),
+            "process": failure("ValidationException", "Could not find requested job"),
+        },
+    ),
     "lambda-step-failure": (
         {"run": step("Failed", FailureReason=GATE)},
         {"run": step("Failed", FailureReason="The Lambda function failed")},
@@ -121,13 +138,14 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
             "service": SERVICE,
             "process": {**DONE, "ExitMessage": "reached: private=True status=403"},
         },
-        {"process": {**DONE, "ExitMessage": "not reached: TimeoutError"}},
-        {"process": {**DONE, "ExitMessage": "reached: private=False status=403"}},
+        message("not reached: TimeoutError"),
+        message("reached: private=False status=403"),
     ),
     "definition-accepted": ({}, {"created": failure("ValidationException")}),
     "job-in-vpc": (
-        {"process": {**DONE, "ExitMessage": "hosts=['algo-1'] internet=False"}},
-        {"process": {**DONE, "ExitMessage": "hosts=['algo-1'] internet=True"}},
+        message("hosts=1 internet=False"),
+        message("hosts=1 internet=True"),
+        message("hosts=2 internet=False"),
         {"process": {"ProcessingJobStatus": "Failed", "ExitMessage": ""}},
     ),
     "cache-hits": (
@@ -201,6 +219,42 @@ CASES: dict[str, tuple[dict[str, Any], ...]] = {
         {"unloaded_end": state("FAILED")},
         {"snapshots_end": state("FAILED"), "snapshots": failure("InvalidRequestException")},
     ),
+    "endpoint-policies": (
+        message("sts=ok athena=ok glue=ok kms=ok other=AccessDeniedException"),
+        message("sts=ok athena=ok glue=AccessDeniedException kms=ok other=AccessDeniedException"),
+        message("sts=ConnectTimeoutError athena=ok glue=ok kms=ok other=AccessDeniedException"),
+        message("sts=ok athena=ok glue=ok kms=ok other=ok"),
+    ),
+    "images-build": (
+        {
+            "build": build("SUCCEEDED", "sha256:1a"),
+            "image": {"imageDetails": [{"imageDigest": "sha256:1a"}]},
+        },
+        {"build": build("SUCCEEDED", "sha256:2b")},
+        {"build": build("SUCCEEDED")},
+    ),
+    "images-scan": (
+        {"build": build("SUCCEEDED"), "scan": {"imageScanStatus": {"status": "COMPLETE"}}},
+        {"scan": {"imageScanStatus": {"status": "UNSUPPORTED_IMAGE"}}},
+    ),
+    "inf2-serves": (
+        {**SERVING, "process": DONE, "answer": {"Body": '{"word": "close"}'}},
+        {"answer": {"Body": '{"word": "apart"}'}},
+        {"answer": failure("ModelError")},
+        {"endpoint": {"EndpointStatus": "Failed"}, "answer": failure("ValidationError")},
+    ),
+    "gpu-serves": (
+        {**SERVING, "answer": {"Body": '{"word": "cuda 8"}'}},
+        {"answer": {"Body": '{"word": "cpu 8"}'}},
+        {"answer": failure("ModelError")},
+        {"endpoint": {"EndpointStatus": "Failed"}, "answer": failure("ValidationError")},
+    ),
+    "nodes-meet": (
+        nodes("nodes: gloo=2 nccl=2, exit code: 1"),
+        nodes("nodes: apart: DistStoreError, exit code: 1"),
+        nodes("nodes: gloo=2 apart: RuntimeError, exit code: 1"),
+        nodes("nodes: gloo=1 nccl=1, exit code: 1"),
+    ),
     "quality-rules": ({}, {"ruleset": failure("InvalidInputException")}),
     "endpoint-isolated": (
         SERVING,
@@ -243,8 +297,9 @@ def ran(
     with world_of(answers, monkeypatch) as world:
         record = Execution(PROBES[name], place_of(folder)).record(usd=0)
     assert not list(folder.iterdir())
+    assert DEV.account not in record.model_dump_json()
     made = {name.partition(":")[2] for name in world.operations()}
-    removed = {word[6:] for word in made if word.startswith("Delete")}
+    removed = {re.sub("^(Delete|Revoke)", "", word) for word in made}
     for word in made:
         if word.startswith("Create") and word != "CreateKey":
             assert word[6:] in removed or f"Delete{word[6:]}s" in made, word
@@ -281,11 +336,24 @@ def test_a_belief_is_unknown_without_any_answer_that_it_needs(name, tmp_path, mo
         assert judge(probe, without) == "unknown", failing
 
 
-@pytest.mark.parametrize("name", ["endpoint-isolated", "broken-model-healthy", "job-in-vpc"])
+@pytest.mark.parametrize(
+    "name", ["endpoint-isolated", "broken-model-healthy", "job-in-vpc", "gpu-serves", "inf2-serves"]
+)
 def test_a_region_without_machines_says_nothing_of_a_belief(name, tmp_path, monkeypatch) -> None:
     failed = {"FailureReason": "CapacityError: Unable to provision", "EndpointStatus": "Failed"}
-    answers = {"endpoint": failed, "process": {**failed, "ProcessingJobStatus": "Failed"}}
+    process = {**failed, "ProcessingJobStatus": "Failed"} if name == "job-in-vpc" else DONE
+    answers = {"endpoint": failed, "process": process}
     assert ran(name, answers, tmp_path, monkeypatch).verdict == "unknown"
+
+
+def test_a_persons_role_is_the_callers_alone() -> None:
+    steps = [step for probe in WHOLE.values() for step in probe.steps]
+    trusts = [s.with_["AssumeRolePolicyDocument"] for s in steps if s.call == "iam:CreateRole"]
+    persons = [t for t in trusts if "AWS" in t["$json"]["Statement"][0]["Principal"]]
+    assert len(persons) >= 5
+    for trust in persons:
+        condition = trust["$json"]["Statement"][0]["Condition"]["StringEquals"]
+        assert re.fullmatch(r"\$\{\w+_caller\.UserId\}", condition["aws:userid"])
 
 
 def test_the_thirty_of_the_facts_are_listed_and_those_under_a_dollar_can_run() -> None:

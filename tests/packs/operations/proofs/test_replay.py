@@ -42,7 +42,6 @@ def place(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     place = Place(
         settings=settings,
         account=Account(settings),
-        names=(),
         state=tmp_path / "state",
         definition=definition,
         recipes=("complaints",),

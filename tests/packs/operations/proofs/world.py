@@ -100,7 +100,6 @@ def place_of(folder: Path) -> Place:
     return Place(
         settings=DEV,
         account=Account(DEV),
-        names=("alice.example", "acme-sandbox"),
         state=folder,
         definition=lambda recipe: f'{{"recipe": "{recipe}"}}',
         recipes=("one", "two"),
