@@ -56,7 +56,7 @@ class Job:
     hosts: tuple[str, ...]  # names of its instances
     checkpoints: str = ""  # S3 URI that `/opt/ml/checkpoints` is synchronized with, or ""
     max_seconds: int | None = None
-    all_cores: bool = False  # whether it runs alone
+    all_cores: bool = False  # whether no other may begin beside it
     folders: tuple[str, ...] = ()
     # The attributes besides the inputs that SageMaker compares to reuse a result.
     cache_fields: Mapping[str, Any] = field(default_factory=dict)

@@ -68,7 +68,8 @@ class Processes:
     def __init__(self, cores: int) -> None:
         """Starts with no child, on that many cores."""
         self._cores = cores
-        self._free = cores
+        self._free = cores  # below 0 while a job that uses all began beside others
+        self._all_used = False
         self._lock = threading.Condition()
         self._running: set[subprocess.Popen[bytes] | Forked] = set()
         self._stopping = False
@@ -98,22 +99,29 @@ class Processes:
 
     @contextmanager
     def cores(self, *, all_cores: bool) -> Iterator[None]:
-        """Waits for one core, or all, and holds them.
+        """Waits for a free core and holds it, or holds all.
+
+        A job that uses all of them begins while others end, and none begins beside it: a training
+        imports and reads in one thread for seconds, which short jobs beside it fill.
 
         Raises:
             StoppedError: if the run is being stopped.
         """
         count = self._cores if all_cores else 1
         with self._lock:
-            self._lock.wait_for(lambda: self._stopping or self._free >= count)
+            self._lock.wait_for(
+                lambda: self._stopping or (not self._all_used if all_cores else self._free > 0)
+            )
             if self._stopping:
                 raise StoppedError
             self._free -= count
+            self._all_used |= all_cores
         try:
             yield
         finally:
             with self._lock:
                 self._free += count
+                self._all_used &= not all_cores
                 self._lock.notify_all()
 
     def run(

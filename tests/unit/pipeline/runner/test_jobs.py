@@ -1,6 +1,8 @@
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -47,6 +49,32 @@ def test_nothing_starts_once_it_is_stopped(tmp_path: Path) -> None:
         run(processes, tmp_path, "true")
     with pytest.raises(StoppedError), processes.cores(all_cores=False):
         pass
+
+
+def test_a_job_of_all_cores_begins_beside_others_and_none_begins_beside_it() -> None:
+    processes, order = Processes(2), list[str]()
+    begun, ended = Event(), Event()
+
+    def use(name: str, *, all_cores: bool = False, until: Event | None = None) -> None:
+        with processes.cores(all_cores=all_cores):
+            order.append(name)
+            if until:
+                begun.set()
+                assert until.wait(20)
+
+    with ThreadPoolExecutor() as workers, processes.cores(all_cores=False):
+        training = workers.submit(use, "training", all_cores=True, until=ended)
+        assert begun.wait(20)
+        after = [
+            workers.submit(use, "short"),
+            workers.submit(use, "another training", all_cores=True),
+        ]
+        assert not wait(after, timeout=0.2).done
+        assert order == ["training"]
+        ended.set()
+        for future in (training, *after):
+            future.result(20)
+    assert set(order[1:]) == {"short", "another training"}
 
 
 WRITE = """
