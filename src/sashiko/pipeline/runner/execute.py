@@ -258,8 +258,8 @@ class Executor:
             outputs, source = entry.outputs, entry.run
             return Outcome("cached", entry.described, inputs, outputs, cached_from=source)
         imports = self.code.slow_imports(job.command)
-        self.processes.import_early(imports)
-        with self.processes.cores(all_cores=job.all_cores or len(job.hosts) > 1):
+        all_cores = job.all_cores or len(job.hosts) > 1
+        with self.processes.cores(all_cores=all_cores, imports=imports):
             events.started()
             work, several = self.run_folder / "work" / job.step, len(job.hosts) > 1
             workspaces = {host: Workspace(work / host if several else work) for host in job.hosts}

@@ -92,26 +92,26 @@ class Processes:
                     guard=guard, environment=environment, imports=imports, later=later
                 )
 
-    def import_early(self, imports: Sequence[str]) -> None:
-        """Has the process of `fork_early` import modules for a command that waits for cores."""
-        if server := self._server:
-            server.import_early(imports)
-
     @contextmanager
-    def cores(self, *, all_cores: bool) -> Iterator[None]:
+    def cores(self, *, all_cores: bool, imports: Sequence[str] = ()) -> Iterator[None]:
         """Waits for a free core and holds it, or holds all.
 
         A job that uses all of them begins while others end, and none begins beside it: a training
-        imports and reads in one thread for seconds, which short jobs beside it fill.
+        imports and reads in one thread for seconds, which short jobs beside it fill. While this
+        waits, the process of `fork_early` comes to import the modules.
 
         Raises:
             StoppedError: if the run is being stopped.
         """
         count = self._cores if all_cores else 1
+
+        def may_begin() -> bool:
+            return self._stopping or (not self._all_used if all_cores else self._free > 0)
+
         with self._lock:
-            self._lock.wait_for(
-                lambda: self._stopping or (not self._all_used if all_cores else self._free > 0)
-            )
+            if not may_begin() and self._server:
+                self._server.import_early(imports)
+            self._lock.wait_for(may_begin)
             if self._stopping:
                 raise StoppedError
             self._free -= count

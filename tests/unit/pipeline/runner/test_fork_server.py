@@ -124,8 +124,16 @@ def test_what_a_waiting_command_needs_is_imported_before_it_starts(forks: Forks)
         [sys.executable, str(script)], environment=forks.environment, folder=forks.folder,
         log=forks.folder / "first.log", on_line=lambda _: None, max_seconds=60,
     )  # fmt: skip
-    forks.processes.import_early(["slow"])
-    _wait_for(forks.folder / "imports")
+
+    def wait() -> None:
+        with forks.processes.cores(all_cores=True, imports=["slow"]):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    with forks.processes.cores(all_cores=True):
+        waiting.start()
+        _wait_for(forks.folder / "imports")
+    waiting.join()
     assert forks.run("x", "import slow") == (0, "")
     assert forks.imports == 1
 
