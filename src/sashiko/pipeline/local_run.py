@@ -38,12 +38,13 @@ from sashiko.settings.recipe import Recipe
 from sashiko.settings.targets import load_target
 from sashiko.steps.sections import Channel
 
-# Packages that steps import, in the order of their use. Those of the first step are imported beside
-# what comes before it. That takes long enough in a first run, which validates and makes the
-# definition, for all of them.
+# What steps import, in the order of its use. That of the first step is imported beside what comes
+# before it. That takes long enough in a first run, which validates and makes the definition, for
+# what the next ones import.
 _EARLY = ("pydantic", "numpy", "pyarrow")
+_OF_MOST_STEPS = ("jsonschema", "sashiko.contract.odcs", "sashiko.steps.sections")
 _LATER = ("mlflow",)
-_FIRST = (*_EARLY, *_LATER, "great_expectations")
+_FIRST = (*_LATER, "great_expectations")
 
 
 def run_pipeline(
@@ -84,7 +85,10 @@ def run_pipeline(
         with run_lock(home, run_id):  # the lake must not change during another run
             processes.fork_early(
                 environment=shared_environment({"OMP_NUM_THREADS": str(settings.threads)}),
-                imports=slow_modules(_EARLY if (home / "cache" / "steps").is_dir() else _FIRST),
+                imports=(
+                    *(*slow_modules(_EARLY), *_OF_MOST_STEPS),
+                    *(() if (home / "cache" / "steps").is_dir() else slow_modules(_FIRST)),
+                ),
                 later=slow_modules(_LATER),
             )
             with ThreadPoolExecutor(max_workers=1) as pool:

@@ -1,8 +1,8 @@
 """A process that has imported what steps need, and forks a process for each of them.
 
-Imports take a run more processor time than most of its steps. The server imports packages alone: it
-reads no data, gets no variable of a single job, and runs no step, so what a step reads stays in
-that step's process.
+Imports take a run more processor time than most of its steps. The server imports packages, and what
+most steps import of the engine: it reads no data, gets no variable of a single job, and runs no
+step, so what a step reads stays in that step's process.
 
 Forking is sound here because the server has one thread: it forks only while Python has no other,
 and those of OpenBLAS and jemalloc, which start with an import, are ended and started again around a
@@ -30,7 +30,7 @@ from typing import Any
 _MODULE = "sashiko.pipeline.runner.fork_server"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 _LONGEST = 1 << 20  # bytes of a message
-_PAUSE = 0.2  # seconds without a request, after which the first commands have started
+_PAUSE = 0.2  # seconds without a request, after which those that come together have come
 # Variables of one job that no package reads while it is imported.
 _READ_LATER = frozenset({
     "AWS_REGION", "MLFLOW_TRACKING_URI", "OPT_ML", "SERVING_IMAGE", "TMPDIR", "TRAINING_JOB_NAME",
@@ -149,6 +149,9 @@ class _Server:
     connection: socket.socket
     pending: list[str]  # modules to import while nothing else is to do
     later: list[str]  # more of them, once the first commands have started
+    done: set[str] = field(default_factory=set)  # modules that were imported, or cannot be
+    # Commands, with who waits for each: one whose modules are there need not wait for another's.
+    requests: list[tuple[Mapping[str, Any], socket.socket]] = field(default_factory=list)
     # Handle of a child's process -> its id, and who waits for it.
     children: dict[int, tuple[int, socket.socket]] = field(default_factory=dict)
     started: bool = False  # whether a command has been
@@ -157,6 +160,7 @@ class _Server:
         """Returns None when the runner is gone; in a child, what that has to run."""
         while True:
             patience = 0 if self.pending else _PAUSE if self.later and self.started else None
+            patience = _PAUSE if self.requests else patience
             watched: list[Any] = [self.connection, *self.children]
             ready, *_ = select.select(watched, [], [], patience)
             for handle in self.children.keys() & set(ready):
@@ -170,18 +174,35 @@ class _Server:
                 if not message:
                     return None
                 request = json.loads(message)
-                if not handles:
+                if handles:
+                    self.requests.append((request, socket.socket(fileno=handles[0])))
+                else:
                     self.later = [*request["imports"], *self.later]
-                    continue
-                for name in request["imports"]:
-                    _import(name)
-                if self._fork(socket.socket(fileno=handles[0])):
-                    run: Mapping[str, Any] = request["run"]
-                    return run
+            elif not ready and self.requests:
+                for name in self.requests[0][0]["imports"]:
+                    self._import(name)
             elif self.pending:
-                _import(self.pending.pop(0))
+                self._import(self.pending.pop(0))
             elif not ready:
                 self.pending, self.later = self.later, []
+            if run := self._start_commands():
+                return run
+
+    def _start_commands(self) -> Mapping[str, Any] | None:
+        """Forks for each command whose modules are there; returns it in its process."""
+        for request, waiting in tuple(self.requests):
+            if self.done.issuperset(request["imports"]):
+                self.requests.remove((request, waiting))
+                if self._fork(waiting):
+                    run: Mapping[str, Any] = request["run"]
+                    return run
+        return None
+
+    def _import(self, name: str) -> None:
+        if name not in self.done:
+            self.done.add(name)
+            with contextlib.suppress(Exception):  # a step that needs it says itself what is wrong
+                importlib.import_module(name)
 
     def _fork(self, waiting: socket.socket) -> bool:
         """Forks, and tells who waits the child's id, or 0; returns whether this is the child."""
@@ -195,6 +216,7 @@ class _Server:
                     self.connection,
                     waiting,
                     *(end for _, end in self.children.values()),
+                    *(end for _, end in self.requests),
                 ):
                     other.close()
                 return True
@@ -205,11 +227,6 @@ class _Server:
         with contextlib.suppress(OSError):
             waiting.send(str(pid).encode())
         return False
-
-
-def _import(name: str) -> None:
-    with contextlib.suppress(Exception):  # a step that needs it says itself what is wrong
-        importlib.import_module(name)
 
 
 def _become(argv: Sequence[str], *, env: Mapping[str, str], folder: str, log: str) -> None:

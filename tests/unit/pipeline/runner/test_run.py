@@ -226,15 +226,15 @@ while not other.exists():
     assert status_of(record) == {"A": "succeeded", "B": "succeeded"}
 
 
-def test_training_has_the_machine_to_itself(tiny: Any, status_of: Any, tmp_path: Any) -> None:
+def test_one_training_waits_for_another(tiny: Any, status_of: Any, tmp_path: Any) -> None:
     code = f"""
 busy = pathlib.Path({str(tmp_path / "busy")!r})
 busy.touch(exist_ok=False)
 time.sleep(0.4)
 busy.unlink()
 """
-    record = tiny.run(tiny.job("A", code), tiny.training("T", code), cores=8)
-    assert status_of(record) == {"A": "succeeded", "T": "succeeded"}
+    record = tiny.run(tiny.training("T", code), tiny.training("U", code), cores=8)
+    assert status_of(record) == {"T": "succeeded", "U": "succeeded"}
 
 
 def test_a_job_without_entrypoint_runs_the_images(tiny: Any) -> None:
