@@ -143,9 +143,8 @@ class Execution:
         self._state = place.state / f"{probe.id}.json"
         self._values = first_values(place.settings, run=secrets.token_hex(3))
         self._scrubber = Scrubber(probe, account=place.settings.account)
-        # What references stand for in the record.
         settings = place.settings.model_copy(update={"account": "<account-1>"})
-        self._recorded = first_values(settings, run="<run>")
+        self._recorded = first_values(settings, run="<run>")  # what references are recorded as
         images = enumerate(self._recorded["image"], 1)
         self._recorded["image"] = {name: f"<image-{number}>" for number, name in images}
         self._undo: list[Call] = []
@@ -202,15 +201,16 @@ class Execution:
                     break
             model = client.meta.service_model.operation_model(step.call.partition(":")[2])
             answer = self._scrubber.scrub(response, model.output_shape)
-            if error:
-                print(f"{step.call}: {error.code}: {error.message}", file=sys.stderr)
-                error = self._scrubber.error(error)
+            fields = data("answers").get(step.call, ())
+            plain = f"{error.code}: {error.message}" if error else keep(response or {}, fields)
+            print(f"  {step.call}: {plain}", file=sys.stderr)  # the record lacks a job's reasons
+            error = error and self._scrubber.error(error)
             call = CallRecord(
                 name=step.name,
                 role=step.as_,
                 operation=step.call,
                 request=recorded,
-                response=answer and keep(answer, data("answers").get(step.call, ())),
+                response=answer and keep(answer, fields),
                 error=error,
             )
             self._calls.append(call)

@@ -156,7 +156,7 @@ def test_what_a_killed_run_has_left_goes_first(here, monkeypatch) -> None:
     with world_of({}, monkeypatch) as world:
         done = sashiko("env", "prove", "quality-rules", "--yes", cwd=here)
     assert world.operations()[0] == "lambda:DeleteFunction"
-    assert (done.returncode, state.exists()) == (0, False), done.stderr
+    assert (done.returncode, state.exists(), "Ruleset: {}\n" in done.stderr) == (0, False, True)
 
 
 def test_a_sweep_asks_first_and_removes_by_name_and_tag_and_nothing_else(here, monkeypatch) -> None:

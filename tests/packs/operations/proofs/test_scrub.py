@@ -139,10 +139,11 @@ def test_what_a_verdict_and_a_reader_need_stays() -> None:
     )
     said = denied.format(f"arn:aws:sts::{ACCOUNT}:assumed-role/a/b", KEY)
     assert scrubber().text(said) == denied.format("<text-1>", "<text-2>")
-    unassumed = "The role defined for the function cannot be assumed by Lambda."
-    assert scrubber("trust-lambda").text(unassumed) == "<text-1>cannot be assumed<text-2>"
+    unassumed = scrubber("trust-lambda").text("The role payroll cannot be assumed by Lambda.")
+    assert unassumed == "<text-1>cannot be assumed<text-2>"
     key = scrubber("capture-files").text("capture/prove-0a1b2c-endpoint/v/2026/12/01/10/a.jsonl")
     assert key == "capture/<text-1>/v/2026/12/01/10/<text-2>"
+    assert scrubber("kms-grant").scrub("payroll", kind="GrantId") == "<text-1>"  # it looks for that
     for code in ("NoSuchKey", "InvalidVpcID.NotFound", "404"):
         assert scrubber().error(ErrorRecord(code=code)).code == code
 
@@ -173,4 +174,3 @@ def test_only_the_listed_fields_of_an_answer_are_kept() -> None:
     }
     kept = keep(answer, ["Steps[].Name", "Steps[].Deep.A", "Empty", "Absent.B"])
     assert kept == {"Steps": [{"Name": "Gate"}, {"Name": "Train", "Deep": {"A": 1}}]}
-    assert keep(answer, ()) == {}
