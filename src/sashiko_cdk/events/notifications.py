@@ -10,6 +10,7 @@ from sashiko.account.names import (
     arn,
     etl_name,
     model_package_arn,
+    model_package_group_name,
     pipeline_name,
     prefix,
 )
@@ -243,8 +244,8 @@ class Notifications(Construct):
             for name in ("", *pipeline_modules(settings)[1:])
         ]
         runs = [f"{pipeline}/execution/*" for pipeline in pipelines]
-        groups = [item.model_package_group for item in recipes]
-        versions = [model_package_arn(settings, group, "*") for group in groups]
+        groups = [model_package_group_name(settings, item.model_package_group) for item in recipes]
+        versions = [model_package_arn(settings, item.model_package_group, "*") for item in recipes]
         self.machine = flows.add_machine(
             self,
             "Notify",
