@@ -11,7 +11,7 @@ import typer
 from sashiko.account.account import Account
 from sashiko.contract.load import load_contract
 from sashiko.errors import INTERRUPTED, InputError
-from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
+from sashiko.pipeline.cloud.executions import Execution, Executions, follow, job_lines
 from sashiko.pipeline.cloud.start import check_as_of, start
 from sashiko.pipeline.project import choose_recipe, command_options, contract_file, use_recipe
 from sashiko.pipeline.runner.run_record import open_view
@@ -45,11 +45,11 @@ def run_in_account(
         source=source,
     )
     print(f"started {execution.arn}", file=sys.stderr)
-    follow_execution(settings, execution, recipe=recipe, account=account, json_=json_)
+    follow_execution(settings, execution, recipe=recipe, json_=json_)
 
 
 def follow_execution(
-    settings: Settings, execution: Execution, *, recipe: str | None, account: Account, json_: bool
+    settings: Settings, execution: Execution, *, recipe: str | None, json_: bool
 ) -> None:
     """Follows an execution to its end; Ctrl-C does not stop it."""
     again = _command("runs follow", settings, recipe, execution.id)
@@ -57,7 +57,7 @@ def follow_execution(
     hint = f"follow it again: {again}\nstop it: {stop}"
     try:
         with open_view() as view:
-            record = follow(execution, view=view, logs=JobLogs(account))
+            record = follow(execution, view=view)
     except KeyboardInterrupt:
         print(f"execution {execution.id} continues\n{hint}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
@@ -94,7 +94,7 @@ def step_log(history: Executions, account: Account, *, step: str, run: str | Non
         raise InputError(
             f"step {step} of execution {record.id} has no log: it is {step_record.status}"
         )
-    yield from JobLogs(account).lines(step_record.type, step_record.job)
+    yield from job_lines(account, step_record.type, step_record.job)
 
 
 def _command(command: str, settings: Settings, recipe: str | None, *arguments: str) -> str:

@@ -138,8 +138,8 @@ def follow(
     from sashiko.commands.cloud_runs import executions, follow_execution
 
     settings = load_deployed(env)
-    history, account = executions(settings, recipe)
-    follow_execution(settings, history.find(run), recipe=recipe, account=account, json_=json_)
+    history, _ = executions(settings, recipe)
+    follow_execution(settings, history.find(run), recipe=recipe, json_=json_)
 
 
 @app.command()

@@ -251,17 +251,16 @@ def _check_aws(account: Account, settings: Settings, *, uri: str, name: str) -> 
     response = account.read("ecr", "batch_get_image", absent=NO_REPOSITORY, **request)
     if response and response.get("images"):
         return Check(name, "ok", f"in the registry of {registry}")
-    advice = f"sashiko env images --env {settings.environment}"
+    images = "src/sashiko/account/images/images.yaml"
     if response is None:
         detail = f"AWS's registry {registry} shows no such repository to you"
-        return Check(name, "unknown", detail, fix=advice)
+        return Check(name, "unknown", detail, fix=f"look for the region's registry in {images}")
     return Check(
         name,
         "failed",
         f"AWS's registry {registry} has the repository, but not this image",
-        fix=f"{advice}, then pin another tag in src/sashiko/account/images/images.yaml or "
-        "another digest "
-        f"as `image_digests` in config/{settings.environment}.yaml",
+        fix=f"pin another tag in {images}, or another digest as `image_digests` in "
+        f"config/{settings.environment}.yaml",
     )
 
 

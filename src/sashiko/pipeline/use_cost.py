@@ -183,7 +183,9 @@ class ModeCosts:
     def asynchronous_per_million(self) -> float:
         """A million predictions at the load, one a request, which keeps it awake."""
         requests = self.at_load.load * HOURS_A_MONTH * _HOUR
-        return self._asynchronous(requests) / requests * 1e6
+        hours = min(HOURS_A_MONTH, requests * WAKE_HOURS)
+        awake = hours * self.load_instances * self.at_load.price.usd
+        return (awake + requests * self.objects) / requests * 1e6
 
     @property
     def crossing(self) -> float:
@@ -196,10 +198,6 @@ class ModeCosts:
             return waking
         awake = HOURS_A_MONTH * self.at_load.price.usd
         return (self.real_time_idle - awake) / self.objects
-
-    def _asynchronous(self, requests: float) -> float:
-        hours = min(HOURS_A_MONTH, requests * WAKE_HOURS)
-        return hours * self.load_instances * self.at_load.price.usd + requests * self.objects
 
 
 def mode_costs(cost: PredictionCost, prices: Prices) -> ModeCosts:

@@ -1,7 +1,6 @@
 """Reads a run's files one by one; a missing file has a reason."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -221,13 +220,6 @@ def read_evidence(folder: Path, home: Path) -> Evidence:
         recipe=attempt(lambda: load_recipe(evidence / "recipe.yaml")),
         source=attempt(lambda: read_record(SourceRecord, evidence / "source.json")),
     )
-
-
-def runs_beside(evidence: Evidence) -> Iterator[Evidence]:
-    """Yields the runs in the same local state that can be read, the newest first."""
-    for file in sorted(evidence.folder.parent.glob("*/run.json"), reverse=True):
-        with suppress(InputError):  # another version's, or of another pipeline
-            yield read_evidence(file.parent, evidence.folder.parents[1])
 
 
 def attempt(read: Callable[[], T]) -> T | Missing:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from sashiko.base.files import read_json
 from sashiko.bias.report.fairness import mitigation
 from sashiko.evaluation import evaluation_record as record
 from sashiko.evaluation.gates.quality_checks import LINEAR_OPTION
@@ -12,7 +11,7 @@ from sashiko.evaluation.metrics.classes import FEWEST_OF_A_CLASS, WORST_RECALL
 from sashiko.evaluation.metrics.numbers import COVERAGE, MEAN_ERROR
 from sashiko.evaluation.metrics.uncertainty import Standing, standing
 from sashiko.report import plots, words
-from sashiko.report.evidence import Evidence, Missing, runs_beside
+from sashiko.report.evidence import Evidence, Missing
 from sashiko.report.views import Cell, Fact, Figure, Section, Table, numeric, row
 from sashiko.settings.recipe_quality import AURC, SELECTIVE_METRICS
 from sashiko.steps.comparators import LINEAR, MEAN, RIDGE, UNMITIGATED
@@ -39,7 +38,7 @@ _MODELS = (
     "In brackets: 95 % bootstrap intervals. Below: this model minus the other one, on the same "
     "rows and resamples; above 0 this model is better. Better: the interval lies above {effect:g} "
     "(evaluate.minimum_effect). No worse: above -{effect:g}. Worse: below 0. Otherwise not shown "
-    "to be better. Differences between groups are each version's own, on its own test rows."
+    "to be better."
 )
 _IN_DEVIATIONS = (
     " Of errors, the sign is turned, and {effect:g} is in standard deviations of the label: "
@@ -85,7 +84,7 @@ _OTHERS = {
 _LINEAR_NAMES = (LINEAR, RIDGE)
 
 
-def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
+def _models_table(evaluation: record.Evaluation) -> Table:
     """Sets this version beside the previous one and the baselines; each comparison stands once."""
     champion, others = evaluation.champion, evaluation.others
     order = sorted(others, key=lambda name: name != "champion")
@@ -103,19 +102,6 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
                 cell = replace(cell, meaning=f"{apart.text} {apart.interval}: {stands}")
             cells.append(cell)
         rows.append(row(Cell(METRIC_NAMES[metric], meaning=words.MEANINGS[metric]), *cells))
-    before = None
-    if champion is not None and not champion.not_comparable:
-        before = _run_of(evidence, champion.version)
-    estimates = () if isinstance(evidence.estimates, Missing) else evidence.estimates
-    if before is not None and not isinstance(before.estimates, Missing):
-        old = {(item.metric, item.subgroup): item for item in before.estimates}
-        for item in estimates:
-            if item.metric in ("DI", "AD", "RD") and not item.is_intersection:
-                name = f"{words.metric_title(item.metric)}, {item.subgroup}"
-                both = (item, old.get((item.metric, item.subgroup)))
-                cells = [words.estimate_cell(figure, "not known") for figure in both]
-                cells += [numeric("")] * (len(order) - 1)
-                rows.append(row(Cell(name, meaning=words.MEANINGS[item.metric]), *cells))
     previous = ""
     if champion is None:
         previous = "No version was approved before this one. "
@@ -129,18 +115,6 @@ def _models_table(evidence: Evidence, evaluation: record.Evaluation) -> Table:
         note=previous
         + note.format(effect=evaluation.minimum_effect, least=evaluation.least_lead("mae")),
     )
-
-
-def _run_of(evidence: Evidence, version: int) -> Evidence | None:
-    """Finds the run that registered a version of this model, in the same local state."""
-    if isinstance(evidence.recipe, Missing):
-        return None
-    registered = {"model_package_group": evidence.recipe.model_package_group, "version": version}
-    for other in runs_beside(evidence):
-        record = other.read("Register", "registration", "registration.json", read_json)
-        if isinstance(record, dict) and registered.items() <= record.items():
-            return other
-    return None
 
 
 def _worse_warnings(
@@ -232,7 +206,7 @@ def quality_section(evidence: Evidence) -> Section:
         figures=tuple(_figures(evidence, evaluation)),
         facts=tuple(_facts(evidence, evaluation)),
         tables=(
-            _models_table(evidence, evaluation),
+            _models_table(evaluation),
             *(_class_tables(evaluation) if evaluation.classes else [_confusion_table(evaluation)]),
             *_injection_tables(evaluation.injection),
             _slice_table(evaluation.slices, positive="positive" if binary else "favourable"),

@@ -97,8 +97,8 @@ class Settings(Sectioned):
             refuses.
         package_index: where image builds install packages from; null is PyPI.
         licences: SPDX identifiers of the licences that a registered model's weights may have.
-        image_digests: name in account/images/images.yaml -> pinned digest of that AWS image;
-            `sashiko env images` prints how to look it up.
+        image_digests: name in account/images/images.yaml -> pinned digest of that AWS image; the
+            file says how to look it up.
     """
 
     project: Annotated[

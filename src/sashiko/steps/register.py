@@ -25,7 +25,6 @@ from sashiko.evaluation.evaluation_record import (
 )
 from sashiko.evaluation.gates.verdict import (
     VERDICT_FILE,
-    WAIVABLE,
     Verdict,
     gate_tags,
     read_verdict,
@@ -329,7 +328,6 @@ def read_sources(recipe: str, *, bias_not_judged: str, source_execution: str) ->
     gates = [_DATA, _QUALITY, "device-verdict"]
     gates += [] if bias_not_judged else [_FACETS, _BIAS]
     verdicts = [read_verdict(processing_input(name)) for name in gates]
-    waivers, date = read_waivers(), today()
     return CardSources(
         contract=read_contract(),
         snapshot=read_manifest(processing_input(_DATA)),
@@ -339,7 +337,7 @@ def read_sources(recipe: str, *, bias_not_judged: str, source_execution: str) ->
         else read_estimates(processing_input(_BIAS) / INTERVALS_FILE),
         explanations=read_explanations(processing_input("explanations") / EXPLANATIONS_FILE),
         verdicts=[
-            waive(verdict, waivers, on=date) if verdict.gate in WAIVABLE else verdict
+            waive(verdict, read_waivers(), on=today())
             for verdict in sorted(verdicts, key=lambda verdict: verdict.gate)
         ],
         recipe=recipe,

@@ -23,7 +23,6 @@ from sashiko.evaluation.evaluation_record import (
     read_evaluation,
 )
 from sashiko.evaluation.gates.verdict import (
-    WAIVABLE,
     gate_tags,
     read_verdict,
     today,
@@ -240,11 +239,9 @@ def main() -> None:
     evaluation = read_evaluation(processing_input("metrics") / METRICS_FILE)
     bias_not_judged = arguments.bias_not_judged
     names = _WITHOUT_FACETS if bias_not_judged else _GATES
-    verdicts = [read_verdict(processing_input(f"{name}-verdict")) for name in names]
-    waivers, date = read_waivers(), today()
     verdicts = [
-        waive(verdict, waivers, on=date) if verdict.gate in WAIVABLE else verdict
-        for verdict in verdicts
+        waive(read_verdict(processing_input(f"{name}-verdict")), read_waivers(), on=today())
+        for name in names
     ]
     for verdict in verdicts:
         write_verdict(verdict, processing_output("verdicts") / verdict.gate)

@@ -10,7 +10,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -33,95 +32,17 @@ _OWN_KEY: Final = (
 
 
 class StateMachine(Construct):
-    """A standard state machine under a fixed name, with a log, and what its role may do for it.
+    """A standard state machine under a fixed name: see `EventFlows.add_machine`.
 
     Standard ones tell EventBridge how they end, and keep each execution's history for 90 days.
     """
 
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        name: str,
-        role: Role,
-        definition: Mapping[str, Any],
-        log: logs.LogGroup,
-        allowed: Sequence[Allowed],
-        description: str,
-    ) -> None:
+    resource: sfn.CfnStateMachine
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, name: str) -> None:
         super().__init__(scope, id)
         self.machine_name = f"{prefix(settings)}-{name}"
         self.arn = arn(settings, "states", f"stateMachine:{self.machine_name}")
-        policy = RolePolicy(self, "Access", settings, role, allowed, description=description)
-        machine = sfn.CfnStateMachine
-        group = machine.CloudWatchLogsLogGroupProperty(log_group_arn=log.log_group_arn)
-        self.resource = machine(
-            self,
-            "Resource",
-            state_machine_name=self.machine_name,
-            state_machine_type="STANDARD",
-            role_arn=settings.role_arn(role),
-            definition_string=json.dumps(definition, indent=1),
-            logging_configuration=machine.LoggingConfigurationProperty(
-                level="ALL",
-                include_execution_data=True,
-                destinations=[machine.LogDestinationProperty(cloud_watch_logs_log_group=group)],
-            ),
-        )
-        self.resource.node.add_dependency(policy)
-        acknowledge(
-            self.resource,
-            {
-                "SF2": "A chain of three calls, whose execution history shows each with its time "
-                "and answer; traces would add a service to the roles' boundary."
-            },
-        )
-
-
-class EventRule(Construct):
-    """A rule on the default bus. Events that fail for a day of retries go to a queue."""
-
-    def __init__(
-        self,
-        scope: Construct,
-        id: str,
-        *,
-        settings: Settings,
-        name: str,
-        description: str,
-        target: StateMachine,
-        undelivered: sqs.IQueue,
-        pattern: Mapping[str, Any] | None = None,
-        schedule: str | None = None,
-        with_reads: bool = False,
-    ) -> None:
-        """Makes the rule, of events of `pattern` or by `schedule`, such as `rate(1 hour)`.
-
-        `with_reads` lets read-only management events match too, such as AssumeRole
-        (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
-        """
-        super().__init__(scope, id)
-        queue = events.CfnRule.DeadLetterConfigProperty(arn=undelivered.queue_arn)
-        rule = events.CfnRule(
-            self,
-            "Resource",
-            name=f"{prefix(settings)}-{name}",
-            description=description,
-            event_pattern=pattern,
-            schedule_expression=schedule,
-            state="ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if with_reads else "ENABLED",
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id=target.node.id,
-                    arn=target.arn,
-                    role_arn=settings.role_arn("event-router"),
-                    dead_letter_config=queue,
-                )
-            ],
-        )
-        rule.add_resource_dependency(target.resource)
 
 
 class FunctionRule(Construct):
@@ -140,7 +61,10 @@ class FunctionRule(Construct):
         schedule: str | None = None,
         event: Mapping[str, Any] | None = None,
     ) -> None:
-        """As `EventRule`; the function's input is `event`, or None for the event itself."""
+        """Makes the rule, of events of `pattern` or by `schedule`, such as `rate(1 hour)`.
+
+        The function's input is `event`, or None for the event itself.
+        """
         super().__init__(scope, id)
         given = json.dumps(event, sort_keys=True) if event else None
         target = events.CfnRule.TargetProperty(
@@ -277,17 +201,32 @@ class EventFlows(Construct):
         description: str,
     ) -> StateMachine:
         """Makes a state machine that writes to the log; `role` is allowed what it needs for it."""
-        return StateMachine(
-            scope,
-            id,
-            settings=self._settings,
-            name=name,
-            role=role,
-            definition=definition,
-            log=self.log,
-            allowed=allowed,
-            description=description,
+        made = StateMachine(scope, id, settings=self._settings, name=name)
+        policy = RolePolicy(made, "Access", self._settings, role, allowed, description=description)
+        machine = sfn.CfnStateMachine
+        group = machine.CloudWatchLogsLogGroupProperty(log_group_arn=self.log.log_group_arn)
+        made.resource = machine(
+            made,
+            "Resource",
+            state_machine_name=made.machine_name,
+            state_machine_type="STANDARD",
+            role_arn=self._settings.role_arn(role),
+            definition_string=json.dumps(definition, indent=1),
+            logging_configuration=machine.LoggingConfigurationProperty(
+                level="ALL",
+                include_execution_data=True,
+                destinations=[machine.LogDestinationProperty(cloud_watch_logs_log_group=group)],
+            ),
         )
+        made.resource.node.add_dependency(policy)
+        acknowledge(
+            made.resource,
+            {
+                "SF2": "A chain of three calls, whose execution history shows each with its time "
+                "and answer; traces would add a service to the roles' boundary."
+            },
+        )
+        return made
 
     def add_rule(
         self,
@@ -302,18 +241,50 @@ class EventFlows(Construct):
         target: StateMachine,
         with_reads: bool = False,
     ) -> None:
-        """Makes a rule of the events of a source and kind whose detail matches: see `EventRule`."""
-        EventRule(
+        """Makes a rule of the events of a source and kind whose detail matches.
+
+        `with_reads` lets read-only management events match too, such as AssumeRole
+        (eb-service-event-cloudtrail-management.html of the EventBridge User Guide).
+        """
+        pattern = {"source": [source], "detail-type": [kind], "detail": detail}
+        state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS" if with_reads else "ENABLED"
+        rule = Construct(scope, id)
+        self._rule(rule, name, description, target, event_pattern=pattern, state=state)
+
+    def add_schedule(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        name: str,
+        description: str,
+        schedule: str,
+        target: StateMachine,
+    ) -> None:
+        """Makes a rule by a schedule, such as `rate(1 hour)`."""
+        self._rule(Construct(scope, id), name, description, target, schedule_expression=schedule)
+
+    def _rule(
+        self, scope: Construct, name: str, description: str, target: StateMachine, **on: Any
+    ) -> None:
+        """Makes a rule; events that fail for a day of retries go to the queue."""
+        queue = events.CfnRule.DeadLetterConfigProperty(arn=self.undelivered.queue_arn)
+        rule = events.CfnRule(
             scope,
-            id,
-            settings=self._settings,
-            name=name,
+            "Resource",
+            name=f"{prefix(self._settings)}-{name}",
             description=description,
-            pattern={"source": [source], "detail-type": [kind], "detail": detail},
-            target=target,
-            undelivered=self.undelivered,
-            with_reads=with_reads,
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id=target.node.id,
+                    arn=target.arn,
+                    role_arn=self._settings.role_arn("event-router"),
+                    dead_letter_config=queue,
+                )
+            ],
+            **{"state": "ENABLED", **on},
         )
+        rule.add_resource_dependency(target.resource)
 
     def route(self, machines: Sequence[StateMachine]) -> None:
         """Lets EventBridge start these machines only."""

@@ -15,7 +15,7 @@ from sashiko.pipeline.project import contract_file
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.environment_sections import ProcessingJob
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.event_flows import EventRule, StateMachine
+from sashiko_cdk.events.event_flows import StateMachine
 from sashiko_cdk.events.language import (
     DAY_MS,
     MIDNIGHT,
@@ -274,15 +274,13 @@ def add_schedule(stack: EnvironmentStack, parts: PipelineParts) -> list[StateMac
             ],
             description=f"Starts the pipeline {name}",
         )
-        EventRule(
+        parts.flows.add_schedule(
             scope,
             "Schedule",
             name=f"{recipe.name}-batch",
             description="Rows of the lake are scored by the approved version",
             schedule=schedule,
             target=machine,
-            settings=settings,
-            undelivered=parts.flows.undelivered,
         )
         machines.append(machine)
     return machines

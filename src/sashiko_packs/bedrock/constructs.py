@@ -80,6 +80,8 @@ class ModelAccess(Construct):
         imports, models = ([f"{artifacts}/{folder}/*"] for folder in (IMPORTS, MODELS))
         of_jobs, imported = ([arn(settings, "bedrock", f"{kind}/*")] for kind in _KINDS)
         own = _tags(settings, "aws:ResourceTag")
+        place = f"arn:aws:bedrock:{settings.region}::foundation-model"
+        named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
         through = {"ArnLike": {"bedrock:GuardrailIdentifier": f"{guardrail_arn}:*"}}
         via = {"StringEquals": {"kms:ViaService": f"bedrock.{settings.region}.amazonaws.com"}}
 
@@ -159,7 +161,7 @@ class ModelAccess(Construct):
                     allow(["bedrock:ListGuardrails"], ["*"], why=why),
                     allow(["bedrock:ApplyGuardrail"], [guardrail_arn]),
                     allow(["kms:Decrypt"], [models_key_arn], conditions=via),
-                    *_asking(settings),
+                    *([allow([_INVOKE, "bedrock:CountTokens"], named)] if named else []),
                     # To compare an imported model; ArtifactAccess lets the rows be read.
                     allow(["bedrock:GetImportedModel"], imported, conditions=own, why=_MADE_UP),
                     allow(["s3:GetObject"], models, why=_BY_CONTENT),
@@ -170,14 +172,6 @@ class ModelAccess(Construct):
         }
         for name, (role, description, allowed) in policies.items():
             RolePolicy(self, name, settings, role, allowed, description=description)
-
-
-def _asking(settings: Settings) -> list[Allowed]:
-    place = f"arn:aws:bedrock:{settings.region}::foundation-model"
-    named = [f"{place}/{model}" for model in settings.section(BedrockSection).models]
-    if not named:
-        return []
-    return [allow([_INVOKE, "bedrock:CountTokens"], named)]
 
 
 def _tags(settings: Settings, key: str) -> dict[str, dict[str, str]]:

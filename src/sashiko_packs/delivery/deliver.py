@@ -1,7 +1,7 @@
 """Delivers a version, or the one before: checks it as a deploy does, and makes the commit."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,8 +140,7 @@ def deliver(
     if before == arn:
         return None
     name = f"{target.branches}/{version_number(arn)}"
-    branches = repository.branches(target.branches)
-    own = [branch for branch in branches if branch.name == name]
+    own = [branch for branch in repository.branches(target.branches) if branch.name == name]
     local = next((branch for branch in own if branch.local), None)
     earlier = local.commit if local else None
     current = [branch for branch in own if _would_serve(repository, branch, target) == arn]
@@ -154,24 +153,13 @@ def deliver(
         _print(f"{name} is there already")
         return name
     passed = _check(target, arn)
-    others = {
-        branch.name
-        for branch in branches
-        if branch.name != name and _would_serve(repository, branch, target) not in {None, before}
-    }
+    environment = target.settings.environment
     message = commit_message(
-        passed,
-        environment=target.settings.environment,
-        arn=arn,
-        before=before,
-        rollback=rollback,
-        superseded=sorted(others),
+        passed, environment=environment, arn=arn, before=before, rollback=rollback
     )
     commit = repository.commit(target.file, serve(committed, arn, file=target.file), message)
     repository.set_branch(name, commit, before=earlier)
     _print(message.rstrip())
-    for other in sorted(others):
-        _print(f"{other} changes the same line, so one of the two can be merged: close the other")
     return name
 
 
@@ -231,18 +219,11 @@ _VERDICT = "/verdict.json"
 
 
 def commit_message(
-    passed: Passed,
-    *,
-    environment: str,
-    arn: str,
-    before: str | None,
-    rollback: bool,
-    superseded: Sequence[str],
+    passed: Passed, *, environment: str, arn: str, before: str | None, rollback: bool
 ) -> str:
     """Says version, what it replaces, who approved it, and its signed figures.
 
-    `before` is None where nothing is served; `superseded` are open branches that change the same
-    line.
+    `before` is None where nothing is served.
     """
     verb = "goes back to" if rollback else "serves"
     subject = f"model: {environment} {verb} version {version_number(arn)}"
@@ -261,7 +242,6 @@ def commit_message(
         "",
         package_line(arn),
         f"Replaces: {before or 'nothing'}",
-        *(f"Supersedes: {branch}" for branch in superseded),
     ]
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 
 from sashiko.account.account import Account
 from sashiko.account.content_store import ContentStore, list_objects, read_object, split_uri
-from sashiko.account.names import Role, arn, prefix
+from sashiko.account.names import Role
 from sashiko.base.files import sha256_file
 from sashiko.base.yaml_models import validate
 from sashiko.contract.model import Contract
@@ -21,8 +21,8 @@ from sashiko.settings.environment import Settings
 from sashiko.settings.recipe import Recipe
 from sashiko_packs.monitoring.labels import AddedLabels, add_labels, create_stores
 from sashiko_packs.monitoring.ledger import Draw, draw_period
-from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places, window_machine
-from sashiko_packs.monitoring.result import MonitorResult, sort_history, unjudged_versions
+from sashiko_packs.monitoring.places import MonitorPlaces, monitor_places
+from sashiko_packs.monitoring.result import MonitorResult, sort_history
 from sashiko_packs.monitoring.window import Window
 
 # Somebody else has written the object, or is writing it.
@@ -149,9 +149,6 @@ def stage_stores(
             yield put_place(store.put_new, places.stores[name], files, digests)
 
 
-_STARTED_AFTER: Final = dt.timedelta(hours=6)  # the end of a window, as by its schedule
-
-
 @dataclass(frozen=True)
 class MonitoredModel(MonitorFiles):
     """A recipe's monitoring in an account, as a data scientist sees it."""
@@ -176,20 +173,6 @@ class MonitoredModel(MonitorFiles):
             except InputError:
                 others.append(uri)
         return sort_history(results, others=others)
-
-    def start_commands(
-        self, result: MonitorResult, *, history: Sequence[MonitorResult]
-    ) -> tuple[str, ...]:
-        """Returns the commands that start a window for other versions that answered in it."""
-        name = f"{prefix(self.settings)}-{window_machine(self.recipe.name)}"
-        machine = arn(self.settings, "states", f"stateMachine:{name}")
-        time = f"{result.end.astimezone(dt.UTC) + _STARTED_AFTER:%Y-%m-%dT%H:%M:%SZ}"
-        others = unjudged_versions(result.capture, version=result.version, history=history)
-        return tuple(
-            f"aws stepfunctions start-execution --state-machine-arn {machine} --input "
-            f"'{json.dumps({'time': time, 'model_version': version})}'"
-            for version in others
-        )
 
     @contextmanager
     def draw(self, version: int, *, window: Window, rows: int) -> Iterator[Draw]:

@@ -451,7 +451,7 @@ def _check(
     # Once, not with each measure.
     advice = _overdue(periods) if measure == "accuracy" else ""
     outcome: Outcome = "ok"
-    limit, beyond, show = tolerated, f"below {tolerated:.3f}", _three_places
+    limit, beyond, show = tolerated, f"below {tolerated:.3f}", "{:.3f}".format
     if rule.cap is not None:
         limit, show = rule.cap * (1 - tolerated), amount
         beyond = f"above {amount(limit)}"
@@ -478,10 +478,6 @@ def _check(
         p_value=min(if_right.p_value / rule.budget, 1.0),
         reason=reason,
     )
-
-
-def _three_places(value: float) -> str:
-    return f"{value:.3f}"
 
 
 def _test(

@@ -9,11 +9,10 @@ import getpass
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
@@ -33,12 +32,10 @@ from sashiko.pipeline.project import CAPTURES, HOME, command_options
 from sashiko.registry.versions import ModelVersion
 from sashiko.settings.environment import Settings, load_settings
 from sashiko.settings.recipe import Recipe
-from sashiko_packs.monitoring.checks import OTHER_VERSION
 from sashiko_packs.monitoring.local_run import MonitorFolder
 from sashiko_packs.monitoring.places import FOLDER
 from sashiko_packs.monitoring.report import words
-from sashiko_packs.monitoring.result import MonitorResult, unjudged_versions
-from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
+from sashiko_packs.monitoring.result import MonitorResult
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window, basic_time
 
@@ -145,28 +142,6 @@ def window_options(length: str, now: str | None, number: int | None) -> str:
     return f" {shlex.join(parts)}" if parts else ""
 
 
-def version_commands(
-    result: MonitorResult, *, history: Sequence[MonitorResult], options: str
-) -> tuple[str, ...]:
-    """Returns the commands that judge the other versions of a window, and then it once more.
-
-    There is none if the window names no answers that were not judged. `history` has all windows
-    that have been judged; the options select recipe and home.
-    """
-    if not any(
-        check.effect == OTHER_VERSION and check.outcome == "not judged" for check in result.checks
-    ):
-        return ()
-    hours = (result.end - result.start) // dt.timedelta(hours=1)
-    length = f"{hours}h" if hours % 24 else f"{hours // 24}d"
-    now = f"{result.end.astimezone(dt.UTC):%Y-%m-%dT%H:%M:%S}"
-    others = unjudged_versions(result.capture, version=result.version, history=history)
-    return tuple(
-        f"sashiko monitor{options}{window_options(length, now, version)}"
-        for version in (*others, result.version)
-    )
-
-
 def window_of(length: str, now: str | None) -> Window:
     """Returns the window that ends now."""
     end = _now() if now is None else parse_time(now, option="--now").replace(microsecond=0)
@@ -231,8 +206,7 @@ def _judge(monitored: Monitored, *, json_: bool) -> MonitorResult:
     results = folder.results()
     show_window(
         results, result, decide_retraining(folder.recipe.section(MonitorSection), result),
-        page=folder.report, options=monitored.options, again=monitored.window_options,
-        others=partial(version_commands, history=results, options=monitored.options), json_=json_,
+        page=folder.report, options=monitored.options, again=monitored.window_options, json_=json_,
     )  # fmt: skip
     return result
 
@@ -248,7 +222,7 @@ def _show_last(model: "MonitoredModel", *, home: Path, json_: bool) -> MonitorRe
     show_window(
         results, last, decide_retraining(model.recipe.section(MonitorSection), last),
         page=home / "monitor" / f"{environment}-{last.group}.html", options=options, again=options,
-        others=partial(model.start_commands, history=results), json_=json_,
+        json_=json_,
     )  # fmt: skip
     return last
 
@@ -454,13 +428,10 @@ def replay(
     typer.echo(f"{version.group} version {version.version} answered {requests:,} requests")
 
 
-def describe_monitor(
-    result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
-) -> Iterator[str]:
+def describe_monitor(result: MonitorResult, *, options: str = "") -> Iterator[str]:
     """Describes the outcome of a window, a line each: alarms, what was not judged, what is next.
 
     `options` of the printed commands select environment, recipe and home; else the recipe alone.
-    `others` are the commands that judge the other versions that answered in the window.
     """
     yield words.headline(result)
     ok = len(words.of_outcome(result, "ok"))
@@ -478,8 +449,45 @@ def describe_monitor(
             text = f"{len(names)} checks, such as {names[0]}"
         yield f"not judged: {text}: {reason}"
     yield f"audit: {words.audit_state(result)}"
-    for command in words.commands(result, options=options, others=others):
+    for command in words.commands(result, options=options):
         yield f"next: {command}"
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What is to be done about a window.
+
+    Nothing starts by an alarm: a person runs the proposed command, and approves its version.
+    """
+
+    action: Literal["none", "propose"]
+    reasons: tuple[str, ...]  # the alarms, or what speaks against a run
+
+
+def decide_retraining(settings: MonitorSection, result: MonitorResult) -> Retraining:
+    """Decides whether to propose a run."""
+    alarms = [check for check in result.checks if check.outcome == "alarm"]
+    if settings.retrain == "off" or not alarms:
+        reason = "`monitor.retrain` is off" if alarms else "there is no alarm"
+        return Retraining(action="none", reasons=(reason,))
+    if against := tuple(_obstacles(settings, result, kinds={check.kind for check in alarms})):
+        return Retraining(action="none", reasons=against)
+    return Retraining(action="propose", reasons=tuple(f"alarm: {check.name}" for check in alarms))
+
+
+def _obstacles(
+    settings: MonitorSection, result: MonitorResult, *, kinds: set[str]
+) -> Iterator[str]:
+    """Yields why alarms may have a cause that a new model would not cure, or would learn."""
+    if "capture" in kinds:
+        yield "the capture is dead or damaged: mend it, and judge the window again"
+    # Audited labels show a fall whatever else is sent, so no client can hold back a new model.
+    if "inputs" in kinds and "accuracy" not in kinds:
+        yield "requests break the contract: mend what sends them, a model would learn the fault"
+    if kinds == {"bias"}:
+        yield "only bias is in alarm: bring it to whoever answers for fairness first"
+    if (labels := result.quality.labels.known) < settings.retrain_labels:
+        yield f"{labels:,} new labels, {settings.retrain_labels:,} are needed"
 
 
 def show_window(
@@ -490,13 +498,12 @@ def show_window(
     page: Path,
     options: str,
     again: str,
-    others: Callable[[MonitorResult], Sequence[str]],
     json_: bool,
 ) -> None:
     """Writes the report of all windows to `page`, and prints the outcome of one.
 
     `options` of a printed command select the same environment, recipe and home, `again` the same
-    version and window too; `others` returns the commands that judge the other versions.
+    version and window too.
     """
     from sashiko_packs.monitoring.report.page import write_monitor_page
 
@@ -509,14 +516,13 @@ def show_window(
         results,
         page,
         options=again if last == result else options,
-        others=others(last),
         retraining=proposal if last == result else "",
     )
     if json_:
-        values = result.model_dump(mode="json") | {"retraining": retraining.model_dump(mode="json")}
+        values = result.model_dump(mode="json") | {"retraining": asdict(retraining)}
         typer.echo(json.dumps(values, indent=2))
         return
-    lines = describe_monitor(result, options=again, others=others(result))
+    lines = describe_monitor(result, options=again)
     typer.echo("\n".join([*lines, proposal, f"report: {report}"]))
 
 

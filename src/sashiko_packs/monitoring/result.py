@@ -177,23 +177,3 @@ def sort_history(
             file=sys.stderr,
         )
     return tuple(sorted(results, key=lambda result: (result.end, result.version)))
-
-
-def unjudged_versions(
-    capture: CaptureSummary, *, version: int, history: Sequence[MonitorResult]
-) -> tuple[int, ...]:
-    """Returns the other versions whose answers in a window nothing has judged.
-
-    It was judged for `version`; `history` has the windows that have been judged.
-    """
-    judged = {
-        result.version
-        for result in history
-        if (result.start, result.end) == (capture.start, capture.end)
-    }
-    return tuple(
-        answered.version
-        for answered in capture.versions
-        # Lines without a version are a problem of the capture instead.
-        if answered.version is not None and answered.version not in {version, *judged}
-    )

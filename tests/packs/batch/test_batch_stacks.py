@@ -20,7 +20,6 @@ from sashiko.pipeline.definition.definition_records import parse_definition
 from sashiko.settings.recipe import load_recipe
 from sashiko_cdk.deployment import Deployment
 from sashiko_cdk.identity.roles import job_denials
-from sashiko_packs.batch import publishing
 from sashiko_packs.batch.constructs import (
     add_schedule,
     batch_flow,
@@ -31,6 +30,7 @@ from sashiko_packs.batch.cost import check_cost
 from sashiko_packs.batch.pack import PACK
 from sashiko_packs.batch.records import Plan
 from sashiko_packs.batch.settings import BatchJobs, BatchSection
+from sashiko_packs.batch.steps import publish
 from sashiko_packs.batch.steps.score import answer_schema
 from tests.infra import variants
 from tests.infra.sample_events import scheduled
@@ -190,7 +190,7 @@ def test_a_run_that_may_cost_more_than_its_limit_is_refused():
 def test_a_partition_is_made_once_and_keeps_the_record_of_the_run_that_made_it(monkeypatch):
     with mock_aws():
         glue = boto3.client("glue", region_name="us-east-1")
-        monkeypatch.setattr(publishing, "connect", lambda: aws_calls.Clients(glue=glue))
+        monkeypatch.setattr(publish, "connect", lambda: aws_calls.Clients(glue=glue))
         glue.create_database(DatabaseInput={"Name": "lake"})
         glue.create_table(
             DatabaseName="lake",
@@ -200,7 +200,7 @@ def test_a_partition_is_made_once_and_keeps_the_record_of_the_run_that_made_it(m
             },
         )  # fmt: skip
         first, second = (
-            publishing.publish_answers(
+            publish.publish_answers(
                 "glue://lake", desk.publication(run), [Path("part-00000.parquet")]
             )
             for run in ("r1", "r2")

@@ -17,9 +17,8 @@ from sashiko.data.lake_reader import DuckDbLake
 from sashiko.errors import InputError
 from sashiko.registry.mlflow import MlflowRegistry
 from sashiko.registry.preflight.registered import check_registered
-from sashiko_packs.batch.publishing import publish_answers
 from sashiko_packs.batch.records import Plan, answer_table
-from sashiko_packs.batch.steps.publish import check_rows
+from sashiko_packs.batch.steps.publish import check_rows, publish_answers
 from sashiko_packs.batch.steps.score import answer_schema
 from tests.packs.batch import loans as desk
 
@@ -182,7 +181,7 @@ def test_a_kill_while_publishing_leaves_nothing_that_a_reader_sees(job, monkeypa
     files = [job.work / "part-00000.parquet"]
     files[0].write_bytes(b"rows")
     with monkeypatch.context() as patch:
-        patch.setattr("sashiko_packs.batch.publishing.os.rename", killed)
+        patch.setattr("sashiko_packs.batch.steps.publish.os.rename", killed)
         with pytest.raises(KeyboardInterrupt):
             publish_answers(f"duckdb://{job.lake}", desk.publication("r1"), files)
     assert list(job.lake.glob("t/*")) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sashiko.account.access.live import Difference
-from sashiko_packs.bedrock.drift import compare_models
+from sashiko_packs.bedrock.doctor import compare_models
 from tests.unit.account.fake_account import Refusal, ScriptedAws
 from tests.unit.account.small_lake import SmallLake
 

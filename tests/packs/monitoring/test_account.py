@@ -3,7 +3,6 @@
 import datetime as dt
 import io
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ from sashiko_packs.monitoring.labels import AddedLabels
 from sashiko_packs.monitoring.ledger import DRAW_SCHEMA
 from sashiko_packs.monitoring.places import monitor_pipeline_name
 from tests.packs.monitoring.label_stores import DAY, Stores, week
-from tests.packs.monitoring.report.windows import deploy_week, windows
+from tests.packs.monitoring.report.windows import windows
 
 NOW = week(0).end + DAY
 _ACCOUNT = "123456789012"  # moto's own; another one is refused by `ExpectedBucketOwner`
@@ -140,19 +139,6 @@ def test_staging_makes_stores_and_keeps_what_they_hold(bench: Bench) -> None:
     bench.label("a")
     assert bench.stage() == []
     assert [(row["key"], row["label"]) for row in bench.labels()] == [("a", "yes")]
-
-
-def test_the_version_before_a_deploy_has_the_command_that_starts_its_window(bench: Bench) -> None:
-    result = deploy_week(windows(1)[0], before=2)
-    [command] = bench.model.start_commands(result, history=(result,))
-    words = shlex.split(command)
-    assert words[:3] == ["aws", "stepfunctions", "start-execution"]
-    name = f"-monitor-{bench.model.recipe.name}"
-    assert words[words.index("--state-machine-arn") + 1].endswith(name)
-    given = {"time": "2026-01-12T06:00:00Z", "model_version": 2}
-    assert json.loads(words[words.index("--input") + 1]) == given
-    before = result.model_copy(update={"version": 2})
-    assert bench.model.start_commands(result, history=(before, result)) == ()
 
 
 def test_drawn_rows_are_kept_before_the_sheet_is_written(bench: Bench) -> None:

@@ -15,14 +15,13 @@ from sashiko_packs.monitoring.checks import MonitorCheck
 from sashiko_packs.monitoring.labels import AddedLabels
 from sashiko_packs.monitoring.local_run import MonitorFolder, run_monitor
 from sashiko_packs.monitoring.result import MonitorResult
-from sashiko_packs.monitoring.retraining import Retraining, decide_retraining
 from sashiko_packs.monitoring.settings import MonitorSection
 from sashiko_packs.monitoring.window import Window
 from tests.packs.monitoring.report.windows import deploy_week, windows
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
 WEEK = dt.timedelta(days=7)
-Decide = Callable[..., Retraining]
+Decide = Callable[..., commands.Retraining]
 
 
 def check(name="drift of product", outcome="alarm", *, kind="drift") -> MonitorCheck:
@@ -42,7 +41,9 @@ def result(*checks: MonitorCheck, labels: int = 1000, end: dt.datetime = NOW) ->
 
 @pytest.fixture
 def decide() -> Decide:
-    return lambda of=None, **settings: decide_retraining(MonitorSection(**settings), of or result())
+    return lambda of=None, **settings: commands.decide_retraining(
+        MonitorSection(**settings), of or result()
+    )
 
 
 def test_an_alarm_is_proposed_unless_the_recipe_says_otherwise(decide: Decide) -> None:
@@ -147,26 +148,16 @@ def test_a_window_without_rows_asks_nobody_to_draw_some():
     assert not [line for line in lines(result) if line.startswith("next: ")]
 
 
-def test_answers_of_the_version_before_a_deploy_have_the_command_that_judges_them():
+def test_answers_of_the_version_before_a_deploy_are_not_judged():
     [result] = windows(1)
     result = deploy_week(result, before=2)
-    others = commands.version_commands(result, history=(result,), options=" --home h")
-    again = "next: sashiko monitor --home h --version 3 --now 2026-01-12T00:00:00"
-    printed = [*commands.describe_monitor(result, others=others)]
+    printed = lines(result)
     assert printed[0].startswith("! No alarm - ")
     assert "capture judged in part" in printed[0]
     assert [line for line in printed if line.startswith("not judged: answers of version 2")] == [
         "not judged: answers of version 2 are judged: 527 of 2,110 rows are of version 2, up to "
         "2026-01-12 00:00 UTC; the other checks are of version 3 only"
     ]
-    assert [line for line in printed if "--version" in line] == [
-        "next: sashiko monitor --home h --version 2 --now 2026-01-12T00:00:00",
-        again,
-    ]
-    before = result.model_copy(update={"version": 2})
-    [command] = commands.version_commands(result, history=(before, result), options=" --home h")
-    assert f"next: {command}" == again
-    assert commands.version_commands(windows(1)[0], history=(), options="") == ()
 
 
 def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path, capsys):
@@ -176,14 +167,12 @@ def test_the_page_of_the_new_version_has_no_proposal_of_the_one_before(tmp_path,
     for judged, proposed in ((result, True), (before, False)):
         commands.show_window(
             (before, result), judged,
-            Retraining(action="propose", reasons=("alarm: drift of product",)), page=page,
-            options=" --home h", again=f" --home h --version {judged.version}",
-            others=lambda item: (f"sashiko monitor --version {item.version} again",), json_=False,
+            commands.Retraining(action="propose", reasons=("alarm: drift of product",)), page=page,
+            options=" --home h", again=f" --home h --version {judged.version}", json_=False,
         )  # fmt: skip
         html = page.read_text()
         assert "late-loans, version 3" in html
         assert "answers of version 2 are judged" in html
-        assert "sashiko monitor --version 3 again" in html
         assert ("retraining: proposed" in html) == proposed
         assert ("--home h --version" in html) == proposed
         assert "retraining: proposed" in capsys.readouterr().out

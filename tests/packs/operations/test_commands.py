@@ -1,7 +1,6 @@
 """The pack's commands as a person meets them."""
 
 import json
-import re
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +15,6 @@ from sashiko import packs
 from sashiko.account.access import environment_access
 from sashiko.account.access.live import Difference
 from sashiko.account.account import Account
-from sashiko.account.images.job_images import image_map
 from sashiko.account.names import bucket_name
 from sashiko.cli import app
 from sashiko.errors import CHECK_FAILED, InputError
@@ -86,7 +84,7 @@ def test_what_is_emptied_is_closed_to_writes_once_and_keeps_its_own_policy() -> 
     assert (closed["Effect"], closed["Action"]) == ("Deny", "s3:PutObject")
 
 
-@pytest.mark.parametrize("command", ["drift", "cost", "destroy-data", "images"])
+@pytest.mark.parametrize("command", ["drift", "cost", "destroy-data"])
 def test_what_needs_an_account_refuses_this_machine_in_the_same_words(command: str) -> None:
     refused = CliRunner().invoke(app, ["env", command, "--env", "local"])
     assert isinstance(refused.exception, InputError)
@@ -104,15 +102,6 @@ def test_the_audit_reports_what_packs_compare(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, name, lambda *_: [])
     run = CliRunner().invoke(app, ["audit"])
     assert (run.exit_code, "a model that no version has" in run.stdout) == (CHECK_FAILED, True)
-
-
-def test_images_says_what_each_builds_and_how_to_look_its_digest_up() -> None:
-    listed = sashiko("env", "images", "--env", "dev").stdout
-    assert re.search(r"^job-cpu: \S+\n  builds job:\S+, bias:\S+$", listed, flags=re.MULTILINE)
-    assert re.search(r"^job-neuron: \S+\n  builds train:", listed, flags=re.MULTILINE)
-    assert listed.count("no digest; look it up: aws ecr describe-images ") == len(
-        image_map().images
-    )
 
 
 def test_what_an_environment_keeps_is_not_deleted() -> None:

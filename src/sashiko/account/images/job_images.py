@@ -75,7 +75,6 @@ class PinnedImage(Frozen):
 class ImageMap(Frozen):
     """All of AWS's images that the project uses."""
 
-    no_digest: str  # the message for an image without a digest
     registries: dict[str, Registry]  # name -> registry
     images: dict[ImageName, PinnedImage]  # name -> image
 
@@ -241,8 +240,6 @@ class AwsImage:
 
     name: ImageName  # its name in the map
     uri: str  # by digest where one is pinned, else by tag
-    account: str  # AWS's account that holds it in the region
-    digest: str | None  # the pinned digest, if any
     pin: PinnedImage  # its entry in the map
 
 
@@ -311,8 +308,6 @@ def aws_image(settings: Settings, name: str) -> AwsImage:
     return AwsImage(
         name=image_name,
         uri=_uri(account, settings.region, pin.repository, f"@{digest}" if digest else pin.tag),
-        account=account,
-        digest=digest,
         pin=pin,
     )
 
@@ -323,14 +318,9 @@ def image_builds(settings: Settings, target: str) -> tuple[ImageBuild, ...]:
     needed = {image.uri for image in (*images.of_jobs(), images.serving)}
     names = ("job-cpu", training_base(settings), load_target(target).image)
     bases = [aws_image(settings, name) for name in names]
-    builds = [build for base in bases for build in builds_from(settings, base)]
-    return tuple(build for build in builds if build.uri in needed)
-
-
-def builds_from(settings: Settings, base: AwsImage) -> tuple[ImageBuild, ...]:
-    """Returns the builds of the project's images on one base."""
     hashes = cache(source_hashes)
-    return tuple(_build(settings, image, base, hashes) for image in base.pin.builds)
+    builds = [_build(settings, image, base, hashes) for base in bases for image in base.pin.builds]
+    return tuple(build for build in builds if build.uri in needed)
 
 
 def _build(settings: Settings, image: OwnImage, base: AwsImage, hashes: _Hashes) -> ImageBuild:

@@ -15,7 +15,7 @@ from sashiko.settings.recipe_quality import Waiver
 __all__ = ["Check"]
 DEVICE_GATE = "device"
 MODEL_GATES = ("model-quality", "bias")
-WAIVABLE = (*MODEL_GATES, DEVICE_GATE)
+_WAIVABLE = (*MODEL_GATES, DEVICE_GATE)
 VERDICT_FILE = "verdict.json"
 _MOST_CHARACTERS = 1400
 _MOST_NAMED = 5  # in a summary
@@ -217,7 +217,7 @@ def today() -> date:
 
 
 def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
-    """Attaches waivers to failed checks; the verdict stays failed.
+    """Attaches waivers to failed checks of a gate that may have some; the verdict stays failed.
 
     A waiver is valid through its last day.
 
@@ -225,6 +225,8 @@ def waive(verdict: Verdict, waivers: Sequence[Waiver], *, on: date) -> Verdict:
         The verdict, whose summary states what was waived, by whom and until when. The reason of a
         failed check states if its waiver has expired or names a similar check.
     """
+    if verdict.gate not in _WAIVABLE:
+        return verdict
 
     def apply(check: Check) -> Check:
         if check.passed:

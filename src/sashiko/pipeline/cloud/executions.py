@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from sashiko.account.account import Account, BusyError
@@ -252,65 +252,28 @@ def utc(time: datetime) -> str:
 _GROUPS = {"Processing": "/aws/sagemaker/ProcessingJobs", "Training": "/aws/sagemaker/TrainingJobs"}
 
 
-class JobLogs:
-    """The logs of SageMaker's jobs in an account."""
+def job_lines(account: Account, kind: str, job: str) -> Iterator[str]:
+    """Yields all that a job of SageMaker's wrote, container by container.
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
-        self._closed = False
+    `kind` is `Processing` or `Training`.
 
-    def lines(self, kind: str, job: str) -> Iterator[str]:
-        """Yields all that a job wrote, container by container.
-
-        `kind` is `Processing` or `Training`.
-
-        Raises:
-            InputError: if there is none (yet), or the caller may not read it.
-        """
-        streams = self._streams(kind, job)
-        if not streams:
-            raise InputError(f"job {job} has written nothing to {_GROUPS[kind]} (yet)")
-        for stream in streams:
-            token, position = None, {"startFromHead": True, "role": STARTED_BY}
-            while True:
-                page = self._page(kind, stream, **position)
-                yield from (event["message"] for event in page["events"])
-                if page["nextForwardToken"] == token:  # the request's: this is the end
-                    break
-                token = page["nextForwardToken"]
-                position["nextToken"] = token
-
-    def last_line(self, kind: str, job: str) -> str:
-        """Returns a job's newest line; "" if there is none, or the caller may not read it."""
-        if self._closed:
-            return ""
-        try:
-            streams = self._streams(kind, job)
-            page = self._page(kind, streams[-1], limit=1, startFromHead=False) if streams else {}
-        except BusyError:
-            return ""
-        except InputError:  # the line is optional: without the permission, do not try again
-            self._closed = True
-            return ""
-        return "".join(str(event["message"]) for event in page.get("events", ())[-1:])
-
-    def _page(self, kind: str, stream: str, **options: Any) -> Mapping[str, Any]:
-        group = _GROUPS[kind]
-        page = self._account.read(
-            "logs", "get_log_events", logGroupName=group, logStreamName=stream, **options
-        )
-        return page or {}
-
-    def _streams(self, kind: str, job: str) -> list[str]:
-        response = self._account.read(
-            "logs",
-            "describe_log_streams",
-            absent=("ResourceNotFoundException",),
-            role=STARTED_BY,
-            logGroupName=_GROUPS[kind],
-            logStreamNamePrefix=f"{job}/",
-        )
-        return [item["logStreamName"] for item in (response or {}).get("logStreams", ())]
+    Raises:
+        InputError: if there is none (yet), or the caller may not read it.
+    """
+    absent = ("ResourceNotFoundException",)
+    call: Any = partial(account.read, "logs", role=STARTED_BY, logGroupName=_GROUPS[kind])
+    response = call("describe_log_streams", absent=absent, logStreamNamePrefix=f"{job}/") or {}
+    streams = [item["logStreamName"] for item in response.get("logStreams", ())]
+    if not streams:
+        raise InputError(f"job {job} has written nothing to {_GROUPS[kind]} (yet)")
+    for stream in streams:
+        token, position = "", {"logStreamName": stream}
+        while True:
+            page = call("get_log_events", startFromHead=True, **position)
+            yield from (event["message"] for event in page["events"])
+            if page["nextForwardToken"] == token:  # the request's: this is the end
+                break
+            token = position["nextToken"] = page["nextForwardToken"]
 
 
 _SECONDS = 5.0
@@ -320,7 +283,7 @@ _PATIENCE = 15  # consecutive calls without an answer: about ten minutes
 
 
 def follow(
-    execution: Execution, *, view: View, logs: JobLogs, pause: Callable[[float], None] = time.sleep
+    execution: Execution, *, view: View, pause: Callable[[float], None] = time.sleep
 ) -> RunRecord:
     """Shows the progress of an execution until it ends.
 
@@ -348,8 +311,6 @@ def follow(
                 if previous.get(step.name) != step:
                     previous[step.name] = step
                     view.step(step)
-                if view.shows_lines and step.status == "running" and step.job:
-                    view.line(step.name, logs.last_line(step.type, step.job))
             if record.status == "blocked":
                 view.note(f"blocked by {record.reason}")
             for step in record.steps if record.status != "running" else ():

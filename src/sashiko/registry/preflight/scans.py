@@ -156,6 +156,6 @@ def _critical(name: str, vulnerability: str, package: str, version: str) -> _Fin
         id=vulnerability,
         package=package,
         text=f"{name} has the critical finding {vulnerability} in {package} {version}: build it on "
-        "a base without it (`sashiko env images` names the bases)",
+        "a base without it (src/sashiko/account/images/images.yaml has the bases)",
         critical=True,
     )

@@ -112,10 +112,12 @@ class MonitorAccess(Construct):
         self._capture_key = capture_key
         self._snapshots_key = snapshots_key
         places = [monitor_places(settings, recipe) for recipe in recipes]
+        decisions = self._folders("snapshots", (item.decisions for item in places))
+        decided = self._objects("snapshots", decisions, READ)
         endpoints = sorted({endpoint_name(settings, recipe) for recipe in recipes})
         policies: Sequence[tuple[Role, str, Sequence[Allowed]]] = (
             (JOBS_ROLE, "Reads captured requests, keeps ledger", self._judging(places, endpoints)),
-            ("bias-evaluator", "Reads the decisions of a window", self._bias(places)),
+            ("bias-evaluator", "Reads the decisions of a window", decided),
             ("data-scientist", "Reads outcomes, draws rows to label", self._labelling(places)),
             ("deployer", "Makes the empty stores of monitoring", self._staging(places)),
             (PRIVACY_OFFICER, "Deletes what is kept of a key", self._deleting(places, recipes)),
@@ -142,10 +144,6 @@ class MonitorAccess(Construct):
             use_key(self._snapshots_key, writes=True),
             encrypt_outputs(self._snapshots_key),
         ]
-
-    def _bias(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
-        decisions = self._folders("snapshots", (item.decisions for item in places))
-        return self._objects("snapshots", decisions, READ)
 
     def _labelling(self, places: Sequence[MonitorPlaces]) -> Sequence[Allowed]:
         """Lets a person read what was decided for which key: no text, and no facet."""

@@ -12,7 +12,7 @@ from sashiko.errors import InputError
 from sashiko.pipeline.project import contract_file, recipe_table
 from sashiko.settings.environment import Settings, file_of
 from sashiko.settings.recipe import Recipe
-from sashiko_cdk.events.event_flows import EventFlows, EventRule, StateMachine
+from sashiko_cdk.events.event_flows import EventFlows, StateMachine
 from sashiko_cdk.events.language import (
     DAY_MS,
     MIDNIGHT,
@@ -297,10 +297,10 @@ class _Monitoring(Construct):
 
     def _rules(self, starter: StateMachine, publisher: StateMachine) -> None:
         name = self.recipe.name
-        EventRule(
+        self._flows.add_schedule(
             self, "Weekly", name=f"{name}-monitor-weekly",
             description="Each Monday the week before it is judged", schedule=_WEEKLY,
-            target=starter, settings=self._settings, undelivered=self._flows.undelivered,
+            target=starter,
         )  # fmt: skip
         self._flows.add_rule(
             self,

@@ -33,7 +33,6 @@ from sashiko_packs.monitoring.checks import (
     COHENS_W,
     DISPARATE_IMPACT,
     INTERVAL_COVERAGE,
-    TEXT_AUC,
     MonitorCheck,
     Outcome,
     WindowOutcome,
@@ -49,7 +48,7 @@ from sashiko_packs.monitoring.report.data_section import (
     ends,
     figure_of,
 )
-from sashiko_packs.monitoring.report.plots import History, accuracy, plain, relative, version_rows
+from sashiko_packs.monitoring.report.plots import History, accuracy, plain, version_rows
 from sashiko_packs.monitoring.report.words import (
     EFFECTS,
     commands,
@@ -179,7 +178,6 @@ _MARKS: dict[Outcome | WindowOutcome, MarkKind] = {
 }
 _ORDER: tuple[Outcome, ...] = ("alarm", "not judged", "ok")
 _MOST_ROWS = 20  # of a table that is not folded, and of checks in a figure
-_MOST_STRIPS = 12
 _LONGEST = 160  # letters of a list of names
 _ACCURACY = (
     "Only rows drawn at random and labelled judge the model: labels that arrive on their own are "
@@ -224,8 +222,6 @@ def history_section(history: History) -> Section:
             "Accuracy", accuracy(history),
             _ACCURACY + (OF_OUTCOME if history.latest.quality.labels.number else ""),
         ),
-        *_number_figures(history),
-        *_drift_figures(history),
     ]  # fmt: skip
     sentences = []
     if len(history.results) == 1:
@@ -286,34 +282,6 @@ def _explained(checks: Sequence[MonitorCheck]) -> str:
     ])  # fmt: skip
 
 
-def _number_figures(history: History) -> Iterator[Figure]:
-    if limits := history.latest.quality.labels.number:
-        captions = {
-            CAPPED_ERROR: "Mean distance from the predicted value, in the label's unit; a distance "
-            f"above {amount(limits.cap)} counts as that.",
-            INTERVAL_COVERAGE: "Share of audited rows whose number lies in the interval of the "
-            f"answer, ± {amount(limits.half_width)}.",
-        }
-        for effect, caption in captions.items():
-            cap = limits.cap if effect == CAPPED_ERROR else None
-            title = f"{effect.capitalize()} by period, since the deploy"
-            yield Figure(title, plots.of_number(history, effect, cap=cap), caption)
-
-
-def _drift_figures(history: History) -> Iterator[Figure]:
-    checks = [c for c in history.latest.checks if c.effect in (COHENS_W, TEXT_AUC)]
-    if not checks:
-        return
-    ranked = sorted(checks, key=lambda check: -(relative(check) or 0.0))[:_MOST_STRIPS]
-    caption = (
-        "Size of the change as a multiple of its tolerance, cut off at 2. Above the dashed line "
-        "it is larger than the tolerance; an alarm is a change that is clearly above the line."
-    )
-    if len(checks) > len(ranked):
-        caption += f" The {len(ranked)} largest of {len(checks)}."
-    yield Figure("Drift", plots.drift(history, [check.name for check in ranked]), caption)
-
-
 def _windows_table(history: History) -> Table:
     return Table(
         title="Every window",
@@ -360,14 +328,13 @@ def write_monitor_page(
     path: Path,
     *,
     options: str = "",
-    others: Sequence[str] = (),
     retraining: str = "",
 ) -> Path:
     """Writes the page and returns its path.
 
     Results are of one model package group by the end of their windows; the last was just judged.
     Options select environment, recipe and home in the commands of the next steps; the recipe alone
-    if empty. `others` judge the other versions that answered in the last window.
+    if empty.
 
     Raises:
         InputError: if it cannot be written.
@@ -390,7 +357,7 @@ def write_monitor_page(
             word=word,
             headline="" if is_said else shorten(result.summary, _LONGEST_HEADLINE),
             details=(*next_steps(result), *filter(None, [retraining])),
-            commands=commands(result, options=options, others=others),
+            commands=commands(result, options=options),
         ),
         tiles=tuple(_tiles(result)),
         harms=tuple(_widest(result)),

@@ -4,7 +4,6 @@ An alarm, an ok and a window that was not judged have different shapes, not diff
 """
 
 import datetime as dt
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,14 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from markupsafe import Markup
 
 from sashiko.report import svg
-from sashiko_packs.monitoring.audited import MEASURES, AuditedPeriod, Measure, estimate_measure
+from sashiko_packs.monitoring.audited import MEASURES, AuditedPeriod, estimate_measure
 from sashiko_packs.monitoring.checks import (
     DISPARATE_IMPACT,
     GATE_SUFFIX,
-    TEXT_AUC,
     MonitorCheck,
     Outcome,
-    tolerance,
 )
 from sashiko_packs.monitoring.result import MonitorResult
 
@@ -102,14 +99,6 @@ def worst(checks: Sequence[MonitorCheck]) -> Outcome:
     return min((check.outcome for check in checks), key=order.index, default="not judged")
 
 
-def relative(check: MonitorCheck) -> float | None:
-    """Returns the size of a drift as a multiple of its tolerance; None if it has none."""
-    neutral = 0.5 if check.effect == TEXT_AUC else 0.0
-    if check.value is None:
-        return None
-    return max(check.value - neutral, 0.0) / (check.tolerance - neutral)
-
-
 BAD: Final = "#8c1d18"
 DASHED: Final[Any] = (0, (4, 3))
 _WIDTH = 500
@@ -179,13 +168,6 @@ def outcome_handles() -> "list[Artist]":
     ]
 
 
-def line_handle(label: str, **style: Any) -> "Artist":
-    """Returns a legend's entry of a line."""
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], label=label, linewidth=1.2, **style)
-
-
 def plain(text: str) -> str:
     """Returns a name for a chart: short, on one line, without control characters."""
     return svg.shorten("".join(c if c.isprintable() else " " for c in text))
@@ -198,8 +180,6 @@ def _style(outcome: Outcome, size: float) -> dict[str, Any]:
 
 _OUTCOMES: tuple[Outcome, ...] = ("ok", "alarm", "not judged")
 _ROW = 19  # pixels of a row of outcomes
-_STRIP = 34  # pixels of a drift's strip
-_HIGHEST = 2.0  # multiple of the tolerance at which a drift is cut off
 
 
 def outcomes(history: History, names: Sequence[str]) -> Markup:
@@ -225,49 +205,6 @@ def outcomes(history: History, names: Sequence[str]) -> Markup:
         return svg.to_svg(axes, name="outcomes", alt=f"{alt}.")
 
 
-def drift(history: History, names: Sequence[str]) -> Markup:
-    """Draws the size of drifts by window, as multiples of their tolerances, a strip for each."""
-    with over_time(history, height=96 + _STRIP * len(names)) as axes:
-        size, described = mark_size(history), []
-        for index, name in enumerate(reversed(names)):
-            checks = [*history.checks(name)]
-            described.append(_strip(axes, checks, base=float(index), size=size))
-        axes.set_yticks([index + 0.2 for index in range(len(names))],
-                        [plain(name) for name in reversed(names)])  # fmt: skip
-        axes.tick_params(axis="y", length=0)
-        axes.set_ylim(-0.15, len(names))
-        axes.spines["left"].set_visible(False)
-        legend(
-            axes,
-            [*outcome_handles(), line_handle("tolerance", color=BAD, linestyle=DASHED)],
-            columns=4,
-        )
-        alt = f"Drift by window, relative to its tolerance: {'; '.join(reversed(described))}."
-        return svg.to_svg(axes, name="drift", alt=alt)
-
-
-def _strip(
-    axes: "Axes", checks: Sequence[tuple[MonitorResult, MonitorCheck]], *, base: float, size: float
-) -> str:
-    """Draws a drift's sizes above `base`, whose strip is 0.8 high, and describes the last one."""
-    height = 0.8 / _HIGHEST
-    sizes = [relative(check) for _, check in checks]
-    x = [middle(result) for result, _ in checks]
-    y = [base if s is None else base + min(s, _HIGHEST) * height for s in sizes]
-    axes.axhline(base, color=svg.RULE, linewidth=0.6)
-    axes.axhline(base + height, color=BAD, linewidth=0.8, linestyle=DASHED)
-    axes.plot(x, [math.nan if s is None else v for s, v in zip(sizes, y, strict=True)],
-              color=svg.DARK, linewidth=0.9)  # fmt: skip
-    outcomes = [check.outcome for _, check in checks]
-    draw_marks(axes, zip(x, y, outcomes, strict=True), size=size)
-    name, last = checks[-1][1].name, sizes[-1]
-    text = "–" if last is None else f"{last:.1f} ×"
-    axes.annotate(text, (1.02, base + 0.2), xycoords=("axes fraction", "data"), va="center",
-                  fontsize=9, fontweight="bold" if checks[-1][1].outcome == "alarm" else "normal"
-                  )  # fmt: skip
-    return f"{name} {text} ({checks[-1][1].outcome})"
-
-
 def _count_outcomes(name: str, checks: Sequence[tuple[MonitorResult, MonitorCheck]]) -> str:
     counts = [
         f"{count} {outcome}"
@@ -284,7 +221,7 @@ _BAD_WASH, _GREY_WASH = "#f6d5d2", "#f1f3f5"
 def accuracy(history: History) -> Markup:
     """Draws the accuracy of audited rows by period."""
     with over_time(history, height=400) as axes:
-        described, audited = _audited(axes, history, MEASURES["accuracy"])
+        described, audited = _audited(axes, history)
         for term in history.terms:
             ends = days(term[0].start), days(term[-1].end)
             first = term[-1] is history.latest
@@ -321,38 +258,14 @@ def accuracy(history: History) -> Markup:
         return svg.to_svg(axes, name="accuracy", alt=alt)
 
 
-def of_number(history: History, effect: str, *, cap: float | None) -> Markup:
-    """Draws a tested measure of a number by period: its interval's coverage, or its capped error.
-
-    The cap is that of the latest version; windows of others are left out.
-    """
-    latest = History(history.terms[-1])
-    (check,) = (check for check in latest.latest.checks if check.effect == effect)
-    (item,) = (item for item in latest.latest.quality.measures if item.name == effect)
-    values = [value for value in (item.reference, check.tolerance) if value is not None]
-    with over_time(latest, height=300) as axes:
-        described, audited = _audited(axes, latest, Measure(effect, "", 1, 0.0, cap=cap))
-        values += audited
-        if item.reference is not None:
-            axes.axhline(item.reference, color=svg.INK, linewidth=1.2, label="held-out rows")
-        axes.axhline(check.tolerance, color=BAD, linewidth=1.2, linestyle=DASHED,
-                     label=f"tolerated: {tolerance(check)}")  # fmt: skip
-        air = 0.1 * (max(values) - min(values)) + 1e-9
-        axes.set(ylabel=effect, ylim=(min(values) - 2 * air, max(values) + air))
-        axes.grid(True, axis="y")
-        legend(axes, axes.get_legend_handles_labels()[0])
-        alt = f"{effect} over time. {described} Tolerated: {tolerance(check)}."
-        return svg.to_svg(axes, name=svg.identifier(effect), alt=alt)
-
-
-def _audited(axes: "Axes", history: History, rule: Measure) -> tuple[str, list[float]]:
-    """Draws a measure of closed periods with intervals, and marks the other periods below.
+def _audited(axes: "Axes", history: History) -> tuple[str, list[float]]:
+    """Draws the accuracy of closed periods with intervals, and marks the other periods below.
 
     Returns:
         What is drawn, in words; the ends of all intervals.
     """
     last, labels, ends = "", set(), []
-    rule = replace(rule, rows_needed=1)
+    rule = replace(MEASURES["accuracy"], rows_needed=1)
     for period in history.periods:
         x, labelled = middle(period), period.right + period.wrong
         if period.state != "open" and labelled:

@@ -1,7 +1,7 @@
 """The monitor's outcome in plain words, for its page and for the terminal."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from sashiko_packs.monitoring.capture.record import ProblemKind
@@ -157,18 +157,15 @@ def next_steps(result: MonitorResult) -> Iterator[str]:
         yield "The drawn rows of this window are labelled: nothing to do until the next one."
 
 
-def commands(
-    result: MonitorResult, *, options: str = "", others: Sequence[str] = ()
-) -> tuple[str, ...]:
+def commands(result: MonitorResult, *, options: str = "") -> tuple[str, ...]:
     """Returns the commands of the next steps.
 
-    Options select environment, recipe and home; the recipe alone if empty. `others` judge the other
-    versions that answered in the window.
+    Options select environment, recipe and home; the recipe alone if empty.
     """
     draw = () if _is_drawn(result) or not _has_answers(result) else (_DRAW,)
     templates = (*draw, _ADD_LABELS) if draw or _is_open(result) else ()
     chosen = options or f" --recipe {result.recipe}"
-    return (*others, *(template.format(chosen) for template in templates))
+    return tuple(template.format(chosen) for template in templates)
 
 
 def _has_answers(result: MonitorResult) -> bool:

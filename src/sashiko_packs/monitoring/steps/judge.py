@@ -33,14 +33,7 @@ from sashiko_packs.monitoring.checks import (
     judge_measurements,
     overall,
 )
-from sashiko_packs.monitoring.result import (
-    Drift,
-    Inputs,
-    MonitorBias,
-    MonitorResult,
-    read_history,
-    unjudged_versions,
-)
+from sashiko_packs.monitoring.result import Drift, Inputs, MonitorBias, MonitorResult, read_history
 from sashiko_packs.monitoring.settings import MonitorSection
 
 
@@ -219,11 +212,13 @@ def version_checks(
     The window's other checks judge the answers of `version` alone. `history` has the windows that
     have been judged, those of other versions among them.
     """
-    unjudged = unjudged_versions(capture, version=version, history=history)
+    window = capture.start, capture.end
+    judged = {result.version for result in history if (result.start, result.end) == window}
     for answered in capture.versions:
+        # Lines without a version are a problem of the capture instead.
         if answered.version in (None, version):
             continue
-        is_judged = answered.version not in unjudged
+        is_judged = answered.version in judged
         others = f"the other checks are of version {version} only"
         yield MonitorCheck(
             name=f"answers of version {answered.version} are judged",

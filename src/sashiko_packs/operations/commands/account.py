@@ -1,4 +1,4 @@
-"""`sashiko env drift`, `images` and `destroy-data`: the account, its images, and its data."""
+"""`sashiko env drift` and `destroy-data`: the account, and its data."""
 
 import json
 import sys
@@ -11,7 +11,6 @@ from typing import Any, get_args
 import typer
 
 from sashiko.account.account import Account
-from sashiko.account.images.job_images import AwsImage, aws_image, builds_from, image_map
 from sashiko.account.names import Bucket, bucket_name, prefix
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import (
@@ -209,39 +208,4 @@ def destroy_data(
     typer.echo(
         f"{deleted} objects and versions deleted from {len(buckets)} buckets of {env}, and "
         f"{len(models)} registered models"
-    )
-
-
-def images(env: DeployedEnvironment = "dev") -> None:
-    """Print AWS's images for the environment's region, and how to pin those without a digest.
-
-    It reads only the pinned map. An image that AWS does not have in the region is listed with the
-    regions that have it.
-    """
-    settings = load_deployed(env)
-    available, unavailable = [], []
-    for name in image_map().images:
-        try:
-            available.append(aws_image(settings, name))
-        except InputError as error:
-            unavailable.append(str(error))
-    for image in available:
-        builds = ", ".join(build.uri.rpartition("/")[2] for build in builds_from(settings, image))
-        typer.echo(f"{image.name}: {image.uri}")
-        typer.echo(f"  {f'builds {builds}' if builds else 'used as it is'}")
-        typer.echo(f"  source: {image.pin.sources[0]}, {image.pin.checked}")
-        if image.digest is None:
-            typer.echo(f"  no digest; look it up: {digest_command(settings, image)}")
-    for problem in unavailable:
-        typer.echo(f"not here: {problem}")
-    if any(image.digest is None for image in available):
-        typer.echo(f"\n{image_map().no_digest}")
-
-
-def digest_command(settings: Settings, image: AwsImage) -> str:
-    """Returns the command that looks an image's digest up; it needs an account's credentials."""
-    return (
-        f"aws ecr describe-images --registry-id {image.account} --region {settings.region} "
-        f"--repository-name {image.pin.repository} --image-ids imageTag={image.pin.tag} "
-        "--query 'imageDetails[0].imageDigest' --output text"
     )

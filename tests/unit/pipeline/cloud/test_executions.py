@@ -11,7 +11,7 @@ import pytest
 from sashiko.account.account import BusyError
 from sashiko.errors import InputError
 from sashiko.evaluation.gates.closed_gate import GateClosedError
-from sashiko.pipeline.cloud.executions import Execution, Executions, JobLogs, follow
+from sashiko.pipeline.cloud.executions import Execution, Executions, follow, job_lines
 from sashiko.pipeline.runner.run_record import RunRecord, View
 from tests.unit.account.fake_account import SETTINGS, Refusal, ScriptedAws
 from tests.unit.pipeline.runner.tiny import Recorder
@@ -90,8 +90,7 @@ class ScriptedExecution:
         }
 
     def follow(self, view: Any) -> RunRecord:
-        logs = JobLogs(self.account)
-        return follow(self.execution, view=view, logs=logs, pause=self.pauses.append)
+        return follow(self.execution, view=view, pause=self.pauses.append)
 
 
 @pytest.fixture(autouse=True)
@@ -166,7 +165,6 @@ def test_following_shows_each_change_once_and_ends_with_the_execution() -> None:
         "Train: succeeded in 540.0 s", "Register: succeeded in 60.0 s",
     ]  # fmt: skip
     assert scripted.pauses == [5.0, 7.5, 5.0]  # less often where nothing happens
-    assert scripted.aws.requests("DescribeLogStreams") == []  # plain lines show none
 
 
 @pytest.mark.parametrize(
@@ -197,33 +195,6 @@ def test_a_service_that_refuses_or_never_answers_ends_the_following() -> None:
         _executions(aws).newest(3)
 
 
-def _logs(scripted: ScriptedExecution, **more: Any) -> None:
-    streams = {"logStreams": [{"logStreamName": "pipelines-abc-Train-1/algo-1"}]}
-    events = {"events": [{"message": "epoch 1"}], "nextForwardToken": "f/1"}
-    scripted.aws.answers |= {"DescribeLogStreams": streams, "GetLogEvents": events, **more}
-
-
-def test_a_terminal_shows_what_a_running_step_last_wrote() -> None:
-    scripted = ScriptedExecution(
-        ("Executing", [MADE, OPEN, TRAINS]), ("Succeeded", [MADE, OPEN, TRAINED])
-    )
-    _logs(scripted)
-    view = Recorder()
-    scripted.follow(view)
-    assert view.lines == [("Train", "epoch 1")]
-    (request,) = scripted.aws.requests("DescribeLogStreams")
-    assert request["logGroupName"] == "/aws/sagemaker/TrainingJobs"
-    assert request["logStreamNamePrefix"] == "pipelines-abc-Train-1/"
-
-
-def test_who_may_not_read_logs_follows_all_the_same_and_requests_them_once() -> None:
-    running = ("Executing", [MADE, OPEN, TRAINS])
-    scripted = ScriptedExecution(running, running, ("Succeeded", [MADE, OPEN, TRAINED]))
-    _logs(scripted, DescribeLogStreams=Refusal("AccessDeniedException"))
-    assert scripted.follow(Recorder()).status == "registered"
-    assert len(scripted.aws.requests("DescribeLogStreams")) == 1
-
-
 def test_a_log_is_read_page_by_page_to_its_end() -> None:
     pages = {
         None: {"events": [{"message": "one"}, {"message": "two"}], "nextForwardToken": "f/1"},
@@ -231,10 +202,15 @@ def test_a_log_is_read_page_by_page_to_its_end() -> None:
         "f/2": {"events": [], "nextForwardToken": "f/2"},
     }
     scripted = ScriptedExecution(("Executing", []))
-    _logs(scripted, GetLogEvents=lambda request: pages[request.get("nextToken")])
-    assert [*JobLogs(scripted.account).lines("Training", "pipelines-abc-Train-1")] == [
-        "one", "two", "three",
-    ]  # fmt: skip
+    scripted.aws.answers |= {
+        "DescribeLogStreams": {"logStreams": [{"logStreamName": "pipelines-abc-Train-1/algo-1"}]},
+        "GetLogEvents": lambda request: pages[request.get("nextToken")],
+    }
+    lines = [*job_lines(scripted.account, "Training", "pipelines-abc-Train-1")]
+    assert lines == ["one", "two", "three"]
+    (request,) = scripted.aws.requests("DescribeLogStreams")
+    assert request["logGroupName"] == "/aws/sagemaker/TrainingJobs"
+    assert request["logStreamNamePrefix"] == "pipelines-abc-Train-1/"
 
 
 def _listed(*ids: str) -> ScriptedAws:
