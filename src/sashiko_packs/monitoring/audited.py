@@ -7,7 +7,7 @@ as decided wrong; between the two a check is not judged, and names the rows that
 
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final, Literal
 
@@ -451,7 +451,8 @@ def _check(
     # Once, not with each measure.
     advice = _overdue(periods) if measure == "accuracy" else ""
     outcome: Outcome = "ok"
-    limit, beyond, show = tolerated, f"below {tolerated:.3f}", "{:.3f}".format
+    limit, beyond = tolerated, f"below {tolerated:.3f}"
+    show: Callable[[float], str] = "{:.3f}".format
     if rule.cap is not None:
         limit, show = rule.cap * (1 - tolerated), amount
         beyond = f"above {amount(limit)}"
