@@ -1,24 +1,23 @@
 """A table of another owner, seen from an account: its version, and the grants that it needs."""
 
 import datetime as dt
-import tempfile
+import fcntl
+import os
+import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sashiko.account.account import Account
-from sashiko.account.names import (
-    Role,
-    bucket_name,
-    database_name,
-    exploration_workgroup_name,
-)
-from sashiko.base.stopping import Stop
+from sashiko.account.account import Account, DeniedError
+from sashiko.account.names import Role, bucket_name, database_name, exploration_workgroup_name
+from sashiko.base.files import translate_disk_errors
+from sashiko.base.stopping import Stop, stop_on_signals
 from sashiko.base.yaml_models import validate
 from sashiko.contract.glue import LATEST, is_snapshot, quoted
 from sashiko.contract.model import Contract, ExistingTable
-from sashiko.data.existing_table import CatalogTable, read_table, snapshot_sql
+from sashiko.data.existing_table import CatalogTable, check_columns, read_table, snapshot_sql
 from sashiko.errors import InputError
 from sashiko.settings.environment import Settings
 
@@ -29,17 +28,23 @@ def describe(account: Account, lake: ExistingTable) -> CatalogTable:
     """Reads a table from the Glue catalog with the caller's rights.
 
     Raises:
-        InputError: if there is none, or the caller may not see it.
+        InputError: if there is none, it is a view, or the caller may not see it.
     """
+    fix = "ask its owner for the grants (sashiko env permissions --for-owner)"
 
     def get_table(**names: str) -> Mapping[str, Any]:
         absent = ("EntityNotFoundException",)
-        if answer := account.read("glue", "get_table", absent=absent, role=_CALLER, **names):
-            return answer
-        raise InputError(
-            f"the Glue catalog shows you no table {'.'.join(names.values())}: correct its name, or "
-            "ask its owner for the grants (sashiko env permissions --for-owner)"
-        )
+        try:
+            answer = account.read("glue", "get_table", absent=absent, role=_CALLER, **names)
+        except DeniedError as error:
+            raise DeniedError(f"{error}, or {fix}") from error
+        if answer is None:
+            catalog = names.get("CatalogId", account.number)
+            raise InputError(
+                f"the Glue catalog of {catalog} shows you no table {names['DatabaseName']}."
+                f"{names['Name']}: correct its name, or {fix}"
+            )
+        return answer
 
     return read_table(get_table, lake)
 
@@ -94,15 +99,15 @@ def pull_sample(
     writes on the way lies with the results of queries, and expires as they do.
 
     Raises:
-        InputError: if the contract names no such table, the folder exists, or the caller may not.
+        InputError: if the contract names no such table, the table has other columns or no rows,
+            the folder exists or cannot be written, or the caller may not.
     """
     from sashiko.contract.derive import existing_rows
     from sashiko.data.athena_lake import download, unload
 
     lake = contract.lake
-    if lake is None or folder.exists():
-        why = f"contract `{contract.id}` names no `lake`" if lake is None else f"{folder} exists"
-        raise InputError(f"{why}: nothing is pulled")
+    if lake is None:
+        raise InputError(f"contract `{contract.id}` names no `lake`: nothing is pulled")
     visible = describe(account, lake).types
     columns = [
         # By its own name: the folder stands for the table.
@@ -113,20 +118,48 @@ def pull_sample(
     key = contract.column(contract.key).physical_name.lower()
     if key not in [column.name for column in columns]:
         raise InputError(f"the key `{key}` is pii, or not granted to you: nothing is pulled")
-    as_of, stop = existing_version(account, settings, lake), Stop()
+    check_columns(visible, contract, columns, name=lake.full_name)
     sample = f"ORDER BY xxhash64(to_utf8(CAST({quoted(key)} AS varchar))) LIMIT {rows}"
     uri = f"s3://{bucket_name(settings, 'artifacts')}/athena/pull-{uuid.uuid4().hex}/"
-    unload(
-        account.client("athena"),
-        f"SELECT * FROM {existing_rows(lake, columns, as_of=as_of)} {sample}",  # noqa: S608 - names are quoted
-        to=uri, workgroup=exploration_workgroup_name(settings),
-        database=database_name(settings), stop=stop,
-    )  # fmt: skip
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as half:
-        download(account.client("s3"), uri, Path(half), stop=stop)
-        Path(half).rename(folder)
+    with _whole(folder) as half:
+        as_of = existing_version(account, settings, lake)
+        with stop_on_signals() as stop:
+            unload(
+                account.client("athena"),
+                f"SELECT * FROM {existing_rows(lake, columns, as_of=as_of)} {sample}",  # noqa: S608 - names are quoted
+                to=uri, workgroup=exploration_workgroup_name(settings),
+                database=database_name(settings), stop=stop,
+            )  # fmt: skip
+            if not download(account.client("s3"), uri, half, stop=stop):
+                raise InputError(f"{lake.full_name} shows you no rows: nothing is pulled")
     return as_of
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Yields an empty private folder that becomes `folder` at the end, whole or not at all.
+
+    One process at a time fills it, and what a killed one left is removed first.
+
+    Raises:
+        InputError: if the folder exists, another process fills it, or it cannot be written.
+    """
+    half = folder.parent / f".tmp-{folder.name}"
+    with translate_disk_errors(f"cannot write {folder}"), ExitStack() as stack:
+        half.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(half, os.O_RDONLY)
+        stack.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another process pulls {folder}: wait for it") from error
+        stack.callback(shutil.rmtree, half, ignore_errors=True)
+        if folder.exists():
+            raise InputError(f"{folder} exists: nothing is pulled")
+        for file in half.iterdir():
+            file.unlink()
+        yield half
+        half.rename(folder)
 
 
 def columns_by_role(contract: Contract) -> dict[Role, list[str]]:
@@ -135,8 +168,7 @@ def columns_by_role(contract: Contract) -> dict[Role, list[str]]:
         [column.physical_name.lower() for column in contract.view_columns(view)]
         for view in ("training", "facets")
     )
-    readers: dict[Role, list[str]] = {"broker": training}
-    return readers | {"data-scientist": training, "bias-evaluator": facets}
+    return {"broker": training, "data-scientist": training, "bias-evaluator": facets}
 
 
 def owner_text(settings: Settings, contract: Contract) -> str:

@@ -58,7 +58,9 @@ def init(
         from sashiko.account.existing_lake import draft_from_glue
         from sashiko.settings.environment import load_deployed
 
-        contract = draft_from_glue(load_deployed(env), data.name, name=name, label=label)
+        if facet or delimiter or encoding or decimal or date_order:
+            raise InputError("--from-glue reads no rows: name facets in the draft, and no format")
+        contract = draft_from_glue(load_deployed(env), str(data), name=name, label=label)
         typer.echo(describe_lines(contract, review_lines(contract)))
         return
     form = FormatOptions(
@@ -77,7 +79,7 @@ def init(
     )
     for note in draft.notes:
         print(f"{data.name}: {note}", file=sys.stderr)
-    contract, recipe = write_draft(draft, replace=replace)
+    contract, recipe = write_draft(draft)
     for path in (contract, recipe):
         typer.echo(describe_lines(path, review_lines(path)))
     print(

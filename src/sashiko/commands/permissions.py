@@ -23,6 +23,7 @@ from sashiko.account.names import tag_key
 from sashiko.account.templates import CDK_OUT
 from sashiko.commands.options import AsJson, DeployedEnvironment, TemplatesFolder, align
 from sashiko.contract.load import load_contract
+from sashiko.errors import InputError
 from sashiko.settings.environment import contract_files, load_deployed
 
 
@@ -45,6 +46,8 @@ def permissions(
     """
     settings = load_deployed(env)
     if for_owner:
+        if json_:
+            raise InputError("--for-owner prints commands for a shell: leave --json out")
         contracts = map(load_contract, contract_files(settings))
         texts = [owner_text(settings, contract) for contract in contracts if contract.lake]
         typer.echo("\n".join(texts) or f"# no contract of {env} names a `lake`: nothing to grant")

@@ -41,6 +41,9 @@ def read_table(get_table: Callable[..., Any], lake: ExistingTable) -> CatalogTab
     The answer for a resource link may lack the columns, so its target's catalog is asked
     ("Accessing the underlying data of a shared table", Lake Formation Developer Guide). A column
     that Iceberg has dropped stays in the answer, with the parameter `iceberg.field.current: false`.
+
+    Raises:
+        InputError: if it is a view: it has no snapshots, and no role is granted what it reads.
     """
     own = {"CatalogId": lake.catalog} if lake.catalog else {}
     table = get_table(DatabaseName=lake.database, Name=lake.table, **own)["Table"]
@@ -48,6 +51,10 @@ def read_table(get_table: Callable[..., Any], lake: ExistingTable) -> CatalogTab
         names = {"database": target["DatabaseName"], "table": target["Name"]}
         link = lake.model_copy(update=names | {"catalog": target["CatalogId"], "link": lake.place})
         return read_table(get_table, link)
+    if table.get("TableType") == "VIRTUAL_VIEW":  # as botocore has it at `ViewOriginalText`
+        raise InputError(
+            f"{lake.full_name} is a view, which has no snapshots: name the table that it reads"
+        )
     columns = table.get("StorageDescriptor", {}).get("Columns", [])
     current = [
         c for c in columns if c.get("Parameters", {}).get("iceberg.field.current") != "false"

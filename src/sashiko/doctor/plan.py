@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sashiko.account.access.lake_governance import grants
+from sashiko.account.access.live import read_settings
 from sashiko.account.account import Account, NoBucketError
 from sashiko.account.content_store import (
     NO_REPOSITORY,
@@ -16,12 +17,13 @@ from sashiko.account.content_store import (
     image_request,
     is_built,
 )
-from sashiko.account.existing_lake import columns_by_role
+from sashiko.account.existing_lake import columns_by_role, describe
 from sashiko.account.images.job_images import job_images
 from sashiko.account.instances import settings_for
 from sashiko.account.names import bucket_name, etl_name, prefix
 from sashiko.contract.load import load_contract
-from sashiko.contract.model import Contract
+from sashiko.contract.model import Contract, ExistingTable
+from sashiko.data.existing_table import check_columns
 from sashiko.doctor.existing_network import check_addresses
 from sashiko.doctor.services import Check, Status, run_check
 from sashiko.packs import load_object, load_packs
@@ -350,6 +352,27 @@ def check_grants(account: Account, settings: Settings, contract: Contract) -> It
             yield Check(title, "ok", f"{len(names)} columns, and no others")
 
 
+def check_types(account: Account, contract: Contract, lake: ExistingTable) -> Iterator[Check]:
+    """Holds the columns of another owner's table against those that the steps read.
+
+    Glue shows a caller the columns that Lake Formation grants to it, and an administrator all of
+    them: what is hidden from others may be there.
+
+    Raises:
+        InputError: if a column is gone or has another type, or the table is a view.
+    """
+    title, types = f"columns of {lake.full_name}", describe(account, lake).types
+    due = [*contract.view_columns("training")]
+    due += [column for column in contract.view_columns("facets") if column not in due]
+    hidden = [column for column in due if column.physical_name.lower() not in types]
+    if hidden and not read_settings(account).lists_all_to(account.check_identity()):
+        names = ", ".join(column.physical_name for column in hidden)
+        yield Check(title, "unknown", f"not shown to you, who are no administrator: {names}")
+        due = [column for column in due if column not in hidden]
+    check_columns(types, contract, due, name=lake.full_name)
+    yield Check(title, "ok", f"{len(due)} have the contract's types")
+
+
 def check_tracking(account: Account, settings: Settings) -> Check:
     """Checks the MLflow App's state; only a run shows whether a job in the VPC reaches it."""
     name = f"MLflow App {prefix(settings)}"
@@ -399,7 +422,8 @@ def examine_plan(account: Account, settings: Settings, *, home: Path) -> Iterato
     yield from run_check("images", lambda: check_images(account, settings, target=target))
     yield from run_check("MLflow App", lambda: check_tracking(account, settings))
     yield from run_check("staged inputs", lambda: check_staged(account, settings, staged))
-    if contract.lake:
+    if lake := contract.lake:
         yield from run_check("data", lambda: check_grants(account, settings, contract))
+        yield from run_check("columns", lambda: check_types(account, contract, lake))
     else:
         yield from run_check("data", lambda: check_data(account, settings, table=contract.table))

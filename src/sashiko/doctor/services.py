@@ -26,12 +26,14 @@ class Check:
 
 
 def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterator[Check]:
-    """Yields the results of a check; one of status `unknown` where the account does not answer."""
+    """Yields the results of a check, and one of what is wrong, or of an account without answer."""
     try:
         result = check()
         yield from (result,) if isinstance(result, Check) else result
     except NoAnswerError as error:
         yield Check(name=name, status="unknown", detail=str(error))
+    except InputError as error:
+        yield Check(name=name, status="failed", detail=str(error))
 
 
 def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:

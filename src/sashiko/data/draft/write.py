@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -150,16 +151,12 @@ def source_path(data: Path) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-def write_draft(draft: Draft, *, replace: bool = False) -> tuple[Path, Path]:
+def write_draft(draft: Draft) -> tuple[Path, Path]:
     """Writes `contracts/<name>.odcs.yaml` and `recipes/<name>.yaml` below the current folder.
 
     Raises:
-        InputError: if one of them exists, without `replace`, or cannot be written; then neither is
-            written.
+        InputError: if one of them cannot be written; then neither is.
     """
-    check_place(draft.name)
-    if not replace:
-        refuse_existing(draft.name)
     contract, recipe = _files(draft.name)
     # The columns that could be facets, as the end of a reason.
     groups = ", ".join(draft.groups)
@@ -183,20 +180,25 @@ def write_draft(draft: Draft, *, replace: bool = False) -> tuple[Path, Path]:
 def write_catalog_draft(table: CatalogTable, *, name: str, label: str) -> Path:
     """Writes `contracts/<name>.odcs.yaml` for a table of another owner from its catalog alone.
 
-    Columns of a type that a contract has not, such as structs, are left out.
+    Columns of a type that a contract has not, such as structs, are left out, and named on stderr.
 
     Raises:
         InputError: if the table has no such label, or the file cannot be written.
     """
     columns = [one for one in table.columns if logical_type(one["Type"])]
+    others = [f"{one['Name']} ({one['Type']})" for one in table.columns if one not in columns]
     names = lake_names([one["Name"] for one in columns])
+    text = f"{table.lake.full_name} has {', '.join(names) or 'no column to use'}"
+    text += f"; left out, as a contract has no such type: {', '.join(others)}" if others else ""
     if label not in names:
-        raise InputError(f"--label {label}: {table.lake.full_name} has {', '.join(names)}")
+        raise InputError(f"--label {label}: {text}")
+    if others:
+        print(text, file=sys.stderr)
     classes = {own: classify_name(own) for own in names}
     classes[label] = "none", "the label, which a model is trained on"
-    others = [own for own in names if own != label]
-    keys = [own for own in others if name_matches(IDENTIFIER, own)] or others or [label]
-    texts = [own for own in others if classes[own][0] == "none" and own != keys[0]]
+    rest = [own for own in names if own != label]
+    keys = [own for own in rest if name_matches(IDENTIFIER, own)] or rest or [label]
+    texts = [own for own in rest if classes[own][0] == "none" and own != keys[0]]
     values = {
         "table": table, "name": name, "label": label, "key": keys[0], "texts": texts,
         "columns": list(zip(names, columns, strict=True)), "classes": classes, "type": logical_type,

@@ -490,18 +490,9 @@ def test_a_file_that_no_run_takes_is_drafted_with_a_warning(draft, rows, positiv
     assert any(note.startswith(warning) for note in draft.notes)
 
 
-def test_nothing_is_ever_overwritten_and_an_ordinary_file_has_no_warning(draft):
+def test_an_ordinary_file_has_no_warning(draft):
     draft(columns())
     assert not any("will refuse" in note for note in draft.notes)
-
-    before = Path("contracts/visits.odcs.yaml").read_bytes()
-    with pytest.raises(InputError, match=r"contracts/visits.odcs.yaml is there already: add --rep"):
-        draft(columns(), facets=["Group"])
-    assert Path("contracts/visits.odcs.yaml").read_bytes() == before
-    Path("contracts/visits.odcs.yaml").unlink()
-    with pytest.raises(InputError, match=r"recipes/visits.yaml is there already"):
-        draft(columns())
-    assert not Path("contracts/visits.odcs.yaml").exists()
 
 
 def test_a_draft_is_replaced_on_request_alone():
@@ -513,6 +504,10 @@ def test_a_draft_is_replaced_on_request_alone():
     again = CliRunner().invoke(app, [*arguments, "--facet", "Group"])
     assert "add --replace to draft both files again" in str(again.exception)
     assert contract.read_text() == "reviewed\n"
+    contract.unlink()
+    again = CliRunner().invoke(app, arguments)
+    assert "recipes/visits.yaml is there already" in str(again.exception)
+    assert not contract.exists()
     done = CliRunner().invoke(app, [*arguments, "--facet", "Group", "--replace"])
     assert done.exit_code == 0
     assert "disadvantaged" in contract.read_text()
