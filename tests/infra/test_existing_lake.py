@@ -87,6 +87,9 @@ def test_an_environment_of_other_owners_tables_alone_synthesizes(tmp_path):
     files = Path(app.synth().directory).glob("*.template.json")
     stacks = {f.name.partition(".")[0]: json.loads(f.read_text()) for f in files}
     assert not resources(stacks["DataLake"], "AWS::Glue::Job")
+    policies = json.dumps(resources(stacks["DataLake"], "AWS::IAM::ManagedPolicy"))
+    for word in ('"sashiko-dev-etl"', '"sashiko-dev-break-glass"', "quarantine"):
+        assert word not in policies
     assert not [
         one for one in resources(stacks["Pipeline"], "AWS::Events::Rule").values()
         if "aws.glue" in json.dumps(one)

@@ -64,11 +64,12 @@ class LakeAccess(Construct):
         ]
         weights = self._objects("snapshots", ["weights/"], (*READ, *WRITE))
         policies: dict[names.Role, tuple[str, Sequence[Allowed]]] = {
-            "etl": ("Turns raw files into tables", loading),
-            "break-glass": ("Reads the lake in an emergency", emergency),
             "training": ("Reads what it may train on", training),
         }
-        if settings.on_destroy == "delete":  # for `sashiko env stage --seed-data`
+        if self._folders:  # else all tables have other owners, and nobody loads one
+            policies["etl"] = "Turns raw files into tables", loading
+            policies["break-glass"] = "Reads the lake in an emergency", emergency
+        if self._folders and settings.on_destroy == "delete":  # for `env stage --seed-data`
             seeding = allow(["kms:GenerateDataKey"], [lake_key.key_arn])
             written = self._objects("raw", self._folders, ["s3:PutObject"])
             policies["deployer"] = "Loads example data, which it cannot read", [*written, seeding]
@@ -92,7 +93,8 @@ class LakeAccess(Construct):
                 *self._objects("artifacts", [RESULTS], (*READ, *WRITE)),
                 use_key(ml_key, writes=True),
             ]
-            policies["lake-formation"] = "Reads tables for Lake Formation", self._tables()
+            if self._folders:
+                policies["lake-formation"] = "Reads tables for Lake Formation", self._tables()
             policies["data-scientist"] = "Queries the lake", exploring
         for role, (description, statements) in policies.items():
             RolePolicy(self, role, settings, role, statements, description=description)

@@ -58,6 +58,7 @@ def test_a_sum_names_the_part_whose_price_is_unknown() -> None:
     assert "all except Serving: endpoint 1.00" in lines
     assert "Train: 2 x ml.p5.48xlarge unknown unknown" in lines
     assert "all except Train 0.20 2.00" in lines
+    assert "one build of images where a deploy changes them:" in lines  # no load is its own
     assert (
         "unknown: Train: no price of ml.p5.48xlarge is known in us-east-1: give "
         "`instances.ml.p5.48xlarge` in your own file, as --prices FILE"

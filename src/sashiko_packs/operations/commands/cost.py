@@ -87,18 +87,9 @@ def text(costs: Costs) -> Iterator[str]:
         f"{settings.environment}: account {settings.account}, {settings.region}; US dollars, "
         "on demand"
     )
-    tools = settings.environment == TOOLS
-    for part in (
-        (_idle, _delivery)
-        if tools
-        else (
-            _idle,
-            _run,
-            _pipelines,
-            _predictions,
-            _modes,
-        )
-    ):
+    of_tools = settings.environment == TOOLS
+    parts = (_delivery,) if of_tools else (_run, _pipelines, _predictions, _modes)
+    for part in (_idle, *parts):
         yield ""
         yield from part(costs)
 
@@ -121,7 +112,8 @@ def _run(costs: Costs) -> Iterator[str]:
     assumed = costs.prices.typical_job
     yield f"one run of {costs.settings.recipe}, about and at most:"
     yield from _jobs(costs.run)
-    yield "one load, and one build of images where a deploy changes them:"
+    load = "one load, and " if any(job.name.startswith("load ") for job in costs.others) else ""
+    yield f"{load}one build of images where a deploy changes them:"
     yield from _align(map(_row, costs.others))
     yield from _reasons(costs.others)
     yield f"about: {assumed.seconds} s each ({assumed.source})"
