@@ -9,11 +9,11 @@ import yaml
 
 from sashiko.account.images.job_images import job_images
 from sashiko.account.names import function_arn, pipeline_name
-from sashiko.base.files import write_bytes
+from sashiko.base.files import translate_disk_errors, write_bytes
 from sashiko.contract.load import load_contract
 from sashiko.data.lake import seed_lake, table_folder
 from sashiko.data.sources import fetch_data, fetch_weights
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.functions import gatekeeper_handler
 from sashiko.pipeline.compiled import compile_pipeline
 from sashiko.pipeline.definition.definition_records import PARAMETER, definition_sha256
@@ -173,12 +173,8 @@ def fetch_inputs(settings: Settings, recipe: Recipe, *, home: Path) -> None:
 
 def _make_private(home: Path) -> None:
     """Creates the home with mode 0700: its lake has personal and sensitive columns."""
-    try:
+    with translate_disk_errors(f"cannot make {home} (--home names another folder)"):
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot make {home}: {disk_reason(error)}; --home names another folder"
-        ) from error
 
 
 def _evidence(

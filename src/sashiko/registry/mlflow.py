@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from sashiko.base.files import sha256_file
-from sashiko.errors import InputError, disk_reason
+from sashiko.base.files import sha256_file, translate_disk_errors
+from sashiko.errors import InputError
 from sashiko.registry import versions
 from sashiko.registry.versions import (
     ARTIFACT_FILE,
@@ -210,15 +210,13 @@ class MlflowRegistry:
         if folder is None:
             self._client.log_artifacts(run_id, str(files), "model")
             return
-        try:
+        with translate_disk_errors(f"cannot write {folder}"):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".tmp-") as scratch:
                 shutil.copytree(files, Path(scratch, "new"))
                 if folder.exists():
                     folder.rename(Path(scratch, "old"))
                 Path(scratch, "new").rename(folder)
-        except OSError as error:
-            raise InputError(f"cannot write {folder}: {disk_reason(error)}") from error
 
     def _fetch(self, version: ModelVersion, name: str, folder: Path) -> Path:
         import mlflow.artifacts

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from sashiko.errors import InputError, disk_reason, is_full
+from sashiko.base.files import translate_disk_errors
+from sashiko.errors import disk_reason, is_full
 
 _FILES: Final = "*/version=*/*/*/*/*/*/*/*.jsonl"
 _FILE_BYTES: Final = 64 * 1024**2  # a file of this length is followed by another
@@ -69,13 +70,10 @@ class Capture:
         self._settings, self._chance, self._clock = settings, chance, clock
         self._descriptor: int | None = None
         self._length = 0
-        try:
+        with translate_disk_errors(f"cannot capture in {settings.folder}"):
             settings.folder.mkdir(parents=True, exist_ok=True)
             settings.folder.chmod(0o700)
             self._begin_hour(clock())
-        except OSError as error:
-            problem = f"cannot capture in {settings.folder}: {disk_reason(error)}"
-            raise InputError(problem) from error
 
     def record(self, body: bytes, content_type: str | None, answer: str | None) -> None:
         """Captures a request if chance selects it.

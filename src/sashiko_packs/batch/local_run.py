@@ -6,12 +6,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sashiko.base.files import walk_files, write_json
+from sashiko.base.files import translate_disk_errors, walk_files, write_json
 from sashiko.base.yaml_models import read_record
 from sashiko.contract.load import load_contract
 from sashiko.contract.model import Contract
 from sashiko.data.lake_reader import DuckDbLake
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.pipeline.local_run import local_images, stage_pipeline
 from sashiko.pipeline.project import CAPTURES, LAKE, contract_file, tracking_uri
 from sashiko.pipeline.runner.definition_run import run_definition
@@ -130,14 +130,12 @@ def _pass_captures(folder: BatchFolder) -> None:
     """Moves what monitoring reads of the answers beside the requests that the server captured."""
     source = folder.store.path(folder.places.captures)
     target = folder.home / CAPTURES / source.name
-    try:
+    with translate_disk_errors(f"cannot write {target}"):
         for file in walk_files(source):
             if file.stat().st_size:
                 place = target / file.relative_to(source)
                 place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 file.replace(place)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {disk_reason(error)}") from error
 
 
 def _remove_rows(folder: BatchFolder) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.base.files import write_json
+from sashiko.base.files import translate_disk_errors, write_json
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, read_columns, write_batches
 from sashiko.base.problems import shorten
 from sashiko.base.scratch import (
@@ -32,7 +32,7 @@ from sashiko.base.scratch import (
 from sashiko.base.yaml_models import Frozen
 from sashiko.contract.model import Contract, above_bound, bound_text
 from sashiko.data.ingest import clean_texts, raw_batches, typed_columns
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko_packs.monitoring.ledger import DELETIONS, DELETIONS_FILE, DRAW_SCHEMA, NONE_FILE
 from sashiko_packs.monitoring.window import microseconds
 
@@ -87,7 +87,7 @@ def _has_text_keys(contract: Contract) -> bool:
 
 def _write_private(path: Path, content: bytes) -> None:
     """Writes a file that its owner alone can read; one that is there is never replaced."""
-    try:
+    with translate_disk_errors(f"cannot write {path}"):
         if path.exists():
             if path.read_bytes() == content:
                 path.chmod(0o600)
@@ -102,8 +102,6 @@ def _write_private(path: Path, content: bytes) -> None:
             with os.fdopen(descriptor, "wb") as handle:
                 handle.write(content)
             temporary.rename(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {disk_reason(error)}") from error
 
 
 _ROWS_COUNT: Final = "rows count from 1, without the header"

@@ -21,9 +21,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from sashiko.base.files import translate_disk_errors
 from sashiko.base.parquet import ROW_GROUP_ROWS, open_parquet, write_batches
 from sashiko.base.scratch import Connection, create_file_view, scratch_database, stream_query
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko_packs.monitoring.audited import draw_positions
 from sashiko_packs.monitoring.window import Window, basic_time, microseconds, time_of
 
@@ -148,11 +149,9 @@ def create_ledger_view(connection: Connection, folder: Path) -> None:
 @contextmanager
 def _database(folder: Path) -> Iterator[Connection]:
     """Opens a database with the table `deletions` of a ledger."""
-    try:
+    with translate_disk_errors(f"cannot write the ledger {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
-    except OSError as error:
-        raise InputError(f"cannot write the ledger {folder}: {disk_reason(error)}") from error
     with scratch_database(f"write the ledger {folder}", memory_mb=128) as connection:
         connection.from_arrow(DELETIONS.empty_table()).create("deletions")
         connection.from_arrow(LEDGER_SCHEMA.empty_table()).create("no_rows")

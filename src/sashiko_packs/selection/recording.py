@@ -28,6 +28,7 @@ from pydantic import ValidationError
 from sashiko.account.prices import TokenPrice
 from sashiko.base.aws_calls import Advice
 from sashiko.base.bedrock_calls import ask, read_failure
+from sashiko.base.files import translate_disk_errors
 from sashiko.base.yaml_models import Frozen
 from sashiko.errors import InputError, disk_reason
 from sashiko_packs.selection.converse import (
@@ -113,11 +114,9 @@ class Recording:
                 f"{self.path} was written by hand and takes no answers of a model: name another "
                 "file as `bedrock.recording`"
             )
-        try:
+        with translate_disk_errors(f"cannot write {self.path}"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {disk_reason(error)}") from error
         try:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,12 +147,10 @@ class Recording:
         if self._file is None:
             raise RuntimeError("the recording is not open for writing")
         line = json.dumps(content, sort_keys=True).encode() + b"\n"
-        try:
+        with translate_disk_errors(f"cannot write {self.path}"):
             while line:
                 line = line[os.write(self._file, line) :]
             os.fsync(self._file)
-        except OSError as error:
-            raise InputError(f"cannot write {self.path}: {disk_reason(error)}") from error
 
     def _complete_lines(self) -> list[bytes]:
         """Returns the lines with their ends; one without an end was cut by a kill."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sashiko.base.async_requests import FAILURE, INPUT, JUDGED, OUTPUT, request_time
-from sashiko.errors import InputError, disk_reason
+from sashiko.base.files import translate_disk_errors
 
 _VERSION: Final = "version="
 
@@ -32,7 +32,7 @@ def collect_lines(folder: Path, out: Path, *, since: dt.datetime) -> Path:
     """
     if not (folder / INPUT).is_dir() and not any(folder.glob(f"{_VERSION}*/{OUTPUT}")):
         return folder
-    try:
+    with translate_disk_errors(f"cannot read the requests in {folder}"):
         for version, name, answer in _answers(folder):
             time, request = request_time(name), folder / INPUT / f"{name}.json"
             if time is not None and time < since:
@@ -42,8 +42,6 @@ def collect_lines(folder: Path, out: Path, *, since: dt.datetime) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(_line(name, time, request, answer))
-    except OSError as error:
-        raise InputError(f"cannot read the requests in {folder}: {disk_reason(error)}") from error
     return out
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.files import translate_disk_errors
 from sashiko.base.parquet import open_parquet
 from sashiko.base.yaml_models import Frozen, StepRecord
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.evaluation.metrics.arrays import Ints
 from sashiko_packs.monitoring.window import Window
 
@@ -257,7 +258,7 @@ def stream_blocks(files: Sequence[CaptureFile], places: Places) -> Iterator[pa.T
     number = size = 0
     for file in files:
         places.add(file.name, start=number)
-        try:
+        with translate_disk_errors(f"cannot read {file.path}"):
             for line in _lines(file.path):
                 if line != "":
                     block.append((number, line, file))
@@ -266,8 +267,6 @@ def stream_blocks(files: Sequence[CaptureFile], places: Places) -> Iterator[pa.T
                 if size >= _BLOCK_BYTES or len(block) >= _BLOCK_LINES:
                     yield _table(block)
                     block, size = [], 0
-        except OSError as error:
-            raise InputError(f"cannot read {file.path}: {disk_reason(error)}") from error
     if block:
         yield _table(block)
 

@@ -17,9 +17,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sashiko.base.files import translate_disk_errors
 from sashiko.contract.model import Contract, TimeSplit
 from sashiko.data.ingest import typed_columns
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.serving.artifact import JSON, RequestRefusedError, format_scalar, open_artifact
 from sashiko.serving.container.text import columns
 from sashiko.serving.local_capture import Capture, CaptureSettings, CapturingResponder
@@ -43,15 +44,12 @@ def find_requests(folder: Path, keys: Collection[str]) -> Iterator[CapturedReque
     """
     for path in sorted(folder.rglob("*.jsonl")):
         offset = 0
-        try:
-            with path.open("rb") as handle:
-                for line in handle:
-                    request = _parse(line, path, offset)
-                    if request is not None and not set(keys).isdisjoint(request.ids):
-                        yield request
-                    offset += len(line)
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {disk_reason(error)}") from error
+        with translate_disk_errors(f"cannot read {path}"), path.open("rb") as handle:
+            for line in handle:
+                request = _parse(line, path, offset)
+                if request is not None and not set(keys).isdisjoint(request.ids):
+                    yield request
+                offset += len(line)
 
 
 def delete_requests(folder: Path, keys: Collection[str]) -> int:
@@ -65,12 +63,10 @@ def delete_requests(folder: Path, keys: Collection[str]) -> int:
     """
     count = 0
     for request in find_requests(folder, keys):
-        try:
-            with request.path.open("r+b") as handle:
-                handle.seek(request.offset)
-                handle.write(b" " * request.length)
-        except OSError as error:
-            raise InputError(f"cannot write {request.path}: {disk_reason(error)}") from error
+        path = request.path
+        with translate_disk_errors(f"cannot write {path}"), path.open("r+b") as handle:
+            handle.seek(request.offset)
+            handle.write(b" " * request.length)
         count += 1
     return count
 

@@ -21,12 +21,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sashiko.base.files import walk_files
+from sashiko.base.files import translate_disk_errors, walk_files
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import ROW_GROUP_ROWS, write_batches
 from sashiko.base.scratch import Connection, scratch_database, stream_query
 from sashiko.contract.model import Contract
-from sashiko.errors import InputError, disk_reason
+from sashiko.errors import InputError
 from sashiko.evaluation.metrics.quality import Confusion
 from sashiko.evaluation.reference import REFERENCE_FILE, NumberCounts, Reference, read_reference
 from sashiko.steps.entry import run_step
@@ -312,15 +312,11 @@ def copy_ledger(source: Path, out: Path) -> None:
     Raises:
         InputError: if a file cannot be copied.
     """
-    try:
+    with translate_disk_errors(f"cannot copy the ledger {source} to {out}"):
         for file in walk_files(source):
             path = out / file.relative_to(source)
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, path)
-    except OSError as error:
-        raise InputError(
-            f"cannot copy the ledger {source} to {out}: {disk_reason(error)}"
-        ) from error
 
 
 def check_labels(contract: Contract, reference: Reference) -> None:
