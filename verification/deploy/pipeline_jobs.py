@@ -8,7 +8,7 @@ may read and write. An isolated one calls nothing.
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,8 +38,8 @@ class PipelineJobs:
     environment: Environment  # who may do what, by the deployed templates
     scratch: Path
 
-    def run(self, execution: str) -> dict[str, str]:
-        """Runs all steps of an execution, by its ARN; returns what each has printed."""
+    def run(self, execution: str, *, only: Collection[str] = ()) -> dict[str, str]:
+        """Runs steps of an execution, by its ARN, or all; returns what each has printed."""
         sagemaker, by = self.emulator.client("sagemaker"), {"PipelineExecutionArn": execution}
         described = sagemaker.describe_pipeline_definition_for_execution(**by)
         definition = parse_definition(json.loads(described["PipelineDefinition"]))
@@ -49,10 +49,14 @@ class PipelineJobs:
         steps = resolve_steps(
             definition,
             parameters=parameter_values(definition.parameters, texts),
-            execution={"PipelineExecutionId": number},
+            execution={"PipelineExecutionId": number, "PipelineExecutionArn": execution},
             job_name=(name := partial(job_name, number)),
         )
-        return {step.name: self._run_step(step, values, name(step.name)) for step, values in steps}
+        return {
+            step.name: self._run_step(step, values, name(step.name))
+            for step, values in steps
+            if not only or step.name in only
+        }
 
     def _run_step(self, step: Step, values: Mapping[str, Any], name: str) -> str:
         assert step.type == "Processing", f"{step.name}: no {step.type} step runs here"

@@ -2,17 +2,14 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from moto.athena.models import AthenaBackend
@@ -22,6 +19,7 @@ from moto.server import ThreadedMotoServer
 
 from sashiko.base.files import sha256_file, sha256_tree
 from sashiko.base.parquet import write_table
+from sashiko.contract.glue_job.spec import TYPES
 from sashiko.contract.load import load_contract
 from sashiko.contract.manifest import Manifest, read_manifest
 from sashiko.contract.model import Contract
@@ -30,37 +28,6 @@ from sashiko_packs.monitoring.result import MonitorBias
 from tests.packs.monitoring.steps.window_job import make_job
 from tests.unit.contract.documents import document, rows, save, table_of
 from verification.deploy.emulator.services.athena import unloading
-
-# As "Perform time travel and version travel queries" of the Athena User Guide has it.
-_VERSION = re.compile(r'"shared"\."(\w+)" FOR VERSION AS OF (\d+)')
-
-
-def _iceberg(connection: Any, select: str) -> str:
-    """Gives a statement on a shared Iceberg table the loads of the table as its snapshots.
-
-    A load's name is the snapshot's id, and the newest is what `main` refers to. A statement that
-    pins no snapshot, or one that is not there, is refused.
-    """
-    if '"shared".' not in select:
-        return select
-    connection.execute(
-        """CREATE SCHEMA shared; CREATE MACRO to_unixtime(time) AS epoch(time);
-        CREATE VIEW shared."loans$snapshots" AS SELECT DISTINCT as_of::BIGINT AS snapshot_id,
-            make_timestamptz(as_of::BIGINT * 1000000) AS committed_at FROM main.loans;
-        CREATE VIEW shared."loans$refs" AS
-            SELECT 'main' AS name, max(snapshot_id) AS snapshot_id FROM shared."loans$snapshots"
-        """
-    )
-    if "$snapshots" in select:
-        return select
-    table, version = _VERSION.findall(select)[0]
-    held = connection.sql('SELECT snapshot_id FROM shared."loans$snapshots"').fetchall()
-    assert (int(version),) in held, f"Iceberg snapshot ID does not exist: {version}"
-    rows = f"(SELECT * EXCLUDE (as_of) FROM main.{table} WHERE as_of = '{version}')"  # noqa: S608 - both matched above
-    return _VERSION.sub(rows, select)
-
-
-_TYPES = {"string": "string", "timestamp": "timestamp", "integer": "bigint", "number": "double"}
 
 
 @pytest.fixture
@@ -116,7 +83,7 @@ def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) 
         )
     glue = boto3.client("glue")
     glue.create_database(DatabaseInput={"Name": "lake"})
-    columns = [{"Name": c.name, "Type": _TYPES[c.logical_type]} for c in contract.columns]
+    columns = [{"Name": c.name, "Type": TYPES[c.logical_type]} for c in contract.columns]
     glue.create_table(
         DatabaseName="lake",
         TableInput={
@@ -125,8 +92,7 @@ def account(endpoint: str, contract: Contract, monkeypatch: pytest.MonkeyPatch) 
             "PartitionKeys": [{"Name": "as_of", "Type": "string"}],
         },
     )
-    start = unloading(boto3.client, lake="curated", rewrite=_iceberg)
-    monkeypatch.setattr(AthenaBackend, "start_query_execution", start)
+    monkeypatch.setattr(AthenaBackend, "start_query_execution", unloading(boto3.client))
     return "athena://group/lake"
 
 
@@ -223,7 +189,7 @@ def test_a_job_that_sagemaker_stops_leaves_no_query_and_no_rows(
 
 
 @pytest.fixture
-def shared(account: str, tmp_path: Path) -> tuple[str, Contract]:
+def shared(account: str, tmp_path: Path) -> str:
     """The table as another account's, by a link: an Iceberg table of the snapshots 41 and 42."""
     glue, s3 = boto3.client("glue"), boto3.client("s3")
     edited = document()
@@ -238,14 +204,10 @@ def shared(account: str, tmp_path: Path) -> tuple[str, Contract]:
             CopySource={"Bucket": "curated", "Key": key},
         )  # fmt: skip
         s3.delete_object(Bucket="curated", Key=key)
-    columns = [{"Name": c.name, "Type": _TYPES[c.logical_type]} for c in contract.columns]
-    columns += [
-        {"Name": "branch", "Type": "string"},
-        {"Name": "shelf", "Type": "int", "Parameters": {"iceberg.field.current": "false"}},
-    ]
+    columns = [{"Name": c.name, "Type": TYPES[c.logical_type]} for c in contract.columns]
     target = {"CatalogId": lake["catalog"], "DatabaseName": "sales", "Name": "loans_v2"}
     own = {
-        "StorageDescriptor": {"Columns": columns, "Location": "s3://theirs/loans/"},
+        "StorageDescriptor": {"Columns": columns, "Location": "s3://curated/loans/"},
         "Parameters": {"table_type": "ICEBERG"},
     }
     for database, name, described in (
@@ -253,30 +215,11 @@ def shared(account: str, tmp_path: Path) -> tuple[str, Contract]:
     ):  # fmt: skip
         glue.create_database(DatabaseInput={"Name": database})
         glue.create_table(DatabaseName=database, TableInput={"Name": name} | described)
-    return account, contract
-
-
-def test_both_roles_read_one_snapshot_of_a_shared_table_and_an_older_one_again(
-    shared: tuple[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri, contract = shared
-    for as_of, keys in (("42", ["a", "b", "c", "d"]), ("41", ["a", "d"])):
-        for view in ("training", "facets"):
-            manifest, table = _run(monkeypatch, tmp_path, uri, as_of, view)
-            expected = rows(contract).sort_by("loan_id").select(table.column_names)
-            kept = pc.is_in(expected["loan_id"], pa.array(keys))
-            assert table.equals(expected.filter(kept))
-            assert manifest.source is not None
-            assert manifest.source.model_dump() == {
-                "table": "222233334444:sales.loans_v2",
-                "snapshot_id": as_of,
-                "committed_at": f"1970-01-01T00:00:{as_of}.000+00:00",
-            }
-    assert _left_over() == []
+    return account
 
 
 def test_the_monitor_reads_the_facets_of_the_newest_snapshot(
-    shared: tuple[str, Contract], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "processing/input/config/contract.odcs.yaml"
     content = config.read_bytes()
@@ -285,6 +228,6 @@ def test_the_monitor_reads_the_facets_of_the_newest_snapshot(
     job.reference_groups(old=(3, 10), young=(3, 10))
     job.decisions([*"abcd"], [True, False, True, False])
     job.facets([], age=[])
-    job.measure_bias("latest", lake=shared[0])
+    job.measure_bias("latest", lake=shared)
     measured = MonitorBias.read(job.output("bias"))
     assert (measured.rows, measured.without_facets) == (4, 0)

@@ -9,13 +9,8 @@ import jmespath
 import pytest
 
 from sashiko.account.account import Account
-from sashiko.account.existing_lake import columns_by_role, owner_text
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
-from sashiko.doctor.plan import check_grants
 from sashiko.errors import InputError
-from tests.infra.variants import settings_of
-from tests.unit.data.existing import TYPES, existing
-from verification.deploy import aws_command
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
 from verification.deploy.process import ROOT, Emulator, running
@@ -232,32 +227,3 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     assert checks["alerts"]["status"] == "note"
     # The emulator has no quotas, so their check is unknown, not ok.
     assert checks["quotas"]["status"] == "unknown"
-
-
-def test_what_is_printed_for_a_tables_owner_is_what_the_doctor_looks_for(
-    emulator: Emulator, tmp_path: Path
-) -> None:
-    settings, contract = settings_of("dev"), existing(tmp_path)
-    glue, iam = emulator.client("glue"), emulator.client("iam")
-    columns = [{"Name": name, "Type": kind} for name, kind in TYPES.items()]
-    for database in ("sales", "shared"):
-        glue.create_database(DatabaseInput={"Name": database})
-    table = {"Name": "loans_v2", "StorageDescriptor": {"Columns": columns}}
-    glue.create_table(DatabaseName="sales", TableInput=table)
-    for role in columns_by_role(contract):
-        name = settings.role_arn(role).rpartition("/")[2]
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
-
-    def statuses() -> list[str]:
-        checks = check_grants(Account(settings), settings, contract)
-        return [check.status for check in checks]
-
-    assert statuses() == ["failed", "unknown", "unknown", "unknown"]
-    commands = [line for line in owner_text(settings, contract).splitlines() if line[:4] == "aws "]
-    for line in commands:
-        if " ram " not in line:  # one account alone knows no shares
-            aws_command.run(emulator, line)
-    assert statuses() == ["ok"] * 4
-    broker = next(line for line in commands if "-broker " in line and "SELECT" in line)
-    aws_command.run(emulator, broker.replace('"price"', '"age_group"'))
-    assert statuses() == ["ok", "failed", "ok", "ok"]
