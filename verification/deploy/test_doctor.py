@@ -4,16 +4,20 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jmespath
 import pytest
 
 from sashiko.account.account import Account
 from sashiko.account.names import bootstrap_policy_arn, exec_role_arn
+from sashiko.doctor.existing_network import called_services, check_network
 from sashiko.errors import InputError
+from sashiko.settings.network_section import NetworkSection
 from verification.deploy.assembly import synthesize
 from verification.deploy.governed import Governed, Undo
 from verification.deploy.process import ROOT, Emulator, running
+from verification.deploy.test_network_life import their_network
 
 ACCOUNT = "111122223333"
 VERSION = "/cdk-bootstrap/sashiko/version"
@@ -218,7 +222,7 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
         "env", "doctor", "--env", "dev", "--json", folder=repository, status=None
     )
     checks = {item["name"]: item for item in json.loads(output[output.index("[\n") :])}
-    assert checks["CDK library and command line"]["status"] == "ok"
+    assert checks["CDK command line"]["status"] == "ok"
     later = [item for item in checks.values() if item["status"] == "later"]
     for name in ("MLflow App sashiko-dev", "data of complaints", "weights"):
         assert checks[name] in later
@@ -227,3 +231,73 @@ def test_before_the_first_deploy_the_rest_of_the_guide_is_later(
     assert checks["alerts"]["status"] == "note"
     # The emulator has no quotas, so their check is unknown, not ok.
     assert checks["quotas"]["status"] == "unknown"
+
+
+def test_a_network_of_theirs_passes_and_each_gap_in_it_is_seen(
+    emulator: Emulator, owner: Governed
+) -> None:
+    ec2, network = emulator.client("ec2"), their_network(emulator)
+    vpc, subnets = network["vpc_id"], [one["id"] for one in network["subnets"]]
+    tables = [one["route_table"] for one in network["subnets"]]
+    ec2.modify_vpc_attribute(VpcId=vpc, EnableDnsHostnames={"Value": True})
+    jobs, doors = (
+        ec2.create_security_group(GroupName=name, Description="d", VpcId=vpc)["GroupId"]
+        for name in ("jobs", "doors")
+    )
+    lists = ec2.create_managed_prefix_list(
+        PrefixListName="vpc", MaxEntries=1, AddressFamily="IPv4", Entries=[{"Cidr": "10.9.0.0/16"}]
+    )
+    https = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
+    inside = {"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": jobs}]}
+    from_jobs, to_doors = ({**https, "UserIdGroupPairs": [{"GroupId": g}]} for g in (jobs, doors))
+    all_of, to_s3 = (
+        {**https, "PrefixListIds": [{"PrefixListId": name}]}
+        for name in (lists["PrefixList"]["PrefixListId"], "pl-63a5400a")
+    )
+    first = {**https, "IpRanges": [{"CidrIp": "10.9.0.0/24"}]}  # the first subnet
+    everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+
+    def change(way: str, group: str, revoked: dict[str, Any], *added: dict[str, Any]) -> None:
+        kind = f"security_group_{way}"
+        getattr(ec2, f"revoke_{kind}")(GroupId=group, IpPermissions=[revoked])
+        getattr(ec2, f"authorize_{kind}")(GroupId=group, IpPermissions=[*added])
+
+    change("egress", jobs, everywhere, inside, to_doors, to_s3)
+    ec2.authorize_security_group_ingress(GroupId=jobs, IpPermissions=[inside])
+    ec2.authorize_security_group_ingress(GroupId=doors, IpPermissions=[from_jobs])
+    ids = {}
+    for name in called_services(owner.environment):
+        place = {"SubnetIds": subnets[:1], "SecurityGroupIds": [doors]}
+        gateway = name.endswith(".s3")
+        made = ec2.create_vpc_endpoint(
+            VpcId=vpc, ServiceName=name, VpcEndpointType="Gateway" if gateway else "Interface",
+            **({"RouteTableIds": tables} if gateway else place),
+        )  # fmt: skip
+        ids[name] = made["VpcEndpoint"]["VpcEndpointId"]
+    s3, interfaces = "com.amazonaws.us-east-1.s3", {name for name in ids if name[-3:] != ".s3"}
+    base, keys = owner.environment.settings, {"endpoints": "theirs", "security_groups": [jobs]}
+    kept = base.network.model_dump(include={"s3_prefix_lists", "mlflow_service"})
+    section = NetworkSection.model_validate(kept | network | keys)
+    settings = base.model_copy(update={"network": section})
+
+    def named(status: str) -> set[str]:
+        checks = check_network(Account(settings), settings, owner.environment)
+        return {check.name for check in checks if check.status == status}
+
+    assert [named(status) for status in ("failed", "unknown", "note")] == [set()] * 3
+    change("ingress", doors, from_jobs, first)
+    assert named("failed") == interfaces
+    change("ingress", doors, first, all_of)
+    change("egress", jobs, to_doors, first)
+    assert named("failed") == set()
+    ec2.modify_vpc_endpoint(VpcEndpointId=ids[min(interfaces)], AddSubnetIds=subnets[1:])
+    assert named("failed") == {min(interfaces)}
+    # Without S3's endpoint a transit gateway may lead there, while there is one.
+    ec2.delete_vpc_endpoints(VpcEndpointIds=[ids[s3]])
+    hub = ec2.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+    far = {"DestinationCidrBlock": "10.0.0.0/8", "TransitGatewayId": hub}
+    assert [ec2.create_route(RouteTableId=table, **far)["Return"] for table in tables]
+    routes = {f"routes of {subnet}" for subnet in subnets}
+    assert named("unknown") == routes
+    ec2.delete_transit_gateway(TransitGatewayId=hub)
+    assert named("failed") == {min(interfaces)} | routes

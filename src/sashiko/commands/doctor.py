@@ -133,7 +133,7 @@ def _checks(settings: Settings, templates: Path, home: Path, *, probe: bool) -> 
     from sashiko.doctor.services import check_tools, run_check
 
     environment, account = None, Account(settings)
-    yield from check_tools(templates)
+    yield from run_check("CDK command line", check_tools)
     try:
         environment = read_environment(settings, folder=templates)
     except InputError as error:

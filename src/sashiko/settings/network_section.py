@@ -1,6 +1,7 @@
 """The section `network` of an environment's settings: a VPC of ours, or one that exists already."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Network
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -8,12 +9,6 @@ from pydantic import AfterValidator, Field, model_validator
 from sashiko.base.yaml_models import Frozen
 
 ZoneLetter = Literal["a", "b", "c", "d", "e", "f"]
-
-
-def _check_distinct_zones(letters: tuple[ZoneLetter, ...]) -> tuple[ZoneLetter, ...]:
-    if len(set(letters)) < len(letters):
-        raise ValueError("a zone is named twice")
-    return letters
 
 
 class ExistingSubnet(Frozen):
@@ -57,7 +52,9 @@ class ProxySection(Frozen):
 # Where a job finds its credentials ("IAM roles for tasks", Amazon ECS Developer Guide), the
 # instance's metadata, and a server of its own.
 _OWN_ADDRESSES: Final = ("169.254.170.2", "169.254.169.254", "localhost", "127.0.0.1")
-_Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/([89]|[12]\d|3[0-2])$")]
+# It refuses octets above 255, and bits of a host.
+_Network = AfterValidator(lambda cidr: str(IPv4Network(cidr)))
+_Cidr = Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/([89]|[12]\d|3[0-2])$"), _Network]
 _OWN_KEYS: Final = ("cidr", "zones")
 _EXISTING_KEYS: Final = ("owner", "subnets", "endpoints", "security_groups", "egress", "proxy")
 
@@ -86,15 +83,10 @@ class NetworkSection(Frozen):
         proxy: the HTTP proxy that jobs have to use; null for none.
     """
 
-    cidr: Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$")] | None = (
-        "10.0.0.0/16"
-    )
-    zones: (
-        Annotated[
-            tuple[ZoneLetter, ...], Field(min_length=1), AfterValidator(_check_distinct_zones)
-        ]
-        | None
-    ) = ("a", "b")
+    cidr: (
+        Annotated[str, Field(pattern=r"^\d{1,3}(\.\d{1,3}){3}/(1[6-9]|2[01])$"), _Network] | None
+    ) = "10.0.0.0/16"
+    zones: Annotated[tuple[ZoneLetter, ...], Field(min_length=1)] | None = ("a", "b")
     s3_prefix_lists: dict[str, Annotated[str, Field(pattern=r"^pl-[0-9a-f]+$")]]
     mlflow_service: Annotated[str, Field(pattern=r"^[a-z0-9.-]+\{region\}[a-z0-9.-]+$")] | None
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
@@ -125,7 +117,7 @@ class NetworkSection(Frozen):
         """Judges what depends on nothing else; `Settings` judges the zones."""
         defaults = {key: type(self).model_fields[key].default for key in _EXISTING_KEYS}
         keys = [key for key in _EXISTING_KEYS if getattr(self, key) != defaults[key]]
-        ids = [*(subnet.id for subnet in self.subnets), *self.security_groups]
+        ids = [*(self.zones or ()), *(one.id for one in self.subnets), *self.security_groups]
         twice = sorted({one for one in ids if ids.count(one) > 1})
         unrouted = [subnet.id for subnet in self.subnets if subnet.route_table is None]
         existing, ours = self.vpc_id is not None, self.endpoints == "ours"

@@ -69,6 +69,10 @@ def test_both_ways_are_read_and_say_their_zones(tmp_path):
         (EXISTING, {"proxy": {"url": "http://proxy:3128"}}, "its `egress` needs the addresses"),
         (SHARED, {"egress": ["10.0.0.0/8"]}, "`egress` is of a group of ours"),
         (EXISTING, {"egress": ["0.0.0.0/0"]}, "`network.egress.0`"),
+        (EXISTING, {"egress": ["999.1.1.1/8"]}, "egress.0`: Octet 999 (> 255) not permitted in"),
+        (EXISTING, {"egress": ["10.1.0.0/8"]}, "egress.0`: 10.1.0.0/8 has host bits set"),
+        ("network: {cidr: 10.300.0.0/16}", {}, "cidr`: Octet 300 (> 255) not permitted in"),
+        ("network: {zones: [a, b, a]}", {}, "a is named twice"),
         (
             EXISTING,
             {"subnets": subnets(A, (B[0], "eu-west-1b", TABLE))},

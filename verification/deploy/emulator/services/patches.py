@@ -11,7 +11,9 @@ before, and CDK's own order (bucket, then a policy that names it) relies on that
 moto delivers access logs also where the target's policy denies the logging service. Last, it does
 not tell that a bucket sends its events to EventBridge.
 
-EC2: moto's list of endpoint services lacks one.
+EC2: moto's list of endpoint services lacks one. An endpoint's interfaces have addresses of their
+subnets, and follow a change of these. A route to a NAT or transit gateway that is gone is a
+blackhole. The id of a region's prefix list of S3 is always the same.
 
 Glue: a new database or table gets Lake Formation's default permissions, `IAM_ALLOWED_PRINCIPALS`
 unless somebody has emptied them; a deleted one loses its tags, filters and grants. A function's
@@ -24,6 +26,9 @@ from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
+from moto.ec2.models import vpcs
+from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
+from moto.ec2.models.route_tables import Route
 from moto.ec2.models.vpcs import VPCBackend
 from moto.glue.models import GlueBackend
 from moto.iam.access_control import PermissionResult
@@ -40,6 +45,9 @@ _moto_verify = KmsBackend.verify
 _deliver = S3Backend.log_incoming_request
 _moto_notifications = S3Response.get_bucket_notification
 _moto_endpoint_services = VPCBackend._collect_default_endpoint_services
+_moto_change_endpoint = VPCBackend.modify_vpc_endpoint
+_moto_lists = ManagedPrefixListBackend.create_default_pls
+_S3_LISTS = {"us-east-1": "pl-63a5400a"}
 
 
 def install(lake_formation: Callable[[str], LakeFormation]) -> None:
@@ -49,6 +57,10 @@ def install(lake_formation: Callable[[str], LakeFormation]) -> None:
     FakeBucket.get_permission = lambda *_, **__: PermissionResult.NEUTRAL
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda *_, **__: True)
     VPCBackend._collect_default_endpoint_services = staticmethod(_endpoint_services)
+    vpcs.random_private_ip = lambda: ""  # it takes one of the subnet then
+    VPCBackend.modify_vpc_endpoint = _change_endpoint
+    ManagedPrefixListBackend.create_default_pls = _create_lists
+    Route.state = property(_route_state)
     _connect_catalog(lake_formation)
 
 
@@ -120,6 +132,36 @@ def _endpoint_services(account: str, region: str) -> list[dict[str, str]]:
         other = next(item for item in services if item["ServiceName"].endswith(".sagemaker.api"))
         services.append({**other, "ServiceName": name})
     return services
+
+
+def _change_endpoint(backend: Any, vpc_id: str, **changes: Any) -> None:
+    _moto_change_endpoint(backend, vpc_id, **changes)
+    endpoint = backend.vpc_end_points[vpc_id]
+    if endpoint.vpc_endpoint_type != "Interface":
+        return
+    by_subnet = {backend.enis[name].subnet.id: name for name in endpoint.network_interface_ids}
+    for name in by_subnet.keys() - set(endpoint.subnet_ids):
+        del backend.enis[by_subnet.pop(name)]
+    for name in set(endpoint.subnet_ids) - by_subnet.keys():
+        by_subnet[name] = backend.create_network_interface(name, "").id
+    endpoint.network_interface_ids = list(by_subnet.values())
+
+
+def _create_lists(backend: Any) -> None:
+    _moto_lists(backend)
+    lists, region = backend.managed_prefix_lists, backend.region_name
+    (s3,) = (one for one in lists.values() if one.prefix_list_name == f"com.amazonaws.{region}.s3")
+    del lists[s3.id]
+    s3.id = _S3_LISTS.get(region, s3.id)
+    lists[s3.id] = s3
+
+
+def _route_state(route: Any) -> str:
+    """AWS keeps a route whose target is gone ("Route", Amazon EC2 API Reference)."""
+    nat, hub = route.nat_gateway, route.transit_gateway
+    hubs = route.route_table.ec2_backend.transit_gateways
+    gone = (nat and nat.state == "deleted") or (hub and hub.id not in hubs)
+    return "blackhole" if gone else "active"
 
 
 def _connect_catalog(lake_formation: Callable[[str], LakeFormation]) -> None:
