@@ -238,9 +238,9 @@ def _endpoints(
         absent = whole and not service.endswith(".s3")  # of S3 the routes tell
         fix = "the VPC's owner changes it"
         if matching:
-            unknown = "" if matching[0].get("PolicyDocument") else "it shows no policy"
-            faults, name = _faults(account, matching[0], called, jobs), matching[0]["VpcEndpointId"]
-            yield _check(service, faults, name, fix, unknown=unknown)
+            best, name = matching[0], matching[0]["VpcEndpointId"]
+            unknown = "" if best.get("PolicyDocument") else "it shows no policy"
+            yield _check(service, _faults(account, best, called, jobs), name, fix, unknown=unknown)
         elif absent and network.proxy:
             yield Check(service, "note", "no endpoint: calls go by the proxy")
         elif absent:
