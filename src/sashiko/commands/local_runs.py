@@ -70,14 +70,10 @@ def summary(record: RunRecord, store: Store, report: Path | None) -> str:
 
 
 def _verdicts(record: RunRecord, store: Store) -> Iterator[Verdict]:
-    """Yields the gates' verdicts with waivers, each once: an earlier engine's steps repeat them."""
-    gates: dict[str, Verdict] = {}
+    """Yields the gates' verdicts with waivers."""
     for step in record.steps:
         if step.name in ("Track", "DeviceCheck") and "verdicts" in step.outputs:
-            for file in walk_files(store.path(step.outputs["verdicts"].uri)):
-                verdict = read_verdict(file)
-                gates[verdict.gate] = verdict
-    yield from gates.values()
+            yield from map(read_verdict, walk_files(store.path(step.outputs["verdicts"].uri)))
 
 
 def _registered(record: RunRecord, store: Store) -> Iterator[str]:

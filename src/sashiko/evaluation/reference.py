@@ -95,10 +95,10 @@ class Reference(Frozen):
     missing: str  # what stands for a null in that text
     columns: tuple[ColumnCounts, ...]  # those of the template, in its order
     scores: ColumnCounts  # of the probability of a favourable class, or of the predicted value
-    # Of a number; None of classes, or if an earlier engine registered the version.
+    # Of a number; None of classes.
     number: NumberCounts | None = Field(None, exclude_if=lambda counts: counts is None)
     # Of more than two classes each, in the order of `labels`, and the probability of the predicted
-    # one. Empty and None if an earlier engine registered the version.
+    # one; else empty and None.
     classes: tuple[ClassCounts, ...] = Field((), exclude_if=lambda classes: not classes)
     confidence: ColumnCounts | None = Field(None, exclude_if=lambda counts: counts is None)
     # Rows that were decided as labelled, by the cells of `confidence`, or without it of `scores`.

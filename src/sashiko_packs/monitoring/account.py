@@ -52,14 +52,6 @@ class MonitorFiles:
         objects = list_objects(self.account, uri, role=self.role)
         return {name: str(item["ETag"]) for name, item in objects.items()}
 
-    def read(self, uri: str) -> tuple[bytes, str]:
-        """Reads an object, and its ETag.
-
-        Raises:
-            InputError: if the caller may not read it.
-        """
-        return read_object(self.account, uri, role=self.role)
-
     @contextmanager
     def copies(self, *uris: str) -> Iterator[tuple["Copy", ...]]:
         """Copies stores to a folder of this machine that is removed at the end.
@@ -105,7 +97,7 @@ class MonitorFiles:
         folder.mkdir(mode=0o700)
         etags = {}
         for name in self.etags(uri):
-            content, etags[name] = self.read(f"{uri}/{name}")
+            content, etags[name] = read_object(self.account, f"{uri}/{name}", role=self.role)
             (folder / name).write_bytes(content)
         if not etags:
             options = f"--env {self.settings.environment} --recipe {self.recipe.name}"
@@ -167,7 +159,7 @@ class MonitoredModel(MonitorFiles):
             uri = f"{windows}/{name}"
             if not uri.endswith(f"/{MonitorResult.FILE}"):
                 continue
-            content = json.loads(self.read(uri)[0])
+            content = json.loads(read_object(self.account, uri, role=self.role)[0])
             try:
                 results.append(validate(MonitorResult, content, source=uri))
             except InputError:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +100,10 @@ def run_monitor(
             settings, recipe, home=folder.home, store=folder.store, module="monitor"
         )
         parameters = _references(folder, version)
+        if recipe.bias.judged:
+            lake = (folder.home / LAKE).resolve()
+            as_of = DuckDbLake(folder=lake).version(recipe_table(recipe))
+            parameters |= {"LakeUri": f"duckdb://{lake}", "AsOf": as_of}
         target = folder.path(captures)
         try:
             shutil.copytree(captured, target, copy_function=os.link)
@@ -119,7 +122,6 @@ def run_monitor(
                     "WindowEnd": basic_time(window.end),
                     "Now": basic_time(window.end),
                     **parameters,
-                    **_lake(folder),
                 },
                 pipeline=monitor_pipeline_name(settings, recipe.name),
                 run_id=run_id,
@@ -147,7 +149,7 @@ def _remove_texts(folder: MonitorFolder) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, str]:
+def _references(folder: MonitorFolder, version: ModelVersion) -> dict[str, str]:
     """Copies what the version is compared with; returns the pipeline's parameters for it.
 
     Raises:
@@ -169,11 +171,3 @@ def _references(folder: MonitorFolder, version: ModelVersion) -> Mapping[str, st
         copy_files(runs.files(uri), folder.path(uri))
         parameters[parameter] = uri
     return parameters
-
-
-def _lake(folder: MonitorFolder) -> Mapping[str, str]:
-    if not folder.recipe.bias.judged:
-        return {}
-    lake = (folder.home / LAKE).resolve()
-    version = DuckDbLake(folder=lake).version(recipe_table(folder.recipe))
-    return {"LakeUri": f"duckdb://{lake}", "AsOf": version}

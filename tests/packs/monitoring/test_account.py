@@ -85,16 +85,14 @@ class Bench:
             return draw.path.name
 
     def table(self, uri: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(self.model.read(uri)[0])).to_pylist()
+        bucket, key = split_uri(uri)
+        content = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(content)).to_pylist()
         return rows
 
     def keys(self, uri: str) -> set[str]:
-        files = self.model
-        tables = [
-            pq.read_table(io.BytesIO(files.read(f"{uri}/{name}")[0])) for name in files.etags(uri)
-        ]
-        columns = [table["key"].to_pylist() for table in tables if "key" in table.column_names]
-        return {key for column in columns for key in column if key is not None}
+        rows = [row for name in self.model.etags(uri) for row in self.table(f"{uri}/{name}")]
+        return {row["key"] for row in rows if row.get("key") is not None}
 
     def create_pipeline(self) -> None:
         self.model.account.client("sagemaker").create_pipeline(

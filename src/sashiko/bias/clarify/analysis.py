@@ -120,8 +120,7 @@ class AnalysisConfig(Frozen):
 
     version: Literal["1.0"] = "1.0"  # of the schema
     dataset_type: Literal["text/csv", "application/x-parquet"]
-    # The columns' names; without them the first row of a CSV.
-    headers: tuple[str, ...] | None = None
+    headers: tuple[str, ...] | None = None  # the columns' names, as in the files
     label: Name
     # Of the positive label: its values, or the exclusive lower bound of a number, such as 0.0.
     label_values_or_threshold: tuple[LabelValue, ...] = Field(min_length=1)
@@ -142,8 +141,6 @@ class AnalysisConfig(Frozen):
         thresholds = [value for value in self.label_values_or_threshold if type(value) is float]
         if thresholds and len(self.label_values_or_threshold) > 1:
             raise ValueError("label_values_or_threshold: give one threshold, or values")
-        if len(set(self.headers or ())) < len(self.headers or ()):
-            raise ValueError("headers: a name occurs twice")
         facets = [facet.name_or_index for facet in self.facet]
         named = [self.label, self.predicted_label, self.group_variable, *facets]
         used = [name for name in named if name is not None]

@@ -76,16 +76,13 @@ def as_text(table: pa.Table, file: Path) -> pa.Table:
     return pa.table(columns)
 
 
-def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
+def open_parquet_file(file: Path) -> Table:
     """Opens a Parquet file.
 
     Raises:
-        InputError: if it is damaged, or `headers` differ from its column names.
+        InputError: if it is damaged.
     """
-    source = open_parquet(file)
-    names = tuple(source.schema_arrow.names)
-    if headers is not None and tuple(headers) != names:
-        raise InputError(f"{file} has columns {', '.join(names)}, but `headers` differ")
+    names = tuple(open_parquet(file).schema_arrow.names)
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         for rows in stream_columns(file, columns):
@@ -94,15 +91,13 @@ def open_parquet_file(file: Path, *, headers: Sequence[str] | None) -> Table:
     return Table(file, names, read)
 
 
-def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
+def open_csv(file: Path) -> Table:
     """Opens a CSV in UTF-8, with or without a byte order mark, with line ends of any kind.
 
-    As in Clarify, `headers` names the columns of a CSV without a header row. A first row that
-    equals `headers` is a header too; one that shares some names with it is an error, because it
-    would otherwise be counted as data. Without `headers` the first row is the header.
+    Its first row is the header.
 
     Raises:
-        InputError: if it is empty, not UTF-8, or its first row contradicts `headers`.
+        InputError: if it is empty, or not UTF-8.
     """
     try:
         with file.open(encoding="utf-8-sig", newline="") as handle:
@@ -113,20 +108,14 @@ def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
         ) from error
     if first is None:
         raise InputError(f"{file} is empty")
-    names = tuple(first if headers is None else headers)
-    has_header = tuple(first) == names
-    if not has_header and set(first) & set(names):
-        raise InputError(
-            f"{file}: the first row is {', '.join(first)}, which looks like a header but differs "
-            f"from `headers` {', '.join(names)}; make them equal"
-        )
+    names = tuple(first)
 
     def read(columns: Sequence[str]) -> Iterator[pa.Table]:
         try:
             batches = pa_csv.open_csv(
                 file,
                 read_options=pa_csv.ReadOptions(
-                    column_names=names, skip_rows_after_names=int(has_header), block_size=_BLOCK
+                    column_names=names, skip_rows_after_names=1, block_size=_BLOCK
                 ),
                 parse_options=pa_csv.ParseOptions(newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(
@@ -135,12 +124,11 @@ def open_csv(file: Path, *, headers: Sequence[str] | None) -> Table:
             )
             for batch in batches:
                 # Rows that repeat the header, and data mistaken for one.
-                for name in columns if has_header else ():
+                for name in columns:
                     if pc.any(pc.equal(batch[name], name)).as_py():
                         raise InputError(
-                            f"{file}: column `{name}` also has the value {name}; remove the second "
-                            "header row or, if the first row is data, name the columns in "
-                            "`headers`"
+                            f"{file}: column `{name}` also has the value {name}: the first row, "
+                            "and no other, has to be the header"
                         )
                 yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
@@ -285,8 +273,12 @@ def read_dataset(config: AnalysisConfig, folder: Path) -> Dataset:
         if (name := getattr(config, key)) is not None:
             names[key] = name
     open_file = open_csv if config.dataset_type == CSV else open_parquet_file
-    tables = [open_file(file, headers=config.headers) for file in files]
+    tables = [open_file(file) for file in files]
     for table in tables:
+        if config.headers is not None and config.headers != table.names:
+            raise InputError(
+                f"{table.file} has columns {', '.join(table.names)}, but `headers` differ"
+            )
         for name in config.excluded_columns:
             table.check(name, key="excluded_columns")
     rows, counts = read_columns(tables, names, threshold=config.threshold)

@@ -421,7 +421,9 @@ def _calibration_figures(evidence: Evidence, minimum: int) -> Iterator[Figure]:
         return
     for facet, groups in by_facet.items():
         if largest := _largest(groups, plots.MOST_CURVES, rows=minimum):
-            title, rest = f"Calibration by {facet}", _rest(largest, groups)
+            title, rest = f"Calibration by {facet}", ""
+            if len(largest) < len(groups):
+                rest = f" The {len(largest)} largest of {len(groups)} groups."
             curves = {one.name: reliability_curve(one.labels, one.scores) for one in largest}
             yield Figure(title, plots.reliability(title, curves), _CALIBRATION_CAPTION + rest)
 
@@ -433,12 +435,6 @@ def _largest(
     enough = [group for group in groups if len(group.scores) >= rows]
     names = {group.name for group in sorted(enough, key=lambda g: -len(g.scores))[:count]}
     return [group for group in enough if group.name in names]
-
-
-def _rest(largest: Sequence[object], groups: Sequence[object]) -> str:
-    if len(largest) == len(groups):
-        return ""
-    return f" The {len(largest)} largest of {len(groups)} groups."
 
 
 def _forests(estimates: Sequence[BiasEstimate], checks: Checks) -> Iterator[Figure]:

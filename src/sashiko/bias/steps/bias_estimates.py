@@ -203,7 +203,7 @@ def read_numbers(
     data_file: Path, facets: Sequence[str]
 ) -> tuple[PredictedNumbers, dict[str, pa.ChunkedArray]]:
     """Reads a number's rows from BiasInput's CSV, and their facets by column."""
-    table = open_csv(data_file, headers=None)
+    table = open_csv(data_file)
     rows = pa.concat_tables(table.read([*NUMBER_COLUMNS, *facets]))
     values, predicted, covered = (
         rows[name].cast(pa.float64()).to_numpy() for name in NUMBER_COLUMNS

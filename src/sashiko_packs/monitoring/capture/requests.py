@@ -8,7 +8,7 @@ import base64
 import datetime as dt
 import json
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,9 @@ def _parse(line: bytes, path: Path, offset: int) -> CapturedRequest | None:
     """Reads a line; None if it is no record of a request with ids."""
     try:
         record = json.loads(line)
-        body = json.loads(_text(record["captureData"]["endpointInput"]))
+        side = record["captureData"]["endpointInput"]
+        encoded = side["encoding"] == "BASE64"
+        body = json.loads(base64.b64decode(side["data"]) if encoded else str(side["data"]))
         return CapturedRequest(
             path=path,
             offset=offset,
@@ -84,11 +86,6 @@ def _parse(line: bytes, path: Path, offset: int) -> CapturedRequest | None:
         )
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def _text(side: Mapping[str, Any]) -> str:
-    data = str(side["data"])
-    return base64.b64decode(data).decode() if side["encoding"] == "BASE64" else data
 
 
 _PROGRESS_ROWS = 500

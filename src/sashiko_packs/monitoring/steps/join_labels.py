@@ -323,14 +323,8 @@ def check_labels(contract: Contract, reference: Reference) -> None:
     """Checks that the labels that arrive are those that the version decides on.
 
     Raises:
-        InputError: if the contract's labels, or its favourable ones, are not the version's, or the
-            reference of a number has no errors.
+        InputError: if the contract's labels, or its favourable ones, are not the version's.
     """
-    if contract.is_number and contract.classes == reference.labels and not reference.number:
-        raise InputError(
-            "the version was registered by an earlier engine, whose reference has no errors of a "
-            "number: run the pipeline again and approve the new version"
-        )
     with_it = "monitor it with the contract that it was trained with, or deploy a new version"
     if contract.classes != reference.labels:
         raise InputError(

@@ -23,7 +23,6 @@ import pyarrow.compute as pc
 
 from sashiko.base.job_folders import processing_input, processing_output
 from sashiko.base.parquet import open_parquet, write_batches
-from sashiko.errors import InputError
 from sashiko.evaluation.reference import REFERENCE_FILE, Reference, read_reference
 from sashiko.steps.entry import run_step
 from sashiko_packs.monitoring.capture.objects import collect_lines
@@ -45,18 +44,9 @@ _LATE: Final = dt.timedelta(days=2)
 
 
 def main() -> None:
-    """Writes the rows and their summary.
-
-    Raises:
-        InputError: if the reference of more than two classes has no counts of each.
-    """
+    """Writes the rows and their summary."""
     arguments = parse_window(__doc__)
     reference = read_reference(processing_input("reference") / REFERENCE_FILE)
-    if len(reference.labels) > 2 and not reference.classes:
-        raise InputError(
-            "the version was registered by an earlier engine, whose reference has no counts by "
-            "class: run the pipeline again and approve the new version"
-        )
     columns = tuple(counts.column for counts in reference.columns)
     rows = processing_output("rows") / ROWS_FILE
     with tempfile.TemporaryDirectory(prefix="sashiko-capture-") as lines:
