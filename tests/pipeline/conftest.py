@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sashiko.settings.environment import load_settings
-from tests.golden import rewrite
 from tests.pipeline.every_definition import ROOT
+from tests.project_root import project_root
 
 
 class Definitions(dict[str, Any]):
@@ -38,8 +38,10 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Definitions:
     return Definitions(folder.parent if "PYTEST_XDIST_TESTRUNUID" in os.environ else folder)
 
 
-def _commands(folder: Path) -> dict[str, rewrite.Command]:
+def _commands(folder: Path) -> dict[str, tuple[Path, list[str]]]:
     """Clarify's image with a label of whole numbers, and of a contract that calls them numbers."""
+    from tests.golden import rewrite  # it reads the working folder, which pytest sets later
+
     settings = load_settings("dev", folder=rewrite.ROOT / "config").model_dump(mode="json")
     (folder / "clarify.json").write_text(json.dumps(settings | {"bias": {"backend": "clarify"}}))
     head, rest = (rewrite.ROOT / "contracts/days.odcs.yaml").read_text().split("- name: days_left")
@@ -59,11 +61,11 @@ def _shared(folder: Path, name: str) -> dict[str, Any]:
     with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not file.is_file():
-            command = [sys.executable, "tests/pipeline/every_definition.py", name]
+            command = [sys.executable, str(ROOT / "tests/pipeline/every_definition.py"), name]
             with tempfile.TemporaryDirectory() as own:
                 commands = json.dumps(_commands(Path(own)), default=str).encode()
                 process = subprocess.run(
-                    command, cwd=ROOT, input=commands, stdout=subprocess.PIPE, check=True
+                    command, cwd=project_root(), input=commands, stdout=subprocess.PIPE, check=True
                 )
             file.write_bytes(process.stdout)
     definitions: dict[str, Any] = json.loads(file.read_bytes())

@@ -50,6 +50,7 @@ def test_what_an_environment_expects_of_a_version_is_as_it_serves():
 
 
 REPOSITORY = Path(__file__).parents[3]
+ROOT = Path.cwd()  # tests/conftest.py: with the samples
 SERVED = "arn:aws:sagemaker:us-east-1:444455556666:model-package/sashiko-prod-complaint-triage/3"
 
 
@@ -72,8 +73,8 @@ def prod(*bounds: Any) -> Settings:
 
 @pytest.fixture
 def gated(monkeypatch):
-    monkeypatch.chdir(REPOSITORY)
-    loaded = load_recipe(REPOSITORY / "recipes/complaints.yaml")
+    monkeypatch.chdir(ROOT)
+    loaded = load_recipe(ROOT / "recipes/complaints.yaml")
     quality = loaded.quality.model_copy(
         update={"gates": (_gate(loaded.quality.gates[0], metric="auc", minimum=0.7),)}
     )
@@ -139,7 +140,6 @@ def test_a_mistake_names_file_and_key(bound, message):
     assert message in str(error.value)
 
 
-ROOT = Path.cwd()  # tests/conftest.py: with the samples
 ARN = "arn:aws:sagemaker:us-east-1:111122223333:model-package/sashiko-dev-complaint-triage/3"
 
 
