@@ -1,35 +1,44 @@
-"""How fast a CPU artifact answers, through the handler that the endpoint runs.
+"""How fast a CPU artifact answers, beside its graph alone and Hugging Face's pipeline.
 
     python -m verification.benchmarks.serving
 
-It takes the artifact of a run, from the cache where nothing has changed. First the handler alone,
-by texts a request; then the local server, which scores one request at a time as the endpoint's
-worker does, asked by several clients at once over loopback. Of some rounds the fastest counts: what
-else the machine does can only make a round slower.
+It takes the artifacts of two runs, in float32 and in int8, from the cache where nothing has
+changed. First one text a request, asked of all in turns: the handler that the endpoint runs, the
+graph within it, the local server, and transformers' pipeline with the trained model. Then the local
+server, which scores one request at a time as the endpoint's worker does, asked by several clients
+at once over loopback. Of some rounds the fastest counts: what else the machine does can only make a
+round slower.
 """
 
 import http.client
 import json
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from subprocess import PIPE, Popen
+from typing import TypeVar
 
 from markupsafe import Markup
 
 from sashiko.report.svg import axes_of, new_figure, styled, to_svg
 from sashiko.serving.artifact import JSON, open_artifact
+from sashiko.serving.inspection import unpack
 from sashiko.serving.server import HOST
-from verification.benchmarks.bench import HOME, machine, options, run, show, table
+from verification.benchmarks.bench import HOME, Run, machine, options, run, show, table
 
+_T = TypeVar("_T")
+_HUGGING_FACE = "Hugging Face"
 _ROUNDS = 3
-_TEXTS = {1: 100, 32: 10}  # texts a request -> requests a round
+_TEXTS = 100  # a round
+_OVERRIDES = {"float32": (), "int8": ("compile.quantization=int8", "compile.batch_sizes=[1]")}
 _CLIENTS = (1, 8, 32)
 _SERVER = (
     "import sys; from pathlib import Path; from sashiko.serving.server import serve_artifact; "
@@ -57,28 +66,87 @@ Rounds = Mapping[int, Mapping[str, Round]]  # clients at once -> name -> its fas
 def main() -> None:
     """Prints two Markdown tables on stdout."""
     chosen = options(__doc__, recipe="complaints", home=HOME, threads=2)
-    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime
-    result = run(chosen.recipe, home=chosen.home)
+    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime and torch
+    runs = {
+        name: run(chosen.recipe, *overrides, home=chosen.home)
+        for name, overrides in _OVERRIDES.items()
+    }
     print(f"`{chosen.recipe}` on {machine()}, {chosen.threads} threads.\n")
+    rounds = _in_turns(runs, threads=chosen.threads)
+    base, _ = rounds[_HUGGING_FACE].milliseconds
     heads = ("predictions a second", "p50, ms", "p99, ms")
-    with open_artifact(result.artifact, threshold=0.5) as artifact:
-
-        def ask(body: bytes) -> None:
-            artifact.respond(body, content_type=JSON, accept=JSON)
-
-        show(table(("texts a request", *heads), _by_texts(ask, result.texts)))
+    rows: Iterator[tuple[object, ...]] = (
+        (name, *_figures(item), f"{base / item.milliseconds[0]:.1f}")
+        for name, item in rounds.items()
+    )
+    show(table(("one text a request", *heads, f"{_HUGGING_FACE}'s p50 by it"), rows))
     print()
-    with running_server(result.artifact) as (port, _):
-        rounds = ask_in_turns({"": port}, bodies_of(result.texts, count=160))
-        rows = ((clients, *_figures(by_name[""])) for clients, by_name in rounds.items())
-        show(table(("requests at once", *heads), rows))
+    texts = runs["float32"].texts
+    with ExitStack() as stack:
+        ports = {
+            name: stack.enter_context(running_server(result.artifact))[0]
+            for name, result in runs.items()
+        }
+        by_clients = ask_in_turns(ports, bodies_of(texts, count=160))
+    show(turns_table(by_clients, by="float32"))
 
 
-def _by_texts(ask: Callable[[bytes], None], texts: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    for size, requests in _TEXTS.items():
-        bodies = bodies_of(texts, size=size, count=requests)
-        rounds = [_ask_all(ask, bodies, texts=size) for _ in range(_ROUNDS)]
-        yield size, *_figures(max(rounds, key=lambda item: item.per_second))
+def _in_turns(runs: Mapping[str, Run], *, threads: int) -> Mapping[str, Round]:
+    """Asks all the same texts, one round after the other: name -> its fastest round."""
+    import torch
+    from transformers import pipeline
+
+    torch.set_num_threads(threads)
+    result = runs["float32"]
+    texts = result.texts[:_TEXTS]
+    rounds: dict[str, list[Round]] = {}
+    with ExitStack() as stack:
+        trained = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        unpack(result.output("Train", "model"), trained)
+        theirs = pipeline("text-classification", str(trained))
+        asks: dict[str, Callable[[Sequence[bytes]], Round]] = {
+            _HUGGING_FACE: partial(_ask_all, lambda body: theirs(json.loads(body)["inputs"]))
+        }
+        graphs: dict[str, list[float]] = {}
+        for name, each in runs.items():
+            artifact = stack.enter_context(open_artifact(each.artifact, threshold=0.5))
+            backend = artifact._model().scorer._backend
+            seconds = graphs[f"handler, {name}"] = []
+            backend.run = _timed(backend.run, seconds)
+            respond = partial(artifact.respond, content_type=JSON, accept=JSON)
+            asks[f"handler, {name}"] = partial(_ask_all, respond)
+            port, _ = stack.enter_context(running_server(each.artifact))
+            asks[f"server, {name}"] = partial(_ask_at_once, port, clients=1)
+        for number in range(_ROUNDS + 1):
+            for name, ask in asks.items():
+                print(f"round {number}: {name}", file=sys.stderr)
+                graphs.get(name, []).clear()
+                item = ask(bodies_of(texts, count=_TEXTS))
+                if number:  # the first opens sessions and warms up
+                    rounds.setdefault(name, []).append(item)
+                    if name in graphs:
+                        graph = tuple(graphs[name])
+                        its = Round(per_second=len(graph) / sum(graph), seconds=graph)
+                        rounds.setdefault(f"graph within {name}", []).append(its)
+    return {name: max(each, key=lambda item: item.per_second) for name, each in rounds.items()}
+
+
+def _ask_all(ask: Callable[[bytes], object], bodies: Sequence[bytes]) -> Round:
+    seconds: list[float] = []
+    timed = _timed(ask, seconds)
+    for body in bodies:
+        timed(body)
+    return Round(per_second=len(bodies) / sum(seconds), seconds=tuple(seconds))
+
+
+def _timed(function: Callable[..., _T], seconds: list[float]) -> Callable[..., _T]:
+    def timed(*arguments: object) -> _T:
+        start = time.perf_counter()
+        result = function(*arguments)
+        seconds.append(time.perf_counter() - start)
+        return result
+
+    return timed
 
 
 def _figures(item: Round) -> tuple[str, str, str]:
@@ -86,22 +154,11 @@ def _figures(item: Round) -> tuple[str, str, str]:
     return f"{item.per_second:.0f}", f"{p50:.1f}", f"{p99:.1f}"
 
 
-def bodies_of(texts: Sequence[str], *, count: int, size: int = 1) -> list[bytes]:
-    """Returns bodies of so many requests, of one text each or of several."""
+def bodies_of(texts: Sequence[str], *, count: int) -> list[bytes]:
+    """Returns bodies of so many requests, of one text each."""
     return [
-        json.dumps({"inputs": [texts[(number * size + i) % len(texts)] for i in range(size)]})
-        .encode()
-        for number in range(count)
-    ]  # fmt: skip
-
-
-def _ask_all(ask: Callable[[bytes], object], bodies: Sequence[bytes], *, texts: int) -> Round:
-    seconds = []
-    for body in bodies:
-        start = time.perf_counter()
-        ask(body)
-        seconds.append(time.perf_counter() - start)
-    return Round(per_second=len(bodies) * texts / sum(seconds), seconds=tuple(seconds))
+        json.dumps({"inputs": [texts[number % len(texts)]]}).encode() for number in range(count)
+    ]
 
 
 @contextmanager
@@ -129,7 +186,7 @@ def _ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
 
     def client(share: Sequence[bytes]) -> None:
         with asking(port) as ask:
-            rounds.append(_ask_all(ask, share, texts=1))
+            rounds.append(_ask_all(ask, share))
 
     threads = [threading.Thread(target=client, args=(bodies[i::clients],)) for i in range(clients)]
     start = time.perf_counter()
