@@ -146,6 +146,7 @@ def test_what_a_waiting_command_needs_is_imported_before_it_starts(forks: Forks)
         ("raise ValueError('no rows')", 1, "ValueError: no rows"),
         ("import os; os.kill(os.getpid(), 9)", -9, ""),
         ("import atexit; atexit.register(print, 'left')", 0, "left"),
+        ("import threading as t; t.Timer(0.2, print, ['late']).start()", 0, "late"),
     ],
 )
 def test_a_fork_ends_as_a_process_does(forks: Forks, code: str, status: int, says: str) -> None:
@@ -153,6 +154,12 @@ def test_a_fork_ends_as_a_process_does(forks: Forks, code: str, status: int, say
     ended, log = forks.run("x", f"import slow\n{code}")
     assert (ended, forks.imports) == (status, 1)
     assert says in log
+
+
+def test_a_fork_does_not_take_apart_what_it_shares(forks: Forks) -> None:
+    forks.start()
+    code = "import slow\nclass Kept:\n    __del__ = lambda _: print('freed')\nslow.kept = Kept()"
+    assert forks.run("x", code) == (0, "")
 
 
 def test_variables_that_an_import_may_read_have_a_process_of_their_own(forks: Forks) -> None:
