@@ -133,7 +133,7 @@ def _checks(settings: Settings, templates: Path, home: Path, *, probe: bool) -> 
     from sashiko.doctor.services import check_tools, run_check
 
     environment, account = None, Account(settings)
-    yield from run_check("CDK command line", check_tools)
+    yield from check_tools(templates)
     try:
         environment = read_environment(settings, folder=templates)
     except InputError as error:

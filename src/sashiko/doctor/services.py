@@ -36,8 +36,8 @@ def run_check(name: str, check: Callable[[], Check | Iterable[Check]]) -> Iterat
         yield Check(name=name, status="failed", detail=str(error))
 
 
-def check_tools(root: Path = Path()) -> Check:
-    """Compares the CDK command line with package.json; it refuses newer templates itself."""
+def check_tools(templates: Path, *, root: Path = Path()) -> Iterator[Check]:
+    """Compares the CDK command line with package.json and, of templates, with the library."""
     name = "CDK command line"
     try:
         pinned = str(read_json(root / "package.json")["devDependencies"]["aws-cdk"])
@@ -45,8 +45,24 @@ def check_tools(root: Path = Path()) -> Check:
         if installed != pinned:
             raise InputError(f"{installed} is installed, package.json pins {pinned}")
     except InputError as error:
-        return Check(name, "failed", str(error), fix="npm ci")
-    return Check(name, "ok", f"{installed}, as package.json pins it")
+        yield Check(name, "failed", str(error), fix="npm ci")
+        return
+    yield Check(name, "ok", f"{installed}, as package.json pins it")
+    if not (templates / "manifest.json").is_file():
+        return
+    manifest, name = read_json(templates / "manifest.json"), "CDK library and command line"
+    minimum = str(manifest.get("minimumCliVersion", "0"))
+    schema = f"cloud assembly {manifest.get('version')}"
+    if _numbers(installed) < _numbers(minimum):
+        detail = f"the library writes {schema}, which command line {minimum} or newer reads; "
+        fix = f"npm install --save-dev --save-exact aws-cdk@{minimum}"
+        yield Check(name, "failed", f"{detail}{installed} is pinned", fix=fix)
+    else:
+        yield Check(name, "ok", f"agree: {schema}, read from command line {minimum} on")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.partition("-")[0].split(".") if part.isdigit())
 
 
 def check_trail(account: Account, settings: Settings) -> Check:

@@ -120,12 +120,13 @@ def test_the_scratch_subnet_is_in_a_zone_that_has_the_machine(tmp_path, monkeypa
     zones = [{"ZoneName": f"us-east-1{letter}"} for letter in "cd"]
     machines = {"InstanceTypeOfferings": [{"Location": "us-east-1d"}]}
     answers = {"zones": {"AvailabilityZones": zones}, "machines": machines}
-    with world_of(answers, monkeypatch):
-        record = Execution(PROBES["job-in-vpc"], place_of(tmp_path)).record(usd=0)
-    requests = {call.operation: call.request for call in record.calls}
-    places = {"Name": "location", "Values": ["us-east-1c", "us-east-1d"]}
-    assert places in requests["ec2:DescribeInstanceTypeOfferings"]["Filters"]
-    assert requests["ec2:CreateSubnet"]["AvailabilityZone"] == "us-east-1d"
+    with world_of(answers, monkeypatch) as world:
+        Execution(PROBES["job-in-vpc"], place_of(tmp_path)).record(usd=0)
+    sent = {name: request["body"] for name, request in world.calls}
+    offered = sent["ec2:DescribeInstanceTypeOfferings"]
+    places = (offered[f"Filter.2.{key}"] for key in ("Name", "Value.1", "Value.2"))
+    assert tuple(places) == ("location", "us-east-1c", "us-east-1d")
+    assert sent["ec2:CreateSubnet"]["AvailabilityZone"] == "us-east-1d"
 
 
 def test_a_sum_runs_what_has_no_record_and_the_same_command_goes_on_after_a_stop(
