@@ -77,6 +77,7 @@ def test_every_answer_is_a_captured_request_of_its_own(first):
     }
 
 
+@pytest.mark.slow
 def test_a_revoked_version_scores_nothing_and_the_next_window_takes_the_one_before_it(first):
     root, _ = first
     second = desk.register(root, words={"bad": -5.0, "good": 5.0, "unknown": 0.0})
@@ -102,6 +103,7 @@ def test_a_revoked_version_scores_nothing_and_the_next_window_takes_the_one_befo
     assert Path(root / ".sashiko/batch").is_dir()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_scores_shows_nothing_and_the_next_one_scores_all(first):
     root, _ = first
     window = ("batch", "run", "--from", "2026-03-01", "--to", "2026-03-02")

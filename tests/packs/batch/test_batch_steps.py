@@ -318,7 +318,9 @@ def test_an_expired_waiver_a_changed_verdict_and_a_missing_gate_refuse_a_version
         check(holds)
 
 
-@pytest.mark.parametrize("kind", ["two", "classes", "number"])
+@pytest.mark.parametrize(
+    "kind", ["two", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("classes", "number"))]
+)
 def test_monitoring_reads_the_answers_like_captured_ones_and_a_repeat_once(
     kind, tmp_path, monkeypatch
 ):
