@@ -143,7 +143,10 @@ def walk_files(folder: Path) -> Iterator[Path]:
 def lies_within(path: Path, folder: Path) -> bool:
     """Returns whether a path lies below a folder after resolving all links."""
     try:
-        return path.resolve().is_relative_to(folder.resolve())
+        place = path.resolve()
+        # From Python 3.13 on a link that leads to itself stays as it is.
+        looped = any(part.is_symlink() for part in (place, *place.parents))
+        return place.is_relative_to(folder.resolve()) and not looped
     except (OSError, RuntimeError):  # a name that is too long, a link that leads to itself
         return False
 

@@ -123,10 +123,11 @@ class _Bounded(io.BufferedReader):
 
 def _contains_pickle(content: _Bounded) -> bool:
     try:
-        if not zipfile.is_zipfile(content):
-            return False
         with zipfile.ZipFile(content) as archive:
             paths = [PurePosixPath(name) for name in archive.namelist()]
+    except zipfile.BadZipFile as error:
+        # `is_zipfile` would say as little of one that lies on two disks, from Python 3.13 on.
+        return str(error) != "File is not a zip file"
     except Exception:  # another reader may accept it
         return True
     pickles = [path for path in paths if path.suffix == ".pkl"]
