@@ -62,7 +62,7 @@ def resolve(value: Any, scope: Scope) -> Any:
     return {key: item for key, item in pairs.items() if item is not _NO_VALUE}
 
 
-def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911  # one a function
+def _call(function: str, argument: Any, scope: Scope) -> Any:  # noqa: PLR0911 - a return for each function of CloudFormation
     match function:
         case "Ref":
             return _ref(argument, scope)

@@ -97,7 +97,7 @@ def deep_merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, 
     for key, value in change.items():
         old = merged.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = deep_merge(old, value) if both else value  # type: ignore[arg-type]  # `both`
+        merged[key] = deep_merge(old, value) if both else value  # type: ignore[arg-type]  # `both` are mappings
     return merged
 
 

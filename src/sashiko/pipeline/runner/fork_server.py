@@ -252,7 +252,7 @@ def _become(argv: Sequence[str], *, env: Mapping[str, str], folder: str, log: st
             sys.argv, sys.path[0] = [first, *rest], str(Path(first).parent)
             runpy.run_path(first, run_name="__main__")
     except SystemExit as error:
-        status = error.code or 0
+        status = 0 if error.code is None else error.code
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
         status = 1
@@ -262,8 +262,8 @@ def _become(argv: Sequence[str], *, env: Mapping[str, str], folder: str, log: st
 def _exit(status: Any) -> None:
     """Ends this process as Python does, but leaves its memory to the kernel.
 
-    To take the modules apart, one by one, copies the memory that is shared with the server: more
-    than a second where MLflow, Great Expectations and torch are imported.
+    So does a fork of `multiprocessing`. To take the modules apart, one by one, copies the memory
+    that is shared with the server: more than a second where MLflow and torch are imported.
     """
     if not isinstance(status, int):
         print(status, file=sys.stderr)

@@ -142,6 +142,7 @@ def test_what_a_waiting_command_needs_is_imported_before_it_starts(forks: Forks)
     ("code", "status", "says"),
     [
         ("import sys; sys.exit(3)", 3, ""),
+        ("import sys; sys.exit('')", 1, ""),
         ("import sys; sys.exit('error: no rows')", 1, "error: no rows"),
         ("raise ValueError('no rows')", 1, "ValueError: no rows"),
         ("import os; os.kill(os.getpid(), 9)", -9, ""),
