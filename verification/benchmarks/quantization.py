@@ -1,48 +1,34 @@
-"""An int8 artifact beside the float32 one of the same trained model: quality, bias, size, latency.
+"""An int8 artifact beside the float32 one of the same trained model: quality, bias, size.
 
-    python -m verification.benchmarks.quantization --plot docs/images/int8.svg
+    python -m verification.benchmarks.quantization
 
 Each seed is a real run of either kind, with every gate on the artifact that is served; what Compile
 does not change comes from the cache. The first table is of the test split, the second says how far
-the two kinds' answers to it are apart, the third times both servers in turns, with the artifacts of
-the first seed and one text a request. Choose no setting by the test split.
+the two kinds' answers to it are apart. Choose no setting by the test split.
+`verification.benchmarks.serving` times both.
 """
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sashiko.report.svg import DARK, LIGHT
 from verification.benchmarks import bench
 from verification.benchmarks.bias_over_seeds import of_test_split, test_heads
-from verification.benchmarks.serving import (
-    ask_in_turns,
-    bodies_of,
-    running_server,
-    turns_picture,
-    turns_table,
-)
 
 _FLOAT32, _INT8 = "float32", "int8"
 _OVERRIDES = {
     _FLOAT32: ("compile.quantization=none",),
     _INT8: ("compile.quantization=int8", "compile.batch_sizes=[1]"),
 }
-_REQUESTS = 320  # a round
 
 
 def main() -> None:
-    """Prints three Markdown tables on stdout; `--plot` writes a picture of the third."""
-    chosen = bench.options(
-        __doc__, recipe="complaints", seeds=[0, 1, 2], home=bench.HOME, threads=2, plot=Path
-    )
+    """Prints two Markdown tables on stdout."""
+    chosen = bench.options(__doc__, recipe="complaints", seeds=[0, 1, 2], home=bench.HOME)
     gate = bench.recipe_of(chosen.recipe).bias.gates[0]
     results = {
         seed: {
@@ -51,7 +37,7 @@ def main() -> None:
         }
         for seed in chosen.seeds
     }
-    print(f"`{chosen.recipe}` on {bench.machine()}, {chosen.threads} threads.\n")
+    print(f"`{chosen.recipe}` on {bench.machine()}.\n")
     rows = (
         (seed, kind, *of_test_split(result, gate))
         for seed, runs in results.items()
@@ -64,19 +50,6 @@ def main() -> None:
     floats = [_test_rows(runs[_FLOAT32])["score"].to_numpy() for runs in results.values()]
     if seeds := [np.abs(a - b).mean() for a, b in itertools.combinations(floats, 2)]:
         print(f"\nThe float32 models of two seeds are at least {min(seeds):.4f} apart in the mean.")
-    os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime
-    with ExitStack() as stack:
-        ports = {
-            kind: stack.enter_context(running_server(result.artifact))[0]
-            for kind, result in results[chosen.seeds[0]].items()
-        }
-        bodies = bodies_of(results[chosen.seeds[0]][_INT8].texts, count=_REQUESTS)
-        timings = ask_in_turns(ports, bodies)
-    print()
-    bench.show(turns_table(timings, by=_FLOAT32))
-    if chosen.plot:
-        colours = {_FLOAT32: LIGHT, _INT8: DARK}
-        bench.save(chosen.plot, turns_picture(timings, colours=colours, name="int8"))
 
 
 def _differences(results: Mapping[int, Mapping[str, bench.Run]]) -> Iterator[tuple[object, ...]]:

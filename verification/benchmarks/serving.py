@@ -1,6 +1,6 @@
 """How fast a CPU artifact answers, beside its graph alone and Hugging Face's pipeline.
 
-    python -m verification.benchmarks.serving
+    python -m verification.benchmarks.serving --plot docs/images/int8.svg
 
 It takes the artifacts of two runs, in float32 and in int8, from the cache where nothing has
 changed. First one text a request, asked of all in turns: the handler that the endpoint runs, the
@@ -28,15 +28,15 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from sashiko.report.svg import axes_of, new_figure, styled, to_svg
+from sashiko.report.svg import DARK, LIGHT, axes_of, new_figure, styled, to_svg
 from sashiko.serving.artifact import JSON, open_artifact
 from sashiko.serving.inspection import unpack
 from sashiko.serving.server import HOST
-from verification.benchmarks.bench import HOME, Run, machine, options, run, show, table
+from verification.benchmarks.bench import HOME, Run, machine, options, run, save, show, table
 
 _T = TypeVar("_T")
 _HUGGING_FACE = "Hugging Face"
-_ROUNDS = 3
+_ROUNDS = 7
 _TEXTS = 100  # a round
 _OVERRIDES = {"float32": (), "int8": ("compile.quantization=int8", "compile.batch_sizes=[1]")}
 _CLIENTS = (1, 8, 32)
@@ -64,8 +64,8 @@ Rounds = Mapping[int, Mapping[str, Round]]  # clients at once -> name -> its fas
 
 
 def main() -> None:
-    """Prints two Markdown tables on stdout."""
-    chosen = options(__doc__, recipe="complaints", home=HOME, threads=2)
+    """Prints two Markdown tables on stdout; `--plot` writes a picture of the second."""
+    chosen = options(__doc__, recipe="complaints", home=HOME, threads=2, plot=Path)
     os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of ONNX Runtime and torch
     runs = {
         name: run(chosen.recipe, *overrides, home=chosen.home)
@@ -87,8 +87,10 @@ def main() -> None:
             name: stack.enter_context(running_server(result.artifact))[0]
             for name, result in runs.items()
         }
-        by_clients = ask_in_turns(ports, bodies_of(texts, count=160))
-    show(turns_table(by_clients, by="float32"))
+        by_clients = _ask_in_turns(ports, bodies_of(texts, count=160))
+    show(_turns_table(by_clients))
+    if chosen.plot:
+        save(chosen.plot, _turns_picture(by_clients))
 
 
 def _in_turns(runs: Mapping[str, Run], *, threads: int) -> Mapping[str, Round]:
@@ -200,7 +202,7 @@ def _ask_at_once(port: int, bodies: Sequence[bytes], *, clients: int) -> Round:
     return Round(per_second=len(bodies) / (time.perf_counter() - start), seconds=seconds)
 
 
-def ask_in_turns(ports: Mapping[str, int], bodies: Sequence[bytes]) -> Rounds:
+def _ask_in_turns(ports: Mapping[str, int], bodies: Sequence[bytes]) -> Rounds:
     """Asks each server, name -> its port on loopback, by one client, then by several at once."""
     fastest: dict[int, dict[str, Round]] = {}
     for clients in _CLIENTS:
@@ -232,23 +234,30 @@ def running_server(archive: Path) -> Iterator[tuple[int, int]]:
             server.terminate()
 
 
-def turns_table(by_clients: Rounds, *, by: str) -> Iterable[str]:
-    """Returns a table's lines; its last column is p50 over that of the server `by`."""
+def _turns_table(by_clients: Rounds) -> Iterable[str]:
 
     def rows() -> Iterator[tuple[object, ...]]:
         for clients, rounds in by_clients.items():
-            base, _ = rounds[by].milliseconds
+            base, _ = rounds["float32"].milliseconds
             for name, item in rounds.items():
                 p50, p99 = item.milliseconds
                 rate, ratio = f"{item.per_second:.0f}", f"{p50 / base:.2f}"
                 yield clients, name, f"{p50:.1f}", f"{p99:.1f}", rate, ratio
 
-    heads = ("requests at once", "", "p50, ms", "p99, ms", "predictions a second", f"p50 by {by}")
+    heads = (
+        "requests at once",
+        "",
+        "p50, ms",
+        "p99, ms",
+        "predictions a second",
+        "p50 by float32's",
+    )
     return table(heads, rows())
 
 
-def turns_picture(by_clients: Rounds, *, colours: Mapping[str, str], name: str) -> Markup:
-    """Draws predictions a second as bars, by requests at once; the picture's ids have the name."""
+def _turns_picture(by_clients: Rounds) -> Markup:
+    """Draws predictions a second as bars, by requests at once."""
+    colours = {"float32": LIGHT, "int8": DARK}
     with styled():
         figure = new_figure(width=720, height=320)
         figure.set_facecolor("white")
@@ -270,7 +279,7 @@ def turns_picture(by_clients: Rounds, *, colours: Mapping[str, str], name: str) 
             + ", ".join(f"{server} {item.per_second:.0f}" for server, item in rounds.items())
             for clients, rounds in by_clients.items()
         )
-        return to_svg(figure, name=name, alt=f"Predictions a second by requests {values}.")
+        return to_svg(figure, name="int8", alt=f"Predictions a second by requests {values}.")
 
 
 if __name__ == "__main__":
