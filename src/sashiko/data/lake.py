@@ -61,8 +61,6 @@ def seed_lake(
             has other files.
     """
     existing, folder = table_folder(recipe, contract), lake / contract.table
-    if existing is None and as_of is not None:
-        raise InputError("--as-of: the local lake has one version of the data; leave it out")
     origin = None if existing is None else folder_source(existing, as_of=as_of)
     raw = existing or fetch_data(recipe.data, cache=cache)
     table = folder / _FILE

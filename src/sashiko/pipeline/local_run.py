@@ -78,6 +78,8 @@ def run_pipeline(
     contract_path = contract_file(recipe)
     store = Store((home / "s3").resolve())
     contract = load_contract(contract_path)
+    if as_of is not None and table_folder(recipe, contract) is None:
+        raise InputError("--as-of: the local lake has one version of the data; leave it out")
     _make_private(home)
     run_id = new_run_id(home)
     processes = Processes(usable_cores())

@@ -127,6 +127,7 @@ def test_a_partial_failure_publishes_nothing_and_a_retried_part_replaces_its_own
     assert (job.folder("answers") / "part-00000.parquet").read_bytes() == first
 
 
+@pytest.mark.slow  # test_batch_run.py scores on two each time
 def test_answers_do_not_depend_on_the_number_of_instances(job):
     job.rows()
     job.score()
