@@ -131,10 +131,11 @@ class Artifact:
         """
         starts = range(0, len(inputs), ROWS_PER_REQUEST)
         answers: list[Answer] = []
-        if self._at_once > 1 and len(starts) > 1:
+        several = self._at_once > 1 and len(starts) > 1  # threads cost more than a small request
+        if several:
             self._request(inputs[:1], 0)  # a session opens on first use
         with ThreadPoolExecutor(max_workers=self._at_once) as pool:
-            parts = pool.map(
+            parts = (pool.map if several else map)(
                 lambda start: self._request(inputs[start : start + ROWS_PER_REQUEST], start), starts
             )
             for part in parts:

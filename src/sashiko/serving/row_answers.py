@@ -51,21 +51,16 @@ def answer_rows(artifact: Artifact, rows: Sequence[Mapping[str, Any]]) -> list[R
     Returns:
         One answer for each row, in their order.
     """
-    answers: list[RowAnswer] = []
-    while rows:
-        try:
-            return answers + [RowAnswer(answer) for answer in artifact.predict(rows)]
-        except RequestRefusedError as error:
-            if len(rows) == 1:
-                return [*answers, RowAnswer(None, error.reason)]
-            at = error.position
-            if at is None:  # the request as a whole: some of its rows may be answered
-                half = len(rows) // 2
-                return (
-                    answers
-                    + answer_rows(artifact, rows[:half])
-                    + answer_rows(artifact, rows[half:])
-                )
-            answers += [*answer_rows(artifact, rows[:at]), RowAnswer(None, error.reason)]
-            rows = rows[at + 1 :]
-    return answers
+    if not rows:
+        return []
+    try:
+        return [RowAnswer(answer) for answer in artifact.predict(rows)]
+    except RequestRefusedError as error:
+        if len(rows) == 1:
+            return [RowAnswer(None, error.reason)]
+        at, reason = error.position, error.reason
+    # In halves, as a request that holds many such rows would else be read again for each of them.
+    answers = [] if at is None else [*answer_rows(artifact, rows[:at]), RowAnswer(None, reason)]
+    rest = rows if at is None else rows[at + 1 :]
+    half = (len(rest) + 1) // 2
+    return answers + answer_rows(artifact, rest[:half]) + answer_rows(artifact, rest[half:])
