@@ -3,15 +3,20 @@
 import gc
 import os
 import sys
+from collections.abc import Callable
 from functools import cache, cached_property
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import botocore.hooks
 import botocore.session
 import pytest
+from botocore.client import ClientCreator
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from hypothesis import settings
 
+from sashiko.contract import odcs
 from tests.drawn_once import drawn  # noqa: F401  # a fixture
 from tests.project_root import project_root
 
@@ -28,6 +33,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # 700 new ones takes 7 % of the tests' time.
 gc.set_threshold(100_000, 50, 100)
 
+HALVES = (
+    ("torch", "transformers", "sklearn"),
+    ("moto", "aws_cdk", "pandas", "scipy.stats", "mlflow", "hypothesis", "matplotlib.pyplot"),
+)
+
 
 def pytest_collection_finish() -> None:
     """Never looks again through what all tests share."""
@@ -35,6 +45,11 @@ def pytest_collection_finish() -> None:
         # It makes the patterns of a service's URLs anew for each request.
         moto.BaseBackend.urls = cached_property(moto.BaseBackend.urls.fget)
         moto.BaseBackend.urls.__set_name__(moto.BaseBackend, "urls")
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Never looks through what the tests leave: pytest would five times, for what has no end."""
     gc.freeze()
 
 
@@ -47,8 +62,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than cores: each is idle a sixth of the time, for processes and deadlines."""
-    return (os.cpu_count() or 1) + 1
+    """One a core, also where two are of one physical core."""
+    return os.cpu_count() or 1
+
+
+def once(function: Callable[..., Any], key: Callable[..., str]) -> Callable[..., Any]:
+    """Calls a function once for each key of its arguments."""
+    results: dict[str, Any] = {}
+
+    def call(*arguments: Any) -> Any:
+        name = key(*arguments)
+        if name not in results:
+            results[name] = function(*arguments)
+        return results[name]
+
+    return call
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -65,3 +93,13 @@ def pytest_configure(config: pytest.Config) -> None:
     botocore.hooks.accepts_kwargs = lambda handler: takes(getattr(handler, "__func__", handler))
     names = EventAliaser(HierarchicalEmitter())._alias_event_name
     EventAliaser._alias_event_name = staticmethod(cache(names))
+    # Two thirds of the time of a new client go into the methods of its class, EC2's 700 of them.
+    ClientCreator._create_client_class = once(
+        ClientCreator._create_client_class, lambda _, service, __: service
+    )
+    # Tests read the same few contracts a thousand times, each against the standard's large schema.
+    odcs.schema_errors = once(odcs.schema_errors, repr)
+    # Workers begin with other halves of what all import: in a fresh clone each compiles its own.
+    if worker := os.environ.get("PYTEST_XDIST_WORKER", ""):
+        for module in HALVES[int(worker.removeprefix("gw")) % 2]:
+            import_module(module)

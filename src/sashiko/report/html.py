@@ -1,7 +1,9 @@
 """Renders a page of the project as one self-contained HTML file."""
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
@@ -9,16 +11,15 @@ from sashiko.base.files import write_bytes
 from sashiko.report.views import Page
 from sashiko.report.words import inline_code
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 REPORT_FILE = "report.html"
 _FRAME = "sashiko.report"
 
 
-def write_page(page: Page, path: Path) -> Path:
-    """Writes a page and returns its path; every text is escaped, only figures are markup.
-
-    Raises:
-        InputError: if it cannot be written.
-    """
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -29,8 +30,17 @@ def write_page(page: Page, path: Path) -> Path:
         lstrip_blocks=True,
     )
     environment.filters["inline_code"] = inline_code
+    return environment
+
+
+def write_page(page: Page, path: Path) -> Path:
+    """Writes a page and returns its path; every text is escaped, only figures are markup.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
     sheet = files(_FRAME).joinpath("style.css").read_text()
     style = Markup(sheet)  # noqa: S704 - a file of this package
-    html = environment.get_template("page.html.j2").render(page=page, style=style)
+    html = _environment().get_template("page.html.j2").render(page=page, style=style)
     write_bytes(path, html.lstrip().encode())  # the macros leave blank lines
     return path

@@ -18,9 +18,8 @@ from sashiko.pipeline.use_cost import (
     prediction_costs,
     run_cost,
 )
-from sashiko_packs.operations.commands.cost import Costs, text
 from sashiko_packs.operations.idle_cost import IdleCost, idle_cost, lines
-from tests.infra.variants import ROOT, assembly_of, settings_of
+from tests.infra.variants import ROOT
 from tests.unit.account.small_lake import SmallLake
 
 PREDICTIONS = "endpoint/triage/variant/primary"
@@ -53,18 +52,6 @@ def test_a_vpc_endpoint_is_billed_in_each_zone_and_a_gateway_is_not(tmp_path: Pa
     interface = ("Athena", kind, {"VpcEndpointType": "Interface", **athena})
     cost = idle(tmp_path, interface, ("S3", kind, s3))
     assert lines(cost) == {"sashiko-dev-All: VPC endpoint athena, 2 zones": 14.60}
-
-
-@pytest.mark.parametrize(("variant", "notes"), [("existing", 0), ("shared", 1)])
-def test_only_endpoints_of_ours_are_counted_and_theirs_are_named(variant: str, notes: int) -> None:
-    settings = settings_of(variant)
-    prices = read_prices(settings)
-    cost = idle_cost(assembly_of(variant), prices)
-    counted = [name for name in lines(cost) if "VPC endpoint" in name]
-    assert (len(counted) > 0) == (variant == "existing")
-    assert all("VpcAccess: VPC endpoint" in name and "2 zones" in name for name in counted)
-    shown = "\n".join(text(Costs(settings=settings, prices=prices, idle=cost, others=())))
-    assert shown.count("the endpoints that vpc-0123456789abcdef0 has") == notes
 
 
 def test_a_key_is_called_by_its_alias(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from sashiko.account.prices import read_prices
 from sashiko.account.templates import read_templates
 from sashiko.cli import app
+from sashiko_packs.operations.commands.cost import Costs, text
 from sashiko_packs.operations.idle_cost import idle_cost, lines
-from tests.infra.variants import PACKS, ROOT, settings_of, synthesized, write_config
+from tests.infra.variants import PACKS, ROOT, assembly_of, settings_of, synthesized, write_config
 from tests.packs.operations.golden import FOLDER
 from tests.project_root import IMAGES
 
@@ -26,6 +27,18 @@ def test_a_change_raises_the_idle_cost_by_no_more_than_is_allowed(variant: str) 
     rise = sum(usd or 0 for usd in now.values()) - sum(before.values())
     added = sorted(now.keys() - before.keys())
     assert rise <= 5, f"{added}: if that is intended, run `make golden` and say why"
+
+
+@pytest.mark.parametrize(("variant", "notes"), [("existing", 0), ("shared", 1)])
+def test_only_endpoints_of_ours_are_counted_and_theirs_are_named(variant: str, notes: int) -> None:
+    settings = settings_of(variant)
+    prices = read_prices(settings)
+    cost = idle_cost(assembly_of(variant), prices)
+    counted = [name for name in lines(cost) if "VPC endpoint" in name]
+    assert (len(counted) > 0) == (variant == "existing")
+    assert all("VpcAccess: VPC endpoint" in name and "2 zones" in name for name in counted)
+    shown = "\n".join(text(Costs(settings=settings, prices=prices, idle=cost, others=())))
+    assert shown.count("the endpoints that vpc-0123456789abcdef0 has") == notes
 
 
 def cost(folder: Path, monkeypatch: pytest.MonkeyPatch, *options: str) -> Any:
