@@ -138,7 +138,7 @@ class Tab:
 
     def __init__(self, send: int, receive: int) -> None:
         self._send = send
-        self._received = os.fdopen(receive, "rb", closefd=False)
+        self._receive, self._received = receive, b""
         self._session: dict[str, str] = {}
         self._number = 0
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -185,10 +185,11 @@ class Tab:
                   deviceScaleFactor=1, mobile=False)  # fmt: skip
 
     def _next(self) -> dict[str, Any]:
-        text = bytearray()
-        while (byte := self._received.read(1)) != b"\0":
-            assert byte, "the browser has gone"
-            text += byte
+        while b"\0" not in self._received:
+            part = os.read(self._receive, 1 << 16)
+            assert part, "the browser has gone"
+            self._received += part
+        text, _, self._received = self._received.partition(b"\0")
         message: dict[str, Any] = json.loads(text)
         if "method" in message:
             self.events.append((message["method"], message["params"]))
