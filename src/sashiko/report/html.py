@@ -3,7 +3,7 @@
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from markupsafe import Markup
 
@@ -11,15 +11,12 @@ from sashiko.base.files import write_bytes
 from sashiko.report.views import Page
 from sashiko.report.words import inline_code
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 REPORT_FILE = "report.html"
 _FRAME = "sashiko.report"
 
 
 @cache
-def _environment() -> "Environment":
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

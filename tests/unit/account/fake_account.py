@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from threading import Lock
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,19 +35,24 @@ class FakeAccount(Account):
         return _Client(service, self._answers)
 
 
+_ONE_AT_A_TIME = Lock()  # checks run in threads, and a client has one stub
+
+
+@cache
+def _client(service: str) -> Any:
+    return boto3.client(service, "us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+
+
 class _Client:
     def __init__(self, service: str, answers: Mapping[tuple[str, str], Answer]) -> None:
         self._service, self._answers = service, answers
 
     def __getattr__(self, operation: str) -> Any:
-        answer = self._answers[self._service, operation]
-        client = boto3.client(
-            self._service, "us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
-        )
+        answer, client = self._answers[self._service, operation], _client(self._service)
 
         def call(**parameters: Any) -> Any:
             response = answer(parameters) if callable(answer) else answer
-            with Stubber(client) as stub:
+            with _ONE_AT_A_TIME, Stubber(client) as stub:
                 if isinstance(response, str):
                     stub.add_client_error(operation, response)
                 else:
