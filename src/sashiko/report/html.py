@@ -12,7 +12,6 @@ from sashiko.report.views import Page
 from sashiko.report.words import inline_code
 
 REPORT_FILE = "report.html"
-_FRAME = "sashiko.report"
 
 
 @cache
@@ -20,7 +19,7 @@ def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(_FRAME, ""),
+        loader=PackageLoader("sashiko.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -36,7 +35,7 @@ def write_page(page: Page, path: Path) -> Path:
     Raises:
         InputError: if it cannot be written.
     """
-    sheet = files(_FRAME).joinpath("style.css").read_text()
+    sheet = files("sashiko.report").joinpath("style.css").read_text()
     style = Markup(sheet)  # noqa: S704 - a file of this package
     html = _environment().get_template("page.html.j2").render(page=page, style=style)
     write_bytes(path, html.lstrip().encode())  # the macros leave blank lines

@@ -56,9 +56,7 @@ def answer_rows(artifact: Artifact, rows: Sequence[Mapping[str, Any]]) -> list[R
     try:
         return [RowAnswer(answer) for answer in artifact.predict(rows)]
     except RequestRefusedError as error:
-        if len(rows) == 1:
-            return [RowAnswer(None, error.reason)]
-        at, reason = error.position, error.reason
+        at, reason = (0 if len(rows) == 1 else error.position), error.reason
     # In halves, as a request that holds many such rows would else be read again for each of them.
     answers = [] if at is None else [*answer_rows(artifact, rows[:at]), RowAnswer(None, reason)]
     rest = rows if at is None else rows[at + 1 :]

@@ -95,17 +95,6 @@ def test_an_encoder_learns_three_classes_and_the_handler_answers_with_their_name
     assert np.array([answer.scores for answer in alone]) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.slow  # test_compile.py holds it of two classes
-def test_in_8_bits_no_score_hangs_on_the_rows_beside_it_to_the_last_bit(
-    encoder: Path, compiled: Compiled
-) -> None:
-    texts, _ = rows_of(encoder)
-    small = {"quantization": "int8", "batch_sizes": [1], "sequence_lengths": [32]}
-    archive = compiled(encoder / "model", tolerance=0.3, **small)
-    with open_artifact(archive, threshold=0.0) as artifact:
-        assert artifact.predict(texts) == [artifact.predict([text])[0] for text in texts]
-
-
 def test_the_temperature_of_three_classes_leaves_nothing_to_a_general_optimiser(
     encoder: Path,
 ) -> None:

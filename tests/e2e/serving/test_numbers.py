@@ -110,17 +110,6 @@ def test_an_encoder_learns_a_number_and_the_handler_answers_in_its_unit(
     assert alone == pytest.approx([answer.value for answer in together], abs=1e-3)
 
 
-@pytest.mark.slow  # test_compile.py holds it of two classes
-def test_in_8_bits_no_value_hangs_on_the_rows_beside_it_to_the_last_bit(
-    encoder: Path, compiled: Compiled
-) -> None:
-    texts, _ = rows_of(encoder)
-    small = {"quantization": "int8", "batch_sizes": [1], "sequence_lengths": [32]}
-    archive = compiled(encoder / "model", tolerance=0.3, **small)
-    with open_artifact(archive, threshold=0.0) as artifact:
-        assert artifact.predict(texts) == [artifact.predict([text])[0] for text in texts]
-
-
 def test_the_model_itself_scores_where_the_artifact_is_for_an_accelerator(
     encoder: Path, compiled: Compiled
 ) -> None:
