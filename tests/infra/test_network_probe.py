@@ -62,7 +62,8 @@ def probed(*outcomes, create=None):
     template = SimpleNamespace(template={"Metadata": {SERVICES: CALLED}})
     stacks = SimpleNamespace(stacks={"p": template})
     environment: Any = SimpleNamespace(settings=settings, templates=stacks)
-    client = boto3.client("sagemaker", "us-east-1")
+    key = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    client = boto3.client("sagemaker", "us-east-1", **key)
     calls = []
     client.meta.events.register(
         "before-parameter-build.sagemaker",
