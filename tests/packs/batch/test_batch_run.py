@@ -47,6 +47,7 @@ def test_two_instances_answer_each_row_once_and_refused_rows_have_a_reason(first
     assert len(published["parts"]) == 2
 
 
+@pytest.mark.slow  # test_batch_steps.py publishes of two runs the first each time
 def test_a_second_run_says_that_it_was_scored_and_changes_nothing(first):
     root, _ = first
     before = {file: file.stat().st_mtime_ns for file in (root / ".sashiko/lake").rglob("*.parquet")}
