@@ -12,6 +12,7 @@ from sashiko.base.files import canonical_json, sha256_bytes, sha256_file, walk_f
 from sashiko.base.yaml_models import deep_merge, read_yaml
 from sashiko.data.lake import generate
 from tests.e2e.project import GROUP, ROOT, Project, bucket
+from tests.unit.training.tiny_job import save_encoder
 
 _RECIPE = {
     "name": "tiny", "description": "A random encoder on a few rows; any model passes.",
@@ -91,26 +92,7 @@ def make_rows(path: Path, *, rows: int) -> None:
 
 def make_encoder(folder: Path, texts: Sequence[str]) -> None:
     """Writes a random BERT of 2 layers and 32 dimensions that knows the words of some texts."""
-    import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+    from tokenizers.pre_tokenizers import Whitespace
 
-    special = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-    splitter = pre_tokenizers.Whitespace()
-    vocabulary = {word for text in texts for word, _ in splitter.pre_tokenize_str(text.lower())}
-    words = (*special, *sorted(vocabulary))
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, "[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = splitter
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {f"{name[1:4].lower()}_token": name for name in special}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=64, max_position_embeddings=64,
-    )  # fmt: skip
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config).save_pretrained(folder)
+    words = {word for text in texts for word, _ in Whitespace().pre_tokenize_str(text.lower())}
+    save_encoder(folder, words=sorted(words), lowercase=True)

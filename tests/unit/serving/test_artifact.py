@@ -20,9 +20,10 @@ import torch
 
 from sashiko.base.files import sha256_bytes
 from sashiko.errors import InputError
-from sashiko.serving.artifact import JSON, RequestRefusedError, open_artifact
+from sashiko.serving.artifact import JSON, Artifact, RequestRefusedError, open_artifact
 from sashiko.serving.file_prediction import predict_file
 from sashiko.serving.inspection import inspect_artifact, unpack
+from sashiko.serving.row_answers import answer_rows
 from tests.e2e.serving.tiny_artifact import (
     NUMBER,
     build_artifact,
@@ -45,6 +46,18 @@ def test_inputs_beyond_one_request_come_back_in_order(tmp_path, monkeypatch, at_
     )
     assert progress == [500, 1000, 1003]
     assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_many_refused_rows_do_not_have_the_others_read_again_for_each(tmp_path, monkeypatch):
+    rows = [{"tone": ("bad", "a b c d e f g h", "")[n % 3], "note": "x"} for n in range(400)]
+    sent, predict = [], Artifact.predict
+    monkeypatch.setattr(
+        Artifact, "predict", lambda self, part: sent.append(len(part)) or predict(self, part)
+    )
+    with open_artifact(build_artifact(tmp_path), threshold=0.5) as artifact:
+        answers = answer_rows(artifact, rows)
+    assert [bool(answer.refused) for answer in answers] == [n % 3 == 1 for n in range(400)]
+    assert sum(sent) < 12 * len(rows)
 
 
 def test_the_threshold_is_the_callers(tmp_path, monkeypatch):

@@ -47,14 +47,20 @@ def word_tokenizer(words: Sequence[str], *, unknown: str) -> Any:
     return made
 
 
-def save_encoder(folder: Path) -> None:
+def save_encoder(
+    folder: Path, *, words: Sequence[str] = (*GOOD, *BAD, *PLAIN), lowercase: bool = False
+) -> None:
     """Writes a random BERT and a word-level tokenizer, as a model folder of the hub has them."""
     import torch
+    from tokenizers.normalizers import Lowercase
     from transformers import BertConfig, BertModel
 
     special = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
-    words = (*special.values(), *GOOD, *BAD, *PLAIN)
-    save_tokenizer(word_tokenizer(words, unknown="[UNK]"), special, folder)
+    words = (*special.values(), *words)
+    made = word_tokenizer(words, unknown="[UNK]")
+    if lowercase:
+        made.normalizer = Lowercase()
+    save_tokenizer(made, special, folder)
     config = BertConfig(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=64,
